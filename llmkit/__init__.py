@@ -1,0 +1,31 @@
+"""llmkit: fine-tune and pretrain BERT- and GPT-type checkpoints, with results you can trust.
+
+The command line is `llmkit`; the same from Python:
+
+    import llmkit
+    result = llmkit.finetune("sentiment", ["train.epochs=1"])
+    result["scores"]["accuracy"]      # {'value': ..., 'low': ..., 'high': ..., 'n': ..., 'method': ...}
+
+Names are loaded when first used, so that `import llmkit` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "compare", "evaluate", "finetune", "predict"]
+
+_HOMES = {
+    "finetune": "llmkit.workflows.train",
+    "evaluate": "llmkit.workflows.evaluate",
+    "predict": "llmkit.workflows.predict",
+    "compare": "llmkit.workflows.compare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'llmkit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,50 @@
+"""`llmkit compare RUN_A RUN_B`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["compare"]
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A finished run.")],
+    second: Annotated[
+        Path, typer.Argument(metavar="RUN_B", help="Another one, scored on the same test rows.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Is the second run better than the first, by how much, and how sure is that?"""
+    from llmkit.cli import show
+    from llmkit.workflows import compare as workflow
+
+    result = workflow.compare(first, second)
+    if as_json:
+        show.print_json(result)
+    else:
+        _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from llmkit.cli import show
+
+    rows = [
+        [metric, f"{row['value']:+.4f}", f"[{row['low']:+.4f}, {row['high']:+.4f}]", f"{row['p_holm']:.4f}"]
+        for metric, row in result["differences"].items()
+    ]
+    title = f"{result['second']} minus {result['first']}, {result['n']:,} common examples"
+    show.table(title, ["score", "difference", "95% interval", "p (Holm)"], rows)
+    console = show.console()
+    console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
+    for sentence in result["verdict"]:
+        console.print(sentence)
+    left = result["only_in_first"] + result["only_in_second"]
+    if left:
+        console.print(f"{left} examples stand in one run only and were left out")
+    if result["examples_needed"]:
+        console.print(
+            f"about {result['examples_needed']:,} test examples would show this difference in accuracy"
+        )

@@ -1,0 +1,30 @@
+"""`llmkit explain-error CODE`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["explain_error"]
+
+
+def explain_error(
+    code: Annotated[str, typer.Argument(help="The code in the brackets of an error line, e.g. L05.")],
+) -> None:
+    """Say what an error code means, why it stops the run, and what to do."""
+    from llmkit.errors import Problem, RecipeError, closest
+    from llmkit.explanations import EXPLANATIONS
+
+    known = EXPLANATIONS.get(code.strip("[]").upper())
+    if known is None:
+        raise RecipeError(
+            Problem(
+                "U02",
+                code,
+                f"is no error code{closest(code.upper(), EXPLANATIONS)}",
+                "codes look like L05 or C03",
+            )
+        )
+    title, text = known
+    typer.echo(f"{code.strip('[]').upper()}: {title}\n\n{text}")

@@ -1,0 +1,77 @@
+"""`llmkit finetune RECIPE [KEY=VALUE ...]`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["finetune"]
+
+
+def finetune(
+    recipe: Annotated[str, typer.Argument(help="A packaged recipe (`llmkit recipes list`) or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Changes, e.g. train.learning_rate=3e-5"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; else a new one in runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check recipe and data, print the plan, stop.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Fine-tune a checkpoint on labelled data, score it with intervals, and write a report."""
+    from llmkit import processes
+    from llmkit.cli import show
+    from llmkit.workflows import train
+
+    with show.progress() as progress:
+        result = train.finetune(
+            recipe, overrides or [], out=out, resume=resume, dry_run=dry_run, progress=progress
+        )
+    if not processes.is_main():
+        return
+    if as_json:
+        show.print_json(result)
+    elif dry_run:
+        _print_plan(result)
+    else:
+        print_result(result)
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """One screen: what came out, how sure it is, beside what, and where the rest is."""
+    from llmkit.cli import show
+
+    names = result["headline"]
+    systems = [("model", result["scores"]), *result.get("baselines", {}).items()]
+    rows = [[name, *(show.score_text(scores.get(metric)) for metric in names)] for name, scores in systems]
+    count = result["scores"][names[0]]["n"]
+    show.table(f"{result['part']}: {count:,} examples, 95% intervals", ["", *names], rows)
+    console = show.console()
+    for sentence in result.get("verdict", []):
+        console.print(sentence)
+    train = result["train"]
+    console.print(
+        f"\n{train['steps']:,} steps in {train['seconds']:.0f} s: {train['examples_per_second']:.1f} examples/s, "
+        f"{train['tokens_per_second']:,.0f} tokens/s, peak memory {train['peak_memory_bytes'] / 1e9:.2f} GB"
+    )
+    run = Path(result["run"])
+    console.print(f"report   {run / 'report.html'}\nmodel    {run / 'model'}")
+    console.print(f'try      llmkit predict {run} "a text of yours"')
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    from llmkit.cli import show
+
+    rows = [[part, f"{plan['rows'][part]:,}", f"{plan['tokens'][part]:,}"] for part in plan["rows"]]
+    show.table(f"plan for {plan['model']}", ["part", "rows", "tokens"], rows)
+    schedule = plan["schedule"]
+    show.console().print(
+        f"labels: {', '.join(plan['labels'])}\n"
+        f"{schedule['total_steps']:,} steps ({schedule['warmup_steps']} of warm-up, then {schedule['kind']}), "
+        f"evaluation every {plan['evaluate_every']}, checkpoint every {plan['checkpoint_every']} steps"
+    )

@@ -1,0 +1,60 @@
+"""`llmkit recipes list | show NAME | copy NAME`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="List, show or copy the packaged recipes.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command("list")
+def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Names of the packaged recipes, with what each is for."""
+    from llmkit.cli import show
+    from llmkit.recipe import catalog
+
+    summaries = {name: catalog.summary(name) for name in catalog.names()}
+    if as_json:
+        show.print_json({"recipes": summaries})
+        return
+    for name, summary in summaries.items():
+        typer.echo(f"{name:16} {summary}")
+
+
+@app.command("show")
+def show_recipe(
+    name: Annotated[str | None, typer.Argument(help="A packaged recipe or a YAML file.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Every key with its type, default and meaning.")
+    ] = False,
+) -> None:
+    """The recipe with all its defaults filled in; with --schema every key there is."""
+    from llmkit import tasks
+    from llmkit.errors import Problem, RecipeError
+    from llmkit.recipe import load
+
+    if schema:
+        typer.echo(load.schema_text({task: tasks.options(task) for task in tasks.names()}))
+    elif name is None:
+        raise RecipeError(Problem("U01", "", "which recipe?", "`llmkit recipes list` shows them"))
+    else:
+        recipe = load.load(name, task_names=tasks.names(), task_options=tasks.options)
+        typer.echo(load.dump(recipe), nl=False)
+
+
+@app.command("copy")
+def copy_recipe(
+    name: Annotated[str, typer.Argument(help="A packaged recipe.")],
+    target: Annotated[Path | None, typer.Argument(help="Where to; else NAME.yaml here.")] = None,
+) -> None:
+    """Copy a recipe here, to be edited and run as `llmkit finetune ./NAME.yaml`."""
+    from llmkit.recipe import catalog
+
+    typer.echo(f"copied to {catalog.copy(name, target or Path(f'{name}.yaml'))}")

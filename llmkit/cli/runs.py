@@ -1,0 +1,70 @@
+"""`llmkit runs list | show RUN`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List runs, or show one again.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """All runs below a folder, oldest first, with their state and first score."""
+    from llmkit.cli import show
+    from llmkit.run import runs
+
+    found = [_summary(run) for run in runs(folder)]
+    if as_json:
+        show.print_json({"runs": found})
+    elif not found:
+        typer.echo(f"no runs in {folder}")
+    else:
+        rows = [[run["run"], run["state"], run["metric"], show.score_text(run["score"])] for run in found]
+        show.table("", ["run", "state", "metric", "score"], rows)
+
+
+@app.command("show")
+def show_run(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """The result of a finished run, or how far an unfinished one got."""
+    from llmkit.cli import show
+    from llmkit.cli.finetune import print_result
+    from llmkit.run import Run
+
+    opened = Run.open(run)
+    if opened.finished:
+        content = opened.read_report()
+        show.print_json(content) if as_json else print_result(content)
+    elif as_json:
+        show.print_json(_summary(opened))
+    else:
+        typer.echo(f"{run}: {_summary(opened)['state']}; go on with --out {run} --resume")
+
+
+def _summary(run: Any) -> dict[str, Any]:
+    if run.finished:
+        content = run.read_report()
+        metric = content["headline"][0]
+        return {
+            "run": str(run.path),
+            "state": "finished",
+            "metric": metric,
+            "score": content["scores"][metric],
+        }
+    steps = [line["step"] for line in run.read_log() if line["kind"] == "step"]
+    return {
+        "run": str(run.path),
+        "state": f"stopped at step {max(steps, default=0)}",
+        "metric": "",
+        "score": None,
+    }

@@ -1,0 +1,1 @@
+"""From files to batches: rows with their places, checks, splits, token ids, order."""

@@ -1,0 +1,234 @@
+"""The rows of a run, part by part, each with the file and line it came from, and a fingerprint of the whole.
+
+    corpus = read(recipe.data, columns={"text": "sentence", "label": "label"}, ...)
+    corpus.parts["test"].place(8)   ->   "data/test.jsonl:9"
+
+The fingerprint is of the content (rows in order, names of the parts), not of paths or dates: the same rows
+give the same fingerprint from jsonl, csv or parquet, and any choice of rows made later changes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit import files
+from llmkit.data import sources
+from llmkit.data.findings import Findings
+from llmkit.data.gather import Gather, renamed
+from llmkit.data.lines import unheard
+from llmkit.data.sources import PARTS, ResolveHub, ResolveIndex, Source
+from llmkit.errors import DataError, Problem, raise_if, some
+from llmkit.progress import Progress
+from llmkit.recipe.schema import Data
+
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = ["PARTS", "Corpus", "Part", "counted", "read"]
+
+LARGE = 64 << 20  # bytes of files from which progress is told
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one part (train, validation or test) in file order, and where each came from."""
+
+    rows: datasets.Dataset
+    files: tuple[str, ...]
+    file_index: NDArray[np.int32]  # (rows,), into files
+    lines: NDArray[np.int64]  # (rows,), from 1; the row's number where a file has no lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def place(self, row: int) -> str:
+        """`file:line` of a row."""
+        return f"{self.files[self.file_index[row]]}:{self.lines[row]}"
+
+    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Part:
+        """These rows, in this order."""
+        chosen = np.asarray(indices, np.int64)
+        return Part(self.rows.select(chosen), self.files, self.file_index[chosen], self.lines[chosen])
+
+    def column(self, name: str) -> list[Any]:
+        """All values of a column."""
+        return list(self.rows.select_columns(name)[:][name])
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All parts of a run's data."""
+
+    parts: dict[str, Part]
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    def rearranged(self, chosen: Mapping[str, tuple[str, NDArray[np.int64]]]) -> Corpus:
+        """New parts from rows of the present ones: new part -> (present part, rows). Parts not named stay.
+
+        The fingerprint changes with the choice, so nothing made from other rows is taken for this.
+        """
+        parts = self.parts | {new: self.parts[old].select(rows) for new, (old, rows) in chosen.items()}
+        digest = hashlib.sha256(self.fingerprint.encode())
+        for new, (old, rows) in sorted(chosen.items()):
+            digest.update(f"\n{new} {old} {len(rows)}\n".encode() + rows.astype("<i8").tobytes())
+        ordered = {part: parts[part] for part in PARTS if part in parts}
+        return Corpus(ordered, digest.hexdigest() if chosen else self.fingerprint, self.notes)
+
+    def noting(self, *notes: str) -> Corpus:
+        """The same with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def without(self, dropped: Mapping[str, NDArray[np.bool_]]) -> Corpus:
+        """The corpus without the rows where the mask is true: part -> mask, shape (rows,)."""
+        return self.rearranged(
+            {part: (part, np.flatnonzero(~mask)) for part, mask in dropped.items() if mask.any()}
+        )
+
+
+def counted(rows: int) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
+def read(
+    data: Data,
+    *,
+    columns: Mapping[str, str],
+    progress: Progress,
+    resolve_index: ResolveIndex,
+    resolve_hub: ResolveHub,
+) -> Corpus:
+    """Read all that the recipe names, and nothing else.
+
+    columns: the task's name of a column -> its name in the files; the rows have the task's names, and keep
+    the columns that the task does not use. resolve_index(NAME) gives the file behind `index:NAME`,
+    resolve_hub(ID) the splits of a Hub set. Raises DataError with all problems of all files: F01-F10,
+    J01-J11, L01.
+    """
+    found, notes = sources.find(data, progress=progress, resolve_index=resolve_index, resolve_hub=resolve_hub)
+    meter = _Meter(progress, sum(source.size for part in found.values() for source in part))
+    problems: list[Problem] = []
+    gathered = {part: _gather(of_part, columns, meter, problems, notes) for part, of_part in found.items()}
+    parts = {}
+    for part, gather in gathered.items():
+        schema, table, left_out = gather.finish()
+        problems += gather.problems
+        notes += [f"{part}: {note}" for note in left_out]
+        if not problems:
+            parts[part] = _part(gather, schema, table, found[part], columns, progress)
+            notes.append(f"{part}: {counted(len(parts[part]))} from {some(gather.files)}")
+    raise_if(problems, DataError)
+    digests = {part: gather.digest() for part, gather in gathered.items()}
+    fingerprint = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    return Corpus(parts, fingerprint, tuple(notes))
+
+
+class _Meter:
+    """Bytes read over all files, told when they are many."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._before = progress, total, 0
+
+    def moved(self, position: int) -> None:
+        if self._total >= LARGE:
+            self._progress.advance("reading data", self._before + position, self._total, "bytes")
+
+    def end(self, size: int) -> None:
+        self._before += size
+        self.moved(0)
+
+
+def _gather(
+    of_part: Sequence[Source],
+    columns: Mapping[str, str],
+    meter: _Meter,
+    problems: list[Problem],
+    notes: list[str],
+) -> Gather:
+    """Read the sources of one part; a faulty one does not keep the others from being checked."""
+    gather = Gather(columns)
+    for source in of_part:
+        findings = Findings(source.shown)
+        gather.begin(source.shown)
+        try:
+            for line, row in source.read(findings, meter.moved):
+                gather.add(line, row)
+            gather.end()
+        except DataError as error:
+            problems += error.problems
+        notes += findings.notes
+        meter.end(source.size)
+    return gather
+
+
+def _part(
+    gather: Gather,
+    schema: Any,
+    table: Any,
+    of_part: Sequence[Source],
+    columns: Mapping[str, str],
+    progress: Progress,
+) -> Part:
+    import datasets
+
+    rows = (
+        _stored(gather, datasets.Features.from_arrow_schema(schema), of_part, columns, progress)
+        if table is None
+        else datasets.Dataset(table, fingerprint=gather.digest()[:16])
+    )
+    return Part(rows, tuple(gather.files), *gather.places())
+
+
+def _stored(
+    gather: Gather,
+    features: datasets.Features,
+    of_part: Sequence[Source],
+    columns: Mapping[str, str],
+    progress: Progress,
+) -> datasets.Dataset:
+    """The rows read once more, into an Arrow file of the cache; found there when read before."""
+    import datasets
+
+    total = len(gather.lines)
+
+    def generate() -> Iterator[dict[str, Any]]:
+        done = 0
+        for source in of_part:
+            for _, row in source.read(Findings(source.shown), unheard):
+                own = renamed(row, columns)
+                yield {name: own.get(name) for name in features}
+                done += 1
+                if done % 10_000 == 0 or done == total:
+                    progress.advance("storing data", done, total, "rows")
+
+    cache = files.cache_folder() / "datasets"
+    with files.storage_errors(cache), _no_bars():
+        try:
+            return datasets.Dataset.from_generator(
+                generate, features=features, cache_dir=str(cache), fingerprint=gather.digest()
+            )
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise error.__cause__ or error from None
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """datasets draws its own progress bars otherwise."""
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    drawn = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if drawn:
+            enable_progress_bars()

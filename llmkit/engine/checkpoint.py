@@ -1,0 +1,116 @@
+"""Checkpoints: all that a resume needs, in one verified folder, without pickle.
+
+    checkpoints/step-00000504/   weights.safetensors    trainable parameters and buffers, by name
+                                 optimizer.safetensors  AdamW's moments and step, as NAME/exp_avg, ...
+                                 state.json             where the run stands (State)
+                                 manifest.json          size and SHA-256 of the others, written last
+
+Order, dropout and learning rate are functions of (seed, step), so no generator, sampler or schedule state exists.
+Folders are published by rename after all bytes are on the disk; reading takes the newest that verifies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from llmkit import files
+
+__all__ = ["State", "load", "newest", "rotate", "save", "state_of"]
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands after `step` updates."""
+
+    step: int = 0
+    best_value: float | None = None
+    best_step: int | None = None
+    misses: int = 0  # evaluations in a row without a better value
+    log_bytes: int = 0
+    seconds: float = 0.0  # spent in updates
+    evaluation_seconds: float = 0.0
+    examples: int = 0
+    tokens: int = 0
+    padded_tokens: int = 0
+    identity: dict[str, Any] = field(
+        default_factory=dict
+    )  # recipe digest, data fingerprint, threads, world size
+
+
+def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Path:
+    """Write the checkpoint of this step into the folder `checkpoints`."""
+    target = folder / f"step-{state.step:08d}"
+    with files.staged_folder(target) as staged:
+        save_file(_weights(model), staged / "weights.safetensors")
+        save_file(_moments(model, optimizer), staged / "optimizer.safetensors")
+        files.write_json(staged / "state.json", asdict(state))
+    return target
+
+
+def load(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> State:
+    """Put weights (and moments, if an optimizer is given) back; returns where the run stood."""
+    state = state_of(checkpoint)
+    weights = _weights(model)
+    saved = load_file(checkpoint / "weights.safetensors")
+    assert saved.keys() == weights.keys(), "the checkpoint is of another model"
+    with torch.no_grad():
+        for name, value in saved.items():
+            weights[name].copy_(value)
+    if optimizer is not None:
+        _restore_moments(model, optimizer, load_file(checkpoint / "optimizer.safetensors"))
+    return state
+
+
+def state_of(checkpoint: Path) -> State:
+    return State(**json.loads((checkpoint / "state.json").read_text(encoding="utf-8")))
+
+
+def newest(folder: Path, note: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint whose every byte is right; a damaged one is named and passed over."""
+    for candidate in sorted(folder.glob("step-*"), reverse=True):
+        fault = files.verify(candidate)
+        if fault is None:
+            return candidate
+        note(f"checkpoint {candidate.name} passed over: {fault}")
+    return None
+
+
+def rotate(folder: Path, *, keep: int, best_step: int | None) -> None:
+    """Delete all but the newest `keep` checkpoints and the best one."""
+    checkpoints = sorted(folder.glob("step-*"))
+    for checkpoint in checkpoints[:-keep]:
+        if checkpoint.name != f"step-{best_step or 0:08d}":
+            files.remove(checkpoint)
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Trainable parameters and persistent buffers by name: what training changes."""
+    trainable = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    buffers = {name: value for name, value in model.state_dict().items() if name not in parameters}
+    return {name: value.contiguous() for name, value in {**trainable, **buffers}.items()}
+
+
+def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{name}/{key}": value
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    for key, value in saved.items():
+        name, _, kind = key.rpartition("/")
+        parameter = parameters[name]
+        # fused AdamW keeps `step` on the parameter's device like the moments
+        optimizer.state[parameter][kind] = value.to(parameter.device)

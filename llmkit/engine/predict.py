@@ -1,0 +1,67 @@
+"""Prediction: sorted by length, in micro-batches under a token budget, shared among the processes, put back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from llmkit.engine.batching import Indices, sorted_batches
+from llmkit.engine.session import Session
+from llmkit.engine.train import Batches
+
+__all__ = ["Arrays", "predict", "stream"]
+
+Arrays = dict[str, NDArray[np.generic]]
+Decode = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
+
+
+def predict(
+    session: Session,
+    model: nn.Module,
+    batches: Batches,
+    decode: Decode,
+    *,
+    done: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Arrays:
+    """What `decode` says of every example, by example index, the same on all processes.
+
+    decode reduces a micro-batch to a few numbers an example (arg-max, probability, loss), so memory grows with the
+    number of examples and never with their logits. `done` hears (examples done, all examples) of this process's share.
+    """
+    mine = sorted_batches(batches.lengths, batches.budget)[session.rank :: session.world_size]
+    total = sum(map(len, mine))
+    parts: list[tuple[Indices, Arrays]] = []
+    so_far = 0
+    for indices, outputs in stream(session, model, mine, batches, decode):
+        parts.append((indices, outputs))
+        so_far += len(indices)
+        done(so_far, total)
+    gathered = [part for share in session.gather(parts) for part in share]
+    return _in_order(gathered, len(batches.lengths))
+
+
+def stream(
+    session: Session, model: nn.Module, share: list[Indices], batches: Batches, decode: Decode
+) -> Iterator[tuple[Indices, Arrays]]:
+    """(example indices, decoded arrays) of each micro-batch, as they come."""
+    model.eval()
+    with torch.inference_mode():
+        for indices in share:
+            outputs = decode(model, session.to_device(batches.fetch(indices)))
+            yield indices, {name: value.cpu().numpy() for name, value in outputs.items()}
+
+
+def _in_order(parts: list[tuple[Indices, Arrays]], examples: int) -> Arrays:
+    """Arrays by example index. Every example must have come exactly once."""
+    seen = np.concatenate([indices for indices, _ in parts]) if parts else np.empty(0, np.int64)
+    assert len(seen) == examples == len(np.unique(seen)), "an example is missing or came twice"
+    place = np.argsort(seen)
+    return (
+        {name: np.concatenate([arrays[name] for _, arrays in parts])[place] for name in parts[0][1]}
+        if parts
+        else {}
+    )

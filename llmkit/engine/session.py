@@ -1,0 +1,97 @@
+"""The session: the only maker of an Accelerator. It knows the device, the processes and the number format.
+
+accelerate is used for what it is good at (device placement, autocast, DDP wrapping, collectives). Its gradient
+accumulation is not: it would divide the loss once more (see engine/train.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from llmkit import processes
+from llmkit.engine.precision import Precision, choose
+from llmkit.seeds import derive
+
+__all__ = ["Session", "start"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """The running process group (of one process, mostly)."""
+
+    accelerator: Accelerator
+    seed: int
+    precision: Precision
+
+    @property
+    def rank(self) -> int:
+        return int(self.accelerator.process_index)
+
+    @property
+    def world_size(self) -> int:
+        return int(self.accelerator.num_processes)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.accelerator.device)
+
+    def to_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+
+    def sum(self, values: list[float]) -> list[float]:
+        """These numbers added up over all processes, in double precision."""
+        if self.world_size == 1:
+            return values
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        reduced = self.accelerator.reduce(
+            torch.tensor(values, dtype=kind, device=self.device), reduction="sum"
+        )
+        return [float(value) for value in reduced]
+
+    def gather(self, value: Any) -> list[Any]:
+        """One Python object of each process, in the order of ranks, on all of them."""
+        if self.world_size == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.world_size
+        torch.distributed.all_gather_object(gathered, value)
+        return gathered
+
+    def from_main(self, value: Any) -> Any:
+        """The main process's value, on all of them."""
+        return self.gather(value)[0]
+
+    def wait(self) -> None:
+        self.accelerator.wait_for_everyone()
+
+    def seed_update(self, step: int) -> None:
+        """Make the dropout of this update a function of (seed, step, rank)."""
+        torch.manual_seed(derive(self.seed, "dropout", step, self.rank))
+
+
+@contextmanager
+def start(*, seed: int, precision: str) -> Iterator[Session]:
+    """Join the process group (if a launcher started several processes), and leave it at the end.
+
+    Raises RecipeError C10 when the device can't do the wanted precision.
+    """
+    on_cpu = not torch.accelerator.is_available()
+    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator() or torch.device("cpu")
+    chosen = choose(precision, device)
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen))
+    if (
+        accelerator.num_processes != processes.world_size()
+    ):  # a launcher setting that accelerate did not honour
+        raise RuntimeError(
+            f"{processes.world_size()} processes were started, {accelerator.num_processes} joined"
+        )
+    try:
+        yield Session(accelerator, seed, chosen)
+    finally:
+        accelerator.end_training()

@@ -1,0 +1,229 @@
+"""Intervals for any score of summed statistics: the bootstrap, and Wilson's closed form for shares.
+
+    statistics = np.array([[2, 3], [0, 4], [5, 5]])               # (N, K): right and all tokens of each text
+    interval(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), seed=0)
+
+A bootstrap draw takes n examples with replacement, adds up their statistics and scores the sum. Only how
+often each distinct row is drawn matters, so equal rows are merged: with few of them a draw is one multinomial
+over their counts (10,000 examples and 100 distinct rows: 2000 draws in 0.02 s), else the drawn indices are
+counted in blocks (0.2 s).
+
+Where the intervals do not hold: they are about new examples drawn like these, one by one. Sentences of one
+document, questions on one passage or near-copies are clusters, and the intervals come out too narrow. Below
+about 30 examples (or a class with a handful) the bootstrap is too narrow as well: it can't draw what the
+sample does not hold. A score that is the same in every draw gets an interval without width, and the method
+says so. Noise from another training seed is not in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+
+from llmkit.metrics.score import Floats, Ints, Metric, Score, ratio
+
+__all__ = [
+    "Method",
+    "Sample",
+    "Scorer",
+    "as_sample",
+    "interval",
+    "mean",
+    "measure",
+    "percent",
+    "resample",
+    "wilson",
+    "wilson_score",
+]
+
+Method = Literal["bca", "percentile"]
+Scorer = Callable[[Floats], Floats]
+
+BLOCK = 1 << 20  # weights held at a time (8 MB)
+MULTINOMIAL_COST = 15  # a multinomial cell costs as much as this many drawn indices (measured)
+ROUNDING = 1e-12  # equal scores, summed in another order, can differ by this much
+ENOUGH = 0.9  # share of draws that must have a score
+NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Examples with equal statistics merged: rows (D, K), and counts (D,) of the examples behind each."""
+
+    rows: Floats
+    counts: Ints
+
+    @property
+    def n(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def total(self) -> Floats:
+        """The sum over all examples, (K,)."""
+        return self.counts.astype(np.float64) @ self.rows
+
+
+def as_sample(statistics: Floats | Sample) -> Sample:
+    """Merge the equal rows of per-example statistics (N, K)."""
+    if isinstance(statistics, Sample):
+        return statistics
+    rows, counts = np.unique(np.asarray(statistics, dtype=np.float64), axis=0, return_counts=True)
+    return Sample(rows, counts.astype(np.int64))
+
+
+def measure(
+    statistics: Floats | Sample,
+    metrics: Iterable[Metric],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Every metric of these statistics (N, K), by name: Wilson for shares, else BCa on common draws."""
+    sample, metrics = as_sample(statistics), list(metrics)
+    draws = np.empty((0, 0)) if all(metric.share for metric in metrics) else resample(sample, resamples, seed)
+    return {
+        metric.name: _share(sample, metric, confidence)
+        if metric.share
+        else _bootstrap(sample, draws, metric.score, confidence, "bca", metric.note)
+        for metric in metrics
+    }
+
+
+def interval(
+    statistics: Floats | Sample,
+    score: Scorer,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    method: Method = "bca",
+) -> Score:
+    """The score of the summed statistics (N, K) with its bootstrap interval.
+
+    "bca" (Efron 1987, bias-corrected and accelerated) falls back to "percentile" where its constants are
+    undefined. The interval always holds the value: it is widened up to it where the draws do not reach. Draws
+    without a finite score are left out and counted in the method string; when they are more than one in ten
+    there is no interval.
+    """
+    sample = as_sample(statistics)
+    return _bootstrap(sample, resample(sample, resamples, seed), score, confidence, method, "")
+
+
+def mean(values: Floats, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Score:
+    """The mean of one number per example (N,), such as its loss or its squared error."""
+    statistics = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)
+
+    def score(sums: Floats) -> Floats:
+        return ratio(sums[..., 0], sums[..., 1])
+
+    return interval(statistics, score, confidence=confidence, resamples=resamples, seed=seed)
+
+
+def resample(sample: Sample, resamples: int, seed: int) -> Floats:
+    """Summed statistics (resamples, K) of as many draws of n examples with replacement."""
+    if sample.n == 0:
+        return np.zeros((resamples, sample.rows.shape[1]))
+    rng = np.random.default_rng(seed)
+    weights = _multinomial if len(sample.counts) * MULTINOMIAL_COST <= sample.n else _counted_indices
+    size = max(1, BLOCK // sample.n)
+    sizes = [min(size, resamples - start) for start in range(0, resamples, size)]
+    return np.concatenate([weights(rng, sample, size) @ sample.rows for size in sizes])
+
+
+def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float | None, float | None]:
+    """The score interval of a share hits / n (Wilson 1927); (None, None) without examples."""
+    if n == 0:
+        return None, None
+    z, share = NORMAL.inv_cdf((1 + confidence) / 2), hits / n
+    shrink = 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / shrink
+    half = z / shrink * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return min(low, share), max(high, share)  # exactly 0 and 1 at the ends, where rounding leaves 1e-17
+
+
+def wilson_score(hits: int, n: int, confidence: float = 0.95) -> Score:
+    """The share hits / n with its Wilson interval; without examples 0, and no interval."""
+    if n == 0:
+        return Score(0.0, None, None, 0, _too_few(0))
+    return Score(hits / n, *wilson(hits, n, confidence), n, f"Wilson {percent(confidence)}")
+
+
+def percent(confidence: float) -> str:
+    """`95%`, `99.9%`."""
+    return f"{100 * confidence:g}%"
+
+
+def _multinomial(rng: np.random.Generator, sample: Sample, size: int) -> Floats:
+    """How often each distinct row is drawn, (size, D): the cost goes with D."""
+    return rng.multinomial(sample.n, sample.counts / sample.n, size).astype(np.float64)
+
+
+def _counted_indices(rng: np.random.Generator, sample: Sample, size: int) -> Floats:
+    """The same distribution, (size, D), by drawing n examples one by one: the cost goes with n."""
+    distinct = len(sample.counts)
+    row_of = np.repeat(np.arange(distinct), sample.counts)
+    weights = np.empty((size, distinct))
+    for draw, indices in enumerate(rng.integers(0, sample.n, (size, sample.n), dtype=np.int32)):
+        weights[draw] = np.bincount(row_of[indices], minlength=distinct)
+    return weights
+
+
+def _share(sample: Sample, metric: Metric, confidence: float) -> Score:
+    hits = round(float(metric.score(sample.total)) * sample.n)  # undoes the division exactly
+    return wilson_score(hits, sample.n, confidence)
+
+
+def _bootstrap(
+    sample: Sample, draws: Floats, score: Scorer, confidence: float, method: Method, note: str
+) -> Score:
+    """The interval from draws (R, K) of the sample."""
+    value, *rest = score(np.vstack([sample.total, draws])).tolist()
+    if sample.n < 2:
+        return Score(value, None, None, sample.n, _too_few(sample.n))
+    scores = np.array([drawn for drawn in rest if np.isfinite(drawn)])
+    missing = len(rest) - len(scores)
+    if not np.isfinite(value) or len(scores) < ENOUGH * len(rest):
+        return Score(value, None, None, sample.n, f"no interval: no score in {missing} of {len(rest)} draws")
+    tails = _bca_tails(sample, score, value, scores, confidence) if method == "bca" else None
+    low, high = np.quantile(scores, tails or ((1 - confidence) / 2, (1 + confidence) / 2)).tolist()
+    parts = [
+        f"{'BCa' if tails else 'percentile'} bootstrap, {len(rest)} draws, {percent(confidence)}",
+        "BCa undefined here" if method == "bca" and not tails else "",
+        "every draw scores the same" if low == high == value else "",
+        f"{missing} draws without a score left out" if missing else "",
+        note,
+    ]
+    return Score(value, min(low, value), max(high, value), sample.n, "; ".join(filter(None, parts)))
+
+
+def _bca_tails(
+    sample: Sample, score: Scorer, value: float, scores: Floats, confidence: float
+) -> tuple[float, float] | None:
+    """The two quantiles of the drawn scores that bound the BCa interval (Efron 1987); None if undefined.
+
+    Undefined: the value outside all draws (infinite bias), or leaving out any one example changes nothing.
+    """
+    ties = np.isclose(scores, value, rtol=ROUNDING, atol=ROUNDING)
+    below = float(np.mean(((scores < value) & ~ties) + ties / 2))  # a tie counts half, as in scipy
+    left_out = score(sample.total - sample.rows)  # (D,), each standing for `counts` examples
+    spread = np.average(left_out, weights=sample.counts) - left_out
+    squares = float(sample.counts @ spread**2)
+    if not 0 < below < 1 or not squares > 0:  # `not >` holds for nan too
+        return None
+    bias = NORMAL.inv_cdf(below)
+    acceleration = float(sample.counts @ spread**3) / (6 * squares**1.5)
+    ends = [bias + NORMAL.inv_cdf(tail) for tail in ((1 - confidence) / 2, (1 + confidence) / 2)]
+    if any(acceleration * end >= 1 for end in ends):
+        return None
+    low, high = (NORMAL.cdf(bias + end / (1 - acceleration * end)) for end in ends)
+    return low, high
+
+
+def _too_few(n: int) -> str:
+    return "no interval: no examples" if n == 0 else "no interval: one example"

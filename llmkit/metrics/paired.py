@@ -1,0 +1,185 @@
+"""Two systems on the same examples: is one better, by how much, and could this test set tell?
+
+    pairs = np.hstack([first, second])          # (N, 2 K): each example's statistics under both systems
+    verdict(difference(pairs, metric), "the model", "TF-IDF")
+
+Both systems are scored on the same draws, so what makes an example easy for both cancels out: the interval of
+the difference is much narrower than two intervals side by side suggest. The limits of `intervals` hold here
+too: clustered examples and fewer than about ten disagreements make it too sure, and the noise of training
+seeds is not in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit.metrics.intervals import BLOCK, ROUNDING, Sample, Scorer, as_sample, interval, percent
+from llmkit.metrics.score import Floats, Metric, ratio
+
+__all__ = ["Difference", "difference", "examples_needed", "holm", "mcnemar", "verdict"]
+
+EXACT_BELOW = 25  # discordant pairs from which the chi-square approximation is good
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First minus second on n common examples, its interval, and the p-value of "there is no difference"."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    confidence: float
+    p_value: float
+    method: str
+
+
+def difference(
+    pairs: Floats | Sample, metric: Metric, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Difference:
+    """The paired bootstrap of metric(first) - metric(second), from statistics (N, 2 K) side by side.
+
+    p_value: McNemar's test for shares, else approximate randomization (Noreen 1989; Yeh 2000): how often a
+    difference at least as large appears when each example's two outputs are swapped at random.
+    """
+    sample = as_sample(pairs)
+    if metric.share:
+        first, second = _hits(sample, metric)
+        p_value, test = mcnemar(first, second), "McNemar's test"
+        one = np.ones(len(first))
+        sample, score = as_sample(np.column_stack([first, one, second, one])), _gap(_hit_rate)
+    else:
+        p_value, test = _swap_p_value(sample, metric, resamples, seed), f"{resamples} random swaps"
+        score = _gap(metric.score)
+    found = interval(sample, score, confidence=confidence, resamples=resamples, seed=seed)
+    method = f"paired {found.method}; p by {test}" if found.low is not None else found.method
+    return Difference(metric.name, found.value, found.low, found.high, found.n, confidence, p_value, method)
+
+
+def mcnemar(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_]) -> float:
+    """The two-sided p-value of "both are right equally often", from hits and misses (N,); McNemar 1947.
+
+    Exact binomial below 25 examples on which they disagree, else chi-square with continuity correction.
+    """
+    only_first, only_second = _discordant(first_correct, second_correct)
+    n = only_first + only_second
+    if n < EXACT_BELOW:
+        tail = sum(math.comb(n, k) for k in range(min(only_first, only_second) + 1))
+        return min(1.0, float(2 * tail / 2**n))
+    chi_square = max(0, abs(only_first - only_second) - 1) ** 2 / n
+    return float(math.erfc(math.sqrt(chi_square / 2)))  # upper tail with one degree of freedom
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for testing all of them (Holm 1979), in the order given."""
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def examples_needed(
+    first_correct: NDArray[np.bool_],
+    second_correct: NDArray[np.bool_],
+    *,
+    confidence: float = 0.95,
+    power: float = 0.8,
+) -> int | None:
+    """Test examples with which McNemar's test would find the observed difference in accuracy with that power.
+
+    Connor (1987), Biometrics 43, from the observed share of disagreements. None when there is no difference
+    to find. The observed difference is itself uncertain, so read the result as an order of magnitude.
+    """
+    only_first, only_second = _discordant(first_correct, second_correct)
+    if only_first == only_second:
+        return None
+    n = len(first_correct)
+    disagree, gap = (only_first + only_second) / n, (only_first - only_second) / n
+    normal = NormalDist()
+    z_error, z_power = normal.inv_cdf((1 + confidence) / 2), normal.inv_cdf(power)
+    return math.ceil((z_error * math.sqrt(disagree) + z_power * math.sqrt(disagree - gap**2)) ** 2 / gap**2)
+
+
+def verdict(difference: Difference, first_name: str, second_name: str) -> str:
+    """One plain sentence, for a metric in [0, 1] or [-1, 1] where more is better; a point is 0.01.
+
+    Names stand as given, inside a sentence: "the model", "TF-IDF".
+    """
+    if difference.low is None or difference.high is None:
+        examples = "1 example" if difference.n == 1 else f"{difference.n} examples"
+        return f"This test set ({examples}) is too small to compare {first_name} with {second_name}."
+    if difference.low <= 0 <= difference.high:
+        return (
+            f"The interval covers zero: this test set ({difference.n} examples) does not show that "
+            f"{first_name} is better than {second_name}."
+        )
+    word = "better" if difference.low > 0 else "worse"
+    low, high = sorted([abs(difference.low), abs(difference.high)])
+    return (
+        f"{_sentence_start(first_name)} is {word} than {second_name} "
+        f"by {_points(difference.value)} points of {difference.metric} "
+        f"({percent(difference.confidence)} interval {_points(low)} to {_points(high)})."
+    )
+
+
+def _hits(sample: Sample, metric: Metric) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Hits and misses (N,) of both systems: a share of one example's statistics is 0 or 1.
+
+    They are all that a share needs, and leave at most four distinct rows, whatever the number of classes.
+    """
+    first, second = (metric.score(rows) > 0.5 for rows in np.split(sample.rows, 2, axis=1))
+    return np.repeat(first, sample.counts), np.repeat(second, sample.counts)
+
+
+def _hit_rate(sums: Floats) -> Floats:
+    """From (hits, examples)."""
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def _gap(score: Scorer) -> Scorer:
+    """score(first half of the sums) - score(second half)."""
+
+    def gap(sums: Floats) -> Floats:
+        first, second = np.split(sums, 2, axis=-1)
+        return score(first) - score(second)
+
+    return gap
+
+
+def _swap_p_value(sample: Sample, metric: Metric, resamples: int, seed: int) -> float:
+    """The share of random swaps with a difference at least as large; the observed order counts as one."""
+    first, second = np.split(sample.total, 2)
+    left, right = np.split(sample.rows, 2, axis=1)
+    differs = (left != right).any(axis=1)  # a swap of equal rows changes nothing
+    change, counts = (left - right)[differs], sample.counts[differs]
+    observed = abs(float(metric.score(first) - metric.score(second)))
+    rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, len(counts))), 0
+    for start in range(0, resamples, size):
+        swapped = rng.binomial(counts, 0.5, (min(size, resamples - start), len(counts)))
+        shift = swapped.astype(np.float64) @ change
+        found = metric.score(first - shift) - metric.score(second + shift)
+        extreme += int((np.abs(found) >= observed - ROUNDING).sum())
+    return (1 + extreme) / (1 + resamples)
+
+
+def _discordant(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_]) -> tuple[int, int]:
+    """Examples that only the first gets right, and only the second."""
+    first, second = np.asarray(first_correct, dtype=bool), np.asarray(second_correct, dtype=bool)
+    return int((first & ~second).sum()), int((second & ~first).sum())
+
+
+def _sentence_start(name: str) -> str:
+    """Only an article takes a capital: a system's own name is left as it is."""
+    return "The " + name[4:] if name.startswith("the ") else name
+
+
+def _points(difference: float) -> str:
+    return f"{100 * abs(difference):.1f}"

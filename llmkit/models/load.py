@@ -1,0 +1,169 @@
+"""From a name to a model and its tokenizer, with every doubt said in one line and no code of the checkpoint run.
+
+Only safetensors are opened (pickle can run code), and a config that asks for remote code is refused before
+transformers reads it (CVE-2026-4372, CVE-2026-5241: a config.json alone could start code from the Hub).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError, safe_open
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from llmkit.errors import ModelError, Problem, some
+from llmkit.models.quiet import quiet
+from llmkit.seeds import derive
+
+__all__ = ["check_folder", "has_head", "pretrained", "tokenizer"]
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
+REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
+
+
+def tokenizer(folder: Path, *, weights: bool = True) -> PreTrainedTokenizerBase:
+    """The checkpoint's own tokenizer. Raises ModelError M01 when it has none.
+
+    weights is False for a folder that holds an adapter only, which has no config of its own.
+    """
+    if weights:
+        check_folder(folder)
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise ModelError(
+            Problem("M01", str(folder), f"holds no tokenizer ({some(TOKENIZER_FILES)})", TRY_ANOTHER)
+        )
+    try:
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            Problem("M01", str(folder), f"holds no tokenizer ({_short(error)})", TRY_ANOTHER)
+        ) from error
+
+
+def pretrained(
+    folder: Path, auto_class: str, *, labels: Sequence[str], new_head: bool, seed: int
+) -> PreTrainedModel:
+    """The checkpoint under this task's head, in float32, the labels in its config.
+
+    A head that the checkpoint lacks is drawn from the seed. Raises ModelError L11 when it has a head for other labels.
+    """
+    config = check_folder(folder)
+    if has_head(config, auto_class) and not new_head:
+        _check_labels(folder, config, labels)
+    names = dict(enumerate(labels))
+    torch.manual_seed(derive(seed, "head"))
+    try:
+        with quiet():
+            model: PreTrainedModel = getattr(transformers, auto_class).from_pretrained(
+                folder,
+                id2label=names,
+                label2id={name: number for number, name in names.items()},
+                num_labels=len(names),
+                dtype=torch.float32,
+                use_safetensors=True,
+                ignore_mismatched_sizes=new_head,
+                local_files_only=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            Problem("M01", str(folder), f"can't be loaded ({_short(error)})", TRY_ANOTHER)
+        ) from error
+    return model
+
+
+def has_head(config: dict[str, Any], auto_class: str) -> bool:
+    """Whether the checkpoint was saved with a head of this kind."""
+    kind = auto_class.removeprefix("AutoModel")
+    return any(name.endswith(kind) for name in config.get("architectures") or [])
+
+
+def check_folder(folder: Path) -> dict[str, Any]:
+    """Look at the files before transformers does; returns config.json.
+
+    Raises ModelError: M01 no model there, M02 only pickle weights, M03 damaged weights, M06 wants to run its own code.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            Problem("M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER)
+        ) from error
+    _refuse_code(folder, config)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        pickles = sorted(path.name for kind in ("*.bin", "*.pt", "*.pth") for path in folder.glob(kind))
+        if pickles:
+            raise ModelError(
+                Problem(
+                    "M02",
+                    str(folder),
+                    f"has weights as pickle only ({some(pickles)}), which can run code",
+                    PICKLE,
+                )
+            )
+        raise ModelError(Problem("M01", str(folder), "has no *.safetensors weights", TRY_ANOTHER))
+    for path in weights:
+        _check_weights(path)
+    return config
+
+
+TRY_ANOTHER = (
+    "name a local folder with config.json, tokenizer.json and *.safetensors, a Hub id, or index:NAME"
+)
+PICKLE = (
+    "convert it on a machine you trust (model.save_pretrained writes safetensors) and name the new folder"
+)
+
+
+def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
+    asked = [key for key in REFUSED if config.get(key)]
+    attention = config.get("_attn_implementation")
+    if isinstance(attention, str) and "/" in attention:
+        asked.append("_attn_implementation")
+    if asked:
+        raise ModelError(
+            Problem(
+                "M06",
+                str(folder / "config.json"),
+                f"asks to run code that comes with the checkpoint ({some(asked)}), which llmkit never does",
+                "use a checkpoint of an architecture that transformers has built in",
+            )
+        )
+
+
+def _check_weights(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            opened.keys()
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            Problem("M03", str(path), f"is damaged or cut short ({_short(error)})", "fetch or copy it again")
+        ) from error
+
+
+def _check_labels(folder: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+    found = list((config.get("id2label") or {}).values()) or [
+        f"LABEL_{i}" for i in range(config.get("num_labels", 2))
+    ]
+    if found != list(labels):
+        raise ModelError(
+            Problem(
+                "L11",
+                str(folder),
+                f"has a head for {len(found)} labels ({some(found)}), the data has {len(labels)} ({some(labels)})",
+                "name the data's classes in that order with data.labels, or set model.new_head=true for a new head",
+            )
+        )
+
+
+def _short(error: Exception) -> str:
+    """The first line of a library's message, without its full stop."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]

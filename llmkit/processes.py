@@ -1,0 +1,22 @@
+"""Which of several processes this one is, as torchrun and accelerate tell it, before torch is even loaded."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["is_main", "rank", "world_size"]
+
+
+def rank() -> int:
+    """0 for the only or the first process."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """How many processes work together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this process is the one that talks and writes."""
+    return rank() == 0

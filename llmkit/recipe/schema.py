@@ -1,0 +1,160 @@
+"""What a recipe can say: frozen sections, every field with its meaning and unit, nothing unknown accepted.
+
+The defaults live here and nowhere else, so a recipe file holds only what is special about it. Values that follow
+from others (number of steps, warm-up) are not fields: `engine.optim.Schedule` computes them once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Checkpoint", "Data", "Evaluate", "Lora", "Model", "Recipe", "Section", "Train"]
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Source = str | list[str]
+
+
+class Section(BaseModel):
+    """A part of a recipe: values can't be changed later, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Lora(Section):
+    """Low-rank adapters on the frozen checkpoint (Hu et al. 2021), through peft."""
+
+    rank: int = Field(default=8, ge=1)
+    """Columns of the two factors."""
+    alpha: float = Field(default=16.0, gt=0)
+    """Scale: the adapter's output is multiplied by alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs set to zero in training."""
+    targets: Literal["auto"] | list[str] = "auto"
+    """Names of the linear layers that get an adapter; auto: every linear layer of the body."""
+    merge: bool = True
+    """At the end add the adapter to the weights (true), or keep it as an adapter in model/ (false)."""
+
+
+class Model(Section):
+    """Which checkpoint to start from."""
+
+    name: str = Field(min_length=1)
+    """A local folder, a Hub id (`owner/name`, `@revision` allowed), or `index:NAME` from the package index."""
+    new_head: bool = False
+    """Replace a task head whose labels differ from the data's, instead of stopping."""
+    lora: Lora | None = None
+    """Train low-rank adapters instead of all weights; null: train all weights."""
+
+
+class Data(Section):
+    """Which rows to read, and what to do about faults in them."""
+
+    train: Source | None = None
+    """A file (jsonl, json, csv, tsv, parquet; .gz allowed), a folder of them, a Hub id, or `index:NAME`."""
+    validation: Source | None = None
+    """As `train`; null: a seeded part of the training rows."""
+    test: Source | None = None
+    """As `train`; null: a seeded part of the training rows."""
+    validation_share: Share = 0.1
+    """Share of the training rows set aside for validation when `validation` is null."""
+    test_share: Share = 0.1
+    """Share of the training rows set aside for the test when `test` is null."""
+    columns: dict[str, str] = {}
+    """What the task reads, by the name it has in the file, e.g. `{text: sentence, label: polarity}`."""
+    labels: list[str] | None = None
+    """Names of the classes in the order of their numbers, when the rows hold numbers; null: found in the rows."""
+    encoding: str = "utf-8"
+    """Text encoding of the files."""
+    max_line_bytes: int = Field(default=10_000_000, ge=1)
+    """Longest line (bytes) accepted in a text file."""
+    unknown_labels: Literal["error", "drop"] = "error"
+    """Rows of validation or test whose label the training rows don't have."""
+    empty_text: Literal["error", "drop"] = "error"
+    """Rows whose text is empty or blank."""
+    duplicates: Literal["error", "drop", "allow"] = "error"
+    """Training texts that stand in validation or test too, or that carry two labels: stop, drop them, or go on."""
+
+
+class Train(Section):
+    """How an update is made. None of it depends on how many processes or devices there are."""
+
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the training rows; null with `max_steps` null: 3."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Updates in all; excludes `epochs`."""
+    batch_size: int = Field(default=32, ge=1)
+    """Examples an update, over all processes."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak step size of AdamW."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Course of the learning rate after the warm-up."""
+    warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
+    """Share of the updates over which the learning rate rises from 0."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decoupled decay of matrices; biases and norms have none."""
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this global norm; null: never."""
+    max_length: int = Field(default=128, ge=2)
+    """Longest example in tokens, special tokens included."""
+    truncation: bool = False
+    """Cut longer examples (counted and reported) instead of stopping."""
+    micro_batch_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Padded tokens in one forward pass on one device; changes speed and memory, never the result."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Number format of the forward pass; auto: the fastest this device is good at."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, slower."""
+    compile: bool = False
+    """Run the model through torch.compile."""
+    early_stopping: int | None = Field(default=None, ge=1)
+    """Stop after so many evaluations without a better `evaluate.best`; null: never."""
+
+    @model_validator(mode="after")
+    def _one_duration(self) -> Train:
+        if self.epochs is not None and self.max_steps is not None:
+            raise ValueError("epochs and max_steps exclude each other; keep one of them")
+        return self
+
+
+class Evaluate(Section):
+    """What is measured, when, and how sure the figures are."""
+
+    metrics: list[str] = []
+    """Scores shown first; empty: the task's own choice."""
+    best: str = "loss"
+    """Validation score that picks the final model: `loss` (lowest) or a metric (highest)."""
+    every_steps: int | None = Field(default=None, ge=1)
+    """Updates between two validations; null: once an epoch."""
+    resamples: int = Field(default=2000, ge=100)
+    """Draws of the bootstrap behind each interval."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Share of the intervals that should cover the true value."""
+    baselines: bool = True
+    """Compare with simple baselines on the same test rows."""
+
+
+class Checkpoint(Section):
+    """When to save all that a resume needs."""
+
+    every_steps: int | None = Field(default=None, ge=1)
+    """Updates between two checkpoints; null: once an epoch."""
+    keep: int = Field(default=2, ge=1)
+    """Newest checkpoints kept, beside the best one."""
+
+
+class Recipe(Section):
+    """One run, whole: what the task is, from which checkpoint, on which rows, how trained and how judged."""
+
+    task: dict[str, Any]
+    """`name` of the task, and the task's own options."""
+    model: Model
+    data: Data = Data()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    checkpoint: Checkpoint = Checkpoint()
+    seed: int = Field(default=1, ge=0, lt=2**32)
+    """Root of every random choice: split, order, head, dropout."""

@@ -1,0 +1,128 @@
+"""A run is a folder, and every later command takes the folder.
+
+runs/sentiment/20261122-141502-3f2a1b/
+    recipe.yaml        resolved, written before the first step
+    environment.json   versions, device, threads, processes, command
+    log.jsonl          one line a step, evaluation, checkpoint
+    checkpoints/       all that a resume needs
+    model/             opens with plain transformers
+    predictions/       one line an example, in the order of the data
+    scores.json  report.json  report.md  report.html  plots/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from llmkit import files
+from llmkit.errors import Problem, RunError, closest
+
+__all__ = ["RUNS", "Run", "new_path", "runs"]
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The layout of a run folder."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    def predictions(self, part: str) -> Path:
+        return self.path / "predictions" / f"{part}.jsonl"
+
+    @property
+    def exists(self) -> bool:
+        return self.recipe.is_file()
+
+    @property
+    def finished(self) -> bool:
+        """The report is written last."""
+        return self.report.is_file()
+
+    def read_report(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        return content
+
+    def read_log(self) -> list[dict[str, Any]]:
+        if not self.log.exists():
+            return []
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only writer; a second one is refused with RunError R03, not made to wait."""
+        from filelock import FileLock, Timeout
+
+        with files.storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise RunError(
+                Problem(
+                    "R03",
+                    str(self.path),
+                    "another process is writing this run",
+                    "wait for it, or choose --out",
+                )
+            ) from None
+
+    @staticmethod
+    def open(path: Path) -> Run:
+        """The finished or unfinished run in this folder. Raises RunError R01 when there is none."""
+        run = Run(path)
+        if not run.exists:
+            near = [str(other.path) for other in runs(path.parent if path.parent.exists() else RUNS)]
+            raise RunError(
+                Problem(
+                    "R01",
+                    str(path),
+                    f"is no run folder (it has no recipe.yaml){closest(str(path), near)}",
+                    "`llmkit runs list` shows the runs",
+                )
+            )
+        return run
+
+
+def new_path(name: str, digest: str, parent: Path = RUNS) -> Path:
+    """A folder name that sorts by time and tells recipes apart: runs/NAME/DATE-TIME-DIGEST."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return files.free_name(parent / name / f"{stamp}-{digest[:6]}")
+
+
+def runs(parent: Path = RUNS) -> list[Run]:
+    """All runs below this folder, oldest first."""
+    found = [Run(path.parent) for path in parent.rglob("recipe.yaml")] if parent.is_dir() else []
+    return sorted(found, key=lambda run: run.path.name)

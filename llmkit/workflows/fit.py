@@ -1,0 +1,245 @@
+"""The training of a run: step, log, evaluate, save, and stop early or on a signal."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from llmkit import environment, files
+from llmkit.errors import Problem, RunError, Stopped, some
+from llmkit.progress import Progress
+from llmkit.run import Run
+from llmkit.workflows.prepare import Prepared
+
+if TYPE_CHECKING:
+    from llmkit.data.encode import Encoded
+    from llmkit.engine.checkpoint import State
+    from llmkit.engine.predict import Arrays
+    from llmkit.engine.session import Session
+    from llmkit.engine.train import Batches, Step
+
+__all__ = ["Fitted", "batches_of", "fit", "predict_part"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best weights found are in the model; state says how training went."""
+
+    model: Any
+    state: State
+
+
+def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Progress) -> Fitted:
+    """Train to the end (or go on from the newest checkpoint), then put the best weights back.
+
+    Raises Stopped or KeyboardInterrupt after saving, TrainingError, RunError M09 when the run was of another recipe.
+    """
+    from llmkit.engine import checkpoint, optim, signals
+    from llmkit.engine.train import train
+
+    recipe = prepared.recipe
+    optimizer = optim.adamw(model, recipe.train.weight_decay)
+    state = _resume(session, run, prepared, model, optimizer, progress)
+    if recipe.train.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
+    ready = _compiled(ready) if recipe.train.compile else ready
+    with signals.listening() as request:
+        for step in train(
+            session,
+            ready,
+            ready_optimizer,
+            batches_of(session, prepared, "train"),
+            prepared.task.loss(
+                prepared.options, prepared.examples.golds["train"], len(prepared.examples.labels)
+            ),
+            _updates(prepared, state.step),
+            schedule=prepared.schedule,
+            max_grad_norm=recipe.train.max_grad_norm,
+        ):
+            state = _count(state, step)
+            _log(run, session, "step", step.to_json())
+            progress.advance(
+                "training", step.step, prepared.schedule.total_steps, "steps", _detail(step, state)
+            )
+            last = step.step == prepared.schedule.total_steps
+            improved = False
+            if last or step.step % prepared.evaluate_every == 0:
+                state, improved = _validate(session, run, prepared, ready, state, progress)
+            enough = recipe.train.early_stopping is not None and state.misses >= recipe.train.early_stopping
+            stop = bool(session.sum([float(request.number is not None)])[0])
+            if improved or last or stop or enough or step.step % prepared.checkpoint_every == 0:
+                state = _save(session, run, prepared, model, optimizer, state)
+            if stop and not last:
+                raise _stopped(request.number, state.step, prepared.schedule.total_steps)
+            if enough:
+                progress.note(
+                    f"stopped early at step {step.step}: no better {recipe.evaluate.best} since {state.best_step}"
+                )
+                break
+    if state.best_step not in (None, state.step):
+        checkpoint.load(run.checkpoints / f"step-{state.best_step:08d}", model, None)
+    return Fitted(model, state)
+
+
+def batches_of(session: Session, prepared: Prepared, part: str) -> Batches:
+    return make_batches(
+        session,
+        prepared.encoded[part],
+        prepared.examples.golds[part],
+        prepared.tokenizer,
+        prepared.recipe.train,
+    )
+
+
+def make_batches(session: Session, encoded: Encoded, golds: Any, tokenizer: Any, train: Any) -> Batches:
+    """The engine's view of some examples."""
+    from llmkit.data.collate import collate
+    from llmkit.engine.batching import auto_budget
+    from llmkit.engine.train import Batches
+
+    budget = (
+        auto_budget(session.device.type) if train.micro_batch_tokens == "auto" else train.micro_batch_tokens
+    )
+    pad = tokenizer.pad_token_id or 0
+    return Batches(
+        encoded.lengths, lambda indices: collate(encoded, indices, pad_token_id=pad, scalars=golds), budget
+    )
+
+
+def predict_part(session: Session, prepared: Prepared, model: Any, part: str, progress: Progress) -> Arrays:
+    """What the model answers to every example of this part, by example index."""
+    from llmkit.engine.predict import predict
+
+    return predict(
+        session,
+        model,
+        batches_of(session, prepared, part),
+        prepared.task.decode,
+        done=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
+    )
+
+
+def _updates(prepared: Prepared, done: int) -> Any:
+    from llmkit.data.sampler import updates
+
+    recipe = prepared.recipe
+    return updates(
+        len(prepared.encoded["train"]),
+        recipe.train.batch_size,
+        recipe.seed,
+        total=prepared.schedule.total_steps,
+        done=done,
+    )
+
+
+def _compiled(model: Any) -> Any:
+    import torch
+
+    return torch.compile(model, dynamic=True)
+
+
+def _count(state: State, step: Step) -> State:
+    return replace(
+        state,
+        step=step.step,
+        seconds=state.seconds + step.seconds,
+        examples=state.examples + step.examples,
+        tokens=state.tokens + step.tokens,
+        padded_tokens=state.padded_tokens + step.padded_tokens,
+    )
+
+
+def _detail(step: Step, state: State) -> str:
+    return f"loss {step.loss:.4f}  {state.examples / max(state.seconds, 1e-9):.0f} examples/s"
+
+
+def _validate(
+    session: Session, run: Run, prepared: Prepared, model: Any, state: State, progress: Progress
+) -> tuple[State, bool]:
+    """Score the validation rows; the new state, and whether it is the best so far."""
+    if "validation" not in prepared.encoded:
+        return replace(state, best_step=state.step), False
+    began = time.perf_counter()
+    outputs = predict_part(session, prepared, model, "validation", progress)
+    golds = prepared.examples.golds["validation"]
+    values = prepared.task.values(golds, outputs, len(prepared.examples.labels))
+    name = prepared.recipe.evaluate.best
+    _log(run, session, "evaluation", {"step": state.step, **values})
+    shown = dict.fromkeys(["loss", name, *prepared.task.metrics[:2]])
+    progress.note(f"step {state.step}: validation " + "  ".join(f"{key} {values[key]:.4f}" for key in shown))
+    state = replace(state, evaluation_seconds=state.evaluation_seconds + time.perf_counter() - began)
+    value = -values[name] if name == "loss" else values[name]
+    if state.best_value is None or value > state.best_value:
+        return replace(state, best_value=value, best_step=state.step, misses=0), True
+    return replace(state, misses=state.misses + 1), False
+
+
+def _save(session: Session, run: Run, prepared: Prepared, model: Any, optimizer: Any, state: State) -> State:
+    """Checkpoint by the main process, the log's length inside; older ones are deleted after."""
+    from llmkit.engine import checkpoint
+
+    if session.rank == 0:
+        state = replace(state, log_bytes=run.log.stat().st_size, identity=_identity(session, prepared))
+        checkpoint.save(run.checkpoints, model, optimizer, state)
+        checkpoint.rotate(run.checkpoints, keep=prepared.recipe.checkpoint.keep, best_step=state.best_step)
+    session.wait()
+    return state
+
+
+def _identity(session: Session, prepared: Prepared) -> dict[str, Any]:
+    """What the promise of an exact resume rests on."""
+    return {
+        "data": prepared.examples.corpus.fingerprint,
+        "threads": environment.threads(),
+        "world_size": session.world_size,
+    }
+
+
+def _resume(
+    session: Session, run: Run, prepared: Prepared, model: Any, optimizer: Any, progress: Progress
+) -> State:
+    """The state of the newest good checkpoint, its weights loaded; a fresh state when there is none."""
+    from llmkit.engine import checkpoint
+
+    found = checkpoint.newest(run.checkpoints, progress.note) if run.checkpoints.is_dir() else None
+    if found is None:
+        if session.rank == 0 and run.log.exists():
+            files.truncate(run.log, 0)
+        return checkpoint.State()
+    state = checkpoint.load(found, model, optimizer)
+    now, then = _identity(session, prepared), state.identity
+    if now["data"] != then["data"]:
+        raise RunError(
+            Problem(
+                "M09",
+                str(run.path),
+                "the data is not what this run was trained on (its fingerprint differs)",
+                "put the old files back, or start a new run with another --out",
+            )
+        )
+    changed = [
+        f"{key} {then[key]} -> {now[key]}" for key in ("threads", "world_size") if now[key] != then[key]
+    ]
+    if changed:
+        progress.note(
+            f"resumed with {some(changed)}: same examples and updates, equal up to rounding, not to the bit"
+        )
+    if session.rank == 0:
+        files.truncate(run.log, state.log_bytes)
+    session.wait()
+    progress.note(f"resumed {run.path} at step {state.step} of {prepared.schedule.total_steps}")
+    return state
+
+
+def _log(run: Run, session: Session, kind: str, values: dict[str, Any]) -> None:
+    if session.rank == 0:
+        files.append_line(run.log, {"kind": kind, **values})
+
+
+def _stopped(number: int | None, step: int, total: int) -> BaseException:
+    if number == signal.SIGINT:
+        return KeyboardInterrupt(f"stopped at step {step} of {total}, saved")
+    return Stopped(f"stopped by a signal at step {step} of {total}, saved; --resume goes on")

@@ -1,0 +1,242 @@
+"""The end of a run: the model saved, the test rows predicted, scored, compared with baselines, and the report written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import llmkit
+from llmkit import environment, files
+from llmkit.data.encode import TokenCounts
+from llmkit.metrics.score import Score
+from llmkit.models import save
+from llmkit.progress import Progress
+from llmkit.run import Run
+from llmkit.workflows.fit import Fitted, predict_part
+from llmkit.workflows.prepare import Prepared
+
+if TYPE_CHECKING:
+    from llmkit.engine.session import Session
+    from llmkit.tasks._task import Arrays, Sheet
+
+__all__ = ["judge", "to_json"]
+
+NAMES = {"majority": "always answering the most frequent class", "tfidf": "TF-IDF with logistic regression"}
+
+
+def judge(
+    session: Session,
+    run: Run,
+    prepared: Prepared,
+    fitted: Fitted,
+    *,
+    name: str,
+    command: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write model/, predictions/, scores.json and the report; returns the report's content (the same on each process)."""
+    peak = environment.peak_memory_bytes()
+    part = "test" if "test" in prepared.encoded else "validation"
+    model = _finished(prepared, fitted)
+    outputs = predict_part(session, prepared, model, part, progress)
+    if session.rank != 0:
+        return {}
+    sheet = _score(prepared, part, outputs)
+    records = _records(prepared, part, outputs)
+    content = {
+        "llmkit": llmkit.__version__,
+        "run": str(run.path),
+        "name": name,
+        "task": prepared.recipe.task["name"],
+        "model": prepared.recipe.model.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "part": part,
+        "scores": to_json(sheet.scores),
+        "headline": list(sheet.headline),
+        **sheet.details,
+        **_against_baselines(prepared, part, outputs, sheet, progress),
+        "errors": prepared.task.worst(records),
+        "notes": [*prepared.examples.corpus.notes, *prepared.examples.notes, *_without_near(prepared, part, outputs)],
+        "data": _data(prepared),
+        "lengths": _lengths(prepared),
+        "curves": _curves(run, fitted),
+        "train": _training(session, prepared, fitted, model, peak),
+        "environment": json.loads(run.environment.read_text(encoding="utf-8")),
+        "recipe": run.recipe.read_text(encoding="utf-8"),
+        "command": command,
+        "weights_sha256": save.weights_digest(model),
+    }
+    _write(run, prepared, model, part, records, content)
+    return content
+
+
+def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
+    return {name: score.to_json() for name, score in scores.items()}
+
+
+def _finished(prepared: Prepared, fitted: Fitted) -> Any:
+    """The model as it will be saved: adapters merged into the weights unless the recipe keeps them."""
+    from llmkit.models import lora
+
+    adapters = prepared.recipe.model.lora
+    return lora.merge(fitted.model) if adapters and adapters.merge else fitted.model
+
+
+def _score(prepared: Prepared, part: str, outputs: Arrays) -> Sheet:
+    return prepared.task.score(
+        prepared.examples.golds[part],
+        outputs,
+        prepared.examples.labels,
+        evaluate=prepared.recipe.evaluate,
+        seed=prepared.recipe.seed,
+    )
+
+
+def _without_near(prepared: Prepared, part: str, outputs: Arrays) -> list[str]:
+    """The scores again without the rows that nearly repeat a training row: did they flatter the model?"""
+    near = prepared.examples.near_duplicates.get(part)
+    if near is None:
+        return []
+    kept = np.setdiff1d(np.arange(len(prepared.encoded[part])), near)
+    golds = {name: values[kept] for name, values in prepared.examples.golds[part].items()}
+    values = prepared.task.values(golds, {name: array[kept] for name, array in outputs.items()}, len(prepared.examples.labels))
+    return [f"{part} without its {len(near)} near repeats: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items())]
+
+
+def _records(prepared: Prepared, part: str, outputs: Arrays) -> list[dict[str, Any]]:
+    """The predictions, with the place of each row in its file."""
+    rows = prepared.examples.corpus.parts[part]
+    columns = {name: rows.column(name) for name in prepared.task.columns}
+    records = prepared.task.records(columns, outputs, prepared.examples.labels)
+    return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
+
+
+def _against_baselines(
+    prepared: Prepared, part: str, outputs: Arrays, sheet: Sheet, progress: Progress
+) -> dict[str, Any]:
+    """Scores of simple methods on the same rows, and a sentence on each paired difference."""
+    from llmkit.metrics import paired
+
+    if not prepared.recipe.evaluate.baselines:
+        return {"baselines": {}, "comparisons": [], "verdict": []}
+    progress.note("comparing with simple baselines")
+    task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
+    golds, labels = prepared.examples.golds[part], prepared.examples.labels
+    metric = sheet.headline[0]
+    scores: dict[str, Any] = {}
+    comparisons: list[dict[str, Any]] = []
+    for name, theirs in task.baselines(prepared.examples, part, seed).items():
+        scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
+        difference = task.difference(golds, outputs, theirs, metric, labels, evaluate=evaluate, seed=seed)
+        sentence = paired.verdict(difference, "the model", NAMES.get(name, name))
+        comparisons.append(
+            {"baseline": name, "metric": metric, "difference": asdict(difference), "sentence": sentence}
+        )
+    return {
+        "baselines": scores,
+        "comparisons": comparisons,
+        "verdict": [comparison["sentence"] for comparison in comparisons],
+    }
+
+
+def _data(prepared: Prepared) -> dict[str, Any]:
+    corpus, data = prepared.examples.corpus, prepared.recipe.data
+    return {
+        "parts": {
+            part: {"rows": len(rows), "classes": _classes(prepared, part)}
+            for part, rows in corpus.parts.items()
+        },
+        "fingerprint": corpus.fingerprint,
+        "sources": {"train": data.train, "validation": data.validation, "test": data.test},
+    }
+
+
+def _classes(prepared: Prepared, part: str) -> dict[str, int]:
+    labels = prepared.examples.labels
+    if not labels:
+        return {}
+    counts = np.bincount(prepared.examples.golds[part]["labels"], minlength=len(labels))
+    return {name: int(count) for name, count in zip(labels, counts, strict=True)}
+
+
+def _lengths(prepared: Prepared) -> dict[str, Any]:
+    """How long the examples are, what was cut, and what the vocabulary does not know; all parts together."""
+    encoded = prepared.encoded.values()
+    lengths = np.concatenate([part.lengths for part in encoded])
+    counts = sum((part.counts for part in encoded), TokenCounts())
+    edges = np.linspace(0, max(8, int(lengths.max())), 25).round().astype(int)
+    heights, _ = np.histogram(lengths, np.unique(edges))
+    bins = zip(np.unique(edges)[:-1].tolist(), np.unique(edges)[1:].tolist(), heights.tolist(), strict=True)
+    return {
+        "max_length": prepared.recipe.train.max_length,
+        "bins": [{"low": low, "high": high, "count": count} for low, high, count in bins],
+        "mean": float(lengths.mean()),
+        "longest": counts.longest,
+        "cut_examples": counts.cut_examples,
+        "cut_tokens_share": counts.cut_tokens / max(1, counts.tokens + counts.cut_tokens),
+        "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
+    }
+
+
+def _curves(run: Run, fitted: Fitted) -> dict[str, Any]:
+    log = run.read_log()
+    keys = ("step", "loss", "learning_rate", "grad_norm")
+    return {
+        "steps": [{key: line[key] for key in keys} for line in log if line["kind"] == "step"],
+        "evaluations": [
+            {key: value for key, value in line.items() if key != "kind"}
+            for line in log
+            if line["kind"] == "evaluation"
+        ],
+        "best_step": fitted.state.best_step,
+    }
+
+
+def _training(session: Session, prepared: Prepared, fitted: Fitted, model: Any, peak: int) -> dict[str, Any]:
+    state = fitted.state
+    seconds = max(state.seconds, 1e-9)
+    return {
+        "seconds": state.seconds,
+        "evaluation_seconds": state.evaluation_seconds,
+        "steps": state.step,
+        "examples_per_second": state.examples / seconds,
+        "tokens_per_second": state.tokens / seconds,
+        "padding_efficiency": state.tokens / max(1, state.padded_tokens),
+        "peak_memory_bytes": peak,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trainable_parameters": sum(p.numel() for p in fitted.model.parameters() if p.requires_grad),
+        "precision": session.precision,
+        "world_size": session.world_size,
+    }
+
+
+def _write(
+    run: Run,
+    prepared: Prepared,
+    model: Any,
+    part: str,
+    records: list[dict[str, Any]],
+    content: dict[str, Any],
+) -> None:
+    """Model first, report last: a run with a report is finished."""
+    from llmkit.report import card, page
+
+    recipe = prepared.recipe
+    about = save.Card(
+        task=recipe.task,
+        labels=list(prepared.examples.labels),
+        columns={**prepared.task.columns, **recipe.data.columns},
+        max_length=recipe.train.max_length,
+        base=recipe.model.name,
+        adapter=bool(recipe.model.lora and not recipe.model.lora.merge),
+        llmkit=llmkit.__version__,
+    )
+    save.save(run.model, model, prepared.tokenizer, about, readme=card.text(content))
+    files.write_lines(run.predictions(part), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+    files.write_json(run.path / "scores.json", {"part": part, "scores": content["scores"]})
+    page.write(run.path, content)

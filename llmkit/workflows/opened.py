@@ -1,0 +1,102 @@
+"""A trained model, opened from a run folder, a model folder, a Hub id or the package index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmkit.errors import ModelError, Problem
+from llmkit.progress import Progress
+from llmkit.recipe.schema import Recipe, Train
+from llmkit.run import Run
+
+if TYPE_CHECKING:
+    from llmkit.tasks._task import Task
+
+__all__ = ["Opened", "open_model"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Ready to answer. recipe is that of the run, None for a model that is no run."""
+
+    name: str
+    task: Task
+    labels: tuple[str, ...]
+    columns: dict[str, str]
+    train: Train  # how texts are cut to length
+    model: Any
+    tokenizer: Any
+    recipe: Recipe | None
+
+
+def open_model(target: str, progress: Progress) -> Opened:
+    """Load what `target` names. Raises ModelError or RunError when it can't be used."""
+    from llmkit import tasks
+    from llmkit.assets import hub
+    from llmkit.models import load, save
+
+    run = Run(Path(target))
+    folder = _model_of(run) if run.exists else hub.model_folder(target, progress)
+    card = save.load_card(folder) or _card_of(folder)
+    task = tasks.load(card.task["name"])
+    return Opened(
+        name=target,
+        task=task,
+        labels=tuple(card.labels),
+        columns=card.columns,
+        train=Train(max_length=card.max_length, truncation=True),
+        model=_adapted(folder, card, task, progress)
+        if card.adapter
+        else load.pretrained(folder, task.auto_class, labels=card.labels, new_head=False, seed=0),
+        tokenizer=load.tokenizer(folder, weights=not card.adapter),
+        recipe=_recipe_of(run) if run.exists else None,
+    )
+
+
+def _model_of(run: Run) -> Path:
+    if not (run.model / "llmkit.json").exists():
+        raise ModelError(
+            Problem(
+                "R05", str(run.path), "has no model yet: its training is not finished", "go on with --resume"
+            )
+        )
+    return run.model
+
+
+def _recipe_of(run: Run) -> Recipe:
+    from llmkit import tasks
+    from llmkit.recipe import load
+
+    return load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
+
+
+def _card_of(folder: Path) -> Any:
+    """What can be told of a model that llmkit did not make: its head says the task, its config the labels."""
+    from llmkit import tasks
+    from llmkit.models import load, save
+
+    config = load.check_folder(folder)
+    fitting = [name for name in tasks.names() if load.has_head(config, tasks.load(name).auto_class)]
+    if not fitting:
+        heads = ", ".join(config.get("architectures") or ["none"])
+        raise ModelError(
+            Problem("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
+        )
+    task = tasks.load(fitting[0])
+    names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
+    labels = [names[key] for key in sorted(names, key=int)]
+    longest = min(int(config.get("max_position_embeddings") or 512), 512)
+    return save.Card({"name": fitting[0]}, labels, dict(task.columns), longest, base=str(folder))
+
+
+def _adapted(folder: Path, card: Any, task: Task, progress: Progress) -> Any:
+    """The base model with the kept adapter on top."""
+    from llmkit.assets import hub
+    from llmkit.models import load, lora
+
+    base = load.pretrained(
+        hub.model_folder(card.base, progress), task.auto_class, labels=card.labels, new_head=True, seed=0
+    )
+    return lora.open_kept(base, folder)

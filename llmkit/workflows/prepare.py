@@ -1,0 +1,151 @@
+"""From a recipe to examples ready for training: everything that needs no weights and no process group.
+
+A launcher's processes all come through here before they join, so a long tokenizing run can't hit the group's time-out;
+the first to need an encoding makes it under a lock, the others read it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmkit.errors import Problem, RecipeError, closest, raise_if, some
+from llmkit.progress import Progress
+from llmkit.recipe.schema import Data, Recipe
+
+if TYPE_CHECKING:
+    from llmkit.data.corpus import Corpus
+    from llmkit.data.encode import Encoded
+    from llmkit.engine.optim import Schedule
+    from llmkit.tasks._task import Examples, Task
+
+__all__ = ["Prepared", "prepare", "read_rows", "unknown_metrics"]
+
+DEFAULT_EPOCHS = 3.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that training needs, but the model."""
+
+    recipe: Recipe
+    task: Task
+    options: Any
+    base: Path  # folder of the checkpoint
+    tokenizer: Any
+    examples: Examples
+    encoded: dict[str, Encoded]  # part -> examples
+    schedule: Schedule
+    evaluate_every: int  # updates
+    checkpoint_every: int  # updates
+
+
+def prepare(recipe: Recipe, progress: Progress) -> Prepared:
+    """Read, check and tokenize the data; compute the schedule."""
+    from llmkit import tasks
+    from llmkit.assets import hub
+    from llmkit.data.sampler import steps_per_epoch
+    from llmkit.models import load
+
+    task = tasks.load(recipe.task["name"])
+    named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
+    raise_if(unknown_metrics(task, named), RecipeError)
+    base = hub.model_folder(recipe.model.name, progress)
+    tokenizer = load.tokenizer(base)
+    examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
+    for note in (*examples.corpus.notes, *examples.notes):
+        progress.note(note)
+    encoded = {
+        part: encode_part(recipe, task, tokenizer, examples, part, progress) for part in examples.corpus.parts
+    }
+    per_epoch = steps_per_epoch(len(encoded["train"]), recipe.train.batch_size)
+    return Prepared(
+        recipe=recipe,
+        task=task,
+        options=options_of(recipe, task),
+        base=base,
+        tokenizer=tokenizer,
+        examples=examples,
+        encoded=encoded,
+        schedule=_schedule(recipe, per_epoch),
+        evaluate_every=recipe.evaluate.every_steps or per_epoch,
+        checkpoint_every=recipe.checkpoint.every_steps or per_epoch,
+    )
+
+
+def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """A problem for each metric that the task does not have; named: where -> names."""
+    known = ["loss", *task.metrics]
+    return [
+        Problem(
+            "E01",
+            place,
+            f'"{name}" is no score of this task{closest(name, known)}',
+            f"choose among {some(known, 20)}",
+        )
+        for place, names in named.items()
+        for name in names
+        if name not in known
+    ]
+
+
+def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
+    """The rows of all parts under the task's column names."""
+    from llmkit.assets import hub, store
+    from llmkit.data import corpus
+
+    return corpus.read(
+        data,
+        columns={**task.columns, **data.columns},
+        progress=progress,
+        resolve_index=store.data_file,
+        resolve_hub=hub.dataset_splits,
+    )
+
+
+def options_of(recipe: Recipe, task: Task) -> Any:
+    """The task's own options, as its schema has them."""
+    return task.Options.model_validate({key: value for key, value in recipe.task.items() if key != "name"})
+
+
+def encode_part(
+    recipe: Recipe, task: Task, tokenizer: Any, examples: Examples, part: str, progress: Progress
+) -> Encoded:
+    """Token ids of one part, from the cache when the same rows met the same tokenizer before."""
+    from llmkit.data import encode
+
+    rows = examples.corpus.parts[part]
+    train = recipe.train
+
+    def make() -> Encoded:
+        return encode.encode(
+            rows.rows,
+            lambda some: task.encode(
+                some, tokenizer, max_length=train.max_length, truncation=train.truncation
+            ),
+            place=rows.place,
+            max_length=train.max_length,
+            progress=progress,
+            what=part,
+        )
+
+    return encode.cached(
+        make,
+        rows=examples.corpus.fingerprint,
+        part=part,
+        task=recipe.task["name"],
+        tokenizer=encode.tokenizer_digest(tokenizer),
+        max_length=train.max_length,
+        truncation=train.truncation,
+    )
+
+
+def _schedule(recipe: Recipe, per_epoch: int) -> Schedule:
+    from llmkit.engine.optim import Schedule
+
+    train = recipe.train
+    total = train.max_steps or math.ceil((train.epochs or DEFAULT_EPOCHS) * per_epoch)
+    return Schedule(train.learning_rate, total, math.ceil(train.warmup_ratio * total), train.schedule)

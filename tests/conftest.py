@@ -1,0 +1,134 @@
+"""Tiny real models, tokenizers and corpora, made in code: no network, no mocks of transformers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# One thread and one cache for all tests: sums come out in the same order, and nothing lands in the user's cache.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
+
+GOOD = "good great fine lovely superb charming bright warm funny fresh".split()
+BAD = "bad awful dull dreary poor boring dark cold sad stale".split()
+NEUTRAL = "the a film story plot actor scene music it was is and of with very quite rather this that".split()
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *NEUTRAL, *"0123456789", *".,!?"]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The sample data sets beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("the sample data sets (../shared/data) are not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derived files go to a cache of the test session, never the user's."""
+    monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT checkpoint (2 layers, hidden 32, 50 words) with its tokenizer, in a folder."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
+
+
+def save_tokenizer(folder: Path) -> None:
+    """A word-level BERT tokenizer over WORDS."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ids = [("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+    ).save_pretrained(folder)
+
+
+def reviews(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Made-up reviews of 3 to 24 words whose words tell the label; all different."""
+    rng = random.Random(seed)
+    rows: dict[str, str] = {}
+    while len(rows) < count:
+        label = rng.choice(["negative", "positive"])
+        words = rng.choices(NEUTRAL, k=rng.randint(2, 20)) + rng.choices(
+            GOOD if label == "positive" else BAD, k=2
+        )
+        rng.shuffle(words)
+        rows[" ".join(words)] = label
+    return [{"text": text, "label": label} for text, label in rows.items()]
+
+
+@pytest.fixture(scope="session")
+def reviews_jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """160 made-up reviews in a file."""
+    path = tmp_path_factory.mktemp("reviews") / "reviews.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in reviews(160)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_reviews() -> Callable[[int, int], list[dict[str, str]]]:
+    """The function that makes reviews, for tests that need others."""
+    return reviews
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, reviews_jsonl: Path) -> Path:
+    """A recipe that trains the tiny BERT on the made-up reviews in about a second."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(
+        f"""task:
+  name: classification
+model:
+  name: {tiny_bert}
+data:
+  train: {reviews_jsonl}
+train:
+  epochs: 3
+  batch_size: 16
+  learning_rate: 5e-3
+  max_length: 32
+evaluate:
+  best: accuracy
+  resamples: 200
+""",
+        encoding="utf-8",
+    )
+    return path

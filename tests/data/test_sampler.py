@@ -1,0 +1,29 @@
+"""The order is a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llmkit.data.sampler import order, steps_per_epoch, updates
+
+
+def test_each_epoch_holds_every_example_once() -> None:
+    plan = list(updates(23, 5, 1, total=10))
+    assert steps_per_epoch(23, 5) == 5
+    for epoch in range(2):
+        seen = np.concatenate([update.indices for update in plan if update.epoch == epoch])
+        assert sorted(seen.tolist()) == list(range(23))
+    assert [len(update.indices) for update in plan[:5]] == [5, 5, 5, 5, 3]
+
+
+def test_the_rest_of_a_plan_is_the_plan_of_the_rest() -> None:
+    whole = [(u.step, u.epoch, u.indices.tolist()) for u in updates(23, 5, 1, total=12)]
+    for done in range(12):
+        rest = [(u.step, u.epoch, u.indices.tolist()) for u in updates(23, 5, 1, total=12, done=done)]
+        assert rest == whole[done:]
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    assert not np.array_equal(order(50, 1, 0), order(50, 1, 1))
+    assert not np.array_equal(order(50, 1, 0), order(50, 2, 0))
+    assert np.array_equal(order(50, 1, 0), order(50, 1, 0))

@@ -1,0 +1,48 @@
+"""The schedule at exact points, and which parameters decay."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from llmkit.engine.optim import Schedule, adamw, parameter_groups
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "rate"),
+    [
+        ("linear", 1, 0.1),
+        ("linear", 10, 1.0),
+        ("linear", 11, 1.0),
+        ("linear", 56, 0.5),
+        ("linear", 100, 1 / 90),
+        ("cosine", 11, 1.0),
+        ("cosine", 56, 0.5),
+        ("cosine", 100, (1 + math.cos(math.pi * 89 / 90)) / 2),
+        ("constant", 1, 0.1),
+        ("constant", 100, 1.0),
+    ],
+)
+def test_rate_at_exact_points(kind: Any, step: int, rate: float) -> None:
+    assert Schedule(1.0, 100, 10, kind).rate(step) == pytest.approx(rate)
+
+
+def test_no_warmup_begins_at_the_peak() -> None:
+    assert Schedule(0.3, 10, 0, "linear").rate(1) == 0.3
+
+
+def test_matrices_decay_and_vectors_do_not(make_model: Any) -> None:
+    model = make_model()
+    decayed, kept = parameter_groups(model, 0.1)
+    assert decayed["params"] == [model.layer.weight]
+    assert decayed["weight_decay"] == 0.1
+    assert kept["params"] == [model.layer.bias]
+    assert kept["weight_decay"] == 0.0
+
+
+def test_frozen_parameters_are_left_out(make_model: Any) -> None:
+    model = make_model()
+    model.layer.weight.requires_grad = False
+    assert [len(group["params"]) for group in adamw(model, 0.1).param_groups] == [0, 1]

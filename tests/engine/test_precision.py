@@ -1,0 +1,37 @@
+"""The rule of train.precision, with stand-ins for devices that are not here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from llmkit.engine.precision import choose, dtype_of
+from llmkit.errors import RecipeError
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(("amx", "expected"), [(False, "fp32"), (True, "bf16")])
+def test_auto_on_a_cpu_asks_for_matrix_units(monkeypatch: Any, amx: bool, expected: str) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert choose("auto", CPU) == expected
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_auto_on_cuda_asks_for_the_generation(monkeypatch: Any, capability: Any, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose("auto", CUDA) == expected
+
+
+def test_a_wish_is_honoured() -> None:
+    assert choose("bf16", CPU) == "bf16"
+    assert choose("fp32", CUDA) == "fp32"
+    assert choose("fp16", CUDA) == "fp16"
+    assert dtype_of("bf16") is torch.bfloat16
+
+
+def test_fp16_without_cuda_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"error\[C10\] train.precision: fp16 needs a CUDA device"):
+        choose("fp16", CPU)

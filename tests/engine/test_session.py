@@ -1,0 +1,37 @@
+"""A session of one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from llmkit import processes
+from llmkit.engine import session as sessions
+
+
+def test_one_process_sums_and_gathers_its_own(session: Any) -> None:
+    assert (session.rank, session.world_size) == (0, 1)
+    assert session.sum([1.5, 2.0]) == [1.5, 2.0]
+    assert session.gather({"a": 1}) == [{"a": 1}]
+    assert session.from_main("x") == "x"
+
+
+def test_the_seed_of_an_update_depends_on_its_step_only(session: Any) -> None:
+    session.seed_update(5)
+    first = torch.rand(3)
+    torch.rand(10)
+    session.seed_update(5)
+    assert torch.equal(torch.rand(3), first)
+    session.seed_update(6)
+    assert not torch.equal(torch.rand(3), first)
+
+
+def test_processes_that_did_not_join_are_noticed(monkeypatch: Any) -> None:
+    monkeypatch.setattr(processes, "world_size", lambda: 2)
+    with (
+        pytest.raises(RuntimeError, match="2 processes were started, 1 joined"),
+        sessions.start(seed=1, precision="fp32"),
+    ):
+        pass

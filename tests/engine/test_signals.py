@@ -1,0 +1,22 @@
+"""The first signal asks, the second one stops; handlers come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from llmkit.engine import signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_only_asks_and_the_second_stops(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with signals.listening() as request:
+        assert request.number is None
+        os.kill(os.getpid(), number)
+        assert request.number == number
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before

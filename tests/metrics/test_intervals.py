@@ -1,0 +1,274 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from llmkit.metrics import intervals
+from llmkit.metrics.intervals import Sample, as_sample, interval, measure, resample, wilson, wilson_score
+from llmkit.metrics.score import Metric, ratio
+
+
+def mean(sums):
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def with_ones(values):
+    return np.column_stack([values, np.ones(len(values))])
+
+
+# Wilson
+
+
+@pytest.mark.parametrize(
+    "hits, n", [(0, 1), (1, 1), (0, 20), (20, 20), (7, 20), (371, 457), (99_999, 100_000)]
+)
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
+def test_wilson_is_scipys(hits, n, confidence):
+    theirs = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
+    assert wilson(hits, n, confidence) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_wilson_ends_are_exact_at_none_and_all():
+    for n in range(1, 200):
+        assert wilson(0, n)[0] == 0.0
+        assert wilson(n, n)[1] == 1.0
+
+
+def test_wilson_without_examples_has_no_interval_and_says_why():
+    assert wilson(0, 0) == (None, None)
+    score = wilson_score(0, 0)
+    assert (score.value, score.low, score.high, score.n) == (0.0, None, None, 0)
+    assert score.method == "no interval: no examples"
+
+
+def test_wilson_method_names_the_confidence():
+    assert wilson_score(3, 4).method == "Wilson 95%"
+    assert wilson_score(3, 4, 0.999).method == "Wilson 99.9%"
+
+
+# Resampling
+
+
+def test_equal_rows_are_merged_and_the_total_is_kept():
+    statistics = np.array([[1, 2], [3, 4], [1, 2], [1, 2]])
+    sample = as_sample(statistics)
+    assert sample.rows.tolist() == [[1, 2], [3, 4]]
+    assert sample.counts.tolist() == [3, 1]
+    assert sample.n == 4
+    assert sample.total.tolist() == statistics.sum(0).tolist()
+
+
+@pytest.mark.parametrize("weights", [intervals._multinomial, intervals._counted_indices])
+def test_every_draw_takes_n_examples(weights):
+    sample = Sample(np.eye(3), np.array([5, 1, 14]))
+    drawn = weights(np.random.default_rng(0), sample, 200)
+    assert drawn.shape == (200, 3)
+    assert (drawn.sum(1) == 20).all()
+
+
+def test_merged_multinomial_and_drawn_indices_have_the_same_distribution():
+    sample = Sample(np.eye(3), np.array([50, 10, 140]))
+    merged = intervals._multinomial(np.random.default_rng(0), sample, 20_000)
+    one_by_one = intervals._counted_indices(np.random.default_rng(1), sample, 20_000)
+    assert merged.mean(0) == pytest.approx(one_by_one.mean(0), abs=0.25)  # standard error 0.06
+    assert np.cov(merged.T) == pytest.approx(np.cov(one_by_one.T), abs=2)  # standard error 0.4
+    levels = (0.025, 0.25, 0.75, 0.975)
+    assert np.quantile(merged, levels, axis=0) == pytest.approx(
+        np.quantile(one_by_one, levels, axis=0), abs=1
+    )
+
+
+@pytest.mark.parametrize("distinct", [2, 100])
+def test_resampled_sums_have_the_moments_of_theory(distinct):
+    values = np.tile(np.arange(distinct, dtype=float), 200 // distinct)
+    sums = resample(as_sample(with_ones(values)), 5000, seed=0)
+    assert (sums[:, 1] == 200).all()
+    assert sums[:, 0].mean() == pytest.approx(values.sum(), rel=0.01)
+    assert sums[:, 0].std() == pytest.approx(values.std() * 200**0.5, rel=0.05)
+
+
+def test_blocks_cover_all_draws(monkeypatch):
+    sample = as_sample(with_ones(np.random.default_rng(0).random(50)))
+    monkeypatch.setattr(intervals, "BLOCK", 50 * 7)
+    assert resample(sample, 23, seed=0).shape == (23, 2)
+
+
+def test_one_seed_gives_one_interval_and_another_seed_another():
+    statistics = with_ones(np.random.default_rng(0).random(80))
+    assert interval(statistics, mean, seed=3) == interval(statistics, mean, seed=3)
+    assert interval(statistics, mean, seed=3) != interval(statistics, mean, seed=4)
+
+
+# The bootstrap interval
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+@pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal"])
+def test_interval_of_a_mean_is_scipys(method, draw):
+    values = getattr(np.random.default_rng(5), draw)(size=60)
+    ours = interval(with_ones(values), mean, resamples=20_000, method=method)
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="BCa" if method == "bca" else method, rng=7
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert ours.low == pytest.approx(theirs.low, abs=0.02 * width)
+    assert ours.high == pytest.approx(theirs.high, abs=0.02 * width)
+    assert ours.value == pytest.approx(values.mean(), abs=1e-12)
+
+
+def test_bca_leans_to_the_long_tail_where_percentile_does_not():
+    values = np.random.default_rng(0).lognormal(sigma=1.5, size=50)
+    bca, percentile = (interval(with_ones(values), mean, method=method) for method in ("bca", "percentile"))
+    assert bca.low > percentile.low
+    assert bca.high > percentile.high
+
+
+def test_merged_rows_have_the_same_acceleration_as_one_row_each():
+    values = np.random.default_rng(0).integers(0, 3, 40).astype(float) ** 2
+    apart = Sample(with_ones(values), np.ones(40, dtype=np.int64))
+    scores = np.random.default_rng(1).normal(values.mean(), 0.1, 500)
+    tails = [
+        intervals._bca_tails(s, mean, values.mean(), scores, 0.95) for s in (apart, as_sample(apart.rows))
+    ]
+    assert tails[0] == pytest.approx(tails[1], abs=1e-12)
+
+
+def test_ties_count_half_so_a_symmetric_case_has_no_bias():
+    sample = as_sample(with_ones(np.array([0.0, 1.0] * 10)))
+    tails = intervals._bca_tails(sample, mean, 0.5, np.array([0.4, 0.5 - 1e-15, 0.5, 0.5 + 1e-15, 0.6]), 0.95)
+    assert tails == pytest.approx((0.025, 0.975), abs=1e-12)
+
+
+def test_bca_is_undefined_where_the_acceleration_turns_the_ends_around():
+    sample = Sample(np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([10_000, 1]))
+    scores = np.array([0.0] * 1999 + [1.0])
+    assert intervals._bca_tails(sample, mean, 0.5, scores, 0.95) is not None
+    assert intervals._bca_tails(sample, mean, 0.5, scores, 0.999) is None
+
+
+def test_method_says_what_was_done():
+    statistics = with_ones(np.random.default_rng(0).random(30))
+    assert interval(statistics, mean).method == "BCa bootstrap, 2000 draws, 95%"
+    assert (
+        interval(statistics, mean, method="percentile", resamples=300, confidence=0.9).method
+        == "percentile bootstrap, 300 draws, 90%"
+    )
+
+
+def test_a_higher_confidence_gives_a_wider_interval():
+    statistics = with_ones(np.random.default_rng(0).random(30))
+    narrow, wide = (interval(statistics, mean, confidence=confidence) for confidence in (0.8, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+@pytest.mark.parametrize("n, why", [(0, "no interval: no examples"), (1, "no interval: one example")])
+def test_too_few_examples_have_no_interval(n, why):
+    score = interval(np.full((n, 2), 1.0), mean)
+    assert (score.value, score.low, score.high, score.n) == (float(n), None, None, n)
+    assert score.method == why
+
+
+def test_a_constant_statistic_has_no_width_and_says_so():
+    score = interval(with_ones(np.full(40, 0.1)), mean)
+    assert score.low == score.value == score.high
+    assert (
+        score.method
+        == "percentile bootstrap, 2000 draws, 95%; BCa undefined here; every draw scores the same"
+    )
+
+
+def test_draws_without_a_score_are_left_out_and_counted():
+    values = np.zeros(40)
+    values[:4] = 1.0  # 1.5% of the draws hold none of them
+
+    def undefined_without_hits(sums):
+        return np.where(sums[..., 0] > 0, mean(sums), np.nan)
+
+    score = interval(with_ones(values), undefined_without_hits)
+    assert "draws without a score left out" in score.method
+    assert 0 < score.low <= 0.1 <= score.high
+
+
+def test_a_score_undefined_in_many_draws_has_no_interval():
+    values = np.zeros(40)
+    values[0] = 1.0
+
+    def undefined_without_hits(sums):
+        return np.where(sums[..., 0] > 0, mean(sums), np.nan)
+
+    score = interval(with_ones(values), undefined_without_hits, resamples=1000)
+    assert (score.low, score.high) == (None, None)
+    assert score.method.startswith("no interval: no score in 3")
+    assert score.method.endswith("of 1000 draws")
+
+
+def test_a_value_outside_all_draws_widens_the_interval_and_drops_bca():
+    def distinct(sums):  # a draw never holds all 200 examples
+        return (sums[..., :-1] > 0).sum(-1) / 200
+
+    score = interval(np.eye(200), distinct)
+    assert score.low < 0.75 < score.value
+    assert score.high == score.value
+    assert "BCa undefined here" in score.method
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(2, 30), st.just(2)), elements=st.floats(0, 1)),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["bca", "percentile"]),
+)
+@settings(max_examples=80, deadline=None)
+def test_interval_holds_the_value(statistics, seed, method):
+    score = interval(
+        statistics, lambda sums: ratio(sums[..., 0], sums.sum(-1)), seed=seed, resamples=50, method=method
+    )
+    assert score.low <= score.value <= score.high
+
+
+# Several metrics at once
+
+
+def test_measure_takes_wilson_for_shares_and_the_bootstrap_for_the_rest():
+    values = np.array([1.0] * 30 + [0.0] * 10)
+    metrics = [
+        Metric("share", mean, share=True),
+        Metric("odds", lambda s: s[..., 0] / s[..., 1], note="a note"),
+    ]
+    found = measure(with_ones(values), metrics, seed=1)
+    assert found["share"] == wilson_score(30, 40)
+    bootstrap = interval(with_ones(values), mean, seed=1)
+    assert (found["odds"].low, found["odds"].high) == (bootstrap.low, bootstrap.high)
+    assert found["odds"].method == "BCa bootstrap, 2000 draws, 95%; a note"
+
+
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_share_is_hits_over_n_to_the_bit(pair):
+    hits, n = pair
+    sample = Sample(np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([n - hits, hits]))
+    assert measure(sample, [Metric("share", mean, share=True)])["share"].value == hits / n
+
+
+# Coverage
+
+
+def test_wilson_covers_the_true_share_in_95_of_100_samples():
+    hits = np.random.default_rng(0).binomial(100, 0.8, 2000).tolist()
+    covered = [low <= 0.8 <= high for low, high in (wilson(h, 100) for h in hits)]
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_bca_covers_a_skewed_mean_in_95_of_100_samples():
+    rng, trials = np.random.default_rng(0), 400
+    found = [
+        interval(with_ones(rng.exponential(size=60)), mean, resamples=500, seed=i) for i in range(trials)
+    ]
+    assert 0.92 <= np.mean([score.low <= 1.0 <= score.high for score in found]) <= 0.98
+
+
+def test_mean_is_the_mean_of_single_precision_numbers_too():
+    values = np.random.default_rng(0).normal(3, 1, 400).astype(np.float32)
+    score = intervals.mean(values, seed=1)
+    assert score.value == pytest.approx(values.astype(np.float64).mean(), abs=1e-9)
+    assert score.high - score.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)

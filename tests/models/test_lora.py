@@ -1,0 +1,87 @@
+"""Adapters: few weights train, merging changes nothing, wrong names are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llmkit.errors import ModelError
+from llmkit.models import load, lora
+from llmkit.recipe.schema import Lora
+
+IDS = torch.tensor([[2, 5, 6, 7, 3]])
+
+
+@pytest.fixture
+def base(tiny_bert: Path) -> Any:
+    return load.pretrained(
+        tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=1
+    ).eval()
+
+
+def shaken(model: Any) -> Any:
+    """As after some training: the adapters' second factor starts at zero otherwise."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+    return model.eval()
+
+
+def test_only_adapters_and_the_head_train(base: Any) -> None:
+    model = lora.add(base, Lora(rank=4), seed=1)
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all("lora_" in name or "classifier" in name for name in trainable)
+    assert any("classifier" in name for name in trainable)
+    assert {"query", "key", "value", "dense"} <= {
+        name.split(".lora_")[0].rsplit(".", 1)[-1] for name in trainable
+    }
+
+
+def test_untrained_adapters_change_nothing(base: Any) -> None:
+    with torch.no_grad():
+        before = base(input_ids=IDS).logits
+        assert torch.allclose(lora.add(base, Lora(), seed=1).eval()(input_ids=IDS).logits, before)
+
+
+def test_merged_weights_answer_as_the_adapters_did(base: Any) -> None:
+    with torch.no_grad():
+        before = base(input_ids=IDS).logits
+        model = shaken(lora.add(base, Lora(rank=4, alpha=8), seed=1))
+        adapted = model(input_ids=IDS).logits
+        merged = lora.merge(model)
+        assert not torch.allclose(adapted, before, atol=1e-3)
+        assert torch.allclose(merged(input_ids=IDS).logits, adapted, atol=1e-5)
+    assert not any("lora" in name for name in merged.state_dict())
+
+
+def test_a_kept_adapter_comes_back(base: Any, tiny_bert: Path, tmp_path: Path) -> None:
+    model = shaken(lora.add(base, Lora(rank=4), seed=1))
+    model.save_pretrained(tmp_path)
+    again = load.pretrained(
+        tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=5
+    )
+    with torch.no_grad():
+        expected = model(input_ids=IDS).logits
+        assert torch.allclose(
+            lora.open_kept(again, tmp_path).eval()(input_ids=IDS).logits, expected, atol=1e-6
+        )
+
+
+def test_named_targets_only(base: Any) -> None:
+    model = lora.add(base, Lora(targets=["query"]), seed=1)
+    adapted = {
+        name.split(".lora_")[0].rsplit(".", 1)[-1] for name, _ in model.named_parameters() if "lora_" in name
+    }
+    assert adapted == {"query"}
+
+
+def test_targets_that_match_nothing_are_told_with_the_names_there_are(base: Any) -> None:
+    with pytest.raises(ModelError) as caught:
+        lora.add(base, Lora(targets=["q_proj"]), seed=1)
+    assert caught.value.lines()[0].startswith("error[M08] model.lora.targets: q_proj matches no linear layer")
+    assert "query" in caught.value.lines()[0]

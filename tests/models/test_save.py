@@ -1,0 +1,54 @@
+"""A saved model opens with plain transformers and gives the same logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from llmkit import files
+from llmkit.errors import ModelError
+from llmkit.models import load, save
+from llmkit.models.save import Card
+
+CARD = Card({"name": "classification"}, ["a", "b"], {"text": "text"}, 32, "base")
+
+
+def test_plain_transformers_opens_it(tiny_bert: Path, tmp_path: Path) -> None:
+    model = load.pretrained(
+        tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=1
+    ).eval()
+    save.save(tmp_path / "model", model, load.tokenizer(tiny_bert), CARD, readme="# card")
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
+    batch = AutoTokenizer.from_pretrained(tmp_path / "model")("a good film", return_tensors="pt")
+    with torch.no_grad():
+        assert torch.equal(plain(**batch).logits, model(**batch).logits)
+    assert files.verify(tmp_path / "model") is None
+    assert save.load_card(tmp_path / "model") == CARD
+    assert (tmp_path / "model" / "README.md").read_text() == "# card"
+
+
+def test_other_models_have_no_card(tiny_bert: Path) -> None:
+    assert save.load_card(tiny_bert) is None
+
+
+def test_a_damaged_card_is_told(tmp_path: Path) -> None:
+    (tmp_path / "llmkit.json").write_text('{"task": 1}')
+    with pytest.raises(ModelError, match=r"error\[M01\].*is damaged"):
+        save.load_card(tmp_path)
+
+
+def test_the_digest_sees_one_bit(tiny_bert: Path) -> None:
+    def model() -> torch.nn.Module:
+        return load.pretrained(
+            tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=1
+        )
+
+    first, second = model(), model()
+    assert save.weights_digest(first) == save.weights_digest(second)
+    with torch.no_grad():
+        weight = next(second.parameters())
+        weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(9.0))
+    assert save.weights_digest(first) != save.weights_digest(second)

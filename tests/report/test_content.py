@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+from llmkit.report.content import facts, headline, sections
+
+EVERY = [
+    "scores",
+    "baselines",
+    "curves",
+    "classes",
+    "confusion",
+    "calibration",
+    "errors",
+    "lengths",
+    "notes",
+    "data",
+    "speed",
+    "environment",
+    "recipe",
+    "repeat",
+]
+
+
+def _keys(content: dict[str, Any]) -> list[str]:
+    return [section.key for section in sections(content)]
+
+
+def _section(content: dict[str, Any], key: str) -> Any:
+    return next(section for section in sections(content) if section.key == key)
+
+
+def test_a_full_content_fills_every_section(content: dict[str, Any]) -> None:
+    assert _keys(content) == EVERY
+
+
+def test_empty_parts_leave_their_section_out(content: dict[str, Any]) -> None:
+    assert _keys({}) == []
+    assert _keys(dict.fromkeys(content)) == []
+    assert _keys({name: type(part)() for name, part in content.items()}) == []
+
+
+def test_without_a_headline_the_first_three_scores_lead(content: dict[str, Any]) -> None:
+    assert list(headline(content)) == ["accuracy", "f1", "mcc"]
+    assert list(headline(content | {"headline": []})) == ["accuracy", "precision", "recall"]
+
+
+def test_facts_name_what_is_known() -> None:
+    assert facts({"task": "clm", "created": "2026-11-22T13:00:00Z", "run": None}) == {
+        "Task": "clm",
+        "Created": "2026-11-22 13:00:00 UTC",
+    }
+
+
+def test_each_leading_score_stands_beside_the_baselines(content: dict[str, Any]) -> None:
+    tables = _section(content, "baselines").tables
+    assert [table.caption for table in tables][:4] == ["Accuracy", "F1", "MCC", "Other scores"]
+    assert [row[0].text for row in tables[0].rows] == ["This model", "Majority", "TF-IDF"]
+
+
+def test_more_than_twenty_classes_show_the_most_confused_pairs(content: dict[str, Any]) -> None:
+    labels = [f"class {i}" for i in range(21)]
+    counts = [[90 if i == j else 0 for j in range(21)] for i in range(21)]
+    counts[3][5], counts[4][0] = 30, 10
+    table = _section(content | {"confusion": {"labels": labels, "counts": counts}}, "confusion").tables[0]
+    assert not table.heat
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["class 3", "class 5", "30", "25.0 %"],
+        ["class 4", "class 0", "10", "10.0 %"],
+    ]
+
+
+def test_a_class_without_rows_has_shares_of_zero(content: dict[str, Any]) -> None:
+    table = _section(
+        content | {"confusion": {"labels": ["a", "b"], "counts": [[1, 0], [0, 0]]}}, "confusion"
+    ).tables[0]
+    assert [cell.note for cell in table.rows[1][1:3]] == ["0 %", "0 %"]
+
+
+def test_many_evaluations_keep_the_best_and_the_last(content: dict[str, Any]) -> None:
+    evaluations = [{"step": step, "loss": 1.0} for step in range(1, 1001)]
+    curves = {"evaluations": evaluations, "best_step": 577}
+    table = _section(content | {"curves": curves}, "curves").tables[0]
+    steps = [row[0].text for row in table.rows]
+    assert len(steps) <= 32
+    assert {"577", "1,000"} <= set(steps)
+    assert "best" in [row[0].note for row in table.rows]
+
+
+def test_errors_show_only_what_they_have(content: dict[str, Any]) -> None:
+    errors = [{"text": "a", "label": "B-PER", "prediction": "O", "probability": None}]
+    assert list(_section(content | {"errors": errors}, "errors").tables[0].head) == [
+        "Text",
+        "Label",
+        "Prediction",
+    ]

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from llmkit.report.tables import Axis, score_cell
+
+
+def test_overlapping_intervals_overlap_on_the_axis() -> None:
+    one, two = {"value": 0.8, "low": 0.75, "high": 0.85}, {"value": 0.86, "low": 0.82, "high": 0.9}
+    axis = Axis.over([one, two])
+    assert axis.bar(two).low < axis.bar(one).high
+    assert 0 <= axis.bar(one).low < axis.bar(one).value < axis.bar(one).high < axis.bar(two).high <= 1
+
+
+def test_shares_stay_within_zero_and_one() -> None:
+    axis = Axis.over([{"value": 0.99, "low": 0.0, "high": 1.0}])
+    assert (axis.low, axis.high) == (0.0, 1.0)
+
+
+def test_a_score_without_interval_is_a_point_on_an_axis_of_some_width() -> None:
+    score = {"value": 0.5, "low": None, "high": None}
+    bar = Axis.over([score]).bar(score)
+    assert bar.low == bar.value == bar.high == 0.5
+
+
+def test_the_axis_of_differences_holds_zero() -> None:
+    difference = {"value": 0.1, "low": 0.05, "high": 0.15}
+    bar = Axis.over([difference], zero=True).bar(difference, zero=True)
+    assert bar.zero is not None
+    assert 0 < bar.zero < bar.low
+
+
+def test_a_missing_score_is_a_dash() -> None:
+    assert score_cell(None).text == "–"

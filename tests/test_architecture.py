@@ -1,0 +1,193 @@
+"""The layers: arrows point down only, and light modules stay light. Parsed, not imported."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "llmkit"
+
+# A package may import from those on lower rows, and from itself.
+LAYERS = [
+    {"cli"},
+    {"workflows"},
+    {"tasks"},
+    {"engine", "models", "data"},
+    {"report", "run", "recipe", "assets"},
+    {"metrics", "text"},
+    {"environment", "explanations"},
+    {"files"},
+    {"errors", "progress", "seeds", "processes"},
+]
+HEIGHT = {name: len(LAYERS) - row for row, layer in enumerate(LAYERS) for name in layer}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "accelerate",
+    "peft",
+    "evaluate",
+    "sklearn",
+    "matplotlib",
+    "rich",
+}
+HEAVY_ALLOWED = {"engine", "models"}  # heavy by nature
+PURE = {"metrics", "text"}  # numpy and the standard library; no disk
+PURE_FORBIDDEN = {"llmkit.files", "pathlib", "shutil", "torch"}
+
+
+@dataclass(frozen=True)
+class Import:
+    module: str
+    at_top: bool
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Every import that runs, at module level or inside a function; TYPE_CHECKING blocks never run."""
+
+    def walk(node: ast.AST, at_top: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue
+            if isinstance(child, ast.Import):
+                yield from (Import(alias.name, at_top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}: relative import"
+                yield from (Import(f"{child.module}.{alias.name}", at_top) for alias in child.names)
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from walk(child, at_top and not inside)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), True)
+
+
+def part_of(module: str) -> str | None:
+    """`llmkit.data.corpus` -> data; None outside llmkit and for llmkit itself."""
+    pieces = module.split(".")
+    return pieces[1] if pieces[0] == "llmkit" and len(pieces) > 1 and pieces[1] in HEIGHT else None
+
+
+def layer_faults(path: Path, root: Path = PACKAGE) -> list[str]:
+    own = path.relative_to(root).parts[0].removesuffix(".py")
+    if own in ("__init__", "__main__"):
+        return []
+    faults = []
+    for found in imports(path):
+        other = part_of(found.module)
+        if other and other != own and HEIGHT[other] >= HEIGHT[own]:
+            faults.append(f"{path.name} ({own}) imports {found.module}")
+        top = found.module.split(".")[0]
+        heavy_ok = own in HEAVY_ALLOWED or path.name == "plots.py"
+        if found.at_top and top in HEAVY and not heavy_ok:
+            faults.append(f"{path.name} imports {top} at its top")
+        if own in PURE and (top in HEAVY or any(found.module.startswith(name) for name in PURE_FORBIDDEN)):
+            faults.append(f"{path.name} is pure, but imports {found.module}")
+    return faults
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down_and_stay_light(path: Path) -> None:
+    assert not layer_faults(path)
+
+
+def test_every_part_of_the_package_has_a_layer() -> None:
+    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
+    assert parts - {"__init__", "__main__"} <= set(HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("part", "line", "caught"),
+    [
+        ("metrics", "import torch", True),
+        ("metrics", "from llmkit.files import sha256", True),
+        ("data", "from llmkit.engine import train", True),
+        ("data", "def f():\n    from llmkit.models import load", True),
+        ("run", "import torch", True),
+        ("run", "def f():\n    import torch", False),
+        ("recipe", "from llmkit.errors import Problem", False),
+        ("tasks", "from llmkit.workflows import train", True),
+    ],
+)
+def test_the_rule_catches_planted_imports(tmp_path: Path, part: str, line: str, caught: bool) -> None:
+    path = tmp_path / part / "planted.py"
+    path.parent.mkdir()
+    path.write_text(line, encoding="utf-8")
+    assert bool(layer_faults(path, tmp_path)) is caught
+
+
+def test_only_files_py_writes() -> None:
+    """open(..., "w"), write_text, write_bytes, unlink, rename and the like stand in files.py alone."""
+    writers = {
+        "write_text",
+        "write_bytes",
+        "unlink",
+        "rename",
+        "rmtree",
+        "mkdir",
+        "touch",
+        "replace_file",
+        "symlink_to",
+    }
+    faults = []
+    for path in MODULES:
+        if path.name == "files.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in writers
+            ):
+                owner = node.func.value
+                if not (isinstance(owner, ast.Name) and owner.id == "files"):
+                    faults.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {node.func.attr}")
+    assert not faults
+
+
+def test_each_module_has_a_mirrored_test() -> None:
+    exempt = {"__init__.py", "__main__.py", "_task.py", "progress.py"}
+    missing = [
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if path.name not in exempt
+        and not (ROOT / "tests" / path.relative_to(PACKAGE).with_name(f"test_{path.name}")).exists()
+    ]
+    assert not missing
+
+
+def test_modules_export_what_they_define() -> None:
+    """Every public name in __all__ exists, and __all__ is sorted."""
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = next(
+            (ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and _is_all(n)), None
+        )
+        if names is None:
+            continue
+        assert list(names) == sorted(names), path
+        assert set(names) <= _defined(tree) | {"compare", "evaluate", "finetune", "predict"}, path
+
+
+def _is_all(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets)
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
