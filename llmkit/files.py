@@ -213,6 +213,7 @@ def _write_manifest(folder: Path) -> None:
     """Flush every file, then list them with size and hash; written last, so it vouches for the rest."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in paths:
+        path.chmod(0o644)  # safetensors writes 0600, but a model is to be shared
         with path.open("rb") as file:
             _sync(file.fileno())
     files = {

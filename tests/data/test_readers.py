@@ -247,7 +247,7 @@ FAULTS = {
         GOOD + b'{"text": "good", "label": 1, }\n',
         {},
         "error[J02] a.jsonl:3:28: a comma before the closing bracket near"
-        ' `"good", "label": 1, }`. Fix: remove the comma',
+        ' `: "good", "label": 1, }`. Fix: remove the comma',
     ),
     "J02 trailing comma in a document": (
         "a.json",

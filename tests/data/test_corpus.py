@@ -1,0 +1,231 @@
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from llmkit import files
+from llmkit.data import corpus as module
+from llmkit.data import gather
+from llmkit.errors import DataError
+
+ROWS = [{"text": f"text {i}, or so", "label": "pos" if i % 3 else "neg", "year": str(i)} for i in range(10)]
+
+
+def write(name, rows=ROWS):
+    path = Path(name)
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps({"data": rows}, indent=1))
+    elif path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return name
+
+
+class Told:
+    def __init__(self):
+        self.steps = []
+
+    def note(self, text):
+        raise AssertionError(text)
+
+    def advance(self, what, done, total, unit, detail=""):
+        self.steps.append((what, done, total, unit))
+
+
+def test_rows_columns_places_and_notes(in_folder, read):
+    corpus = read(train=write("train.csv"), test=write("test.jsonl", ROWS[:3]))
+    assert list(corpus.parts) == ["train", "test"]
+    train, test = corpus.parts["train"], corpus.parts["test"]
+    assert len(train) == 10
+    assert train.column("text") == [row["text"] for row in ROWS]
+    assert train.rows[4] == ROWS[4]
+    assert (train.place(0), test.place(2)) == ("train.csv:2", "test.jsonl:3")
+    assert corpus.notes == ("train: 10 rows from train.csv", "test: 3 rows from test.jsonl")
+
+
+def test_columns_are_named_as_the_task_names_them(in_folder, read):
+    write("a.csv")
+    part = read(train="a.csv", columns={"text": "label", "label": "year"}).parts["train"]
+    assert part.column("text")[:2] == ["neg", "pos"]
+    assert sorted(part.rows.column_names) == ["label", "text"]
+
+
+def test_selected_rows_keep_their_places(in_folder, read):
+    part = read(train=write("a.jsonl")).parts["train"].select([7, 2])
+    assert part.column("text") == [ROWS[7]["text"], ROWS[2]["text"]]
+    assert [part.place(0), part.place(1)] == ["a.jsonl:8", "a.jsonl:3"]
+    assert len(part.select(np.array([1]))) == 1
+
+
+def test_the_same_rows_give_the_same_fingerprint_in_every_format(in_folder, read):
+    formats = [write(f"a{suffix}") for suffix in (".jsonl", ".json", ".csv", ".tsv", ".parquet")]
+    assert len({read(train=name).fingerprint for name in formats}) == 1
+
+
+def test_the_fingerprint_tells_content_order_and_parts_apart(in_folder, read):
+    write("a.jsonl")
+    write("turned.jsonl", ROWS[::-1])
+    write("edited.jsonl", [*ROWS[:-1], {**ROWS[-1], "year": "10"}])
+    fingerprints = {
+        read(train="a.jsonl").fingerprint,
+        read(test="a.jsonl").fingerprint,
+        read(train="turned.jsonl").fingerprint,
+        read(train="edited.jsonl").fingerprint,
+        read(train="a.jsonl", columns={"text": "year"}).fingerprint,
+    }
+    assert len(fingerprints) == 5
+
+
+def test_the_fingerprint_does_not_tell_paths_apart(in_folder, read):
+    write("a.jsonl")
+    write("b.jsonl", ROWS[:4])
+    write("c.jsonl", ROWS[4:])
+    assert read(train="a.jsonl").fingerprint == read(train=["b.jsonl", "c.jsonl"]).fingerprint
+
+
+def test_problems_of_all_files_are_told_together(in_folder, read):
+    Path("a.jsonl").write_text('{"text": "x", "label": 1}\n{"text": 3, "label": 1}\n')
+    Path("b.jsonl").write_text('{"txt": "x", "label": 1}\n')
+    Path("c.jsonl").write_text("{]")
+    with pytest.raises(DataError) as caught:
+        read(train=["a.jsonl", "b.jsonl"], test="c.jsonl")
+    assert [(p.code, p.place) for p in caught.value.problems] == [
+        ("J01", "c.jsonl:1:2"),
+        ("J06", "a.jsonl:2"),
+        ("L01", "b.jsonl"),
+    ]
+
+
+def test_a_test_file_without_labels_is_l01(in_folder, read):
+    write("a.jsonl")
+    write("test.jsonl", [{"text": "x"}])
+    with pytest.raises(
+        DataError, match=r'L01\] test.jsonl: column "label" is missing \(columns there: text\)'
+    ):
+        read(train="a.jsonl", test="test.jsonl")
+
+
+def test_the_files_stay_as_they_are(in_folder, read):
+    names = [write(f"a{suffix}") for suffix in (".jsonl", ".csv", ".parquet")]
+    before = {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in names}
+    for name in names:
+        read(train=name)
+    assert {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in in_folder.iterdir()
+    } == before
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Every file counts as large."""
+    monkeypatch.setattr(gather, "IN_MEMORY", 0)
+    monkeypatch.setattr(gather, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(module, "LARGE", 0)
+
+
+def test_large_files_are_stored_in_the_cache_and_read_the_same(in_folder, read, large, monkeypatch, capfd):
+    rows = [{**row, "more": {"a": [i]} if i > 6 else None} for i, row in enumerate(ROWS)]
+    told = Told()
+    part = read(train=write("a.jsonl", rows), progress=told).parts["train"]
+    assert list(part.rows) == rows
+    assert part.rows.cache_files[0]["filename"].startswith(str(files.cache_folder()))
+    assert part.place(9) == "a.jsonl:10"
+    size = Path("a.jsonl").stat().st_size
+    assert told.steps == [("reading data", size, size, "bytes"), ("storing data", 10, 10, "rows")]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_large_files_have_the_fingerprint_of_small_ones(in_folder, read, monkeypatch):
+    small = read(train=write("a.csv"))
+    monkeypatch.setattr(gather, "IN_MEMORY", 0)
+    stored = read(train="a.csv")
+    assert stored.fingerprint == small.fingerprint
+    assert (
+        stored.parts["train"].rows._fingerprint
+        != read(train=write("b.csv", ROWS[:5])).parts["train"].rows._fingerprint
+    )
+
+
+def test_a_changed_large_file_is_not_taken_from_the_cache(in_folder, read, large):
+    read(train=write("a.jsonl"))
+    turned = read(train=write("a.jsonl", ROWS[::-1])).parts["train"]
+    assert turned.column("text") == [row["text"] for row in ROWS[::-1]]
+
+
+def test_a_large_file_read_again_comes_from_the_cache(in_folder, read, large):
+    rows = [{"text": "only here", "label": str(i)} for i in range(5)]
+    told = Told()
+    first = read(train=write("a.jsonl", rows), progress=told)
+    again = read(train=write("b.csv", rows), progress=told)
+    assert sum(what == "storing data" for what, *_ in told.steps) == 1
+    assert list(again.parts["train"].rows) == list(first.parts["train"].rows)
+
+
+def test_a_full_disk_is_told_as_such(in_folder, read, large, monkeypatch):
+    import datasets
+
+    from llmkit.errors import StorageError
+
+    def full(*args, **keys):
+        raise datasets.exceptions.DatasetGenerationError("failed") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(datasets.Dataset, "from_generator", full)
+    with pytest.raises(StorageError, match="no space left on the disk"):
+        read(train=write("a.jsonl"))
+
+
+def test_progress_is_not_told_for_small_files(in_folder, read):
+    told = Told()
+    read(train=write("a.jsonl"), progress=told)
+    assert told.steps == []
+
+
+def test_parts_are_rearranged_under_a_new_fingerprint(in_folder, read):
+    corpus = read(train=write("a.jsonl"))
+    split = corpus.rearranged({"test": ("train", np.array([1, 2])), "train": ("train", np.array([0, 3]))})
+    assert list(split.parts) == ["train", "test"]
+    assert [split.parts["test"].place(i) for i in range(2)] == ["a.jsonl:2", "a.jsonl:3"]
+    other = corpus.rearranged({"test": ("train", np.array([1, 3])), "train": ("train", np.array([0, 2]))})
+    assert len({corpus.fingerprint, split.fingerprint, other.fingerprint}) == 3
+    assert corpus.rearranged({}).fingerprint == corpus.fingerprint
+
+
+def test_rows_are_taken_out_by_masks(in_folder, read):
+    corpus = read(train=write("a.jsonl"), test=write("b.jsonl"))
+    mask = np.arange(10) > 2
+    left = corpus.without({"train": mask, "test": np.zeros(10, bool)})
+    assert (len(left.parts["train"]), len(left.parts["test"])) == (3, 10)
+    assert left.fingerprint != corpus.fingerprint
+    assert corpus.without({"train": np.zeros(10, bool)}).fingerprint == corpus.fingerprint
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name",
+    "sentiment/sst2 sentiment/sst5 sentiment/vader_movie_reviews topic/ag_news topic/trec_questions spam/sms_spam "
+    "chinese/chnsenticorp chinese/thucnews_titles acceptability/cola".split(),
+)
+def test_the_sample_sets_have_no_fault(shared, read, name):
+    from llmkit.data import checks
+    from llmkit.recipe.schema import Data
+
+    corpus, data = read(train=str(shared / name)), Data()
+    assert list(corpus.parts) == ["train", "validation", "test"]
+    _, texts, _ = checks.check_texts(corpus, "text", data)
+    names, labels = checks.label_names(corpus, "label", data)
+    _, duplicates, _ = checks.check_duplicates(corpus, "text", "label", data)
+    assert texts + labels + duplicates == []
+    assert len(names) >= 2
+    for part in corpus.parts.values():
+        assert set(checks.label_ids(part, "label", names)) <= set(range(len(names)))
