@@ -9,372 +9,309 @@ __all__ = ["EXPLANATIONS"]
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "C01": (
         "tab in the indentation",
-        "YAML forbids tabs in indentation, because their width is not defined. Indent with two "
-        "spaces."
+        "YAML forbids tabs in indentation, because their width is not defined. Indent with two spaces.",
     ),
     "C02": (
         "key given twice",
         "Most YAML readers silently keep the last of two equal keys. llmkit names both places "
-        "instead; remove one of them. The same holds for an override given twice on the command line."
+        "instead; remove one of them. The same holds for an override given twice on the command line.",
     ),
     "C03": (
         "unknown key",
         "An unknown key would be a setting that is silently not honoured. The line names the nearest "
         "key that exists; `llmkit recipes show --schema` lists all of them. Names of other tools (lr, "
-        "num_train_epochs, ...) are pointed to ours."
+        "num_train_epochs, ...) are pointed to ours.",
     ),
     "C04": (
         "key in the wrong section",
         "The key exists, but under another section. Move it there, or write the full path in an "
-        "override: train.learning_rate=3e-5."
+        "override: train.learning_rate=3e-5.",
     ),
-    "C05": (
-        "hyphens in a key",
-        "Keys are written with underscores: batch_size, not batch-size."
-    ),
+    "C05": ("hyphens in a key", "Keys are written with underscores: batch_size, not batch-size."),
     "C06": (
         "number in quotes",
         "A quoted number is text. Remove the quotes. 1e-5 without a decimal point is a number here, "
-        "as in YAML 1.2."
+        "as in YAML 1.2.",
     ),
     "C07": (
         "yes/no/on/off for a boolean",
         "Only true and false are booleans. The others are plain words, so that a language code `no` "
-        "or a class name `yes` stays what it is."
+        "or a class name `yes` stays what it is.",
     ),
     "C08": (
         "wrong type",
-        "The value is of another kind than the key takes, for instance a list where one number "
-        "belongs."
+        "The value is of another kind than the key takes, for instance a list where one number belongs.",
     ),
     "C09": (
         "out of range",
         "The value is of the right kind but not allowed: a learning rate of 0, a dropout of 1, a "
-        "choice that does not exist. The line states what is allowed."
+        "choice that does not exist. The line states what is allowed.",
     ),
     "C10": (
         "settings that exclude each other",
         "Two settings can't both hold: epochs and max_steps, or a number format that this device "
-        "can't compute in. Keep one of them."
+        "can't compute in. Keep one of them.",
     ),
     "C11": (
         "required key missing",
-        "Without this key there is nothing to run. The line shows an example to copy."
+        "Without this key there is nothing to run. The line shows an example to copy.",
     ),
     "C12": (
         "not a mapping",
         "A recipe is a mapping of sections. The file is empty, holds a list or a single value at the "
-        "top, or several documents."
+        "top, or several documents.",
     ),
     "C13": (
         "syntax error",
         "The file or the override can't be parsed: an unclosed bracket or quote, a byte that is not "
-        "UTF-8, an override without `=`. The place is that of the opening where there is one."
+        "UTF-8, an override without `=`. The place is that of the opening where there is one.",
     ),
     "C14": (
         "construct refused for safety",
         "Tags (!!python/...), anchors and aliases, files over 1 MiB and nesting deeper than 32 are "
         "refused: a recipe is data, and these are the ways to make a YAML reader run code or fill the "
-        "memory."
+        "memory.",
     ),
     "C15": (
         "no such recipe",
-        "The name is neither a packaged recipe (`llmkit recipes list`) nor a file that can be read."
+        "The name is neither a packaged recipe (`llmkit recipes list`) nor a file that can be read.",
     ),
     "C16": (
         "target exists",
-        "`llmkit recipes copy` never overwrites. Name another target or remove the old file."
+        "`llmkit recipes copy` never overwrites. Name another target or remove the old file.",
     ),
     "F01": (
         "file not found",
         "There is no such file. The line names the nearest name in that folder. A Hub data set is "
-        "written owner/name, an asset index:NAME."
+        "written owner/name, an asset index:NAME.",
     ),
     "F02": (
         "folder or permission",
-        "The path is a folder without data files, or may not be read by this user."
+        "The path is a folder without data files, or may not be read by this user.",
     ),
-    "F03": (
-        "empty file",
-        "The file has no bytes, or no row behind its header."
-    ),
+    "F03": ("empty file", "The file has no bytes, or no row behind its header."),
     "F04": (
         "content is not what the name says",
         "The suffix decides how a file is read. This one holds something else: a JSON array in "
-        ".jsonl, an HTML error page, a git-LFS pointer (run `git lfs pull`), an archive."
+        ".jsonl, an HTML error page, a git-LFS pointer (run `git lfs pull`), an archive.",
     ),
-    "F05": (
-        "byte order mark",
-        "Accepted; only said once. UTF-8 needs no byte order mark."
-    ),
+    "F05": ("byte order mark", "Accepted; only said once. UTF-8 needs no byte order mark."),
     "F06": (
         "UTF-16 text",
-        "The file is UTF-16, as some Windows programs write. Convert it: iconv -f UTF-16 -t UTF-8 OLD "
-        "> NEW."
+        "The file is UTF-16, as some Windows programs write. Convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW.",
     ),
     "F07": (
         "wrong text encoding",
         "A byte can't be decoded. The line says where it is and which encoding is likely; set "
-        "data.encoding=cp1252 (Western Windows) or gb18030 (Chinese), or convert the file."
+        "data.encoding=cp1252 (Western Windows) or gb18030 (Chinese), or convert the file.",
     ),
-    "F08": (
-        "binary file",
-        "The file holds NUL bytes: it is no text."
-    ),
+    "F08": ("binary file", "The file holds NUL bytes: it is no text."),
     "F09": (
         "line too long",
         "One line is longer than data.max_line_bytes. Usually line ends are missing. Raise the limit "
-        "if the line is really meant."
+        "if the line is really meant.",
     ),
     "F10": (
         "file cut short",
-        "A compressed or parquet file ends too early: an interrupted copy or download. Fetch it "
-        "again."
+        "A compressed or parquet file ends too early: an interrupted copy or download. Fetch it again.",
     ),
     "J01": (
         "malformed JSON",
-        "The line is no valid JSON. The place is that of the first wrong character, with the text "
-        "around it."
+        "The line is no valid JSON. The place is that of the first wrong character, with the text around it.",
     ),
     "J02": (
         "Python or JavaScript instead of JSON",
-        "A trailing comma or single quotes. JSON takes neither; write the file with a JSON library."
+        "A trailing comma or single quotes. JSON takes neither; write the file with a JSON library.",
     ),
     "J03": (
         "line is not an object",
-        "Each line of a .jsonl file is one object {...}; this one is a list, a text or a number."
+        "Each line of a .jsonl file is one object {...}; this one is a list, a text or a number.",
     ),
     "J04": (
         "key twice in an object",
-        "JSON readers silently keep the last of two equal keys, so one value would be lost."
+        "JSON readers silently keep the last of two equal keys, so one value would be lost.",
     ),
-    "J05": (
-        "NaN or Infinity",
-        "These are not JSON. Write null, or leave the row out."
-    ),
+    "J05": ("NaN or Infinity", "These are not JSON. Write null, or leave the row out."),
     "J06": (
         "type of a column changes",
         "A column holds texts in some rows and numbers (or lists) in others. The line names the first "
-        "row of each kind."
+        "row of each kind.",
     ),
     "J07": (
         "row with a wrong number of fields",
         "A CSV row has more or fewer fields than the header, mostly because a text with a comma is "
-        "not quoted."
+        "not quoted.",
     ),
     "J08": (
         "quote never closed",
-        "A quoted CSV field runs to the end of the file. The place is the line that opened it."
+        "A quoted CSV field runs to the end of the file. The place is the line that opened it.",
     ),
-    "J09": (
-        "header missing or doubled",
-        "The first CSV row must name the columns, each name once."
-    ),
+    "J09": ("header missing or doubled", "The first CSV row must name the columns, each name once."),
     "J10": (
         "wrong delimiter",
         "The file looks as if its fields were divided by another character. Use .tsv for tabs, or "
-        "convert it."
+        "convert it.",
     ),
     "J11": (
         "half a character",
         "A lone surrogate (\\ud800 ... \\udfff) is half of a UTF-16 pair and no character. Repair the "
-        "text where it was written."
+        "text where it was written.",
     ),
     "L01": (
         "column missing",
         "The task needs this column. Name the file's own column with data.columns, e.g. "
-        "data.columns.text=sentence."
+        "data.columns.text=sentence.",
     ),
-    "L02": (
-        "text is null or not a string",
-        "Every row needs a text."
-    ),
+    "L02": ("text is null or not a string", "Every row needs a text."),
     "L03": (
         "empty text",
         "An empty or blank text teaches nothing and can't be judged. Fill it in, or set "
-        "data.empty_text=drop (the rows are counted)."
+        "data.empty_text=drop (the rows are counted).",
     ),
-    "L04": (
-        "label missing",
-        "The label is null, NaN or empty. Label the row or remove it."
-    ),
+    "L04": ("label missing", "The label is null, NaN or empty. Label the row or remove it."),
     "L05": (
         "label unseen in training",
         "A validation or test row has a label that no training row has, so the model can never give "
         "it. Often a spelling mistake; the line names the closest one. data.unknown_labels=drop "
-        "leaves such rows out, counted."
+        "leaves such rows out, counted.",
     ),
     "L06": (
         "label number out of range",
         "Labels are numbers, and this one is outside 0 to n-1, n being the number of names in "
-        "data.labels or of classes in the training rows."
+        "data.labels or of classes in the training rows.",
     ),
     "L07": (
         "labels that differ only in case or space",
-        "Two labels are almost surely one class spelled in two ways. Make them equal."
+        "Two labels are almost surely one class spelled in two ways. Make them equal.",
     ),
-    "L08": (
-        "a single class",
-        "All training rows have the same label, so there is nothing to learn."
-    ),
+    "L08": ("a single class", "All training rows have the same label, so there is nothing to learn."),
     "L09": (
         "too few examples of a class",
         "When llmkit makes the validation or test part, each class must appear in every part. Add "
-        "rows, give data.validation and data.test, or set the share to 0."
+        "rows, give data.validation and data.test, or set the share to 0.",
     ),
-    "L10": (
-        "fractions as class labels",
-        "A label like 0.5 is no class. Write integers or names."
-    ),
+    "L10": ("fractions as class labels", "A label like 0.5 is no class. Write integers or names."),
     "L11": (
-        "labels do not fit the checkpoint"s head",
+        "labels do not fit the checkpoint's head",
         "The checkpoint was already trained for other classes. If its labels mean the same, name them "
-        "in its order with data.labels; else set model.new_head=true, which replaces its head."
+        "in its order with data.labels; else set model.new_head=true, which replaces its head.",
     ),
     "L12": (
         "texts longer than max_length",
         "Texts are never cut silently. Raise train.max_length, or write train.truncation=true; the "
-        "report then says what share of the tokens was lost."
+        "report then says what share of the tokens was lost.",
     ),
     "L13": (
         "the same text twice",
         "A training text that stands in validation or test too makes the score too good; a text with "
         "two labels contradicts itself. data.duplicates=drop removes the training rows, allow goes on "
-        "and says so."
+        "and says so.",
     ),
     "M01": (
         "no usable model",
         "The folder is no model that transformers can open: config.json, tokenizer or weights are "
-        "missing or malformed, or the architecture is unknown."
+        "missing or malformed, or the architecture is unknown.",
     ),
     "M02": (
         "weights as pickle only",
         "Files like pytorch_model.bin can run code when they are opened. llmkit opens safetensors "
         "only. Convert it on a machine you trust: load it with transformers, then "
-        "model.save_pretrained(folder)."
+        "model.save_pretrained(folder).",
     ),
     "M03": (
         "damaged weights",
-        "The safetensors file is cut short or its header is wrong. Fetch or copy it again."
+        "The safetensors file is cut short or its header is wrong. Fetch or copy it again.",
     ),
     "M06": (
         "checkpoint wants to run its own code",
-        "Its config.json names code to be fetched and run (auto_map and the like). llmkit never does "
-        "that."
+        "Its config.json names code to be fetched and run (auto_map and the like). llmkit never does that.",
     ),
-    "M07": (
-        "adapter of another base model",
-        "A kept adapter only fits the model that it was trained on."
-    ),
+    "M07": ("adapter of another base model", "A kept adapter only fits the model that it was trained on."),
     "M08": (
         "adapter targets match nothing",
         "model.lora.targets must name linear layers of this architecture; the line lists them. `auto` "
-        "takes all of them."
+        "takes all of them.",
     ),
     "M09": (
         "resume under another recipe or other data",
         "A run goes on only with what it began with, or the result would be neither. Use the run's "
-        "own recipe.yaml, or start a new run."
+        "own recipe.yaml, or start a new run.",
     ),
     "M11": (
         "no head that fits a task",
-        "The checkpoint has no task head that llmkit can score or answer with. Fine-tune it first."
+        "The checkpoint has no task head that llmkit can score or answer with. Fine-tune it first.",
     ),
     "A01": (
         "no network",
         "The package index or the Hub can't be reached. Assets already in the cache work without it; "
         "PIP_INDEX_URL names another index, HF_ENDPOINT another Hub, LLMKIT_CACHE a cache that was "
-        "filled elsewhere."
+        "filled elsewhere.",
     ),
     "A02": (
         "wrong hash",
         "What came is not the pinned file, so it was removed. Try again; if it happens twice, "
-        "something between you and the index changes files."
+        "something between you and the index changes files.",
     ),
     "A03": (
         "not in the index",
         "The configured index does not carry this package or file. Use the default index, or a mirror "
-        "that has it."
+        "that has it.",
     ),
-    "A04": (
-        "unknown asset",
-        "index:NAME must be one of the assets that `llmkit doctor` lists."
-    ),
+    "A04": ("unknown asset", "index:NAME must be one of the assets that `llmkit doctor` lists."),
     "A05": (
         "not found on the Hub",
-        "No such repository, or no such revision. Check the spelling and the revision behind the @."
+        "No such repository, or no such revision. Check the spelling and the revision behind the @.",
     ),
     "A06": (
         "gated or private",
-        "The Hub asks for a login: accept the terms on the model's page, then run `hf auth login`."
+        "The Hub asks for a login: accept the terms on the model's page, then run `hf auth login`.",
     ),
     "A07": (
         "connection cut",
-        "The transfer broke off. What came is kept; run it again and it goes on from there."
+        "The transfer broke off. What came is kept; run it again and it goes on from there.",
     ),
     "A08": (
-        "data set can"t be opened",
+        "data set can't be opened",
         "The Hub repository holds no data files that can be read without running its script, or has "
-        "no such configuration."
+        "no such configuration.",
     ),
     "R01": (
         "no run there",
-        "The folder has no recipe.yaml, so it is no run. `llmkit runs list` shows the runs."
+        "The folder has no recipe.yaml, so it is no run. `llmkit runs list` shows the runs.",
     ),
     "R02": (
         "run exists",
-        "A run is never overwritten. Add --resume to go on with it, or choose another --out."
+        "A run is never overwritten. Add --resume to go on with it, or choose another --out.",
     ),
-    "R03": (
-        "run in use",
-        "Another process is writing this run folder. Two writers would spoil it."
-    ),
-    "R04": (
-        "folder not empty",
-        "--out names a folder with other things in it."
-    ),
-    "R05": (
-        "run not finished",
-        "The run has no model or report yet. Go on with --resume."
-    ),
-    "R06": (
-        "no test rows",
-        "A bare model does not know any test rows. Give --data."
-    ),
+    "R03": ("run in use", "Another process is writing this run folder. Two writers would spoil it."),
+    "R04": ("folder not empty", "--out names a folder with other things in it."),
+    "R05": ("run not finished", "The run has no model or report yet. Go on with --resume."),
+    "R06": ("no test rows", "A bare model does not know any test rows. Give --data."),
     "R07": (
-        "runs can"t be compared",
-        "A paired comparison needs the same test examples and the same labels in both runs."
+        "runs can't be compared",
+        "A paired comparison needs the same test examples and the same labels in both runs.",
     ),
     "T01": (
         "loss or gradient is not finite",
         "The update was not made, so the weights are still good. Most often the learning rate is too "
         "high or the warm-up too short; sometimes a broken example (the line names them). Lower "
-        "train.learning_rate and use --resume."
+        "train.learning_rate and use --resume.",
     ),
-    "E01": (
-        "unknown metric",
-        "The task has no score of that name. The line lists those there are."
-    ),
+    "E01": ("unknown metric", "The task has no score of that name. The line lists those there are."),
     "W01": (
         "disk full",
         "Nothing was damaged: files appear only when complete. Free some space and run it again; a "
-        "training run goes on with --resume."
+        "training run goes on with --resume.",
     ),
     "W02": (
         "not allowed to write",
-        "This user may not write there. Choose another --out, or another cache with LLMKIT_CACHE."
+        "This user may not write there. Choose another --out, or another cache with LLMKIT_CACHE.",
     ),
-    "W03": (
-        "writing failed",
-        "The disk or file system reported an error."
-    ),
+    "W03": ("writing failed", "The disk or file system reported an error."),
     "U01": (
         "wrong command line",
         "An unknown command or option, or arguments that don't go together. --help behind a command "
-        "shows what it takes."
+        "shows what it takes.",
     ),
-    "U02": (
-        "unknown error code",
-        "Codes stand in the brackets of an error line, a letter and two digits."
-    ),
+    "U02": ("unknown error code", "Codes stand in the brackets of an error line, a letter and two digits."),
 }
