@@ -10,8 +10,9 @@
     |   +-- TrainingError             T..  numbers that went bad
     +-- StorageError             74   disk full, input or output failed
     +-- Stopped                  75   stopped by a signal, saved, resume later
+        +-- Interrupted         130   stopped by Ctrl-C, saved
 
-Ctrl-C leaves with 130, a bug of ours with 1. `explanations.py` holds a paragraph for each code.
+Ctrl-C where there is nothing to save leaves with 130 as well, a bug of ours with 1. `explanations.py` holds a paragraph for each code.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from difflib import get_close_matches
 __all__ = [
     "AssetError",
     "DataError",
+    "Interrupted",
     "LlmkitError",
     "ModelError",
     "Problem",
@@ -56,7 +58,8 @@ class Problem:
         place = f" {self.place}:" if self.place else ""
         end = "" if self.message.endswith("?") else "."
         fix = f" Fix: {self.fix}" if self.fix else ""
-        return " ".join(f"error[{self.code}]{place} {self.message}{end}{fix}".split())
+        line = " ".join(f"error[{self.code}]{place} {self.message}{end}{fix}".split())
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)  # names come from files
 
 
 class LlmkitError(Exception):
@@ -117,6 +120,15 @@ class Stopped(LlmkitError):
     """A signal stopped the run after a save; `--resume` goes on."""
 
     exit_code = 75
+
+    def lines(self) -> list[str]:
+        return [str(self)]
+
+
+class Interrupted(Stopped):
+    """Ctrl-C stopped the run after a save; `--resume` goes on."""
+
+    exit_code = 130
 
 
 def raise_if(problems: Sequence[Problem], kind: type[UserError]) -> None:

@@ -21,5 +21,5 @@ def test_explained_codes_are_those_in_use() -> None:
 def test_titles_are_short_and_texts_say_something() -> None:
     for code, (title, text) in EXPLANATIONS.items():
         assert len(title) < 60, code
-        assert len(text) > 40, code
+        assert len(text) > 30, code
         assert text.endswith("."), code

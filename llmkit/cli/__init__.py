@@ -1,7 +1,7 @@
 """The command line: parse, call one workflow, print. Everything heavy is imported inside the commands.
 
-stdout is the result, stderr the progress. Exit codes: 0 done, 2 the user's mistake, 74 disk, 75 stopped and saved,
-130 Ctrl-C, 1 a bug of ours (with a file that says where).
+stdout is the result, stderr the progress. Exit codes: 0 done, 2 the user's mistake, 74 disk, 75 stopped and
+saved, 130 Ctrl-C, 141 the reader of our output has gone, 1 a bug of ours (with a file that says where).
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import sys
 from typing import Any, NoReturn
 
 import typer
+from typer.main import get_command
 
 from llmkit import processes
 from llmkit.errors import LlmkitError, Problem
 
 __all__ = ["app", "main"]
+
+UsageError: Any = typer.BadParameter.__bases__[0]  # the root of all usage errors, which typer does not export
 
 app = typer.Typer(
     name="llmkit",
@@ -23,7 +26,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -58,31 +60,57 @@ def main() -> NoReturn:
     os.environ.setdefault(
         "TOKENIZERS_PARALLELISM", "true"
     )  # or a fork later makes tokenizers print a warning
-    sys.exit(_run())
+    sys.exit(_run(sys.argv[1:]))
 
 
-def _run() -> int:
+def _run(arguments: list[str]) -> int:
+    """The exit code; whatever goes wrong is told in lines on stderr."""
     try:
-        outcome: Any = app(standalone_mode=False)
-        return outcome if isinstance(outcome, int) else 0
+        _invoke(arguments)
     except LlmkitError as error:
         _say(error.lines())
         return error.exit_code
-    except typer.BadParameter.__bases__[0] as error:  # any usage error: typer names the class in private only
-        message = error.format_message().rstrip(".")
-        _say([str(Problem("U01", "", message, "`llmkit COMMAND --help` shows what it takes"))])
+    except UsageError as error:
+        _say(_usage(error))
         return 2
-    except (KeyboardInterrupt, typer.Abort) as stop:
+    except typer.Exit as done:  # --version, --help
+        return done.exit_code
+    except KeyboardInterrupt as stop:
         _say([str(stop) or "stopped"])
         return 130
     except BrokenPipeError:  # the reader of a pipe has gone (`llmkit ... | head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _close_outputs()
+        return 141
     except Exception as error:
         from llmkit.cli.bug import report
 
-        _say([report(error)])
+        typer.echo(report(error), err=True)  # on any process: the others may not have met it
         return 1
+    return 0
+
+
+def _invoke(arguments: list[str]) -> None:
+    """Not through `app()`, which would swallow the message of a KeyboardInterrupt and a broken pipe."""
+    command = get_command(app)
+    with command.make_context("llmkit", arguments) as context:
+        command.invoke(context)
+    sys.stdout.flush()  # a broken pipe is met here, not at the interpreter's end
+
+
+def _usage(error: Any) -> list[str]:
+    """One line; for a command without any argument its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # private too
+        return [error.format_message()]
+    command = error.ctx.command_path if error.ctx else "llmkit"
+    message = error.format_message().rstrip(".")
+    return [str(Problem("U01", "", message, f"`{command} --help` shows what it takes"))]
+
+
+def _close_outputs() -> None:
+    """Nothing more can be written, and Python would complain when it flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _say(lines: list[str]) -> None:

@@ -5,21 +5,32 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tempfile
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
 from llmkit import environment, files, processes
+from llmkit.errors import StorageError
 
 __all__ = ["report"]
 
 
 def report(error: Exception) -> str:
-    """Write llmkit-bug-DATE.txt into the working folder; returns the line to show."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    path = files.free_name(Path(f"llmkit-bug-{stamp}-rank{processes.rank()}.txt"))
+    """Write llmkit-bug-DATE.txt into the working folder (or the temporary one); returns the line to show."""
     details = "".join(traceback.format_exception(error))
     versions = json.dumps(environment.versions(), indent=2)
-    files.write_text(path, f"{shlex.join(sys.argv)}\n\n{details}\n{versions}\n")
+    text = f"{shlex.join(sys.argv)}\n\n{details}\n{versions}\n"
+    try:
+        path = _write(Path(), text)
+    except StorageError:
+        path = _write(Path(tempfile.gettempdir()), text)
     what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     return f"bug in llmkit ({what}); please report it with the file {path}"
+
+
+def _write(folder: Path, text: str) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    path = folder / f"llmkit-bug-{stamp}-rank{processes.rank()}.txt"
+    files.write_text(path, text.encode(errors="backslashreplace").decode())
+    return path

@@ -17,7 +17,7 @@ def compare(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Is the second run better than the first, by how much, and how sure is that?"""
+    """Compare two runs. Is the second one better, by how much, and how sure is that?"""
     from llmkit.cli import show
     from llmkit.workflows import compare as workflow
 
@@ -39,7 +39,7 @@ def _print(result: dict[str, Any]) -> None:
     show.table(title, ["score", "difference", "95% interval", "p (Holm)"], rows)
     console = show.console()
     console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
-    for sentence in result["verdict"]:
+    for sentence in dict.fromkeys(result["verdict"]):  # several scores can have the same
         console.print(sentence)
     left = result["only_in_first"] + result["only_in_second"]
     if left:

@@ -10,7 +10,7 @@ __all__ = ["doctor"]
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Check this machine: versions, devices, measured speed, Hub and index, cache."""
+    """Check this machine. Versions, devices, measured speed, Hub and index, cache."""
     from llmkit.cli import show
     from llmkit.workflows import doctor as workflow
 

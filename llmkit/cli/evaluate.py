@@ -23,7 +23,7 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option(help="Scores to show first; may be repeated.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Score a trained model with intervals, on its own test rows or on new data."""
+    """Score a trained model. On the run's own test rows, or on new data; each score has an interval."""
     from llmkit import processes
     from llmkit.cli import show
     from llmkit.workflows import evaluate as workflow

@@ -12,7 +12,7 @@ __all__ = ["explain_error"]
 def explain_error(
     code: Annotated[str, typer.Argument(help="The code in the brackets of an error line, e.g. L05.")],
 ) -> None:
-    """Say what an error code means, why it stops the run, and what to do."""
+    """Say what an error code means. Also why it stops the run, and what to do."""
     from llmkit.errors import Problem, RecipeError, closest
     from llmkit.explanations import EXPLANATIONS
 

@@ -11,10 +11,13 @@ __all__ = ["finetune"]
 
 
 def finetune(
-    recipe: Annotated[str, typer.Argument(help="A packaged recipe (`llmkit recipes list`) or a YAML file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A packaged recipe (`llmkit recipes list`) or a YAML file."),
+    ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Changes, e.g. train.learning_rate=3e-5"),
+        typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. train.learning_rate=3e-5"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; else a new one in runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
@@ -23,7 +26,7 @@ def finetune(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Fine-tune a checkpoint on labelled data, score it with intervals, and write a report."""
+    """Train a checkpoint on labelled data. Scores come with intervals, beside baselines, in a report."""
     from llmkit import processes
     from llmkit.cli import show
     from llmkit.workflows import train
@@ -55,10 +58,11 @@ def print_result(result: dict[str, Any]) -> None:
     for sentence in result.get("verdict", []):
         console.print(sentence)
     train = result["train"]
-    console.print(
-        f"\n{train['steps']:,} steps in {train['seconds']:.0f} s: {train['examples_per_second']:.1f} examples/s, "
-        f"{train['tokens_per_second']:,.0f} tokens/s, peak memory {train['peak_memory_bytes'] / 1e9:.2f} GB"
+    rates = (
+        f"{train['examples_per_second']:.1f} examples/s, {train['tokens_per_second']:,.0f} tokens/s, "
+        f"peak memory {train['peak_memory_bytes'] / 1e9:.2f} GB"
     )
+    console.print(f"\n{train['steps']:,} steps in {train['seconds']:.0f} s: {rates}")
     run = Path(result["run"])
     console.print(f"report   {run / 'report.html'}\nmodel    {run / 'model'}")
     console.print(f'try      llmkit predict {run} "a text of yours"')
@@ -72,6 +76,6 @@ def _print_plan(plan: dict[str, Any]) -> None:
     schedule = plan["schedule"]
     show.console().print(
         f"labels: {', '.join(plan['labels'])}\n"
-        f"{schedule['total_steps']:,} steps ({schedule['warmup_steps']} of warm-up, then {schedule['kind']}), "
-        f"evaluation every {plan['evaluate_every']}, checkpoint every {plan['checkpoint_every']} steps"
+        f"{schedule['total_steps']:,} steps ({schedule['warmup_steps']} of warm-up, then {schedule['kind']}),"
+        f" evaluation every {plan['evaluate_every']}, checkpoint every {plan['checkpoint_every']} steps"
     )

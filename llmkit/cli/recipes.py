@@ -24,8 +24,9 @@ def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="One JSON 
     if as_json:
         show.print_json({"recipes": summaries})
         return
+    width = max(map(len, summaries))
     for name, summary in summaries.items():
-        typer.echo(f"{name:16} {summary}")
+        typer.echo(f"{name:{width}}  {summary}")
 
 
 @app.command("show")
@@ -35,7 +36,7 @@ def show_recipe(
         bool, typer.Option("--schema", help="Every key with its type, default and meaning.")
     ] = False,
 ) -> None:
-    """The recipe with all its defaults filled in; with --schema every key there is."""
+    """Print a recipe with all its defaults. With --schema, every key there is."""
     from llmkit import tasks
     from llmkit.errors import Problem, RecipeError
     from llmkit.recipe import load
@@ -54,7 +55,7 @@ def copy_recipe(
     name: Annotated[str, typer.Argument(help="A packaged recipe.")],
     target: Annotated[Path | None, typer.Argument(help="Where to; else NAME.yaml here.")] = None,
 ) -> None:
-    """Copy a recipe here, to be edited and run as `llmkit finetune ./NAME.yaml`."""
+    """Copy a recipe, to be edited. The copy is run as `llmkit finetune ./NAME.yaml`."""
     from llmkit.recipe import catalog
 
     typer.echo(f"copied to {catalog.copy(name, target or Path(f'{name}.yaml'))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ def list_runs(
     folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """All runs below a folder, oldest first, with their state and first score."""
+    """List the runs below a folder. Oldest first, with their state and first score."""
     from llmkit.cli import show
     from llmkit.run import runs
 
@@ -27,8 +28,8 @@ def list_runs(
     elif not found:
         typer.echo(f"no runs in {folder}")
     else:
-        rows = [[run["run"], run["state"], run["metric"], show.score_text(run["score"])] for run in found]
-        show.table("", ["run", "state", "metric", "score"], rows)
+        rows = [[run["run"], _state(run), run["metric"], show.score_text(run["score"])] for run in found]
+        show.table("", ["run", "state", "score", "value [95%]"], rows)
 
 
 @app.command("show")
@@ -36,7 +37,7 @@ def show_run(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """The result of a finished run, or how far an unfinished one got."""
+    """Show a run's result. Or how far an unfinished one got."""
     from llmkit.cli import show
     from llmkit.cli.finetune import print_result
     from llmkit.run import Run
@@ -48,7 +49,12 @@ def show_run(
     elif as_json:
         show.print_json(_summary(opened))
     else:
-        typer.echo(f"{run}: {_summary(opened)['state']}; go on with --out {run} --resume")
+        command = shlex.join(["llmkit", "finetune", str(opened.recipe), "--out", str(run), "--resume"])
+        typer.echo(f"{run}: {_state(_summary(opened))}\ngo on   {command}")
+
+
+def _state(summary: dict[str, Any]) -> str:
+    return "finished" if summary["state"] == "finished" else f"unfinished, step {summary['step']}"
 
 
 def _summary(run: Any) -> dict[str, Any]:
@@ -58,13 +64,15 @@ def _summary(run: Any) -> dict[str, Any]:
         return {
             "run": str(run.path),
             "state": "finished",
+            "step": content["train"]["steps"],
             "metric": metric,
             "score": content["scores"][metric],
         }
     steps = [line["step"] for line in run.read_log() if line["kind"] == "step"]
     return {
         "run": str(run.path),
-        "state": f"stopped at step {max(steps, default=0)}",
+        "state": "unfinished",
+        "step": max(steps, default=0),
         "metric": "",
         "score": None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,29 +18,39 @@ if TYPE_CHECKING:
 
 __all__ = ["console", "print_json", "progress", "score_text", "table"]
 
+PIPED_WIDTH = 160  # characters
+NUMBER = r"[-+]?\d[\d,]*(\.\d+)?"
+INTERVAL = rf"\[{NUMBER}, {NUMBER}\]"
+NUMERIC = re.compile(rf"(nan|inf|{NUMBER}%?)?( ?{INTERVAL})?")  # or nothing at all
+
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Bars with rate and time left on a terminal, plain lines for notes elsewhere, nothing on processes but the first."""
+def progress(*, bars: bool = True) -> Iterator[Progress]:
+    """Bars on a terminal, elsewhere only notes as plain lines, and nothing on processes but the first."""
     if not processes.is_main():
         yield SILENT
-    elif not sys.stderr.isatty():
+    elif not bars or not sys.stderr.isatty():
         yield _Plain()
     else:
-        from rich import progress as bars
-
-        with bars.Progress(
-            bars.TextColumn("{task.description}"),
-            bars.BarColumn(bar_width=24),
-            bars.TextColumn("{task.fields[amount]}"),
-            bars.TimeElapsedColumn(),
-            bars.TextColumn("left"),
-            bars.TimeRemainingColumn(),
-            bars.TextColumn("{task.fields[detail]}", style="dim"),
-            console=_stderr(),
-            transient=True,
-        ) as drawn:
+        with _bars() as drawn:
             yield _Terminal(drawn)
+
+
+def _bars() -> Bars:
+    """The rightmost column gives way first on a narrow terminal, so what matters most stands on the left."""
+    from rich import progress
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=12),
+        progress.TextColumn("{task.fields[amount]}"),
+        progress.TimeRemainingColumn(compact=True),
+        progress.TextColumn("left"),
+        progress.TextColumn("{task.fields[detail]}", style="dim"),
+        console=_stderr(),
+        transient=True,
+        redirect_stdout=False,  # else results would go where the bars are: to stderr
+    )
 
 
 class _Plain:
@@ -60,7 +71,7 @@ class _Terminal:
         self._tasks: dict[str, Any] = {}
 
     def note(self, text: str) -> None:
-        self._bars.console.print(text, style="dim", markup=False, highlight=False)
+        self._bars.console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def advance(self, what: str, done: int, total: int, unit: str, detail: str = "") -> None:
         if what not in self._tasks:
@@ -78,10 +89,11 @@ def _amount(done: int, total: int, unit: str) -> str:
 
 
 def console() -> Console:
-    """Where results go."""
+    """Where results go. A file or a pipe has no width of its own: tables there may be wide."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True, markup=False)
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return Console(highlight=False, soft_wrap=True, markup=False, width=width)
 
 
 def _stderr() -> Console:
@@ -104,15 +116,22 @@ def score_text(score: Mapping[str, Any] | None) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A small table on stdout; numbers belong to the right, so every column but the first is right-aligned."""
+    """A small table on stdout: columns of numbers to the right, texts to the left."""
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0)
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+        show_header=any(columns),
     )
     for number, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if number else "left", style=None, header_style="dim")
+        numeric = all(NUMERIC.fullmatch(row[number]) for row in rows)
+        drawn.add_column(column, justify="right" if numeric else "left", header_style="dim")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console().print(drawn)

@@ -32,7 +32,7 @@ from llmkit.recipe.schema import Data
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["PARTS", "Corpus", "Part", "counted", "read"]
+__all__ = ["Corpus", "Part", "counted", "read"]
 
 LARGE = 64 << 20  # bytes of files from which progress is told
 
@@ -118,15 +118,12 @@ def read(
     meter = _Meter(progress, sum(source.size for part in found.values() for source in part))
     problems: list[Problem] = []
     gathered = {part: _gather(of_part, columns, meter, problems, notes) for part, of_part in found.items()}
-    parts = {}
     for part, gather in gathered.items():
-        schema, table, left_out = gather.finish()
+        notes += [f"{part}: {note}" for note in gather.finish()]
+        notes.append(f"{part}: {counted(len(gather.lines))} from {some(gather.files)}")
         problems += gather.problems
-        notes += [f"{part}: {note}" for note in left_out]
-        if not problems:
-            parts[part] = _part(gather, schema, table, found[part], columns, progress)
-            notes.append(f"{part}: {counted(len(parts[part]))} from {some(gather.files)}")
     raise_if(problems, DataError)
+    parts = {part: _part(gather, found[part], columns, progress) for part, gather in gathered.items()}
     digests = {part: gather.digest() for part, gather in gathered.items()}
     fingerprint = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
     return Corpus(parts, fingerprint, tuple(notes))
@@ -170,35 +167,23 @@ def _gather(
     return gather
 
 
-def _part(
-    gather: Gather,
-    schema: Any,
-    table: Any,
-    of_part: Sequence[Source],
-    columns: Mapping[str, str],
-    progress: Progress,
-) -> Part:
+def _part(gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress) -> Part:
     import datasets
 
-    rows = (
-        _stored(gather, datasets.Features.from_arrow_schema(schema), of_part, columns, progress)
-        if table is None
-        else datasets.Dataset(table, fingerprint=gather.digest()[:16])
-    )
+    if gather.in_memory:
+        rows = datasets.Dataset(gather.table(), fingerprint=gather.digest()[:16])
+    else:
+        rows = _stored(gather, of_part, columns, progress)
     return Part(rows, tuple(gather.files), *gather.places())
 
 
 def _stored(
-    gather: Gather,
-    features: datasets.Features,
-    of_part: Sequence[Source],
-    columns: Mapping[str, str],
-    progress: Progress,
+    gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress
 ) -> datasets.Dataset:
     """The rows read once more, into an Arrow file of the cache; found there when read before."""
     import datasets
 
-    total = len(gather.lines)
+    features, total = datasets.Features.from_arrow_schema(gather.schema()), len(gather.lines)
 
     def generate() -> Iterator[dict[str, Any]]:
         done = 0

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.data.corpus import PARTS, Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Part, counted
 from llmkit.data.labels import labels_of
+from llmkit.data.sources import PARTS
 from llmkit.errors import Problem, some
 from llmkit.recipe.schema import Data
 from llmkit.text.dedup import near_pairs

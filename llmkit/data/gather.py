@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from llmkit.errors import Problem, closest, some
 
-__all__ = ["IN_MEMORY", "Gather", "renamed"]
+__all__ = ["Gather", "renamed"]
 
 IN_MEMORY = 64 << 20  # bytes of rows, written as JSON
 CHUNK_ROWS, CHUNK_BYTES = 10_000, 16 << 20  # whichever comes first
@@ -38,7 +38,7 @@ def renamed(row: Row, columns: Mapping[str, str]) -> Row:
 
 
 class Gather:
-    """The rows of one part, file after file: `begin`, `add` ..., `end`; then `finish`."""
+    """The rows of one part, file after file: `begin`, `add` ..., `end`; at last `finish`."""
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self.columns = columns
@@ -84,22 +84,28 @@ class Gather:
                     Problem("L01", self.files[-1], f'column "{file}" is missing ({there})', fix)
                 )
 
-    def finish(self) -> tuple[Any, Any, list[str]]:
-        """(pyarrow.Schema, pyarrow.Table or None when it is too large, notes on columns left out)."""
-        import pyarrow as pa
-
+    def finish(self) -> list[str]:
+        """All is added: J06 goes to the problems. Returns notes on columns that are left out."""
         self._flush()
         for name, places in self._kinds.items():
             self._check_kinds(name, {kind: place for kind, place in places.items() if kind != "null"})
-        names = [name for name in self._fields if name not in self._left_out]
-        schema = pa.schema([self._fields[name] for name in names])
-        notes = [f'column "{name}" is left out: {why}' for name, why in self._left_out.items()]
-        if not self.in_memory or self.problems:
-            return schema, None, notes
+        return [f'column "{name}" is left out: {why}' for name, why in self._left_out.items()]
+
+    def schema(self) -> Any:
+        """pyarrow.Schema of the columns kept."""
+        import pyarrow as pa
+
+        return pa.schema([field for name, field in self._fields.items() if name not in self._left_out])
+
+    def table(self) -> Any:
+        """pyarrow.Table of all rows; only while `in_memory` and without problems."""
+        import pyarrow as pa
+
+        names = self.schema().names
         tables = [
             table.select([name for name in names if name in table.column_names]) for table in self._tables
         ]
-        return schema, pa.concat_tables(tables, promote_options="permissive").select(names), notes
+        return pa.concat_tables(tables, promote_options="permissive").select(names)
 
     def digest(self) -> str:
         """SHA-256 of the rows' content, in order; null and missing are the same."""

@@ -32,7 +32,7 @@ ResolveIndex = Callable[[str, Progress], Path]
 ResolveHub = Callable[[str, Progress], "dict[str, datasets.Dataset]"]
 
 _PART_NAME = re.compile(r"(?:(train)|(validation|valid|val|dev)|(test))(?:[-_.]\d.*)?", re.IGNORECASE)
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,18 @@ def _resolve(
         raise DataError(Problem("F02", name, "is neither a file nor a folder", "name a data file"))
     if name.startswith("index:"):
         return {ANY: [_file(resolve_index(name.removeprefix("index:"), progress), name, data)]}
-    if _HUB_ID.fullmatch(name) and data_suffix(name) is None:
+    near = closest(path.name, _entries(path.parent))
+    if _HUB_ID.fullmatch(name) and data_suffix(name) is None and not near:
         return {part: [_hub(name, part, rows)] for part, rows in resolve_hub(name, progress).items()}
-    raise DataError(_missing(path, name))
+    where = "" if path.parent.is_dir() else f" (there is no folder {path.parent})"
+    raise DataError(Problem("F01", name, f"no such file{where}", f"correct the path{near}"))
 
 
-def _missing(path: Path, name: str) -> Problem:
-    """F01, with the nearest name in the folder, or the part of the path where it breaks."""
-    folder = path.parent
+def _entries(folder: Path) -> list[str]:
+    """Names in a folder that could be meant by data.train; none where there is no folder."""
     if not folder.is_dir():
-        return Problem("F01", name, f"no such file (there is no folder {folder})", "correct the path")
-    there = [entry.name for entry in folder.iterdir() if entry.is_dir() or data_suffix(entry.name)]
-    return Problem("F01", name, "no such file", f"correct the path{closest(path.name, there)}")
+        return []
+    return [entry.name for entry in folder.iterdir() if entry.is_dir() or data_suffix(entry.name)]
 
 
 def _file(path: Path, shown: str, data: Data) -> Source:

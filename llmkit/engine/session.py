@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
 
 from llmkit import processes
@@ -84,7 +84,11 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
     on_cpu = not torch.accelerator.is_available()
     device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator() or torch.device("cpu")
     chosen = choose(precision, device)
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen))
+    # Buffers are equal on all processes; to broadcast them at a forward would wait for processes with fewer batches.
+    ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
+    accelerator = Accelerator(
+        cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen), kwargs_handlers=[ddp]
+    )
     if (
         accelerator.num_processes != processes.world_size()
     ):  # a launcher setting that accelerate did not honour

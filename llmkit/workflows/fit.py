@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llmkit import environment, files
-from llmkit.errors import Problem, RunError, Stopped, some
+from llmkit.errors import Interrupted, Problem, RunError, Stopped, some
 from llmkit.progress import Progress
 from llmkit.run import Run
 from llmkit.workflows.prepare import Prepared
@@ -34,7 +34,7 @@ class Fitted:
 def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Progress) -> Fitted:
     """Train to the end (or go on from the newest checkpoint), then put the best weights back.
 
-    Raises Stopped or KeyboardInterrupt after saving, TrainingError, RunError M09 when the run was of another recipe.
+    Raises Stopped (or Interrupted) after saving, TrainingError, RunError M09 when the run was of another recipe.
     """
     from llmkit.engine import checkpoint, optim, signals
     from llmkit.engine.train import train
@@ -67,13 +67,13 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
             last = step.step == prepared.schedule.total_steps
             improved = False
             if last or step.step % prepared.evaluate_every == 0:
-                state, improved = _validate(session, run, prepared, ready, state, progress)
+                state, improved = _validate(session, run, prepared, model, state, progress)
             enough = recipe.train.early_stopping is not None and state.misses >= recipe.train.early_stopping
             stop = bool(session.sum([float(request.number is not None)])[0])
             if improved or last or stop or enough or step.step % prepared.checkpoint_every == 0:
                 state = _save(session, run, prepared, model, optimizer, state)
             if stop and not last:
-                raise _stopped(request.number, state.step, prepared.schedule.total_steps)
+                raise _stopped(request.number, run, state.step, prepared.schedule.total_steps)
             if enough:
                 progress.note(
                     f"stopped early at step {step.step}: no better {recipe.evaluate.best} since {state.best_step}"
@@ -159,7 +159,10 @@ def _detail(step: Step, state: State) -> str:
 def _validate(
     session: Session, run: Run, prepared: Prepared, model: Any, state: State, progress: Progress
 ) -> tuple[State, bool]:
-    """Score the validation rows; the new state, and whether it is the best so far."""
+    """Score the validation rows; the new state, and whether it is the best so far.
+
+    model is the plain one: DDP's forward waits for the other processes, which may have fewer batches to predict.
+    """
     if "validation" not in prepared.encoded:
         return replace(state, best_step=state.step), False
     began = time.perf_counter()
@@ -239,7 +242,6 @@ def _log(run: Run, session: Session, kind: str, values: dict[str, Any]) -> None:
         files.append_line(run.log, {"kind": kind, **values})
 
 
-def _stopped(number: int | None, step: int, total: int) -> BaseException:
-    if number == signal.SIGINT:
-        return KeyboardInterrupt(f"stopped at step {step} of {total}, saved")
-    return Stopped(f"stopped by a signal at step {step} of {total}, saved; --resume goes on")
+def _stopped(number: int | None, run: Run, step: int, total: int) -> Stopped:
+    kind = Interrupted if number == signal.SIGINT else Stopped
+    return kind(f"stopped at step {step} of {total}, saved; go on with the same command and --out {run.path} --resume")

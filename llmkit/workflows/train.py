@@ -32,7 +32,7 @@ def finetune(
     """Train as the recipe says; returns the report's content (or the plan, for a dry run).
 
     source is a packaged recipe's name or a YAML path, overrides are `KEY=VALUE`, out is the run folder. Raises UserError
-    for any mistake of recipe or data before training begins, Stopped or KeyboardInterrupt after a save.
+    for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
     """
     from llmkit import tasks
     from llmkit.recipe import load
@@ -79,6 +79,8 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
         if same:
             return same[-1]
     run = Run(out or new_path(name, load.digest(recipe)))
+    if not processes.is_main():
+        return run  # the first process decides; it may have begun to write already
     if run.exists and not resume:
         raise RunError(
             Problem("R02", str(run.path), "holds a run already", "add --resume, or choose another --out")

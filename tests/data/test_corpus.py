@@ -1,4 +1,5 @@
 import csv
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -6,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from llmkit import files
@@ -102,8 +105,8 @@ def test_problems_of_all_files_are_told_together(in_folder, read):
         read(train=["a.jsonl", "b.jsonl"], test="c.jsonl")
     assert [(p.code, p.place) for p in caught.value.problems] == [
         ("J01", "c.jsonl:1:2"),
-        ("J06", "a.jsonl:2"),
         ("L01", "b.jsonl"),
+        ("J06", "a.jsonl:2"),
     ]
 
 
@@ -210,11 +213,58 @@ def test_rows_are_taken_out_by_masks(in_folder, read):
     assert corpus.without({"train": np.zeros(10, bool)}).fingerprint == corpus.fingerprint
 
 
+def parquet_bytes(columns):
+    sink = pa.BufferOutputStream()
+    parquet.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+GOOD = b'{"text": "good", "label": 1, "n": [1]}\n{"text": "bad", "label": 0}\n'
+MUTANTS = {
+    "a.jsonl": GOOD,
+    "a.csv": b'text,label\ngood,1\n"bad, ""really""",0\n',
+    "a.json": json.dumps({"data": [{"text": "good"}, {"text": "b\u00e4d"}]}).encode(),
+    "a.jsonl.gz": gzip.compress(GOOD),
+    "a.parquet": parquet_bytes({"text": ["good", "bad"], "label": [1, 0]}),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_mutated_file_is_read_or_refused_but_never_crashes(in_folder, read, name, data):
+    content = bytearray(MUTANTS[name])
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(content)))
+        stop = data.draw(st.integers(start, min(len(content), start + 8)))
+        snippet = st.sampled_from(
+            [b"\n", b"\r", b'"', b"\0", b"\xff", b",", b"[", b"{", b"}", b"\\ud800", b"\xef\xbb\xbf"]
+        )
+        content[start:stop] = data.draw(st.one_of(snippet, st.binary(max_size=6)))
+    Path(name).write_bytes(content)
+    try:
+        read(train=name, columns={"text": "text"})
+    except DataError as error:
+        assert all(
+            line.startswith(f"error[{p.code}] {name}") for line, p in zip(error.lines(), error.problems)
+        )
+        assert all("\n" not in line for line in error.lines())
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     "name",
-    "sentiment/sst2 sentiment/sst5 sentiment/vader_movie_reviews topic/ag_news topic/trec_questions spam/sms_spam "
-    "chinese/chnsenticorp chinese/thucnews_titles acceptability/cola".split(),
+    [
+        "acceptability/cola",
+        "chinese/chnsenticorp",
+        "chinese/thucnews_titles",
+        "sentiment/sst2",
+        "sentiment/sst5",
+        "sentiment/vader_movie_reviews",
+        "spam/sms_spam",
+        "topic/ag_news",
+        "topic/trec_questions",
+    ],
 )
 def test_the_sample_sets_have_no_fault(shared, read, name):
     from llmkit.data import checks

@@ -31,6 +31,13 @@ def test_a_missing_file_is_named_with_the_nearest_name(in_folder, read):
     ]
 
 
+def test_a_misspelt_folder_is_not_taken_for_a_hub_id(in_folder, read):
+    write("data/reviews/train.jsonl")
+    assert refused(read, train="data/reveiws") == [
+        'error[F01] data/reveiws: no such file. Fix: correct the path; did you mean "reviews"?'
+    ]
+
+
 def test_a_missing_folder_is_named(in_folder, read):
     assert refused(read, train="dta/train.jsonl") == [
         "error[F01] dta/train.jsonl: no such file (there is no folder dta). Fix: correct the path"

@@ -7,7 +7,8 @@ from llmkit.text import dedup
 from llmkit.text.dedup import jaccard, near_pairs, signatures
 from llmkit.text.normalize import canonical
 
-WORDS = "the film was a long slow story of love and war that nobody in this town will ever forget".split()
+STORY = "the film was a long slow story of love and war that nobody in this town will ever forget"
+WORDS = STORY.split()
 
 
 def random_texts(count, seed, words=20):

@@ -1,0 +1,39 @@
+"""`llmkit doctor`: what it finds, as tables and as JSON. The network is not asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from llmkit import environment
+from llmkit.workflows import doctor as workflow
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow, "_index", lambda: None)
+
+    def unreachable() -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(workflow, "_hub", unreachable)
+
+
+def test_json_is_one_object(command: Callable[..., Any]) -> None:
+    found = command("doctor", "--json").json
+    assert set(environment.PACKAGES) <= set(found)
+    assert found["gigaflops"]["fp32"] > 0
+    assert found["precision_auto"] in ("fp32", "bf16", "fp16")
+    assert (found["index"], found["hub"]) == ("reachable", "not reachable (TimeoutError)")
+
+
+def test_the_screen_has_a_section_for_each_kind(command: Callable[..., Any]) -> None:
+    done = command("doctor")
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    for title in ("versions", "machine", "reach", "cache"):
+        assert title in lines
+    assert "Hub not reachable (TimeoutError)" in lines
+    assert "index:all-MiniLM-L6-v2 not fetched" in lines
+    assert done.err.splitlines() == ["asking the package index", "asking the Hub"]

@@ -1,0 +1,79 @@
+"""`llmkit finetune`: the screen, the JSON object and the plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+INTERVAL = r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]"
+
+
+@pytest.fixture
+def result(command: Callable[..., Any], tiny_recipe: Path, tmp_path: Path) -> Any:
+    return command("finetune", tiny_recipe, "train.max_steps=2", "--out", tmp_path / "run", "--json")
+
+
+def test_json_is_one_object_with_the_keys_that_scripts_rely_on(result: Any, tmp_path: Path) -> None:
+    content = result.json
+    assert result.code == 0
+    assert result.out.count("\n") == 1
+    assert content["run"] == str(tmp_path / "run")
+    assert isinstance(content["model"], str)
+    for score in (content["scores"]["accuracy"], content["baselines"]["majority"]["accuracy"]):
+        assert set(score) == {"value", "low", "high", "n", "method"}
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+    figures = ("seconds", "examples_per_second", "tokens_per_second", "peak_memory_bytes")
+    assert all(content["train"][figure] > 0 for figure in figures)
+
+
+def test_notes_go_to_stderr(result: Any) -> None:
+    assert "train: 160 rows from" in result.err
+    assert "step 2: validation loss" in result.err
+
+
+def test_the_screen_shows_scores_with_intervals_beside_the_baselines(
+    command: Callable[..., Any], finished: Path
+) -> None:
+    lines = command("runs", "show", finished).out.splitlines()
+    assert lines[0] == "test: 16 examples, 95% intervals"
+    assert lines[1].split() == ["accuracy", "f1", "mcc"]
+    for line, name in zip(lines[2:5], ["model", "majority", "tfidf"], strict=True):
+        assert line.split()[0] == name
+        assert re.search(INTERVAL, line)
+    text = "\n".join(lines)
+    assert "than always answering the most frequent class" in text
+    assert re.search(r"\d+ steps in \d+ s: [\d.]+ examples/s, [\d,]+ tokens/s, peak memory [\d.]+ GB", text)
+    assert f"report   {finished / 'report.html'}" in lines
+    assert f"model    {finished / 'model'}" in lines
+    assert lines[-1] == f'try      llmkit predict {finished} "a text of yours"'
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    command: Callable[..., Any], tiny_recipe: Path, tmp_path: Path
+) -> None:
+    done = command("finetune", tiny_recipe, "train.max_steps=100", "--out", tmp_path / "run", "--dry-run")
+    assert done.code == 0
+    lines = [line.split() for line in done.out.splitlines()]
+    assert [line[:2] for line in lines[1:5]] == [
+        ["part", "rows"],
+        ["train", "128"],
+        ["validation", "16"],
+        ["test", "16"],
+    ]
+    assert "labels: negative, positive" in done.out
+    assert "100 steps (6 of warm-up, then linear), evaluation every 16, checkpoint every 16 steps" in done.out
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_not_overwritten(
+    command: Callable[..., Any], tiny_recipe: Path, finished: Path
+) -> None:
+    before = (finished / "report.json").read_bytes()
+    done = command("finetune", tiny_recipe, "--out", finished)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error[R02] {finished}: ")
+    assert (finished / "report.json").read_bytes() == before

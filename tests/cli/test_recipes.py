@@ -1,0 +1,61 @@
+"""`llmkit recipes list | show | copy`"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llmkit.recipe import catalog
+
+
+def test_list_has_a_line_a_recipe_with_what_it_is_for(command: Callable[..., Any]) -> None:
+    lines = command("recipes", "list").out.splitlines()
+    assert [line.split()[0] for line in lines] == catalog.names()
+    assert all(line.endswith(catalog.summary(line.split()[0])) for line in lines)
+    starts = {line.index(catalog.summary(line.split()[0])) for line in lines}
+    assert len(starts) == 1
+
+
+def test_list_as_json(command: Callable[..., Any]) -> None:
+    done = command("recipes", "list", "--json")
+    assert done.json == {"recipes": {name: catalog.summary(name) for name in catalog.names()}}
+
+
+def test_show_prints_a_recipe_that_can_be_run_again(
+    command: Callable[..., Any], tiny_recipe: Path, tmp_path: Path
+) -> None:
+    shown = command("recipes", "show", tiny_recipe).out
+    assert "weight_decay: 0.01" in shown  # a default
+    copy = tmp_path / "again.yaml"
+    copy.write_text(shown, encoding="utf-8")
+    assert command("recipes", "show", copy).out == shown
+
+
+def test_schema_names_every_section_and_the_tasks(command: Callable[..., Any]) -> None:
+    text = command("recipes", "show", "--schema").out
+    keys = [line.split()[0] for line in text.splitlines() if line.startswith(("task.", "model.", "train."))]
+    assert {"task.label_smoothing", "model.lora.rank", "train.learning_rate"} <= set(keys)
+
+
+def test_show_without_a_name_asks_for_one(command: Callable[..., Any]) -> None:
+    done = command("recipes", "show")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error[U01] which recipe? Fix: `llmkit recipes list` shows them\n"
+
+
+def test_copy_writes_the_file_here_and_never_over_another(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert command("recipes", "copy", "sentiment").out == "copied to sentiment.yaml\n"
+    copied = (tmp_path / "sentiment.yaml").read_bytes()
+    assert copied == catalog.path("sentiment").read_bytes()
+    done = command("recipes", "copy", "sentiment")
+    assert done.code == 2
+    assert done.err.startswith("error[C16] sentiment.yaml: ")
+
+
+def test_a_misspelt_recipe_is_guessed(command: Callable[..., Any]) -> None:
+    done = command("recipes", "copy", "sentimant")
+    assert done.code == 2
+    assert 'did you mean "sentiment"?' in done.err

@@ -1,0 +1,55 @@
+"""`llmkit runs list | show`"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llmkit.run import Run
+
+
+def test_list_tells_finished_from_unfinished_runs(
+    command: Callable[..., Any], finished: Path, unfinished: Path
+) -> None:
+    done = command("runs", "list", finished.parent)
+    header, row = (" ".join(line.split()) for line in done.out.splitlines())
+    assert header == "run state score value [95%]"
+    assert row.startswith(f"{finished} finished accuracy ")
+    row = " ".join(command("runs", "list", unfinished.parent).out.splitlines()[1].split())
+    assert row == f"{unfinished} unfinished, step 4"
+
+
+def test_list_as_json(command: Callable[..., Any], finished: Path, unfinished: Path) -> None:
+    (run,) = command("runs", "list", finished.parent, "--json").json["runs"]
+    report = Run(finished).read_report()
+    assert run == {
+        "run": str(finished),
+        "state": "finished",
+        "step": report["train"]["steps"],
+        "metric": "accuracy",
+        "score": report["scores"]["accuracy"],
+    }
+    (run,) = command("runs", "list", unfinished.parent, "--json").json["runs"]
+    assert (run["state"], run["step"], run["score"]) == ("unfinished", 4, None)
+
+
+def test_an_empty_folder_is_said_to_have_no_runs(command: Callable[..., Any], tmp_path: Path) -> None:
+    assert command("runs", "list", tmp_path).out == f"no runs in {tmp_path}\n"
+
+
+def test_show_gives_the_whole_report_as_json(command: Callable[..., Any], finished: Path) -> None:
+    assert command("runs", "show", finished, "--json").json == Run(finished).read_report()
+
+
+def test_show_says_how_an_unfinished_run_goes_on(command: Callable[..., Any], unfinished: Path) -> None:
+    assert command("runs", "show", unfinished).out.splitlines() == [
+        f"{unfinished}: unfinished, step 4",
+        f"go on   llmkit finetune {unfinished / 'recipe.yaml'} --out {unfinished} --resume",
+    ]
+
+
+def test_show_of_no_run_is_one_line(command: Callable[..., Any], tmp_path: Path) -> None:
+    done = command("runs", "show", tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error[R01] {tmp_path}: is no run folder")

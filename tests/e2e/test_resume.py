@@ -1,0 +1,146 @@
+"""Killed, stopped, resumed: the end is the same to the bit, and a lost piece of state would be noticed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from llmkit import files
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = ["checkpoint.every_steps=7", "train.early_stopping=50", "evaluate.baselines=false"]
+TOTAL = 96  # 128 training rows, batches of 8, 6 epochs
+
+
+def steps(run: Path) -> list[tuple[int, float, float]]:
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [(line["step"], line["loss"], line["grad_norm"]) for line in log if line["kind"] == "step"]
+
+
+def digest(run: Path) -> str:
+    return str(json.loads((run / "report.json").read_text())["weights_sha256"])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> Path:
+    """The run that nobody interrupts."""
+    import subprocess
+    import sys
+
+    out = tmp_path_factory.mktemp("whole") / "run"
+    cache = str(tmp_path_factory.getbasetemp() / "cache")
+    subprocess.run(
+        [sys.executable, "-m", "llmkit", "finetune", str(tiny_recipe), *SETTINGS, "--out", str(out)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "LLMKIT_CACHE": cache},
+        timeout=240,
+    )
+    return out
+
+
+def killed(start: Any, wait_for_step: Any, recipe: Path, out: Path, step: int, number: int) -> tuple[int, str]:
+    process = start("finetune", recipe, *SETTINGS, "--out", out)
+    try:
+        wait_for_step(out, step)
+        os.killpg(process.pid, number)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("step", [3, 16, 50])
+def test_kill_9_then_resume_gives_the_same_weights_and_log(
+    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, whole: Path, tmp_path: Path, step: int
+) -> None:
+    out = tmp_path / "run"
+    code, _ = killed(start, wait_for_step, tiny_recipe, out, step, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert not (out / "report.json").exists()
+    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert ("resumed" in done.stderr) == (step > 7)
+    assert len(steps(out)) == TOTAL
+    assert steps(out) == steps(whole)
+    assert digest(out) == digest(whole)
+    assert (out / "predictions" / "test.jsonl").read_bytes() == (whole / "predictions" / "test.jsonl").read_bytes()
+
+
+def test_a_lost_piece_of_state_would_be_noticed(
+    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, whole: Path, tmp_path: Path
+) -> None:
+    """The negative control: forget AdamW's second moments, and the oracle above must fail."""
+    out = tmp_path / "run"
+    killed(start, wait_for_step, tiny_recipe, out, 30, signal.SIGKILL)
+    for checkpoint in (out / "checkpoints").glob("step-*"):
+        moments = load_file(checkpoint / "optimizer.safetensors")
+        moments = {k: torch.zeros_like(v) if k.endswith("exp_avg_sq") else v for k, v in moments.items()}
+        save_file(moments, checkpoint / "optimizer.safetensors")
+        (checkpoint / files.MANIFEST).unlink()
+        files._write_manifest(checkpoint)
+    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "resumed" in done.stderr
+    assert steps(out) != steps(whole)
+    assert digest(out) != digest(whole)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_a_signal_saves_and_says_how_to_go_on(
+    llmkit: Any,
+    start: Any,
+    wait_for_step: Any,
+    tiny_recipe: Path,
+    whole: Path,
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    out = tmp_path / "run"
+    returned, err = killed(start, wait_for_step, tiny_recipe, out, 10, number)
+    assert returned == code, err
+    assert "Traceback" not in err
+    assert "--resume" in err
+    stopped_at = max(step for step, *_ in steps(out))
+    assert (out / "checkpoints" / f"step-{stopped_at:08d}").is_dir()
+    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert digest(out) == digest(whole)
+
+
+def test_the_same_seed_gives_the_same_model(llmkit: Any, tiny_recipe: Path, whole: Path, tmp_path: Path) -> None:
+    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    assert digest(tmp_path / "again") == digest(whole)
+    other = llmkit("finetune", tiny_recipe, *SETTINGS, "seed=2", "--out", tmp_path / "other")
+    assert other.returncode == 0, other.stderr
+    assert digest(tmp_path / "other") != digest(whole)
+
+
+def test_another_recipe_or_other_data_is_refused(
+    llmkit: Any, start: Any, wait_for_step: Any, tmp_path: Path, tiny_recipe: Path, reviews_jsonl: Path
+) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_bytes(reviews_jsonl.read_bytes())
+    out = tmp_path / "run"
+    process = start("finetune", tiny_recipe, f"data.train={data}", *SETTINGS, "--out", out)
+    wait_for_step(out, 20)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    again = ["finetune", tiny_recipe, f"data.train={data}", *SETTINGS, "--out", out, "--resume"]
+    changed = llmkit(*again, "train.learning_rate=1e-3")
+    assert changed.returncode == 2
+    assert changed.stderr.startswith(f"error[M09] {out}: was begun with another recipe; train.learning_rate differ")
+    data.write_text(data.read_text().replace("film", "movie", 3))
+    other = llmkit(*again)
+    assert other.returncode == 2
+    assert f"error[M09] {out}: the data is not what this run was trained on" in other.stderr
