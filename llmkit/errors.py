@@ -59,7 +59,9 @@ class Problem:
         end = "" if self.message.endswith("?") else "."
         fix = f" Fix: {self.fix}" if self.fix else ""
         line = " ".join(f"error[{self.code}]{place} {self.message}{end}{fix}".split())
-        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)  # names come from files
+        return "".join(
+            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line
+        )  # names come from files
 
 
 class LlmkitError(Exception):

@@ -162,7 +162,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "The task needs this column. Name the file's own column with data.columns, e.g. "
         "data.columns.text=sentence.",
     ),
-    "L02": ("text is null or not a string", "Every row needs a text, and a text is a string. Fill it in, or remove the row."),
+    "L02": (
+        "text is null or not a string",
+        "Every row needs a text, and a text is a string. Fill it in, or remove the row.",
+    ),
     "L03": (
         "empty text",
         "An empty or blank text teaches nothing and can't be judged. Fill it in, or set "
@@ -307,7 +310,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "not allowed to write",
         "This user may not write there. Choose another --out, or another cache with LLMKIT_CACHE.",
     ),
-    "W03": ("writing failed", "The disk or file system reported an error. Nothing half-written is left under a file's real name."),
+    "W03": (
+        "writing failed",
+        "The disk or file system reported an error. Nothing half-written is left under a file's real name.",
+    ),
     "U01": (
         "wrong command line",
         "An unknown command or option, or arguments that don't go together. --help behind a command "

@@ -27,6 +27,7 @@ __all__ = [
     "cache_folder",
     "free_name",
     "lock",
+    "make_folder",
     "remove",
     "sha256",
     "staged_folder",
@@ -130,6 +131,12 @@ def truncate(path: Path, size: int) -> None:
         if not path.exists():
             path.touch()
         os.truncate(path, size)
+
+
+def make_folder(path: Path) -> None:
+    """The folder, with those above it."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

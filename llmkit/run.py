@@ -84,8 +84,7 @@ class Run:
         """Be the only writer; a second one is refused with RunError R03, not made to wait."""
         from filelock import FileLock, Timeout
 
-        with files.storage_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.path)
         try:
             with FileLock(self.path / ".lock", timeout=0):
                 yield

@@ -163,7 +163,7 @@ def test_each_module_has_a_mirrored_test() -> None:
 
 
 def test_modules_export_what_they_define() -> None:
-    """Every public name in __all__ exists, and __all__ is sorted."""
+    """Every public name in __all__ exists; ruff's RUF022 keeps the list sorted."""
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = next(
@@ -171,7 +171,6 @@ def test_modules_export_what_they_define() -> None:
         )
         if names is None:
             continue
-        assert list(names) == sorted(names), path
         assert set(names) <= _defined(tree) | {"compare", "evaluate", "finetune", "predict"}, path
 
 

@@ -58,7 +58,7 @@ def _texts(texts: list[str], file: Path | None) -> Iterable[str]:
         return [_checked(text, f"text {number}") for number, text in enumerate(texts, 1)]
     if file is not None:
         return _from_file(file)
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise RecipeError(
             Problem("U01", "predict", "no text", "write texts behind the run, or use --file or a pipe")
         )

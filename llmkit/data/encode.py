@@ -202,6 +202,6 @@ def _too_long(
             place(rows[0]),
             f"{len(rows)} of {total} texts ({len(rows) / total:.1%}) are longer than {max_length} tokens "
             f"(longest: {counts.longest}); cutting them would lose {share:.1%} of all tokens",
-            f"raise train.max_length, or set train.truncation=true to cut them",
+            "raise train.max_length, or set train.truncation=true to cut them",
         )
     )

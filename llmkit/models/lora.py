@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -26,7 +25,7 @@ def add(model: PreTrainedModel, lora: Lora, *, seed: int) -> PeftModel:
     targets = "all-linear" if lora.targets == "auto" else _known(model, lora.targets)
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # a float works, and is what the paper has
         lora_dropout=lora.dropout,
         target_modules=targets,
         modules_to_save=head or None,
@@ -38,7 +37,7 @@ def add(model: PreTrainedModel, lora: Lora, *, seed: int) -> PeftModel:
 
 def merge(model: PeftModel) -> PreTrainedModel:
     """The plain model with W + (alpha / rank) B A in the place of each W."""
-    merged: Any = model.merge_and_unload()
+    merged: PreTrainedModel = model.merge_and_unload()
     return merged
 
 
@@ -63,7 +62,7 @@ def open_kept(base: PreTrainedModel, folder: Path) -> PeftModel:
 
 def _head(model: PreTrainedModel) -> list[str]:
     """Names of the modules beside the body: the task head (for a language model its tied output layer is body)."""
-    if model.get_output_embeddings() is not None:
+    if model.get_output_embeddings() is not None:  # type: ignore[no-untyped-call]
         return []
     beside = [(name, part) for name, part in model.named_children() if name != model.base_model_prefix]
     return [name for name, part in beside if any(True for _ in part.parameters())]

@@ -36,7 +36,9 @@ class Examples:
     labels: tuple[str, ...]  # class names by number; empty for tasks without classes
     golds: Mapping[str, Arrays]  # part -> columns that the loss and the scores need
     notes: tuple[str, ...] = ()  # counted and said: rows dropped, splits made, near duplicates
-    near_duplicates: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # part -> rows like training rows
+    near_duplicates: Mapping[str, NDArray[np.int64]] = field(
+        default_factory=dict
+    )  # part -> rows like training rows
 
 
 @dataclass(frozen=True)

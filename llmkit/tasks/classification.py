@@ -25,13 +25,13 @@ from llmkit.tasks._task import Arrays, Examples, Sheet
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["TASK", "Classification", "Options"]
+__all__ = ["TASK", "Classification", "ClassificationOptions"]
 
 HEADLINE = ("accuracy", "f1", "mcc")
 BEST = 5  # classes whose probability is kept for each example
 
 
-class Options(Section):
+class ClassificationOptions(Section):
     """Task options of classification."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -43,7 +43,7 @@ class Options(Section):
 class Classification:
     """The classification task; see `_task.Task` for what each part is."""
 
-    Options = Options
+    Options = ClassificationOptions
     auto_class = "AutoModelForSequenceClassification"
     columns: Mapping[str, str] = {"text": "text", "label": "label"}
     metrics: Sequence[str] = tuple(classification.METRICS)
@@ -70,7 +70,7 @@ class Classification:
         return texts_to_ids(tokenizer, rows["text"], max_length=max_length, truncation=truncation)
 
     def loss(
-        self, options: Options, golds: Arrays, classes: int
+        self, options: ClassificationOptions, golds: Arrays, classes: int
     ) -> Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, Tensor]]:
         import torch
 

@@ -244,4 +244,6 @@ def _log(run: Run, session: Session, kind: str, values: dict[str, Any]) -> None:
 
 def _stopped(number: int | None, run: Run, step: int, total: int) -> Stopped:
     kind = Interrupted if number == signal.SIGINT else Stopped
-    return kind(f"stopped at step {step} of {total}, saved; go on with the same command and --out {run.path} --resume")
+    return kind(
+        f"stopped at step {step} of {total}, saved; go on with the same command and --out {run.path} --resume"
+    )

@@ -61,11 +61,15 @@ def judge(
         **sheet.details,
         **_against_baselines(prepared, part, outputs, sheet, progress),
         "errors": prepared.task.worst(records),
-        "notes": [*prepared.examples.corpus.notes, *prepared.examples.notes, *_without_near(prepared, part, outputs)],
+        "notes": [
+            *prepared.examples.corpus.notes,
+            *prepared.examples.notes,
+            *_without_near(prepared, part, outputs),
+        ],
         "data": _data(prepared),
         "lengths": _lengths(prepared),
         "curves": _curves(run, fitted),
-        "train": _training(session, prepared, fitted, model, peak),
+        "train": _training(session, fitted, model, peak),
         "environment": json.loads(run.environment.read_text(encoding="utf-8")),
         "recipe": run.recipe.read_text(encoding="utf-8"),
         "command": command,
@@ -104,8 +108,13 @@ def _without_near(prepared: Prepared, part: str, outputs: Arrays) -> list[str]:
         return []
     kept = np.setdiff1d(np.arange(len(prepared.encoded[part])), near)
     golds = {name: values[kept] for name, values in prepared.examples.golds[part].items()}
-    values = prepared.task.values(golds, {name: array[kept] for name, array in outputs.items()}, len(prepared.examples.labels))
-    return [f"{part} without its {len(near)} near repeats: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items())]
+    values = prepared.task.values(
+        golds, {name: array[kept] for name, array in outputs.items()}, len(prepared.examples.labels)
+    )
+    return [
+        f"{part} without its {len(near)} near repeats: "
+        + ", ".join(f"{k} {v:.4f}" for k, v in values.items())
+    ]
 
 
 def _records(prepared: Prepared, part: str, outputs: Arrays) -> list[dict[str, Any]]:
@@ -197,7 +206,7 @@ def _curves(run: Run, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _training(session: Session, prepared: Prepared, fitted: Fitted, model: Any, peak: int) -> dict[str, Any]:
+def _training(session: Session, fitted: Fitted, model: Any, peak: int) -> dict[str, Any]:
     state = fitted.state
     seconds = max(state.seconds, 1e-9)
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +97,24 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
     from llmkit.assets import hub, store
     from llmkit.data import corpus
 
-    return corpus.read(
-        data,
-        columns={**task.columns, **data.columns},
-        progress=progress,
-        resolve_index=store.data_file,
-        resolve_hub=hub.dataset_splits,
+    said: list[str] = []
+
+    def resolve_index(name: str, progress: Progress) -> Path:
+        path = store.data_file(name, progress)
+        said.append(_left_out(name, store.about(path)["rows"]))
+        return path
+
+    columns = {**task.columns, **data.columns}
+    read = corpus.read(
+        data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.dataset_splits
+    )
+    return replace(read, notes=(*said, *read.notes))
+
+
+def _left_out(name: str, rows: Mapping[str, int]) -> str:
+    """What the conversion of an asset left out, counted: `index:movie-reviews: 10,605 read, 2 repeated, ...`"""
+    return f"index:{name}: " + ", ".join(
+        f"{count:,} {what.replace('_', ' ')}" for what, count in rows.items()
     )
 
 

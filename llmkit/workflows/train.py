@@ -132,7 +132,7 @@ def _begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict
         if not run.exists:
             files.write_text(run.recipe, load.dump(prepared.recipe))
         files.write_json(run.environment, settings)
-        run.log.touch()
+        files.truncate(run.log, run.log.stat().st_size if run.log.exists() else 0)  # so that it exists
     session.wait()
     return settings
 

@@ -47,7 +47,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> Path:
     return out
 
 
-def killed(start: Any, wait_for_step: Any, recipe: Path, out: Path, step: int, number: int) -> tuple[int, str]:
+def killed(
+    start: Any, wait_for_step: Any, recipe: Path, out: Path, step: int, number: int
+) -> tuple[int, str]:
     process = start("finetune", recipe, *SETTINGS, "--out", out)
     try:
         wait_for_step(out, step)
@@ -72,7 +74,9 @@ def test_kill_9_then_resume_gives_the_same_weights_and_log(
     assert len(steps(out)) == TOTAL
     assert steps(out) == steps(whole)
     assert digest(out) == digest(whole)
-    assert (out / "predictions" / "test.jsonl").read_bytes() == (whole / "predictions" / "test.jsonl").read_bytes()
+    assert (out / "predictions" / "test.jsonl").read_bytes() == (
+        whole / "predictions" / "test.jsonl"
+    ).read_bytes()
 
 
 def test_a_lost_piece_of_state_would_be_noticed(
@@ -117,7 +121,9 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert digest(out) == digest(whole)
 
 
-def test_the_same_seed_gives_the_same_model(llmkit: Any, tiny_recipe: Path, whole: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_model(
+    llmkit: Any, tiny_recipe: Path, whole: Path, tmp_path: Path
+) -> None:
     done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
     assert digest(tmp_path / "again") == digest(whole)
@@ -139,7 +145,9 @@ def test_another_recipe_or_other_data_is_refused(
     again = ["finetune", tiny_recipe, f"data.train={data}", *SETTINGS, "--out", out, "--resume"]
     changed = llmkit(*again, "train.learning_rate=1e-3")
     assert changed.returncode == 2
-    assert changed.stderr.startswith(f"error[M09] {out}: was begun with another recipe; train.learning_rate differ")
+    assert changed.stderr.startswith(
+        f"error[M09] {out}: was begun with another recipe; train.learning_rate differ"
+    )
     data.write_text(data.read_text().replace("film", "movie", 3))
     other = llmkit(*again)
     assert other.returncode == 2

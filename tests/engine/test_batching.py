@@ -29,7 +29,7 @@ def test_cut_finds_the_cheapest_row_of_batches() -> None:
     lengths = np.array([3, 4, 5, 30, 31, 60, 61, 62], np.int64)
     budget, n = 130, len(lengths)
     cheapest = min(
-        cost([lengths_index for lengths_index in np.split(np.arange(n), list(borders))], lengths)
+        cost(list(np.split(np.arange(n), list(borders))), lengths)
         for size in range(n)
         for borders in itertools.combinations(range(1, n), size)
         if all(

@@ -17,9 +17,19 @@ from llmkit.data.encode import Encoded, Ragged, TokenCounts
 from llmkit.data.sampler import updates
 from llmkit.engine import session as sessions
 from llmkit.engine.optim import Schedule, adamw
-from llmkit.engine.train import Batches, train
+from llmkit.engine.train import Batches, Loss, train
 from llmkit.models.load import pretrained
 from llmkit.tasks import load
+
+
+def mean_of_means(loss: Loss) -> Loss:
+    """The usual mistake: each micro-batch's mean, averaged."""
+
+    def wrong(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        total, count = loss(model, batch)
+        return total / count, torch.tensor(1.0)
+
+    return wrong
 
 
 def main(folder: Path, budgets: list[int], fault: str) -> None:
@@ -39,12 +49,8 @@ def main(folder: Path, budgets: list[int], fault: str) -> None:
             optimizer = adamw(model, 0.01)
             ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
             loss = task.loss(task.Options(), golds, 2)
-            if fault == "mean":  # the usual mistake: each micro-batch's mean, averaged
-                summed = loss
-
-                def loss(model, batch):  # type: ignore[no-untyped-def]
-                    total, count = summed(model, batch)
-                    return total / count, torch.tensor(1.0)
+            if fault == "mean":
+                loss = mean_of_means(loss)
 
             batches = Batches(
                 encoded.lengths,

@@ -1,4 +1,4 @@
-"""The batch is the recipe's, the split is the machine's: loss and gradient do not depend on how an update is cut."""
+"""The batch is the recipe's, the split is the machine's: loss and gradient do not depend on the cut."""
 
 from __future__ import annotations
 
