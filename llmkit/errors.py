@@ -12,7 +12,8 @@
     +-- Stopped                  75   stopped by a signal, saved, resume later
         +-- Interrupted         130   stopped by Ctrl-C, saved
 
-Ctrl-C where there is nothing to save leaves with 130 as well, a bug of ours with 1. `explanations.py` holds a paragraph for each code.
+Ctrl-C where there is nothing to save leaves with 130 as well, a bug of ours with 1.
+`explanations.py` holds a paragraph for each code.
 """
 
 from __future__ import annotations

@@ -18,7 +18,10 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 GOOD = ["good", "great", "fine", "lovely", "superb", "charming", "bright", "warm", "funny", "fresh"]
 BAD = ["bad", "awful", "dull", "dreary", "poor", "boring", "dark", "cold", "sad", "stale"]
-NEUTRAL = ["the", "a", "film", "story", "plot", "actor", "scene", "music", "it", "was", "is", "and", "of", "with", "very", "quite", "rather", "this", "that"]
+NEUTRAL = [
+    *("the", "a", "film", "story", "plot", "actor", "scene", "music", "it", "was", "is", "and"),
+    *("of", "with", "very", "quite", "rather", "this", "that"),
+]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *NEUTRAL, *"0123456789", *".,!?"]
 
 

@@ -28,8 +28,8 @@ def auto_budget(device_type: str) -> int:
 def cut(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
     """The cheapest micro-batches of at most `budget` padded tokens; an example longer than that goes alone.
 
-    lengths is indexed by example. The order of the examples does not matter, so ties are broken by index to make the cut
-    a function of the set.
+    lengths is indexed by example. The order of the examples does not matter, so ties are broken by index to make the
+    cut a function of the set.
     """
     chosen = indices[np.lexsort((indices, lengths[indices]))]
     sizes = lengths[chosen]

@@ -1,4 +1,4 @@
-"""Prediction: sorted by length, in micro-batches under a token budget, shared among the processes, put back in order."""
+"""Prediction: sorted by length, micro-batches under a token budget, shared among processes, put back in order."""
 
 from __future__ import annotations
 

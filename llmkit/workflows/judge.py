@@ -1,4 +1,4 @@
-"""The end of a run: the model saved, the test rows predicted, scored, compared with baselines, and the report written."""
+"""The end of a run: model saved, test rows predicted, scored, compared with baselines, report written."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def judge(
     command: str,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Write model/, predictions/, scores.json and the report; returns the report's content (the same on each process)."""
+    """Write model/, predictions/, scores.json and the report; returns the report's content on the first process."""
     peak = environment.peak_memory_bytes()
     part = "test" if "test" in prepared.encoded else "validation"
     model = _finished(prepared, fitted)

@@ -31,8 +31,8 @@ def finetune(
 ) -> dict[str, Any]:
     """Train as the recipe says; returns the report's content (or the plan, for a dry run).
 
-    source is a packaged recipe's name or a YAML path, overrides are `KEY=VALUE`, out is the run folder. Raises UserError
-    for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
+    source is a packaged recipe's name or a YAML path, overrides are `KEY=VALUE`, out is the run folder. Raises
+    UserError for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
     """
     from llmkit import tasks
     from llmkit.recipe import load

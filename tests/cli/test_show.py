@@ -89,7 +89,7 @@ def test_other_processes_are_silent(
 
 def test_a_table_has_texts_left_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
-        ["loss", "0.5", "1,024", "[-0.1, +0.2]", "mean"],
+        ["loss", "0.5", "1,024", "[-0.1, +0.2]", "7"],
         ["accuracy", "0.25 [0.1, 0.4]", "8", "", "Wilson 95%"],
         ["f1", "", "12", "[0, 1]", "3.11.2"],
     ]
@@ -98,7 +98,7 @@ def test_a_table_has_texts_left_and_numbers_right(capsys: pytest.CaptureFixture[
     assert lines == [
         "a title",
         "score                value       n       interval   method",
-        "loss                   0.5   1,024   [-0.1, +0.2]   mean",
+        "loss                   0.5   1,024   [-0.1, +0.2]   7",
         "accuracy   0.25 [0.1, 0.4]       8                  Wilson 95%",
         "f1                              12         [0, 1]   3.11.2",
     ]

@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (the lines that the user sees stand whole)
+
 import pytest
 
 from llmkit.data.checks import check_texts, drop_unknown_labels, label_ids, label_names

@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (the lines that the user sees stand whole)
+
 import pytest
 
 from llmkit.data import gather as module

@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (the lines that the user sees stand whole)
+
 from collections import Counter
 from itertools import chain
 
