@@ -112,11 +112,14 @@ def write_pieces(path: Path, pieces: Iterable[bytes], *, append: bool = False) -
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab" if append else "wb")
-    with file:
+    try:
         for piece in pieces:
             with storage_errors(path):
                 file.write(piece)
                 file.flush()
+    finally:
+        with storage_errors(path):  # what could not be flushed fails once more here
+            file.close()
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:
@@ -161,16 +164,16 @@ def verify(folder: Path) -> str | None:
     """What is wrong with a folder that has a manifest: one phrase, or None when every byte is right."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = manifest["files"].items()
+        files = [(name, entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()]
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is damaged"
-    for name, expected in files:
+    for name, size, digest in files:
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != expected["bytes"] or sha256(path) != expected["sha256"]:
+        if path.stat().st_size != size or sha256(path) != digest:
             return f"{name} is damaged"
     return None
 
@@ -235,7 +238,11 @@ def _put(staged: Path, target: Path) -> None:
     if target.exists():
         aside = free_name(target.with_name(f"{STAGING}old-{target.name}"))
         target.replace(aside)
-        staged.replace(target)
+        try:
+            staged.replace(target)
+        except OSError:
+            aside.replace(target)
+            raise
         shutil.rmtree(aside, ignore_errors=True)
     else:
         staged.replace(target)

@@ -39,18 +39,36 @@ def tokenizer(folder: Path, *, weights: bool = True) -> PreTrainedTokenizerBase:
         )
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             Problem("M01", str(folder), f"holds no tokenizer ({_short(error)})", TRY_ANOTHER)
         ) from error
+    return _with_padding(folder, found)
+
+
+def _with_padding(folder: Path, found: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """GPT-type tokenizers often have no padding token; their end token serves, as it is masked anyway."""
+    if found.pad_token is None:
+        if found.eos_token is None:
+            problem = Problem("S07", str(folder), "the tokenizer has neither a padding nor an end token", TRY_ANOTHER)
+            raise ModelError(problem)
+        found.pad_token = found.eos_token
+    return found
 
 
 def pretrained(
-    folder: Path, auto_class: str, *, labels: Sequence[str], new_head: bool, seed: int
+    folder: Path,
+    auto_class: str,
+    *,
+    labels: Sequence[str],
+    new_head: bool,
+    seed: int,
+    pad_token_id: int | None = None,
 ) -> PreTrainedModel:
     """The checkpoint under this task's head, in float32, the labels in its config.
 
+    pad_token_id is told to checkpoints that don't know theirs: GPT-type heads read the last token before the padding.
     A head that the checkpoint lacks is drawn from the seed. Raises ModelError L11 when it has a head for other labels.
     """
     config = check_folder(folder)
@@ -74,6 +92,8 @@ def pretrained(
         raise ModelError(
             Problem("M01", str(folder), f"can't be loaded ({_short(error)})", TRY_ANOTHER)
         ) from error
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = pad_token_id
     return model
 
 

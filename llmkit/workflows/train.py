@@ -149,6 +149,7 @@ def _model(prepared: Prepared, progress: Progress) -> Any:
         labels=prepared.examples.labels,
         new_head=recipe.model.new_head,
         seed=recipe.seed,
+        pad_token_id=prepared.tokenizer.pad_token_id,
     )
     return lora.add(model, recipe.model.lora, seed=recipe.seed) if recipe.model.lora else model
 
