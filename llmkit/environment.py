@@ -17,7 +17,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "pe
 
 def versions() -> dict[str, Any]:
     """Python, platform, processor and package versions."""
-    found = {name: metadata.version(name) for name in PACKAGES}
+    found = {name: _version(name) for name in PACKAGES}
     return {
         "python": platform.python_version(),
         **found,
@@ -25,6 +25,13 @@ def versions() -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def processor() -> str:

@@ -240,6 +240,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "A run goes on only with what it began with, or the result would be neither. Use the run's "
         "own recipe.yaml, or start a new run.",
     ),
+    "S07": (
+        "no padding token",
+        "Batches of texts of different lengths need a padding token. This tokenizer has neither that nor "
+        "an end token that could serve; add one to the tokenizer and save it.",
+    ),
     "M11": (
         "no head that fits a task",
         "The checkpoint has no task head that llmkit can score or answer with. Fine-tune it first.",

@@ -9,14 +9,20 @@ __all__ = ["is_main", "rank", "world_size"]
 
 def rank() -> int:
     """0 for the only or the first process."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK", 0)
 
 
 def world_size() -> int:
     """How many processes work together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1)
 
 
 def is_main() -> bool:
     """Whether this process is the one that talks and writes."""
     return rank() == 0
+
+
+def _number(name: str, default: int) -> int:
+    """Launchers set numbers; anything else is somebody else's variable of that name."""
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else default

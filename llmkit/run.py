@@ -71,13 +71,19 @@ class Run:
         return self.report.is_file()
 
     def read_report(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        """Raises RunError R05 when the report is damaged."""
+        try:
+            content: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        except ValueError as error:
+            problem = Problem("R05", str(self.report), f"is damaged ({error})", "remove it and use --resume")
+            raise RunError(problem) from error
         return content
 
     def read_log(self) -> list[dict[str, Any]]:
         if not self.log.exists():
             return []
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]  # a killed run may leave half a line
+        return [json.loads(line) for line in lines]
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -71,8 +71,9 @@ def print_result(result: dict[str, Any]) -> None:
 def _print_plan(plan: dict[str, Any]) -> None:
     from llmkit.cli import show
 
-    rows = [[part, f"{plan['rows'][part]:,}", f"{plan['tokens'][part]:,}"] for part in plan["rows"]]
-    show.table(f"plan for {plan['model']}", ["part", "rows", "tokens"], rows)
+    counts = ("rows", "tokens", "cut_examples", "unknown_tokens")
+    rows = [[part, *(f"{plan[name][part]:,}" for name in counts)] for part in plan["rows"]]
+    show.table(f"plan for {plan['model']}", ["part", "rows", "tokens", "texts cut", "unknown tokens"], rows)
     schedule = plan["schedule"]
     show.console().print(
         f"labels: {', '.join(plan['labels'])}\n"

@@ -7,6 +7,7 @@ transformers reads it (CVE-2026-4372, CVE-2026-5241: a config.json alone could s
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from llmkit.errors import ModelError, Problem, some
 from llmkit.models.quiet import quiet
 from llmkit.seeds import derive
 
-__all__ = ["check_folder", "has_head", "pretrained", "tokenizer"]
+__all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "tokenizer"]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
 REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
@@ -51,7 +52,9 @@ def _with_padding(folder: Path, found: PreTrainedTokenizerBase) -> PreTrainedTok
     """GPT-type tokenizers often have no padding token; their end token serves, as it is masked anyway."""
     if found.pad_token is None:
         if found.eos_token is None:
-            problem = Problem("S07", str(folder), "the tokenizer has neither a padding nor an end token", TRY_ANOTHER)
+            problem = Problem(
+                "S07", str(folder), "the tokenizer has neither a padding nor an end token", TRY_ANOTHER
+            )
             raise ModelError(problem)
         found.pad_token = found.eos_token
     return found
@@ -71,9 +74,7 @@ def pretrained(
     pad_token_id is told to checkpoints that don't know theirs: GPT-type heads read the last token before the padding.
     A head that the checkpoint lacks is drawn from the seed. Raises ModelError L11 when it has a head for other labels.
     """
-    config = check_folder(folder)
-    if has_head(config, auto_class) and not new_head:
-        _check_labels(folder, config, labels)
+    check_head(folder, auto_class, labels=labels, new_head=new_head)
     names = dict(enumerate(labels))
     torch.manual_seed(derive(seed, "head"))
     try:
@@ -143,6 +144,13 @@ PICKLE = (
 )
 
 
+def longest(folder: Path, found: PreTrainedTokenizerBase) -> int:
+    """The most tokens (special ones included) that this checkpoint's positions reach."""
+    config = check_folder(folder)
+    positions = config.get("max_position_embeddings") or config.get("n_positions") or sys.maxsize
+    return min(int(positions), int(found.model_max_length))
+
+
 def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
     asked = [key for key in REFUSED if config.get(key)]
     attention = config.get("_attn_implementation")
@@ -169,7 +177,11 @@ def _check_weights(path: Path) -> None:
         ) from error
 
 
-def _check_labels(folder: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+def check_head(folder: Path, auto_class: str, *, labels: Sequence[str], new_head: bool) -> None:
+    """Raises ModelError L11 when the checkpoint has a head for other labels and no new one is asked for."""
+    config = check_folder(folder)
+    if new_head or not has_head(config, auto_class):
+        return
     found = list((config.get("id2label") or {}).values()) or [
         f"LABEL_{i}" for i in range(config.get("num_labels", 2))
     ]

@@ -80,7 +80,7 @@ class Data(Section):
 
 
 class Train(Section):
-    """How an update is made. None of it depends on how many processes or devices there are."""
+    """How an update is made; its examples and sums do not depend on how many processes or devices there are."""
 
     epochs: float | None = Field(default=None, gt=0)
     """Passes over the training rows; null with `max_steps` null: 3."""
@@ -103,7 +103,7 @@ class Train(Section):
     truncation: bool = False
     """Cut longer examples (counted and reported) instead of stopping."""
     micro_batch_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Padded tokens in one forward pass on one device; changes speed and memory, never the result."""
+    """Padded tokens in one forward pass: speed and memory only. The update is the same but for rounding and dropout."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Number format of the forward pass; auto: the fastest this device is good at."""
     gradient_checkpointing: bool = False

@@ -114,9 +114,19 @@ class Task(Protocol):
         ...
 
     def records(
-        self, rows: Mapping[str, Sequence[Any]], outputs: Arrays, labels: Sequence[str]
+        self,
+        rows: Mapping[str, Sequence[Any]],
+        outputs: Arrays,
+        labels: Sequence[str],
+        golds: Arrays | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """One JSON object an example for predictions/*.jsonl and `predict`."""
+        """One JSON object an example, for predictions/*.jsonl and (without golds) for `predict`."""
+        ...
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        """(golds, outputs) that gave these records, as far as `difference` needs them."""
         ...
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

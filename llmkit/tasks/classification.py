@@ -168,14 +168,18 @@ class Classification:
         )
 
     def records(
-        self, rows: Mapping[str, Sequence[Any]], outputs: Arrays, labels: Sequence[str]
+        self,
+        rows: Mapping[str, Sequence[Any]],
+        outputs: Arrays,
+        labels: Sequence[str],
+        golds: Arrays | None = None,
     ) -> Iterator[dict[str, Any]]:
         for number, (classes, probabilities) in enumerate(
             zip(outputs["classes"], outputs["probabilities"], strict=True)
         ):
             record: dict[str, Any] = {"text": rows["text"][number]}
-            if "label" in rows:
-                record["label"] = str(rows["label"][number])
+            if golds is not None:
+                record["label"] = labels[int(golds["labels"][number])]
             record["prediction"] = labels[int(classes[0])]
             record["probability"] = float(probabilities[0])
             record["probabilities"] = {
@@ -187,6 +191,16 @@ class Classification:
                 }
             yield record
 
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        numbers = {name: number for number, name in enumerate(labels)}
+        golds, predictions = (
+            np.array([numbers[record[key]] for record in records], np.int64)
+            for key in ("label", "prediction")
+        )
+        return {"labels": golds}, {"prediction": predictions}
+
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         wrong = [record for record in records if record["label"] != record["prediction"]]
         wrong.sort(key=lambda record: -record["probability"])
@@ -197,7 +211,7 @@ class Classification:
 def balanced(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     """Weight of each class: examples / (classes * examples of the class), as scikit-learn's "balanced"."""
     counts = np.bincount(labels, minlength=classes)
-    weights: NDArray[np.float32] = (len(labels) / (classes * counts)).astype(np.float32)
+    weights: NDArray[np.float32] = (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
     return weights
 
 

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from llmkit.errors import Problem, RunError
 from llmkit.metrics import paired
 from llmkit.recipe.schema import Evaluate
 from llmkit.run import Run
 
+if TYPE_CHECKING:
+    from llmkit.tasks._task import Task
+
 __all__ = ["compare"]
 
-Records = dict[tuple[str, str, int], dict[str, Any]]
+Records = dict[tuple[str, ...], dict[str, Any]]
 
 
 def compare(first: Path, second: Path) -> dict[str, Any]:
-    """second minus first: paired bootstrap on each headline metric (Holm over them), and McNemar's test.
+    """second minus first: paired bootstrap on each headline metric, p-values of McNemar's test or random swaps,
+    adjusted over the metrics (Holm).
 
-    Raises RunError when the runs have no test examples in common or answer with other labels.
+    Raises RunError when the runs have no test examples in common, or are of different tasks or labels.
     """
     from llmkit import tasks
 
-    a, b = Run.open(first), Run.open(second)
-    reports = [_report(run) for run in (a, b)]
+    runs = [Run.open(first), Run.open(second)]
+    reports = [_report(run) for run in runs]
+    labels = _labels(runs, reports)
     task = tasks.load(reports[0]["task"])
-    ours, theirs = _records(a, reports[0]["part"]), _records(b, reports[1]["part"])
+    ours, theirs = (_records(run, report["part"], task) for run, report in zip(runs, reports, strict=True))
     common = [key for key in ours if key in theirs]
-    labels = _labels(reports, common)
-    golds = {"labels": _numbers([ours[key] for key in common], "label", labels)}
-    old = {"prediction": _numbers([ours[key] for key in common], "prediction", labels)}
-    new = {"prediction": _numbers([theirs[key] for key in common], "prediction", labels)}
+    if not common:
+        raise _not_comparable(runs, "share no test example")
+    golds, old = task.from_records([ours[key] for key in common], labels)
+    _, new = task.from_records([theirs[key] for key in common], labels)
     differences = {
         metric: task.difference(golds, new, old, metric, labels, evaluate=Evaluate(), seed=1)
         for metric in reports[0]["headline"]
@@ -66,33 +70,32 @@ def _report(run: Run) -> Mapping[str, Any]:
     return run.read_report()
 
 
-def _records(run: Run, part: str) -> Records:
-    """The predictions by text, label, and how many equal rows came before."""
+def _labels(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The labels of both runs, in the order of the first."""
+    from llmkit.models.save import load_card
+
+    cards = [load_card(run.model) for run in runs]
+    assert cards[0] and cards[1], "a finished run has a model with a card"
+    if reports[0]["task"] != reports[1]["task"]:
+        raise _not_comparable(runs, "are of different tasks")
+    if set(cards[0].labels) != set(cards[1].labels):
+        raise _not_comparable(runs, "answer with different labels")
+    return cards[0].labels
+
+
+def _records(run: Run, part: str, task: Task) -> Records:
+    """The predictions by the columns of the row, and by how many equal rows came before."""
     found: Records = {}
-    seen: dict[tuple[str, str], int] = {}
-    for line in run.predictions(part).read_text(encoding="utf-8").splitlines():
+    seen: Counter[tuple[str, ...]] = Counter()
+    for line in run.predictions(part).read_text(encoding="utf-8").split("\n")[:-1]:
         record = json.loads(line)
-        key = (record["text"], record["label"])
-        seen[key] = seen.get(key, -1) + 1
-        found[(*key, seen[key])] = record
+        key = tuple(str(record[column]) for column in task.columns)
+        found[(*key, str(seen[key]))] = record
+        seen[key] += 1
     return found
 
 
-def _labels(reports: list[Mapping[str, Any]], common: list[tuple[str, str, int]]) -> list[str]:
-    names = [report["confusion"]["labels"] for report in reports]
-    if set(names[0]) != set(names[1]) or not common:
-        what = "answer with different labels" if common else "share no test example"
-        raise RunError(
-            Problem(
-                "R07",
-                f"{reports[0]['run']}, {reports[1]['run']}",
-                f"these runs {what}, so they can't be compared",
-                "compare runs that were scored on the same test file",
-            )
-        )
-    return list(names[0])
-
-
-def _numbers(records: list[dict[str, Any]], key: str, labels: list[str]) -> Any:
-    numbers = {name: number for number, name in enumerate(labels)}
-    return np.array([numbers[record[key]] for record in records], np.int64)
+def _not_comparable(runs: Sequence[Run], why: str) -> RunError:
+    places = ", ".join(str(run.path) for run in runs)
+    fix = "compare runs that were scored on the same test file"
+    return RunError(Problem("R07", places, f"these runs {why}, so they can't be compared", fix))

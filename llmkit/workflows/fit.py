@@ -194,7 +194,9 @@ def _save(session: Session, run: Run, prepared: Prepared, model: Any, optimizer:
 
 def _identity(session: Session, prepared: Prepared) -> dict[str, Any]:
     """What the promise of an exact resume rests on."""
+    versions = environment.versions()
     return {
+        **{name: versions[name] for name in ("torch", "transformers", "processor")},
         "data": prepared.examples.corpus.fingerprint,
         "threads": environment.threads(),
         "world_size": session.world_size,
@@ -223,9 +225,7 @@ def _resume(
                 "put the old files back, or start a new run with another --out",
             )
         )
-    changed = [
-        f"{key} {then[key]} -> {now[key]}" for key in ("threads", "world_size") if now[key] != then[key]
-    ]
+    changed = [f"{key} {then[key]} -> {now[key]}" for key in now if now[key] != then[key]]
     if changed:
         progress.note(
             f"resumed with {some(changed)}: same examples and updates, equal up to rounding, not to the bit"

@@ -121,7 +121,7 @@ def _records(prepared: Prepared, part: str, outputs: Arrays) -> list[dict[str, A
     """The predictions, with the place of each row in its file."""
     rows = prepared.examples.corpus.parts[part]
     columns = {name: rows.column(name) for name in prepared.task.columns}
-    records = prepared.task.records(columns, outputs, prepared.examples.labels)
+    records = prepared.task.records(columns, outputs, prepared.examples.labels, prepared.examples.golds[part])
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 

@@ -41,16 +41,15 @@ def open_model(target: str, progress: Progress) -> Opened:
     folder = _model_of(run) if run.exists else hub.model_folder(target, progress)
     card = save.load_card(folder) or _card_of(folder)
     task = tasks.load(card.task["name"])
+    tokenizer = load.tokenizer(folder, weights=not card.adapter)
     return Opened(
         name=target,
         task=task,
         labels=tuple(card.labels),
         columns=card.columns,
         train=Train(max_length=card.max_length, truncation=True),
-        model=_adapted(folder, card, task, progress)
-        if card.adapter
-        else load.pretrained(folder, task.auto_class, labels=card.labels, new_head=False, seed=0),
-        tokenizer=load.tokenizer(folder, weights=not card.adapter),
+        model=_model(folder, card, task, tokenizer.pad_token_id, progress),
+        tokenizer=tokenizer,
         recipe=_recipe_of(run) if run.exists else None,
     )
 
@@ -87,16 +86,21 @@ def _card_of(folder: Path) -> Any:
     task = tasks.load(fitting[0])
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
     labels = [names[key] for key in sorted(names, key=int)]
-    longest = min(int(config.get("max_position_embeddings") or 512), 512)
-    return save.Card({"name": fitting[0]}, labels, dict(task.columns), longest, base=str(folder))
+    reach = min(512, load.longest(folder, load.tokenizer(folder)))
+    return save.Card({"name": fitting[0]}, labels, dict(task.columns), reach, base=str(folder))
 
 
-def _adapted(folder: Path, card: Any, task: Task, progress: Progress) -> Any:
-    """The base model with the kept adapter on top."""
+def _model(folder: Path, card: Any, task: Task, pad_token_id: int, progress: Progress) -> Any:
+    """The weights in the folder, or the base model with the kept adapter on top."""
     from llmkit.assets import hub
     from llmkit.models import load, lora
 
-    base = load.pretrained(
-        hub.model_folder(card.base, progress), task.auto_class, labels=card.labels, new_head=True, seed=0
+    model = load.pretrained(
+        hub.model_folder(card.base, progress) if card.adapter else folder,
+        task.auto_class,
+        labels=card.labels,
+        new_head=card.adapter,
+        seed=0,
+        pad_token_id=pad_token_id,
     )
-    return lora.open_kept(base, folder)
+    return lora.open_kept(model, folder) if card.adapter else model

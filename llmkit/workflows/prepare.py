@@ -44,20 +44,31 @@ class Prepared:
 
 
 def prepare(recipe: Recipe, progress: Progress) -> Prepared:
-    """Read, check and tokenize the data; compute the schedule."""
+    """Read and check the data, then tokenize it; compute the schedule.
+
+    The data comes first: its faults are found in a second, before torch is even loaded.
+    """
     from llmkit import tasks
-    from llmkit.assets import hub
-    from llmkit.data.sampler import steps_per_epoch
-    from llmkit.models import load
 
     task = tasks.load(recipe.task["name"])
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
     raise_if(unknown_metrics(task, named), RecipeError)
-    base = hub.model_folder(recipe.model.name, progress)
-    tokenizer = load.tokenizer(base)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
+    _check_judged(examples)
     for note in (*examples.corpus.notes, *examples.notes):
         progress.note(note)
+    return _tokenized(recipe, task, examples, progress)
+
+
+def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progress) -> Prepared:
+    from llmkit.assets import hub
+    from llmkit.data.sampler import steps_per_epoch
+    from llmkit.models import load
+
+    base = hub.model_folder(recipe.model.name, progress)
+    tokenizer = load.tokenizer(base)
+    load.check_head(base, task.auto_class, labels=examples.labels, new_head=recipe.model.new_head)
+    _check_length(recipe, load.longest(base, tokenizer))
     encoded = {
         part: encode_part(recipe, task, tokenizer, examples, part, progress) for part in examples.corpus.parts
     }
@@ -74,6 +85,30 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
         evaluate_every=recipe.evaluate.every_steps or per_epoch,
         checkpoint_every=recipe.checkpoint.every_steps or per_epoch,
     )
+
+
+def _check_judged(examples: Examples) -> None:
+    """A model that nothing judges is not to be trusted. Raises RecipeError C10."""
+    if examples.corpus.parts.keys() == {"train"}:
+        problem = Problem(
+            "C10",
+            "data.test_share",
+            "there is neither a validation nor a test part, so nothing would judge the model",
+            "name a file for data.test, or set data.test_share=0.1",
+        )
+        raise RecipeError(problem)
+
+
+def _check_length(recipe: Recipe, longest: int) -> None:
+    """Raises RecipeError C09 when max_length reaches past the checkpoint's positions."""
+    if recipe.train.max_length > longest:
+        problem = Problem(
+            "C09",
+            "train.max_length",
+            f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.name}",
+            f"use at most {longest}",
+        )
+        raise RecipeError(problem)
 
 
 def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Problem]:
@@ -104,11 +139,34 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
         said.append(_left_out(name, store.about(path)["rows"]))
         return path
 
+    _check_columns(data, task)
     columns = {**task.columns, **data.columns}
     read = corpus.read(
         data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.dataset_splits
     )
     return replace(read, notes=(*said, *read.notes))
+
+
+def _check_columns(data: Data, task: Task) -> None:
+    """data.columns names columns of the task, each from a column of its own. Raises RecipeError C03, C10."""
+    problems = [
+        Problem("C03", f"data.columns.{name}", f'the task reads no column "{name}"{closest(name, task.columns)}',
+                f"choose among {some(task.columns)}")
+        for name in data.columns
+        if name not in task.columns
+    ]  # fmt: skip
+    taken = list({**task.columns, **data.columns}.values())
+    doubled = sorted({name for name in taken if taken.count(name) > 1})
+    problems += [
+        Problem(
+            "C10",
+            "data.columns",
+            f'the file\'s column "{name}" would serve twice',
+            "name one column for each",
+        )
+        for name in doubled
+    ]
+    raise_if(problems, RecipeError)
 
 
 def _left_out(name: str, rows: Mapping[str, int]) -> str:

@@ -55,6 +55,9 @@ def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progr
     from llmkit.workflows.judge import judge
 
     recipe = prepared.recipe
+    model = _model(
+        prepared, progress
+    )  # before anything is written: a checkpoint that does not fit leaves no run
     with sessions.start(seed=recipe.seed, precision=recipe.train.precision) as session:
         run = Run(session.from_main(run.path))
         with run.writing() if session.rank == 0 else _nothing():
@@ -64,7 +67,7 @@ def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progr
                 f"run {run.path}: {settings['device']}, {settings['precision']}, {session.world_size} process(es) of "
                 f"{settings['threads']} thread(s), {prepared.schedule.total_steps} steps"
             )
-            fitted = fit(session, run, prepared, _model(prepared, progress), progress)
+            fitted = fit(session, run, prepared, model, progress)
             content = judge(session, run, prepared, fitted, name=name, command=command, progress=progress)
             session.wait()
     return content
@@ -81,6 +84,8 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
     run = Run(out or new_path(name, load.digest(recipe)))
     if not processes.is_main():
         return run  # the first process decides; it may have begun to write already
+    if run.path.is_file():
+        raise RunError(Problem("R04", str(run.path), "is a file, not a folder", "choose another --out"))
     if run.exists and not resume:
         raise RunError(
             Problem("R02", str(run.path), "holds a run already", "add --resume, or choose another --out")
@@ -161,6 +166,8 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
         "labels": list(prepared.examples.labels),
         "rows": {part: len(encoded) for part, encoded in prepared.encoded.items()},
         "tokens": {part: encoded.counts.tokens for part, encoded in prepared.encoded.items()},
+        "cut_examples": {part: encoded.counts.cut_examples for part, encoded in prepared.encoded.items()},
+        "unknown_tokens": {part: encoded.counts.unknown_tokens for part, encoded in prepared.encoded.items()},
         "schedule": asdict(prepared.schedule),
         "evaluate_every": prepared.evaluate_every,
         "checkpoint_every": prepared.checkpoint_every,
