@@ -25,6 +25,12 @@ NEUTRAL = [
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *NEUTRAL, *"0123456789", *".,!?"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-golden", action="store_true", help="record the figures in tests/golden anew (say why)"
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The sample data sets beside the checkout."""

@@ -29,6 +29,11 @@ def test_versions_are_those_installed() -> None:
     json.dumps(found)
 
 
+def test_a_missing_package_is_told_not_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "PACKAGES", ("numpy", "no-such-package"))
+    assert environment.versions()["no-such-package"] == "not installed"
+
+
 def test_nothing_heavy_is_imported() -> None:
     code = "import sys; from llmkit import environment; environment.versions(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).stdout == b"False\n"

@@ -16,6 +16,7 @@ from llmkit import processes
         ({}, 0, 1, True),
         ({"RANK": "0", "WORLD_SIZE": "2"}, 0, 2, True),
         ({"RANK": "1", "WORLD_SIZE": "2"}, 1, 2, False),
+        ({"RANK": "captain", "WORLD_SIZE": ""}, 0, 1, True),  # somebody else's variables
         ({"RANK": "8", "WORLD_SIZE": "16", "LOCAL_RANK": "0"}, 8, 16, False),  # first of the second machine
     ],
 )

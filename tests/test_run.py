@@ -55,6 +55,20 @@ def test_the_log_is_read_line_by_line(tmp_path: Path) -> None:
     assert run.read_log() == lines
 
 
+def test_half_a_line_of_a_killed_run_is_not_read(tmp_path: Path) -> None:
+    run = make(tmp_path / "a")
+    run.log.write_text('{"step": 1}\n{"step": 2, "lo')
+    assert run.read_log() == [{"step": 1}]
+
+
+def test_a_damaged_report_is_told(tmp_path: Path) -> None:
+    run = make(tmp_path / "a")
+    run.report.write_text('{"name": ')
+    with pytest.raises(RunError) as caught:
+        run.read_report()
+    assert line(caught).startswith(f"error[R05] {run.report}: is damaged (")
+
+
 def test_open_gives_the_run(tmp_path: Path) -> None:
     assert Run.open(make(tmp_path / "a").path) == Run(tmp_path / "a")
 

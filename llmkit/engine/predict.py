@@ -49,7 +49,7 @@ def stream(
 ) -> Iterator[tuple[Indices, Arrays]]:
     """(example indices, decoded arrays) of each micro-batch, as they come."""
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), session.accelerator.autocast():  # also for a model that it did not prepare
         for indices in share:
             outputs = decode(model, session.to_device(batches.fetch(indices)))
             yield indices, {name: value.cpu().numpy() for name, value in outputs.items()}

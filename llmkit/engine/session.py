@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from llmkit import processes
@@ -86,6 +87,7 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
     chosen = choose(precision, device)
     # Buffers are equal on all processes; to broadcast them at a forward would wait for processes with fewer batches.
     ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
+    AcceleratorState._reset_state()  # else the precision of this process's first session would be the only one
     accelerator = Accelerator(
         cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen), kwargs_handlers=[ddp]
     )

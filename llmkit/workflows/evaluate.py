@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit.errors import Problem, RecipeError, RunError
 from llmkit.progress import SILENT, Progress
 from llmkit.recipe.schema import Data, Evaluate
+from llmkit.run import Run
 from llmkit.workflows.opened import Opened, open_model
 
 if TYPE_CHECKING:
@@ -35,19 +37,15 @@ def evaluate(
     examples, part = _examples(opened, data, columns or {}, progress)
     for note in (*examples.corpus.notes, *examples.notes):
         progress.note(note)
-    settings = Evaluate(metrics=list(metrics)) if metrics or opened.recipe is None else opened.recipe.evaluate
+    settings = opened.recipe.evaluate if opened.recipe else Evaluate()
+    settings = settings.model_copy(update={"metrics": list(metrics)}) if metrics else settings
+    seed = opened.recipe.seed if opened.recipe else 1
     _check_metrics(opened, settings)
     encoded = _encode(opened, examples, part, progress)
-    with sessions.start(seed=opened.recipe.seed if opened.recipe else 1, precision="auto") as session:
+    with sessions.start(seed=seed, precision=opened.train.precision) as session:
         model = opened.model.to(session.device)
         outputs = _predict(session, opened, model, encoded, examples.golds[part], progress)
-    sheet = opened.task.score(
-        examples.golds[part],
-        outputs,
-        opened.labels,
-        evaluate=settings,
-        seed=opened.recipe.seed if opened.recipe else 1,
-    )
+    sheet = opened.task.score(examples.golds[part], outputs, opened.labels, evaluate=settings, seed=seed)
     counts = encoded.counts
     return {
         "run" if opened.recipe else "model": target,
@@ -69,7 +67,7 @@ def _examples(
 
     if data is not None:
         kept = opened.recipe.data if opened.recipe else Data()
-        changes = {"train": None, "validation": None, "test": data, "columns": {**kept.columns, **columns}}
+        changes = {"train": None, "validation": None, "test": data, "columns": {**opened.columns, **columns}}
         source = kept.model_copy(update=changes)
         corpus = read_rows(source, opened.task, progress)
         return opened.task.check(corpus, source, 0, labels=opened.labels), "test"
@@ -79,7 +77,23 @@ def _examples(
         )
     recipe = opened.recipe
     examples = opened.task.check(read_rows(recipe.data, opened.task, progress), recipe.data, recipe.seed)
+    _check_same_rows(opened, examples)
     return examples, "test" if "test" in examples.corpus.parts else "validation"
+
+
+def _check_same_rows(opened: Opened, examples: Examples) -> None:
+    """On other rows the split differs, so test rows could be rows that it learned from. Raises RunError M09."""
+    run = Run.open(Path(opened.name))
+    if not run.finished:
+        raise RunError(Problem("R05", opened.name, "is not finished", "go on with --resume"))
+    if run.read_report()["data"]["fingerprint"] != examples.corpus.fingerprint:
+        problem = Problem(
+            "M09",
+            opened.name,
+            "the data is not what this run was trained on (its fingerprint differs)",
+            "put the old files back, or name the rows to score with --data",
+        )
+        raise RunError(problem)
 
 
 def _check_metrics(opened: Opened, settings: Evaluate) -> None:

@@ -42,6 +42,7 @@ def judge(
     """Write model/, predictions/, scores.json and the report; returns the report's content on the first process."""
     peak = environment.peak_memory_bytes()
     part = "test" if "test" in prepared.encoded else "validation"
+    trainable = sum(p.numel() for p in fitted.model.parameters() if p.requires_grad)  # a merge leaves no adapters
     model = _finished(prepared, fitted)
     outputs = predict_part(session, prepared, model, part, progress)
     if session.rank != 0:
@@ -69,7 +70,7 @@ def judge(
         "data": _data(prepared),
         "lengths": _lengths(prepared),
         "curves": _curves(run, fitted),
-        "train": _training(session, fitted, model, peak),
+        "train": _training(session, fitted, model, peak, trainable),
         "environment": json.loads(run.environment.read_text(encoding="utf-8")),
         "recipe": run.recipe.read_text(encoding="utf-8"),
         "command": command,
@@ -206,7 +207,7 @@ def _curves(run: Run, fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _training(session: Session, fitted: Fitted, model: Any, peak: int) -> dict[str, Any]:
+def _training(session: Session, fitted: Fitted, model: Any, peak: int, trainable: int) -> dict[str, Any]:
     state = fitted.state
     seconds = max(state.seconds, 1e-9)
     return {
@@ -218,7 +219,7 @@ def _training(session: Session, fitted: Fitted, model: Any, peak: int) -> dict[s
         "padding_efficiency": state.tokens / max(1, state.padded_tokens),
         "peak_memory_bytes": peak,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "trainable_parameters": sum(p.numel() for p in fitted.model.parameters() if p.requires_grad),
+        "trainable_parameters": trainable,
         "precision": session.precision,
         "world_size": session.world_size,
     }

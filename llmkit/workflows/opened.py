@@ -25,7 +25,7 @@ class Opened:
     task: Task
     labels: tuple[str, ...]
     columns: dict[str, str]
-    train: Train  # how texts are cut to length
+    train: Train  # how texts are cut to length, and forward passes are made
     model: Any
     tokenizer: Any
     recipe: Recipe | None
@@ -42,15 +42,17 @@ def open_model(target: str, progress: Progress) -> Opened:
     card = save.load_card(folder) or _card_of(folder)
     task = tasks.load(card.task["name"])
     tokenizer = load.tokenizer(folder, weights=not card.adapter)
+    recipe = _recipe_of(run) if run.exists else None
+    kept = recipe.train if recipe else Train()
     return Opened(
         name=target,
         task=task,
         labels=tuple(card.labels),
         columns=card.columns,
-        train=Train(max_length=card.max_length, truncation=True),
+        train=kept.model_copy(update={"max_length": card.max_length, "truncation": True}),
         model=_model(folder, card, task, tokenizer.pad_token_id, progress),
         tokenizer=tokenizer,
-        recipe=_recipe_of(run) if run.exists else None,
+        recipe=recipe,
     )
 
 

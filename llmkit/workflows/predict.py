@@ -24,7 +24,7 @@ def predict(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -
     opened = open_model(target, progress)
     waiting = iter(texts)
     blank = cut = done = 0
-    with sessions.start(seed=0, precision="auto") as session:
+    with sessions.start(seed=0, precision=opened.train.precision) as session:
         opened.model.to(session.device)
         while chunk := list(islice(waiting, CHUNK)):
             records, cut_here = _answer(session, opened, [text for text in chunk if text.strip()])

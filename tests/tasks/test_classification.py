@@ -1,0 +1,369 @@
+"""Classification: rows to examples, losses and answers with the right numbers, records for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sklearn_metrics
+from sklearn.utils.class_weight import compute_class_weight
+from torch import Tensor, nn
+from torch.nn import functional
+
+from llmkit.data import corpus
+from llmkit.data.corpus import Corpus
+from llmkit.errors import DataError
+from llmkit.progress import SILENT
+from llmkit.recipe.schema import Data, Evaluate
+from llmkit.tasks._task import Examples
+from llmkit.tasks.classification import TASK, balanced
+
+LABELS = ("no", "perhaps", "yes")
+EVALUATE = Evaluate(resamples=200)
+Rows = list[tuple[str, object]]
+
+
+class Given(nn.Module):
+    """Answers with the logits that it is given."""
+
+    def forward(self, logits: Tensor) -> Any:
+        return SimpleNamespace(logits=logits)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Corpus]:
+    """A corpus of (text, label) pairs a part."""
+
+    def call(**parts: Rows) -> Corpus:
+        named = {}
+        for part, rows in parts.items():
+            path = tmp_path / f"{part}.jsonl"
+            lines = [json.dumps({"text": text, "label": label}) + "\n" for text, label in rows]
+            path.write_text("".join(lines))
+            named[part] = str(path)
+        return corpus.read(
+            Data(**named),
+            columns=TASK.columns,
+            progress=SILENT,
+            resolve_index=lambda name, _: Path(name),
+            resolve_hub=lambda name, _: {},
+        )
+
+    return call
+
+
+def rows(count: int, first: int = 0) -> Rows:
+    return [(f"text number {first + i} {'abc'[i % 3]}{i * i}", LABELS[i % 3]) for i in range(count)]
+
+
+def codes(caught: pytest.ExceptionInfo[DataError]) -> list[str]:
+    return [problem.code for problem in caught.value.problems]
+
+
+@pytest.fixture
+def logits() -> Tensor:
+    """Logits (40, 3)."""
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)) * 2
+
+
+@pytest.fixture
+def golds() -> Tensor:
+    return torch.from_numpy(np.random.default_rng(1).integers(0, 3, 40))
+
+
+@pytest.fixture
+def outputs(logits: Tensor, golds: Tensor) -> dict[str, Any]:
+    decoded = TASK.decode(Given(), {"logits": logits, "labels": golds})
+    return {name: value.numpy() for name, value in decoded.items()}
+
+
+def test_check_makes_the_parts_and_numbers_the_labels(read: Callable[..., Corpus]) -> None:
+    examples = TASK.check(read(train=rows(60)), Data(train="x", test_share=0.2), 1)
+    parts = examples.corpus.parts
+    assert {part: len(of_part) for part, of_part in parts.items()} == {
+        "train": 42,
+        "validation": 6,
+        "test": 12,
+    }
+    assert examples.labels == LABELS  # sorted: no order of rows changes the numbers
+    for part, of_part in parts.items():
+        named = [examples.labels[number] for number in examples.golds[part]["labels"]]
+        assert named == of_part.column("label")
+    assert sorted(text for part in parts.values() for text in part.column("text")) == sorted(
+        text for text, _ in rows(60)
+    )
+    assert any("split (seed 1" in note for note in examples.corpus.notes)
+
+
+def test_check_follows_the_seed(read: Callable[..., Corpus]) -> None:
+    found = read(train=rows(60))
+
+    def texts(examples: Examples) -> list[str]:
+        return examples.corpus.parts["test"].column("text")
+
+    first = TASK.check(found, Data(train="x"), 1)
+    assert texts(TASK.check(found, Data(train="x"), 1)) == texts(first)
+    assert texts(TASK.check(found, Data(train="x"), 2)) != texts(first)
+
+
+def test_numbers_stand_for_the_names_in_the_recipe(read: Callable[..., Corpus]) -> None:
+    numbered = [(f"text number {i} of many {i * i}", i % 3) for i in range(40)]
+    examples = TASK.check(read(train=numbered), Data(train="x", labels=list(LABELS)), 1)
+    assert examples.labels == LABELS
+    part = examples.corpus.parts["train"]
+    assert examples.golds["train"]["labels"].tolist() == part.column("label")
+
+
+def test_labels_of_a_trained_model_are_kept_and_nothing_is_split(read: Callable[..., Corpus]) -> None:
+    """Another order than that of the rows, and a class that the rows lack."""
+    known = ("yes", "never seen", "perhaps", "no")
+    examples = TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=known)
+    assert list(examples.corpus.parts) == ["test"]
+    assert examples.labels == known
+    assert examples.golds["test"]["labels"].tolist() == [3, 2, 0, 3, 2, 0]
+
+
+def test_a_label_that_the_trained_model_lacks_is_told(read: Callable[..., Corpus]) -> None:
+    with pytest.raises(DataError) as caught:
+        TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=("no", "perhaps"))
+    assert codes(caught) == ["L05"]
+    dropped = TASK.check(
+        read(test=rows(6)), Data(test="x", unknown_labels="drop"), 1, labels=("no", "yes")
+    )
+    assert len(dropped.corpus.parts["test"]) == 4
+    assert any("2 rows dropped" in note for note in dropped.notes)
+
+
+def test_faults_of_texts_and_labels_are_told_together(read: Callable[..., Corpus]) -> None:
+    faulty: Rows = [*rows(30), ("  ", "no"), ("a text without a label", None)]
+    with pytest.raises(DataError) as caught:
+        TASK.check(read(train=faulty), Data(train="x"), 1)
+    assert sorted(codes(caught)) == ["L03", "L04"]
+
+
+def test_a_training_text_in_the_test_is_told_or_dropped(read: Callable[..., Corpus]) -> None:
+    found = read(train=rows(30), test=[*rows(2), *rows(4, first=100)])
+    with pytest.raises(DataError) as caught:
+        TASK.check(found, Data(train="x"), 1)
+    assert codes(caught) == ["L13", "L13"]
+    examples = TASK.check(found, Data(train="x", duplicates="drop", validation_share=0.0), 1)
+    assert len(examples.corpus.parts["train"]) == 28
+    assert len(examples.corpus.parts["test"]) == 6
+
+
+def test_decoded_probabilities_are_those_of_the_logits(
+    logits: Tensor, golds: Tensor, outputs: dict[str, Any]
+) -> None:
+    probabilities = logits.double().softmax(-1).numpy()
+    assert np.allclose(outputs["probabilities"].sum(-1), 1, atol=1e-6)
+    assert (outputs["prediction"] == probabilities.argmax(-1)).all()
+    assert np.allclose(outputs["probabilities"], -np.sort(-probabilities, -1), atol=1e-6)
+    assert np.allclose(
+        np.take_along_axis(probabilities, outputs["classes"], -1), outputs["probabilities"], atol=1e-6
+    )
+    gold = probabilities[np.arange(40), golds.numpy()]
+    assert np.allclose(outputs["loss"], -np.log(gold), atol=1e-6)
+    assert "logits" not in outputs
+
+
+def test_brier_is_that_of_scikit_learn(logits: Tensor, golds: Tensor, outputs: dict[str, Any]) -> None:
+    expected = sklearn_metrics.brier_score_loss(
+        golds.numpy(), logits.double().softmax(-1).numpy(), labels=[0, 1, 2], scale_by_half=False
+    )
+    assert outputs["brier"].mean() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_sure_mistake_has_a_finite_loss() -> None:
+    """The probability rounds to 0 in float32; its logarithm must not be taken from there."""
+    decoded = TASK.decode(
+        Given(), {"logits": torch.tensor([[200.0, 0.0]]), "labels": torch.tensor([1])}
+    )
+    assert decoded["loss"].item() == pytest.approx(200.0)
+    assert decoded["brier"].item() == pytest.approx(2.0)
+
+
+def test_without_labels_the_logits_are_given(logits: Tensor) -> None:
+    decoded = TASK.decode(Given(), {"logits": logits})
+    assert torch.equal(decoded["logits"], logits)
+    assert "loss" not in decoded
+
+
+def test_only_the_best_classes_are_kept() -> None:
+    decoded = TASK.decode(Given(), {"logits": torch.randn(3, 40), "labels": torch.tensor([0, 1, 2])})
+    assert decoded["probabilities"].shape == decoded["classes"].shape == (3, 5)
+
+
+def loss_of(options: Any, logits: Tensor, golds: Tensor, train: list[int]) -> tuple[Tensor, Tensor]:
+    function = TASK.loss(options, {"labels": np.array(train)}, 3)
+    return function(Given(), {"logits": logits, "labels": golds})
+
+
+def test_the_loss_is_a_sum_with_its_count(logits: Tensor, golds: Tensor) -> None:
+    summed, count = loss_of(TASK.Options(), logits, golds, [0, 1, 2])
+    assert count.item() == 40
+    assert summed.item() == pytest.approx(
+        functional.cross_entropy(logits, golds, reduction="sum").item(), rel=1e-6
+    )
+
+
+def test_label_smoothing_changes_the_loss_as_in_torch(logits: Tensor, golds: Tensor) -> None:
+    summed, count = loss_of(TASK.Options(label_smoothing=0.2), logits, golds, [0, 1, 2])
+    expected = functional.cross_entropy(logits, golds, label_smoothing=0.2).item()
+    assert (summed / count).item() == pytest.approx(expected, rel=1e-6)
+    assert expected != pytest.approx(functional.cross_entropy(logits, golds).item(), rel=1e-3)
+
+
+def test_class_weights_are_those_of_the_training_rows(logits: Tensor, golds: Tensor) -> None:
+    train = [0] * 6 + [1] * 3 + [2]
+    weights = torch.tensor([10 / 18, 10 / 9, 10 / 3])
+    summed, count = loss_of(TASK.Options(class_weights="balanced"), logits, golds, train)
+    expected = functional.cross_entropy(logits, golds, weight=weights).item()
+    assert (summed / count).item() == pytest.approx(expected, rel=1e-6)
+    assert count.item() == pytest.approx(weights[golds].sum().item(), rel=1e-6)
+    assert expected != pytest.approx(functional.cross_entropy(logits, golds).item(), rel=1e-3)
+
+
+def test_balanced_is_that_of_scikit_learn() -> None:
+    labels = np.random.default_rng(2).choice(4, 200, p=[0.7, 0.2, 0.05, 0.05])
+    expected = compute_class_weight("balanced", classes=np.arange(4), y=labels)
+    assert np.allclose(balanced(labels, 4), expected, rtol=1e-6)
+
+
+def test_a_class_without_training_rows_has_a_finite_weight() -> None:
+    assert np.isfinite(balanced(np.array([0, 1, 1]), 3)).all()
+
+
+def test_values_and_scores_agree_with_scikit_learn(golds: Tensor, outputs: dict[str, Any]) -> None:
+    gold = golds.numpy()
+    values = TASK.values({"labels": gold}, outputs, 3)
+    sheet = TASK.score({"labels": gold}, outputs, LABELS, evaluate=EVALUATE, seed=1)
+    expected = {
+        "accuracy": sklearn_metrics.accuracy_score(gold, outputs["prediction"]),
+        "f1": sklearn_metrics.f1_score(gold, outputs["prediction"], average="macro"),
+        "mcc": sklearn_metrics.matthews_corrcoef(gold, outputs["prediction"]),
+        "loss": outputs["loss"].astype(float).mean(),
+    }
+    assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    for name, value in expected.items():
+        assert values[name] == pytest.approx(value, abs=1e-9)
+        assert sheet.scores[name].value == pytest.approx(value, abs=1e-9)
+        low, high = sheet.scores[name].low, sheet.scores[name].high
+        assert low is not None and high is not None and low < value < high
+        assert sheet.scores[name].n == 40
+
+
+def test_a_sheet_has_the_details_of_the_report(golds: Tensor, outputs: dict[str, Any]) -> None:
+    gold = golds.numpy()
+    sheet = TASK.score({"labels": gold}, outputs, LABELS, evaluate=EVALUATE, seed=1)
+    assert sheet.headline == ("accuracy", "f1", "mcc")
+    assert sheet.details["confusion"] == {
+        "labels": list(LABELS),
+        "counts": sklearn_metrics.confusion_matrix(gold, outputs["prediction"]).tolist(),
+    }
+    support = {name: row["support"] for name, row in sheet.details["per_class"].items()}
+    assert support == dict(zip(LABELS, np.bincount(gold, minlength=3).tolist(), strict=True))
+    calibration = sheet.details["calibration"]
+    assert calibration["brier"]["value"] == pytest.approx(outputs["brier"].mean(), abs=1e-6)
+    assert sum(row["count"] for row in calibration["bins"]) == 40
+    json.dumps(sheet.details, allow_nan=False)
+
+
+def test_the_headline_is_the_recipes(golds: Tensor, outputs: dict[str, Any]) -> None:
+    evaluate = Evaluate(resamples=200, metrics=["recall"])
+    sheet = TASK.score({"labels": golds.numpy()}, outputs, LABELS, evaluate=evaluate, seed=1)
+    assert sheet.headline == ("recall",)
+    assert "accuracy" in sheet.scores  # only not shown first
+
+
+def test_a_baseline_without_probabilities_is_scored_too(golds: Tensor, outputs: dict[str, Any]) -> None:
+    sheet = TASK.score(
+        {"labels": golds.numpy()},
+        {"prediction": outputs["prediction"]},
+        LABELS,
+        evaluate=EVALUATE,
+        seed=1,
+    )
+    assert "loss" not in sheet.scores
+    assert "calibration" not in sheet.details
+
+
+def test_the_difference_is_first_minus_second(golds: Tensor, outputs: dict[str, Any]) -> None:
+    gold = golds.numpy()
+    found = TASK.difference(
+        {"labels": gold}, {"prediction": gold}, outputs, "accuracy", LABELS, evaluate=EVALUATE, seed=1
+    )
+    assert found.value == pytest.approx((outputs["prediction"] != gold).mean())
+    assert found.n == 40
+    assert found.low is not None and found.low > 0
+
+
+def test_baselines_learn_from_the_training_rows_only(read: Callable[..., Corpus]) -> None:
+    words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
+    examples = TASK.check(read(train=words), Data(train="x"), 1)
+    found = TASK.baselines(examples, "test", 1)
+    gold = examples.golds["test"]["labels"]
+    assert set(found) == {"majority", "tfidf"}
+    assert set(found["majority"]["prediction"]) == {examples.labels.index("yes")}
+    assert (found["tfidf"]["prediction"] == gold).all()
+
+
+def test_records_say_what_was_answered(golds: Tensor, outputs: dict[str, Any]) -> None:
+    texts = [f"text {i}" for i in range(40)]
+    records = list(TASK.records({"text": texts}, outputs, LABELS, {"labels": golds.numpy()}))
+    assert len(records) == 40
+    for number, record in enumerate(records):
+        assert (record["text"], record["label"]) == (texts[number], LABELS[golds[number]])
+        assert record["prediction"] == LABELS[outputs["prediction"][number]]
+        assert record["probability"] == max(record["probabilities"].values())
+        assert list(record["probabilities"])[0] == record["prediction"]
+        assert set(record["probabilities"]) == set(LABELS)
+    json.dumps(records, allow_nan=False)
+
+
+def test_records_without_labels_have_the_logits_by_name(logits: Tensor) -> None:
+    decoded = {name: value.numpy() for name, value in TASK.decode(Given(), {"logits": logits}).items()}
+    first = next(iter(TASK.records({"text": ["a"] * 40}, decoded, LABELS)))
+    assert "label" not in first
+    assert first["logits"] == dict(zip(LABELS, logits[0].tolist(), strict=True))
+
+
+def test_from_records_gives_back_what_made_them(golds: Tensor, outputs: dict[str, Any]) -> None:
+    records = list(TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": golds.numpy()}))
+    found_golds, found = TASK.from_records(records, LABELS)
+    assert (found_golds["labels"] == golds.numpy()).all()
+    assert (found["prediction"] == outputs["prediction"]).all()
+
+
+def test_the_worst_are_the_surest_mistakes(golds: Tensor, outputs: dict[str, Any]) -> None:
+    answers = TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": golds.numpy()})
+    records = [{"place": "a:1", **record} for record in answers]
+    worst = TASK.worst(records)
+    wrong = [record for record in records if record["label"] != record["prediction"]]
+    assert len(wrong) > 20
+    assert len(worst) == 20
+    assert all(record["label"] != record["prediction"] for record in worst)
+    sure = [record["probability"] for record in worst]
+    assert sure == sorted((record["probability"] for record in wrong), reverse=True)[:20]
+    assert set(worst[0]) == {"text", "label", "prediction", "probability", "place"}
+
+
+def test_encoding_counts_what_is_too_long() -> None:
+    class Words:
+        """A tokenizer of words: one id a word, at most max_length of them."""
+
+        unk_token_id = 0
+
+        def __call__(self, texts: list[str], *, max_length: int = 10**9, **_: Any) -> dict[str, Any]:
+            return {"input_ids": [[len(word) for word in text.split()][:max_length] for text in texts]}
+
+    texts = {"text": ["a b c d", "a b"], "label": ["no", "yes"]}
+    cut = TASK.encode(texts, Words(), max_length=3, truncation=True)
+    assert cut.columns["input_ids"] == [[1, 1, 1], [1, 1]]
+    assert (cut.counts.cut_examples, cut.counts.cut_tokens, cut.too_long) == (1, 1, ())
+    assert TASK.encode(texts, Words(), max_length=3, truncation=False).too_long == (0,)

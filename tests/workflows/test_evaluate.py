@@ -1,0 +1,158 @@
+"""A run scored again gives the report's figures; other rows are checked against the model's labels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llmkit
+from llmkit.errors import DataError, ModelError, RecipeError, RunError, UserError
+from llmkit.run import Run
+
+
+def refusal(kind: type[UserError], *arguments: Any, **settings: Any) -> str:
+    with pytest.raises(kind) as caught:
+        llmkit.evaluate(*map(str, arguments), **settings)
+    (line,) = caught.value.lines()
+    return line
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """A file of these rows."""
+
+    def to_file(rows: list[dict[str, str]], name: str = "rows.jsonl") -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return to_file
+
+
+def test_a_run_scored_again_gives_the_scores_of_its_report(finished: Any, listener: Any) -> None:
+    again = llmkit.evaluate(str(finished.path), progress=listener)
+    for key in ("scores", "headline", "per_class", "confusion", "calibration", "part"):
+        assert again[key] == finished.content[key], key
+    assert (again["run"], again["data"], again["cut_examples"]) == (str(finished.path), "test", 0)
+    assert any("160 rows split" in note for note in listener.notes)
+
+
+def test_the_number_format_of_the_run_is_kept(tiny_recipe: Path, tmp_path: Path) -> None:
+    short = ["train.epochs=null", "train.max_steps=2", "evaluate.baselines=false", "train.precision=bf16"]
+    content = llmkit.finetune(str(tiny_recipe), short, out=tmp_path / "run")
+    assert llmkit.evaluate(str(tmp_path / "run"))["scores"] == content["scores"]
+
+
+def test_metrics_asked_for_come_first_with_the_intervals_of_the_recipe(finished: Any) -> None:
+    again = llmkit.evaluate(str(finished.path), metrics=["recall", "loss"])
+    assert again["headline"] == ["recall", "loss"]
+    assert again["scores"] == finished.content["scores"]
+
+
+def test_an_unknown_metric_is_refused(finished: Any) -> None:
+    line = refusal(RecipeError, finished.path, metrics=["acuracy"])
+    assert line.startswith('error[E01] --metric: "acuracy" is no score of this task; did you mean "accuracy"?')
+
+
+def test_the_test_rows_in_a_file_give_the_same_scores(finished: Any, write: Callable[..., Path]) -> None:
+    """In another order and under other column names: the model's own label numbers count."""
+    rows = [{"sentence": r["text"], "polarity": r["label"]} for r in reversed(finished.predictions)]
+    again = llmkit.evaluate(
+        str(finished.path),
+        data=str(write(rows)),
+        columns={"text": "sentence", "label": "polarity"},
+    )
+    assert again["confusion"] == finished.content["confusion"]
+    for name, score in finished.content["scores"].items():
+        assert again["scores"][name]["value"] == pytest.approx(score["value"], rel=1e-5), name
+
+
+def test_new_rows_are_scored(finished: Any, make_reviews: Any, write: Callable[..., Path]) -> None:
+    path = write(make_reviews(50, 9))
+    again = llmkit.evaluate(str(finished.path), data=str(path))
+    assert (again["data"], again["part"], again["scores"]["accuracy"]["n"]) == (str(path), "test", 50)
+    assert again["scores"]["accuracy"]["value"] > 0.9
+    swapped = {"negative": "positive", "positive": "negative"}
+    rows = [{**row, "label": swapped[row["label"]]} for row in make_reviews(50, 9)]
+    wrong = llmkit.evaluate(str(finished.path), data=str(write(rows)))
+    assert wrong["scores"]["accuracy"]["value"] == pytest.approx(1 - again["scores"]["accuracy"]["value"])
+
+
+def test_rows_of_one_class_keep_their_number(finished: Any, write: Callable[..., Path]) -> None:
+    rows = [{"text": r["text"], "label": r["label"]} for r in finished.predictions]
+    positive = [row for row in rows if row["label"] == "positive"]
+    again = llmkit.evaluate(str(finished.path), data=str(write(positive)))
+    right = [r["prediction"] == "positive" for r in finished.predictions if r["label"] == "positive"]
+    assert again["scores"]["accuracy"]["value"] == pytest.approx(sum(right) / len(right))
+
+
+def test_an_unknown_label_is_told(finished: Any, write: Callable[..., Path]) -> None:
+    path = write([{"text": "a good film", "label": "postive"}, {"text": "a bad film", "label": "negative"}])
+    line = refusal(DataError, finished.path, data=str(path))
+    assert line.startswith(f'error[L05] {path}:1: label "postive" is not one of the 2 labels of the model')
+
+
+def test_a_missing_column_is_told(finished: Any, write: Callable[..., Path]) -> None:
+    line = refusal(DataError, finished.path, data=str(write([{"sentence": "a", "label": "negative"}])))
+    assert line.startswith("error[L01]")
+
+
+def test_long_texts_are_cut_and_counted(finished: Any, write: Callable[..., Path]) -> None:
+    rows = [{"text": "good film " * 40, "label": "positive"}, {"text": "bad nonsense", "label": "negative"}]
+    again = llmkit.evaluate(str(finished.path), data=str(write(rows)))
+    assert again["cut_examples"] == 1
+    assert again["unknown_tokens_share"] == pytest.approx(1 / (32 + 4))
+
+
+def test_a_model_has_no_test_rows_of_its_own(finished: Any) -> None:
+    model = finished.path / "model"
+    assert refusal(RunError, model).startswith(f"error[R06] {model}: is a model, not a run")
+
+
+def test_a_model_folder_is_scored_on_a_file(finished: Any, write: Callable[..., Path]) -> None:
+    rows = [{"text": r["text"], "label": r["label"]} for r in finished.predictions]
+    again = llmkit.evaluate(str(finished.path / "model"), data=str(write(rows)))
+    assert "run" not in again
+    assert again["model"] == str(finished.path / "model")
+    assert again["confusion"] == finished.content["confusion"]
+
+
+def test_a_model_knows_the_columns_that_it_was_trained_on(
+    finished: Any, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(finished.path / "model", tmp_path / "model"))
+    card = json.loads((model / "llmkit.json").read_text())
+    card["columns"] = {"text": "sentence", "label": "polarity"}
+    (model / "llmkit.json").write_text(json.dumps(card))
+    rows = [{"sentence": r["text"], "polarity": r["label"]} for r in finished.predictions]
+    again = llmkit.evaluate(str(model), data=str(write(rows)))
+    assert again["confusion"] == finished.content["confusion"]
+
+
+def test_a_run_whose_data_has_changed_is_refused(
+    finished: Any, reviews_jsonl: Path, tmp_path: Path
+) -> None:
+    """Another split could put rows into the test that the model has learned from."""
+    run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
+    changed = tmp_path / "reviews.jsonl"
+    changed.write_text("".join(reviews_jsonl.read_text().splitlines(keepends=True)[1:]))
+    run.recipe.write_text(run.recipe.read_text().replace(str(reviews_jsonl), str(changed)))
+    line = refusal(RunError, run.path)
+    assert line.startswith(f"error[M09] {run.path}: the data is not what this run was trained on")
+    changed.write_bytes(reviews_jsonl.read_bytes())  # the same rows under another name
+    assert llmkit.evaluate(str(run.path))["scores"] == finished.content["scores"]
+
+
+def test_an_unfinished_run_is_refused(unfinished: Path) -> None:
+    assert refusal(ModelError, unfinished).startswith("error[R05]")
+
+
+def test_a_run_that_was_killed_before_its_report_is_refused(finished: Any, tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
+    run.report.unlink()
+    assert refusal(RunError, run.path).startswith(f"error[R05] {run.path}: is not finished")

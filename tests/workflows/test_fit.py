@@ -1,0 +1,300 @@
+"""Training: as long as asked, validated and saved when asked, the best weights kept, resumable."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from llmkit.engine import checkpoint, signals
+from llmkit.errors import Interrupted, RunError, Stopped
+from llmkit.tasks.classification import Classification
+
+Train = Callable[..., Any]
+EIGHT = ("train.epochs=null", "train.max_steps=8")
+EVERY_TWO = (*EIGHT, "evaluate.every_steps=2", "checkpoint.every_steps=1")
+
+
+def checkpoints(run: Any) -> list[int]:
+    return sorted(int(path.name.removeprefix("step-")) for path in run.checkpoints.iterdir())
+
+
+def assert_weights_of(training: Any, step: int) -> None:
+    """The model holds what the checkpoint of this step holds, which differs from the last one's."""
+    saved = load_file(training.run.checkpoints / f"step-{step:08d}" / "weights.safetensors")
+    now = training.fitted.model.state_dict()
+    assert saved
+    assert all(torch.equal(value, now[name]) for name, value in saved.items())
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let validation see these values, one mapping an evaluation."""
+
+    def script(**columns: list[float]) -> None:
+        rows = iter([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        other = dict.fromkeys(["loss", *Classification.metrics], 0.0)
+        monkeypatch.setattr(Classification, "values", lambda *_: {**other, **next(rows)})
+
+    return script
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Let a signal arrive in the middle of the nth step."""
+
+    def arrange(step: int, number: int) -> None:
+        @contextmanager
+        def listening() -> Iterator[Any]:
+            asked = iter([None] * (step - 1))
+
+            class Request:
+                @property
+                def number(self) -> int | None:
+                    return next(asked, number)
+
+            yield Request()
+
+        monkeypatch.setattr(signals, "listening", listening)
+
+    return arrange
+
+
+def test_every_step_is_logged_and_the_counts_add_up(train: Train) -> None:
+    done = train("train.epochs=1")
+    steps = done.log("step")
+    assert [line["step"] for line in steps] == list(range(1, 17))
+    assert sum(line["examples"] for line in steps) == done.fitted.state.examples == 128
+    tokens = int(done.prepared.encoded["train"].lengths.sum())
+    assert sum(line["tokens"] for line in steps) == done.fitted.state.tokens == tokens
+    rates = [line["learning_rate"] for line in steps]
+    assert rates == [done.prepared.schedule.rate(step) for step in range(1, 17)]
+    assert [line["step"] for line in done.log("evaluation")] == [16]
+
+
+def test_max_steps_and_intervals_are_honoured(train: Train) -> None:
+    done = train(*EIGHT, "evaluate.every_steps=3", "checkpoint.every_steps=4", "checkpoint.keep=8")
+    assert len(done.log("step")) == 8
+    assert [line["step"] for line in done.log("evaluation")] == [3, 6, 8]  # the last step always
+    assert set(checkpoints(done.run)) >= {4, 8}
+    assert set(checkpoints(done.run)) <= {3, 4, 6, 8}  # and each new best
+
+
+def test_old_checkpoints_go_but_the_best_stays(train: Train, scripted: Callable[..., None]) -> None:
+    scripted(accuracy=[0.9, 0.1, 0.1, 0.1])
+    done = train(*EVERY_TWO, "checkpoint.keep=2")
+    assert checkpoints(done.run) == [2, 7, 8]
+
+
+def test_validation_values_are_those_of_the_weights_at_that_step(train: Train) -> None:
+    done = train(*EVERY_TWO, "checkpoint.keep=8")
+    line = done.log("evaluation")[1]
+    prepared = done.prepared
+    model = done.fitted.model.eval()
+    checkpoint.load(done.run.checkpoints / "step-00000004", model, None)
+    part = prepared.examples.corpus.parts["validation"]
+    with torch.no_grad():
+        logits = torch.cat(
+            [
+                model(**prepared.tokenizer(text, return_tensors="pt", return_token_type_ids=False)).logits
+                for text in part.column("text")
+            ]
+        )
+    golds = torch.from_numpy(prepared.examples.golds["validation"]["labels"])
+    assert line["step"] == 4
+    assert line["loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, golds).item(), rel=1e-5)
+    assert line["accuracy"] == (logits.argmax(-1) == golds).float().mean().item()
+
+
+@pytest.mark.parametrize(
+    ("best", "step"),
+    [("loss", 4), ("accuracy", 6), ("f1", 2)],  # lowest loss, highest others; the first of equals
+)
+def test_the_best_weights_are_put_back(
+    train: Train, scripted: Callable[..., None], best: str, step: int
+) -> None:
+    scripted(loss=[0.5, 0.3, 0.4, 0.6], accuracy=[0.1, 0.2, 0.9, 0.9], f1=[0.5, 0.5, 0.5, 0.5])
+    done = train(*EVERY_TWO, f"evaluate.best={best}")
+    assert done.fitted.state.best_step == step
+    assert done.fitted.state.step == 8
+    assert_weights_of(done, step)
+    with pytest.raises(AssertionError):
+        assert_weights_of(done, 8)
+
+
+def test_early_stopping_waits_as_long_as_asked(train: Train, scripted: Callable[..., None]) -> None:
+    scripted(accuracy=[0.1, 0.5, 0.4, 0.6, 0.6, 0.5, 0.9])
+    done = train(
+        "train.epochs=null",
+        "train.max_steps=14",
+        "evaluate.every_steps=2",
+        "checkpoint.every_steps=1",
+        "train.early_stopping=2",
+    )
+    assert len(done.log("step")) == 12
+    assert done.fitted.state.best_step == 8
+    assert_weights_of(done, 8)
+    assert "stopped early at step 12: no better accuracy since 8" in done.notes
+
+
+def test_without_validation_the_last_weights_are_kept(train: Train) -> None:
+    done = train(*EIGHT, "data.validation_share=0")
+    assert done.log("evaluation") == []
+    assert done.fitted.state.best_step == 8
+    assert_weights_of(done, 8)
+
+
+def recomputes(model: torch.nn.Module) -> bool:
+    return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+
+
+def test_gradient_checkpointing_changes_no_loss(train: Train, tmp_path: Path) -> None:
+    plain = train(*EIGHT, folder=tmp_path / "a")
+    saving = train(*EIGHT, "train.gradient_checkpointing=true", folder=tmp_path / "b")
+    assert recomputes(saving.fitted.model)
+    assert not recomputes(plain.fitted.model)
+    assert saving.losses() == pytest.approx(plain.losses(), rel=1e-5)
+
+
+def test_the_cut_into_micro_batches_changes_no_loss(train: Train, undropped: Path, tmp_path: Path) -> None:
+    """Without dropout, whose random numbers fall on other places when the cut differs."""
+    model = f"model.name={undropped}"
+    small = train(*EIGHT, model, "train.micro_batch_tokens=24", folder=tmp_path / "a")
+    large = train(*EIGHT, model, "train.micro_batch_tokens=9999", folder=tmp_path / "b")
+    padded = [sum(line["padded_tokens"] for line in done.log("step")) for done in (small, large)]
+    assert padded[0] < padded[1]  # the setting was honoured
+    assert small.losses() == pytest.approx(large.losses(), rel=1e-4)
+    assert small.losses()[0] == pytest.approx(large.losses()[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "task.label_smoothing=0.3",
+        "task.class_weights=balanced",
+        "train.batch_size=16",
+        "seed=2",
+    ],
+)
+def test_settings_of_the_loss_and_the_batch_reach_the_first_step(
+    train: Train, tmp_path: Path, override: str
+) -> None:
+    one = ("train.epochs=null", "train.max_steps=1", "data.validation_share=0")
+    plain = train(*one, folder=tmp_path / "a").losses()[0]
+    changed = train(*one, override, folder=tmp_path / "b").losses()[0]
+    assert changed != pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("override", "same_steps"),
+    [
+        ("train.learning_rate=1e-3", 1),
+        ("train.weight_decay=10", 1),
+        ("train.max_grad_norm=0.01", 1),
+        ("train.schedule=constant", 8),  # differs once the warm-up is over
+        ("train.warmup_ratio=0.5", 1),
+    ],
+)
+def test_settings_of_the_optimizer_show_after_the_first_step(
+    train: Train, tmp_path: Path, override: str, same_steps: int
+) -> None:
+    settings = ("train.epochs=null", "train.max_steps=10", "data.validation_share=0")
+    plain = train(*settings, folder=tmp_path / "a").losses()
+    changed = train(*settings, override, folder=tmp_path / "b").losses()
+    first = next(i for i, (a, b) in enumerate(zip(plain, changed, strict=True)) if a != b)
+    assert 1 <= first <= same_steps
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = (*EIGHT, "evaluate.every_steps=3", "checkpoint.every_steps=50")
+    whole = train(*settings, folder=tmp_path / "whole")
+    run = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        stop_at(5, signal.SIGTERM)
+        with pytest.raises(Stopped, match=rf"stopped at step 5 of 8, saved; .* --out {run} --resume") as caught:
+            train(*settings, folder=run)
+        assert not isinstance(caught.value, Interrupted)
+        patch.undo()
+    with (run / "log.jsonl").open("a") as log:
+        log.write('{"kind": "step", "step": 6, "loss": 99}\n')  # written after the last checkpoint
+    monkeypatch.undo()
+    done = train(*settings, folder=run)
+    assert any(note.startswith(f"resumed {run} at step 5 of 8") for note in done.notes)
+    assert done.losses() == whole.losses()
+    assert done.log("evaluation") == whole.log("evaluation")
+    ours, theirs = (fit.fitted.model.state_dict() for fit in (done, whole))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_ctrl_c_has_its_own_exception(train: Train, stop_at: Callable[[int, int], None]) -> None:
+    stop_at(2, signal.SIGINT)
+    with pytest.raises(Interrupted, match="stopped at step 2 of 8, saved"):
+        train(*EIGHT)
+
+
+def test_a_signal_in_the_last_step_changes_nothing(train: Train, stop_at: Callable[[int, int], None]) -> None:
+    stop_at(8, signal.SIGTERM)
+    assert train(*EIGHT).fitted.state.step == 8
+
+
+def test_a_run_without_checkpoint_begins_anew(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / "log.jsonl").write_text('{"kind": "step", "step": 1, "loss": 99}\n')
+    done = train(*EIGHT)
+    assert [line["step"] for line in done.log("step")] == list(range(1, 9))
+
+
+def test_other_data_is_not_gone_on_with(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(2, signal.SIGTERM)
+    with pytest.raises(Stopped):
+        train(*EIGHT)
+    with pytest.raises(RunError) as caught:
+        train(*EIGHT, "data.test_share=0.2")
+    assert "error[M09]" in caught.value.lines()[0]
+    assert "its fingerprint differs" in caught.value.lines()[0]
+
+
+def test_another_number_of_threads_is_said(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(2, signal.SIGTERM)
+    with pytest.raises(Stopped):
+        train(*EIGHT)
+    stop_at(99, signal.SIGTERM)
+    monkeypatch.setattr("llmkit.environment.threads", lambda: 77)
+    notes = train(*EIGHT).notes
+    assert any("-> 77: same examples and updates, equal up to rounding" in note for note in notes)
+
+
+def test_adapters_train_alone(train: Train, tiny_bert: Path) -> None:
+    before = load_file(tiny_bert / "model.safetensors")
+    done = train(*EIGHT, "model.lora.rank=2")
+    now = {
+        name.removeprefix("base_model.model.bert.").replace(".base_layer", ""): value
+        for name, value in done.fitted.model.state_dict().items()
+    }
+    common = before.keys() & now.keys()
+    assert len(common) > 20
+    assert all(torch.equal(before[name], now[name]) for name in common)
+    assert any(value.abs().sum() > 0 for name, value in now.items() if "lora_B" in name)
+    assert not np.allclose(done.losses()[0], done.losses()[-1])
+
+
+def test_gradient_checkpointing_reaches_adapters_too(train: Train, tmp_path: Path) -> None:
+    plain = train(*EIGHT, "model.lora.rank=2", folder=tmp_path / "a")
+    saving = train(*EIGHT, "model.lora.rank=2", "train.gradient_checkpointing=true", folder=tmp_path / "b")
+    assert recomputes(saving.fitted.model)
+    norms = [[line["grad_norm"] for line in done.log("step")] for done in (plain, saving)]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4)
+    assert saving.losses() == pytest.approx(plain.losses(), rel=1e-5)
