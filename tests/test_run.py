@@ -148,7 +148,11 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
 
 def test_runs_come_oldest_first(tmp_path: Path) -> None:
     assert runs(tmp_path) == runs(tmp_path / "not there") == []
-    names = ["topic/20260102-000000-aaaaaa", "sentiment/20260101-235959-ffffff", "topic/20260103-000000-000000"]
+    names = [
+        "topic/20260102-000000-aaaaaa",
+        "sentiment/20260101-235959-ffffff",
+        "topic/20260103-000000-000000",
+    ]
     found = {name: make(tmp_path / name) for name in names}
     (tmp_path / "topic" / "no run").mkdir()
     assert runs(tmp_path) == [found[names[1]], found[names[0]], found[names[2]]]

@@ -55,7 +55,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
             prepared.task.loss(
                 prepared.options, prepared.examples.golds["train"], len(prepared.examples.labels)
             ),
-            _updates(prepared, state.step),
+            _updates(prepared, state),
             schedule=prepared.schedule,
             max_grad_norm=recipe.train.max_grad_norm,
         ):
@@ -68,7 +68,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
             improved = False
             if last or step.step % prepared.evaluate_every == 0:
                 state, improved = _validate(session, run, prepared, model, state, progress)
-            enough = recipe.train.early_stopping is not None and state.misses >= recipe.train.early_stopping
+            enough = _enough(prepared, state)
             stop = bool(session.sum([float(request.number is not None)])[0])
             if improved or last or stop or enough or step.step % prepared.checkpoint_every == 0:
                 state = _save(session, run, prepared, model, optimizer, state)
@@ -122,7 +122,14 @@ def predict_part(session: Session, prepared: Prepared, model: Any, part: str, pr
     )
 
 
-def _updates(prepared: Prepared, done: int) -> Any:
+def _enough(prepared: Prepared, state: State) -> bool:
+    """Whether early stopping says so."""
+    patience = prepared.recipe.train.early_stopping
+    return patience is not None and state.misses >= patience
+
+
+def _updates(prepared: Prepared, state: State) -> Any:
+    """The updates still to be made; none for a run that had stopped early before it was killed."""
     from llmkit.data.sampler import updates
 
     recipe = prepared.recipe
@@ -130,8 +137,8 @@ def _updates(prepared: Prepared, done: int) -> Any:
         len(prepared.encoded["train"]),
         recipe.train.batch_size,
         recipe.seed,
-        total=prepared.schedule.total_steps,
-        done=done,
+        total=state.step if _enough(prepared, state) else prepared.schedule.total_steps,
+        done=state.step,
     )
 
 

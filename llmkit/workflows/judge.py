@@ -42,7 +42,9 @@ def judge(
     """Write model/, predictions/, scores.json and the report; returns the report's content on the first process."""
     peak = environment.peak_memory_bytes()
     part = "test" if "test" in prepared.encoded else "validation"
-    trainable = sum(p.numel() for p in fitted.model.parameters() if p.requires_grad)  # a merge leaves no adapters
+    trainable = sum(
+        p.numel() for p in fitted.model.parameters() if p.requires_grad
+    )  # a merge leaves no adapters
     model = _finished(prepared, fitted)
     outputs = predict_part(session, prepared, model, part, progress)
     if session.rank != 0:

@@ -50,6 +50,9 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     """
     from llmkit import tasks
 
+    if recipe.data.train is None:
+        fix = "add data.train=reviews.jsonl, or train: under data: in the recipe"
+        raise RecipeError(Problem("C11", "data.train", "is missing: nothing to train on", fix))
     task = tasks.load(recipe.task["name"])
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
     raise_if(unknown_metrics(task, named), RecipeError)

@@ -54,7 +54,7 @@ def compare(name: str, found: Curve, rewrite: bool) -> None:
         return
     for key, values in recorded[name].items():
         assert len(found[key]) == STEPS
-        assert found[key] == pytest.approx(values, rel=1e-9), key
+        assert found[key] == pytest.approx(values, rel=TOLERANCE), key
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -70,7 +70,9 @@ def test_losses_are_those_recorded(
     compare(name, found, request.config.getoption("--rewrite-golden"))
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="torch draws dropout otherwise there")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="torch draws dropout otherwise there"
+)
 def test_losses_with_dropout_are_those_recorded(
     tiny_recipe: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -133,9 +133,7 @@ def test_a_label_that_the_trained_model_lacks_is_told(read: Callable[..., Corpus
     with pytest.raises(DataError) as caught:
         TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=("no", "perhaps"))
     assert codes(caught) == ["L05"]
-    dropped = TASK.check(
-        read(test=rows(6)), Data(test="x", unknown_labels="drop"), 1, labels=("no", "yes")
-    )
+    dropped = TASK.check(read(test=rows(6)), Data(test="x", unknown_labels="drop"), 1, labels=("no", "yes"))
     assert len(dropped.corpus.parts["test"]) == 4
     assert any("2 rows dropped" in note for note in dropped.notes)
 
@@ -181,9 +179,7 @@ def test_brier_is_that_of_scikit_learn(logits: Tensor, golds: Tensor, outputs: d
 
 def test_a_sure_mistake_has_a_finite_loss() -> None:
     """The probability rounds to 0 in float32; its logarithm must not be taken from there."""
-    decoded = TASK.decode(
-        Given(), {"logits": torch.tensor([[200.0, 0.0]]), "labels": torch.tensor([1])}
-    )
+    decoded = TASK.decode(Given(), {"logits": torch.tensor([[200.0, 0.0]]), "labels": torch.tensor([1])})
     assert decoded["loss"].item() == pytest.approx(200.0)
     assert decoded["brier"].item() == pytest.approx(2.0)
 

@@ -76,9 +76,7 @@ def recipe_of(tiny_recipe: Path) -> Callable[..., Recipe]:
     """The tiny recipe under these overrides."""
 
     def make(*overrides: str) -> Recipe:
-        return load.load(
-            str(tiny_recipe), overrides, task_names=tasks.names(), task_options=tasks.options
-        )
+        return load.load(str(tiny_recipe), overrides, task_names=tasks.names(), task_options=tasks.options)
 
     return make
 

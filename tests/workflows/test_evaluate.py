@@ -56,7 +56,9 @@ def test_metrics_asked_for_come_first_with_the_intervals_of_the_recipe(finished:
 
 def test_an_unknown_metric_is_refused(finished: Any) -> None:
     line = refusal(RecipeError, finished.path, metrics=["acuracy"])
-    assert line.startswith('error[E01] --metric: "acuracy" is no score of this task; did you mean "accuracy"?')
+    assert line.startswith(
+        'error[E01] --metric: "acuracy" is no score of this task; did you mean "accuracy"?'
+    )
 
 
 def test_the_test_rows_in_a_file_give_the_same_scores(finished: Any, write: Callable[..., Path]) -> None:
@@ -134,9 +136,7 @@ def test_a_model_knows_the_columns_that_it_was_trained_on(
     assert again["confusion"] == finished.content["confusion"]
 
 
-def test_a_run_whose_data_has_changed_is_refused(
-    finished: Any, reviews_jsonl: Path, tmp_path: Path
-) -> None:
+def test_a_run_whose_data_has_changed_is_refused(finished: Any, reviews_jsonl: Path, tmp_path: Path) -> None:
     """Another split could put rows into the test that the model has learned from."""
     run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
     changed = tmp_path / "reviews.jsonl"

@@ -220,7 +220,9 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     run = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         stop_at(5, signal.SIGTERM)
-        with pytest.raises(Stopped, match=rf"stopped at step 5 of 8, saved; .* --out {run} --resume") as caught:
+        with pytest.raises(
+            Stopped, match=rf"stopped at step 5 of 8, saved; .* --out {run} --resume"
+        ) as caught:
             train(*settings, folder=run)
         assert not isinstance(caught.value, Interrupted)
         patch.undo()

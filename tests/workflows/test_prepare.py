@@ -106,15 +106,11 @@ def test_named_parts_are_read_and_not_split_again(
     }
 
 
-def test_columns_have_the_names_of_the_file(
-    recipe_of: MakeRecipe, make_reviews: Any, tmp_path: Path
-) -> None:
+def test_columns_have_the_names_of_the_file(recipe_of: MakeRecipe, make_reviews: Any, tmp_path: Path) -> None:
     path = tmp_path / "named.jsonl"
     rows = [{"sentence": row["text"], "polarity": row["label"]} for row in make_reviews(30, 7)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    recipe = recipe_of(
-        f"data.train={path}", "data.columns.text=sentence", "data.columns.label=polarity"
-    )
+    recipe = recipe_of(f"data.train={path}", "data.columns.text=sentence", "data.columns.label=polarity")
     prepared = prepare(recipe, SILENT)
     corpus = read_rows(recipe.data, prepared.task, SILENT)
     assert corpus.parts["train"].column("text") == [row["sentence"] for row in rows]
@@ -124,7 +120,10 @@ def test_columns_have_the_names_of_the_file(
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("data.columns.txt=a", 'error[C03] data.columns.txt: the task reads no column "txt"; did you mean "text"?'),
+        (
+            "data.columns.txt=a",
+            'error[C03] data.columns.txt: the task reads no column "txt"; did you mean "text"?',
+        ),
         ("data.columns.text=label", 'error[C10] data.columns: the file\'s column "label" would serve twice'),
         ("train.max_length=65", "error[C09] train.max_length: 65 tokens are more than the 64 positions"),
     ],
@@ -152,7 +151,9 @@ def test_a_head_for_other_labels_is_refused(recipe_of: MakeRecipe, finished: Any
     assert prepare(replaced, SILENT).examples.labels == ("positive", "negative")
 
 
-def test_texts_are_tokenized_once(recipe_of: MakeRecipe, listener: Any, monkeypatch: Any, tmp_path: Path) -> None:
+def test_texts_are_tokenized_once(
+    recipe_of: MakeRecipe, listener: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path / "empty"))
 
     def tokenized() -> int:

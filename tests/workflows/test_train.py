@@ -27,9 +27,7 @@ def finetune(
     monkeypatch.chdir(tmp_path)
 
     def run(*overrides: str, steps: int = 2, **settings: Any) -> dict[str, Any]:
-        return llmkit.finetune(
-            str(tiny_recipe), [*SHORT, f"train.max_steps={steps}", *overrides], **settings
-        )
+        return llmkit.finetune(str(tiny_recipe), [*SHORT, f"train.max_steps={steps}", *overrides], **settings)
 
     return run
 
