@@ -178,17 +178,36 @@ def _confusion(content: Content) -> Section | None:
     labels, counts = confusion.get("labels") or [], confusion.get("counts") or []
     if not labels:
         return None
-    table = _matrix(labels, counts) if len(labels) <= MOST_CLASSES else _confused(labels, counts)
+    table = (
+        _matrix(labels, counts, confusion.get("intervals"))
+        if len(labels) <= MOST_CLASSES
+        else _confused(labels, counts)
+    )
     return Section("confusion", "Confusions", plots=["confusion"], tables=[table])
 
 
-def _matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
+def _matrix(
+    labels: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    intervals: Sequence[Sequence[Sequence[float]]] | None,
+) -> Table:
+    """intervals (C, C, 2): of each cell's share of its row."""
     rows = []
-    for label, row in zip(labels, counts, strict=True):
+    for number, (label, row) in enumerate(zip(labels, counts, strict=True)):
         shares = [n / (sum(row) or 1) for n in row]
-        cells = [Cell(count(n), f"{100 * share:.0f} %", True, shade=share) for n, share in zip(row, shares)]
+        notes = [f"{100 * share:.0f} %" for share in shares]
+        if intervals and sum(row):
+            notes = [
+                f"{note} ({100 * low:.0f} to {100 * high:.0f})"
+                for note, (low, high) in zip(notes, intervals[number], strict=True)
+            ]
+        cells = [
+            Cell(count(n), note, True, shade=share) for n, note, share in zip(row, notes, shares, strict=True)
+        ]
         rows.append([Cell(label), *cells, count_cell(sum(row))])
-    caption = "Rows: the label in the data. Columns: the prediction. Shares are of the row"
+    caption = (
+        "Rows: the label in the data. Columns: the prediction. Shares are of the row, with their interval"
+    )
     return Table(caption, ("Label", *labels, "Total"), rows, heat=True)
 
 

@@ -123,10 +123,7 @@ class Classification:
         scores = classification.scores(gold, predicted, labels, **how)
         details: dict[str, Any] = {
             "per_class": _per_class(gold, predicted, labels, evaluate.confidence),
-            "confusion": {
-                "labels": list(labels),
-                "counts": classification.confusion(gold, predicted, len(labels)).tolist(),
-            },
+            "confusion": _confusion(gold, predicted, labels, evaluate.confidence),
         }
         if "loss" in outputs:
             scores["loss"] = intervals.mean(outputs["loss"], **how)
@@ -227,6 +224,18 @@ def _per_class(
     return {
         name: {**{key: score.to_json() for key, score in row.items()}, "support": row["recall"].n}
         for name, row in rows.items()
+    }
+
+
+def _confusion(
+    gold: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str], confidence: float
+) -> dict[str, Any]:
+    """Counts (C, C), gold rows and predicted columns, and Wilson intervals of each cell's share of its row."""
+    counts = classification.confusion(gold, predicted, len(labels)).tolist()
+    return {
+        "labels": list(labels),
+        "counts": counts,
+        "intervals": [[intervals.wilson(n, sum(row), confidence) for n in row] for row in counts],
     }
 
 

@@ -317,7 +317,7 @@ def test_records_say_what_was_answered(golds: Tensor, outputs: dict[str, Any]) -
         assert (record["text"], record["label"]) == (texts[number], LABELS[golds[number]])
         assert record["prediction"] == LABELS[outputs["prediction"][number]]
         assert record["probability"] == max(record["probabilities"].values())
-        assert list(record["probabilities"])[0] == record["prediction"]
+        assert next(iter(record["probabilities"])) == record["prediction"]
         assert set(record["probabilities"]) == set(LABELS)
     json.dumps(records, allow_nan=False)
 

@@ -18,7 +18,7 @@ from llmkit.workflows import predict as module
 def texts(finished: Any) -> list[str]:
     """24 texts of 2 to 60 tokens, shuffled: three are cut, one is unknown words."""
     rng = random.Random(3)
-    words = "good bad film story a the dull warm scene plot".split()
+    words = ["good", "bad", "film", "story", "a", "the", "dull", "warm", "scene", "plot"]
     made = [" ".join(rng.choices(words, k=length)) for length in (1, 2, 3, 5, 8, 13, 20, 28, 29, 30, 31, 60)]
     rest = [record["text"] for record in finished.predictions[:11]]
     shuffled = [*made, *rest, "zzz qqq"]
