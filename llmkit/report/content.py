@@ -205,9 +205,8 @@ def _matrix(
             Cell(count(n), note, True, shade=share) for n, note, share in zip(row, notes, shares, strict=True)
         ]
         rows.append([Cell(label), *cells, count_cell(sum(row))])
-    caption = (
-        "Rows: the label in the data. Columns: the prediction. Shares are of the row, with their interval"
-    )
+    caption = "Rows: the label in the data. Columns: the prediction. Shares are of the row"
+    caption += ", with their interval" if intervals else ""
     return Table(caption, ("Label", *labels, "Total"), rows, heat=True)
 
 
