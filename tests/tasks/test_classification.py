@@ -258,10 +258,11 @@ def test_a_sheet_has_the_details_of_the_report(golds: Tensor, outputs: dict[str,
     gold = golds.numpy()
     sheet = TASK.score({"labels": gold}, outputs, LABELS, evaluate=EVALUATE, seed=1)
     assert sheet.headline == ("accuracy", "f1", "mcc")
-    assert sheet.details["confusion"] == {
-        "labels": list(LABELS),
-        "counts": sklearn_metrics.confusion_matrix(gold, outputs["prediction"]).tolist(),
-    }
+    confusion = sheet.details["confusion"]
+    counts = sklearn_metrics.confusion_matrix(gold, outputs["prediction"])
+    assert (confusion["labels"], confusion["counts"]) == (list(LABELS), counts.tolist())
+    shares, ends = counts / counts.sum(1, keepdims=True), np.array(confusion["intervals"])
+    assert ((ends[..., 0] < shares) & (shares < ends[..., 1])).all()  # each cell's share of its row
     support = {name: row["support"] for name, row in sheet.details["per_class"].items()}
     assert support == dict(zip(LABELS, np.bincount(gold, minlength=3).tolist(), strict=True))
     calibration = sheet.details["calibration"]
