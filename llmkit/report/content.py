@@ -193,13 +193,13 @@ def _matrix(
 ) -> Table:
     """intervals (C, C, 2): of each cell's share of its row."""
     rows = []
-    for number, (label, row) in enumerate(zip(labels, counts, strict=True)):
+    for line, (label, row) in enumerate(zip(labels, counts, strict=True)):
         shares = [n / (sum(row) or 1) for n in row]
         notes = [f"{100 * share:.0f} %" for share in shares]
         if intervals and sum(row):
             notes = [
                 f"{note} ({100 * low:.0f} to {100 * high:.0f})"
-                for note, (low, high) in zip(notes, intervals[number], strict=True)
+                for note, (low, high) in zip(notes, intervals[line], strict=True)
             ]
         cells = [
             Cell(count(n), note, True, shade=share) for n, note, share in zip(row, notes, shares, strict=True)

@@ -18,13 +18,14 @@ def predict(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -
     """A record for each text: prediction, probability, probabilities, logits; a blank text gets None for all.
 
     target: a run folder, a model folder, a Hub id, or index:NAME. Reads on only as records are taken.
+    Computes in fp32 on any device, so the logits are those of the saved model under plain transformers.
     """
     from llmkit.engine import session as sessions
 
     opened = open_model(target, progress)
     waiting = iter(texts)
     blank = cut = done = 0
-    with sessions.start(seed=0, precision=opened.train.precision) as session:
+    with sessions.start(seed=0, precision="fp32") as session:
         opened.model.to(session.device)
         while chunk := list(islice(waiting, CHUNK)):
             records, cut_here = _answer(session, opened, [text for text in chunk if text.strip()])
@@ -36,7 +37,8 @@ def predict(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -
                     next(answers) if text.strip() else {"text": text, "prediction": None, "probability": None}
                 )
             done += len(chunk)
-            progress.advance("predicting", done, done + 1, "texts")
+            progress.advance("predicting", done, done + 1, "texts")  # how many more there are is not known
+    progress.advance("predicting", done, done, "texts")
     if blank:
         progress.note(f"{blank} blank texts have no prediction")
     if cut:

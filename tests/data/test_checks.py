@@ -1,4 +1,3 @@
-
 import pytest
 
 from llmkit.data.checks import check_texts, drop_unknown_labels, label_ids, label_names

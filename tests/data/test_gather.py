@@ -1,4 +1,3 @@
-
 import pytest
 
 from llmkit.data import gather as module
