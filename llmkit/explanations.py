@@ -237,8 +237,8 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     ),
     "M09": (
         "resume under another recipe or other data",
-        "A run is resumed, and scored again, only with what it began with, or the result would be neither. Use the run's "
-        "own recipe.yaml, or start a new run.",
+        "A run is resumed, and scored again, only with what it began with, or the result would be "
+        "neither. Use the run's own recipe.yaml, or start a new run.",
     ),
     "S07": (
         "no padding token",

@@ -2,8 +2,9 @@
 
 A file is written beside its target and renamed over it; a folder is filled under a temporary name, given a
 `manifest.json` with the size and SHA-256 of every file, and renamed into place. So a reader, or a process killed
-at any moment, sees the old state or the new one, never a half of it (where a folder is replaced, for an instant none). Trade-off: an fsync for every file (about
-10 ms each on a disk), which is nothing beside the minutes of work it protects.
+at any moment, sees the old state or the new one, never a half of it (where a folder is replaced, for an instant
+none). Trade-off: an fsync for every file (about 10 ms each on a disk), which is nothing beside the minutes of work
+it protects.
 """
 
 from __future__ import annotations
