@@ -108,6 +108,9 @@ def test_a_disk_that_fills_up_on_the_way_is_one_line(wheel, index, cache, heard,
             return self
 
         def __exit__(self, *error):
+            self.close()
+
+        def close(self):
             self.file.close()
 
         def write(self, piece):

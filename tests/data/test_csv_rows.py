@@ -24,7 +24,11 @@ def faults(text, **keys):
     return [(problem.code, problem.place) for problem in caught.value.problems]
 
 
-@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=5), st.sampled_from(",\t"))
+# The csv module of Python 3.11 writes a carriage return without quotes, which no reader can undo.
+FIELD = st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), max_size=8)
+
+
+@given(st.lists(st.tuples(FIELD, FIELD), max_size=5), st.sampled_from(",\t"))
 def test_what_the_csv_module_writes_is_read_back(rows, delimiter):
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
