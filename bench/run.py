@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-RATE = "1e-4"
+RATE, EPOCHS = "2e-4", "3"
 
 
 def main(rounds: int, examples: int) -> None:
@@ -72,14 +72,14 @@ def timed(command: list[str]) -> tuple[str, dict[str, float]]:
 
 def trainer(folder: Path, model: Path, seed: int) -> dict[str, Any]:
     files = [str(folder / "train.jsonl"), str(folder / "test.jsonl")]
-    out, figures = timed([sys.executable, str(HERE / "trainer.py"), str(model), *files, str(seed), "1", RATE])
+    out, figures = timed([sys.executable, str(HERE / "trainer.py"), str(model), *files, str(seed), EPOCHS, RATE])
     return {**json.loads(out.splitlines()[-1]), **figures}
 
 
 def llmkit(folder: Path, seed: int) -> dict[str, Any]:
     run = folder / f"run{seed}"
     parts = [f"data.{part}={folder / part}.jsonl" for part in ("train", "validation", "test")]
-    settings = ["train.epochs=1", f"train.learning_rate={RATE}", f"seed={seed}", "evaluate.baselines=false"]
+    settings = [f"train.epochs={EPOCHS}", f"train.learning_rate={RATE}", f"seed={seed}", "evaluate.baselines=false"]
     command = [
         sys.executable,
         "-m",
