@@ -30,7 +30,7 @@ test: $(READY) ## all tests
 golden: $(READY) ## rewrite the recorded figures in tests/golden (say why in the commit)
 	$(BIN)/python -m pytest -q tests/golden --rewrite-golden
 
-bench: $(READY) ## measure against plain transformers, interleaved (about 15 minutes)
+bench: $(READY) ## measure against plain transformers, interleaved (about 12 minutes)
 	$(BIN)/python bench/run.py
 
 wheel: $(READY) ## build the wheel and the source archive into dist/
