@@ -16,7 +16,12 @@ from llmkit import files
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = ["train.epochs=12", "checkpoint.every_steps=7", "train.early_stopping=50", "evaluate.baselines=false"]
+SETTINGS = [
+    "train.epochs=12",
+    "checkpoint.every_steps=7",
+    "train.early_stopping=50",
+    "evaluate.baselines=false",
+]
 TOTAL = 192  # 128 training rows, batches of 8, 12 epochs: long enough to be hit on a slow machine
 
 
