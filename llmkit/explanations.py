@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["EXPLANATIONS"]
 
-# code -> (title, paragraph); the letter: C recipe, F file, J row, L text and label, M model, A fetching,
-# R run folder, T training, E evaluation, W writing, U command line
+# code -> (title, paragraph); the letter: C recipe, F file, J row, L text and label, N tag, Q question, M model,
+# A fetching, R run folder, T training, E evaluation, W writing, U command line
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "C01": (
         "tab in the indentation",
@@ -209,6 +209,75 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "A training text that stands in validation or test too makes the score too good; a text with "
         "two labels contradicts itself. data.duplicates=drop removes the training rows, allow goes on "
         "and says so.",
+    ),
+    "L14": (
+        "entities not marked",
+        "A relation holds between two marked places: <e1>...</e1> and <e2>...</e2>, each once in the text, or "
+        "columns head and tail whose texts stand in it.",
+    ),
+    "N01": (
+        "tokens and tags of different number",
+        "Every token has one tag; O is the tag of a token outside all entities. Usually a token was "
+        "split or lost after tagging. Correct the row.",
+    ),
+    "N02": (
+        "tag where it can't stand",
+        "In this corpus' scheme the tag continues an entity that did not begin, or leaves one open: "
+        "I-PER after O in IOB2. Correct it, or set task.repair_tags=true: such tags are then read as the "
+        "script conlleval reads them (an I- that continues nothing begins an entity), and counted.",
+    ),
+    "N03": (
+        "unknown tag",
+        "A tag is O, or a prefix of the corpus' scheme and a type: B-PER. Either the tag is none (often "
+        "the wrong column: data.columns.tags), or its type does not stand in the training rows; "
+        "data.unknown_labels=drop leaves such validation and test rows out, counted.",
+    ),
+    "N04": (
+        "CoNLL line with another number of columns",
+        "All lines of tokens in a file have as many columns as the first, separated by tabs if that has "
+        "one, else by blanks. A missing tag or an unescaped blank shifts the columns.",
+    ),
+    "N05": (
+        "entity outside the text, or over another",
+        "start and end count characters from 0, end is the place after the last, and both lie in the "
+        "text. Entities must not overlap, because each word has one tag.",
+    ),
+    "N06": (
+        "entity that is no run of whole words",
+        "A span begins where a word begins and ends where one ends, without white space at its ends; a "
+        "Chinese character is a word of its own. The line says which place to write. If all spans are "
+        "off by the same, the offsets were counted in another text, or in bytes.",
+    ),
+    "Q01": (
+        "answer begins elsewhere",
+        "context[answer_start:] must begin with the answer. The line says where it does stand; offsets "
+        "go wrong when a text is stripped or normalised after they were counted.",
+    ),
+    "Q02": (
+        "answer not in the context",
+        "An extractive answer is a piece of the context, letter by letter. Copy it from there, or leave the "
+        "question out.",
+    ),
+    "Q03": (
+        "offset outside the context",
+        "answer_start is missing, below 0 or past the end of the context. Some data write -1 where there "
+        "is no answer: write empty lists there, and set task.unanswerable=true.",
+    ),
+    "Q04": (
+        "question without an answer",
+        "The task expects an answer to every question, as in SQuAD v1.1. If some have none on purpose, as "
+        "in v2.0, set task.unanswerable=true.",
+    ),
+    "Q05": (
+        "offsets in bytes or UTF-16 units",
+        "answer_start counts characters (Unicode code points, as Python does). All wrong offsets of the "
+        "file are right when they count UTF-8 bytes, or UTF-16 units as Java and JavaScript do; the line "
+        "says which and how to convert them.",
+    ),
+    "Q06": (
+        "answer lost between windows",
+        "A context that is longer than train.max_length is read in windows that overlap. An answer that "
+        "no window holds whole can't be learned: let the windows overlap more, or raise train.max_length.",
     ),
     "M01": (
         "no usable model",

@@ -35,6 +35,7 @@ __all__ = [
     "storage_errors",
     "truncate",
     "verify",
+    "write_bytes",
     "write_json",
     "write_lines",
     "write_pieces",
@@ -82,6 +83,23 @@ def storage_errors(path: Path) -> Iterator[None]:
 def write_text(path: Path, text: str) -> None:
     """Replace the file by this text, atomically."""
     write_lines(path, [text])
+
+
+def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
+    """Replace the file by these pieces, one after the other, atomically and in flat memory."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_name(f"{STAGING}{os.getpid()}-{path.name}")
+        try:
+            with staged.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+                _sync(file.fileno())
+            staged.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            staged.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

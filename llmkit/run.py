@@ -8,11 +8,13 @@ runs/sentiment/20261122-141502-3f2a1b/
     model/             opens with plain transformers
     predictions/       one line an example, in the order of the data
     scores.json  report.json  report.md  report.html  plots/
+    seed-1/  seed-2/   with several seeds: a run for each; then model/ and predictions/ above are one seed's
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from llmkit.errors import Problem, RunError, closest
 __all__ = ["RUNS", "Run", "new_path", "runs"]
 
 RUNS = Path("runs")
+OF_SEED = re.compile(r"seed-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,17 @@ class Run:
 
     def predictions(self, part: str) -> Path:
         return self.path / "predictions" / f"{part}.jsonl"
+
+    def of_seed(self, seed: int) -> Run:
+        """The run of one of several seeds: a run folder in this one."""
+        return Run(self.path / f"seed-{seed}")
+
+    @property
+    def seeds(self) -> dict[int, Run]:
+        """The runs of several seeds that were begun so far, by their seeds; empty for a run of one seed."""
+        named = {path: OF_SEED.fullmatch(path.name) for path in self.path.glob("seed-*")}
+        found = {int(match[1]): Run(path) for path, match in named.items() if match}
+        return {seed: run for seed, run in sorted(found.items()) if run.exists}
 
     @property
     def exists(self) -> bool:
@@ -128,6 +142,10 @@ def new_path(name: str, digest: str, parent: Path = RUNS) -> Path:
 
 
 def runs(parent: Path = RUNS) -> list[Run]:
-    """All runs below this folder, oldest first."""
+    """All runs below this folder, oldest first; those of several seeds as the one run that they belong to."""
     found = [Run(path.parent) for path in parent.rglob("recipe.yaml")] if parent.is_dir() else []
-    return sorted(found, key=lambda run: run.path.name)
+    return sorted((run for run in found if not _is_of_seed(run)), key=lambda run: run.path.name)
+
+
+def _is_of_seed(run: Run) -> bool:
+    return bool(OF_SEED.fullmatch(run.path.name)) and Run(run.path.parent).exists

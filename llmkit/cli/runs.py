@@ -54,10 +54,21 @@ def show_run(
 
 
 def _state(summary: dict[str, Any]) -> str:
-    return "finished" if summary["state"] == "finished" else f"unfinished, step {summary['step']}"
+    done = summary.get("seeds_done")
+    seeds = "" if done is None else f", {done} seed{'' if done == 1 else 's'} done"
+    step = "" if summary["state"] == "finished" else f", step {summary['step']}"
+    return f"{summary['state']}{seeds}{step}"
 
 
 def _summary(run: Any) -> dict[str, Any]:
+    """step is the last one that was made; of several seeds, in the one at work."""
+    begun = list(run.seeds.values())
+    going = next((own for own in begun if not own.finished), run)
+    seeds = {"seeds_done": sum(own.finished for own in begun)} if begun else {}
+    return {**_own_summary(run, going), **seeds}
+
+
+def _own_summary(run: Any, going: Any) -> dict[str, Any]:
     if run.finished:
         content = run.read_report()
         metric = content["headline"][0]
@@ -68,7 +79,7 @@ def _summary(run: Any) -> dict[str, Any]:
             "metric": metric,
             "score": content["scores"][metric],
         }
-    steps = [line["step"] for line in run.read_log() if line["kind"] == "step"]
+    steps = [line["step"] for line in going.read_log() if line["kind"] == "step"]
     return {
         "run": str(run.path),
         "state": "unfinished",

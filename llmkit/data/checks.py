@@ -30,12 +30,16 @@ from llmkit.recipe.schema import Data
 from llmkit.text.normalize import canonical
 
 __all__ = [
+    "check_all_texts",
     "check_duplicates",
     "check_texts",
     "drop_unknown_labels",
     "label_ids",
+    "label_marks",
     "label_names",
+    "label_set",
     "near_duplicates",
+    "numbers",
 ]
 
 
@@ -61,6 +65,19 @@ def check_texts(corpus: Corpus, column: str, data: Data) -> tuple[Corpus, list[P
             fix = "fill in a text, or set data.empty_text=drop"
             problems.append(Problem("L03", part.place(int(rows[0])), message, fix))
     return (corpus if problems else corpus.without(blank)), problems, notes
+
+
+def check_all_texts(
+    corpus: Corpus, columns: Sequence[str], data: Data
+) -> tuple[Corpus, list[Problem], list[str]]:
+    """`check_texts` for several columns, such as the two texts of a pair."""
+    problems: list[Problem] = []
+    notes: list[str] = []
+    for column in columns:
+        corpus, found, said = check_texts(corpus, column, data)
+        problems += found
+        notes += said
+    return corpus, problems, notes
 
 
 def label_names(
@@ -108,6 +125,90 @@ def drop_unknown_labels(
         if mask.any()
     ]
     return corpus.without(dropped), notes
+
+
+def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]], list[Problem]]:
+    """part -> the numbers (rows,) of a column; L04 where there is none, L10 where it is no finite number.
+
+    Strings that spell a number count, since CSV knows nothing else.
+    """
+    problems: list[Problem] = []
+    found: dict[str, NDArray[np.float32]] = {}
+    for name, part in corpus.parts.items():
+        values = part.column(column)
+        read = [_number(value) for value in values]
+        empty = [row for row, value in enumerate(values) if _is_empty(value)]
+        other = [row for row, number in enumerate(read) if number is None and not _is_empty(values[row])]
+        if empty:
+            message = f'{counted(len(empty))} without "{column}" (null, NaN or empty){_also(part, empty)}'
+            problems.append(
+                Problem("L04", part.place(empty[0]), message, "write the number, or remove the row")
+            )
+        if other:
+            message = f'"{column}" is "{_short(values[other[0]])}", not a number{_also(part, other)}'
+            problems.append(Problem("L10", part.place(other[0]), message, "write a number"))
+        found[name] = np.array([np.nan if number is None else number for number in read], np.float32)
+    return found, problems
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def label_set(
+    corpus: Corpus, column: str, data: Data, known: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], list[Problem]]:
+    """The labels of multi-label rows in the order of their numbers; L10 where a row has no list of strings, L05.
+
+    The names are `known` (those of a trained model), or data.labels, or those of the training rows.
+    """
+    problems = [problem for part in corpus.parts.values() for problem in _no_lists(part, column)]
+    if problems:
+        return (), problems
+    given = tuple(known or data.labels or ())
+    parts = [corpus.parts["train"]] if "train" in corpus.parts else list(corpus.parts.values())
+    names = given or in_order(label for part in parts for labels in part.column(column) for label in labels)
+    source = "labels of the model" if known else "labels of data.labels" if given else "training labels"
+    if not names:
+        return (), [Problem("L08", parts[0].place(0), "no row has a label", "add rows with labels")]
+    for part in corpus.parts.values():
+        rows: dict[str, list[int]] = {}
+        for row, labels in enumerate(part.column(column)):
+            for label in set(labels) - set(names):
+                rows.setdefault(label, []).append(row)
+        unknown = _Unknown(names, source, bool(given), "correct it, or add training rows with this label")
+        problems += [unknown._problem(part, label, where) for label, where in rows.items()]
+    return names, problems
+
+
+def label_marks(part: Part, column: str, names: Sequence[str]) -> NDArray[np.float32]:
+    """1 where a row has a label, else 0: (rows, labels)."""
+    marks = np.zeros((len(part), len(names)), np.float32)
+    numbers = {name: number for number, name in enumerate(names)}
+    for row, labels in enumerate(part.column(column)):
+        marks[row, [numbers[label] for label in labels]] = 1
+    return marks
+
+
+def _no_lists(part: Part, column: str) -> Iterator[Problem]:
+    """L10: rows whose labels are no list of strings."""
+    values = part.column(column)
+    other = [
+        row
+        for row, value in enumerate(values)
+        if not (isinstance(value, list) and all(isinstance(label, str) and label.strip() for label in value))
+    ]
+    if other:
+        message = f'"{column}" is {_short(values[other[0]])}, not a list of labels{_also(part, other)}'
+        yield Problem(
+            "L10", part.place(other[0]), message, 'write a list of strings, such as ["a", "b"] or []'
+        )
 
 
 def _not_strings(part: Part, column: str, texts: list[object]) -> list[Problem]:

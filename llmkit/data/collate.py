@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ from llmkit.data.encode import Encoded
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["collate"]
+__all__ = ["IGNORED", "collate"]
 
-PADDING = {"labels": -100, "attention_mask": 0, "token_type_ids": 0}  # input_ids: the tokenizer's own
+IGNORED = -100  # as a label: this token has no part in the loss
 
 
 def collate(
@@ -23,18 +23,20 @@ def collate(
     indices: NDArray[np.int64],
     *,
     pad_token_id: int,
-    scalars: Mapping[str, NDArray[np.generic]],
+    scalars: Mapping[str, NDArray[Any]],
 ) -> dict[str, Tensor]:
-    """input_ids, attention_mask and other ragged columns as (B, L), and the scalar columns as (B,).
+    """Some windows: input_ids, attention_mask and the other ragged columns as (B, L), and the scalar columns.
 
-    scalars are indexed by example like the ragged columns (class labels, for instance).
+    Labels are padded with IGNORED, all else but input_ids with 0. scalars are indexed by example (class labels, for
+    instance): (examples,) becomes (B,), (examples, C) becomes (B, C).
     """
     import torch
 
+    padding = {"input_ids": pad_token_id, "labels": IGNORED}
     batch: dict[str, Tensor] = {}
     for name, column in encoded.ragged.items():
         rows = [column[int(index)] for index in indices]
-        padded = np.full((len(rows), max(map(len, rows))), PADDING.get(name, pad_token_id), np.int64)
+        padded = np.full((len(rows), max(map(len, rows))), padding.get(name, 0), np.int64)
         mask = np.zeros_like(padded)
         for number, row in enumerate(rows):
             padded[number, : len(row)] = row
@@ -43,5 +45,5 @@ def collate(
         if name == "input_ids":
             batch["attention_mask"] = torch.from_numpy(mask)
     for name, values in scalars.items():
-        batch[name] = torch.from_numpy(values[indices])
+        batch[name] = torch.from_numpy(values[encoded.examples[indices]])
     return batch

@@ -62,6 +62,30 @@ class Part:
         """All values of a column."""
         return list(self.rows.select_columns(name)[:][name])
 
+    @property
+    def columns(self) -> Mapping[str, list[Any]]:
+        """All columns by name, each read when it is first asked for."""
+        return _Columns(self)
+
+
+class _Columns(Mapping[str, list[Any]]):
+    def __init__(self, part: Part) -> None:
+        self._part, self._names = part, tuple(part.rows.column_names)
+        self._read: dict[str, list[Any]] = {}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._read:
+            self._read[name] = self._part.column(name)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
 
 @dataclass(frozen=True)
 class Corpus:

@@ -1,15 +1,17 @@
 """Rows to token ids: once, in batches, cut only when the recipe says so, every cut counted, kept by fingerprint.
 
 The ids of all examples lie in one flat array with offsets (a ragged column), memory-mapped from the cache, so a run
-starts at once the second time and the collator only slices.
+starts at once the second time and the collator only slices. An example that is too long for one input is several
+windows; everything here goes by window, and `Encoded.examples` tells whose window it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit import files
-from llmkit.errors import DataError, Problem
+from llmkit.errors import DataError, Problem, some
 from llmkit.progress import Progress
 
 __all__ = [
@@ -26,12 +28,14 @@ __all__ = [
     "Ragged",
     "TokenCounts",
     "cached",
+    "count_tokens",
     "encode",
     "texts_to_ids",
     "tokenizer_digest",
 ]
 
 BATCH = 1000  # rows in one tokenizer call
+LOST = "answers that no window holds whole"
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,26 @@ class TokenCounts:
 
 @dataclass(frozen=True)
 class Features:
-    """What a task makes of some rows: ragged columns of ids, and the row numbers that were too long."""
+    """What a task makes of some rows: ragged columns by window, and the row numbers that were too long."""
 
-    columns: Mapping[str, Sequence[Sequence[int]]]
+    columns: Mapping[str, Sequence[Sequence[int]]]  # for the model and the loss
     counts: TokenCounts
     too_long: tuple[int, ...] = ()  # only where nothing may be cut
+    aside: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)  # for `Task.answers`
+    rows: Sequence[int] | None = None  # of each window; None: one window a row
+    notes: Mapping[str, int] = field(default_factory=dict)  # what was done -> how often
+    lost: tuple[int, ...] = ()  # rows whose answer no window holds whole
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Examples ready for the collator; `input_ids` is always there."""
+    """Windows ready for the collator; `input_ids` is always there."""
 
     ragged: dict[str, Ragged]
     counts: TokenCounts
+    examples: NDArray[np.int64]  # (windows,), the example of each, ascending
+    aside: dict[str, Ragged] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -102,56 +113,114 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.ragged["input_ids"])
 
+    @staticmethod
+    def of(batches: Sequence[tuple[int, Features]]) -> Encoded:
+        """From (number of the first row, features) of each batch of rows, in order."""
+        first = batches[0][1]
+        return Encoded(
+            ragged={name: _joined([f.columns[name] for _, f in batches]) for name in first.columns},
+            counts=sum((f.counts for _, f in batches), TokenCounts()),
+            examples=np.concatenate([start + _rows(f) for start, f in batches]),
+            aside={name: _joined([f.aside[name] for _, f in batches]) for name in first.aside},
+            notes=dict(sum((Counter(f.notes) for _, f in batches), Counter())),
+        )
+
+
+def _joined(columns: Sequence[Sequence[Sequence[int]]]) -> Ragged:
+    return Ragged.of([row for column in columns for row in column])
+
+
+def _rows(features: Features) -> NDArray[np.int64]:
+    windows = len(features.columns["input_ids"])
+    return np.arange(windows) if features.rows is None else np.asarray(features.rows, np.int64)
+
 
 def encode(
     rows: Any,
-    to_features: Callable[[Mapping[str, list[Any]]], Features],
+    to_features: Callable[[Mapping[str, list[Any]], slice], Features],
     *,
     place: Callable[[int], str],
     max_length: int,
     progress: Progress,
     what: str,
 ) -> Encoded:
-    """Tokenize a datasets.Dataset batch by batch.
+    """Tokenize a datasets.Dataset batch by batch; to_features gets some rows and where they stand.
 
-    Raises DataError L12 when examples are longer than max_length and the recipe does not allow to cut them.
+    Raises DataError L12 when examples are longer than max_length and the recipe does not allow to cut them, Q06 when
+    the answer to a training question stands whole in no window.
     """
-    batches: list[Features] = []
+    batches: list[tuple[int, Features]] = []
     too_long: list[int] = []
+    lost: list[int] = []
     for first in range(0, len(rows), BATCH):
-        features = to_features(rows[first : first + BATCH])
+        span = slice(first, min(first + BATCH, len(rows)))
+        features = to_features(rows[span], span)
         too_long += [first + row for row in features.too_long]
-        batches.append(features)
-        progress.advance(f"tokenizing {what}", min(first + BATCH, len(rows)), len(rows), "rows")
-    counts = sum((batch.counts for batch in batches), TokenCounts())
+        lost += [first + row for row in features.lost]
+        batches.append((first, features))
+        progress.advance(f"tokenizing {what}", span.stop, len(rows), "rows")
+    encoded = Encoded.of(batches)
     if too_long:
-        raise _too_long(too_long, len(rows), counts, max_length, place)
-    names = batches[0].columns
-    return Encoded(
-        {name: Ragged.of([row for b in batches for row in b.columns[name]]) for name in names}, counts
-    )
+        raise _too_long(too_long, len(rows), encoded.counts, max_length, place)
+    if lost and what == "train":
+        raise _lost(lost, place)
+    return replace(encoded, notes={**encoded.notes, LOST: len(lost)}) if lost else encoded
 
 
-def texts_to_ids(tokenizer: Any, texts: Sequence[str], *, max_length: int, truncation: bool) -> Features:
-    """Token ids with special tokens. Texts longer than max_length are cut, or only named when truncation is off."""
-    ids: list[list[int]] = tokenizer(list(texts), return_attention_mask=False, verbose=False)["input_ids"]
-    full = [len(row) for row in ids]
+def texts_to_ids(
+    tokenizer: Any,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    *,
+    max_length: int,
+    truncation: bool,
+) -> Features:
+    """Token ids with special tokens, of texts or of pairs of texts as one input.
+
+    What is longer than max_length is cut (of a pair, the longer text first), or only named when truncation is off.
+    """
+    texts, pairs = list(texts), None if pairs is None else _apart(tokenizer, pairs)
+    wanted = {"return_attention_mask": False, "verbose": False}
+    found = tokenizer(texts, pairs, **wanted)
+    columns = {name: found[name] for name in _columns(tokenizer, pairs is not None)}
+    full = [len(row) for row in columns["input_ids"]]
     long = [number for number, length in enumerate(full) if length > max_length]
     if long and truncation:
-        cut = tokenizer([texts[number] for number in long], truncation=True, max_length=max_length)[
-            "input_ids"
-        ]
-        for number, row in zip(long, cut, strict=True):
-            ids[number] = row
+        some = [texts[number] for number in long], pairs and [pairs[number] for number in long]
+        cut = tokenizer(*some, truncation="longest_first", max_length=max_length, **wanted)
+        for name, column in columns.items():
+            for number, row in zip(long, cut[name], strict=True):
+                column[number] = row
+    counts = count_tokens(tokenizer, columns["input_ids"], full, max_length)
+    return Features(columns, counts, () if truncation else tuple(long))
+
+
+def count_tokens(
+    tokenizer: Any, ids: Sequence[Sequence[int]], full: Sequence[int], max_length: int
+) -> TokenCounts:
+    """What became of texts of `full` tokens each."""
     unknown = tokenizer.unk_token_id
-    counts = TokenCounts(
+    return TokenCounts(
         tokens=sum(map(len, ids)),
         cut_tokens=sum(max(0, length - max_length) for length in full),
-        cut_examples=len(long),
-        unknown_tokens=0 if unknown is None else sum(row.count(unknown) for row in ids),
+        cut_examples=sum(length > max_length for length in full),
+        unknown_tokens=0 if unknown is None else sum(list(row).count(unknown) for row in ids),
         longest=max(full, default=0),
     )
-    return Features({"input_ids": ids}, counts, () if truncation else tuple(long))
+
+
+def _columns(tokenizer: Any, pair: bool) -> tuple[str, ...]:
+    """token_type_ids tell the texts of a pair apart; of a single text they are all 0, which models assume."""
+    types = pair and "token_type_ids" in tokenizer.model_input_names
+    return ("input_ids", "token_type_ids") if types else ("input_ids",)
+
+
+def _apart(tokenizer: Any, pairs: Sequence[str]) -> list[str]:
+    """The second texts; on a new line where the tokenizer puts nothing between two texts (GPT type)."""
+    separated = tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(
+        pair=False
+    )
+    return list(pairs) if separated else ["\n" + text for text in pairs]
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
@@ -159,7 +228,7 @@ def tokenizer_digest(tokenizer: Any) -> str:
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
 
-def cached(make: Callable[[], Encoded], **identity: str | int | bool) -> Encoded:
+def cached(make: Callable[[], Encoded], **identity: Any) -> Encoded:
     """The examples of this identity from the cache; made once, under a lock, if they are not there.
 
     All processes of this machine may ask at the same time: one tokenizes, the others wait and then map the same pages.
@@ -174,22 +243,37 @@ def cached(make: Callable[[], Encoded], **identity: str | int | bool) -> Encoded
 
 
 def _save(folder: Path, encoded: Encoded) -> None:
-    for name, column in encoded.ragged.items():
-        np.save(folder / f"{name}.flat.npy", column.flat)
-        np.save(folder / f"{name}.offsets.npy", column.offsets)
-    files.write_json(folder / "counts.json", asdict(encoded.counts))
+    for kind, columns in (("ragged", encoded.ragged), ("aside", encoded.aside)):
+        for name, column in columns.items():
+            np.save(folder / f"{name}.{kind}.flat.npy", column.flat)
+            np.save(folder / f"{name}.{kind}.offsets.npy", column.offsets)
+    np.save(folder / "examples.npy", encoded.examples)
+    files.write_json(folder / "about.json", {"counts": asdict(encoded.counts), "notes": encoded.notes})
 
 
 def _open(folder: Path) -> Encoded:
-    names = sorted(path.name.removesuffix(".flat.npy") for path in folder.glob("*.flat.npy"))
-    columns = {
-        name: Ragged(
-            np.load(folder / f"{name}.flat.npy", mmap_mode="r"),
-            np.load(folder / f"{name}.offsets.npy", mmap_mode="r"),
-        )
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return Encoded(
+        ragged=_open_columns(folder, "ragged"),
+        counts=TokenCounts(**about["counts"]),
+        examples=np.load(folder / "examples.npy", mmap_mode="r"),
+        aside=_open_columns(folder, "aside"),
+        notes=about["notes"],
+    )
+
+
+def _open_columns(folder: Path, kind: str) -> dict[str, Ragged]:
+    end = f".{kind}.flat.npy"
+    names = sorted(path.name.removesuffix(end) for path in folder.glob(f"*{end}"))
+    return {
+        name: Ragged(*(_mapped(folder / f"{name}.{kind}.{part}.npy") for part in ("flat", "offsets")))
         for name in names
     }
-    return Encoded(columns, TokenCounts(**json.loads((folder / "counts.json").read_text(encoding="utf-8"))))
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r")
+    return array
 
 
 def _too_long(
@@ -203,5 +287,17 @@ def _too_long(
             f"{len(rows)} of {total} texts ({len(rows) / total:.1%}) are longer than {max_length} tokens "
             f"(longest: {counts.longest}); cutting them would lose {share:.1%} of all tokens",
             "raise train.max_length, or set train.truncation=true to cut them",
+        )
+    )
+
+
+def _lost(rows: list[int], place: Callable[[int], str]) -> DataError:
+    also = f", also at {some(place(row) for row in rows[1:])}" if len(rows) > 1 else ""
+    return DataError(
+        Problem(
+            "Q06",
+            place(rows[0]),
+            f"no window holds this answer whole, so nothing could be learned from it{also}",
+            "raise task.stride (or train.max_length), or shorten the answer",
         )
     )

@@ -1,7 +1,7 @@
 """Rows from JSON: one object a line, or a document that is a list of objects (or holds one under "data").
 
 Python's own decoder does the work; beside it stand the faults it lets pass: doubled keys, NaN, lone
-surrogates.
+surrogates. SQuAD's articles become one row a question (`squad_rows`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from llmkit.data.findings import Findings, excerpt
+from llmkit.data.squad_rows import is_article, question_rows
 
 __all__ = ["document_rows", "line_rows"]
 
@@ -50,13 +51,18 @@ def line_rows(lines: Iterable[tuple[int, str]], findings: Findings) -> Iterator[
 
 
 def document_rows(text: str, findings: Findings) -> Iterator[tuple[int, Row]]:
-    """(line of its opening bracket, object) of each row of a whole document. Problems F04, J01-J05, J11."""
+    """(line of its opening bracket, object) of each row of a whole document. Problems F04, J01-J05, J11.
+
+    An article in the form of SQuAD is as many rows as it has questions.
+    """
     cursor = _Cursor(text, _Decoder(findings))
     try:
         values = _items_under_data(cursor, findings) if cursor.at("{") else _items(cursor)
         for number, start, value in values:
-            if (row := _checked(value, text[start : cursor.position], number, findings)) is not None:
-                yield number, row
+            item = text[start : cursor.position]
+            row = _checked(value, item, number, findings)
+            if row is not None:
+                yield from question_rows(row, item, number, findings) if is_article(row) else [(number, row)]
         cursor.end()
     except json.JSONDecodeError as error:
         _add_syntax(findings, text, error, first_line=1)

@@ -1,4 +1,4 @@
-"""One file to rows, each with its line: jsonl, ndjson, json, csv, tsv (all also .gz) and parquet.
+"""One file to rows, each with its line: jsonl, ndjson, json (SQuAD's too), csv, tsv, CoNLL (all also .gz) and parquet.
 
     for line, row in rows(Path("train.jsonl"), Data(), Findings("train.jsonl")): ...
 
@@ -16,15 +16,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from llmkit.data.conll_rows import sentence_rows
 from llmkit.data.csv_rows import delimited_rows
 from llmkit.data.findings import Findings
 from llmkit.data.json_rows import document_rows, line_rows
 from llmkit.data.lines import Moved, check_encoding, open_bytes, read_lines, unheard
 from llmkit.recipe.schema import Data
 
-__all__ = ["SUFFIXES", "data_suffix", "rows"]
+__all__ = ["CONLL", "SUFFIXES", "data_suffix", "rows"]
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+CONLL = (".conll", ".iob", ".bio", ".bmes")  # the lines of a sentence follow each other
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", *CONLL)
 HEAD = 4096  # bytes looked at to tell what a file is
 
 # First bytes -> what such a file is, what to do.
@@ -54,7 +56,7 @@ def data_suffix(name: str) -> str | None:
 def rows(
     path: Path, data: Data, findings: Findings, moved: Moved = unheard
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, row) of each row; for parquet (row number, row). Raises DataError F02-F10, J01-J05, J07-J11.
+    """(line, row) of each row; for parquet (row number, row). Raises DataError F02-F10, J01-J05, J07-J11, N04.
 
     moved is called now and then with the number of stored bytes read so far.
     """
@@ -87,6 +89,8 @@ def _parsed(
     if suffix in (".csv", ".tsv"):
         delimiter = "," if suffix == ".csv" else "\t"
         return delimited_rows(lines, findings, delimiter=delimiter, limit=data.max_line_bytes)
+    if suffix in CONLL:
+        return sentence_rows(lines, findings, asked=data.columns.values(), limit=data.max_line_bytes)
     return line_rows(lines, findings)
 
 
@@ -168,6 +172,6 @@ def _check_json_in(start: bytes, suffix: str, findings: Findings) -> None:
     a_list = start.startswith(b"[") and start[1:].lstrip()[:1] in (b"{", b"")
     if suffix in (".jsonl", ".ndjson") and a_list:
         findings.stop("F04", f"the suffix says {suffix[1:]}, but this is one JSON list", "rename it to .json")
-    if suffix in (".csv", ".tsv") and (a_list or start.startswith(b'{"')):
+    if suffix in (".csv", ".tsv", *CONLL) and (a_list or start.startswith(b'{"')):
         name = ".json" if a_list else ".jsonl"
         findings.stop("F04", f"the suffix says {suffix[1:]}, but this is JSON", f"rename it to {name}")

@@ -27,10 +27,10 @@ def predict(
     *,
     done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Arrays:
-    """What `decode` says of every example, by example index, the same on all processes.
+    """What `decode` says of every window, by window index, the same on all processes.
 
-    decode reduces a micro-batch to a few numbers an example (arg-max, probability, loss), so memory grows with the
-    number of examples and never with their logits. `done` hears (examples done, all examples) of this process's share.
+    decode reduces a micro-batch to a few numbers a window (arg-max, probability, loss) or a token, so memory never
+    grows with logits over a vocabulary. `done` hears (windows done, all windows) of this process's share.
     """
     mine = sorted_batches(batches.lengths, batches.budget)[session.rank :: session.world_size]
     total = sum(map(len, mine))
@@ -55,13 +55,22 @@ def stream(
             yield indices, {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
-def _in_order(parts: list[tuple[Indices, Arrays]], examples: int) -> Arrays:
-    """Arrays by example index. Every example must have come exactly once."""
+def _in_order(parts: list[tuple[Indices, Arrays]], windows: int) -> Arrays:
+    """Arrays by window index. Every window must have come exactly once."""
     seen = np.concatenate([indices for indices, _ in parts]) if parts else np.empty(0, np.int64)
-    assert len(seen) == examples == len(np.unique(seen)), "an example is missing or came twice"
+    assert len(seen) == windows == len(np.unique(seen)), "an example is missing or came twice"
     place = np.argsort(seen)
     return (
-        {name: np.concatenate([arrays[name] for _, arrays in parts])[place] for name in parts[0][1]}
+        {name: _stacked([arrays[name] for _, arrays in parts])[place] for name in parts[0][1]}
         if parts
         else {}
     )
+
+
+def _stacked(arrays: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """One below the other; those by token, (B, L), are filled up with 0 to the longest L."""
+    if arrays[0].ndim < 2:
+        return np.concatenate(arrays)
+    longest = max(array.shape[1] for array in arrays)
+    rest = [(0, 0)] * (arrays[0].ndim - 2)
+    return np.concatenate([np.pad(a, [(0, 0), (0, longest - a.shape[1]), *rest]) for a in arrays])

@@ -8,6 +8,9 @@ often each distinct row is drawn matters, so equal rows are merged: with few of 
 over their counts (10,000 examples and 100 distinct rows: 2000 draws in 0.02 s), else the drawn indices are
 counted in blocks (0.2 s).
 
+A score that depends on the order of the examples (Spearman, PR-AUC) is drawn the same way, but scored from how
+often each example is drawn: `measure_ranks`, 0.2 to 0.4 s for 1,500 examples.
+
 Where the intervals do not hold: they are about new examples drawn like these, one by one. Sentences of one
 document, questions on one passage or near-copies are clusters, and the intervals come out too narrow. Below
 about 30 examples (or a class with a handful) the bootstrap is too narrow as well: it can't draw what the
@@ -17,23 +20,25 @@ says so. Noise from another training seed is not in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 
-from llmkit.metrics.score import Floats, Ints, Metric, Score, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
 __all__ = [
     "Method",
     "Sample",
     "Scorer",
     "as_sample",
+    "by_counts",
     "interval",
     "mean",
     "measure",
+    "measure_ranks",
     "percent",
     "resample",
     "wilson",
@@ -47,6 +52,7 @@ BLOCK = 1 << 20  # weights held at a time (8 MB)
 MULTINOMIAL_COST = 15  # a multinomial cell costs as much as this many drawn indices (measured)
 ROUNDING = 1e-12  # equal scores, summed in another order, can differ by this much
 ENOUGH = 0.9  # share of draws that must have a score
+JACKKNIFE_ROWS = 5000  # distinct rows whose leaving out, one by one, is scored again: 25 million weights
 NORMAL = NormalDist()
 
 
@@ -94,6 +100,30 @@ def measure(
     }
 
 
+def measure_ranks(
+    rows: Floats | Sample,
+    metrics: Iterable[RankMetric],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Every rank metric of these examples (N, K), by name, on common draws.
+
+    BCa as in `interval`; above 5,000 distinct rows percentile, since BCa leaves out each of them in turn, and
+    what it corrects fades as examples grow. Time goes with draws + rows; memory is one block of draws.
+    """
+    sample, metrics = as_sample(rows), list(metrics)
+    drawn = _score_blocks(sample, metrics, _draws(sample, resamples, seed))
+    values = _score_blocks(sample, metrics, [sample.counts[None].astype(np.float64)])
+    affordable = len(sample.counts) <= JACKKNIFE_ROWS
+    left_out = _score_blocks(sample, metrics, _without_each(sample)) if affordable else [None] * len(metrics)
+    return {
+        metric.name: _summary(sample, float(value[0]), scores, without, confidence, metric.note)
+        for metric, value, scores, without in zip(metrics, values, drawn, left_out)
+    }
+
+
 def interval(
     statistics: Floats | Sample,
     score: Scorer,
@@ -126,13 +156,7 @@ def mean(values: Floats, *, confidence: float = 0.95, resamples: int = 2000, see
 
 def resample(sample: Sample, resamples: int, seed: int) -> Floats:
     """Summed statistics (resamples, K) of as many draws of n examples with replacement."""
-    if sample.n == 0:
-        return np.zeros((resamples, sample.rows.shape[1]))
-    rng = np.random.default_rng(seed)
-    weights = _multinomial if len(sample.counts) * MULTINOMIAL_COST <= sample.n else _counted_indices
-    size = max(1, BLOCK // sample.n)
-    sizes = [min(size, resamples - start) for start in range(0, resamples, size)]
-    return np.concatenate([weights(rng, sample, size) @ sample.rows for size in sizes])
+    return np.concatenate([weights @ sample.rows for weights in _draws(sample, resamples, seed)])
 
 
 def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float | None, float | None]:
@@ -159,6 +183,55 @@ def percent(confidence: float) -> str:
     return f"{100 * confidence:g}%"
 
 
+def by_counts(right: int, gold: int, predicted: int, confidence: float = 0.95) -> dict[str, Score]:
+    """Precision, recall and F1 from counts of right, gold and predicted; n is what each rests on.
+
+    Precision is a share of the predicted examples and recall of the gold ones: Wilson. F1 = 2 J / (1 + J)
+    grows with the share J = right / (gold or predicted), so J's Wilson interval carries over (Lam, Gopal and
+    Qian 2023, "Confidence Intervals for the F1 Score", the indirect method). Rare classes get honest, wide
+    intervals.
+    """
+    return {
+        "precision": wilson_score(right, predicted, confidence),
+        "recall": wilson_score(right, gold, confidence),
+        "f1": _wilson_f1(right, gold, predicted, confidence),
+    }
+
+
+def _wilson_f1(right: int, gold: int, predicted: int, confidence: float) -> Score:
+    union = gold + predicted - right
+    share = wilson_score(right, union, confidence)
+    if share.low is None or share.high is None:
+        return share
+    low, high = (2 * end / (1 + end) for end in (share.low, share.high))
+    value = 2 * right / (gold + predicted)
+    method = f"Wilson {percent(confidence)} of the Jaccard share"
+    return Score(value, min(low, value), max(high, value), union, method)
+
+
+def _draws(sample: Sample, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each distinct row is drawn, in blocks (<= BLOCK / n, D) of the draws."""
+    if sample.n == 0:
+        yield np.zeros((resamples, 0))
+        return
+    rng = np.random.default_rng(seed)
+    weights = _multinomial if len(sample.counts) * MULTINOMIAL_COST <= sample.n else _counted_indices
+    size = max(1, BLOCK // sample.n)
+    for start in range(0, resamples, size):
+        yield weights(rng, sample, min(size, resamples - start))
+
+
+def _without_each(sample: Sample) -> Iterator[Floats]:
+    """The counts with one example less, for each distinct row in turn, in blocks (<= BLOCK / D, D)."""
+    distinct = len(sample.counts)
+    size = max(1, BLOCK // max(1, distinct))
+    for start in range(0, distinct, size):
+        rows = np.arange(start, min(start + size, distinct))
+        weights = np.tile(sample.counts.astype(np.float64), (len(rows), 1))
+        weights[np.arange(len(rows)), rows] -= 1
+        yield weights
+
+
 def _multinomial(rng: np.random.Generator, sample: Sample, size: int) -> Floats:
     """How often each distinct row is drawn, (size, D): the cost goes with D."""
     return rng.multinomial(sample.n, sample.counts / sample.n, size).astype(np.float64)
@@ -179,22 +252,38 @@ def _share(sample: Sample, metric: Metric, confidence: float) -> Score:
     return wilson_score(hits, sample.n, confidence)
 
 
+def _score_blocks(sample: Sample, metrics: list[RankMetric], blocks: Iterable[Floats]) -> list[Floats]:
+    """Each metric's scores (R,) of weights that come in blocks."""
+    found = [[metric.score(sample.rows, weights) for metric in metrics] for weights in blocks]
+    return [np.concatenate([np.empty(0), *(row[m] for row in found)]) for m in range(len(metrics))]
+
+
 def _bootstrap(
     sample: Sample, draws: Floats, score: Scorer, confidence: float, method: Method, note: str
 ) -> Score:
     """The interval from draws (R, K) of the sample."""
     value, *rest = score(np.vstack([sample.total, draws])).tolist()
+    left_out = score(sample.total - sample.rows) if method == "bca" else None
+    return _summary(sample, value, np.array(rest), left_out, confidence, note)
+
+
+def _summary(
+    sample: Sample, value: float, drawn: Floats, left_out: Floats | None, confidence: float, note: str
+) -> Score:
+    """The interval from the scores of the draws (R,), and of the samples without one example (D,): BCa."""
     if sample.n < 2:
-        return Score(value, None, None, sample.n, _too_few(sample.n))
-    scores = np.array([drawn for drawn in rest if np.isfinite(drawn)])
-    missing = len(rest) - len(scores)
-    if not np.isfinite(value) or len(scores) < ENOUGH * len(rest):
-        return Score(value, None, None, sample.n, f"no interval: no score in {missing} of {len(rest)} draws")
-    tails = _bca_tails(sample, score, value, scores, confidence) if method == "bca" else None
+        return Score(value if np.isfinite(value) else 0.0, None, None, sample.n, _too_few(sample.n))
+    scores = drawn[np.isfinite(drawn)]
+    missing = len(drawn) - len(scores)
+    if not np.isfinite(value):
+        return Score(0.0, None, None, sample.n, "no interval: undefined on these examples, 0 stands in")
+    if len(scores) < ENOUGH * len(drawn):
+        return Score(value, None, None, sample.n, f"no interval: no score in {missing} of {len(drawn)} draws")
+    tails = None if left_out is None else _bca_tails(left_out, sample.counts, value, scores, confidence)
     low, high = np.quantile(scores, tails or ((1 - confidence) / 2, (1 + confidence) / 2)).tolist()
     parts = [
-        f"{'BCa' if tails else 'percentile'} bootstrap, {len(rest)} draws, {percent(confidence)}",
-        "BCa undefined here" if method == "bca" and not tails else "",
+        f"{'BCa' if tails else 'percentile'} bootstrap, {len(drawn)} draws, {percent(confidence)}",
+        "BCa undefined here" if left_out is not None and not tails else "",
         "every draw scores the same" if low == high == value else "",
         f"{missing} draws without a score left out" if missing else "",
         note,
@@ -203,21 +292,21 @@ def _bootstrap(
 
 
 def _bca_tails(
-    sample: Sample, score: Scorer, value: float, scores: Floats, confidence: float
+    left_out: Floats, counts: Ints, value: float, scores: Floats, confidence: float
 ) -> tuple[float, float] | None:
     """The two quantiles of the drawn scores that bound the BCa interval (Efron 1987); None if undefined.
 
-    Undefined: the value outside all draws (infinite bias), or leaving out any one example changes nothing.
+    left_out (D,) are the scores without one example, each standing for `counts` examples (D,). Undefined: the
+    value outside all draws (infinite bias), or leaving out any one example changes nothing or leaves no score.
     """
     ties = np.isclose(scores, value, rtol=ROUNDING, atol=ROUNDING)
     below = float(np.mean(((scores < value) & ~ties) + ties / 2))  # a tie counts half, as in scipy
-    left_out = score(sample.total - sample.rows)  # (D,), each standing for `counts` examples
-    spread = np.average(left_out, weights=sample.counts) - left_out
-    squares = float(sample.counts @ spread**2)
+    spread = np.average(left_out, weights=counts) - left_out
+    squares = float(counts @ spread**2)
     if not 0 < below < 1 or not squares > 0:  # `not >` holds for nan too
         return None
     bias = NORMAL.inv_cdf(below)
-    acceleration = float(sample.counts @ spread**3) / (6 * squares**1.5)
+    acceleration = float(counts @ spread**3) / (6 * squares**1.5)
     ends = [bias + NORMAL.inv_cdf(tail) for tail in ((1 - confidence) / 2, (1 + confidence) / 2)]
     if any(acceleration * end >= 1 for end in ends):
         return None

@@ -2,21 +2,25 @@
 
 That shape (after sacrebleu's metric base) makes everything else cheap: an interval resamples sums, a slice
 adds up a part, two processes add up their halves, and a paired test resamples two sums with the same weights.
+What depends on the order of all examples is no function of sums: a `RankMetric` takes how often each is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Ints", "Metric", "Score", "ratio"]
+from llmkit.errors import Problem, UserError, closest
+
+__all__ = ["BY_COUNTS", "Floats", "Ints", "Metric", "RankMetric", "Score", "find", "ratio"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Found = TypeVar("Found", bound="Metric | RankMetric")
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,39 @@ class Metric:
 
     share marks the mean of a 0 or 1 per example (hits / n): closed forms hold for it (Wilson, McNemar).
     note is what a reader must know beside the number, such as "macro average"; it joins the method string.
+    point is what a sentence calls one point: 0.01 of a share or a correlation, 1 on a scale of 100; None for
+    a number with a unit of its own, such as a squared error.
     """
 
     name: str
     score: Callable[[Floats], Floats]
     share: bool = False
     note: str = ""
+    higher_is_better: bool = True
+    point: float | None = 0.01
+
+
+@dataclass(frozen=True)
+class RankMetric:
+    """score maps examples (N, K) and weights (R, N) to values (R,): each row of weights is a sample that holds
+    example i weights[r, i] times, so that one sort serves all R. All ones: the score of the examples themselves.
+
+    It gives nan where it has no value. The other fields are those of `Metric`.
+    """
+
+    name: str
+    score: Callable[[Floats, Floats], Floats]
+    note: str = ""
+    higher_is_better: bool = True
+    point: float | None = 0.01
+
+
+def find(name: str, metrics: Mapping[str, Found]) -> Found:
+    """The metric of that name. UserError E01 when there is none."""
+    if name not in metrics:
+        message = f'unknown metric "{name}"{closest(name, metrics)}'
+        raise UserError(Problem("E01", "", message, f"choose from {', '.join(metrics)}"))
+    return metrics[name]
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
@@ -53,3 +84,23 @@ def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     result: Floats = np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
     return result
+
+
+def _precision(right: Floats, _gold: Floats, predicted: Floats) -> Floats:
+    return ratio(right, predicted)
+
+
+def _recall(right: Floats, gold: Floats, _predicted: Floats) -> Floats:
+    return ratio(right, gold)
+
+
+def _f1(right: Floats, gold: Floats, predicted: Floats) -> Floats:
+    return ratio(2 * right, gold + predicted)
+
+
+# From counts (...) of what was predicted rightly, is gold, and was predicted.
+BY_COUNTS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "f1": _f1,
+    "precision": _precision,
+    "recall": _recall,
+}

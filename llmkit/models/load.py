@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError, safe_open
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmkit.errors import ModelError, Problem, some
 from llmkit.models.quiet import quiet
@@ -27,8 +27,8 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json
 REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
 
 
-def tokenizer(folder: Path, *, weights: bool = True) -> PreTrainedTokenizerBase:
-    """The checkpoint's own tokenizer. Raises ModelError M01 when it has none.
+def tokenizer(folder: Path, *, weights: bool = True, special: Sequence[str] = ()) -> PreTrainedTokenizerBase:
+    """The checkpoint's own tokenizer, with the special tokens that a task needs. ModelError M01 when it has none.
 
     weights is False for a folder that holds an adapter only, which has no config of its own.
     """
@@ -45,6 +45,7 @@ def tokenizer(folder: Path, *, weights: bool = True) -> PreTrainedTokenizerBase:
         raise ModelError(
             Problem("M01", str(folder), f"holds no tokenizer ({_short(error)})", TRY_ANOTHER)
         ) from error
+    found.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return _with_padding(folder, found)
 
 
@@ -63,39 +64,46 @@ def _with_padding(folder: Path, found: PreTrainedTokenizerBase) -> PreTrainedTok
 def pretrained(
     folder: Path,
     auto_class: str,
+    head: Mapping[str, Any],
     *,
-    labels: Sequence[str],
     new_head: bool,
     seed: int,
-    pad_token_id: int | None = None,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> PreTrainedModel:
-    """The checkpoint under this task's head, in float32, the labels in its config.
+    """The checkpoint under this task's head, in float32; head goes to its config (num_labels, id2label ...).
 
-    pad_token_id is told to checkpoints that don't know theirs: GPT-type heads read the last token before the padding.
-    A head that the checkpoint lacks is drawn from the seed. Raises ModelError L11 when it has a head for other labels.
+    The padding token is told to checkpoints that don't know theirs: GPT-type heads read the last token before the
+    padding. A head that the checkpoint lacks is drawn from the seed, and so are the embeddings of tokens that the
+    tokenizer has been given. Raises ModelError L11 when it has a head for other labels.
     """
-    check_head(folder, auto_class, labels=labels, new_head=new_head)
-    names = dict(enumerate(labels))
+    check_head(folder, auto_class, head, new_head=new_head)
     torch.manual_seed(derive(seed, "head"))
     try:
         with quiet():
             model: PreTrainedModel = getattr(transformers, auto_class).from_pretrained(
                 folder,
-                id2label=names,
-                label2id={name: number for number, name in names.items()},
-                num_labels=len(names),
                 dtype=torch.float32,
                 use_safetensors=True,
                 ignore_mismatched_sizes=new_head,
                 local_files_only=True,
+                **head,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(
             Problem("M01", str(folder), f"can't be loaded ({_short(error)})", TRY_ANOTHER)
         ) from error
     if model.config.pad_token_id is None:
-        model.config.pad_token_id = pad_token_id
+        model.config.pad_token_id = tokenizer.pad_token_id
+    _grow(model, len(tokenizer), seed)
     return model
+
+
+def _grow(model: PreTrainedModel, tokens: int, seed: int) -> None:
+    """Rows for tokens beyond the embedding, drawn from the distribution of the known ones."""
+    if tokens > model.get_input_embeddings().num_embeddings:  # type: ignore[operator]
+        torch.manual_seed(derive(seed, "tokens"))
+        with quiet():
+            model.resize_token_embeddings(tokens)
 
 
 def has_head(config: dict[str, Any], auto_class: str) -> bool:
@@ -177,23 +185,34 @@ def _check_weights(path: Path) -> None:
         ) from error
 
 
-def check_head(folder: Path, auto_class: str, *, labels: Sequence[str], new_head: bool) -> None:
-    """Raises ModelError L11 when the checkpoint has a head for other labels and no new one is asked for."""
+def check_head(folder: Path, auto_class: str, head: Mapping[str, Any], *, new_head: bool) -> None:
+    """Raises ModelError L11 when the checkpoint has a head for other labels and no new one is asked for.
+
+    head: the config entries that the task wants; without num_labels any head of the class fits.
+    """
     config = check_folder(folder)
-    if new_head or not has_head(config, auto_class):
+    if new_head or not has_head(config, auto_class) or "num_labels" not in head:
         return
-    found = list((config.get("id2label") or {}).values()) or [
-        f"LABEL_{i}" for i in range(config.get("num_labels", 2))
-    ]
-    if found != list(labels):
+    found, wanted = _outputs(config), _outputs(head)
+    if found != wanted:
         raise ModelError(
             Problem(
                 "L11",
                 str(folder),
-                f"has a head for {len(found)} labels ({some(found)}), the data has {len(labels)} ({some(labels)})",
+                f"has a head for {_counted(found)}, the data has {_counted(wanted)}",
                 "name the data's classes in that order with data.labels, or set model.new_head=true for a new head",
             )
         )
+
+
+def _outputs(config: Mapping[str, Any]) -> list[str]:
+    """Names of a head's outputs; LABEL_0 ... where the config has none."""
+    named = list((config.get("id2label") or {}).values())
+    return named or [f"LABEL_{number}" for number in range(config.get("num_labels", 2))]
+
+
+def _counted(labels: Sequence[str]) -> str:
+    return f"{len(labels)} labels ({some(labels)})" if len(labels) != 1 else f"1 output ({labels[0]})"
 
 
 def _short(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +17,10 @@ from llmkit.seeds import derive
 __all__ = ["add", "merge", "open_kept"]
 
 
-def add(model: PreTrainedModel, lora: Lora, *, seed: int) -> PeftModel:
+def add(model: PreTrainedModel, lora: Lora, *, seed: int, new_tokens: Sequence[int] = ()) -> PeftModel:
     """The model with adapters on the targets; a freshly made task head stays trainable as a whole.
+
+    new_tokens: ids whose embeddings are trained too, since the checkpoint has never seen them.
 
     Raises ModelError M08 when the targets match no linear layer.
     """
@@ -30,6 +33,7 @@ def add(model: PreTrainedModel, lora: Lora, *, seed: int) -> PeftModel:
         target_modules=targets,
         modules_to_save=head or None,
         exclude_modules=head or None,
+        trainable_token_indices=list(new_tokens) or None,
     )
     torch.manual_seed(derive(seed, "lora"))
     return get_peft_model(model, config)

@@ -37,7 +37,7 @@ class Card:
     base: str
     adapter: bool = False
     llmkit: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+    tuned: dict[str, Any] = field(default_factory=dict)  # what `Task.tune` found
 
 
 def save(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase, card: Card, *, readme: str) -> None:

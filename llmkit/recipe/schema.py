@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 __all__ = ["Checkpoint", "Data", "Evaluate", "Lora", "Model", "Recipe", "Section", "Train"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Source = str | list[str]
+Column = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
@@ -54,7 +56,7 @@ class Data(Section):
     """Which rows to read, and what to do about faults in them."""
 
     train: Source | None = None
-    """A file (jsonl, json, csv, tsv, parquet; .gz allowed), a folder of them, a Hub id, or `index:NAME`."""
+    """A file (jsonl, json, csv, tsv, conll, parquet; .gz allowed), a folder of them, a Hub id, or `index:NAME`."""
     validation: Source | None = None
     """As `train`; null: a seeded part of the training rows."""
     test: Source | None = None
@@ -63,8 +65,8 @@ class Data(Section):
     """Share of the training rows set aside for validation when `validation` is null."""
     test_share: Share = 0.1
     """Share of the training rows set aside for the test when `test` is null."""
-    columns: dict[str, str] = {}
-    """What the task reads, by the name it has in the file, e.g. `{text: sentence, label: polarity}`."""
+    columns: dict[str, Column] = {}
+    """What the task reads, by the name it has in the file, e.g. `{text: sentence}`; in CoNLL files a number from 0."""
     labels: list[str] | None = None
     """Names of the classes in the order of their numbers, when the rows hold numbers; null: found in the rows."""
     encoding: str = "utf-8"
@@ -112,6 +114,8 @@ class Train(Section):
     """Run the model through torch.compile."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Stop after so many evaluations without a better `evaluate.best`; null: never."""
+    seeds: list[Seed] | None = Field(default=None, min_length=1)
+    """Seeds of order, head and dropout; several: train once for each, report mean and spread. Null: `seed`."""
 
     @model_validator(mode="after")
     def _one_duration(self) -> Train:
@@ -156,5 +160,11 @@ class Recipe(Section):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
-    seed: int = Field(default=1, ge=0, lt=2**32)
+    seed: Seed = 1
     """Root of every random choice: split, order, head, dropout."""
+
+    @property
+    def training_seed(self) -> int:
+        """The seed of order, head and dropout; only a recipe with one of them can be trained."""
+        assert self.train.seeds is None or len(self.train.seeds) == 1, "one run for each of train.seeds"
+        return self.train.seeds[0] if self.train.seeds else self.seed

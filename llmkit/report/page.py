@@ -14,6 +14,7 @@ from typing import Any
 from llmkit import files
 from llmkit.report import format as form
 from llmkit.report.content import facts, headline, sections
+from llmkit.report.seeds import seeds
 from llmkit.report.svg import inline
 
 __all__ = ["render", "write"]
@@ -30,11 +31,12 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
             files.write_text(path, drawn[name])
         else:
             files.remove(path)
+    own = seeds(content)
     values = {
         "content": content,
         "facts": facts(content),
         "headline": headline(content),
-        "sections": sections(content),
+        "sections": [*([own] if own else []), *sections(content)],
         "titles": plots.TITLES,
         "plots": {name: inline(svg) for name, svg in drawn.items()},
     }

@@ -1,13 +1,15 @@
 """The tasks. The folder is the registry: a module here whose name has no underscore is a task.
 
-A task module ends with `TASK = ...`, an object that keeps the protocol in `_task.py`.
+A task module holds `Options` (what the recipe's task section may say beside `name`) and `make(options, tuned)`,
+which gives an object that keeps the protocol in `_task.py`.
 """
 
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,13 +24,19 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def load(name: str) -> Task:
-    """The task of this name, which must be one of `names()`."""
-    assert name in names(), name
-    task: Task = import_module(f"{__name__}.{name}").TASK
+def options(name: str) -> type[BaseModel]:
+    """What the recipe's task section may say beside `name`, which must be one of `names()`."""
+    found: type[BaseModel] = _module(name).Options
+    return found
+
+
+def load(settings: Mapping[str, Any], tuned: Mapping[str, Any] | None = None) -> Task:
+    """The task of a recipe's (or a model card's) task section; tuned is what `Task.tune` found before."""
+    chosen = options(settings["name"]).model_validate({k: v for k, v in settings.items() if k != "name"})
+    task: Task = _module(settings["name"]).make(chosen, tuned or {})
     return task
 
 
-def options(name: str) -> type[BaseModel]:
-    """What the recipe's task section may say beside `name`."""
-    return load(name).Options
+def _module(name: str) -> Any:
+    assert name in names(), name
+    return import_module(f"{__name__}.{name}")

@@ -1,21 +1,25 @@
 """What a task is. A new task is one module beside this one that keeps the protocol; the rest of llmkit needs no change.
 
-Everything a task's functions return is per example and small, so that scores, intervals, paired tests, slices and
-several processes come for free.
+The way of an example, with the member that takes each step:
+
+    row --check--> row and gold --encode--> windows of token ids --decode--> outputs by window
+        --answers--> answers by example --score--> scores with intervals;  --records--> predictions/*.jsonl
+
+Most tasks have one window an example; a sentence or a text longer than max_length may need several. Everything from
+`decode` on is small, so that scores, intervals, paired tests, slices and several processes come for free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Features
+from llmkit.data.encode import Encoded, Features
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data, Evaluate
@@ -23,9 +27,15 @@ from llmkit.recipe.schema import Data, Evaluate
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Arrays", "Examples", "Sheet", "Task"]
+__all__ = ["Arrays", "Examples", "Loss", "Rows", "Sheet", "Task", "model_inputs", "tfidf_text"]
 
-Arrays = Mapping[str, NDArray[Any]]  # each of shape (examples, ...), by example index
+Arrays = Mapping[
+    str, NDArray[Any]
+]  # each of shape (examples, ...), by example index; object arrays hold lists
+Rows = Mapping[str, Sequence[Any]]  # columns of some rows, by the task's names
+Loss = Callable[["nn.Module", "dict[str, Tensor]"], "tuple[Tensor, Tensor]"]
+
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class Examples:
 
     corpus: Corpus
     labels: tuple[str, ...]  # class names by number; empty for tasks without classes
-    golds: Mapping[str, Arrays]  # part -> columns that the loss and the scores need
+    golds: Mapping[str, Arrays]  # part -> what the loss and the scores need
     notes: tuple[str, ...] = ()  # counted and said: rows dropped, splits made, near duplicates
     near_duplicates: Mapping[str, NDArray[np.int64]] = field(
         default_factory=dict
@@ -51,16 +61,57 @@ class Sheet:
 
 
 class Task(Protocol):
-    """The parts of a task. `options` is always an instance of `Options`."""
+    """The parts of a task; an object of it knows the recipe's options and never changes."""
 
-    Options: type[BaseModel]
-    """The recipe's task section beside `name`."""
-    auto_class: str
-    """Name of the transformers class with the right head."""
-    columns: Mapping[str, str]
-    """Columns that the task reads, with their usual names in files."""
-    metrics: Sequence[str]
-    """Names of its scores, beside `loss`."""
+    @property
+    def tuned(self) -> Mapping[str, Any]:
+        """What `tune` found, when the task is that of a trained model."""
+        ...
+
+    @property
+    def auto_class(self) -> str:
+        """Name of the transformers class with the right head."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Columns that the task reads, with their usual names in files."""
+        ...
+
+    @property
+    def optional(self) -> Mapping[str, str]:
+        """Columns that it reads where they are there."""
+        ...
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The texts that an answer needs: what `predict` is given for each example."""
+        ...
+
+    @property
+    def identity(self) -> Sequence[str]:
+        """Fields of a record that tell which example it is; `compare` pairs by them."""
+        ...
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """Names of its scores, beside `loss`."""
+        ...
+
+    @property
+    def lower(self) -> Collection[str]:
+        """The scores of which less is better, `loss` among them."""
+        ...
+
+    @property
+    def special_tokens(self) -> Sequence[str]:
+        """Tokens that the vocabulary must have."""
+        ...
+
+    @property
+    def tunes(self) -> bool:
+        """Whether `tune` finds anything."""
+        ...
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         """Find the data's faults before any weights are loaded, and fill in missing splits. Raises DataError.
@@ -69,34 +120,44 @@ class Task(Protocol):
         """
         ...
 
-    def encode(
-        self, rows: Mapping[str, Sequence[Any]], tokenizer: Any, *, max_length: int, truncation: bool
-    ) -> Features:
-        """Token ids of some rows."""
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        """What the checkpoint's config must say of the head: num_labels, id2label, problem_type."""
         ...
 
-    def loss(
-        self, options: Any, golds: Arrays, classes: int
-    ) -> Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, Tensor]]:
+    def encode(
+        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+    ) -> Features:
+        """Token ids of some rows. golds are those of the same rows; empty for `predict`."""
+        ...
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
         """The function (model, batch) -> (summed loss, count), golds being those of the training part."""
         ...
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A few numbers for each example of the batch, never its logits over a large vocabulary."""
+        """A few numbers for each window of the batch, never its logits over a large vocabulary."""
         ...
 
-    def values(self, golds: Arrays, outputs: Arrays, classes: int) -> dict[str, float]:
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        """The answer to each example, from what `decode` said of its windows."""
+        ...
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        """What can be set once training is over (thresholds), from the validation rows; JSON values."""
+        ...
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
         """The scores without intervals: what validation watches."""
         ...
 
     def score(
-        self, golds: Arrays, outputs: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
-        """The scores with intervals. Raises UserError E01 for a metric the task doesn't know."""
+        """The scores with intervals."""
         ...
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        """What simple methods, trained on the same rows, would answer: name -> outputs."""
+        """What simple methods, trained on the same rows, would answer: name -> answers."""
         ...
 
     def difference(
@@ -113,22 +174,39 @@ class Task(Protocol):
         """first minus second on the same examples, paired."""
         ...
 
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
+        """Which examples are answered rightly as a whole; None where an answer is only more or less right."""
+        ...
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        """What there is of each class (or entity type ...) in a part."""
+        ...
+
     def records(
-        self,
-        rows: Mapping[str, Sequence[Any]],
-        outputs: Arrays,
-        labels: Sequence[str],
-        golds: Arrays | None = None,
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
-        """One JSON object an example, for predictions/*.jsonl and (without golds) for `predict`."""
+        """One JSON object an example, for predictions/*.jsonl and (without golds) for `predict`.
+
+        `prediction` and `probability` are always there.
+        """
         ...
 
     def from_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        """(golds, outputs) that gave these records, as far as `difference` needs them."""
+        """(golds, answers) that gave these records, as far as `difference` and `right` need them."""
         ...
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The most instructive mistakes among these records, worst first."""
         ...
+
+
+def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a model's forward takes, without the labels: its own loss is never used."""
+    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def tfidf_text(rows: Rows, columns: Sequence[str]) -> list[str]:
+    """One text a row for bag-of-words baselines: the texts of several columns joined."""
+    return [" ".join(texts) for texts in zip(*(rows[column] for column in columns), strict=True)]

@@ -1,11 +1,11 @@
 """Text classification: one label a text (sentiment, topic, spam ...).
 
-Shapes: B examples, C classes, K = min(C, 5) best classes.
+Shapes: B examples, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,88 +15,119 @@ from pydantic import Field
 
 from llmkit.data import checks, splits
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Features, texts_to_ids
-from llmkit.errors import DataError, raise_if
-from llmkit.metrics import calibration, classification, intervals
+from llmkit.errors import DataError, Problem, closest, raise_if, some
+from llmkit.metrics import calibration, classification, intervals, ranking
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Sheet
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, tfidf_text
+from llmkit.tasks._texts import OverTexts, draws, logits_of, named_classes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["TASK", "Classification", "ClassificationOptions"]
+__all__ = ["Classification", "Options", "balanced", "make", "per_class_details"]
 
-HEADLINE = ("accuracy", "f1", "mcc")
-BEST = 5  # classes whose probability is kept for each example
+RANKED = (
+    20  # up to so many classes PR-AUC is scored, whose time goes with their number; so many probabilities an
+)
+# example are written
 
 
-class ClassificationOptions(Section):
+class Options(Section):
     """Task options of classification."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread evenly over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: each class weighs the same in the loss, however rare it is."""
+    positive: str | None = None
+    """The class that matters when it is rare; its F1 and PR-AUC are scored (f1_positive, pr_auc)."""
+    ordered: bool = False
+    """The classes are steps of a scale, in the order of their numbers: the mean absolute error is scored (mae)."""
 
 
-class Classification:
-    """The classification task; see `_task.Task` for what each part is."""
+def make(options: Options, tuned: Mapping[str, Any]) -> Classification:
+    """The task with these options."""
+    return Classification(options, tuned)
 
-    Options = ClassificationOptions
-    auto_class = "AutoModelForSequenceClassification"
-    columns: Mapping[str, str] = {"text": "text", "label": "label"}
-    metrics: Sequence[str] = tuple(classification.METRICS)
+
+class Classification(OverTexts):
+    """One label for each text or pair; see `_task.Task` for what each part is."""
+
+    options: Options
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        known = classification.ORDINAL if self.options.ordered else classification.METRICS
+        of_positive = ("f1_positive", "pr_auc_positive") if self.options.positive else ()
+        return (*known, "pr_auc", *of_positive)
+
+    @property
+    def lower(self) -> Collection[str]:
+        return {"loss", "mae"}
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The scores shown first when the recipe names none."""
+        if self.options.positive:
+            return ("accuracy", "f1_positive", "pr_auc_positive")
+        return ("accuracy", "mae", "f1") if self.options.ordered else ("accuracy", "f1", "mcc")
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = checks.check_texts(corpus, "text", data)
+        corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
         names, unnamed = checks.label_names(corpus, "label", data, known=labels)
-        raise_if([*problems, *unnamed], DataError)
+        raise_if([*problems, *unnamed, *self._no_positive(names)], DataError)
         corpus, dropped = checks.drop_unknown_labels(corpus, "label", names, data)
         if labels is None:
-            corpus, repeated, said = checks.check_duplicates(corpus, "text", "label", data)
+            corpus, repeated, said = checks.check_duplicates(corpus, self.texts, "label", data)
             raise_if(repeated, DataError)
-            corpus = splits.complete(corpus, label_column="label", text_column="text", data=data, seed=seed)
+            # Pairs that share their first text stay together: its label would leak otherwise.
+            corpus = splits.complete(
+                corpus, label_column="label", text_column=self.texts[0], data=data, seed=seed
+            )
             dropped = [*dropped, *said]
-        near, alike = checks.near_duplicates(corpus, "text")
+        near, alike = checks.near_duplicates(corpus, self.texts)
         golds = {
             part: {"labels": checks.label_ids(rows, "label", names)} for part, rows in corpus.parts.items()
         }
         return Examples(corpus, names, golds, (*notes, *dropped, *alike), near)
 
-    def encode(
-        self, rows: Mapping[str, Sequence[Any]], tokenizer: Any, *, max_length: int, truncation: bool
-    ) -> Features:
-        return texts_to_ids(tokenizer, rows["text"], max_length=max_length, truncation=truncation)
+    def _no_positive(self, names: Sequence[str]) -> list[Problem]:
+        positive = self.options.positive
+        if positive is None or positive in names:
+            return []
+        message = f'"{positive}" is none of the labels{closest(positive, names)}'
+        return [Problem("L05", "task.positive", message, f"choose among {some(names, 20)}")]
 
-    def loss(
-        self, options: ClassificationOptions, golds: Arrays, classes: int
-    ) -> Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, Tensor]]:
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        return named_classes(labels, "single_label_classification")
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
         import torch
 
         from llmkit.engine import losses
 
         weights_C = (
             torch.from_numpy(balanced(golds["labels"], classes))
-            if options.class_weights == "balanced"
+            if self.options.class_weights == "balanced"
             else None
         )
 
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-            logits_BC = _logits(model, batch)
+            logits_BC = logits_of(model, batch)
             weights = None if weights_C is None else weights_C.to(logits_BC.device)
             return losses.classification(
-                logits_BC, batch["labels"], weights_C=weights, label_smoothing=options.label_smoothing
+                logits_BC, batch["labels"], weights_C=weights, label_smoothing=self.options.label_smoothing
             )
 
         return of_batch
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        logits_BC = _logits(model, batch).float()
+        logits_BC = logits_of(model, batch)
         log_probs_BC = logits_BC.log_softmax(-1)
         probs_BC = log_probs_BC.exp()
-        probs_BK, classes_BK = probs_BC.topk(min(BEST, probs_BC.shape[-1]))
-        decoded = {"prediction": classes_BK[:, 0], "classes": classes_BK, "probabilities": probs_BK}
+        decoded = {"prediction": probs_BC.argmax(-1), "probabilities": probs_BC}
         if "labels" in batch:
             labels_B1 = batch["labels"][:, None]
             gold_B = probs_BC.gather(1, labels_B1)[:, 0]
@@ -106,40 +137,54 @@ class Classification:
             decoded["logits"] = logits_BC
         return decoded
 
-    def values(self, golds: Arrays, outputs: Arrays, classes: int) -> dict[str, float]:
-        sums = classification.sample(golds["labels"], outputs["prediction"], classes).total
-        scores = {name: float(metric.score(sums)) for name, metric in classification.METRICS.items()}
-        return {"loss": float(outputs["loss"].mean(dtype=np.float64)), **scores}
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        gold, predicted, probabilities = golds["labels"], answers["prediction"], answers["probabilities"]
+        sums = classification.sample(gold, predicted, len(labels)).total
+        known = classification.ORDINAL if self.options.ordered else classification.METRICS
+        found = {"loss": float(answers["loss"].mean(dtype=np.float64))}
+        found |= {name: float(metric.score(sums)) for name, metric in known.items()}
+        if len(labels) <= RANKED:
+            found["pr_auc"] = ranking.pr_auc_value(np.eye(len(labels))[gold], probabilities)
+        if self.options.positive:
+            number = list(labels).index(self.options.positive)
+            of_class = classification.per_class(gold, predicted, labels)[self.options.positive]
+            found["f1_positive"] = of_class["f1"].value
+            found["pr_auc_positive"] = ranking.pr_auc_value(gold == number, probabilities[:, number])
+        return found
 
     def score(
-        self, golds: Arrays, outputs: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
-        how: dict[str, Any] = {
-            "confidence": evaluate.confidence,
-            "resamples": evaluate.resamples,
-            "seed": seed,
-        }
-        gold, predicted = golds["labels"], outputs["prediction"]
-        scores = classification.scores(gold, predicted, labels, **how)
+        how = draws(evaluate, seed)
+        gold, predicted = golds["labels"], answers["prediction"]
+        probabilities = answers.get("probabilities") if len(labels) <= RANKED else None
+        scores = classification.scores(
+            gold, predicted, labels, ordered=self.options.ordered, probabilities=probabilities, **how
+        )
+        per_class = classification.per_class(gold, predicted, labels, probabilities=probabilities, **how)
+        if self.options.positive:
+            of_positive = per_class[self.options.positive]
+            scores |= {
+                f"{name}_positive": of_positive[name] for name in ("f1", "pr_auc") if name in of_positive
+            }
         details: dict[str, Any] = {
-            "per_class": _per_class(gold, predicted, labels, evaluate.confidence),
+            "per_class": per_class_details(per_class),
             "confusion": _confusion(gold, predicted, labels, evaluate.confidence),
         }
-        if "loss" in outputs:
-            scores["loss"] = intervals.mean(outputs["loss"], **how)
-            details["calibration"] = _calibration(gold, outputs, how)
-        return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, details)
+        if "loss" in answers:
+            scores["loss"] = intervals.mean(answers["loss"], **how)
+            details["calibration"] = _calibration(gold, answers, how)
+        return Sheet(scores, tuple(evaluate.metrics) or self.headline, details)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
-        train, judged = examples.corpus.parts["train"], examples.corpus.parts[part]
+        train, judged = (examples.corpus.parts[name] for name in ("train", part))
         labels = examples.golds["train"]["labels"]
+        known, new = (tfidf_text(rows.columns, self.texts) for rows in (train, judged))
         return {
             "majority": {"prediction": baselines.majority(labels, len(judged))},
-            "tfidf": {
-                "prediction": baselines.tfidf(train.column("text"), labels, judged.column("text"), seed=seed)
-            },
+            "tfidf": {"prediction": baselines.tfidf(known, labels, new, seed=seed)},
         }
 
     def difference(
@@ -153,38 +198,44 @@ class Classification:
         evaluate: Evaluate,
         seed: int,
     ) -> Difference:
+        how: dict[str, Any] = draws(evaluate, seed)
+        name = metric.removesuffix("_positive")
+        if name != metric:
+            how["of"] = self.options.positive
+        if name == "pr_auc":
+            how["probabilities"] = (first["probabilities"], second["probabilities"])
         return classification.difference(
             golds["labels"],
             first["prediction"],
             second["prediction"],
             labels,
-            metric,
-            confidence=evaluate.confidence,
-            resamples=evaluate.resamples,
-            seed=seed,
+            name,
+            ordered=self.options.ordered,
+            **how,
         )
 
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
+        hits: NDArray[np.bool_] = answers["prediction"] == golds["labels"]
+        return hits
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        found = np.bincount(golds["labels"], minlength=len(labels))
+        return {name: int(count) for name, count in zip(labels, found, strict=True)}
+
     def records(
-        self,
-        rows: Mapping[str, Sequence[Any]],
-        outputs: Arrays,
-        labels: Sequence[str],
-        golds: Arrays | None = None,
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
-        for number, (classes, probabilities) in enumerate(
-            zip(outputs["classes"], outputs["probabilities"], strict=True)
-        ):
-            record: dict[str, Any] = {"text": rows["text"][number]}
+        for number, probabilities in enumerate(answers["probabilities"]):
+            best = np.argsort(-probabilities, kind="stable")[:RANKED]
+            record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
             if golds is not None:
                 record["label"] = labels[int(golds["labels"][number])]
-            record["prediction"] = labels[int(classes[0])]
-            record["probability"] = float(probabilities[0])
-            record["probabilities"] = {
-                labels[int(c)]: float(p) for c, p in zip(classes, probabilities, strict=True)
-            }
-            if "logits" in outputs:
+            record["prediction"] = labels[int(answers["prediction"][number])]
+            record["probability"] = float(probabilities[best[0]])
+            record["probabilities"] = {labels[int(c)]: float(probabilities[c]) for c in best}
+            if "logits" in answers:
                 record["logits"] = {
-                    name: float(x) for name, x in zip(labels, outputs["logits"][number], strict=True)
+                    name: float(x) for name, x in zip(labels, answers["logits"][number], strict=True)
                 }
             yield record
 
@@ -201,7 +252,7 @@ class Classification:
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         wrong = [record for record in records if record["label"] != record["prediction"]]
         wrong.sort(key=lambda record: -record["probability"])
-        kept = ("text", "label", "prediction", "probability", "place")
+        kept = (*self.texts, "label", "prediction", "probability", "place")
         return [{key: record[key] for key in kept} for record in wrong[:20]]
 
 
@@ -212,15 +263,8 @@ def balanced(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     return weights
 
 
-def _logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    logits: Tensor = model(**{name: value for name, value in batch.items() if name != "labels"}).logits
-    return logits
-
-
-def _per_class(
-    gold: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str], confidence: float
-) -> dict[str, Any]:
-    rows = classification.per_class(gold, predicted, labels, confidence=confidence)
+def per_class_details(rows: Mapping[str, Mapping[str, Score]]) -> dict[str, Any]:
+    """The scores of each class as JSON values, with its support: the examples behind its recall."""
     return {
         name: {**{key: score.to_json() for key, score in row.items()}, "support": row["recall"].n}
         for name, row in rows.items()
@@ -239,13 +283,10 @@ def _confusion(
     }
 
 
-def _calibration(gold: NDArray[np.int64], outputs: Arrays, how: dict[str, Any]) -> dict[str, Any]:
-    confidence, correct = outputs["probabilities"][:, 0], outputs["prediction"] == gold
+def _calibration(gold: NDArray[np.int64], answers: Arrays, how: dict[str, Any]) -> dict[str, Any]:
+    confidence, correct = answers["probabilities"].max(-1), answers["prediction"] == gold
     return {
         "ece": calibration.ece(confidence, correct, **how).to_json(),
-        "brier": intervals.mean(outputs["brier"], **how).to_json(),
+        "brier": intervals.mean(answers["brier"], **how).to_json(),
         "bins": [asdict(row) for row in calibration.reliability(confidence, correct)],
     }
-
-
-TASK = Classification()

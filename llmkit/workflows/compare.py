@@ -15,6 +15,7 @@ from llmkit.recipe.schema import Evaluate
 from llmkit.run import Run
 
 if TYPE_CHECKING:
+    from llmkit.models.save import Card
     from llmkit.tasks._task import Task
 
 __all__ = ["compare"]
@@ -32,8 +33,8 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
 
     runs = [Run.open(first), Run.open(second)]
     reports = [_report(run) for run in runs]
-    labels = _labels(runs, reports)
-    task = tasks.load(reports[0]["task"])
+    card = _card(runs, reports)
+    task, labels = tasks.load(card.task, card.tuned), card.labels
     ours, theirs = (_records(run, report["part"], task) for run, report in zip(runs, reports, strict=True))
     common = [key for key in ours if key in theirs]
     if not common:
@@ -45,7 +46,8 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
         for metric in reports[0]["headline"]
     }
     adjusted = paired.holm([difference.p_value for difference in differences.values()])
-    right = [outputs["prediction"] == golds["labels"] for outputs in (old, new)]
+    right = [task.right(golds, answers) for answers in (old, new)]
+    pair = None if right[0] is None or right[1] is None else (right[0], right[1])
     return {
         "first": str(first),
         "second": str(second),
@@ -56,8 +58,8 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
             metric: {**asdict(difference), "p_holm": float(p)}
             for (metric, difference), p in zip(differences.items(), adjusted, strict=True)
         },
-        "mcnemar_p": paired.mcnemar(*right),
-        "examples_needed": paired.examples_needed(*right),
+        "mcnemar_p": pair and paired.mcnemar(*pair),
+        "examples_needed": pair and paired.examples_needed(*pair),
         "verdict": [
             paired.verdict(difference, str(second), str(first)) for difference in differences.values()
         ],
@@ -70,8 +72,8 @@ def _report(run: Run) -> Mapping[str, Any]:
     return run.read_report()
 
 
-def _labels(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The labels of both runs, in the order of the first."""
+def _card(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> Card:
+    """The first run's card. Both runs must be of the same task and labels."""
     from llmkit.models.save import load_card
 
     cards = [load_card(run.model) for run in runs]
@@ -80,7 +82,7 @@ def _labels(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> list[s
         raise _not_comparable(runs, "are of different tasks")
     if set(cards[0].labels) != set(cards[1].labels):
         raise _not_comparable(runs, "answer with different labels")
-    return cards[0].labels
+    return cards[0]
 
 
 def _records(run: Run, part: str, task: Task) -> Records:
@@ -89,7 +91,7 @@ def _records(run: Run, part: str, task: Task) -> Records:
     seen: Counter[tuple[str, ...]] = Counter()
     for line in run.predictions(part).read_text(encoding="utf-8").split("\n")[:-1]:
         record = json.loads(line)
-        key = tuple(str(record[column]) for column in task.columns)
+        key = tuple(str(record[name]) for name in task.identity)
         found[(*key, str(seen[key]))] = record
         seen[key] += 1
     return found

@@ -1,12 +1,17 @@
-"""Score a run or a model: on its own test rows, or on new data."""
+"""Score a run or a model: on its own test rows, on new data, or over several corpora beside its own test rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.errors import Problem, RecipeError, RunError
+from llmkit.errors import DataError, Problem, RecipeError, RunError, raise_if, some
+from llmkit.metrics import independent
+from llmkit.metrics.intervals import percent
+from llmkit.metrics.score import Score
 from llmkit.progress import SILENT, Progress
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.run import Run
@@ -14,63 +19,196 @@ from llmkit.workflows.opened import Opened, open_model
 
 if TYPE_CHECKING:
     from llmkit.data.encode import Encoded
+    from llmkit.engine.session import Session
     from llmkit.tasks._task import Arrays, Examples
 
 __all__ = ["evaluate"]
+
+LABEL_CODES = ("L05", "L06")  # a label that the model does not have
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """Rows that passed the checks, and the part of them to score, tokenized."""
+
+    examples: Examples
+    part: str
+    encoded: Encoded
 
 
 def evaluate(
     target: str,
     *,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     columns: dict[str, str] | None = None,
     metrics: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Scores with intervals. target: a run folder, a model folder, a Hub id, or index:NAME.
 
-    Without data a run is scored again on its own test rows. Raises UserError for anything the user can mend.
+    Without data a run is scored again on its own test rows. With several corpora each has its scores, and how far
+    they lie below those of the run's own test rows. Raises UserError for anything the user can mend.
     """
-    from llmkit.engine import session as sessions
-
+    named = [data] if isinstance(data, str) else list(data or [])
+    _check_named_once(named)
     opened = open_model(target, progress)
-    examples, part = _examples(opened, data, columns or {}, progress)
-    for note in (*examples.corpus.notes, *examples.notes):
-        progress.note(note)
+    settings = _settings(opened, metrics)
+    about = {"run" if opened.recipe else "model": target}
+    if len(named) > 1:
+        return about | _over_corpora(opened, named, columns or {}, settings, progress)
+    return about | _on_one(opened, named, columns or {}, settings, progress)
+
+
+def _check_named_once(named: Sequence[str]) -> None:
+    """Raises RecipeError U01."""
+    problems = [
+        Problem("U01", f"--data {name}", "is named twice", "name each corpus once")
+        for name in dict.fromkeys(named)
+        if named.count(name) > 1
+    ]
+    raise_if(problems, RecipeError)
+
+
+def _settings(opened: Opened, metrics: Sequence[str]) -> Evaluate:
+    """How to score: as the run did, the metrics asked for first. Raises RecipeError E01."""
+    from llmkit.workflows.prepare import unknown_metrics
+
+    raise_if(unknown_metrics(opened.task, {"--metric": metrics}), RecipeError)
     settings = opened.recipe.evaluate if opened.recipe else Evaluate()
-    settings = settings.model_copy(update={"metrics": list(metrics)}) if metrics else settings
-    seed = opened.recipe.seed if opened.recipe else 1
-    _check_metrics(opened, settings)
-    encoded = _encode(opened, examples, part, progress)
-    with sessions.start(seed=seed, precision=opened.train.precision) as session:
-        model = opened.model.to(session.device)
-        outputs = _predict(session, opened, model, encoded, examples.golds[part], progress)
-    sheet = opened.task.score(examples.golds[part], outputs, opened.labels, evaluate=settings, seed=seed)
-    counts = encoded.counts
+    return settings.model_copy(update={"metrics": list(metrics)}) if metrics else settings
+
+
+def _on_one(
+    opened: Opened, named: Sequence[str], columns: dict[str, str], settings: Evaluate, progress: Progress
+) -> dict[str, Any]:
+    """Scores on the one corpus named, or on the run's own rows."""
+    if named:
+        examples, part = _new_examples(opened, named[0], columns, progress), "test"
+    else:
+        examples, part = _own_examples(opened, progress)
+    name = named[0] if named else part
+    (found,) = _score_all(opened, {name: _ready(opened, examples, part, progress)}, settings, progress)
+    return {"data": name, "part": part, **found}
+
+
+def _over_corpora(
+    opened: Opened, named: Sequence[str], columns: dict[str, str], settings: Evaluate, progress: Progress
+) -> dict[str, Any]:
+    """Every corpus checked before the first is scored; then scores, and the drop from the own test rows."""
+    home = _home(opened, progress)
+    checked = _check_all(opened, named, columns, progress)
+    ready = {name: _ready(opened, examples, "test", progress) for name, examples in checked.items()}
+    corpora: dict[str, dict[str, Any]] = {}
+    verdict: list[str] = []
+    for name, result in zip(ready, _score_all(opened, ready, settings, progress), strict=True):
+        drops = _drops(home, result) if home else {}
+        corpora[name] = {
+            "n": len(ready[name].examples.corpus.parts["test"]),
+            **{key: result[key] for key in ("scores", "headline", "unknown_tokens_share", "cut_examples")},
+            "drop": {metric: drop.to_json() for metric, drop in drops.items()},
+        }
+        verdict += _sentences(opened, name, drops, settings.confidence)
+    lower = [name for name in next(iter(corpora.values()))["headline"] if name in opened.task.lower]
     return {
-        "run" if opened.recipe else "model": target,
-        "data": data or part,
-        "part": part,
-        "scores": {name: score.to_json() for name, score in sheet.scores.items()},
-        "headline": list(sheet.headline),
-        **sheet.details,
-        "cut_examples": counts.cut_examples,
-        "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
+        "data": list(named),
+        "home": home,
+        "corpora": corpora,
+        "lower_is_better": lower,
+        "confidence": settings.confidence,
+        "verdict": verdict,
     }
 
 
-def _examples(
-    opened: Opened, data: str | None, columns: dict[str, str], progress: Progress
-) -> tuple[Examples, str]:
-    """The rows to score, checked against the model's labels."""
+def _home(opened: Opened, progress: Progress) -> dict[str, Any] | None:
+    """The scores of this model on its own test rows, as its report has them; None for a model that is no run."""
+    if opened.recipe is None:
+        progress.note(f"{opened.name} is a model, not a run: no test rows of its own to compare with")
+        return None
+    report = _report(opened)
+    scores = report["seeds"][str(report["kept_seed"])] if "seeds" in report else report["scores"]
+    if report["part"] != "test":
+        progress.note("this run has no test rows: at home it is scored on the rows that chose the model")
+    return {"part": report["part"], "scores": scores}
+
+
+def _drops(home: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, independent.Difference]:
+    """Home minus corpus, of each score shown first."""
+    return {
+        name: independent.difference(Score(**home["scores"][name]), Score(**result["scores"][name]))
+        for name in result["headline"]
+        if name in home["scores"]
+    }
+
+
+def _sentences(
+    opened: Opened, corpus: str, drops: Mapping[str, independent.Difference], confidence: float
+) -> list[str]:
+    """What the first score's drop says, in plain words; nothing where its interval covers zero."""
+    metric, drop = next(iter(drops.items()), ("", None))
+    if drop is None or not drop.shown:
+        return []
+    assert drop.low is not None and drop.high is not None
+    word = "lower" if drop.value > 0 else "higher"
+    value, low, high = _sizes(drop.value, drop.low, drop.high, points=metric not in opened.task.lower)
+    return [
+        f"On {corpus} {metric} is {word} than at home by {value} ({percent(confidence)} interval {low} to {high})."
+    ]
+
+
+def _sizes(value: float, low: float, high: float, *, points: bool) -> tuple[str, str, str]:
+    """`8.1 points`, `5.0`, `11.3`; a loss or a squared error has a unit of its own: two digits of the value."""
+    low, high = sorted([abs(low), abs(high)])
+    if points:
+        return f"{100 * abs(value):.1f} points", f"{100 * low:.1f}", f"{100 * high:.1f}"
+    decimals = max(0, 1 - math.floor(math.log10(abs(value))))
+    return f"{abs(value):.{decimals}f}", f"{low:.{decimals}f}", f"{high:.{decimals}f}"
+
+
+def _check_all(
+    opened: Opened, named: Sequence[str], columns: dict[str, str], progress: Progress
+) -> dict[str, Examples]:
+    """The rows of every corpus. Raises DataError with the problems of all of them."""
+    found: dict[str, Examples] = {}
+    problems: list[Problem] = []
+    for name in named:
+        try:
+            found[name] = _new_examples(opened, name, columns, progress)
+        except DataError as error:
+            problems += _labels_as_one(opened, name, error.problems)
+    raise_if(problems, DataError)
+    return found
+
+
+def _labels_as_one(opened: Opened, name: str, problems: Sequence[Problem]) -> list[Problem]:
+    """A corpus whose labels are other ones is one mistake, however many they are."""
+    labels = [problem for problem in problems if problem.code in LABEL_CODES]
+    if len(labels) < 2:
+        return list(problems)
+    problem = Problem(
+        labels[0].code,
+        name,
+        f"{len(labels)} or more of its labels are none of the model's {len(opened.labels)} "
+        f"({some(opened.labels)}); the first stands at {labels[0].place}",
+        "write the model's own labels, or leave this corpus out",
+    )
+    return [problem, *(other for other in problems if other.code not in LABEL_CODES)]
+
+
+def _new_examples(opened: Opened, name: str, columns: dict[str, str], progress: Progress) -> Examples:
+    """The rows that were named, checked against the model's labels."""
     from llmkit.workflows.prepare import read_rows
 
-    if data is not None:
-        kept = opened.recipe.data if opened.recipe else Data()
-        changes = {"train": None, "validation": None, "test": data, "columns": {**opened.columns, **columns}}
-        source = kept.model_copy(update=changes)
-        corpus = read_rows(source, opened.task, progress)
-        return opened.task.check(corpus, source, 0, labels=opened.labels), "test"
+    kept = opened.recipe.data if opened.recipe else Data()
+    changes = {"train": None, "validation": None, "test": name, "columns": {**opened.columns, **columns}}
+    source = kept.model_copy(update=changes)
+    corpus = read_rows(source, opened.task, progress)
+    return opened.task.check(corpus, source, 0, labels=opened.labels)
+
+
+def _own_examples(opened: Opened, progress: Progress) -> tuple[Examples, str]:
+    """The rows that the run set aside for its test (or only for validation)."""
+    from llmkit.workflows.prepare import read_rows
+
     if opened.recipe is None:
         raise RunError(
             Problem("R06", opened.name, "is a model, not a run, so it has no test rows", "add --data FILE")
@@ -83,10 +221,7 @@ def _examples(
 
 def _check_same_rows(opened: Opened, examples: Examples) -> None:
     """On other rows the split differs, so test rows could be rows that it learned from. Raises RunError M09."""
-    run = Run.open(Path(opened.name))
-    if not run.finished:
-        raise RunError(Problem("R05", opened.name, "is not finished", "go on with --resume"))
-    if run.read_report()["data"]["fingerprint"] != examples.corpus.fingerprint:
+    if _report(opened)["data"]["fingerprint"] != examples.corpus.fingerprint:
         problem = Problem(
             "M09",
             opened.name,
@@ -96,41 +231,64 @@ def _check_same_rows(opened: Opened, examples: Examples) -> None:
         raise RunError(problem)
 
 
-def _check_metrics(opened: Opened, settings: Evaluate) -> None:
-    from llmkit.workflows.prepare import unknown_metrics
-
-    problems = unknown_metrics(opened.task, {"--metric": settings.metrics})
-    if problems:
-        raise RecipeError(problems)
-
-
-def _encode(opened: Opened, examples: Examples, part: str, progress: Progress) -> Encoded:
-    from llmkit.data import encode
-
-    rows = examples.corpus.parts[part]
-    return encode.encode(
-        rows.rows,
-        lambda some: opened.task.encode(
-            some, opened.tokenizer, max_length=opened.train.max_length, truncation=True
-        ),
-        place=rows.place,
-        max_length=opened.train.max_length,
-        progress=progress,
-        what=part,
-    )
+def _report(opened: Opened) -> Mapping[str, Any]:
+    """Raises RunError R05 for a run without a report."""
+    run = Run.open(Path(opened.name))
+    if not run.finished:
+        raise RunError(Problem("R05", opened.name, "is not finished", "go on with --resume"))
+    return run.read_report()
 
 
-def _predict(
-    session: Any, opened: Opened, model: Any, encoded: Encoded, golds: Arrays, progress: Progress
-) -> Arrays:
+def _ready(opened: Opened, examples: Examples, part: str, progress: Progress) -> _Ready:
+    from llmkit.workflows.prepare import encode_rows
+
+    for note in (*examples.corpus.notes, *examples.notes):
+        progress.note(note)
+    encoded = encode_rows(opened.train, opened.task, opened.tokenizer, examples, part, progress)
+    for what, count in encoded.notes.items():
+        progress.note(f"{part}: {count:,} {what}")
+    return _Ready(examples, part, encoded)
+
+
+def _score_all(
+    opened: Opened, ready: Mapping[str, _Ready], settings: Evaluate, progress: Progress
+) -> list[dict[str, Any]]:
+    """Predict and score each corpus in turn; the results in their order."""
+    from llmkit.engine import session as sessions
+
+    if opened.recipe and len(opened.recipe.train.seeds or []) > 1:
+        progress.note(f"{opened.name} was trained with several seeds: this is the model that it kept")
+    seed = opened.recipe.seed if opened.recipe else 1
+    with sessions.start(seed=seed, precision=opened.train.precision) as session:
+        model = opened.model.to(session.device)
+        return [_score(session, opened, model, one, settings, progress) for one in ready.values()]
+
+
+def _score(
+    session: Session, opened: Opened, model: Any, ready: _Ready, settings: Evaluate, progress: Progress
+) -> dict[str, Any]:
+    golds, counts = ready.examples.golds[ready.part], ready.encoded.counts
+    answers = _predict(session, opened, model, ready, progress)
+    sheet = opened.task.score(golds, answers, opened.labels, evaluate=settings, seed=session.seed)
+    return {
+        "scores": {name: score.to_json() for name, score in sheet.scores.items()},
+        "headline": list(sheet.headline),
+        **sheet.details,
+        "cut_examples": counts.cut_examples,
+        "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
+    }
+
+
+def _predict(session: Session, opened: Opened, model: Any, ready: _Ready, progress: Progress) -> Arrays:
     from llmkit.engine.predict import predict
     from llmkit.workflows.fit import make_batches
 
-    batches = make_batches(session, encoded, golds, opened.tokenizer, opened.train)
-    return predict(
+    golds = ready.examples.golds[ready.part]
+    outputs = predict(
         session,
         model,
-        batches,
+        make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train),
         opened.task.decode,
         done=lambda done, total: progress.advance("predicting", done, total, "rows"),
     )
+    return opened.task.answers(outputs, ready.encoded, ready.examples.corpus.parts[ready.part].columns)

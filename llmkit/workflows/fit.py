@@ -16,9 +16,9 @@ from llmkit.workflows.prepare import Prepared
 if TYPE_CHECKING:
     from llmkit.data.encode import Encoded
     from llmkit.engine.checkpoint import State
-    from llmkit.engine.predict import Arrays
     from llmkit.engine.session import Session
     from llmkit.engine.train import Batches, Step
+    from llmkit.tasks._task import Arrays
 
 __all__ = ["Fitted", "batches_of", "fit", "predict_part"]
 
@@ -52,9 +52,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
             ready,
             ready_optimizer,
             batches_of(session, prepared, "train"),
-            prepared.task.loss(
-                prepared.options, prepared.examples.golds["train"], len(prepared.examples.labels)
-            ),
+            prepared.task.loss(prepared.examples.golds["train"], len(prepared.examples.labels)),
             _updates(prepared, state),
             schedule=prepared.schedule,
             max_grad_norm=recipe.train.max_grad_norm,
@@ -94,8 +92,8 @@ def batches_of(session: Session, prepared: Prepared, part: str) -> Batches:
     )
 
 
-def make_batches(session: Session, encoded: Encoded, golds: Any, tokenizer: Any, train: Any) -> Batches:
-    """The engine's view of some examples."""
+def make_batches(session: Session, encoded: Encoded, golds: Arrays, tokenizer: Any, train: Any) -> Batches:
+    """The engine's view of some windows. Golds that are lists (object arrays) are for the scores only."""
     from llmkit.data.collate import collate
     from llmkit.engine.batching import auto_budget
     from llmkit.engine.train import Batches
@@ -104,8 +102,9 @@ def make_batches(session: Session, encoded: Encoded, golds: Any, tokenizer: Any,
         auto_budget(session.device.type) if train.micro_batch_tokens == "auto" else train.micro_batch_tokens
     )
     pad = tokenizer.pad_token_id or 0
+    scalars = {name: values for name, values in golds.items() if values.dtype != object}
     return Batches(
-        encoded.lengths, lambda indices: collate(encoded, indices, pad_token_id=pad, scalars=golds), budget
+        encoded.lengths, lambda indices: collate(encoded, indices, pad_token_id=pad, scalars=scalars), budget
     )
 
 
@@ -113,13 +112,15 @@ def predict_part(session: Session, prepared: Prepared, model: Any, part: str, pr
     """What the model answers to every example of this part, by example index."""
     from llmkit.engine.predict import predict
 
-    return predict(
+    task, encoded = prepared.task, prepared.encoded[part]
+    outputs = predict(
         session,
         model,
         batches_of(session, prepared, part),
-        prepared.task.decode,
+        task.decode,
         done=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
     )
+    return task.answers(outputs, encoded, prepared.examples.corpus.parts[part].columns)
 
 
 def _enough(prepared: Prepared, state: State) -> bool:
@@ -136,7 +137,7 @@ def _updates(prepared: Prepared, state: State) -> Any:
     return updates(
         len(prepared.encoded["train"]),
         recipe.train.batch_size,
-        recipe.seed,
+        recipe.training_seed,
         total=state.step if _enough(prepared, state) else prepared.schedule.total_steps,
         done=state.step,
     )
@@ -173,15 +174,15 @@ def _validate(
     if "validation" not in prepared.encoded:
         return replace(state, best_step=state.step), False
     began = time.perf_counter()
-    outputs = predict_part(session, prepared, model, "validation", progress)
+    answers = predict_part(session, prepared, model, "validation", progress)
     golds = prepared.examples.golds["validation"]
-    values = prepared.task.values(golds, outputs, len(prepared.examples.labels))
+    values = prepared.task.values(golds, answers, prepared.examples.labels)
     name = prepared.recipe.evaluate.best
     _log(run, session, "evaluation", {"step": state.step, **values})
     shown = dict.fromkeys(["loss", name, *prepared.task.metrics[:2]])
     progress.note(f"step {state.step}: validation " + "  ".join(f"{key} {values[key]:.4f}" for key in shown))
     state = replace(state, evaluation_seconds=state.evaluation_seconds + time.perf_counter() - began)
-    value = -values[name] if name == "loss" else values[name]
+    value = -values[name] if name in prepared.task.lower else values[name]
     if state.best_value is None or value > state.best_value:
         return replace(state, best_value=value, best_step=state.step, misses=0), True
     return replace(state, misses=state.misses + 1), False

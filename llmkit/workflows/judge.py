@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import llmkit
-from llmkit import environment, files
+from llmkit import environment, files, tasks
 from llmkit.data.encode import TokenCounts
 from llmkit.metrics.score import Score
 from llmkit.models import save
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["judge", "to_json"]
 
-NAMES = {"majority": "always answering the most frequent class", "tfidf": "TF-IDF with logistic regression"}
+NAMES = {
+    "majority": "always answering the most frequent class",
+    "tfidf": "TF-IDF with logistic regression",
+    "tfidf_each": "TF-IDF with a logistic regression for each label",
+    "most_frequent": "always giving the labels that most texts have",
+    "mean": "always answering the mean of the training scores",
+    "overlap": "the share of common words",
+    "tfidf_ridge": "TF-IDF with ridge regression",
+    "gazetteer": "looking up the entities of the training rows",
+    "no_entity": "finding no entity at all",
+    "sliding_window": "a sliding window over the words of the question",
+    "no_answer": "never giving an answer",
+}
 
 
 def judge(
@@ -46,11 +58,12 @@ def judge(
         p.numel() for p in fitted.model.parameters() if p.requires_grad
     )  # a merge leaves no adapters
     model = _finished(prepared, fitted)
-    outputs = predict_part(session, prepared, model, part, progress)
+    prepared = _tuned(session, prepared, model, progress)
+    answers = predict_part(session, prepared, model, part, progress)
     if session.rank != 0:
         return {}
-    sheet = _score(prepared, part, outputs)
-    records = _records(prepared, part, outputs)
+    sheet = _score(prepared, part, answers)
+    records = _records(prepared, part, answers)
     content = {
         "llmkit": llmkit.__version__,
         "run": str(run.path),
@@ -62,13 +75,15 @@ def judge(
         "scores": to_json(sheet.scores),
         "headline": list(sheet.headline),
         **sheet.details,
-        **_against_baselines(prepared, part, outputs, sheet, progress),
+        **_against_baselines(prepared, part, answers, sheet, progress),
         "errors": prepared.task.worst(records),
         "notes": [
             *prepared.examples.corpus.notes,
             *prepared.examples.notes,
-            *_without_near(prepared, part, outputs),
+            *_windows(prepared),
+            *_without_near(prepared, part, answers),
         ],
+        "tuned": dict(prepared.task.tuned),
         "data": _data(prepared),
         "lengths": _lengths(prepared),
         "curves": _curves(run, fitted),
@@ -94,25 +109,44 @@ def _finished(prepared: Prepared, fitted: Fitted) -> Any:
     return lora.merge(fitted.model) if adapters and adapters.merge else fitted.model
 
 
-def _score(prepared: Prepared, part: str, outputs: Arrays) -> Sheet:
+def _tuned(session: Session, prepared: Prepared, model: Any, progress: Progress) -> Prepared:
+    """With thresholds set on the validation rows, for tasks that have some."""
+    task = prepared.task
+    if not task.tunes or "validation" not in prepared.encoded:
+        return prepared
+    answers = predict_part(session, prepared, model, "validation", progress)
+    tuned = task.tune(prepared.examples.golds["validation"], answers)
+    return replace(prepared, task=tasks.load(prepared.recipe.task, tuned))
+
+
+def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
     return prepared.task.score(
         prepared.examples.golds[part],
-        outputs,
+        answers,
         prepared.examples.labels,
         evaluate=prepared.recipe.evaluate,
         seed=prepared.recipe.seed,
     )
 
 
-def _without_near(prepared: Prepared, part: str, outputs: Arrays) -> list[str]:
+def _windows(prepared: Prepared) -> list[str]:
+    """What tokenizing noted, part by part."""
+    return [
+        f"{part}: {count:,} {what}"
+        for part, encoded in prepared.encoded.items()
+        for what, count in encoded.notes.items()
+    ]
+
+
+def _without_near(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
     """The scores again without the rows that nearly repeat a training row: did they flatter the model?"""
     near = prepared.examples.near_duplicates.get(part)
     if near is None:
         return []
-    kept = np.setdiff1d(np.arange(len(prepared.encoded[part])), near)
+    kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.parts[part])), near)
     golds = {name: values[kept] for name, values in prepared.examples.golds[part].items()}
     values = prepared.task.values(
-        golds, {name: array[kept] for name, array in outputs.items()}, len(prepared.examples.labels)
+        golds, {name: array[kept] for name, array in answers.items()}, prepared.examples.labels
     )
     return [
         f"{part} without its {len(near)} near repeats: "
@@ -120,16 +154,17 @@ def _without_near(prepared: Prepared, part: str, outputs: Arrays) -> list[str]:
     ]
 
 
-def _records(prepared: Prepared, part: str, outputs: Arrays) -> list[dict[str, Any]]:
+def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, Any]]:
     """The predictions, with the place of each row in its file."""
     rows = prepared.examples.corpus.parts[part]
-    columns = {name: rows.column(name) for name in prepared.task.columns}
-    records = prepared.task.records(columns, outputs, prepared.examples.labels, prepared.examples.golds[part])
+    records = prepared.task.records(
+        rows.columns, answers, prepared.examples.labels, prepared.examples.golds[part]
+    )
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
 def _against_baselines(
-    prepared: Prepared, part: str, outputs: Arrays, sheet: Sheet, progress: Progress
+    prepared: Prepared, part: str, answers: Arrays, sheet: Sheet, progress: Progress
 ) -> dict[str, Any]:
     """Scores of simple methods on the same rows, and a sentence on each paired difference."""
     from llmkit.metrics import paired
@@ -144,7 +179,7 @@ def _against_baselines(
     comparisons: list[dict[str, Any]] = []
     for name, theirs in task.baselines(prepared.examples, part, seed).items():
         scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
-        difference = task.difference(golds, outputs, theirs, metric, labels, evaluate=evaluate, seed=seed)
+        difference = task.difference(golds, answers, theirs, metric, labels, evaluate=evaluate, seed=seed)
         sentence = paired.verdict(difference, "the model", NAMES.get(name, name))
         comparisons.append(
             {"baseline": name, "metric": metric, "difference": asdict(difference), "sentence": sentence}
@@ -160,20 +195,15 @@ def _data(prepared: Prepared) -> dict[str, Any]:
     corpus, data = prepared.examples.corpus, prepared.recipe.data
     return {
         "parts": {
-            part: {"rows": len(rows), "classes": _classes(prepared, part)}
+            part: {
+                "rows": len(rows),
+                "classes": prepared.task.counts(prepared.examples.golds[part], prepared.examples.labels),
+            }
             for part, rows in corpus.parts.items()
         },
         "fingerprint": corpus.fingerprint,
         "sources": {"train": data.train, "validation": data.validation, "test": data.test},
     }
-
-
-def _classes(prepared: Prepared, part: str) -> dict[str, int]:
-    labels = prepared.examples.labels
-    if not labels:
-        return {}
-    counts = np.bincount(prepared.examples.golds[part]["labels"], minlength=len(labels))
-    return {name: int(count) for name, count in zip(labels, counts, strict=True)}
 
 
 def _lengths(prepared: Prepared) -> dict[str, Any]:
@@ -247,6 +277,7 @@ def _write(
         base=recipe.model.name,
         adapter=bool(recipe.model.lora and not recipe.model.lora.merge),
         llmkit=llmkit.__version__,
+        tuned=dict(prepared.task.tuned),
     )
     save.save(run.model, model, prepared.tokenizer, about, readme=card.text(content))
     files.write_lines(run.predictions(part), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))

@@ -14,7 +14,7 @@ from llmkit.run import Run
 if TYPE_CHECKING:
     from llmkit.tasks._task import Task
 
-__all__ = ["Opened", "open_model"]
+__all__ = ["Opened", "model_folder", "open_model"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,11 @@ class Opened:
 def open_model(target: str, progress: Progress) -> Opened:
     """Load what `target` names. Raises ModelError or RunError when it can't be used."""
     from llmkit import tasks
-    from llmkit.assets import hub
     from llmkit.models import load, save
 
-    run = Run(Path(target))
-    folder = _model_of(run) if run.exists else hub.model_folder(target, progress)
+    run, folder = Run(Path(target)), model_folder(target, progress)
     card = save.load_card(folder) or _card_of(folder)
-    task = tasks.load(card.task["name"])
+    task = tasks.load(card.task, card.tuned)
     tokenizer = load.tokenizer(folder, weights=not card.adapter)
     recipe = _recipe_of(run) if run.exists else None
     kept = recipe.train if recipe else Train()
@@ -50,10 +48,18 @@ def open_model(target: str, progress: Progress) -> Opened:
         labels=tuple(card.labels),
         columns=card.columns,
         train=kept.model_copy(update={"max_length": card.max_length, "truncation": True}),
-        model=_model(folder, card, task, tokenizer.pad_token_id, progress),
+        model=_model(folder, card, task, tokenizer, progress),
         tokenizer=tokenizer,
         recipe=recipe,
     )
+
+
+def model_folder(target: str, progress: Progress) -> Path:
+    """The folder of the model that `target` names. Raises RunError R05 for a run without one."""
+    from llmkit.assets import hub
+
+    run = Run(Path(target))
+    return _model_of(run) if run.exists else hub.model_folder(target, progress)
 
 
 def _model_of(run: Run) -> Path:
@@ -79,20 +85,31 @@ def _card_of(folder: Path) -> Any:
     from llmkit.models import load, save
 
     config = load.check_folder(folder)
-    fitting = [name for name in tasks.names() if load.has_head(config, tasks.load(name).auto_class)]
+    fitting = [name for name in tasks.names() if _fits(config, tasks.load({"name": name}))]
     if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])
         raise ModelError(
             Problem("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
         )
-    task = tasks.load(fitting[0])
+    task = tasks.load({"name": fitting[0]})
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
     labels = [names[key] for key in sorted(names, key=int)]
     reach = min(512, load.longest(folder, load.tokenizer(folder)))
     return save.Card({"name": fitting[0]}, labels, dict(task.columns), reach, base=str(folder))
 
 
-def _model(folder: Path, card: Any, task: Task, pad_token_id: int, progress: Progress) -> Any:
+def _fits(config: dict[str, Any], task: Task) -> bool:
+    """Whether a checkpoint's head is of this task, as far as its config tells."""
+    from llmkit.models import load
+
+    if not load.has_head(config, task.auto_class):
+        return False
+    outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
+    kind = config.get("problem_type") or ("regression" if outputs == 1 else None)
+    return kind in (None, task.config(["a", "b"]).get("problem_type"))
+
+
+def _model(folder: Path, card: Any, task: Task, tokenizer: Any, progress: Progress) -> Any:
     """The weights in the folder, or the base model with the kept adapter on top."""
     from llmkit.assets import hub
     from llmkit.models import load, lora
@@ -100,9 +117,9 @@ def _model(folder: Path, card: Any, task: Task, pad_token_id: int, progress: Pro
     model = load.pretrained(
         hub.model_folder(card.base, progress) if card.adapter else folder,
         task.auto_class,
-        labels=card.labels,
+        task.config(card.labels),
         new_head=card.adapter,
         seed=0,
-        pad_token_id=pad_token_id,
+        tokenizer=tokenizer,
     )
     return lora.open_kept(model, folder) if card.adapter else model

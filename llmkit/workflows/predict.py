@@ -1,41 +1,54 @@
-"""Answers to texts, one record a text in the order they came, in flat memory."""
+"""Answers to texts, one record an example in the order they came, in flat memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from llmkit.progress import SILENT, Progress
 from llmkit.workflows.opened import Opened, open_model
 
-__all__ = ["predict"]
+__all__ = ["answer", "predict"]
 
-CHUNK = 4096  # texts sorted by length together
+CHUNK = 4096  # examples sorted by length together
+
+Texts = Mapping[
+    str, str
+]  # one example: the task's inputs by name, {"text": ...} or {"question": ..., "context": ...}
 
 
-def predict(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -> Iterator[dict[str, Any]]:
-    """A record for each text: prediction, probability, probabilities, logits; a blank text gets None for all.
+def predict(
+    target: str, examples: Iterable[str | Texts], *, progress: Progress = SILENT
+) -> Iterator[dict[str, Any]]:
+    """A record for each example: its texts, prediction, probability and more; None for both where a text is blank.
 
-    target: a run folder, a model folder, a Hub id, or index:NAME. Reads on only as records are taken.
-    Computes in fp32 on any device, so the logits are those of the saved model under plain transformers.
+    target: a run folder, a model folder, a Hub id, or index:NAME. A plain text will do where the task reads a single
+    one. Reads on only as records are taken. Computes in fp32 on any device, so the logits are those of the saved
+    model under plain transformers.
     """
+    yield from answer(open_model(target, progress), examples, progress=progress)
+
+
+def answer(
+    opened: Opened, examples: Iterable[str | Texts], *, progress: Progress = SILENT
+) -> Iterator[dict[str, Any]]:
+    """`predict` with a model that is open already."""
     from llmkit.engine import session as sessions
 
-    opened = open_model(target, progress)
-    waiting = iter(texts)
+    names = opened.task.inputs
+    waiting = iter(examples)
     blank = cut = done = 0
     with sessions.start(seed=0, precision="fp32") as session:
         opened.model.to(session.device)
-        while chunk := list(islice(waiting, CHUNK)):
-            records, cut_here = _answer(session, opened, [text for text in chunk if text.strip()])
+        while chunk := [_texts(example, names) for example in islice(waiting, CHUNK)]:
+            full = [texts for texts in chunk if _is_full(texts)]
+            records, cut_here = _answer(session, opened, full, progress)
             cut += cut_here
-            blank += len(chunk) - len(records)
+            blank += len(chunk) - len(full)
             answers = iter(records)
-            for text in chunk:
-                yield (
-                    next(answers) if text.strip() else {"text": text, "prediction": None, "probability": None}
-                )
+            for texts in chunk:
+                yield next(answers) if _is_full(texts) else {**texts, "prediction": None, "probability": None}
             done += len(chunk)
             progress.advance("predicting", done, done + 1, "texts")  # how many more there are is not known
     progress.advance("predicting", done, done, "texts")
@@ -45,17 +58,37 @@ def predict(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -
         progress.note(f"{cut} texts were cut to {opened.train.max_length} tokens")
 
 
-def _answer(session: Any, opened: Opened, texts: list[str]) -> tuple[list[dict[str, Any]], int]:
-    """Records of these texts, and how many of them were cut."""
-    from llmkit.data.encode import Encoded, Ragged
+def _texts(example: str | Texts, names: Any) -> Texts:
+    return {names[0]: example} if isinstance(example, str) else {name: example[name] for name in names}
+
+
+def _is_full(texts: Texts) -> bool:
+    return all(text.strip() for text in texts.values())
+
+
+def _answer(
+    session: Any, opened: Opened, examples: list[Texts], progress: Progress
+) -> tuple[list[dict[str, Any]], int]:
+    """Records of these examples, and how many of them were cut."""
+    from llmkit.data.encode import Encoded
     from llmkit.engine.predict import predict as run
     from llmkit.workflows.fit import make_batches
 
-    if not texts:
+    if not examples:
         return [], 0
-    rows = {next(iter(opened.task.columns)): texts}
-    features = opened.task.encode(rows, opened.tokenizer, max_length=opened.train.max_length, truncation=True)
-    encoded = Encoded({name: Ragged.of(column) for name, column in features.columns.items()}, features.counts)
+    task, rows = opened.task, {name: [texts[name] for texts in examples] for name in opened.task.inputs}
+    features = task.encode(rows, {}, opened.tokenizer, max_length=opened.train.max_length, truncation=True)
+    encoded = Encoded.of([(0, features)])
     batches = make_batches(session, encoded, {}, opened.tokenizer, opened.train)
-    outputs = run(session, opened.model, batches, opened.task.decode)
-    return list(opened.task.records(rows, outputs, opened.labels)), features.counts.cut_examples
+    outputs = run(
+        session,
+        opened.model,
+        batches,
+        task.decode,
+        done=lambda done, total: (
+            progress.advance("reading", done, total, "windows") if total > 1000 else None
+        ),
+    )
+    return list(
+        task.records(rows, task.answers(outputs, encoded, rows), opened.labels)
+    ), features.counts.cut_examples

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.errors import Problem, RecipeError, closest, raise_if, some
 from llmkit.progress import Progress
-from llmkit.recipe.schema import Data, Recipe
+from llmkit.recipe.schema import Data, Recipe, Train
 
 if TYPE_CHECKING:
     from llmkit.data.corpus import Corpus
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmkit.engine.optim import Schedule
     from llmkit.tasks._task import Examples, Task
 
-__all__ = ["Prepared", "prepare", "read_rows", "unknown_metrics"]
+__all__ = ["Prepared", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
 
 DEFAULT_EPOCHS = 3.0
 
@@ -33,7 +33,6 @@ class Prepared:
 
     recipe: Recipe
     task: Task
-    options: Any
     base: Path  # folder of the checkpoint
     tokenizer: Any
     examples: Examples
@@ -53,7 +52,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     if recipe.data.train is None:
         fix = "add data.train=reviews.jsonl, or train: under data: in the recipe"
         raise RecipeError(Problem("C11", "data.train", "is missing: nothing to train on", fix))
-    task = tasks.load(recipe.task["name"])
+    task = tasks.load(recipe.task)
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
     raise_if(unknown_metrics(task, named), RecipeError)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
@@ -69,17 +68,20 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
     from llmkit.models import load
 
     base = hub.model_folder(recipe.model.name, progress)
-    tokenizer = load.tokenizer(base)
-    load.check_head(base, task.auto_class, labels=examples.labels, new_head=recipe.model.new_head)
+    tokenizer = load.tokenizer(base, special=task.special_tokens)
+    head = task.config(examples.labels)
+    load.check_head(base, task.auto_class, head, new_head=recipe.model.new_head)
     _check_length(recipe, load.longest(base, tokenizer))
     encoded = {
         part: encode_part(recipe, task, tokenizer, examples, part, progress) for part in examples.corpus.parts
     }
+    for part, windows in encoded.items():
+        for what, count in windows.notes.items():
+            progress.note(f"{part}: {count:,} {what}")
     per_epoch = steps_per_epoch(len(encoded["train"]), recipe.train.batch_size)
     return Prepared(
         recipe=recipe,
         task=task,
-        options=options_of(recipe, task),
         base=base,
         tokenizer=tokenizer,
         examples=examples,
@@ -143,7 +145,7 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
         return path
 
     _check_columns(data, task)
-    columns = {**task.columns, **data.columns}
+    columns = {**task.columns, **data.columns}  # an optional column is asked for only when it is named
     read = corpus.read(
         data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.dataset_splits
     )
@@ -152,11 +154,12 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
 
 def _check_columns(data: Data, task: Task) -> None:
     """data.columns names columns of the task, each from a column of its own. Raises RecipeError C03, C10."""
+    known = {**task.columns, **task.optional}
     problems = [
-        Problem("C03", f"data.columns.{name}", f'the task reads no column "{name}"{closest(name, task.columns)}',
-                f"choose among {some(task.columns)}")
+        Problem("C03", f"data.columns.{name}", f'the task reads no column "{name}"{closest(name, known)}',
+                f"choose among {some(known)}")
         for name in data.columns
-        if name not in task.columns
+        if name not in known
     ]  # fmt: skip
     taken = list({**task.columns, **data.columns}.values())
     doubled = sorted({name for name in taken if taken.count(name) > 1})
@@ -179,40 +182,38 @@ def _left_out(name: str, rows: Mapping[str, int]) -> str:
     )
 
 
-def options_of(recipe: Recipe, task: Task) -> Any:
-    """The task's own options, as its schema has them."""
-    return task.Options.model_validate({key: value for key, value in recipe.task.items() if key != "name"})
-
-
 def encode_part(
     recipe: Recipe, task: Task, tokenizer: Any, examples: Examples, part: str, progress: Progress
 ) -> Encoded:
     """Token ids of one part, from the cache when the same rows met the same tokenizer before."""
     from llmkit.data import encode
 
-    rows = examples.corpus.parts[part]
-    train = recipe.train
-
-    def make() -> Encoded:
-        return encode.encode(
-            rows.rows,
-            lambda some: task.encode(
-                some, tokenizer, max_length=train.max_length, truncation=train.truncation
-            ),
-            place=rows.place,
-            max_length=train.max_length,
-            progress=progress,
-            what=part,
-        )
-
     return encode.cached(
-        make,
+        lambda: encode_rows(recipe.train, task, tokenizer, examples, part, progress),
         rows=examples.corpus.fingerprint,
         part=part,
-        task=recipe.task["name"],
+        task=recipe.task,
+        labels=examples.labels,
         tokenizer=encode.tokenizer_digest(tokenizer),
-        max_length=train.max_length,
-        truncation=train.truncation,
+        max_length=recipe.train.max_length,
+        truncation=recipe.train.truncation,
+    )
+
+
+def encode_rows(
+    train: Train, task: Task, tokenizer: Any, examples: Examples, part: str, progress: Progress
+) -> Encoded:
+    """Token ids of one part, made anew."""
+    from llmkit.data import encode
+
+    rows, golds = examples.corpus.parts[part], examples.golds[part]
+
+    def to_features(some: Mapping[str, list[Any]], span: slice) -> encode.Features:
+        of_span = {name: values[span] for name, values in golds.items()}
+        return task.encode(some, of_span, tokenizer, max_length=train.max_length, truncation=train.truncation)
+
+    return encode.encode(
+        rows.rows, to_features, place=rows.place, max_length=train.max_length, progress=progress, what=part
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from llmkit.engine.session import Session
     from llmkit.recipe.schema import Recipe
 
-__all__ = ["finetune"]
+__all__ = ["begin", "check_same", "finetune", "load_model", "train_in"]
 
 
 def finetune(
@@ -31,13 +32,16 @@ def finetune(
 ) -> dict[str, Any]:
     """Train as the recipe says; returns the report's content (or the plan, for a dry run).
 
-    source is a packaged recipe's name or a YAML path, overrides are `KEY=VALUE`, out is the run folder. Raises
-    UserError for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
+    With several `train.seeds` the run holds a run for each of them. source is a packaged recipe's name or a YAML
+    path, overrides are `KEY=VALUE`, out is the run folder. Raises UserError for any mistake of recipe or data
+    before training begins, Stopped (or Interrupted) after a save.
     """
     from llmkit import tasks
     from llmkit.recipe import load
+    from llmkit.workflows import seeds
 
     recipe = load.load(source, overrides, task_names=tasks.names(), task_options=tasks.options)
+    seeds.check(recipe)
     name = Path(source).stem
     run = _choose(recipe, name, out, resume, progress)
     if run.finished and resume:
@@ -46,30 +50,55 @@ def finetune(
     prepared = prepare(recipe, progress)
     if dry_run:
         return _plan(prepared)
+    if len(recipe.train.seeds or []) > 1:
+        commands = {seed: _command(source, _of_seed(overrides, seed)) for seed in recipe.train.seeds or []}
+        return seeds.train_each(
+            run,
+            prepared,
+            name=name,
+            command=_command(source, overrides),
+            commands=commands,
+            progress=progress,
+        )
     return _work(run, name, _command(source, overrides), prepared, progress)
 
 
 def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progress) -> dict[str, Any]:
     from llmkit.engine import session as sessions
+
+    recipe = prepared.recipe
+    model = load_model(
+        prepared, progress
+    )  # before anything is written: a checkpoint that does not fit leaves no run
+    with sessions.start(seed=recipe.training_seed, precision=recipe.train.precision) as session:
+        run = Run(session.from_main(run.path))
+        return train_in(session, run, prepared, model, name=name, command=command, progress=progress)
+
+
+def train_in(
+    session: Session,
+    run: Run,
+    prepared: Prepared,
+    model: Any,
+    *,
+    name: str,
+    command: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """One run of one seed, from its beginning or its newest checkpoint to its report; {} but on the first process."""
     from llmkit.workflows.fit import fit
     from llmkit.workflows.judge import judge
 
-    recipe = prepared.recipe
-    model = _model(
-        prepared, progress
-    )  # before anything is written: a checkpoint that does not fit leaves no run
-    with sessions.start(seed=recipe.seed, precision=recipe.train.precision) as session:
-        run = Run(session.from_main(run.path))
-        with run.writing() if session.rank == 0 else _nothing():
-            session.wait()
-            settings = _begin(run, session, prepared, command)
-            progress.note(
-                f"run {run.path}: {settings['device']}, {settings['precision']}, {session.world_size} process(es) of "
-                f"{settings['threads']} thread(s), {prepared.schedule.total_steps} steps"
-            )
-            fitted = fit(session, run, prepared, model, progress)
-            content = judge(session, run, prepared, fitted, name=name, command=command, progress=progress)
-            session.wait()
+    with run.writing() if session.rank == 0 else nullcontext():
+        session.wait()
+        settings = begin(run, session, prepared, command)
+        progress.note(
+            f"run {run.path}: {settings['device']}, {settings['precision']}, {session.world_size} process(es) of "
+            f"{settings['threads']} thread(s), {prepared.schedule.total_steps} steps"
+        )
+        fitted = fit(session, run, prepared, model, progress)
+        content = judge(session, run, prepared, fitted, name=name, command=command, progress=progress)
+        session.wait()
     return content
 
 
@@ -91,7 +120,7 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
             Problem("R02", str(run.path), "holds a run already", "add --resume, or choose another --out")
         )
     if run.exists:
-        _check_same(run, recipe)
+        check_same(run, recipe)
     elif resume:
         progress.note(f"nothing to resume: starting {run.path}")
     if run.path.is_dir() and not run.exists and any(p.name != ".lock" for p in run.path.iterdir()):
@@ -99,7 +128,7 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
     return run
 
 
-def _check_same(run: Run, recipe: Recipe) -> None:
+def check_same(run: Run, recipe: Recipe) -> None:
     """A run resumes only under the recipe that it began with. Raises RunError M09 with the keys that differ."""
     from llmkit import tasks
     from llmkit.recipe import load
@@ -121,7 +150,7 @@ def _recipe_text(run: Run) -> str:
     return run.recipe.read_text(encoding="utf-8")
 
 
-def _begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[str, Any]:
+def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[str, Any]:
     """Write what the run is, before its first step; returns the environment."""
     from llmkit.recipe import load
 
@@ -142,7 +171,7 @@ def _begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict
     return settings
 
 
-def _model(prepared: Prepared, progress: Progress) -> Any:
+def load_model(prepared: Prepared, progress: Progress) -> Any:
     """The checkpoint under the task's head, with adapters if the recipe asks for them."""
     from llmkit.models import load, lora
 
@@ -151,12 +180,15 @@ def _model(prepared: Prepared, progress: Progress) -> Any:
     model = load.pretrained(
         prepared.base,
         prepared.task.auto_class,
-        labels=prepared.examples.labels,
+        prepared.task.config(prepared.examples.labels),
         new_head=recipe.model.new_head,
-        seed=recipe.seed,
-        pad_token_id=prepared.tokenizer.pad_token_id,
+        seed=recipe.training_seed,
+        tokenizer=prepared.tokenizer,
     )
-    return lora.add(model, recipe.model.lora, seed=recipe.seed) if recipe.model.lora else model
+    if recipe.model.lora is None:
+        return model
+    new = prepared.tokenizer.convert_tokens_to_ids(list(prepared.task.special_tokens))
+    return lora.add(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 
 
 def _plan(prepared: Prepared) -> dict[str, Any]:
@@ -172,6 +204,7 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
         "evaluate_every": prepared.evaluate_every,
         "checkpoint_every": prepared.checkpoint_every,
         "processes": processes.world_size(),
+        "seeds": prepared.recipe.train.seeds or [prepared.recipe.seed],
     }
 
 
@@ -181,7 +214,7 @@ def _command(source: str, overrides: Sequence[str]) -> str:
     return shlex.join(["llmkit", "finetune", source, *overrides])
 
 
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()
+def _of_seed(overrides: Sequence[str], seed: int) -> list[str]:
+    """The overrides of the run of one seed alone."""
+    others = [text for text in overrides if text.partition("=")[0].strip() != "train.seeds"]
+    return [*others, f"train.seeds=[{seed}]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,63 @@ def test_an_unfinished_run_has_nothing_to_score(command: Callable[..., Any], unf
     done = command("evaluate", unfinished)
     assert done.code == 2
     assert done.err.startswith(f"error[R05] {unfinished}: ")
+
+
+def corpus(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_several_corpora_make_a_table_with_their_drops(
+    command: Callable[..., Any], finished: Path, tmp_path: Path, make_reviews: Callable[..., Any]
+) -> None:
+    rows = make_reviews(40, 11)
+    swapped = {"negative": "positive", "positive": "negative"}
+    wrong = [{**row, "label": swapped[row["label"]]} for row in rows]
+    foreign = [{"text": f"ganz anders {n}", "label": row["label"]} for n, row in enumerate(rows)]
+    data = [
+        corpus(tmp_path / "like.jsonl", rows),
+        corpus(tmp_path / "wrong.jsonl", wrong),
+        corpus(tmp_path / "foreign.jsonl", foreign),
+    ]
+    named = [part for path in data for part in ("--data", path)]
+    done = command("evaluate", finished, *named, "--metric", "accuracy", "--metric", "loss")
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0] == "scores, 95% intervals"
+    assert lines[1].split() == ["corpus", "n", "accuracy", "loss"]
+    assert lines[2].split()[:4] == ["home", "(test)", "16", "1.000"]
+    assert [line.split()[:2] for line in lines[3:6]] == [[str(path), "40"] for path in data]
+    assert lines[6:8] == ["", "worse than at home by (below zero: better), 95% intervals"]
+    assert " ".join(lines[8].split()) == "corpus accuracy lower by loss higher by"
+    result = command("evaluate", finished, *named, "--metric", "accuracy", "--metric", "loss", "--json").json
+    for line, path in zip(lines[9:12], data, strict=True):
+        drop = result["corpora"][str(path)]["drop"]
+        accuracy, loss = drop["accuracy"], drop["loss"]
+        assert " ".join(line.split()) == (
+            f"{path} {accuracy['value']:+.3f} [{accuracy['low']:+.3f}, {accuracy['high']:+.3f}] "
+            f"{-loss['value']:+.3f} [{-loss['high']:+.3f}, {-loss['low']:+.3f}]"
+        )
+    assert re.search(rf"warning: {data[2]}: \d\d\.\d% of the tokens are unknown", lines[12])
+    assert lines[13:] == result["verdict"]
+    assert lines[13].startswith(f"On {data[1]} accuracy is lower than at home by ")
+
+
+def test_a_model_folder_has_no_drops(
+    command: Callable[..., Any], finished: Path, tmp_path: Path, make_reviews: Callable[..., Any]
+) -> None:
+    data = [corpus(tmp_path / f"{n}.jsonl", make_reviews(20, n)) for n in (8, 9)]
+    done = command("evaluate", finished / "model", "--data", data[0], "--data", data[1])
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) == 4
+    assert "home" not in done.out
+
+
+def test_corpora_that_do_not_fit_are_told_together(
+    command: Callable[..., Any], finished: Path, tmp_path: Path
+) -> None:
+    rows = [{"text": "a film", "label": label} for label in ("good", "bad")]
+    data = [corpus(tmp_path / f"{n}.jsonl", rows) for n in (8, 9)]
+    done = command("evaluate", finished, "--data", data[0], "--data", data[1])
+    assert (done.code, done.out) == (2, "")
+    assert [line.split(": ")[0] for line in done.err.splitlines()[-2:]] == [f"error[L05] {p}" for p in data]

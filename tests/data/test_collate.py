@@ -10,6 +10,7 @@ from llmkit.data.encode import Encoded, Ragged, TokenCounts
 ENCODED = Encoded(
     {"input_ids": Ragged.of([[7, 8, 9], [5], [6, 6]]), "labels": Ragged.of([[1, 0, 1], [0], [1, 1]])},
     TokenCounts(),
+    examples=np.array([0, 1, 1]),
 )
 
 
@@ -21,5 +22,6 @@ def test_rows_are_padded_to_the_longest_of_the_batch_with_a_mask() -> None:
 
 
 def test_scalars_follow_their_examples() -> None:
-    batch = collate(ENCODED, np.array([2, 0]), pad_token_id=0, scalars={"score": np.array([10, 11, 12])})
-    assert batch["score"].tolist() == [12, 10]
+    """The third window is one of the second example."""
+    batch = collate(ENCODED, np.array([2, 0]), pad_token_id=0, scalars={"score": np.array([10, 11])})
+    assert batch["score"].tolist() == [11, 10]

@@ -27,7 +27,7 @@ def tokenizer(tiny_bert: Path) -> Any:
 def run(tokenizer: Any, texts: Sequence[str], *, truncation: bool) -> Encoded:
     return encode(
         datasets.Dataset.from_dict({"text": list(texts)}),
-        lambda rows: texts_to_ids(tokenizer, rows["text"], max_length=8, truncation=truncation),
+        lambda rows, _: texts_to_ids(tokenizer, rows["text"], max_length=8, truncation=truncation),
         place=lambda row: f"file.jsonl:{row + 1}",
         max_length=8,
         progress=SILENT,

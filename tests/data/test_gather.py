@@ -77,6 +77,32 @@ def test_a_used_column_with_mixed_lists_is_j06_at_the_first_misfit(monkeypatch, 
     ]
 
 
+SOME = {"text": ["x"], "answer_start": [1]}
+
+
+@pytest.mark.parametrize("rows_in_chunk", [1, 10_000])
+@pytest.mark.parametrize("none", [{"text": [], "answer_start": []}, None, {"text": None}])
+def test_empty_lists_in_an_object_take_the_type_of_the_others(monkeypatch, rows_in_chunk, none):
+    monkeypatch.setattr(module, "CHUNK_ROWS", rows_in_chunk)
+    rows = [{"text": none}, {"text": SOME}, {"text": none}]
+    gather, schema, table, _ = gathered(*rows)
+    assert said(gather) == []
+    assert (
+        str(schema.field("text").type) == "struct<text: list<item: string>, answer_start: list<item: int64>>"
+    )
+    assert table["text"].to_pylist()[1] == SOME
+    assert not (table["text"].to_pylist()[0] or {}).get("text")
+
+
+@pytest.mark.parametrize("rows_in_chunk", [1, 10_000])
+def test_empty_lists_of_objects_take_the_type_of_the_others(monkeypatch, rows_in_chunk):
+    monkeypatch.setattr(module, "CHUNK_ROWS", rows_in_chunk)
+    rows = [{"text": []}, {"text": [{"text": "x", "answer_start": 1}]}, {"text": []}]
+    gather, _, table, _ = gathered(*rows)
+    assert said(gather) == []
+    assert table.to_pylist() == rows
+
+
 def test_a_number_too_large_for_64_bits_is_j06():
     gather, *_ = gathered({"text": 1}, {"text": 2**70})
     assert said(gather)[0].startswith("error[J06] a:2:")

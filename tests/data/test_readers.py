@@ -59,7 +59,7 @@ FAULTS = {
         GOOD,
         {},
         'error[F04] a.txt: the suffix ".txt" names no format that can be read.'
-        " Fix: use one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet",
+        " Fix: use one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .conll, .iob, .bio, .bmes",
     ),
     "F04 list in jsonl": (
         "a.jsonl",
@@ -362,6 +362,46 @@ FAULTS = {
         {},
         "error[J11] a.jsonl:3: \\ud83d is half of a surrogate pair, no character. Fix: remove or repair it",
     ),
+    "F04 JSON in conll": (
+        "a.bio",
+        b'{"tokens": ["a"], "tags": ["O"]}\n',
+        {},
+        "error[F04] a.bio: the suffix says bio, but this is JSON. Fix: rename it to .jsonl",
+    ),
+    "F03 no sentence": ("a.conll", b"-DOCSTART- -X- O\n\n", {}, "error[F03] a.conll: the file has no rows."),
+    "F07 conll in gb18030": (
+        "a.bmes",
+        "北 B-LOC\n京 E-LOC\n".encode("gb18030"),
+        {},
+        "error[F07] a.bmes:1:1: byte 0xB1 is not utf-8 (and 1 more lines); probably the file is gb18030.",
+    ),
+    "F09 a sentence without end": (
+        "a.conll",
+        10 * b"word O\n",
+        {"max_line_bytes": 20},
+        "error[F09] a.conll:1: the sentence that begins here is longer than 20 characters."
+        " Fix: write a blank line between sentences, or raise data.max_line_bytes",
+    ),
+    "N04 a column too few": (
+        "a.conll",
+        b"EU NNP B-ORG\nrejects O\n",
+        {},
+        "error[N04] a.conll:2: 2 columns instead of 3 (as in line 1)."
+        " Fix: write 3 columns separated by blanks, and a blank line between sentences",
+    ),
+    "N04 a column too many": (
+        "a.iob",
+        b"EU\tB-ORG\n\nNew\tYork\tO\n",
+        {},
+        "error[N04] a.iob:3: 3 columns instead of 2 (as in line 1)."
+        " Fix: write 2 columns separated by tabs, and a blank line between sentences",
+    ),
+    "J03 no questions in a paragraph": (
+        "a.json",
+        b'{"data": [\n{"paragraphs": [{"qas": []}, {"qas": "Who?"}]}]}',
+        {},
+        'error[J03] a.json:2: "qas" is no list of objects. Fix: write it as SQuAD does',
+    ),
     "J11 lone second half": (
         "a.json",
         b'[{"text": "\\uDE00"}]',
@@ -421,7 +461,46 @@ def test_a_refused_open_is_f02(tmp_path, monkeypatch):
 ROWS = [(1, {"text": "good", "label": 1}), (2, {"text": "bad", "label": 0})]
 STRINGS = [(2, {"text": "good", "label": "1"}), (3, {"text": 'bad, "really"', "label": "0"})]
 
+CONLL = b"-DOCSTART- -X- O\n\nEU NNP B-ORG\n. . O\n\nRio NNP B-LOC\n"
+SENTENCES = [
+    (3, {"tokens": ["EU", "."], "tags": ["B-ORG", "O"], "1": ["NNP", "."]}),
+    (6, {"tokens": ["Rio"], "tags": ["B-LOC"], "1": ["NNP"]}),
+]
+SQUAD = b"""{"version": "1.1", "data": [{"title": "t", "paragraphs": [{"context": "In Rio.",
+"qas": [{"id": "1", "question": "Where?", "answers": [{"text": "Rio", "answer_start": 3}]},
+{"id": "2", "question": "When?", "answers": [], "is_impossible": true}]}]}]}"""
+QUESTION = {"title": "t", "context": "In Rio."}
+QUESTIONS = [
+    (
+        2,
+        QUESTION
+        | {
+            "id": "1",
+            "question": "Where?",
+            "answers": {"text": ["Rio"], "answer_start": [3]},
+            "is_impossible": False,
+        },
+    ),
+    (
+        3,
+        QUESTION
+        | {
+            "id": "2",
+            "question": "When?",
+            "answers": {"text": [], "answer_start": []},
+            "is_impossible": True,
+        },
+    ),
+]
+
 GOOD_FILES = {
+    "a.conll": (CONLL, SENTENCES),
+    "a.iob": (CONLL.rstrip(), SENTENCES),
+    "a.bio.gz": (gzip.compress(CONLL), SENTENCES),
+    "a.BMES": (CONLL.replace(b"\n", b"\r\n"), SENTENCES),
+    "squad.json": (SQUAD, QUESTIONS),
+    "crlf.json": (SQUAD.replace(b"\n", b"\r\n"), QUESTIONS),
+    "squad.json.gz": (gzip.compress(SQUAD), QUESTIONS),
     "a.jsonl": (GOOD, ROWS),
     "a.ndjson": (GOOD.replace(b"\n", b"\r\n"), ROWS),
     "a.JSONL": (GOOD.rstrip(), ROWS),
@@ -461,10 +540,35 @@ def test_a_good_file_gives_its_rows_with_their_lines(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("name", "suffix"),
-    [("a.CSV", ".csv"), ("a.b.jsonl.gz", ".jsonl"), ("a.parquet.gz", None), ("a.txt", None), ("csv", None)],
+    [
+        ("a.CSV", ".csv"),
+        ("a.b.jsonl.gz", ".jsonl"),
+        ("a.parquet.gz", None),
+        ("a.txt", None),
+        ("csv", None),
+        ("a.ner.bio.GZ", ".bio"),
+    ],
 )
 def test_the_suffix_tells_the_format(name, suffix):
     assert data_suffix(name) == suffix
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows_there"), [("a.conll", CONLL, SENTENCES), ("a.json", SQUAD, QUESTIONS)]
+)
+def test_a_byte_order_mark_is_passed_over_and_noted(tmp_path, name, content, rows_there):
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+    assert read(tmp_path / name) == (
+        rows_there,
+        [f"{name}: begins with a UTF-8 byte order mark, which was skipped"],
+    )
+
+
+def test_the_recipe_s_columns_are_asked_for(tmp_path):
+    (tmp_path / "a.conll").write_bytes(CONLL)
+    (_, row), _ = read(tmp_path / "a.conll", columns={"tags": 2})[0]
+    assert row["2"] == row["tags"] == ["B-ORG", "O"]
+    assert "0" not in row
 
 
 def test_a_parquet_file_with_broken_text_is_f10(tmp_path):

@@ -57,7 +57,7 @@ def test_a_folder_without_data_files_is_f02(in_folder, read):
     write("data/readme.md", "data/.hidden.csv")
     assert refused(read, train="data") == [
         "error[F02] data: a folder without data files."
-        " Fix: name a file (.jsonl, .ndjson, .json, .csv, .tsv, .parquet)"
+        " Fix: name a file (.jsonl, .ndjson, .json, .csv, .tsv, .parquet, .conll, .iob, .bio, .bmes)"
     ]
 
 

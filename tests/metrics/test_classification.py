@@ -5,8 +5,18 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
 from llmkit.errors import UserError
-from llmkit.metrics.classification import METRICS, confusion, difference, get, per_class, sample, scores
+from llmkit.metrics.classification import (
+    METRICS,
+    ORDINAL,
+    confusion,
+    difference,
+    get,
+    per_class,
+    sample,
+    scores,
+)
 from llmkit.metrics.intervals import measure
+from llmkit.metrics.paired import verdict
 
 ORACLES = {
     "accuracy": sklearn.accuracy_score,
@@ -93,7 +103,7 @@ def test_no_metric_lacks_an_oracle():
 def test_metrics_take_any_leading_axes():
     totals = np.stack([sample(*random_labels(4, 50, seed), 4).total for seed in range(6)])
     for metric in METRICS.values():
-        together = metric.score(totals.reshape(2, 3, 12))
+        together = metric.score(totals.reshape(2, 3, 13))
         assert together.shape == (2, 3)
         assert together.ravel().tolist() == pytest.approx(
             [float(metric.score(total)) for total in totals], abs=1e-15
@@ -161,7 +171,7 @@ def test_an_unknown_metric_is_told_with_the_nearest_name():
 @pytest.mark.parametrize("name", ["f1", "mcc"])
 def test_bca_covers_the_true_score_in_95_of_100_samples(name):
     truth = np.array([[0.40, 0.06, 0.04], [0.05, 0.22, 0.05], [0.03, 0.03, 0.12]])
-    total = np.concatenate([np.diag(truth), truth.sum(1), truth.sum(0)])
+    total = np.concatenate([np.diag(truth), truth.sum(1), truth.sum(0), [0]])
     expected, rng, covered = float(METRICS[name].score(total)), np.random.default_rng(0), []
     for trial in range(300):
         golds, predictions = np.divmod(rng.choice(9, 150, p=truth.ravel()), 3)
@@ -200,3 +210,78 @@ def test_a_difference_is_first_minus_second(metric):
 def test_an_unknown_metric_has_no_difference():
     with pytest.raises(UserError, match="E01"):
         difference(np.array([0]), np.array([0]), np.array([0]), ids(1), "bleu")
+
+
+# Ordered classes
+
+
+def test_mae_is_offered_for_ordered_classes_only():
+    golds, predictions = random_labels(5, 200, 0)
+    found = scores(golds, predictions, ids(5), ordered=True)
+    assert list(found) == list(ORDINAL) == [*METRICS, "mae"]
+    assert found["mae"].value == pytest.approx(sklearn.mean_absolute_error(golds, predictions), abs=1e-12)
+    assert found["mae"].low < found["mae"].value < found["mae"].high
+    assert found["mae"].method == "BCa bootstrap, 2000 draws, 95%; distance of class numbers"
+    assert "mae" not in scores(golds, predictions, ids(5))
+    assert get("mae", ordered=True).name == "mae"
+    with pytest.raises(UserError, match="E01"):
+        get("mae")
+
+
+def test_a_difference_of_mae_is_better_below_zero():
+    golds, first = random_labels(5, 300, 0, right=0.8)
+    _, second = random_labels(5, 300, 0, right=0.4)
+    found = difference(golds, first, second, ids(5), "mae", ordered=True)
+    expected = [sklearn.mean_absolute_error(golds, side) for side in (first, second)]
+    assert found.value == pytest.approx(expected[0] - expected[1], abs=1e-12)
+    assert verdict(found, "the model", "chance").startswith("The model is better than chance by 0.")
+
+
+# Rare classes and probabilities
+
+
+def unbalanced(n=400, seed=0, strength=0.5):
+    """One class in ten, and probabilities (N, 2) that know something of it."""
+    rng = np.random.default_rng(seed)
+    golds = (np.random.default_rng(7).random(n) < 0.1).astype(int)
+    rare = np.clip(rng.random(n) * 0.6 + strength * golds * 0.6, 0, 1)
+    return golds, np.stack([1 - rare, rare], axis=1)
+
+
+def test_pr_auc_is_the_macro_average_and_each_classs_own():
+    rng = np.random.default_rng(0)
+    golds, probabilities = rng.integers(0, 3, 200), np.round(rng.random((200, 3)), 2)
+    predictions = probabilities.argmax(1)
+    found = scores(golds, predictions, ids(3), probabilities=probabilities, resamples=100)
+    expected = sklearn.average_precision_score(golds, probabilities, average=None)
+    assert found["pr_auc"].value == pytest.approx(expected.mean(), abs=1e-9)
+    rows = per_class(golds, predictions, ids(3), probabilities=probabilities, resamples=100)
+    assert [row["pr_auc"].value for row in rows.values()] == pytest.approx(expected, abs=1e-9)
+    assert all(row["pr_auc"].low is not None for row in rows.values())
+    assert "pr_auc" not in scores(golds, predictions, ids(3), resamples=10)
+
+
+def test_a_difference_of_pr_auc_of_the_rare_class_and_of_all():
+    (golds, first), (_, second) = unbalanced(seed=0), unbalanced(seed=1, strength=0.1)
+    options = {"probabilities": (first, second), "resamples": 300}
+    labels = first.argmax(1), second.argmax(1)
+    rare = difference(golds, *labels, ["ham", "spam"], "pr_auc", of="spam", **options)
+    areas = [sklearn.average_precision_score(golds, side[:, 1]) for side in (first, second)]
+    assert rare.value == pytest.approx(areas[0] - areas[1], abs=1e-9)
+    assert rare.metric == "pr_auc of spam" and rare.low > 0
+    both = difference(golds, *labels, ["ham", "spam"], "pr_auc", **options)
+    assert both.metric == "pr_auc" and both.value != rare.value
+    with pytest.raises(UserError, match="E01"):
+        difference(golds, *labels, ["ham", "spam"], "pr_auc")
+
+
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
+def test_a_difference_of_one_class(metric):
+    golds, first = random_labels(4, 300, 0, right=0.8)
+    _, second = random_labels(4, 300, 0, right=0.5)
+    found = difference(golds, first, second, ids(4), metric, of="class 2")
+    rows = [per_class(golds, side, ids(4))["class 2"][metric].value for side in (first, second)]
+    assert found.value == pytest.approx(rows[0] - rows[1], abs=1e-12)
+    assert found.metric == f"{metric} of class 2"
+    with pytest.raises(UserError, match="E01"):
+        difference(golds, first, second, ids(4), "accuracy", of="class 2")

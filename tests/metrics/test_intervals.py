@@ -6,12 +6,25 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from llmkit.metrics import intervals
-from llmkit.metrics.intervals import Sample, as_sample, interval, measure, resample, wilson, wilson_score
-from llmkit.metrics.score import Metric, ratio
+from llmkit.metrics.intervals import (
+    Sample,
+    as_sample,
+    interval,
+    measure,
+    measure_ranks,
+    resample,
+    wilson,
+    wilson_score,
+)
+from llmkit.metrics.score import Metric, RankMetric, ratio
 
 
 def mean(sums):
     return ratio(sums[..., 0], sums[..., 1])
+
+
+def bca_tails(sample, value, scores, confidence=0.95):
+    return intervals._bca_tails(mean(sample.total - sample.rows), sample.counts, value, scores, confidence)
 
 
 def with_ones(values):
@@ -129,23 +142,21 @@ def test_merged_rows_have_the_same_acceleration_as_one_row_each():
     values = np.random.default_rng(0).integers(0, 3, 40).astype(float) ** 2
     apart = Sample(with_ones(values), np.ones(40, dtype=np.int64))
     scores = np.random.default_rng(1).normal(values.mean(), 0.1, 500)
-    tails = [
-        intervals._bca_tails(s, mean, values.mean(), scores, 0.95) for s in (apart, as_sample(apart.rows))
-    ]
+    tails = [bca_tails(s, values.mean(), scores) for s in (apart, as_sample(apart.rows))]
     assert tails[0] == pytest.approx(tails[1], abs=1e-12)
 
 
 def test_ties_count_half_so_a_symmetric_case_has_no_bias():
     sample = as_sample(with_ones(np.array([0.0, 1.0] * 10)))
-    tails = intervals._bca_tails(sample, mean, 0.5, np.array([0.4, 0.5 - 1e-15, 0.5, 0.5 + 1e-15, 0.6]), 0.95)
+    tails = bca_tails(sample, 0.5, np.array([0.4, 0.5 - 1e-15, 0.5, 0.5 + 1e-15, 0.6]))
     assert tails == pytest.approx((0.025, 0.975), abs=1e-12)
 
 
 def test_bca_is_undefined_where_the_acceleration_turns_the_ends_around():
     sample = Sample(np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([10_000, 1]))
     scores = np.array([0.0] * 1999 + [1.0])
-    assert intervals._bca_tails(sample, mean, 0.5, scores, 0.95) is not None
-    assert intervals._bca_tails(sample, mean, 0.5, scores, 0.999) is None
+    assert bca_tails(sample, 0.5, scores) is not None
+    assert bca_tails(sample, 0.5, scores, 0.999) is None
 
 
 def test_method_says_what_was_done():
@@ -248,6 +259,54 @@ def test_a_share_is_hits_over_n_to_the_bit(pair):
     hits, n = pair
     sample = Sample(np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([n - hits, hits]))
     assert measure(sample, [Metric("share", mean, share=True)])["share"].value == hits / n
+
+
+# Scores of weighted examples
+
+
+def weighted_mean(rows, weights):
+    return ratio(weights @ rows[:, 0], weights.sum(1))
+
+
+@pytest.mark.parametrize("draw", ["random", "merged"])
+def test_a_sum_scored_by_weights_has_the_interval_of_the_sum(draw):
+    rng = np.random.default_rng(0)
+    values = rng.random(60) if draw == "random" else rng.integers(0, 3, 90).astype(float)
+    by_weights = measure_ranks(with_ones(values), [RankMetric("mean", weighted_mean, note="a note")], seed=2)
+    by_sums = interval(with_ones(values), mean, seed=2)
+    found = by_weights["mean"]
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (by_sums.value, by_sums.low, by_sums.high), abs=1e-12
+    )
+    assert found.method == by_sums.method + "; a note"
+
+
+def test_leaving_out_each_row_takes_one_of_its_examples(monkeypatch):
+    monkeypatch.setattr(intervals, "BLOCK", 6)
+    blocks = list(intervals._without_each(Sample(np.eye(3), np.array([5, 1, 2]))))
+    assert [len(block) for block in blocks] == [2, 1]
+    assert np.concatenate(blocks).tolist() == [[4, 1, 2], [5, 0, 2], [5, 1, 1]]
+
+
+def test_many_distinct_rows_are_not_left_out_one_by_one(monkeypatch):
+    monkeypatch.setattr(intervals, "JACKKNIFE_ROWS", 59)
+    values = np.random.default_rng(0).lognormal(size=60)
+    found = measure_ranks(with_ones(values), [RankMetric("mean", weighted_mean)], seed=2)["mean"]
+    percentile = interval(with_ones(values), mean, seed=2, method="percentile")
+    assert (found.low, found.high) == pytest.approx((percentile.low, percentile.high), abs=1e-12)
+    assert found.method == percentile.method == "percentile bootstrap, 2000 draws, 95%"
+
+
+@pytest.mark.parametrize("n, why", [(0, "no interval: no examples"), (1, "no interval: one example")])
+def test_too_few_weighted_examples_have_no_interval(n, why):
+    found = measure_ranks(np.full((n, 2), 1.0), [RankMetric("mean", weighted_mean)])["mean"]
+    assert (found.value, found.low, found.high, found.n, found.method) == (float(n), None, None, n, why)
+
+
+def test_a_score_undefined_on_the_examples_is_zero_and_says_so():
+    found = interval(with_ones(np.ones(9)), lambda sums: np.full(sums.shape[:-1], np.nan))
+    assert (found.value, found.low, found.n) == (0.0, None, 9)
+    assert found.method == "no interval: undefined on these examples, 0 stands in"
 
 
 # Coverage

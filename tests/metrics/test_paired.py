@@ -12,9 +12,10 @@ from llmkit.metrics.paired import (
     examples_needed,
     holm,
     mcnemar,
+    rank_difference,
     verdict,
 )
-from llmkit.metrics.score import Metric, ratio
+from llmkit.metrics.score import Metric, RankMetric, ratio
 
 
 def mean(sums):
@@ -98,6 +99,49 @@ def test_too_few_examples_have_no_interval(n):
     assert found.method.startswith("no interval")
 
 
+# Weighted examples
+
+
+def weighted_mean(rows, weights):
+    return ratio(weights @ rows[:, 0], weights.sum(1))
+
+
+def test_a_sum_scored_by_weights_has_the_difference_of_the_sum():
+    first, second = np.random.default_rng(0).normal([[0.1], [0.0]], 1, (2, 80))
+    by_weights = rank_difference(with_ones(first, second), RankMetric("mean", weighted_mean), seed=2)
+    by_sums = difference(with_ones(first, second), MEAN, seed=2)
+    assert (by_weights.value, by_weights.low, by_weights.high) == pytest.approx(
+        (by_sums.value, by_sums.low, by_sums.high), abs=1e-12
+    )
+    assert by_weights.p_value == pytest.approx(by_sums.p_value, abs=0.03)
+    assert 0.05 < by_weights.p_value < 0.95
+    assert by_weights.method == by_sums.method
+
+
+def test_equal_pairs_are_swapped_one_by_one():
+    first, second = disagreements(9, 3)
+    found = rank_difference(with_ones(first, second), RankMetric("mean", weighted_mean), resamples=20_000)
+    assert found.p_value == pytest.approx(stats.binomtest(9, 12).pvalue, abs=0.01)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_too_few_weighted_examples_have_no_interval(n):
+    found = rank_difference(np.ones((n, 4)), RankMetric("mean", weighted_mean), resamples=50)
+    assert (found.value, found.low, found.high, found.p_value, found.n) == (0.0, None, None, 1.0, n)
+
+
+def test_a_difference_carries_what_its_metric_says_of_better_and_of_points():
+    pairs = with_ones(*np.random.default_rng(0).normal(size=(2, 30)))
+    for found in (
+        difference(pairs, Metric("mse", mean, higher_is_better=False, point=None)),
+        difference(pairs, Metric("error", mean, share=True, higher_is_better=False, point=None)),
+        rank_difference(pairs, RankMetric("loss", weighted_mean, higher_is_better=False, point=None)),
+    ):
+        assert (found.higher_is_better, found.point) == (False, None)
+    assert (difference(pairs, MEAN).higher_is_better, difference(pairs, MEAN).point) == (True, 0.01)
+    assert difference(pairs, Metric("bleu", mean, point=1)).point == 1
+
+
 # McNemar
 
 
@@ -168,8 +212,8 @@ def test_examples_needed_does_not_depend_on_the_order(a, b):
 # The sentence
 
 
-def made(value, low, high, n=457):
-    return Difference("accuracy", value, low, high, n, 0.95, 0.01, "")
+def made(value, low, high, n=457, metric="accuracy", **fields):
+    return Difference(metric, value, low, high, n, 0.95, 0.01, "", **fields)
 
 
 def test_verdicts():
@@ -195,3 +239,40 @@ def test_verdicts():
 def test_an_interval_that_ends_at_zero_covers_it():
     assert "covers zero" in verdict(made(0.02, 0.0, 0.04), "a", "b")
     assert "covers zero" in verdict(made(0.0, 0.0, 0.0), "a", "b")
+
+
+ERROR = {"metric": "mse", "higher_is_better": False, "point": None}
+
+
+def test_less_is_better_where_the_metric_says_so():
+    assert (
+        verdict(made(-0.31, -0.42, -0.2, **ERROR), "the model", "TF-IDF")
+        == "The model is better than TF-IDF by 0.31 of mse (95% interval 0.20 to 0.42)."
+    )
+    assert (
+        verdict(made(0.31, 0.2, 0.42, **ERROR), "the model", "TF-IDF")
+        == "The model is worse than TF-IDF by 0.31 of mse (95% interval 0.20 to 0.42)."
+    )
+    assert "covers zero" in verdict(made(-0.1, -0.3, 0.1, **ERROR), "a", "b")
+    share = made(-0.031, -0.054, -0.008, metric="hamming_loss", higher_is_better=False)
+    assert (
+        verdict(share, "the model", "TF-IDF")
+        == "The model is better than TF-IDF by 3.1 points of hamming_loss (95% interval 0.8 to 5.4)."
+    )
+
+
+@pytest.mark.parametrize(
+    "value, low, high, words",
+    [
+        (0.00123, 0.0002, 0.0031, "0.0012 of mse (95% interval 0.0002 to 0.0031)"),
+        (3.14159, 1.5, 4.25, "3.1 of mse (95% interval 1.5 to 4.2)"),
+        (1234.5, 900.2, 1500.7, "1234 of mse (95% interval 900 to 1501)"),
+    ],
+)
+def test_a_number_with_a_unit_has_two_digits_at_least(value, low, high, words):
+    assert words in verdict(made(value, low, high, **ERROR), "a", "b")
+
+
+def test_a_point_on_a_scale_of_a_hundred_is_one():
+    found = made(2.345, 1.25, 3.5, metric="bleu", point=1)
+    assert "by 2.3 points of bleu (95% interval 1.2 to 3.5)" in verdict(found, "a", "b")

@@ -1,8 +1,10 @@
 import json
 
 import numpy as np
+import pytest
 
-from llmkit.metrics.score import Score, ratio
+from llmkit.errors import UserError
+from llmkit.metrics.score import BY_COUNTS, Score, find, ratio
 
 
 def test_zero_over_zero_is_zero_and_the_rest_divides():
@@ -22,3 +24,18 @@ def test_a_score_without_an_interval_is_json():
         "n": 0,
         "method": "no interval: no examples",
     }
+
+
+def test_precision_recall_and_f1_from_counts_of_right_gold_and_predicted():
+    counts = np.array([3.0, 0.0, 0.0]), np.array([4.0, 2.0, 0.0]), np.array([6.0, 0.0, 0.0])
+    found = {name: score(*counts).tolist() for name, score in BY_COUNTS.items()}
+    assert found == {"f1": [0.6, 0.0, 0.0], "precision": [0.5, 0.0, 0.0], "recall": [0.75, 0.0, 0.0]}
+
+
+def test_a_metric_is_found_by_name_or_told_with_the_nearest():
+    assert find("f1", BY_COUNTS) is BY_COUNTS["f1"]
+    with pytest.raises(UserError) as error:
+        find("recal", BY_COUNTS)
+    assert str(error.value) == (
+        'error[E01] unknown metric "recal"; did you mean "recall"? Fix: choose from f1, precision, recall'
+    )

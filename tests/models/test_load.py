@@ -12,8 +12,21 @@ import torch
 
 from llmkit.errors import ModelError
 from llmkit.models import load
+from llmkit.tasks._texts import named_classes
 
 HEAD = "AutoModelForSequenceClassification"
+
+
+def opened(folder: Path, labels: list[str], *, new_head: bool = False, seed: int = 1) -> Any:
+    """The checkpoint under a classification head."""
+    return load.pretrained(
+        folder,
+        "AutoModelForSequenceClassification",
+        named_classes(labels, "single_label_classification"),
+        new_head=new_head,
+        seed=seed,
+        tokenizer=load.tokenizer(folder),
+    )
 
 
 @pytest.fixture
@@ -29,13 +42,13 @@ def edit_config(folder: Path, **changes: Any) -> None:
 
 def fault(folder: Path) -> str:
     with pytest.raises(ModelError) as caught:
-        load.pretrained(folder, HEAD, labels=["a", "b"], new_head=False, seed=1)
+        opened(folder, ["a", "b"], new_head=False, seed=1)
     assert len(caught.value.lines()) == 1
     return caught.value.lines()[0]
 
 
 def test_labels_are_names_in_the_config(folder: Path) -> None:
-    model = load.pretrained(folder, HEAD, labels=["no", "yes", "perhaps"], new_head=False, seed=1)
+    model = opened(folder, ["no", "yes", "perhaps"], new_head=False, seed=1)
     assert model.config.id2label == {0: "no", 1: "yes", 2: "perhaps"}
     assert model.config.label2id == {"no": 0, "yes": 1, "perhaps": 2}
     assert model.dtype == torch.float32
@@ -43,7 +56,7 @@ def test_labels_are_names_in_the_config(folder: Path) -> None:
 
 def test_a_missing_head_is_drawn_from_the_seed(folder: Path) -> None:
     def head(seed: int) -> torch.Tensor:
-        return load.pretrained(folder, HEAD, labels=["a", "b"], new_head=False, seed=seed).classifier.weight
+        return opened(folder, ["a", "b"], new_head=False, seed=seed).classifier.weight
 
     torch.rand(5)
     assert torch.equal(head(1), head(1))
@@ -51,7 +64,7 @@ def test_a_missing_head_is_drawn_from_the_seed(folder: Path) -> None:
 
 
 def test_nothing_is_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    load.pretrained(folder, HEAD, labels=["a", "b"], new_head=False, seed=1)
+    opened(folder, ["a", "b"], new_head=False, seed=1)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
 
@@ -104,12 +117,13 @@ def test_no_tokenizer(folder: Path) -> None:
 
 
 def test_a_head_for_other_labels_is_kept_until_one_asks_for_a_new_one(folder: Path, tmp_path: Path) -> None:
-    model = load.pretrained(folder, HEAD, labels=["x", "y", "z"], new_head=False, seed=1)
+    model = opened(folder, ["x", "y", "z"], new_head=False, seed=1)
     trained = tmp_path / "trained"
     model.save_pretrained(trained)
+    load.tokenizer(folder).save_pretrained(trained)
     assert "error[L11]" in fault(trained)
     assert "3 labels (x, y, z), the data has 2 (a, b)" in fault(trained)
-    fresh = load.pretrained(trained, HEAD, labels=["a", "b"], new_head=True, seed=1)
+    fresh = opened(trained, ["a", "b"], new_head=True, seed=1)
     assert fresh.classifier.weight.shape[0] == 2
-    same = load.pretrained(trained, HEAD, labels=["x", "y", "z"], new_head=False, seed=9)
+    same = opened(trained, ["x", "y", "z"], new_head=False, seed=9)
     assert torch.equal(same.classifier.weight, model.classifier.weight)

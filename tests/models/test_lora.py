@@ -11,15 +11,26 @@ import torch
 from llmkit.errors import ModelError
 from llmkit.models import load, lora
 from llmkit.recipe.schema import Lora
+from llmkit.tasks._texts import named_classes
 
 IDS = torch.tensor([[2, 5, 6, 7, 3]])
 
 
+def opened(folder: Path, labels: list[str], *, new_head: bool = False, seed: int = 1) -> Any:
+    """The checkpoint under a classification head."""
+    return load.pretrained(
+        folder,
+        "AutoModelForSequenceClassification",
+        named_classes(labels, "single_label_classification"),
+        new_head=new_head,
+        seed=seed,
+        tokenizer=load.tokenizer(folder),
+    )
+
+
 @pytest.fixture
 def base(tiny_bert: Path) -> Any:
-    return load.pretrained(
-        tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=1
-    ).eval()
+    return opened(tiny_bert, ["a", "b"], new_head=False, seed=1).eval()
 
 
 def shaken(model: Any) -> Any:
@@ -62,9 +73,7 @@ def test_merged_weights_answer_as_the_adapters_did(base: Any) -> None:
 def test_a_kept_adapter_comes_back(base: Any, tiny_bert: Path, tmp_path: Path) -> None:
     model = shaken(lora.add(base, Lora(rank=4), seed=1))
     model.save_pretrained(tmp_path)
-    again = load.pretrained(
-        tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=5
-    )
+    again = opened(tiny_bert, ["a", "b"], new_head=False, seed=5)
     with torch.no_grad():
         expected = model(input_ids=IDS).logits
         assert torch.allclose(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +13,25 @@ from llmkit import files
 from llmkit.errors import ModelError
 from llmkit.models import load, save
 from llmkit.models.save import Card
+from llmkit.tasks._texts import named_classes
 
 CARD = Card({"name": "classification"}, ["a", "b"], {"text": "text"}, 32, "base")
 
 
+def opened(folder: Path, labels: list[str], *, new_head: bool = False, seed: int = 1) -> Any:
+    """The checkpoint under a classification head."""
+    return load.pretrained(
+        folder,
+        "AutoModelForSequenceClassification",
+        named_classes(labels, "single_label_classification"),
+        new_head=new_head,
+        seed=seed,
+        tokenizer=load.tokenizer(folder),
+    )
+
+
 def test_plain_transformers_opens_it(tiny_bert: Path, tmp_path: Path) -> None:
-    model = load.pretrained(
-        tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=1
-    ).eval()
+    model = opened(tiny_bert, ["a", "b"], new_head=False, seed=1).eval()
     save.save(tmp_path / "model", model, load.tokenizer(tiny_bert), CARD, readme="# card")
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
     batch = AutoTokenizer.from_pretrained(tmp_path / "model")("a good film", return_tensors="pt")
@@ -42,9 +54,7 @@ def test_a_damaged_card_is_told(tmp_path: Path) -> None:
 
 def test_the_digest_sees_one_bit(tiny_bert: Path) -> None:
     def model() -> torch.nn.Module:
-        return load.pretrained(
-            tiny_bert, "AutoModelForSequenceClassification", labels=["a", "b"], new_head=False, seed=1
-        )
+        return opened(tiny_bert, ["a", "b"], new_head=False, seed=1)
 
     first, second = model(), model()
     assert save.weights_digest(first) == save.weights_digest(second)

@@ -1,25 +1,26 @@
-"""One update of the tiny BERT classifier, started by torchrun or alone; prints loss and gradient norm as JSON.
+"""Two updates of each recipe, started by torchrun or alone; prints loss and gradient norm as JSON.
 
-Usage: split_worker.py MODEL_FOLDER BUDGET [fault]
+Usage: split_worker.py BUDGET,BUDGET,... RECIPE [RECIPE ...] [--fault]
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
-import numpy as np
 import torch
 
+from llmkit import tasks
 from llmkit.data.collate import collate
-from llmkit.data.encode import Encoded, Ragged, TokenCounts
 from llmkit.data.sampler import updates
 from llmkit.engine import session as sessions
 from llmkit.engine.optim import Schedule, adamw
+from llmkit.engine.session import Session
 from llmkit.engine.train import Batches, Loss, train
-from llmkit.models.load import pretrained
-from llmkit.tasks import load
+from llmkit.progress import SILENT
+from llmkit.recipe import load
+from llmkit.workflows.prepare import Prepared, prepare
+from llmkit.workflows.train import load_model
 
 
 def mean_of_means(loss: Loss) -> Loss:
@@ -32,47 +33,49 @@ def mean_of_means(loss: Loss) -> Loss:
     return wrong
 
 
-def main(folder: Path, budgets: list[int], fault: str) -> None:
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(7)
-    rows = [rng.integers(5, 50, size=size).tolist() for size in rng.integers(2, 40, size=24)]
-    encoded = Encoded({"input_ids": Ragged.of(rows)}, TokenCounts())
-    golds = {"labels": rng.integers(0, 2, size=24)}
-    task = load("classification")
-    figures = {}
-    with sessions.start(seed=1, precision="fp32") as session:
-        for budget in budgets:
-            model = pretrained(folder, task.auto_class, labels=["a", "b"], new_head=False, seed=1)
-            for module in model.modules():
-                if isinstance(module, torch.nn.Dropout):
-                    module.p = 0.0
-            optimizer = adamw(model, 0.01)
-            ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
-            loss = task.loss(task.Options(), golds, 2)
-            if fault == "mean":
-                loss = mean_of_means(loss)
+def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -> list[list[float]]:
+    """[loss, gradient norm] of each update, without dropout."""
+    model = load_model(prepared, SILENT)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    optimizer = adamw(model, 0.01)
+    ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
+    encoded, golds = prepared.encoded["train"], prepared.examples.golds["train"]
+    scalars = {name: values for name, values in golds.items() if values.dtype != object}
+    batches = Batches(
+        encoded.lengths, lambda indices: collate(encoded, indices, pad_token_id=0, scalars=scalars), budget
+    )
+    loss = prepared.task.loss(golds, len(prepared.examples.labels))
+    steps = train(
+        session,
+        ready,
+        ready_optimizer,
+        batches,
+        mean_of_means(loss) if fault else loss,
+        updates(len(encoded), 24, 1, total=2),
+        schedule=Schedule(1e-3, 2, 0, "constant"),
+        max_grad_norm=1.0,
+    )
+    return [[step.loss, step.grad_norm] for step in steps]
 
-            batches = Batches(
-                encoded.lengths,
-                lambda indices: collate(encoded, indices, pad_token_id=0, scalars=golds),
-                budget,
-            )
-            steps = train(
-                session,
-                ready,
-                ready_optimizer,
-                batches,
-                loss,
-                updates(24, 24, 1, total=2),
-                schedule=Schedule(1e-3, 2, 0, "constant"),
-                max_grad_norm=1.0,
-            )
-            figures[str(budget)] = [[step.loss, step.grad_norm] for step in steps]
+
+def main(budgets: list[int], paths: list[str], *, fault: bool) -> None:
+    torch.set_num_threads(1)
+    recipes = [load.load(path, (), task_names=tasks.names(), task_options=tasks.options) for path in paths]
+    all_prepared = [prepare(recipe, SILENT) for recipe in recipes]
+    with sessions.start(seed=1, precision="fp32") as session:
+        found = {
+            path: {str(budget): figures(session, prepared, budget, fault=fault) for budget in budgets}
+            for path, prepared in zip(paths, all_prepared, strict=True)
+        }
         if session.rank == 0:
-            print(json.dumps({"world_size": session.world_size, "figures": figures}))
+            print(json.dumps({"world_size": session.world_size, "figures": found}))
 
 
 if __name__ == "__main__":
     main(
-        Path(sys.argv[1]), [int(b) for b in sys.argv[2].split(",")], sys.argv[3] if len(sys.argv) > 3 else ""
+        [int(budget) for budget in sys.argv[1].split(",")],
+        [argument for argument in sys.argv[2:] if argument != "--fault"],
+        fault="--fault" in sys.argv,
     )

@@ -60,7 +60,7 @@ def test_values_cannot_be_changed_later() -> None:
         (Train, "precision", "fp8"),
         (Train, "truncation", 1),
         (Data, "validation_share", 1.0),
-        (Data, "columns", {"text": 3}),
+        (Data, "columns", {"text": 3.5}),
         (Evaluate, "confidence", 0.5),
         (Evaluate, "resamples", 99),
         (schema.Lora, "rank", 0),

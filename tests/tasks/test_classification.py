@@ -19,12 +19,14 @@ from torch.nn import functional
 from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
 from llmkit.errors import DataError
+from llmkit.models import load
 from llmkit.progress import SILENT
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks._task import Examples
-from llmkit.tasks.classification import TASK, balanced
+from llmkit.tasks.classification import Options, balanced, make
 
 LABELS = ("no", "perhaps", "yes")
+TASK = make(Options(), {})
 EVALUATE = Evaluate(resamples=200)
 Rows = list[tuple[str, object]]
 
@@ -32,8 +34,8 @@ Rows = list[tuple[str, object]]
 class Given(nn.Module):
     """Answers with the logits that it is given."""
 
-    def forward(self, logits: Tensor) -> Any:
-        return SimpleNamespace(logits=logits)
+    def forward(self, input_ids: Tensor) -> Any:
+        return SimpleNamespace(logits=input_ids)
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def golds() -> Tensor:
 
 @pytest.fixture
 def outputs(logits: Tensor, golds: Tensor) -> dict[str, Any]:
-    decoded = TASK.decode(Given(), {"logits": logits, "labels": golds})
+    decoded = TASK.decode(Given(), {"input_ids": logits, "labels": golds})
     return {name: value.numpy() for name, value in decoded.items()}
 
 
@@ -161,13 +163,7 @@ def test_decoded_probabilities_are_those_of_the_logits(
     probabilities = logits.double().softmax(-1).numpy()
     assert np.allclose(outputs["probabilities"].sum(-1), 1, atol=1e-6)
     assert (outputs["prediction"] == probabilities.argmax(-1)).all()
-    assert np.allclose(outputs["probabilities"], -np.sort(-probabilities, -1), atol=1e-6)
-    assert np.allclose(
-        np.take_along_axis(probabilities, outputs["classes"], -1), outputs["probabilities"], atol=1e-6
-    )
-    gold = probabilities[np.arange(40), golds.numpy()]
-    assert np.allclose(outputs["loss"], -np.log(gold), atol=1e-6)
-    assert "logits" not in outputs
+    assert np.allclose(outputs["probabilities"], probabilities, atol=1e-6)
 
 
 def test_brier_is_that_of_scikit_learn(logits: Tensor, golds: Tensor, outputs: dict[str, Any]) -> None:
@@ -179,29 +175,32 @@ def test_brier_is_that_of_scikit_learn(logits: Tensor, golds: Tensor, outputs: d
 
 def test_a_sure_mistake_has_a_finite_loss() -> None:
     """The probability rounds to 0 in float32; its logarithm must not be taken from there."""
-    decoded = TASK.decode(Given(), {"logits": torch.tensor([[200.0, 0.0]]), "labels": torch.tensor([1])})
+    decoded = TASK.decode(Given(), {"input_ids": torch.tensor([[200.0, 0.0]]), "labels": torch.tensor([1])})
     assert decoded["loss"].item() == pytest.approx(200.0)
     assert decoded["brier"].item() == pytest.approx(2.0)
 
 
 def test_without_labels_the_logits_are_given(logits: Tensor) -> None:
-    decoded = TASK.decode(Given(), {"logits": logits})
+    decoded = TASK.decode(Given(), {"input_ids": logits})
     assert torch.equal(decoded["logits"], logits)
     assert "loss" not in decoded
 
 
-def test_only_the_best_classes_are_kept() -> None:
-    decoded = TASK.decode(Given(), {"logits": torch.randn(3, 40), "labels": torch.tensor([0, 1, 2])})
-    assert decoded["probabilities"].shape == decoded["classes"].shape == (3, 5)
+def test_a_record_holds_only_the_best_classes() -> None:
+    decoded = TASK.decode(Given(), {"input_ids": torch.randn(3, 40)})
+    answers = {name: value.numpy() for name, value in decoded.items()}
+    record = next(TASK.records({"text": ["a"] * 3}, answers, [str(number) for number in range(40)]))
+    assert len(record["probabilities"]) == 5
+    assert list(record["probabilities"].values()) == sorted(record["probabilities"].values(), reverse=True)
 
 
-def loss_of(options: Any, logits: Tensor, golds: Tensor, train: list[int]) -> tuple[Tensor, Tensor]:
-    function = TASK.loss(options, {"labels": np.array(train)}, 3)
-    return function(Given(), {"logits": logits, "labels": golds})
+def loss_of(options: Options, logits: Tensor, golds: Tensor, train: list[int]) -> tuple[Tensor, Tensor]:
+    function = make(options, {}).loss({"labels": np.array(train)}, 3)
+    return function(Given(), {"input_ids": logits, "labels": golds})
 
 
 def test_the_loss_is_a_sum_with_its_count(logits: Tensor, golds: Tensor) -> None:
-    summed, count = loss_of(TASK.Options(), logits, golds, [0, 1, 2])
+    summed, count = loss_of(Options(), logits, golds, [0, 1, 2])
     assert count.item() == 40
     assert summed.item() == pytest.approx(
         functional.cross_entropy(logits, golds, reduction="sum").item(), rel=1e-6
@@ -209,7 +208,7 @@ def test_the_loss_is_a_sum_with_its_count(logits: Tensor, golds: Tensor) -> None
 
 
 def test_label_smoothing_changes_the_loss_as_in_torch(logits: Tensor, golds: Tensor) -> None:
-    summed, count = loss_of(TASK.Options(label_smoothing=0.2), logits, golds, [0, 1, 2])
+    summed, count = loss_of(Options(label_smoothing=0.2), logits, golds, [0, 1, 2])
     expected = functional.cross_entropy(logits, golds, label_smoothing=0.2).item()
     assert (summed / count).item() == pytest.approx(expected, rel=1e-6)
     assert expected != pytest.approx(functional.cross_entropy(logits, golds).item(), rel=1e-3)
@@ -218,7 +217,7 @@ def test_label_smoothing_changes_the_loss_as_in_torch(logits: Tensor, golds: Ten
 def test_class_weights_are_those_of_the_training_rows(logits: Tensor, golds: Tensor) -> None:
     train = [0] * 6 + [1] * 3 + [2]
     weights = torch.tensor([10 / 18, 10 / 9, 10 / 3])
-    summed, count = loss_of(TASK.Options(class_weights="balanced"), logits, golds, train)
+    summed, count = loss_of(Options(class_weights="balanced"), logits, golds, train)
     expected = functional.cross_entropy(logits, golds, weight=weights).item()
     assert (summed / count).item() == pytest.approx(expected, rel=1e-6)
     assert count.item() == pytest.approx(weights[golds].sum().item(), rel=1e-6)
@@ -324,7 +323,7 @@ def test_records_say_what_was_answered(golds: Tensor, outputs: dict[str, Any]) -
 
 
 def test_records_without_labels_have_the_logits_by_name(logits: Tensor) -> None:
-    decoded = {name: value.numpy() for name, value in TASK.decode(Given(), {"logits": logits}).items()}
+    decoded = {name: value.numpy() for name, value in TASK.decode(Given(), {"input_ids": logits}).items()}
     first = next(iter(TASK.records({"text": ["a"] * 40}, decoded, LABELS)))
     assert "label" not in first
     assert first["logits"] == dict(zip(LABELS, logits[0].tolist(), strict=True))
@@ -350,17 +349,10 @@ def test_the_worst_are_the_surest_mistakes(golds: Tensor, outputs: dict[str, Any
     assert set(worst[0]) == {"text", "label", "prediction", "probability", "place"}
 
 
-def test_encoding_counts_what_is_too_long() -> None:
-    class Words:
-        """A tokenizer of words: one id a word, at most max_length of them."""
-
-        unk_token_id = 0
-
-        def __call__(self, texts: list[str], *, max_length: int = 10**9, **_: Any) -> dict[str, Any]:
-            return {"input_ids": [[len(word) for word in text.split()][:max_length] for text in texts]}
-
-    texts = {"text": ["a b c d", "a b"], "label": ["no", "yes"]}
-    cut = TASK.encode(texts, Words(), max_length=3, truncation=True)
-    assert cut.columns["input_ids"] == [[1, 1, 1], [1, 1]]
-    assert (cut.counts.cut_examples, cut.counts.cut_tokens, cut.too_long) == (1, 1, ())
-    assert TASK.encode(texts, Words(), max_length=3, truncation=False).too_long == (0,)
+def test_encoding_counts_what_is_too_long(tiny_bert: Path) -> None:
+    tokenizer = load.tokenizer(tiny_bert)
+    texts = {"text": ["good film of the scene", "a film"], "label": ["no", "yes"]}
+    cut = TASK.encode(texts, {}, tokenizer, max_length=5, truncation=True)
+    assert [len(row) for row in cut.columns["input_ids"]] == [5, 4]
+    assert (cut.counts.cut_examples, cut.counts.cut_tokens, cut.too_long) == (1, 2, ())
+    assert TASK.encode(texts, {}, tokenizer, max_length=5, truncation=False).too_long == (0,)

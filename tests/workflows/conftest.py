@@ -20,7 +20,7 @@ from llmkit.recipe.schema import Recipe
 from llmkit.run import Run
 from llmkit.workflows.fit import Fitted, fit
 from llmkit.workflows.prepare import Prepared, prepare
-from llmkit.workflows.train import _model
+from llmkit.workflows.train import load_model
 
 
 @dataclass
@@ -92,7 +92,7 @@ def train(recipe_of: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Tra
         listener = Listener()
         prepared = prepare(recipe_of(*overrides), SILENT)
         with sessions.start(seed=prepared.recipe.seed, precision="fp32") as session:
-            fitted = fit(session, found, prepared, _model(prepared, SILENT), listener)
+            fitted = fit(session, found, prepared, load_model(prepared, SILENT), listener)
         return Training(found, prepared, fitted, listener.notes)
 
     return run

@@ -1,8 +1,9 @@
-"""A run scored again gives the report's figures; other rows are checked against the model's labels."""
+"""A run scored again gives the report's figures; other rows are checked against the model's labels; several corpora."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 
 import llmkit
 from llmkit.errors import DataError, ModelError, RecipeError, RunError, UserError
+from llmkit.metrics import independent
+from llmkit.metrics.score import Score
 from llmkit.run import Run
+from llmkit.workflows.opened import open_model
 
 
 def refusal(kind: type[UserError], *arguments: Any, **settings: Any) -> str:
@@ -156,3 +160,128 @@ def test_a_run_that_was_killed_before_its_report_is_refused(finished: Any, tmp_p
     run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
     run.report.unlink()
     assert refusal(RunError, run.path).startswith(f"error[R05] {run.path}: is not finished")
+
+
+# Several corpora
+
+
+@pytest.fixture
+def corpora(make_reviews: Any, write: Callable[..., Path]) -> dict[str, str]:
+    """Two corpora like home, and one where every third label is wrong."""
+    noisy = make_reviews(60, 11)
+    swapped = {"negative": "positive", "positive": "negative"}
+    for row in noisy[::3]:
+        row["label"] = swapped[row["label"]]
+    rows = {"like": make_reviews(50, 9), "short": make_reviews(12, 10), "noisy": noisy}
+    return {name: str(write(own, f"{name}.jsonl")) for name, own in rows.items()}
+
+
+def test_each_corpus_has_the_scores_that_it_has_alone(finished: Any, corpora: dict[str, str]) -> None:
+    named = list(corpora.values())
+    result = llmkit.evaluate(str(finished.path), data=named)
+    assert result["data"] == list(result["corpora"]) == named
+    assert result["run"] == str(finished.path)
+    for name, corpus in result["corpora"].items():
+        alone = llmkit.evaluate(str(finished.path), data=[name])
+        assert corpus["n"] == alone["scores"]["accuracy"]["n"]
+        for key in ("scores", "headline", "unknown_tokens_share", "cut_examples"):
+            assert corpus[key] == alone[key], (name, key)
+        assert alone == llmkit.evaluate(str(finished.path), data=name)
+
+
+def test_the_drop_is_home_minus_corpus(finished: Any, corpora: dict[str, str]) -> None:
+    result = llmkit.evaluate(str(finished.path), data=list(corpora.values()))
+    assert result["home"] == {"part": "test", "scores": finished.content["scores"]}
+    noisy = result["corpora"][corpora["noisy"]]
+    assert list(noisy["drop"]) == ["accuracy", "f1", "mcc"]
+    for metric, drop in noisy["drop"].items():
+        at_home, away = Score(**finished.content["scores"][metric]), Score(**noisy["scores"][metric])
+        assert drop == independent.difference(at_home, away).to_json()
+    accuracy = noisy["drop"]["accuracy"]
+    assert accuracy["value"] == pytest.approx(1 / 3, abs=0.02)
+    assert 0 < accuracy["low"] < accuracy["value"] < accuracy["high"] < 0.5
+    (sentence,) = result["verdict"]  # the others' intervals cover zero
+    assert sentence == (
+        f"On {corpora['noisy']} accuracy is lower than at home by {100 * accuracy['value']:.1f} points "
+        f"(95% interval {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})."
+    )
+    json.dumps(result, allow_nan=False)
+
+
+def test_of_a_loss_more_is_worse(finished: Any, corpora: dict[str, str]) -> None:
+    """The drop is home minus corpus here too, so it is below zero."""
+    named = [corpora["noisy"], corpora["like"]]
+    result = llmkit.evaluate(str(finished.path), data=named, metrics=["loss", "accuracy"])
+    assert result["lower_is_better"] == ["loss"]
+    drop = result["corpora"][corpora["noisy"]]["drop"]["loss"]
+    assert drop["low"] < drop["value"] < drop["high"] < 0
+    sentence = result["verdict"][0]
+    value, low, high = map(float, re.findall(r"\d+\.?\d*", sentence.split("home by")[1].replace("95%", "")))
+    assert sentence.startswith(f"On {corpora['noisy']} loss is higher than at home by ")
+    assert value == pytest.approx(-drop["value"], rel=0.05)
+    assert (low, high) == (pytest.approx(-drop["high"], rel=0.05), pytest.approx(-drop["low"], rel=0.05))
+
+
+def test_a_model_that_is_no_run_has_no_home(finished: Any, corpora: dict[str, str], listener: Any) -> None:
+    model = str(finished.path / "model")
+    result = llmkit.evaluate(model, data=list(corpora.values()), progress=listener)
+    assert (result["model"], result["home"], result["verdict"]) == (model, None, [])
+    assert all(corpus["drop"] == {} for corpus in result["corpora"].values())
+    assert any("no test rows of its own" in note for note in listener.notes)
+    as_run = llmkit.evaluate(str(finished.path), data=list(corpora.values()))
+    for name in corpora.values():
+        assert result["corpora"][name]["scores"]["accuracy"] == as_run["corpora"][name]["scores"]["accuracy"]
+
+
+def test_faults_of_all_corpora_are_told_before_any_is_predicted(
+    finished: Any, corpora: dict[str, str], write: Callable[..., Path], listener: Any
+) -> None:
+    """Labels of another kind are one mistake, however many; the model is not asked for anything."""
+    stars = write([{"text": f"film {n}", "label": f"{n} stars"} for n in range(5)], "stars.jsonl")
+    empty = write([{"text": "", "label": "positive"}, {"text": "good", "label": "positive"}], "empty.jsonl")
+    with pytest.raises(DataError) as caught:
+        llmkit.evaluate(str(finished.path), data=[corpora["like"], str(stars), str(empty)], progress=listener)
+    first, second = caught.value.lines()
+    assert first == (
+        f"error[L05] {stars}: 5 or more of its labels are none of the model's 2 (negative, positive); the first "
+        f"stands at {stars}:1. Fix: write the model's own labels, or leave this corpus out"
+    )
+    assert second.startswith(f"error[L03] {empty}:1: ")
+    assert listener.works == []
+
+
+def test_the_model_is_opened_once(
+    finished: Any, corpora: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_and_count(*arguments: Any) -> Any:
+        opened.append(arguments)
+        return open_model(*arguments)
+
+    monkeypatch.setattr("llmkit.workflows.evaluate.open_model", open_and_count)
+    llmkit.evaluate(str(finished.path), data=list(corpora.values()))
+    assert len(opened) == 1
+
+
+def test_a_corpus_named_twice_is_refused(finished: Any, corpora: dict[str, str]) -> None:
+    line = refusal(RecipeError, finished.path, data=[corpora["like"], corpora["noisy"], corpora["like"]])
+    assert line.startswith(f"error[U01] --data {corpora['like']}: is named twice")
+
+
+def test_a_run_without_its_report_has_no_home_yet(
+    finished: Any, corpora: dict[str, str], tmp_path: Path
+) -> None:
+    run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
+    run.report.unlink()
+    assert "error[R05]" in refusal(RunError, run.path, data=list(corpora.values()))
+
+
+def test_rows_that_chose_the_model_are_told_from_test_rows(
+    tiny_recipe: Path, tmp_path: Path, corpora: dict[str, str], listener: Any
+) -> None:
+    short = ["train.epochs=null", "train.max_steps=2", "evaluate.baselines=false", "data.test_share=0"]
+    llmkit.finetune(str(tiny_recipe), short, out=tmp_path / "run")
+    result = llmkit.evaluate(str(tmp_path / "run"), data=list(corpora.values()), progress=listener)
+    assert result["home"]["part"] == "validation"
+    assert any("the rows that chose the model" in note for note in listener.notes)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from llmkit.engine import checkpoint, signals
 from llmkit.errors import Interrupted, RunError, Stopped
+from llmkit.metrics.classification import METRICS
 from llmkit.tasks.classification import Classification
 
 Train = Callable[..., Any]
@@ -40,7 +41,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def script(**columns: list[float]) -> None:
         rows = iter([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
-        other = dict.fromkeys(["loss", *Classification.metrics], 0.0)
+        other = dict.fromkeys(["loss", *METRICS], 0.0)
         monkeypatch.setattr(Classification, "values", lambda *_: {**other, **next(rows)})
 
     return script

@@ -12,6 +12,7 @@ import pytest
 from llmkit.errors import DataError, ModelError, RecipeError, UserError
 from llmkit.progress import SILENT
 from llmkit.recipe.schema import Recipe
+from llmkit.tasks.classification import Options
 from llmkit.workflows import prepare as module
 from llmkit.workflows.prepare import prepare, read_rows
 
@@ -62,7 +63,7 @@ def test_intervals_are_those_asked_for(recipe_of: MakeRecipe) -> None:
 
 def test_the_tasks_options_come_from_the_recipe(recipe_of: MakeRecipe) -> None:
     prepared = prepare(recipe_of("task.label_smoothing=0.1"), SILENT)
-    assert prepared.options == prepared.task.Options(label_smoothing=0.1)
+    assert prepared.task.options == Options(label_smoothing=0.1)
 
 
 def test_an_unknown_score_is_refused_before_the_data_is_read(

@@ -1,0 +1,156 @@
+"""`llmkit embed RUN_OR_MODEL [TEXT ...] [--file F] [--out F.jsonl|F.npy] [--near TEXT]`"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from io import BytesIO
+from itertools import chain
+from operator import length_hint
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from llmkit.workflows.embed import Embedding, Neighbour
+
+__all__ = ["embed"]
+
+SUFFIXES = (".jsonl", ".npy")
+TOP = 5
+SHOWN = 4  # numbers of a vector on a line
+
+
+def embed(
+    target: Annotated[
+        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, a Hub id, or index:NAME.")
+    ],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; else --file or stdin.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="One text a line (txt), or a data file with a text column.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the vectors here: .jsonl, or .npy (float32, a row a text).")
+    ] = None,
+    near: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Print the texts nearest to this one instead.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help=f"How many with --near.  [default: {TOP}]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Turn texts into vectors, or find the texts nearest to one. Mean over the tokens, scaled to length 1."""
+    from llmkit.cli import show
+    from llmkit.cli import texts as reading
+    from llmkit.workflows import embed as workflow
+
+    _check(out, near, top)
+    given = reading.plain(texts or [], file, "embed")
+    to_screen = near is None and out is None and not as_json and sys.stdout.isatty()
+    with show.progress(bars=not to_screen) as progress:  # bars and lines on one screen would be a mess
+        if near is not None:
+            found = workflow.nearest(target, near, given, top=top or TOP, progress=progress)
+            _print_neighbours(target, near, found, as_json)
+            return
+        if out is not None and out.suffix == ".npy":
+            given = list(given)  # the file's head tells how many rows follow
+        embeddings = workflow.embed(target, given, progress=progress)
+        if out is not None:
+            _print_written(target, out, _write(out, embeddings, length_hint(given)), as_json)
+        elif as_json:
+            show.print_json({"model": target, "embeddings": [_record(one) for one in embeddings]})
+        else:
+            _print(embeddings)
+
+
+def _check(out: Path | None, near: str | None, top: int | None) -> None:
+    """What can be told before anything is read. Raises RecipeError U01."""
+    from llmkit.errors import Problem, RecipeError
+
+    if out is not None and out.suffix not in SUFFIXES:
+        message = f'the suffix "{out.suffix}" names no format for embeddings'
+        raise RecipeError(Problem("U01", f"--out {out}", message, f"use one of {', '.join(SUFFIXES)}"))
+    if near is None and top is not None:
+        raise RecipeError(Problem("U01", "--top", "says how many texts --near prints", "add --near TEXT"))
+    if near is not None and out is not None:
+        message = "--near prints texts, so there are no vectors to write"
+        raise RecipeError(Problem("U01", f"--out {out}", message, "give one of the two"))
+
+
+def _write(out: Path, embeddings: Iterable[Embedding], rows: int) -> dict[str, int]:
+    """The file, whole or not at all. Returns the number of texts, of blank ones among them, and the dimension.
+
+    rows: how many embeddings come; an .npy file begins with it.
+    """
+    from llmkit import files
+
+    counts = {"texts": 0, "blank": 0, "dimension": 0}
+    tallied = _tallied(embeddings, counts)
+    if out.suffix == ".npy":
+        files.write_bytes(out, _npy(tallied, rows))
+    else:
+        files.write_lines(out, (json.dumps(_record(one), ensure_ascii=False) + "\n" for one in tallied))
+    return counts
+
+
+def _tallied(embeddings: Iterable[Embedding], counts: dict[str, int]) -> Iterator[Embedding]:
+    for embedding in embeddings:
+        counts["texts"] += 1
+        counts["blank"] += embedding.blank
+        counts["dimension"] = len(embedding.vector)
+        yield embedding
+
+
+def _npy(embeddings: Iterable[Embedding], rows: int) -> Iterator[bytes]:
+    """A NumPy file (format 1.0) of (rows, D) little-endian float32, piece by piece."""
+    from numpy.lib import format as npy
+
+    stream = iter(embeddings)
+    first = next(stream, None)
+    shape = (rows, 0 if first is None else len(first.vector))
+    head = BytesIO()
+    npy.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    yield head.getvalue()
+    for embedding in chain([] if first is None else [first], stream):
+        yield embedding.vector.astype("<f4").tobytes()
+
+
+def _record(embedding: Embedding) -> dict[str, Any]:
+    """Nine digits bring every float32 back to the bit."""
+    numbers = None if embedding.blank else [float(f"{value:.9g}") for value in embedding.vector.tolist()]
+    return {"text": embedding.text, "embedding": numbers}
+
+
+def _print_written(target: str, out: Path, counts: dict[str, int], as_json: bool) -> None:
+    from llmkit.cli import show
+
+    if as_json:
+        show.print_json({"model": target, "out": str(out), **counts})
+    else:
+        typer.echo(f"{counts['texts']:,} embeddings of {counts['dimension']} numbers in {out}")
+
+
+def _print(embeddings: Iterable[Embedding]) -> None:
+    """The first numbers and the text: that something is there, and easy to cut by tabs."""
+    for embedding in embeddings:
+        first = " ".join(f"{value:+.4f}" for value in embedding.vector[:SHOWN])
+        numbers = "-" if embedding.blank else f"{first} ... ({len(embedding.vector)})"
+        typer.echo(f"{numbers}\t{_on_one_line(embedding.text)}")
+
+
+def _print_neighbours(target: str, near: str, found: list[Neighbour], as_json: bool) -> None:
+    from llmkit.cli import show
+
+    if as_json:
+        show.print_json({"model": target, "near": near, "neighbours": [asdict(one) for one in found]})
+        return
+    rows = [[str(one.rank), f"{one.similarity:.3f}", str(one.row), _on_one_line(one.text)] for one in found]
+    show.table(f'nearest to "{_on_one_line(near)}"', ["rank", "cosine similarity", "row", "text"], rows)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,416 @@
+"""Extractive question answering: the answer is a span of a text of any length.
+
+The text is read in overlapping windows, each with the question before it (Devlin et al. 2019, section 4.3). The
+answer is the span with the highest sum of its first and last token's logits over all windows; "no answer" scores what
+the first token does. Shapes: B windows, L tokens, A longest answer in tokens, K best spans of a window.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from llmkit.data import windows
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded, Features
+from llmkit.data.questions import check_questions
+from llmkit.data.rowwise import objects
+from llmkit.errors import DataError, raise_if
+from llmkit.metrics import extractive_qa, intervals
+from llmkit.metrics.answers import Rules, has_answer
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import ratio
+from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, model_inputs
+from llmkit.tasks._texts import draws
+from llmkit.text.sentences import sentence_around
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["ExtractiveQA", "Options", "make"]
+
+BEST = 20  # spans kept of each window
+WRITTEN = 5  # spans written for each question
+OUTSIDE = -1e30  # logit of a token that is not of the context; two of them still fit float32
+HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+
+
+class Options(Section):
+    """Task options of extractive question answering."""
+
+    unanswerable: bool = False
+    """Some questions have no answer in their text (SQuAD 2.0)."""
+    rules: Literal["auto", "squad", "squad_v2", "cmrc"] = "auto"
+    """Whose exact match and F1; auto: cmrc for Chinese answers, else squad_v2 with unanswerable, else squad."""
+    stride: int = Field(default=128, ge=0)
+    """Tokens that two neighbouring windows of a text share."""
+    max_answer_length: int = Field(default=30, ge=1)
+    """Longest answer that is looked for, in tokens."""
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> Options:
+        if self.unanswerable and self.rules in ("squad", "cmrc"):
+            raise ValueError(f"the rules of {self.rules} have no questions without an answer; use squad_v2")
+        return self
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> ExtractiveQA:
+    """The task with these options."""
+    return ExtractiveQA(options, tuned)
+
+
+@dataclass(frozen=True)
+class ExtractiveQA:
+    """A span of the context for each question; see `_task.Task` for what each part is."""
+
+    options: Options
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+
+    auto_class = "AutoModelForQuestionAnswering"
+    inputs = ("question", "context")
+    identity = ("question", "answers")
+    special_tokens = ()
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {"question": "question", "context": "context", "answers": "answers"}
+
+    @property
+    def optional(self) -> Mapping[str, str]:
+        return {"id": "id", "answer_start": "answer_start", "is_impossible": "is_impossible"}
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        return extractive_qa.names("squad_v2" if self.options.unanswerable else "squad")
+
+    @property
+    def lower(self) -> Collection[str]:
+        return {"loss"}
+
+    @property
+    def tunes(self) -> bool:
+        return self.options.unanswerable
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, golds, problems, notes = check_questions(
+            corpus, data, unanswerable=self.options.unanswerable, seed=seed if labels is None else None
+        )
+        raise_if(problems, DataError)
+        return Examples(corpus, (), golds, tuple(notes))
+
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        return {}
+
+    def encode(
+        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+    ) -> Features:
+        return windows.of_contexts(
+            tokenizer,
+            rows["question"],
+            rows["context"],
+            _first_answers(golds) if golds else None,
+            max_length=max_length,
+            stride=min(self.options.stride, max_length // 4),
+            truncation=truncation,
+        )
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+
+            found = model(**model_inputs(batch))
+            return losses.span(
+                _within(found.start_logits, batch),
+                _within(found.end_logits, batch),
+                batch["start"][:, 0],
+                batch["end"][:, 0],
+            )
+
+        return of_batch
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        import torch
+        from torch.nn import functional
+
+        found = model(**model_inputs(batch))
+        start_BL, end_BL = (_within(x.float(), batch) for x in (found.start_logits, found.end_logits))
+        length, longest = start_BL.shape[1], min(self.options.max_answer_length, start_BL.shape[1])
+        inside_BL = batch["context"].bool()
+        padded = functional.pad(end_BL.masked_fill(~inside_BL, OUTSIDE), (0, longest - 1), value=OUTSIDE)
+        starts_BL1 = start_BL.masked_fill(~inside_BL, OUTSIDE)[:, :, None]
+        scores_BM = (starts_BL1 + padded.unfold(1, longest, 1)).flatten(1)  # (B, L A): span [l, l + a]
+        null_B = start_BL[:, 0] + end_BL[:, 0]
+        best_BK, at_BK = scores_BM.topk(min(BEST, length * longest))
+        everything = torch.cat([scores_BM, null_B[:, None]], dim=1)
+        decoded = {
+            "scores": best_BK,
+            "first": at_BK // longest,
+            "last": at_BK // longest + at_BK % longest,
+            "null": null_B,
+            "total": everything.logsumexp(1),
+        }
+        if "start" in batch:
+            targets = zip((start_BL, end_BL), ("start", "end"), strict=True)
+            parts = [functional.cross_entropy(x, batch[name][:, 0], reduction="none") for x, name in targets]
+            decoded["loss"] = (parts[0] + parts[1]) / 2
+        return decoded
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        """By question: texts (N,), spans (N,) lists of (start, end, probability), best first, null_difference (N,)."""
+        contexts = rows["context"]
+        spans = [_best_spans(outputs, encoded, these) for these in _windows_of(encoded, len(contexts))]
+        gaps = np.array([found.null_difference for found in spans])
+        texts = [
+            "" if self._is_null(gap) else context[found.spans[0].start : found.spans[0].end]
+            for gap, found, context in zip(gaps, spans, contexts, strict=True)
+        ]
+        answers: dict[str, NDArray[Any]] = {
+            "texts": objects(texts),
+            "spans": objects([found.spans for found in spans]),
+            "null_difference": gaps,
+            "null_probability": np.array([found.null_probability for found in spans]),
+            "best": objects(
+                [c[s.spans[0].start : s.spans[0].end] for s, c in zip(spans, contexts, strict=True)]
+            ),
+        }
+        if "loss" in outputs:
+            answers["loss"] = np.bincount(encoded.examples, outputs["loss"], minlength=len(contexts))
+            answers["windows"] = np.bincount(encoded.examples, minlength=len(contexts))
+        return answers
+
+    def _is_null(self, difference: float) -> bool:
+        return self.options.unanswerable and difference > float(self.tuned.get("null_threshold", 0.0))
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        """The threshold of the null score that gives the best F1 on these questions."""
+        answerable = np.array([has_answer(texts) for texts in golds["answers"]])
+        match = extractive_qa.statistics(list(golds["answers"]), list(answers["best"]), self._rules(golds))
+        correctness = np.where(answerable, match[:, 1], 0.0)
+        threshold, _ = extractive_qa.best_threshold(answers["null_difference"], answerable, correctness)
+        return {"null_threshold": threshold}
+
+    def _rules(self, golds: Arrays) -> Rules:
+        """Chinese where at least half of the gold answers hold a Chinese character."""
+        if self.options.rules != "auto":
+            return self.options.rules
+        if self.options.unanswerable:
+            return "squad_v2"
+        texts = [text for answers in golds["answers"] for text in answers[:1]]
+        return "cmrc" if 2 * sum(bool(HAN.search(text)) for text in texts) >= max(1, len(texts)) else "squad"
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        found = extractive_qa.statistics(list(golds["answers"]), list(answers["texts"]), self._rules(golds))
+        answerable = np.array([has_answer(texts) for texts in golds["answers"]])
+        values = {
+            "loss": float(answers["loss"].sum() / max(1, answers["windows"].sum())),
+            "exact_match": float(found[:, 0].mean()),
+            "f1": float(found[:, 1].mean()),
+        }
+        if self.options.unanswerable:
+            values["has_answer_exact_match"] = _mean(found[answerable, 0])
+            values["has_answer_f1"] = _mean(found[answerable, 1])
+            values["no_answer_accuracy"] = _mean(found[~answerable, 0])
+        return values
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        how: dict[str, Any] = draws(evaluate, seed)
+        scores = extractive_qa.scores(
+            list(golds["answers"]), list(answers["texts"]), self._rules(golds), groups=golds["groups"], **how
+        )
+        details: dict[str, Any] = {}
+        if "loss" in answers:
+            statistics = np.stack([answers["loss"], answers["windows"]], axis=1)
+            scores["loss"] = intervals.interval(
+                statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), **how
+            )
+        if "null_threshold" in self.tuned:
+            details["thresholds"] = {"no answer": self.tuned["null_threshold"]}
+        return Sheet(scores, tuple(evaluate.metrics) or ("exact_match", "f1"), details)
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        from llmkit.text import sliding_window
+
+        rows = examples.corpus.parts[part].columns
+        pairs = list(zip(rows["question"], rows["context"], strict=True))
+        spans = [sliding_window.answer(question, context) for question, context in pairs]
+        texts = [context[start:end] for (_, context), (start, end) in zip(pairs, spans, strict=True)]
+        found: dict[str, Arrays] = {"sliding_window": {"texts": objects(texts)}}
+        if self.options.unanswerable:
+            found["no_answer"] = {"texts": objects([""] * len(pairs))}
+        return found
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        return extractive_qa.difference(
+            list(golds["answers"]),
+            list(first["texts"]),
+            list(second["texts"]),
+            self._rules(golds),
+            metric,
+            groups=golds["groups"],
+            **draws(evaluate, seed),
+        )
+
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
+        found = extractive_qa.statistics(list(golds["answers"]), list(answers["texts"]), self._rules(golds))
+        hits: NDArray[np.bool_] = found[:, 0] > 0.5
+        return hits
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        with_answer = sum(has_answer(texts) for texts in golds["answers"])
+        without = len(golds["answers"]) - with_answer
+        return {"answerable": with_answer, **({"without an answer": without} if without else {})}
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """prediction is "" for no answer; start and end count characters of the context, sentence is the one around."""
+        for number, text in enumerate(answers["texts"]):
+            record: dict[str, Any] = {"id": rows["id"][number]} if "id" in rows else {}
+            record["question"] = rows["question"][number]
+            if golds is not None:
+                record["answers"] = list(golds["answers"][number])
+                record["group"] = int(golds["groups"][number])
+            context, spans = rows["context"][number], answers["spans"][number]
+            yield record | self._said(text, context, spans, float(answers["null_probability"][number]))
+
+    def _said(self, text: str, context: str, spans: Sequence[_Span], null: float) -> dict[str, Any]:
+        best = [
+            {
+                "text": context[span.start : span.end],
+                "start": span.start,
+                "end": span.end,
+                "probability": span.probability,
+            }
+            for span in spans[:WRITTEN]
+        ]
+        if not text:
+            return {
+                "prediction": "",
+                "probability": null,
+                "start": None,
+                "end": None,
+                "sentence": None,
+                "best": best,
+            }
+        first, last = sentence_around(context, spans[0].start, spans[0].end)
+        return {
+            "prediction": text,
+            "probability": spans[0].probability,
+            "start": spans[0].start,
+            "end": spans[0].end,
+            "sentence": context[first:last],
+            "best": best,
+        }
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        golds = {
+            "answers": objects([tuple(record["answers"]) for record in records]),
+            "groups": np.array([record["group"] for record in records], np.int64),
+        }
+        return golds, {"texts": objects([record["prediction"] for record in records])}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Answers that share no word with a gold one, the surest first."""
+        golds, answers = self.from_records(records, ())
+        found = extractive_qa.statistics(list(golds["answers"]), list(answers["texts"]), self._rules(golds))
+        wrong = [record for record, match in zip(records, found, strict=True) if match[1] == 0]
+        wrong.sort(key=lambda record: -record["probability"])
+        return [
+            {
+                "question": record["question"],
+                "label": " / ".join(dict.fromkeys(record["answers"])) or "no answer",
+                "prediction": record["prediction"] or "no answer",
+                "probability": record["probability"],
+                "place": record["place"],
+            }
+            for record in wrong[:20]
+        ]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A piece of the context in characters, and its share of all spans and "no answer" over all windows."""
+
+    start: int
+    end: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best spans of a question; the null score less the best span's, in logits."""
+
+    spans: list[_Span]
+    null_difference: float
+    null_probability: float
+
+
+def _best_spans(outputs: Arrays, encoded: Encoded, these: Sequence[int]) -> _Best:
+    """Over all windows of a question. A span that two windows hold counts with its better score.
+
+    "No answer" means that no window has one, so its score is the lowest of all windows (as in the reference decoder
+    of Devlin et al.). Probabilities: each window's softmax over its spans and its null, the windows weighed by their
+    totals.
+    """
+    total = float(np.logaddexp.reduce(outputs["total"][these]))
+    scores: dict[tuple[int, int], float] = {}
+    for window in these:
+        begins, ends = encoded.aside["begins"][window], encoded.aside["ends"][window]
+        for score, first, last in zip(
+            *(outputs[name][window] for name in ("scores", "first", "last")), strict=True
+        ):
+            if score > OUTSIDE / 2:  # else a token outside of the context
+                span = int(begins[first]), int(ends[last])
+                scores[span] = max(scores.get(span, -np.inf), float(score))
+    ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:BEST]
+    null = float(np.min(outputs["null"][these]))
+    if not ranked:
+        return _Best([_Span(0, 0, 0.0)], np.inf, 1.0)
+    spans = [_Span(*span, float(np.exp(score - total))) for span, score in ranked]
+    absent = float(np.exp(np.logaddexp.reduce(outputs["null"][these]) - total))
+    return _Best(spans, null - ranked[0][1], absent)
+
+
+def _windows_of(encoded: Encoded, examples: int) -> Iterator[range]:
+    """The windows of each example."""
+    ends = np.searchsorted(encoded.examples, np.arange(examples + 1))
+    return (range(int(a), int(b)) for a, b in pairwise(ends))
+
+
+def _first_answers(golds: Arrays) -> list[tuple[int, int] | None]:
+    """(start, end) of each question's first gold answer, as SQuAD's training takes it."""
+    return [
+        (int(starts[0]), int(starts[0]) + len(texts[0])) if len(texts) else None
+        for texts, starts in zip(golds["answers"], golds["starts"], strict=True)
+    ]
+
+
+def _within(logits_BL: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    """Padding can't be part of an answer. The question and its marks can, as in the checkpoints' own training."""
+    return logits_BL.masked_fill(batch["attention_mask"] == 0, -1e9)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else 0.0

@@ -1,0 +1,226 @@
+"""Multi-label classification: any number of labels a text.
+
+The head has a sigmoid for each label (problem_type "multi_label_classification" in transformers). A label is given
+where its probability reaches the label's own threshold, which is set on the validation rows. Shapes: B examples, C
+labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit.data import checks, splits
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded
+from llmkit.errors import DataError, raise_if
+from llmkit.metrics import intervals, multi_label
+from llmkit.metrics.paired import Difference
+from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, tfidf_text
+from llmkit.tasks._texts import OverTexts, draws, logits_of, named_classes
+from llmkit.tasks.classification import RANKED, per_class_details
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["MultiLabel", "Options", "make"]
+
+HEADLINE = ("f1_micro", "f1", "subset_accuracy")
+
+
+class Options(Section):
+    """Task options of multi-label classification."""
+
+    tune_thresholds: bool = True
+    """Set each label's threshold where its F1 on the validation rows is highest; false: 0.5 for all."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> MultiLabel:
+    """The task with these options."""
+    return MultiLabel(options, tuned)
+
+
+class MultiLabel(OverTexts):
+    """Some labels for each text; see `_task.Task` for what each part is."""
+
+    options: Options
+    gold = "labels"
+    metrics: Sequence[str] = (*multi_label.METRICS, "pr_auc")
+    lower: Collection[str] = frozenset({"loss", "hamming_loss"})
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
+        names, unfit = checks.label_set(corpus, self.gold, data, known=labels)
+        raise_if([*problems, *unfit], DataError)
+        if labels is None:
+            corpus, repeated, said = checks.check_duplicates(corpus, self.texts, None, data)
+            raise_if(repeated, DataError)
+            corpus = splits.complete(
+                corpus, label_column=None, text_column=self.texts[0], data=data, seed=seed
+            )
+            notes = [*notes, *said]
+        near, alike = checks.near_duplicates(corpus, self.texts)
+        golds = {
+            part: {"labels": checks.label_marks(rows, self.gold, names)}
+            for part, rows in corpus.parts.items()
+        }
+        return Examples(corpus, names, golds, (*notes, *alike), near)
+
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        return named_classes(labels, "multi_label_classification")
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+
+            return losses.multi_label(logits_of(model, batch), batch["labels"])
+
+        return of_batch
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        from torch.nn import functional
+
+        logits_BC = logits_of(model, batch)
+        decoded = {"probabilities": logits_BC.sigmoid()}
+        if "labels" in batch:
+            losses_BC = functional.binary_cross_entropy_with_logits(
+                logits_BC, batch["labels"], reduction="none"
+            )
+            decoded["loss"] = losses_BC.mean(-1)
+        else:
+            decoded["logits"] = logits_BC
+        return decoded
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        return {**outputs, "prediction": outputs["probabilities"] >= self._thresholds()}
+
+    def _thresholds(self) -> NDArray[np.float64]:
+        """(C,), or one for all."""
+        return np.array(self.tuned.get("thresholds", 0.5), np.float64)
+
+    @property
+    def tunes(self) -> bool:
+        return self.options.tune_thresholds
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        found = multi_label.best_thresholds(golds["labels"], answers["probabilities"])
+        return {"thresholds": found.tolist()}
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        from llmkit.metrics import ranking
+
+        return {
+            "loss": float(answers["loss"].mean(dtype=np.float64)),
+            **multi_label.values(golds["labels"], answers["prediction"]),
+            "pr_auc": ranking.pr_auc_value(golds["labels"], answers["probabilities"]),
+        }
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        how = draws(evaluate, seed)
+        gold, predicted, probabilities = golds["labels"], answers["prediction"], answers.get("probabilities")
+        scores = multi_label.scores(gold, predicted, probabilities=probabilities, **how)
+        per_label = multi_label.per_label(
+            gold,
+            predicted,
+            labels,
+            probabilities=probabilities if len(labels) <= RANKED else None,
+            **how,
+        )
+        details: dict[str, Any] = {"per_class": per_class_details(per_label)}
+        if "loss" in answers:
+            scores["loss"] = intervals.mean(answers["loss"], **how)
+        if "thresholds" in self.tuned:
+            details["thresholds"] = dict(zip(labels, self.tuned["thresholds"], strict=True))
+        return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, details)
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        from llmkit.models import baselines
+
+        known, judged = (examples.corpus.parts[name].columns for name in ("train", part))
+        gold = examples.golds["train"]["labels"].astype(np.int64)
+        frequent = np.tile(2 * gold.sum(0) > len(gold), (len(judged[self.gold]), 1))
+        texts = [tfidf_text(rows, self.texts) for rows in (known, judged)]
+        return {
+            "most_frequent": {"prediction": frequent},
+            "tfidf_each": {"prediction": baselines.tfidf_each(texts[0], gold, texts[1], seed=seed)},
+        }
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        how: dict[str, Any] = draws(evaluate, seed)
+        if metric == "pr_auc":
+            how["probabilities"] = (first["probabilities"], second["probabilities"])
+        return multi_label.difference(
+            golds["labels"], first["prediction"], second["prediction"], metric, **how
+        )
+
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
+        hits: NDArray[np.bool_] = (golds["labels"].astype(bool) == answers["prediction"]).all(-1)
+        return hits
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        return dict(zip(labels, golds["labels"].sum(0).astype(int).tolist(), strict=True))
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        for number, (given, probabilities) in enumerate(
+            zip(answers["prediction"], answers["probabilities"], strict=True)
+        ):
+            record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
+            if golds is not None:
+                record["labels"] = _named(golds["labels"][number], labels)
+            record["prediction"] = _named(given, labels)
+            record["probability"] = _of_all(given, probabilities)
+            record["probabilities"] = dict(zip(labels, map(float, probabilities), strict=True))
+            if "logits" in answers:
+                record["logits"] = dict(zip(labels, map(float, answers["logits"][number]), strict=True))
+            yield record
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        gold, predicted = (
+            np.array([[name in record[key] for name in labels] for record in records])
+            for key in ("labels", "prediction")
+        )
+        probabilities = np.array([[r["probabilities"][name] for name in labels] for r in records])
+        return {"labels": gold.astype(np.float32)}, {"prediction": predicted, "probabilities": probabilities}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        wrong = [record for record in records if set(record["labels"]) != set(record["prediction"])]
+        wrong.sort(key=lambda record: -record["probability"])
+        return [
+            {
+                **{name: record[name] for name in self.texts},
+                "label": ", ".join(record["labels"]) or "none",
+                "prediction": ", ".join(record["prediction"]) or "none",
+                "probability": record["probability"],
+                "place": record["place"],
+            }
+            for record in wrong[:20]
+        ]
+
+
+def _named(marks: NDArray[Any], labels: Sequence[str]) -> list[str]:
+    return [name for name, mark in zip(labels, marks, strict=True) if mark]
+
+
+def _of_all(given: NDArray[np.bool_], probabilities: NDArray[np.float32]) -> float:
+    """The probability of just this set of labels, each label taken as independent of the others."""
+    return float(np.where(given, probabilities, 1 - probabilities).astype(np.float64).prod())

@@ -1,0 +1,152 @@
+"""Regression: a number for a text (a rating, a grade ...).
+
+The head has one output, trained by squared error as transformers does it (problem_type "regression"). Shapes: B
+examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmkit.data import checks, splits
+from llmkit.data.corpus import Corpus
+from llmkit.errors import DataError, raise_if
+from llmkit.metrics import intervals, regression
+from llmkit.metrics.paired import Difference
+from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, tfidf_text
+from llmkit.tasks._texts import OverTexts, draws, logits_of
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Options", "Regression", "make"]
+
+HEADLINE = ("pearson", "spearman", "mse")
+SHOWN = 2000  # points of the report's scatter plot
+
+
+class Options(Section):
+    """Regression has no options of its own."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> Regression:
+    """The task with these options."""
+    return Regression(options, tuned)
+
+
+class Regression(OverTexts):
+    """A number for each text or pair; see `_task.Task` for what each part is."""
+
+    gold = "score"
+    metrics: Sequence[str] = tuple(regression.METRICS)
+    lower: Collection[str] = frozenset({"loss", "mse", "mae"})
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
+        numbers, unfit = checks.numbers(corpus, self.gold)
+        raise_if([*problems, *unfit], DataError)
+        if labels is None:
+            # Equal texts with different numbers are two measurements, no contradiction.
+            corpus, repeated, said = checks.check_duplicates(corpus, self.texts, None, data)
+            raise_if(repeated, DataError)
+            corpus = splits.complete(
+                corpus, label_column=None, text_column=self.texts[0], data=data, seed=seed
+            )
+            notes = [*notes, *said]
+        numbers, _ = checks.numbers(corpus, self.gold)  # rows were dropped and dealt out since
+        near, alike = checks.near_duplicates(corpus, self.texts)
+        golds = {part: {"labels": values} for part, values in numbers.items()}
+        return Examples(corpus, (), golds, (*notes, *alike), near)
+
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        return {"num_labels": 1, "problem_type": "regression"}
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+
+            return losses.squared_error(logits_of(model, batch)[:, 0], batch["labels"])
+
+        return of_batch
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        numbers_B = logits_of(model, batch)[:, 0]
+        decoded = {"prediction": numbers_B}
+        if "labels" in batch:
+            decoded["loss"] = (numbers_B - batch["labels"]).square()
+        return decoded
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        loss = float(answers["loss"].mean(dtype=np.float64))
+        return {"loss": loss, **regression.values(golds["labels"], answers["prediction"])}
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        gold, predicted = golds["labels"], answers["prediction"]
+        scores = regression.scores(gold, predicted, **draws(evaluate, seed))
+        if "loss" in answers:
+            scores["loss"] = intervals.mean(answers["loss"], **draws(evaluate, seed))
+        points = {"gold": gold[:SHOWN].tolist(), "predicted": predicted[:SHOWN].tolist()}
+        return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, {"scatter": points})
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        from llmkit.models import baselines
+
+        known, judged = (examples.corpus.parts[name].columns for name in ("train", part))
+        gold = examples.golds["train"]["labels"]
+        found: dict[str, Arrays] = {
+            "mean": {"prediction": np.full(len(judged[self.gold]), gold.mean(dtype=np.float64))}
+        }
+        if len(self.texts) == 2:
+            shares = [baselines.overlap(*(rows[name] for name in self.texts)) for rows in (known, judged)]
+            found["overlap"] = {"prediction": baselines.line(shares[0], gold, shares[1])}
+        else:
+            texts = [tfidf_text(rows, self.texts) for rows in (known, judged)]
+            found["tfidf_ridge"] = {"prediction": baselines.tfidf_ridge(texts[0], gold, texts[1])}
+        return found
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        return regression.difference(
+            golds["labels"], first["prediction"], second["prediction"], metric, **draws(evaluate, seed)
+        )
+
+    def right(self, golds: Arrays, answers: Arrays) -> None:
+        return None
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        return {}
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        for number, prediction in enumerate(answers["prediction"]):
+            record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
+            if golds is not None:
+                record["score"] = float(golds["labels"][number])
+            yield {**record, "prediction": float(prediction), "probability": None}
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        gold, predicted = (np.array([record[key] for record in records]) for key in ("score", "prediction"))
+        return {"labels": gold}, {"prediction": predicted}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        far = sorted(records, key=lambda record: -abs(record["score"] - record["prediction"]))
+        kept = (*self.texts, "score", "prediction", "place")
+        return [{key: record[key] for key in kept} for record in far[:20]]

@@ -1,0 +1,178 @@
+"""Relation extraction: what holds between two marked entities of a text.
+
+The entities are marked `<e1>...</e1>` and `<e2>...</e2>` in the text, or named in the columns `head` and `tail`. The
+markers become tokens of the vocabulary. The score is SemEval-2010 task 8's (see `metrics.relation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any, ClassVar
+
+from llmkit.data import rowwise
+from llmkit.data.corpus import Corpus, Part
+from llmkit.data.encode import Features
+from llmkit.errors import DataError, Problem, closest, raise_if, some
+from llmkit.metrics import relation
+from llmkit.metrics.paired import Difference
+from llmkit.recipe.schema import Data, Evaluate
+from llmkit.tasks import classification
+from llmkit.tasks._task import Arrays, Examples, Rows, Sheet
+from llmkit.tasks._texts import draws
+from llmkit.tasks.classification import Classification, per_class_details
+from llmkit.text.markers import MARKERS, fault, mark
+
+__all__ = ["Options", "RelationExtraction", "make"]
+
+MARK = "mark the two entities as <e1>...</e1> and <e2>...</e2>"
+NEGATIVES = ("Other", "unknown", "no_relation", "NA", "None")
+
+
+class Options(classification.Options):
+    """Task options of relation extraction, beside those of classification."""
+
+    negative: str | None = None
+    """The label for "no relation", left out of the macro average; null: Other, unknown, no_relation, NA or None."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> RelationExtraction:
+    """The task with these options."""
+    return RelationExtraction(options, tuned)
+
+
+class RelationExtraction(Classification):
+    """Classification of a text with two marked entities; what differs from plain classification stands here."""
+
+    options: Options
+    special_tokens: ClassVar[Sequence[str]] = MARKERS
+
+    @property
+    def optional(self) -> Mapping[str, str]:
+        return {"head": "head", "tail": "tail"}
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        return (*super().metrics, "semeval2010", "precision_semeval2010", "recall_semeval2010")
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        return ("semeval2010", "accuracy", "f1")
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, problems = _marked(corpus)
+        raise_if(problems, DataError)
+        examples = super().check(corpus, data, seed, labels)
+        raise_if(self._no_negative(examples.labels), DataError)
+        return examples
+
+    def _no_negative(self, names: Sequence[str]) -> list[Problem]:
+        negative = self.options.negative
+        if negative is None or negative in names:
+            return []
+        message = f'"{negative}" is none of the labels{closest(negative, names)}'
+        return [Problem("L05", "task.negative", message, f"choose among {some(names, 20)}")]
+
+    def _negative(self, labels: Sequence[str]) -> str | None:
+        return self.options.negative or next((name for name in NEGATIVES if name in labels), None)
+
+    def encode(
+        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+    ) -> Features:
+        if not golds:  # texts to predict, which nothing has checked
+            wrong = [(text, what) for text in rows["text"] if (what := fault(text))]
+            raise_if([Problem("L14", f'"{text[:40]}"', what, MARK) for text, what in wrong], DataError)
+        return super().encode(rows, golds, tokenizer, max_length=max_length, truncation=truncation)
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        found = relation.values(
+            golds["labels"], answers["prediction"], labels, negative=self._negative(labels)
+        )
+        return {**super().values(golds, answers, labels), **_renamed(found)}
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        sheet = super().score(golds, answers, labels, evaluate=evaluate, seed=seed)
+        gold, predicted, negative = golds["labels"], answers["prediction"], self._negative(labels)
+        found = relation.scores(gold, predicted, labels, negative=negative, **draws(evaluate, seed))
+        per_relation = relation.per_relation(
+            gold, predicted, labels, negative=negative, confidence=evaluate.confidence
+        )
+        details = {**sheet.details, "per_class": per_class_details(per_relation)}
+        return replace(sheet, scores={**sheet.scores, **_renamed(found)}, details=details)
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        own = next((name for name, new in OWN.items() if new == metric), None)
+        if own is None:
+            return super().difference(golds, first, second, metric, labels, evaluate=evaluate, seed=seed)
+        found = relation.difference(
+            golds["labels"],
+            first["prediction"],
+            second["prediction"],
+            labels,
+            own,
+            negative=self._negative(labels),
+            **draws(evaluate, seed),
+        )
+        return replace(found, metric=metric)
+
+
+OWN = {"f1": "semeval2010", "precision": "precision_semeval2010", "recall": "recall_semeval2010"}
+
+
+def _renamed(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The official scores beside those of plain classification, which have the same names."""
+    return {new: found[name] for name, new in OWN.items()}
+
+
+def _marked(corpus: Corpus) -> tuple[Corpus, list[Problem]]:
+    """The texts with their markers, from head and tail where these columns are there. L14 where it can't be done."""
+    problems: list[Problem] = []
+    parts = {}
+    for name, part in corpus.parts.items():
+        parts[name], found = _marked_part(part)
+        problems += found
+    changed = any(part is not corpus.parts[name] for name, part in parts.items())
+    fingerprint = (
+        sha256(f"{corpus.fingerprint}\nmarked".encode()).hexdigest() if changed else corpus.fingerprint
+    )
+    return Corpus(parts, fingerprint, corpus.notes), problems
+
+
+def _marked_part(part: Part) -> tuple[Part, list[Problem]]:
+    texts: list[Any] = part.column("text")
+    named = {"head", "tail"} <= set(part.rows.column_names) and not any("<e1>" in str(text) for text in texts)
+    if not named:
+        wrong = [(row, fault(text)) for row, text in enumerate(texts) if isinstance(text, str)]
+        return part, _problems(
+            part,
+            [(row, f"the text {what}") for row, what in wrong if what],
+            f"{MARK}, or name them in columns head and tail",
+        )
+    marked, missing = [], []
+    for row, (text, head, tail) in enumerate(
+        zip(texts, part.column("head"), part.column("tail"), strict=True)
+    ):
+        found = mark(text, head, tail) if all(isinstance(x, str) for x in (text, head, tail)) else text
+        if found is None:
+            absent = head if head not in text or not head else tail
+            missing.append((row, f'the entity "{absent}" does not stand in the text'))
+        marked.append(found)
+    problems = _problems(part, missing, "write the entities as they stand in the text")
+    return (part if problems else rowwise.with_columns(part, {"text": marked})), problems
+
+
+def _problems(part: Part, rows: Sequence[tuple[int, str]], fix: str) -> list[Problem]:
+    return rowwise.told((part.place(row), ("L14", message, fix)) for row, message in rows)

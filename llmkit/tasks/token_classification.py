@@ -1,0 +1,315 @@
+"""Token classification: the type of each word of a sentence (named entities, IOB2 inside, any scheme in the files).
+
+A word's label is decided at its first sub-token, as in BERT (Devlin et al. 2019, section 5.3). Sentences longer than
+one input are read in overlapping windows, each word being decided once. Shapes: B windows, L tokens, C labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from llmkit.data import windows
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded, Features
+from llmkit.data.rowwise import objects
+from llmkit.data.tagged import check_tagged
+from llmkit.errors import DataError, raise_if
+from llmkit.metrics import entities, intervals
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import ratio
+from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, model_inputs
+from llmkit.tasks._texts import draws, named_classes
+from llmkit.tasks.classification import per_class_details
+from llmkit.text import tags as schemes
+from llmkit.text.words import words
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Options", "TokenClassification", "make"]
+
+HEADLINE = ("f1", "precision", "recall")
+
+
+class Options(Section):
+    """Task options of token classification."""
+
+    scheme: Literal["auto", "IOB1", "IOB2", "BIOES", "BMES"] = "auto"
+    """How the files write entities; auto: found from the training rows."""
+    repair_tags: bool = False
+    """Read tags that can't stand where they do as conlleval does (an I- that continues nothing begins an entity)."""
+    spans: bool = False
+    """Rows are texts with character spans (`text`, `entities`) instead of `tokens` and `tags`."""
+    strict: bool = False
+    """Score entities as strict IOB2: what does not begin with B- is none."""
+    stride: int = Field(default=32, ge=0)
+    """Tokens that two neighbouring windows of a long sentence share."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> TokenClassification:
+    """The task with these options."""
+    return TokenClassification(options, tuned)
+
+
+@dataclass(frozen=True)
+class TokenClassification:
+    """Entities of sentences; see `_task.Task` for what each part is."""
+
+    options: Options
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+
+    auto_class = "AutoModelForTokenClassification"
+    inputs = ("text",)
+    identity = ("text", "tags")
+    special_tokens = ()
+    tunes = False
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        names = ("text", "entities") if self.options.spans else ("tokens", "tags")
+        return {name: name for name in names}
+
+    @property
+    def optional(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        return tuple(entities.METRICS)
+
+    @property
+    def lower(self) -> Collection[str]:
+        return {"loss"}
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        found = check_tagged(
+            corpus,
+            data,
+            scheme=self.options.scheme,
+            known=labels,
+            repair=self.options.repair_tags,
+            spans=self.options.spans,
+            seed=seed if labels is None else None,
+        )
+        raise_if(list(found.problems), DataError)
+        golds = {part: {"tags": ids} for part, ids in found.golds.items()}
+        return Examples(found.corpus, found.labels, golds, tuple(found.notes), found.near_duplicates)
+
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        entries = named_classes(labels, "")
+        del entries["problem_type"]
+        return entries
+
+    def encode(
+        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+    ) -> Features:
+        return windows.of_words(
+            tokenizer,
+            _sentences(rows).tokens,
+            list(golds["tags"]) if golds else None,
+            max_length=max_length,
+            stride=min(self.options.stride, max_length // 2),
+        )
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+
+            return losses.tokens(model(**model_inputs(batch)).logits, batch["labels"])
+
+        return of_batch
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        from torch.nn import functional
+
+        logits_BLC = model(**model_inputs(batch)).logits.float()
+        probs_BL, labels_BL = logits_BLC.softmax(-1).max(-1)
+        decoded = {"labels": labels_BL, "probabilities": probs_BL}
+        if "labels" in batch:
+            losses_BL = functional.cross_entropy(
+                logits_BLC.transpose(1, 2), batch["labels"], ignore_index=-100, reduction="none"
+            )
+            decoded["loss"] = losses_BL.sum(-1)
+        return decoded
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        """tags (N,) and probabilities (N,) of lists by word; loss (N,) summed over the words of each example."""
+        lengths = [len(tokens) for tokens in _sentences(rows).tokens]
+        tags = [np.zeros(length, np.int64) for length in lengths]
+        probabilities = [np.ones(length) for length in lengths]
+        loss = np.zeros(len(lengths))
+        for window, example in enumerate(encoded.examples):
+            word_of = np.asarray(encoded.aside["words"][window])
+            at = np.flatnonzero(word_of != windows.NO_WORD)
+            tags[example][word_of[at]] = outputs["labels"][window, at]
+            probabilities[example][word_of[at]] = outputs["probabilities"][window, at]
+            loss[example] += outputs["loss"][window] if "loss" in outputs else 0
+        found: dict[str, NDArray[Any]] = {"tags": objects(tags), "probabilities": objects(probabilities)}
+        return {**found, "loss": loss, "words": np.array(lengths)} if "loss" in outputs else found
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        return {}
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        gold, found = _canonical(labels, golds["tags"], answers["tags"])
+        statistics = entities.statistics(gold, found, _types(labels), strict=self.options.strict)
+        sums = statistics.sum(0)
+        loss = float(answers["loss"].sum() / max(1, answers["words"].sum()))
+        return {"loss": loss, **{name: float(m.score(sums)) for name, m in entities.METRICS.items()}}
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        how: dict[str, Any] = draws(evaluate, seed)
+        gold, found = _canonical(labels, golds["tags"], answers["tags"])
+        types, strict = _types(labels), self.options.strict
+        scores = entities.scores(gold, found, types, strict=strict, **how)
+        per_type = entities.per_type(gold, found, types, strict=strict, confidence=evaluate.confidence)
+        if "loss" in answers:
+            statistics = np.stack([answers["loss"], answers["words"]], axis=1)
+            scores["loss"] = intervals.interval(
+                statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), **how
+            )
+        return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, {"per_class": per_class_details(per_type)})
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        from llmkit.models import baselines
+
+        known, judged = (examples.corpus.parts[name].columns["tokens"] for name in ("train", part))
+        tags = baselines.gazetteer(known, list(examples.golds["train"]["tags"]), judged)
+        return {"gazetteer": {"tags": objects(tags)}}
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        gold, one, other = _canonical(labels, golds["tags"], first["tags"], second["tags"])
+        strict = self.options.strict
+        return entities.difference(
+            gold, one, other, _types(labels), metric, strict=strict, **draws(evaluate, seed)
+        )
+
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
+        pairs = zip(golds["tags"], answers["tags"], strict=True)
+        return np.array([np.array_equal(gold, found) for gold, found in pairs], bool)
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        """Entities of each type."""
+        begins = np.concatenate([np.zeros(0, np.int64), *golds["tags"]])
+        numbers = {name: number for number, name in enumerate(labels)}
+        return {name: int((begins == numbers[f"B-{name}"]).sum()) for name in _types(labels)}
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """entities and prediction are lists of {start, end, label, text}, in characters of `text`."""
+        sentences = _sentences(rows)
+        for number, ids in enumerate(answers["tags"]):
+            place = sentences.texts[number], sentences.offsets[number]
+            found = _entities(*place, _named(ids, labels), answers["probabilities"][number])
+            record: dict[str, Any] = {"text": place[0]}
+            if golds is not None:
+                gold = _named(golds["tags"][number], labels)
+                record |= {"tags": gold, "predicted_tags": _named(ids, labels)}
+                record["entities"] = _entities(*place, gold, None)
+            record["prediction"] = found
+            record["probability"] = min((entity["probability"] for entity in found), default=None)
+            yield record
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        numbers = {name: number for number, name in enumerate(labels)}
+        gold, found = (
+            objects([np.array([numbers[tag] for tag in record[key]], np.int64) for record in records])
+            for key in ("tags", "predicted_tags")
+        )
+        return {"tags": gold}, {"tags": found}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Sentences with the most wrong words."""
+        wrong = [
+            (sum(a != b for a, b in zip(record["tags"], record["predicted_tags"], strict=True)), record)
+            for record in records
+        ]
+        wrong.sort(key=lambda pair: -pair[0])
+        return [
+            {
+                "text": record["text"],
+                "label": _listed(record["entities"]),
+                "prediction": _listed(record["prediction"]),
+                "place": record["place"],
+            }
+            for count, record in wrong[:20]
+            if count
+        ]
+
+
+@dataclass(frozen=True)
+class _Sentences:
+    """Words of each example, their text, and where each stands in it (start, end in characters)."""
+
+    tokens: Sequence[Sequence[str]]
+    texts: Sequence[str]
+    offsets: Sequence[Sequence[Sequence[int]]]
+
+
+def _sentences(rows: Rows) -> _Sentences:
+    """Rows that were checked know their words; a bare text is split by rule."""
+    if "tokens" in rows:
+        return _Sentences(rows["tokens"], rows["text"], rows["offsets"])
+    offsets = [words(text) for text in rows["text"]]
+    tokens = [[text[a:b] for a, b in spans] for text, spans in zip(rows["text"], offsets, strict=True)]
+    return _Sentences(tokens, rows["text"], offsets)
+
+
+def _types(labels: Sequence[str]) -> list[str]:
+    return sorted({label[2:] for label in labels if label != "O"})
+
+
+def _canonical(labels: Sequence[str], *sequences: NDArray[np.object_]) -> list[NDArray[np.object_]]:
+    """Label ids as `schemes.labels` numbers them; a model from elsewhere may have another order."""
+    own = schemes.labels(_types(labels))
+    if list(labels) == own:
+        return list(sequences)
+    number = np.array([own.index(label) for label in labels])
+    return [objects([number[ids] for ids in rows]) for rows in sequences]
+
+
+def _named(ids: Sequence[int] | NDArray[Any], labels: Sequence[str]) -> list[str]:
+    return [labels[int(number)] for number in ids]
+
+
+def _entities(
+    text: str,
+    offsets: Sequence[Sequence[int]],
+    tags: Sequence[str],
+    probabilities: NDArray[Any] | None,
+) -> list[dict[str, Any]]:
+    """An entity is as probable as its least probable word."""
+    found = []
+    for span in schemes.spans(tags):
+        start, end = int(offsets[span.start][0]), int(offsets[span.end - 1][1])
+        entity: dict[str, Any] = {"start": start, "end": end, "label": span.label, "text": text[start:end]}
+        if probabilities is not None:
+            entity["probability"] = float(probabilities[span.start : span.end].min())
+        found.append(entity)
+    return found
+
+
+def _listed(found: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{entity['text']} ({entity['label']})" for entity in found) or "none"

@@ -1,0 +1,140 @@
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmkit.metrics.answers import RULES
+from llmkit.text.sliding_window import MOST_CHARACTERS, MOST_WORDS, answer
+
+TEXTS = st.text(st.sampled_from("ab cd the. 是 北京年3，。!\n"), max_size=60)
+
+
+def found(question, context):
+    start, end = answer(question, context)
+    return context[start:end]
+
+
+@pytest.mark.parametrize(
+    "question, context, expected",
+    [
+        ("When was it opened?", "The tower has three floors. It was opened in 1889.", "1889"),
+        (
+            "Who designed the tower?",
+            "Paris is old. The tower was designed by Gustave Eiffel.",
+            "Gustave Eiffel",
+        ),
+        ("法国的首都是哪里？", "德国很大。法国的首都是巴黎。", "巴黎"),
+        ("高英是谁的皇后？", "北魏很远。高英是宣武帝的皇后。", "宣武帝"),
+    ],
+)
+def test_it_answers_from_the_sentence_that_shares_most(question, context, expected):
+    assert found(question, context) == expected
+
+
+def test_the_example_of_the_docstring():
+    assert answer("When was it opened?", "The tower has three floors. It was opened in 1889.") == (45, 49)
+
+
+def test_rare_words_weigh_more_than_frequent_ones():
+    # Three common words against one that stands only once in the context.
+    context = (
+        "Old red car sold. Old red car kept. Old red car lost. The zeppelin cost seven. Old red car hid."
+    )
+    assert found("What did the old red car or zeppelin cost?", context) == "seven"
+
+
+def test_the_nearer_run_wins_and_of_equal_sentences_the_first():
+    assert found("Where did Kim go?", "Far away beyond hills, Kim went home.") == "went home"
+    assert found("What is red?", "Apples are red. Roses are red.") == "Apples"
+
+
+def test_two_words_in_the_same_order_count_more_than_in_another():
+    context = "A city: York, New, small. A city: New York, big."
+    assert found("Is New York a city?", context) == "big"
+
+
+def test_of_equal_answers_the_longest_and_then_the_first():
+    assert found("Who?", "Red, blue green, old wood.") == "blue green"
+
+
+def test_neither_marks_nor_words_of_the_question_nor_stop_words_at_the_ends():
+    assert found("Who won?", "In the end, the old queen of Spain and the won.") == "old queen of Spain"
+
+
+@pytest.mark.parametrize(
+    "question, word, most", [("Who won?", "x", MOST_WORDS), ("谁赢？", "百", MOST_CHARACTERS)]
+)
+def test_answers_have_a_greatest_length(question, word, most):
+    text = found(question, " ".join([word] * 50))
+    assert text.split() == [word] * most
+
+
+def test_without_any_run_the_sentence_is_the_answer():
+    assert found("What is red?", "It is what it is. Red red!") == "Red red!"
+
+
+def test_a_blank_context_has_no_answer():
+    assert answer("Who?", "") == answer("Who?", " \n") == (0, 0)
+
+
+def test_a_blank_question_has_one_all_the_same():
+    assert found("", "The tower opened.") == "tower opened"
+
+
+@given(TEXTS, TEXTS)
+def test_the_offsets_are_those_of_a_text_without_white_space_around_it(question, context):
+    start, end = answer(question, context)
+    assert 0 <= start <= end <= len(context)
+    assert context[start:end] == context[start:end].strip()
+    assert (start < end) == bool(context.strip())
+
+
+def test_letters_that_grow_in_lower_case_do_not_shift_the_offsets():
+    assert found("Who won in İİİ?", "İİİİİİ. In İİİ Kim Lee won.") == "Kim Lee"
+
+
+def test_the_answer_does_not_depend_on_the_hash_seed():
+    code = "from llmkit.text.sliding_window import answer; print(answer('a b c d e f', 'b a x c d. a b y f e. c d z'))"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "context", ["The tower, which opened in 1889, is old. " * 75, "词" * 3000, "word " * 600]
+)
+def test_a_context_of_3000_characters_takes_a_few_milliseconds(context):
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        answer("When was the tower opened?", context)
+        seconds.append(time.perf_counter() - begin)
+    assert min(seconds) < 0.02  # about 1 ms on a quiet machine
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "name, rules, at_least, at_most",
+    [("xquad_en", "squad", 0.19, 0.25), ("xquad_zh", "cmrc", 0.18, 0.25), ("cmrc2018", "cmrc", 0.32, 0.40)],
+)
+def test_it_is_a_baseline_worth_beating(shared, name, rules, at_least, at_most):
+    """SQuAD's paper has F1 0.20 for its sliding window on its development set."""
+    f1 = []
+    for article in json.loads((shared / "qa" / name / "train.json").read_text(encoding="utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                text = found(question["question"], paragraph["context"])
+                f1.append(RULES[rules](text, [gold["text"] for gold in question["answers"]]).f1)
+    assert at_least < sum(f1) / len(f1) < at_most

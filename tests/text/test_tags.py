@@ -1,0 +1,313 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import IOB2, IOBES, Entities
+
+from llmkit.text.tags import (
+    SCHEMES,
+    Fault,
+    Span,
+    detect,
+    faults,
+    from_spans,
+    label_ids,
+    labels,
+    spans,
+    to_iob2,
+    types,
+    unknown,
+)
+
+# Writers of every scheme, one entity at a time; `touches` is an entity of the same type that ends right before
+
+
+def iob1(label, length, touches):
+    return ["B-" + label if touches else "I-" + label, *["I-" + label] * (length - 1)]
+
+
+def iob2(label, length, touches):
+    return ["B-" + label, *["I-" + label] * (length - 1)]
+
+
+def one_letter_for_each_place(only, first, inside, last):
+    def write(label, length, touches):
+        letters = only if length == 1 else first + inside * (length - 2) + last
+        return [f"{letter}-{label}" for letter in letters]
+
+    return write
+
+
+WRITERS = {
+    "IOB1": iob1,
+    "IOB2": iob2,
+    "BIOES": one_letter_for_each_place(*"SBIE"),
+    "BILOU": one_letter_for_each_place(*"UBIL"),
+    "BMES": one_letter_for_each_place(*"SBME"),
+}
+SCHEME_OF = {writer: "BIOES" if writer == "BILOU" else writer for writer in WRITERS}
+
+
+def write(entities, length, writer):
+    tags, ends = ["O"] * length, {}
+    for start, end, label in entities:
+        tags[start:end] = WRITERS[writer](label, end - start, ends.get(start) == label)
+        ends[end] = label
+    return tags
+
+
+@st.composite
+def sentences(draw):
+    """(entities, length) without overlaps, neighbours often touching; labels with hyphens too."""
+    entities, position = [], 0
+    for gap, length, label in draw(
+        st.lists(
+            st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(["PER", "LOC", "creative-work"]))
+        )
+    ):
+        entities.append(Span(position + gap, position + gap + length, label))
+        position += gap + length
+    return entities, position + draw(st.integers(0, 2))
+
+
+def tag_sequences(prefixes, types=("PER", "LOC")):
+    tags = ["O", *(f"{prefix}-{label}" for prefix in prefixes for label in types)]
+    return st.lists(st.sampled_from(tags), max_size=12)
+
+
+# Reading and writing
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@given(sentence=sentences())
+def test_every_scheme_makes_the_round_trip(writer, sentence):
+    entities, length = sentence
+    tags = write(entities, length, writer)
+    assert spans(tags) == entities
+    assert to_iob2(tags) == from_spans(entities, length) == write(entities, length, "IOB2")
+    assert unknown(tags, SCHEME_OF[writer]) == faults(tags, SCHEME_OF[writer]) == []
+
+
+@given(tag_sequences("BI"))
+def test_faulty_iob_is_read_as_seqevals_default_mode_reads_it(tags):
+    assert [(label, start, end - 1) for start, end, label in spans(tags)] == get_entities(tags)
+
+
+@given(tag_sequences("BIES"))
+def test_faulty_bioes_is_read_as_seqevals_default_mode_reads_it(tags):
+    assert [(label, start, end - 1) for start, end, label in spans(tags)] == get_entities(tags)
+
+
+@given(tag_sequences("BI"))
+def test_strict_is_seqevals_strict_mode(tags):
+    found = [(entity.start, entity.end, entity.tag) for entity in Entities([tags], IOB2).entities[0]]
+    assert spans(tags, strict=True) == found
+
+
+@given(tag_sequences("BIMESLU"))
+def test_conversion_keeps_the_entities_and_leaves_no_fault(tags):
+    converted = to_iob2(tags)
+    assert spans(converted) == spans(converted, strict=True) == spans(tags)
+    assert unknown(converted, "IOB2") == faults(converted, "IOB2") == []
+    assert to_iob2(converted) == converted
+    assert len(converted) == len(tags)
+
+
+def test_strict_and_default_by_hand():
+    tags = ["I-PER", "I-PER", "B-LOC", "I-LOC", "I-PER", "O", "B-LOC", "B-LOC"]
+    begun = [Span(2, 4, "LOC"), Span(6, 7, "LOC"), Span(7, 8, "LOC")]
+    assert spans(tags, strict=True) == begun
+    assert spans(tags) == sorted([Span(0, 2, "PER"), Span(4, 5, "PER"), *begun])
+
+
+@pytest.mark.parametrize("tag", ["PER", "B", "B-", "-PER", "Q-PER", "o", "", "PER-B", "BI-PER"])
+def test_what_is_no_tag_is_not_read(tag):
+    for read in (spans, to_iob2, lambda tags: types([tags])):
+        with pytest.raises(ValueError, match="no known prefix"):
+            read(["O", tag])
+
+
+@pytest.mark.parametrize(
+    "entities",
+    [
+        [Span(0, 2, "A"), Span(1, 3, "B")],
+        [Span(2, 4, "A")],
+        [Span(-1, 1, "A")],
+        [Span(1, 1, "A")],
+        [Span(0, 1, "")],
+    ],
+)
+def test_spans_that_tags_cannot_hold_are_refused(entities):
+    with pytest.raises(ValueError, match="leaves the 3 words"):
+        from_spans(entities, 3)
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "expected"),
+    [
+        ("IOB2", "O I-PER", [(1, "I-PER after O continues no entity")]),
+        ("IOB2", "B-LOC I-PER", [(1, "I-PER after B-LOC continues no entity")]),
+        ("IOB2", "I-PER I-PER", [(0, "I-PER at the start of the sentence continues no entity")]),
+        ("IOB1", "O I-PER B-PER I-PER I-LOC", []),
+        ("IOB1", "I-PER O B-PER", [(2, "B-PER after O separates nothing: IOB1 begins this entity with I-")]),
+        (
+            "IOB1",
+            "I-LOC B-PER",
+            [(1, "B-PER after I-LOC separates nothing: IOB1 begins this entity with I-")],
+        ),
+        ("BIOES", "B-X O", [(1, "O after B-X leaves an entity without its last word")]),
+        (
+            "BIOES",
+            "B-X I-X",
+            [(1, "the end of the sentence after I-X leaves an entity without its last word")],
+        ),
+        ("BIOES", "B-X S-X", [(1, "S-X after B-X leaves an entity without its last word")]),
+        ("BIOES", "U-X L-X", [(1, "L-X after U-X continues no entity")]),
+        ("BIOES", "B-X E-Y", [(1, "E-Y after B-X continues no entity")]),
+        ("BMES", "S-X M-X E-X", [(1, "M-X after S-X continues no entity")]),
+        ("BMES", "B-X E-X E-X", [(2, "E-X after E-X continues no entity")]),
+        ("IOB2", "B-X PER I-X", []),  # nothing is judged next to a tag that is none
+        ("BMES", "B-X I-X E-X", []),
+    ],
+)
+def test_faults_by_hand(scheme, tags, expected):
+    assert faults(tags.split(), scheme) == expected
+
+
+def test_an_empty_sentence_has_no_faults():
+    for scheme in SCHEMES:
+        assert faults([], scheme) == unknown([], scheme) == spans([]) == []
+
+
+@given(tag_sequences("BI"))
+def test_iob2_without_faults_is_where_strict_and_default_agree(tags):
+    assert (faults(tags, "IOB2") == []) == (spans(tags) == spans(tags, strict=True))
+
+
+@given(tag_sequences("BIES"))
+def test_bioes_without_faults_is_where_seqevals_strict_mode_finds_all_entities(tags):
+    strict = [(entity.start, entity.end, entity.tag) for entity in Entities([tags], IOBES).entities[0]]
+    clean = write(spans(tags), len(tags), "BIOES") == tags
+    assert (faults(tags, "BIOES") == []) == clean
+    assert not clean or strict == spans(tags)
+
+
+@given(tag_sequences("BI"))
+def test_iob1_without_faults_is_what_the_iob1_writer_writes(tags):
+    assert (faults(tags, "IOB1") == []) == (write(spans(tags), len(tags), "IOB1") == tags)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tag"),
+    [("IOB2", "PER"), ("IOB2", "S-PER"), ("IOB1", "M-X"), ("BIOES", "M-X"), ("BMES", "I-X"), ("BMES", "B-")],
+)
+def test_tags_of_another_scheme_or_of_none_are_unknown(scheme, tag):
+    ((position, message),) = unknown(["O", "B-X", tag], scheme)
+    assert position == 2
+    assert message.startswith(f'"{tag}" is no {scheme} tag, which are O or one of B-, ')
+    assert isinstance(unknown([tag], scheme)[0], Fault)
+
+
+# Detection
+
+
+@pytest.mark.parametrize(
+    ("sequences", "scheme"),
+    [
+        (["I-PER O B-LOC"], "IOB2"),  # one wrong beginning in either scheme
+        (["O I-PER I-PER O", "I-LOC"], "IOB1"),  # no two entities touch: I- alone
+        (["I-PER B-PER", "O"], "IOB1"),
+        (["B-PER B-PER", "O B-LOC"], "IOB2"),  # entities of one word: B- alone
+        (["B-PER I-PER", "O B-LOC", "O I-LOC"], "IOB2"),  # one fault does not make it IOB1
+        (["I-PER I-PER", "O I-LOC", "O B-LOC"], "IOB1"),  # nor IOB2
+        (["B-PER E-PER S-PER"], "BIOES"),  # BMES as well
+        (["S-PER O"], "BIOES"),
+        (["B-PER I-PER L-PER", "U-LOC"], "BIOES"),
+        (["B-PER M-PER E-PER"], "BMES"),
+        (["B-PER I-PER", "PER"], "IOB2"),  # `unknown` names the second
+        (["O O"], None),
+        ([""], None),
+        (["PER PER O"], None),
+        (["B I O"], None),
+        (["I-PER E-PER"], None),  # IOE1 or IOE2
+        (["B-PER M-PER E-PER", "B-PER I-PER E-PER"], None),
+    ],
+)
+def test_detection_by_hand(sequences, scheme):
+    assert detect(sequence.split() for sequence in sequences) == scheme
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@given(corpus=st.lists(sentences(), max_size=4))
+def test_a_corpus_with_a_long_and_a_touching_entity_is_told(writer, corpus):
+    telling = ([Span(0, 3, "PER"), Span(3, 4, "PER"), Span(5, 6, "LOC")], 6)
+    assert detect(write(*sentence, writer) for sentence in [telling, *corpus]) == SCHEME_OF[writer]
+
+
+def conll(path):
+    """The tags of each sentence; the tag is the last column."""
+    blocks = path.read_text(encoding="utf-8").split("\n\n")
+    return [
+        [line.split()[-1] for line in block.splitlines() if line.strip()] for block in blocks if block.strip()
+    ]
+
+
+def jsonl(path):
+    return [json.loads(line)["tags"] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+@pytest.mark.parametrize(
+    ("name", "scheme", "num_types"),
+    [("conll2003", "IOB1", 4), ("wnut17", "IOB2", 6), ("resume_zh", "BMES", 8)],
+)
+def test_real_corpora_are_told_and_keep_their_entities(shared, part, name, scheme, num_types):
+    folder = shared / "ner" / name
+    corpus = jsonl(folder / f"{part}.jsonl") if name == "resume_zh" else conll(folder / f"{part}.conll")
+    assert detect(corpus) == scheme
+    found = {row: faults(tags, scheme) for row, tags in enumerate(corpus) if faults(tags, scheme)}
+    assert not any(unknown(tags, scheme) for tags in corpus)
+    published = [(0, "M-ORG at the start of the sentence continues no entity")]
+    assert list(found.values()) == ([published] if (name, part) == ("resume_zh", "train") else [])
+
+    converted = [to_iob2(tags) for tags in corpus]
+    as_bioes = [[tag.replace("M-", "I-") for tag in tags] for tags in corpus]  # seqeval doesn't know BMES
+    assert [spans(tags) for tags in converted] == [
+        [(start, end + 1, label) for label, start, end in get_entities(tags)] for tags in as_bioes
+    ]
+    back = [write(spans(tags), len(tags), scheme) for tags in converted]
+    assert [row for row, tags in enumerate(corpus) if back[row] != tags] == list(found)
+    assert detect(converted) == "IOB2" and not any(faults(tags, "IOB2") for tags in converted)
+    if scheme != "IOB1":  # entities counted without a reader
+        beginnings = sum(tag[0] in "BS" for tags in corpus for tag in tags) + len(found)
+        assert sum(tag[0] == "B" for tags in converted for tag in tags) == beginnings
+    assert part != "train" or len(types(corpus)) == num_types
+
+
+@pytest.mark.shared
+def test_conll2003_holds_touching_entities(shared):
+    corpus = conll(shared / "ner" / "conll2003" / "train.conll")
+    assert sum(tag[0] == "B" for tags in corpus for tag in tags) > 0  # IOB1 writes B- only there
+
+
+# Label ids
+
+
+def test_labels_are_outside_and_two_for_each_type():
+    assert labels(["LOC", "PER"]) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert types([["O", "B-PER"], ["I-LOC", "B-creative-work"]]) == ["LOC", "PER", "creative-work"]
+    assert label_ids([["B-PER", "I-PER", "O"], []], ["LOC", "PER"]) == [[3, 4, 0], []]
+    with pytest.raises(KeyError):
+        label_ids([["B-ORG"]], ["LOC", "PER"])
+
+
+@given(st.lists(tag_sequences("BI"), max_size=4))
+def test_label_ids_index_the_labels(corpus):
+    names = labels(types(corpus))
+    assert [[names[number] for number in row] for row in label_ids(corpus, types(corpus))] == corpus
