@@ -168,3 +168,22 @@ def test_new_paths_sort_by_time_and_are_never_taken(tmp_path: Path) -> None:
         path = new_path("sentiment", "3f2a1b9999", tmp_path)
         assert path not in taken
         taken.add(make(path).path)
+
+
+def test_the_runs_of_several_seeds_are_parts_of_one(tmp_path: Path) -> None:
+    whole = make(tmp_path / "topic" / "20260102-000000-aaaaaa")
+    assert whole.seeds == {}
+    parts = {seed: make(whole.of_seed(seed).path) for seed in (10, 2)}
+    whole.of_seed(3).path.mkdir()  # not begun
+    make(whole.path / "seed-x")  # somebody else's
+    assert whole.seeds == {2: parts[2], 10: parts[10]}
+    assert list(whole.seeds) == [2, 10]
+    assert runs(tmp_path) == [whole, Run(whole.path / "seed-x")]
+    assert Run.open(parts[2].path) == parts[2]
+
+
+def test_a_run_named_like_a_seed_is_listed_when_it_stands_alone(tmp_path: Path) -> None:
+    """Its parent must be a run: only then it is a part of that."""
+    assert runs(tmp_path) == []
+    alone = make(tmp_path / "seed-1")
+    assert runs(tmp_path) == [alone]

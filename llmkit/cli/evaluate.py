@@ -82,9 +82,13 @@ def _print_corpora(result: dict[str, Any]) -> None:
     ]
     if home:
         own = home["scores"]
-        count = f"{own[names[0]]['n']:,}"
         rows.insert(
-            0, [f"home ({home['part']})", count, *(show.score_text(own.get(metric)) for metric in names)]
+            0,
+            [
+                f"home ({home['part']})",
+                f"{home['n']:,}",
+                *(show.score_text(own.get(metric)) for metric in names),
+            ],
         )
     show.table(f"scores, {_percent(result)} intervals", ["corpus", "n", *names], rows)
     if home:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
+SHOWN = ("text", "text_pair", "question", "sentence")  # of a record, behind its answer
+
 
 def predict(
     target: Annotated[
@@ -75,17 +77,20 @@ def _examples(
 
 
 def _print(records: Iterable[dict[str, Any]]) -> None:
-    """Answer, probability, text: easy to read and to cut by tabs."""
+    """Answer, probability, texts: easy to read and to cut by tabs."""
     for record in records:
         probability = "" if record["probability"] is None else f"{record['probability']:.3f}"
-        shown = record.get("sentence") or record.get("text") or record.get("question") or ""
-        typer.echo(f"{_said(record['prediction'])}\t{probability}\t{' '.join(shown.split())}")
+        texts = [record[name] or "" for name in SHOWN if name in record]
+        cells = [_said(record["prediction"]), probability, *texts]
+        typer.echo("\t".join(" ".join(cell.split()) for cell in cells))
 
 
 def _said(prediction: Any) -> str:
-    """A label, a number, an answer, or a list of labels or of entities."""
+    """A label, a number, an answer, or a list of labels or of entities; "-" for a blank text."""
+    if prediction is None:
+        return "-"
     if isinstance(prediction, list):
-        return ", ".join(_said(one) for one in prediction) or "-"
+        return ", ".join(map(_said, prediction)) or "none"
     if isinstance(prediction, dict):
         return f"{prediction['text']} ({prediction['label']})"
-    return f"{prediction:.3f}" if isinstance(prediction, float) else prediction or "-"
+    return f"{prediction:.3f}" if isinstance(prediction, float) else prediction or "no answer"

@@ -55,9 +55,10 @@ def show_run(
 
 def _state(summary: dict[str, Any]) -> str:
     done = summary.get("seeds_done")
-    seeds = "" if done is None else f", {done} seed{'' if done == 1 else 's'} done"
-    step = "" if summary["state"] == "finished" else f", step {summary['step']}"
-    return f"{summary['state']}{seeds}{step}"
+    seeds = "" if done is None else f", {done} seed{'' if done == 1 else 's'}"
+    if summary["state"] == "finished":
+        return f"finished{seeds}"
+    return f"unfinished{seeds and f'{seeds} done'}, step {summary['step']}"
 
 
 def _summary(run: Any) -> dict[str, Any]:

@@ -25,8 +25,9 @@ def examples(
 ) -> Iterable[dict[str, str]]:
     """Examples of one text, or of several as one input: `inputs` are the names of their texts.
 
-    Given texts are taken in groups; a line of a file or of stdin has them between tabs; a data file has a column for
-    each, named as here or as in the data that the model was trained on (columns).
+    Given texts are taken in groups; a line of a file or of stdin has them between tabs, and a blank line is an example
+    of blank texts; a data file has a column for each, named as in the data that the model was trained on (columns), or
+    as here.
     """
     from llmkit.errors import Problem, RecipeError
 
@@ -60,17 +61,25 @@ def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]
 
     size = len(inputs)
     if len(texts) % size:
-        message = f"{len(texts)} texts can't be taken in groups of {size} ({', '.join(inputs)})"
-        raise RecipeError(Problem("U01", "TEXT", message, "give them in that order"))
+        given = "1 text" if len(texts) == 1 else f"{len(texts)} texts"
+        message = f"{given}, where this model reads {size} at a time ({', '.join(inputs)})"
+        instead = ", or name its file with --context" if "context" in inputs else ""
+        fix = f"give {' and '.join(inputs)} for each example{instead}"
+        raise RecipeError(Problem("U01", "TEXT", message, fix))
     return [dict(zip(inputs, texts[at : at + size], strict=True)) for at in range(0, len(texts), size)]
 
 
 def _from_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
-    """One example a line."""
+    """One example a line, as it comes."""
+    from llmkit.data.findings import Findings
+
     assert isinstance(sys.stdin, TextIOWrapper)  # what it is outside of tests and notebooks
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
     for number, line in enumerate(sys.stdin, 1):
-        yield _fields(inputs, _checked(line.rstrip("\r\n"), f"stdin:{number}"), f"stdin:{number}")
+        findings = Findings("stdin")
+        found = _fields(inputs, _checked(line.rstrip("\r\n"), f"stdin:{number}"), number, findings)
+        findings.raise_any()
+        yield found
 
 
 def _checked(text: str, place: str) -> str:
@@ -82,16 +91,16 @@ def _checked(text: str, place: str) -> str:
     return text
 
 
-def _fields(inputs: Sequence[str], line: str, place: str) -> dict[str, str]:
-    from llmkit.errors import DataError, Problem
-
+def _fields(inputs: Sequence[str], line: str, number: int, findings: Findings) -> dict[str, str]:
+    """The texts of a line; of a blank one all are blank, so that answers keep the numbers of the lines."""
     if len(inputs) == 1:
         return {inputs[0]: line}
-    texts = line.split("\t")
+    texts = line.split("\t") if line.strip() else [""] * len(inputs)
     if len(texts) != len(inputs):
-        message = f"{len(texts)} texts between tabs, not {len(inputs)} ({', '.join(inputs)})"
-        raise DataError(Problem("J07", place, message, "put one tab between two texts"))
-    return dict(zip(inputs, texts, strict=True))
+        found = "no tab" if len(texts) == 1 else f"{len(texts)} texts between tabs"
+        message = f"{found}, where this model reads {len(inputs)} texts ({', '.join(inputs)})"
+        findings.add("J07", message, "put one tab between two texts", line=number)
+    return dict(zip(inputs, texts, strict=False))
 
 
 def _from_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) -> list[dict[str, str]]:
@@ -105,8 +114,7 @@ def _from_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) ->
         found = list(_rows(inputs, columns, file, findings))
     else:
         found = [
-            _fields(inputs, line.rstrip("\r\n"), f"{file}:{number}")
-            for number, line in _lines(file, findings)
+            _fields(inputs, line.rstrip("\r\n"), number, findings) for number, line in _lines(file, findings)
         ]
     findings.raise_any()
     return found
@@ -124,13 +132,18 @@ def _rows(
     from llmkit.recipe.schema import Data
 
     for number, row in rows(file, Data(), findings):
-        found = {name: row.get(name, row.get(columns.get(name, name))) for name in inputs}
-        given = {name: text for name, text in found.items() if isinstance(text, str)}
-        for name in found.keys() - given.keys():
-            message = f'the row has no "{name}", or not as a string'
-            findings.add("L02", message, "write one there", line=number)
-        if given.keys() == found.keys():
-            yield given
+        found: dict[str, str] = {}
+        for name in inputs:
+            own = columns.get(name, name)  # the run's own column comes first: this may be a file of its data
+            text = row.get(own if own in row else name)
+            if isinstance(text, str):
+                found[name] = text
+            else:
+                also = f' (nor "{own}")' if own != name else ""
+                message = f'the row has no "{name}"{also}, or not as a string'
+                findings.add("L02", message, "write one there", line=number)
+        if len(found) == len(inputs):
+            yield found
 
 
 def _lines(file: Path, findings: Findings) -> Iterator[tuple[int, str]]:

@@ -42,6 +42,8 @@ __all__ = [
     "numbers",
 ]
 
+LARGEST = float(np.finfo(np.float32).max)  # of the numbers that a model is trained on
+
 
 def check_texts(corpus: Corpus, column: str, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
     """Every text must be a string (L02) that is not blank (L03, or dropped if data.empty_text=drop).
@@ -92,8 +94,7 @@ def label_names(
     problems = [problem for part in corpus.parts.values() for problem in _no_labels(part, column)]
     labels = {name: labels_of(part, column) for name, part in corpus.parts.items()}
     given = tuple(known or data.labels or ())
-    if doubled := [name for name in given if given.count(name) > 1]:
-        problems.append(Problem("L07", "data.labels", f'names "{doubled[0]}" twice', "remove one"))
+    problems += _doubled(given)
     seen = labels["train"] if "train" in labels else [label for part in labels.values() for label in part]
     names = given or in_order(label for label in seen if label is not None)
     if "train" in corpus.parts and not known:
@@ -110,12 +111,20 @@ def label_names(
 def drop_unknown_labels(
     corpus: Corpus, column: str, names: Sequence[str], data: Data
 ) -> tuple[Corpus, list[str]]:
-    """If data.unknown_labels=drop: without the validation and test rows whose label is none of the names."""
+    """If data.unknown_labels=drop: without the validation and test rows with a label that is none of the names."""
     if data.unknown_labels == "error":
         return corpus, []
-    numbers = numbers_of(names)
+    known, several = numbers_of(names), set(names)  # of multi-label rows only the names themselves count
     dropped = {
-        name: np.array([label not in numbers for label in labels_of(part, column)], bool)
+        name: np.array(
+            [
+                not several.issuperset(value)
+                if isinstance(value, list)
+                else name_of_label(value) not in known
+                for value in part.column(column)
+            ],
+            bool,
+        )
         for name, part in corpus.parts.items()
         if name != "train"
     }
@@ -128,7 +137,7 @@ def drop_unknown_labels(
 
 
 def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]], list[Problem]]:
-    """part -> the numbers (rows,) of a column; L04 where there is none, L10 where it is no finite number.
+    """part -> the numbers (rows,) of a column; L04 where there is none, L10 where it is no finite number, L08.
 
     Strings that spell a number count, since CSV knows nothing else.
     """
@@ -148,25 +157,29 @@ def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]]
             message = f'"{column}" is "{_short(values[other[0]])}", not a number{_also(part, other)}'
             problems.append(Problem("L10", part.place(other[0]), message, "write a number"))
         found[name] = np.array([np.nan if number is None else number for number in read], np.float32)
+        if name == "train" and len(set(read)) == 1 and read[0] is not None:
+            message = f'all {counted(len(part))} of the training part have the "{column}" {read[0]:g}'
+            problems.append(Problem("L08", part.place(0), message, "add rows with other numbers"))
     return found, problems
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or "_" in str(value):
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= LARGEST else None
 
 
 def label_set(
     corpus: Corpus, column: str, data: Data, known: Sequence[str] | None = None
 ) -> tuple[tuple[str, ...], list[Problem]]:
-    """The labels of multi-label rows in the order of their numbers; L10 where a row has no list of strings, L05.
+    """The labels of multi-label rows in the order of their numbers; L10 where a row has no list of strings, L05-L08.
 
-    The names are `known` (those of a trained model), or data.labels, or those of the training rows.
+    The names are `known` (those of a trained model), or data.labels, or those of the training rows. Unseen labels in
+    validation and test are no problem if data.unknown_labels=drop: see `drop_unknown_labels`.
     """
     problems = [problem for part in corpus.parts.values() for problem in _no_lists(part, column)]
     if problems:
@@ -177,14 +190,32 @@ def label_set(
     source = "labels of the model" if known else "labels of data.labels" if given else "training labels"
     if not names:
         return (), [Problem("L08", parts[0].place(0), "no row has a label", "add rows with labels")]
-    for part in corpus.parts.values():
-        rows: dict[str, list[int]] = {}
-        for row, labels in enumerate(part.column(column)):
-            for label in set(labels) - set(names):
-                rows.setdefault(label, []).append(row)
-        unknown = _Unknown(names, source, bool(given), "correct it, or add training rows with this label")
+    if not given:
+        problems += [problem for part in parts for problem in _spellings(part, _rows_of(part, column))]
+    problems += _doubled(given)
+    for name, part in corpus.parts.items():
+        rows = {label: where for label, where in _rows_of(part, column).items() if label not in names}
+        faulty = {row for where in rows.values() for row in where}
+        if name != "train" and data.unknown_labels == "drop" and len(faulty) < len(part):
+            continue
+        fix = "correct it" if name == "train" else "correct it, or set data.unknown_labels=drop"
+        unknown = _Unknown(names, source, bool(given), fix)
         problems += [unknown._problem(part, label, where) for label, where in rows.items()]
     return names, problems
+
+
+def _rows_of(part: Part, column: str) -> dict[str, list[int]]:
+    """Label -> the rows that have it, in order of first appearance, where a row has a list of labels."""
+    rows: dict[str, list[int]] = {}
+    for row, labels in enumerate(part.column(column)):
+        for label in dict.fromkeys(labels):
+            rows.setdefault(label, []).append(row)
+    return rows
+
+
+def _doubled(given: Sequence[str]) -> list[Problem]:
+    doubled = [name for name in given if given.count(name) > 1]
+    return [Problem("L07", "data.labels", f'names "{doubled[0]}" twice', "remove one")] if doubled else []
 
 
 def label_marks(part: Part, column: str, names: Sequence[str]) -> NDArray[np.float32]:

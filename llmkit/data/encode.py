@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from llmkit.errors import DataError, Problem, some
 from llmkit.progress import Progress
 
 __all__ = [
+    "LOST",
     "Encoded",
     "Features",
     "Ragged",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 BATCH = 1000  # rows in one tokenizer call
+FORMAT = 2  # of the cache's files; raised with every change of what examples look like
 LOST = "answers that no window holds whole"
 
 
@@ -57,10 +59,18 @@ class Ragged:
 
     @staticmethod
     def of(rows: Sequence[Sequence[int]]) -> Ragged:
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
-        flat = np.fromiter((token for row in rows for token in row), np.int32, count=int(offsets[-1]))
-        return Ragged(flat, offsets)
+        return Ragged._of([np.asarray(row, np.int32) for row in rows], [len(row) for row in rows])
+
+    @staticmethod
+    def joined(parts: Sequence[Ragged]) -> Ragged:
+        """The rows of all parts, one after the other."""
+        return Ragged._of([part.flat for part in parts], np.concatenate([part.lengths for part in parts]))
+
+    @staticmethod
+    def _of(flats: Sequence[NDArray[np.int32]], lengths: Sequence[int] | NDArray[np.int64]) -> Ragged:
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return Ragged(np.concatenate([np.empty(0, np.int32), *flats]), offsets)
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,9 @@ class Features:
     columns: Mapping[str, Sequence[Sequence[int]]]  # for the model and the loss
     counts: TokenCounts
     too_long: tuple[int, ...] = ()  # only where nothing may be cut
+    most: tuple[str, int] | None = (
+        None  # what is too long, and the tokens it may have; None: texts, max_length
+    )
     aside: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)  # for `Task.answers`
     rows: Sequence[int] | None = None  # of each window; None: one window a row
     notes: Mapping[str, int] = field(default_factory=dict)  # what was done -> how often
@@ -114,20 +127,29 @@ class Encoded:
         return len(self.ragged["input_ids"])
 
     @staticmethod
-    def of(batches: Sequence[tuple[int, Features]]) -> Encoded:
-        """From (number of the first row, features) of each batch of rows, in order."""
-        first = batches[0][1]
+    def of(batches: Iterable[tuple[int, Features]]) -> Encoded:
+        """From (number of the first row, features) of each batch of rows, in order.
+
+        Each is packed as it comes: numbers in Python lists take ten times the memory.
+        """
+        parts = [_packed(first, features) for first, features in batches]
         return Encoded(
-            ragged={name: _joined([f.columns[name] for _, f in batches]) for name in first.columns},
-            counts=sum((f.counts for _, f in batches), TokenCounts()),
-            examples=np.concatenate([start + _rows(f) for start, f in batches]),
-            aside={name: _joined([f.aside[name] for _, f in batches]) for name in first.aside},
-            notes=dict(sum((Counter(f.notes) for _, f in batches), Counter())),
+            ragged={name: Ragged.joined([p.ragged[name] for p in parts]) for name in parts[0].ragged},
+            counts=sum((part.counts for part in parts), TokenCounts()),
+            examples=np.concatenate([part.examples for part in parts]),
+            aside={name: Ragged.joined([p.aside[name] for p in parts]) for name in parts[0].aside},
+            notes=dict(sum((Counter(part.notes) for part in parts), Counter())),
         )
 
 
-def _joined(columns: Sequence[Sequence[Sequence[int]]]) -> Ragged:
-    return Ragged.of([row for column in columns for row in column])
+def _packed(first: int, features: Features) -> Encoded:
+    return Encoded(
+        ragged={name: Ragged.of(rows) for name, rows in features.columns.items()},
+        counts=features.counts,
+        examples=first + _rows(features),
+        aside={name: Ragged.of(rows) for name, rows in features.aside.items()},
+        notes=features.notes,
+    )
 
 
 def _rows(features: Features) -> NDArray[np.int64]:
@@ -149,19 +171,24 @@ def encode(
     Raises DataError L12 when examples are longer than max_length and the recipe does not allow to cut them, Q06 when
     the answer to a training question stands whole in no window.
     """
-    batches: list[tuple[int, Features]] = []
     too_long: list[int] = []
     lost: list[int] = []
-    for first in range(0, len(rows), BATCH):
-        span = slice(first, min(first + BATCH, len(rows)))
-        features = to_features(rows[span], span)
-        too_long += [first + row for row in features.too_long]
-        lost += [first + row for row in features.lost]
-        batches.append((first, features))
-        progress.advance(f"tokenizing {what}", span.stop, len(rows), "rows")
-    encoded = Encoded.of(batches)
+    most = ("texts", max_length)
+
+    def batches() -> Iterator[tuple[int, Features]]:
+        nonlocal most
+        for first in range(0, len(rows), BATCH):
+            span = slice(first, min(first + BATCH, len(rows)))
+            features = to_features(rows[span], span)
+            too_long.extend(first + row for row in features.too_long)
+            lost.extend(first + row for row in features.lost)
+            most = features.most or most
+            yield first, features
+            progress.advance(f"tokenizing {what}", span.stop, len(rows), "rows")
+
+    encoded = Encoded.of(batches())
     if too_long:
-        raise _too_long(too_long, len(rows), encoded.counts, max_length, place)
+        raise _too_long(too_long, len(rows), encoded.counts, most, place)
     if lost and what == "train":
         raise _lost(lost, place)
     return replace(encoded, notes={**encoded.notes, LOST: len(lost)}) if lost else encoded
@@ -224,8 +251,11 @@ def _apart(tokenizer: Any, pairs: Sequence[str]) -> list[str]:
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """What the ids depend on: the fast tokenizer's whole definition."""
-    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    """What the ids depend on: the fast tokenizer's whole definition, without what the last call left in it."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return hashlib.sha256(backend.to_str().encode()).hexdigest()
 
 
 def cached(make: Callable[[], Encoded], **identity: Any) -> Encoded:
@@ -233,7 +263,8 @@ def cached(make: Callable[[], Encoded], **identity: Any) -> Encoded:
 
     All processes of this machine may ask at the same time: one tokenizes, the others wait and then map the same pages.
     """
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    named = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
+    digest = hashlib.sha256(named.encode()).hexdigest()[:32]
     folder = files.cache_folder() / "encoded" / digest
     with files.lock(folder.with_suffix(".lock")):
         if not (folder / files.MANIFEST).exists():
@@ -277,14 +308,15 @@ def _mapped(path: Path) -> NDArray[Any]:
 
 
 def _too_long(
-    rows: list[int], total: int, counts: TokenCounts, max_length: int, place: Callable[[int], str]
+    rows: list[int], total: int, counts: TokenCounts, most: tuple[str, int], place: Callable[[int], str]
 ) -> DataError:
     share = counts.cut_tokens / max(1, counts.tokens)
+    what, length = most
     return DataError(
         Problem(
             "L12",
             place(rows[0]),
-            f"{len(rows)} of {total} texts ({len(rows) / total:.1%}) are longer than {max_length} tokens "
+            f"{len(rows)} of {total} {what} ({len(rows) / total:.1%}) are longer than {length} tokens "
             f"(longest: {counts.longest}); cutting them would lose {share:.1%} of all tokens",
             "raise train.max_length, or set train.truncation=true to cut them",
         )
@@ -298,6 +330,6 @@ def _lost(rows: list[int], place: Callable[[int], str]) -> DataError:
             "Q06",
             place(rows[0]),
             f"no window holds this answer whole, so nothing could be learned from it{also}",
-            "raise task.stride (or train.max_length), or shorten the answer",
+            "raise train.max_length (or task.stride, up to a third of it), or set train.truncation=true to go on",
         )
     )

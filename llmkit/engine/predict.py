@@ -59,18 +59,18 @@ def _in_order(parts: list[tuple[Indices, Arrays]], windows: int) -> Arrays:
     """Arrays by window index. Every window must have come exactly once."""
     seen = np.concatenate([indices for indices, _ in parts]) if parts else np.empty(0, np.int64)
     assert len(seen) == windows == len(np.unique(seen)), "an example is missing or came twice"
-    place = np.argsort(seen)
-    return (
-        {name: _stacked([arrays[name] for _, arrays in parts])[place] for name in parts[0][1]}
-        if parts
-        else {}
-    )
+    names = parts[0][1] if parts else {}
+    return {name: _placed([(indices, arrays[name]) for indices, arrays in parts], windows) for name in names}
 
 
-def _stacked(arrays: list[NDArray[np.generic]]) -> NDArray[np.generic]:
-    """One below the other; those by token, (B, L), are filled up with 0 to the longest L."""
-    if arrays[0].ndim < 2:
-        return np.concatenate(arrays)
-    longest = max(array.shape[1] for array in arrays)
-    rest = [(0, 0)] * (arrays[0].ndim - 2)
-    return np.concatenate([np.pad(a, [(0, 0), (0, longest - a.shape[1]), *rest]) for a in arrays])
+def _placed(parts: list[tuple[Indices, NDArray[np.generic]]], windows: int) -> NDArray[np.generic]:
+    """One array, each row in its place; rows by token, (B, L), are filled up with 0 to the longest L."""
+    first = parts[0][1]
+    longest = [max(array.shape[1] for _, array in parts)] if first.ndim > 1 else []
+    placed = np.zeros((windows, *longest, *first.shape[2:]), first.dtype)
+    for indices, array in parts:
+        if longest:
+            placed[indices, : array.shape[1]] = array
+        else:
+            placed[indices] = array
+    return placed

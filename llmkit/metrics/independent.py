@@ -9,6 +9,9 @@ MOVER (method of variance estimates recovery: Zou and Donner 2008, Statistics in
 interval how far the score may lie on either side of its value, and adds the two in squares. For shares with Wilson
 intervals it is Newcombe's hybrid score interval (1998, Statistics in Medicine 17, method 10). It keeps skewed
 intervals skewed, and needs nothing but independence and two intervals of the same confidence.
+
+An interval without width (a bootstrap of which every draw scores the same, as on a few rows without an error) says
+nothing of how far the score may lie from its value, so there is no interval of the difference either.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ __all__ = ["Difference", "difference"]
 
 @dataclass(frozen=True)
 class Difference:
-    """First minus second; low and high are None where one of the two has no interval."""
+    """First minus second; low and high are None where one of the two has no interval, or one without width."""
 
     value: float
     low: float | None
@@ -47,6 +50,9 @@ def difference(first: Score, second: Score) -> Difference:
     value, sizes = first.value - second.value, (first.n, second.n)
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return Difference(value, None, None, *sizes, "no interval: one of the two scores has none")
+    if first.low == first.high or second.low == second.high:
+        method = "no interval: that of one of the two scores has no width"
+        return Difference(value, None, None, *sizes, method)
     low = value - math.hypot(first.value - first.low, second.high - second.value)
     high = value + math.hypot(first.high - first.value, second.value - second.low)
     behind = " and ".join(dict.fromkeys([first.method, second.method]))

@@ -56,22 +56,36 @@ def analyzer_for(texts: Sequence[str]) -> Analyzer:
     return Analyzer("char", (1, 3)) if 2 * spaceless > letters else Analyzer("word", (1, 2))
 
 
-def majority(train_labels: Labels, n: int) -> Labels:
-    """n times the commonest training label; the lowest of several."""
-    return np.full(n, np.bincount(train_labels).argmax(), dtype=np.int64)
+def majority(train_labels: Labels, n: int, *, classes: int) -> Numbers:
+    """n times the shares (N, C) of the training labels; the largest is the commonest label, the lowest of several."""
+    return np.tile(np.bincount(train_labels, minlength=classes) / len(train_labels), (n, 1))
 
 
-def tfidf(train_texts: Sequence[str], train_labels: Labels, test_texts: Sequence[str], seed: int) -> Labels:
-    """Labels (N,) of the test texts by logistic regression on n-grams; one seed, one result."""
-    if len(np.unique(train_labels)) == 1:  # nothing to separate
-        return majority(train_labels, len(test_texts))
-    from sklearn.linear_model import LogisticRegression
+def tfidf(
+    train_texts: Sequence[str],
+    train_labels: Labels,
+    test_texts: Sequence[str],
+    *,
+    classes: int,
+    seed: int,
+) -> Numbers:
+    """Probabilities (N, C) of the test texts by logistic regression on n-grams; one seed, one result."""
+    there = np.unique(train_labels)
+    if len(there) == 1:  # nothing to separate
+        return majority(train_labels, len(test_texts), classes=classes)
     from sklearn.multiclass import OneVsRestClassifier
 
     known, new = _features(train_texts, test_texts)
-    regression = LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=1000, random_state=seed)
-    classifier = OneVsRestClassifier(regression).fit(known, train_labels)
-    return np.asarray(classifier.predict(new), dtype=np.int64)
+    classifier = OneVsRestClassifier(_regression(seed)).fit(known, train_labels)
+    probabilities = np.zeros((len(test_texts), classes))
+    probabilities[:, there] = classifier.predict_proba(new)
+    return probabilities
+
+
+def _regression(seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=1000, random_state=seed)
 
 
 def _features(train_texts: Sequence[str], test_texts: Sequence[str]) -> tuple[Any, Any]:
@@ -90,11 +104,18 @@ def _features(train_texts: Sequence[str], test_texts: Sequence[str]) -> tuple[An
 
 
 def tfidf_each(
-    train_texts: Sequence[str], train_marks: Labels, test_texts: Sequence[str], seed: int
-) -> NDArray[np.bool_]:
-    """Multi-label: a regression for each label, from marks (N, C) of 0 and 1; marks (M, C) of the test texts."""
-    columns = [tfidf(train_texts, marks, test_texts, seed) for marks in train_marks.T]
-    return np.stack(columns, axis=1).astype(bool)
+    train_texts: Sequence[str], train_marks: Labels, test_texts: Sequence[str], *, seed: int
+) -> Numbers:
+    """Multi-label: a regression for each label, from marks (N, C) of 0 and 1; probabilities (M, C) of the test texts.
+
+    A label that all or none of the training texts have keeps that share.
+    """
+    known, new = _features(train_texts, test_texts)
+    probabilities = np.tile(train_marks.mean(axis=0), (len(test_texts), 1))
+    for number, marks in enumerate(train_marks.T):
+        if 0 < marks.sum() < len(marks):
+            probabilities[:, number] = _regression(seed).fit(known, marks).predict_proba(new)[:, 1]
+    return probabilities
 
 
 def tfidf_ridge(train_texts: Sequence[str], train_scores: Numbers, test_texts: Sequence[str]) -> Numbers:

@@ -69,12 +69,14 @@ def pretrained(
     new_head: bool,
     seed: int,
     tokenizer: PreTrainedTokenizerBase,
+    bias: Sequence[float] | None = None,
 ) -> PreTrainedModel:
     """The checkpoint under this task's head, in float32; head goes to its config (num_labels, id2label ...).
 
     The padding token is told to checkpoints that don't know theirs: GPT-type heads read the last token before the
     padding. A head that the checkpoint lacks is drawn from the seed, and so are the embeddings of tokens that the
-    tokenizer has been given. Raises ModelError L11 when it has a head for other labels.
+    tokenizer has been given. bias: what a drawn head answers before it is trained, one number for each output.
+    Raises ModelError L11 when it has a head for other labels.
     """
     check_head(folder, auto_class, head, new_head=new_head)
     torch.manual_seed(derive(seed, "head"))
@@ -95,15 +97,35 @@ def pretrained(
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     _grow(model, len(tokenizer), seed)
+    if bias is not None and (new_head or not has_head(check_folder(folder), auto_class)):
+        _set_bias(model, bias)
     return model
 
 
+def _set_bias(model: PreTrainedModel, bias: Sequence[float]) -> None:
+    """The head is the last linear layer; that of GPT types has no bias."""
+    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    if linear[-1].bias is not None:
+        with torch.no_grad():
+            linear[-1].bias.copy_(torch.tensor(bias))
+
+
 def _grow(model: PreTrainedModel, tokens: int, seed: int) -> None:
-    """Rows for tokens beyond the embedding, drawn from the distribution of the known ones."""
-    if tokens > model.get_input_embeddings().num_embeddings:  # type: ignore[operator]
-        torch.manual_seed(derive(seed, "tokens"))
-        with quiet():
-            model.resize_token_embeddings(tokens)
+    """Rows for tokens beyond the embedding, each number drawn with the mean and deviation of the known ones.
+
+    transformers draws them with a variance scaled by 1e-9, so that all new tokens would begin as the same one.
+    """
+    known = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
+    if tokens <= known:
+        return
+    torch.manual_seed(derive(seed, "tokens"))
+    with quiet():
+        model.resize_token_embeddings(tokens, mean_resizing=False)
+    rows = model.get_input_embeddings().weight
+    assert isinstance(rows, torch.Tensor)
+    with torch.no_grad():
+        spread, mean = torch.std_mean(rows[:known], dim=0)
+        rows[known:] = mean + spread * torch.randn_like(rows[known:])
 
 
 def has_head(config: dict[str, Any], auto_class: str) -> bool:

@@ -22,7 +22,12 @@ __all__ = ["text", "write"]
 
 PIPELINES = {
     "classification": "text-classification",
+    "pair_classification": "text-classification",
+    "multi_label": "text-classification",
+    "relation_extraction": "text-classification",
+    # transformers' own task for a head with one output; "sentence-similarity" is for models that embed single texts
     "regression": "text-classification",
+    "pair_regression": "text-classification",
     "token_classification": "token-classification",
     "extractive_qa": "question-answering",
     "mlm": "fill-mask",
@@ -32,15 +37,15 @@ PIPELINES = {
     "translation": "translation",
 }
 # transformers 5 has no pipeline for these; their models open with the class alone
-CLASSES = {
-    "question-answering": "AutoModelForQuestionAnswering",
-    "summarization": "AutoModelForSeq2SeqLM",
-    "translation": "AutoModelForSeq2SeqLM",
-}
+CLASSES = {"summarization": "AutoModelForSeq2SeqLM", "translation": "AutoModelForSeq2SeqLM"}
 PURPOSES = {
     "classification": "puts a text into one of its classes",
+    "pair_classification": "puts a pair of texts into one of its classes",
+    "multi_label": "gives a text any number of its labels",
+    "relation_extraction": "says which relation holds between two marked entities of a text",
     "regression": "gives a text a number",
-    "token_classification": "marks spans of a text",
+    "pair_regression": "gives a pair of texts a number",
+    "token_classification": "finds the entities in a text",
     "extractive_qa": "finds the answer to a question in a given text",
     "mlm": "fills masked tokens; meant as a base for fine-tuning",
     "clm": "continues a text",
@@ -48,7 +53,26 @@ PURPOSES = {
     "summarization": "shortens a text",
     "translation": "translates a text",
 }
-HUB_METRICS = {"mcc": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+EXAMPLES = {  # what follows `llmkit predict RUN`
+    "pair_classification": '"The first text." "The second text."',
+    "pair_regression": '"The first text." "The second text."',
+    "relation_extraction": '"<e1>Ann</e1> founded <e2>Acme</e2>."',
+    "extractive_qa": '"A question?" --context text.txt',
+}
+HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
+    "mcc": "matthews_correlation",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+    "semeval2010": "f1",
+    "subset_accuracy": "accuracy",
+    "token_accuracy": "accuracy",
+    "no_answer_accuracy": "accuracy",
+    "has_answer_exact_match": "exact_match",
+    "has_answer_f1": "f1",
+    "pr_auc": "average_precision",
+    "pr_auc_positive": "average_precision",
+}
+VARIANT = re.compile(r"(f1|precision|recall)_(micro|macro|samples|positive)|(precision|recall)_semeval2010")
 HUB_ID = re.compile(r"([\w-][\w.-]*/[\w.-]+)(?:@[\w./-]+)?")
 
 
@@ -59,21 +83,40 @@ def write(folder: Path, content: Content) -> None:
 
 def text(content: Content) -> str:
     """The card of the model that this content is about."""
-    pipeline = PIPELINES.get(content.get("task") or "")
+    task, limit = content.get("task") or "", (content.get("lengths") or {}).get("max_length")
+    pipeline = PIPELINES.get(task)
     return render(
         "card.md.j2",
         content=content,
+        task=task,
+        part=content.get("part") or "test",
+        thresholds=content.get("thresholds") or {},
+        cut=_cut(task, limit),
+        example=EXAMPLES.get(task, '"A text of yours."'),
         front=list(_front_matter(content, pipeline)),
         scores=content.get("scores") or {},
         train=content.get("train") or {},
         data=content.get("data") or {},
         lengths=content.get("lengths") or {},
         labels=list(content.get("per_class") or {}),
-        purpose=PURPOSES.get(content.get("task") or ""),
+        purpose=PURPOSES.get(task),
         pipeline=pipeline,
-        model_class=CLASSES.get(pipeline or ""),
+        model_class=CLASSES.get(task, "AutoModel"),
         seed=seed(content),
+        longest_answer=_longest_answer(content),
     )
+
+
+def _cut(task: str, limit: int | None) -> str:
+    """The tokenizer's arguments that cut a text to the length of the training."""
+    how = '"only_second"' if task == "extractive_qa" else "True"
+    return f"truncation={how}" + (f", max_length={limit}" if limit else "")
+
+
+def _longest_answer(content: Content) -> int:
+    """In tokens, as the recipe of a question answering run writes it."""
+    found = re.search(r"^ *max_answer_length: *(\d+)", content.get("recipe") or "", re.MULTILINE)
+    return int(found[1]) if found else 30
 
 
 def _front_matter(content: Content, pipeline: str | None) -> Iterator[str]:
@@ -84,7 +127,7 @@ def _front_matter(content: Content, pipeline: str | None) -> Iterator[str]:
         "pipeline_tag": pipeline,
         "base_model": next(_hub_ids([content.get("model")]), None),
         "datasets": list(_hub_ids(_sources(content))),
-        "metrics": [HUB_METRICS.get(name, name) for name in headline(content)],
+        "metrics": list(dict.fromkeys(_hub_metric(name) for name in headline(content))),
         "tags": ["llmkit"],
     }
     for key, value in known.items():
@@ -100,12 +143,17 @@ def _result(content: Content, pipeline: str) -> dict[str, Any]:
     source = next(iter(_sources(content)), "unknown")
     return {
         "task": {"type": pipeline},
-        "dataset": {"name": source, "type": source, "split": "test"},
+        "dataset": {"name": source, "type": source, "split": content.get("part") or "test"},
         "metrics": [
-            {"type": HUB_METRICS.get(name, name), "name": name, "value": score["value"], "verified": False}
+            {"type": _hub_metric(name), "name": name, "value": score["value"], "verified": False}
             for name, score in content["scores"].items()
         ],
     }
+
+
+def _hub_metric(name: str) -> str:
+    variant = VARIANT.fullmatch(name)
+    return HUB_METRICS.get(name) or (variant and (variant[1] or variant[3])) or name
 
 
 def _sources(content: Content) -> list[str]:

@@ -9,10 +9,23 @@ how the result came about (data, speed, recipe) is in `provenance`. `report.json
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from llmkit.report import provenance
-from llmkit.report.format import MISSING, count, interval, number, p_value, percent, shorten, words
+from llmkit.report.format import (
+    MISSING,
+    better,
+    count,
+    interval,
+    kind,
+    number,
+    p_value,
+    percent,
+    phrase,
+    shorten,
+    words,
+)
 from llmkit.report.tables import (
     Axis,
     Cell,
@@ -25,12 +38,39 @@ from llmkit.report.tables import (
     score_cells,
 )
 
-__all__ = ["MOST_CLASSES", "facts", "headline", "sections"]
+__all__ = ["FEW_CLASSES", "MOST_CLASSES", "facts", "headline", "sections"]
 
 OWN = "This model"
+FEW_CLASSES = 8  # up to which the page has room for a confusion matrix with shares; more are a picture
 MOST_CLASSES = 20  # a confusion matrix beyond this is wallpaper; the most confused pairs say more
+FOLDED = 30  # rows of the table of classes from which it is shown on demand
 MOST_EVALUATIONS = 30  # rows of the table
 LONGEST_TEXT = 600  # characters of an example shown
+LONG = 24  # characters of a label from which its column is made wide
+RANGES = 5  # of the scores in the data, in the table beside the scatter plot
+
+COLUMNS = {  # of the table of mistakes, in reading order; each report shows those that its task has
+    "text": "Text",
+    "text_pair": "Second text",
+    "question": "Question",
+    "score": "Score in the data",
+    "label": "Label",
+    "prediction": "Prediction",
+    "probability": "Probability",
+    "place": "Place",
+}
+RENAMED = {
+    "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
+    "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
+}
+CONFIDENT = ("Most confident errors", "Wrong predictions, the most confident first")
+FAR = ("Largest errors", "Predictions farthest from the score in the data, the farthest first")
+MISTAKES = {  # task: (title of the section, caption of its table)
+    "regression": FAR,
+    "pair_regression": FAR,
+    "token_classification": ("Worst sentences", "Sentences with the most wrong words, the worst first"),
+    "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
+}
 
 
 def sections(content: Content) -> list[Section]:
@@ -39,6 +79,8 @@ def sections(content: Content) -> list[Section]:
         _scores,
         _baselines,
         _curves,
+        _scatter,
+        _thresholds,
         _per_class,
         _confusion,
         _calibration,
@@ -71,11 +113,22 @@ def facts(content: Content) -> dict[str, str]:
 def _scores(content: Content) -> Section | None:
     scores = content.get("scores") or {}
     rows = [
-        (Cell(words(name)), *score_cells(score), count_cell(score.get("n")), Cell(score.get("method") or ""))
+        (
+            _name(name),
+            *score_cells(score),
+            count_cell(score.get("n")),
+            Cell(score.get("method") or "", wide=True),
+        )
         for name, score in scores.items()
     ]
-    table = Table("All scores on the test rows", ("Score", "Value", "Interval", "n", "Method"), rows)
+    caption = f"All scores on the {content.get('part') or 'test'} rows"
+    table = Table(caption, ("Score", "Value", "Interval", "n", "Method"), rows)
     return Section("scores", "Scores", tables=[table]) if rows else None
+
+
+def _name(name: str) -> Cell:
+    """Of a score; most are better the higher, the others say so."""
+    return Cell(words(name), note=better(name))
 
 
 def _baselines(content: Content) -> Section | None:
@@ -100,12 +153,13 @@ def _against(name: str, systems: Mapping[str, Content]) -> Table:
         (Cell(system), *score_cells(score), Cell("", bar=axis.bar(score, own=system == OWN)))
         for system, score in scores.items()
     ]
-    return Table(words(name), ("System", "Value", "Interval"), rows, axis)
+    caption = f"{words(name)} ({better(name)})" if better(name) else words(name)
+    return Table(caption, ("System", "Value", "Interval"), rows, axis)
 
 
 def _others(names: Sequence[str], systems: Mapping[str, Content]) -> list[Table]:
     """The scores that are not shown first, all in one table."""
-    rows = [(Cell(words(name)), *(score_cell(own.get(name)) for own in systems.values())) for name in names]
+    rows = [(_name(name), *(score_cell(own.get(name)) for own in systems.values())) for name in names]
     return [Table("Other scores", ("Score", *systems), rows, folded=True)] if rows else []
 
 
@@ -116,7 +170,7 @@ def _differences(comparisons: Sequence[Content]) -> list[Table]:
     rows = [
         (
             Cell(words(item["baseline"])),
-            Cell(words(item["metric"])),
+            _name(item["metric"]),
             *score_cells(item["difference"]),
             Cell(p_value(item["difference"].get("p_value")), numeric=True),
             Cell("", bar=axis.bar(item["difference"], zero=True, own=True)),
@@ -150,27 +204,89 @@ def _evaluations(evaluations: Sequence[Content], best: int | None) -> Table:
         if row["step"] in kept
     ]
     some = f" ({len(rows)} of {len(evaluations)} evaluations)" if every > 1 else ""
-    head = ("Step", *map(words, names))
-    return Table(f"Scores on the validation rows{some}", head, rows, folded=len(rows) > 10)
+    lower = ", ".join(phrase(name) for name in names if better(name))
+    caption = f"Scores on the validation rows{some}" + (f"; lower is better for {lower}" if lower else "")
+    return Table(caption, ("Step", *map(words, names)), rows, folded=len(rows) > 10)
 
 
 def _step(step: int, best: int | None) -> Cell:
     return Cell(count(step), note="best" if step == best else "", numeric=True)
 
 
+def _scatter(content: Content) -> Section | None:
+    """A task that answers with a number: where the answers lie against the data."""
+    points = content.get("scatter") or {}
+    gold, predicted = points.get("gold") or [], points.get("predicted") or []
+    if not gold:
+        return None
+    rows = [
+        (
+            Cell(f"{number(low)} to {number(high)}"),
+            count_cell(len(inside)),
+            number_cell(fmean(guess for _, guess in inside) if inside else None),
+            number_cell(fmean(abs(guess - score) for score, guess in inside) if inside else None),
+        )
+        for low, high, inside in _ranges(gold, predicted)
+    ]
+    head = ("Score in the data", "Rows", "Mean prediction", "Mean distance")
+    table = Table("Predictions by the score in the data", head, rows)
+    every = max((score.get("n") or 0 for score in (content.get("scores") or {}).values()), default=0)
+    lines = [f"Of the first {count(len(gold))} of {count(every)} rows."] if every > len(gold) else []
+    return Section("scatter", "Predictions against the data", lines, plots=["scatter"], tables=[table])
+
+
+def _ranges(
+    gold: Sequence[float], predicted: Sequence[float]
+) -> list[tuple[float, float, list[tuple[float, float]]]]:
+    """(low, high, the pairs whose score in the data lies there), the highest score in the last."""
+    low, high = min(gold), max(gold)
+    if low == high:
+        return [(low, high, list(zip(gold, predicted, strict=True)))]
+    inside: list[list[tuple[float, float]]] = [[] for _ in range(RANGES)]
+    for score, guess in zip(gold, predicted, strict=True):
+        inside[min(RANGES - 1, int(RANGES * (score - low) / (high - low)))].append((score, guess))
+    edges = [low + (high - low) * i / RANGES for i in range(RANGES + 1)]
+    return list(zip(edges[:-1], edges[1:], inside, strict=True))
+
+
+def _thresholds(content: Content) -> Section | None:
+    """When a question has no answer; the thresholds of labels stand beside the labels' scores."""
+    threshold = (content.get("thresholds") or {}).get("no answer")
+    if threshold is None:
+        return None
+    line = (
+        'The answer is "no answer" where its score lies above that of the best span by more than '
+        f"{number(threshold)} (in logits). This threshold gave the best F1 on the validation rows."
+    )
+    return Section("thresholds", "When there is no answer", [line])
+
+
 def _per_class(content: Content) -> Section | None:
-    classes = content.get("per_class") or {}
+    thresholds = content.get("thresholds") or {}
+    classes = {
+        label: {**scores, **({"threshold": thresholds[label]} if label in thresholds else {})}
+        for label, scores in (content.get("per_class") or {}).items()
+    }
     names = list(dict.fromkeys(name for scores in classes.values() for name in scores))
     rows = [
-        (Cell(label), *(_score_or_count(scores.get(name)) for name in names))
+        (Cell(label), *(_score_or_number(scores.get(name)) for name in names))
         for label, scores in classes.items()
     ]
-    table = Table("Scores of each class", ("Class", *map(words, names)), rows)
-    return Section("classes", "Each class", tables=[table]) if rows else None
+    one, lines = kind(content.get("task")), []
+    if "threshold" in names:
+        lines = [
+            f"A {one} is given where its probability reaches its threshold, which gave the best F1 of this "
+            f"{one} on the validation rows."
+        ]
+    table = Table(f"Scores of each {one}", (words(one), *map(words, names)), rows, folded=len(rows) > FOLDED)
+    return Section("classes", f"Each {one}", lines, tables=[table]) if rows else None
 
 
-def _score_or_count(value: Any) -> Cell:
-    return score_cell(value) if isinstance(value, Mapping) else count_cell(value)
+def _score_or_number(value: Any) -> Cell:
+    """A score with its interval, a threshold, or a count."""
+    if isinstance(value, Mapping):
+        return score_cell(value)
+    return number_cell(value) if isinstance(value, float) else count_cell(value)
 
 
 def _confusion(content: Content) -> Section | None:
@@ -178,18 +294,22 @@ def _confusion(content: Content) -> Section | None:
     labels, counts = confusion.get("labels") or [], confusion.get("counts") or []
     if not labels:
         return None
-    table = (
-        _matrix(labels, counts, confusion.get("intervals"))
-        if len(labels) <= MOST_CLASSES
-        else _confused(labels, counts)
+    wide = len(labels) > FEW_CLASSES
+    tables = [_confused(labels, counts)] if wide else []
+    if len(labels) <= MOST_CLASSES:
+        tables.append(_matrix(labels, counts, confusion.get("intervals"), folded=wide))
+    tables = [table for table in tables if table.rows]  # a model without a mistake confuses nothing
+    return (
+        Section("confusion", "Confusions", plots=["confusion"], tables=tables, large=wide) if tables else None
     )
-    return Section("confusion", "Confusions", plots=["confusion"], tables=[table])
 
 
 def _matrix(
     labels: Sequence[str],
     counts: Sequence[Sequence[int]],
     intervals: Sequence[Sequence[Sequence[float]]] | None,
+    *,
+    folded: bool,
 ) -> Table:
     """intervals (C, C, 2): of each cell's share of its row."""
     rows = []
@@ -207,7 +327,7 @@ def _matrix(
         rows.append([Cell(label), *cells, count_cell(sum(row))])
     caption = "Rows: the label in the data. Columns: the prediction. Shares are of the row"
     caption += ", with their interval" if intervals else ""
-    return Table(caption, ("Label", *labels, "Total"), rows, heat=True)
+    return Table(caption, ("Label", *labels, "Total"), rows, folded=folded, heat=True)
 
 
 def _confused(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
@@ -257,13 +377,18 @@ def _calibration(content: Content) -> Section | None:
 def _errors(content: Content) -> Section | None:
     errors = content.get("errors") or []
     known = {name for error in errors for name, value in error.items() if value is not None}
-    names = [name for name in ("text", "label", "prediction", "probability", "place") if name in known]
+    names = [name for name in COLUMNS if name in known]
     rows = [[_error_cell(name, error.get(name)) for name in names] for error in errors]
-    table = Table("Wrong predictions, the most confident first", [words(name) for name in names], rows)
-    return Section("errors", "Most confident errors", tables=[table]) if rows else None
+    title, caption = MISTAKES.get(content.get("task") or "", CONFIDENT)
+    heads = COLUMNS | RENAMED.get(content.get("task") or "", {})
+    table = Table(caption, [heads[name] for name in names], rows)
+    return Section("errors", title, tables=[table]) if rows else None
 
 
 def _error_cell(name: str, value: Any) -> Cell:
-    if name == "probability":
-        return Cell(number(value), numeric=True)
-    return Cell(MISSING if value is None else shorten(str(value), LONGEST_TEXT), wide=name == "text")
+    if name == "probability" or isinstance(value, float):
+        return number_cell(value)
+    text = MISSING if value is None else shorten(str(value), LONGEST_TEXT)
+    if name == "place":
+        return Cell(text, path=True)
+    return Cell(text, wide=name in ("text", "text_pair", "question") or len(text) > LONG)

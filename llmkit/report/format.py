@@ -14,14 +14,18 @@ from typing import Any
 
 __all__ = [
     "MISSING",
+    "better",
     "count",
     "duration",
     "fence",
     "interval",
+    "kind",
+    "kinds",
     "markdown",
     "number",
     "p_value",
     "percent",
+    "phrase",
     "plain",
     "shorten",
     "size",
@@ -31,10 +35,36 @@ __all__ = [
 MISSING = "–"
 UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 NAMES = {
+    # metrics
     "mcc": "MCC", "ece": "ECE", "f1": "F1", "bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "ter": "TER",
-    "wer": "WER", "cer": "CER", "tfidf": "TF-IDF", "cpu": "CPU", "gpu": "GPU", "llmkit": "llmkit",
-    "world_size": "Processes",
+    "wer": "WER", "cer": "CER", "mse": "MSE", "mae": "MAE", "brier": "Brier score", "pr_auc": "PR-AUC",
+    "pearson": "Pearson correlation", "spearman": "Spearman correlation",
+    "f1_micro": "Micro F1", "precision_micro": "Micro precision", "recall_micro": "Micro recall",
+    "f1_macro": "Macro F1", "f1_samples": "F1 per example",
+    "f1_positive": "F1 of the positive class", "pr_auc_positive": "PR-AUC of the positive class",
+    "semeval2010": "SemEval-2010 F1", "precision_semeval2010": "SemEval-2010 precision",
+    "recall_semeval2010": "SemEval-2010 recall",
+    "has_answer_exact_match": "Exact match, answerable",
+    "has_answer_f1": "F1, answerable",
+    "no_answer_accuracy": "Accuracy, no answer",
+    # tasks
+    "multi_label": "Multi-label classification", "extractive_qa": "Extractive question answering",
+    "mlm": "Masked language modelling", "clm": "Causal language modelling",
+    # baselines
+    "tfidf": "TF-IDF", "tfidf_each": "TF-IDF for each label", "tfidf_ridge": "TF-IDF, ridge regression",
+    "most_frequent": "Most frequent labels", "overlap": "Share of common words",
+    # the machine
+    "cpu": "CPU", "gpu": "GPU", "llmkit": "llmkit", "world_size": "Processes",
 }  # fmt: skip
+PEOPLE = ("Brier", "Hamming", "Pearson", "Spearman")  # keep their capital inside a sentence
+LOWER = frozenset(
+    {"loss", "mse", "mae", "hamming_loss", "ece", "brier", "ter", "wer", "cer", "perplexity", "bits_per_byte"}
+)
+KINDS = {  # what the answers of a task are made of; of all others, classes
+    "multi_label": ("label", "labels"),
+    "relation_extraction": ("relation", "relations"),
+    "token_classification": ("entity type", "entity types"),
+}
 
 
 def number(value: float | None) -> str:
@@ -105,11 +135,33 @@ def plain(value: Any) -> str:
 
 
 def words(name: str) -> str:
-    """A key as a heading: `f1_micro` -> `F1 micro`, `learning_rate` -> `Learning rate`."""
+    """A key as a heading: `f1_micro` -> `Micro F1`, `learning_rate` -> `Learning rate`."""
     if name in NAMES:
         return NAMES[name]
     first, *rest = name.split("_")
     return " ".join([NAMES.get(first) or first[:1].upper() + first[1:], *rest])
+
+
+def phrase(name: str) -> str:
+    """A key inside a sentence: `exact_match` -> `exact match`, `f1` -> `F1`, `pearson` -> `Pearson correlation`."""
+    named = words(name)
+    first = re.match(r"[A-Z][a-z]+(?![A-Za-z])", named)
+    return named if first is None or first[0] in PEOPLE else named[:1].lower() + named[1:]
+
+
+def better(name: str) -> str:
+    """What to say beside a score of which less is better; of the others nothing."""
+    return "lower is better" if name in LOWER else ""
+
+
+def kind(task: str | None) -> str:
+    """One of the things that the answers of this task are made of."""
+    return KINDS.get(task or "", ("class", "classes"))[0]
+
+
+def kinds(task: str | None) -> str:
+    """All of them."""
+    return KINDS.get(task or "", ("class", "classes"))[1]
 
 
 def shorten(text: str, most: int) -> str:

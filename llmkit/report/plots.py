@@ -16,10 +16,11 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from llmkit.report.content import MOST_CLASSES, headline
-from llmkit.report.format import count, shorten, words
-from llmkit.report.svg import COLOURS, FAINT, QUIET, finish, stand_in, width
+from llmkit.report.content import FEW_CLASSES, MOST_CLASSES, headline
+from llmkit.report.format import better, count, shorten, words
+from llmkit.report.svg import COLOURS, FAINT, HEAT, INK, QUIET, finish, stand_in, width
 from llmkit.report.tables import Content
 
 __all__ = ["NAMES", "TITLES", "draw"]
@@ -31,12 +32,12 @@ TITLES = {
     "metrics": "Scores on the validation rows by step",
     "confusion": "Confusion matrix: labels in rows, predictions in columns",
     "calibration": "Accuracy by confidence, and how many predictions have it",
-    "lengths": "Number of examples by length in tokens",
+    "scatter": "Predictions against the scores in the data; a perfect model's lie on the line",
+    "lengths": "Number of inputs by length in tokens",
 }
 NAMES = tuple(TITLES)
 
-HEAT = LinearSegmentedColormap.from_list("heat", ["#f2f6fb", "#84b3e3"])
-HEAT_TEXT = "#16202c"  # legible on all of it
+SHADES = LinearSegmentedColormap.from_list("shades", [f"{HEAT}00", HEAT])  # from clear to full, on any page
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "llmkit",
@@ -67,7 +68,6 @@ WIDTH, HEIGHT = 5.0, 3.0  # inches of 72 units: as wide as a phone, so that text
 MOST_POINTS = 400
 SMOOTHING = 0.8  # of the moving mean, per point
 MOST_LINES = 4
-MOST_SHARES = 8  # classes up to which a cell of the confusion matrix has room for its share
 LABEL_LENGTH = 24
 
 
@@ -79,6 +79,7 @@ def draw(content: Content) -> dict[str, str]:
             "metrics": _metrics(content.get("curves") or {}, list(headline(content))),
             "confusion": _confusion(content.get("confusion") or {}),
             "calibration": _calibration((content.get("calibration") or {}).get("bins") or []),
+            "scatter": _scatter(content.get("scatter") or {}),
             "lengths": _lengths(content.get("lengths") or {}),
         }
     return {name: svg for name, svg in drawn.items() if svg}
@@ -99,29 +100,39 @@ def _loss(curves: Content) -> str:
         axes.plot(*zip(*validation), color=COLOURS[1], marker="o", label="validation")
     _mark_best(axes, curves)
     axes.set(xlabel="Step", ylabel="Loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend()
     return _svg(figure, "loss")
 
 
 def _metrics(curves: Content, first: Sequence[str]) -> str:
-    """One panel for all that lies between -1 and 1, one for each other score."""
+    """One panel for all that lies between -1 and 1 and should rise, one for each other score."""
     evaluations = curves.get("evaluations") or []
     known = dict.fromkeys(name for row in evaluations for name in row if name not in ("step", "loss"))
     lines = {name: _points(evaluations, name) for name in [name for name in first if name in known] or known}
     lines = {name: points for name, points in list(lines.items())[:MOST_LINES] if points}
-    shares = [name for name, points in lines.items() if all(abs(value) <= 1 for _, value in points)]
+    shares = [
+        name
+        for name, points in lines.items()
+        if not better(name) and all(abs(value) <= 1 for _, value in points)
+    ]
     panels = [shares] * bool(shares) + [[name] for name in lines if name not in shares]
     if not panels:
         return ""
     figure = Figure(figsize=(WIDTH, HEIGHT * (1 + 0.7 * (len(panels) - 1))), layout="constrained")
     for axes, names in zip(figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels):
         for name, colour in zip(names, COLOURS):
-            axes.plot(*zip(*lines[name]), color=colour, marker="o", label=words(name))
+            axes.plot(*zip(*lines[name]), color=colour, marker="o", label=_named(name))
         _mark_best(axes, curves)
         axes.set_ylabel("Score" if len(names) > 1 else words(names[0]))
         axes.legend()
     axes.set_xlabel("Step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return _svg(figure, "metrics")
+
+
+def _named(name: str) -> str:
+    return f"{words(name)} ({better(name)})" if better(name) else words(name)
 
 
 def _confusion(confusion: Content) -> str:
@@ -135,7 +146,7 @@ def _confusion(confusion: Content) -> str:
     figure = Figure(figsize=(max(WIDTH, side + room + 0.5), side + room + 0.5), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=False)
-    axes.pcolormesh(shares, cmap=HEAT, vmin=0, vmax=1, edgecolors="face")
+    axes.pcolormesh(shares, cmap=SHADES, vmin=0, vmax=1)
     middles = [i + 0.5 for i in range(len(labels))]
     stand_ins = [stand_in(i, text) for i, text in enumerate(texts)]
     axes.set_xticks(middles, stand_ins, rotation=40, ha="right", rotation_mode="anchor")
@@ -146,7 +157,7 @@ def _confusion(confusion: Content) -> str:
     axes.spines[:].set_visible(False)
     for y, row in enumerate(counts):
         for x, n in enumerate(row):
-            _cell(axes, x, y, count(n), f"{100 * shares[y][x]:.0f} %" if len(labels) <= MOST_SHARES else "")
+            _cell(axes, x, y, count(n), f"{100 * shares[y][x]:.0f} %" if len(labels) <= FEW_CLASSES else "")
     return _svg(figure, "confusion", texts)
 
 
@@ -154,9 +165,9 @@ def _cell(axes: Axes, x: int, y: int, text: str, note: str) -> None:
     """Count and, where there is room, share; two texts, because a line break would lose the middle anchor."""
     lift = 0.14 if note else 0.0
     size = 9 if note else 7
-    axes.text(x + 0.5, y + 0.5 - lift, text, ha="center", va="center", color=HEAT_TEXT, size=size)
+    axes.text(x + 0.5, y + 0.5 - lift, text, ha="center", va="center", color=INK, size=size)
     if note:
-        axes.text(x + 0.5, y + 0.5 + lift, note, ha="center", va="center", color=HEAT_TEXT, size=7)
+        axes.text(x + 0.5, y + 0.5 + lift, note, ha="center", va="center", color=INK, size=7)
 
 
 def _calibration(bins: Sequence[Content]) -> str:
@@ -176,6 +187,23 @@ def _calibration(bins: Sequence[Content]) -> str:
     return _svg(figure, "calibration")
 
 
+def _scatter(points: Content) -> str:
+    """Each dot is a row; both axes have one scale, so that the line of equal numbers runs at 45 degrees."""
+    gold, predicted = points.get("gold") or [], points.get("predicted") or []
+    if not gold:
+        return ""
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.9), layout="constrained")
+    axes = figure.subplots()
+    ends = [min(*gold, *predicted), max(*gold, *predicted)]
+    axes.plot(ends, ends, color=QUIET, linestyle="--", linewidth=1.2, label="perfect")
+    alpha = min(0.7, max(0.2, 100 / len(gold)))  # dots of many rows lie on each other
+    axes.plot(gold, predicted, "o", color=COLOURS[0], alpha=alpha, markersize=4, markeredgewidth=0)
+    axes.grid(visible=True, axis="both")
+    axes.set(xlabel="Score in the data", ylabel="Prediction", aspect="equal")
+    axes.legend(loc="upper left")
+    return _svg(figure, "scatter")
+
+
 def _lengths(lengths: Content) -> str:
     bins = lengths.get("bins") or []
     if not bins:
@@ -186,7 +214,7 @@ def _lengths(lengths: Content) -> str:
     if limit and limit <= 1.5 * bins[-1]["high"]:  # a far-off limit would squeeze the bars
         axes.axvline(limit, color=COLOURS[1], linestyle="--", linewidth=1.2, label="longest allowed")
         axes.legend()
-    axes.set(xlabel="Tokens", ylabel="Examples")
+    axes.set(xlabel="Tokens", ylabel="Inputs")
     return _svg(figure, "lengths")
 
 

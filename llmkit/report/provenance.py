@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from llmkit.report.format import count, duration, number, percent, plain, size, words
+from llmkit.report.format import count, duration, kind, number, percent, plain, size, words
 from llmkit.report.tables import Cell, Content, Section, Table, count_cell, pairs
 
 __all__ = ["data", "environment", "lengths", "notes", "recipe", "repeat", "seed", "speed"]
@@ -27,6 +27,10 @@ COSTS = {  # key: (name, form), in reading order
     "precision": ("Precision", plain),
     "world_size": ("Processes", plain),
 }
+COUNTED = {  # task: (caption, first column) of the table of classes, where they are none of rows
+    "token_classification": ("Entities of each type", "Entity type"),
+    "extractive_qa": ("Questions with and without an answer", "Questions"),
+}
 LENGTHS = {
     "max_length": ("Longest allowed", count),
     "longest": ("Longest example", count),
@@ -41,14 +45,15 @@ def lengths(content: Content) -> Section | None:
     found = content.get("lengths") or {}
     if not found:
         return None
-    known = {name: form(found[key]) for key, (name, form) in LENGTHS.items() if found.get(key) is not None}
+    told = found if found.get("longest") else {**found, "longest": None}  # 0: windows are never too long
+    known = {name: form(told[key]) for key, (name, form) in LENGTHS.items() if told.get(key) is not None}
     bins = [
         (Cell(f"{count(part['low'])} to {count(part['high'])}"), count_cell(part["count"]))
         for part in found.get("bins") or []
     ]
     tables = [
         pairs("Lengths in tokens", known),
-        Table("Examples by length", ("Tokens", "Examples"), bins, folded=True),
+        Table("Inputs by length", ("Tokens", "Inputs"), bins, folded=True),
     ]
     return Section(
         "lengths",
@@ -84,20 +89,19 @@ def data(content: Content) -> Section | None:
         (Cell(name), count_cell((parts.get(name) or {}).get("rows")), Cell(plain(sources.get(name))))
         for name in dict.fromkeys([*parts, *sources])
     ]
-    tables = [Table("Parts", ("Part", "Rows", "Source"), rows), *_classes(parts)]
+    tables = [Table("Parts", ("Part", "Rows", "Source"), rows), *_classes(parts, content.get("task"))]
     return Section("data", "Data", tables=tables) if rows else None
 
 
-def _classes(parts: Content) -> list[Table]:
-    """How often each class occurs in each part; none where the task has no classes."""
+def _classes(parts: Content, task: str | None) -> list[Table]:
+    """How often each class occurs in each part; none where the task has no classes, or all rows are of one kind."""
     counts = {name: part.get("classes") or {} for name, part in parts.items()}
     labels = list(dict.fromkeys(label for own in counts.values() for label in own))
+    if not labels or (task == "extractive_qa" and len(labels) == 1):
+        return []
     rows = [[Cell(label), *(count_cell(own.get(label, 0)) for own in counts.values())] for label in labels]
-    return (
-        [Table("Rows of each class", ("Class", *counts), rows, folded=len(rows) > MOST_CLASSES)]
-        if rows
-        else []
-    )
+    caption, first = COUNTED.get(task or "", (f"Rows of each {kind(task)}", words(kind(task))))
+    return [Table(caption, (first, *counts), rows, folded=len(rows) > MOST_CLASSES)]
 
 
 def speed(content: Content) -> Section | None:

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from html import escape
 from unicodedata import east_asian_width
 
-__all__ = ["COLOURS", "FAINT", "QUIET", "finish", "inline", "stand_in", "width"]
+__all__ = ["COLOURS", "FAINT", "HEAT", "INK", "QUIET", "finish", "inline", "stand_in", "width"]
 
 QUIET, FAINT = "#737b87", "#98a0ab"  # text; axes and grid. Both can be read on white and on near-black
+HEAT, INK = "#84b3e3", "#16202c"  # of a map's cells, as far as they are full, and the text on them
 COLOURS = ("#3f83c9", "#d9773c", "#3d9a6a", "#9a6cc3")
-VARIABLES = {QUIET: "quiet", FAINT: "faint"} | {colour: f"plot-{i}" for i, colour in enumerate(COLOURS, 1)}
+VARIABLES = {QUIET: "quiet", FAINT: "faint", HEAT: "heat", INK: "ink"} | {
+    colour: f"plot-{i}" for i, colour in enumerate(COLOURS, 1)
+}
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', sans-serif"
 
 

@@ -45,12 +45,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Cell:
-    """text is all a reader needs; note is said more quietly (an interval, a share); shade lies in [0, 1]."""
+    """text is all a reader needs; note is said more quietly (an interval, a share); shade lies in [0, 1].
+
+    wide is for sentences, path for what may be broken anywhere.
+    """
 
     text: str
     note: str = ""
     numeric: bool = False
     wide: bool = False
+    path: bool = False
     shade: float | None = None
     bar: Bar | None = None
 
@@ -64,14 +68,15 @@ class Axis:
 
     @classmethod
     def over(cls, scores: Iterable[Content], *, zero: bool = False) -> Axis:
-        """Wide enough for every interval, and for 0 when asked; shares stay within 0 and 1."""
+        """Wide enough for every interval, and for 0 when asked; no further than 0, 1 and -1 where all lie within."""
         ends = [score.get(key) for score in scores for key in ("low", "value", "high")]
         known = [end for end in ends if end is not None] + [0.0] * zero
         low, high = min(known), max(known)
         pad = PADDING * (high - low) or 0.05
-        if low >= 0 and high <= 1 and not zero:
-            return cls(max(low - pad, 0.0), min(high + pad, 1.0))
-        return cls(low - pad, high + pad)
+        if zero:  # differences know no such ends
+            return cls(low - pad, high + pad)
+        floor = 0.0 if low >= 0 else -1.0 if low >= -1 else low - pad
+        return cls(max(low - pad, floor), min(high + pad, 1.0) if high <= 1 else high + pad)
 
     def bar(self, score: Content, *, zero: bool = False, own: bool = False) -> Bar:
         """The score's place on this axis; without an interval it is a point."""
@@ -94,6 +99,11 @@ class Table:
     folded: bool = False  # figures behind a plot: shown on demand where the page can fold
     heat: bool = False  # cells with a shade
 
+    @property
+    def stacked(self) -> bool:
+        """Rows that begin with a sentence: on a phone each is a block, its cells below each other."""
+        return bool(self.rows) and self.rows[0][0].wide
+
     def numeric(self, column: int) -> bool:
         return bool(self.rows) and self.rows[0][column].numeric
 
@@ -109,11 +119,12 @@ class Section:
     plots: Sequence[str] = ()
     tables: Sequence[Table] = ()
     codes: Sequence[tuple[str, str]] = ()
+    large: bool = False  # the plot needs the whole width
 
     @property
     def heat(self) -> bool:
         """A table shows what the plot shows, and better: a page that can colour cells needs no plot."""
-        return any(table.heat for table in self.tables)
+        return any(table.heat and not table.folded for table in self.tables)
 
 
 def number_cell(value: float | None) -> Cell:

@@ -124,6 +124,10 @@ class Task(Protocol):
         """What the checkpoint's config must say of the head: num_labels, id2label, problem_type."""
         ...
 
+    def bias(self, golds: Arrays) -> Sequence[float] | None:
+        """What a fresh head should answer before it is trained, golds being those of the training part; None: 0."""
+        ...
+
     def encode(
         self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
     ) -> Features:

@@ -48,6 +48,11 @@ class OverTexts:
         return self.texts
 
     @property
+    def together(self) -> str:
+        """Rows that are equal in this column never stand in two parts of a split: what they share would leak."""
+        return self.texts[0]
+
+    @property
     def identity(self) -> Sequence[str]:
         return (*self.texts, self.gold)
 
@@ -57,6 +62,9 @@ class OverTexts:
         return texts_to_ids(
             tokenizer, *(rows[name] for name in self.texts), max_length=max_length, truncation=truncation
         )
+
+    def bias(self, golds: Arrays) -> Sequence[float] | None:
+        return None
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         return outputs

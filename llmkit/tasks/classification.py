@@ -15,7 +15,8 @@ from pydantic import Field
 
 from llmkit.data import checks, splits
 from llmkit.data.corpus import Corpus
-from llmkit.errors import DataError, Problem, closest, raise_if, some
+from llmkit.data.labels import all_integers
+from llmkit.errors import DataError, Problem, UserError, closest, raise_if, some
 from llmkit.metrics import calibration, classification, intervals, ranking
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Score
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Classification", "Options", "balanced", "make", "per_class_details"]
 
-RANKED = (
-    20  # up to so many classes PR-AUC is scored, whose time goes with their number; so many probabilities an
-)
-# example are written
+# Up to so many classes PR-AUC, whose time goes with their number, is scored without being asked for; so many
+# probabilities an example are written.
+RANKED = 20
 
 
 class Options(Section):
@@ -44,7 +44,7 @@ class Options(Section):
     positive: str | None = None
     """The class that matters when it is rare; its F1 and PR-AUC are scored (f1_positive, pr_auc)."""
     ordered: bool = False
-    """The classes are steps of a scale, in the order of their numbers: the mean absolute error is scored (mae)."""
+    """The classes are steps of a scale, by number or in the order of data.labels; scores their mean error (mae)."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Classification:
@@ -77,14 +77,14 @@ class Classification(OverTexts):
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
         names, unnamed = checks.label_names(corpus, "label", data, known=labels)
-        raise_if([*problems, *unnamed, *self._no_positive(names)], DataError)
+        unnamed += [*self._no_positive(names), *self._no_order(names, data.labels or labels)]
+        raise_if([*problems, *unnamed], DataError)
         corpus, dropped = checks.drop_unknown_labels(corpus, "label", names, data)
         if labels is None:
             corpus, repeated, said = checks.check_duplicates(corpus, self.texts, "label", data)
             raise_if(repeated, DataError)
-            # Pairs that share their first text stay together: its label would leak otherwise.
             corpus = splits.complete(
-                corpus, label_column="label", text_column=self.texts[0], data=data, seed=seed
+                corpus, label_column="label", text_column=self.together, data=data, seed=seed
             )
             dropped = [*dropped, *said]
         near, alike = checks.near_duplicates(corpus, self.texts)
@@ -99,6 +99,15 @@ class Classification(OverTexts):
             return []
         message = f'"{positive}" is none of the labels{closest(positive, names)}'
         return [Problem("L05", "task.positive", message, f"choose among {some(names, 20)}")]
+
+    def _no_order(self, names: Sequence[str], given: Sequence[str] | None) -> list[Problem]:
+        """By name they stand in the order of the alphabet, which is no scale."""
+        if not self.options.ordered or given or all_integers(names):
+            return []
+        message = f"true, but nothing says the order of the classes ({some(names)})"
+        return [
+            Problem("C10", "task.ordered", message, "name them from the lowest to the highest in data.labels")
+        ]
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         return named_classes(labels, "single_label_classification")
@@ -143,8 +152,7 @@ class Classification(OverTexts):
         known = classification.ORDINAL if self.options.ordered else classification.METRICS
         found = {"loss": float(answers["loss"].mean(dtype=np.float64))}
         found |= {name: float(metric.score(sums)) for name, metric in known.items()}
-        if len(labels) <= RANKED:
-            found["pr_auc"] = ranking.pr_auc_value(np.eye(len(labels))[gold], probabilities)
+        found["pr_auc"] = ranking.pr_auc_value(np.eye(len(labels))[gold], probabilities)
         if self.options.positive:
             number = list(labels).index(self.options.positive)
             of_class = classification.per_class(gold, predicted, labels)[self.options.positive]
@@ -156,17 +164,24 @@ class Classification(OverTexts):
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
         how = draws(evaluate, seed)
-        gold, predicted = golds["labels"], answers["prediction"]
-        probabilities = answers.get("probabilities") if len(labels) <= RANKED else None
+        gold, predicted, probabilities = golds["labels"], answers["prediction"], answers.get("probabilities")
+        few = len(labels) <= RANKED
         scores = classification.scores(
-            gold, predicted, labels, ordered=self.options.ordered, probabilities=probabilities, **how
+            gold,
+            predicted,
+            labels,
+            ordered=self.options.ordered,
+            probabilities=probabilities if few or "pr_auc" in evaluate.metrics else None,
+            **how,
         )
-        per_class = classification.per_class(gold, predicted, labels, probabilities=probabilities, **how)
+        per_class = classification.per_class(
+            gold, predicted, labels, probabilities=probabilities if few else None, **how
+        )
         if self.options.positive:
-            of_positive = per_class[self.options.positive]
-            scores |= {
-                f"{name}_positive": of_positive[name] for name in ("f1", "pr_auc") if name in of_positive
-            }
+            number = list(labels).index(self.options.positive)
+            scores["f1_positive"] = per_class[self.options.positive]["f1"]
+            if probabilities is not None:
+                scores["pr_auc_positive"] = ranking.pr_auc(gold == number, probabilities[:, number], **how)
         details: dict[str, Any] = {
             "per_class": per_class_details(per_class),
             "confusion": _confusion(gold, predicted, labels, evaluate.confidence),
@@ -182,9 +197,14 @@ class Classification(OverTexts):
         train, judged = (examples.corpus.parts[name] for name in ("train", part))
         labels = examples.golds["train"]["labels"]
         known, new = (tfidf_text(rows.columns, self.texts) for rows in (train, judged))
+        classes = len(examples.labels)
+        found = {
+            "majority": baselines.majority(labels, len(judged), classes=classes),
+            "tfidf": baselines.tfidf(known, labels, new, classes=classes, seed=seed),
+        }
         return {
-            "majority": {"prediction": baselines.majority(labels, len(judged))},
-            "tfidf": {"prediction": baselines.tfidf(known, labels, new, seed=seed)},
+            name: {"prediction": probabilities.argmax(-1), "probabilities": probabilities}
+            for name, probabilities in found.items()
         }
 
     def difference(
@@ -204,6 +224,11 @@ class Classification(OverTexts):
             how["of"] = self.options.positive
         if name == "pr_auc":
             how["probabilities"] = (first["probabilities"], second["probabilities"])
+            if name == metric and any(np.isnan(numbers).any() for numbers in how["probabilities"]):
+                message = (
+                    f"pr_auc needs the probabilities of all {len(labels)} classes; {RANKED} were written"
+                )
+                raise UserError(Problem("E01", "", message, "compare by another metric"))
         return classification.difference(
             golds["labels"],
             first["prediction"],
@@ -226,13 +251,14 @@ class Classification(OverTexts):
         self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         for number, probabilities in enumerate(answers["probabilities"]):
-            best = np.argsort(-probabilities, kind="stable")[:RANKED]
+            best = np.argsort(-probabilities, kind="stable")
+            kept = [c for rank, c in enumerate(best) if rank < RANKED or labels[c] == self.options.positive]
             record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
             if golds is not None:
                 record["label"] = labels[int(golds["labels"][number])]
             record["prediction"] = labels[int(answers["prediction"][number])]
             record["probability"] = float(probabilities[best[0]])
-            record["probabilities"] = {labels[int(c)]: float(probabilities[c]) for c in best}
+            record["probabilities"] = {labels[int(c)]: float(probabilities[c]) for c in kept}
             if "logits" in answers:
                 record["logits"] = {
                     name: float(x) for name, x in zip(labels, answers["logits"][number], strict=True)
@@ -247,7 +273,10 @@ class Classification(OverTexts):
             np.array([numbers[record[key]] for record in records], np.int64)
             for key in ("label", "prediction")
         )
-        return {"labels": golds}, {"prediction": predictions}
+        probabilities = np.array(
+            [[record["probabilities"].get(name, np.nan) for name in labels] for record in records]
+        )
+        return {"labels": golds}, {"prediction": predictions, "probabilities": probabilities}
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         wrong = [record for record in records if record["label"] != record["prediction"]]

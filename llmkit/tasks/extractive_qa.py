@@ -2,7 +2,8 @@
 
 The text is read in overlapping windows, each with the question before it (Devlin et al. 2019, section 4.3). The
 answer is the span with the highest sum of its first and last token's logits over all windows; "no answer" scores what
-the first token does. Shapes: B windows, L tokens, A longest answer in tokens, K best spans of a window.
+the first token does, in the window where that is lowest. Shapes: B windows, L tokens, A longest answer in tokens,
+K best spans of a window.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ class Options(Section):
     unanswerable: bool = False
     """Some questions have no answer in their text (SQuAD 2.0)."""
     rules: Literal["auto", "squad", "squad_v2", "cmrc"] = "auto"
-    """Whose exact match and F1; auto: cmrc for Chinese answers, else squad_v2 with unanswerable, else squad."""
+    """Whose exact match and F1; auto: squad_v2 with unanswerable, else cmrc for Chinese answers, else squad."""
     stride: int = Field(default=128, ge=0)
-    """Tokens that two neighbouring windows of a text share."""
+    """Tokens that two neighbouring windows of a text share; at most a third of train.max_length."""
     max_answer_length: int = Field(default=30, ge=1)
     """Longest answer that is looked for, in tokens."""
 
@@ -107,7 +108,10 @@ class ExtractiveQA:
         return Examples(corpus, (), golds, tuple(notes))
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        return {}
+        return {"num_labels": 2}  # start and end; a checkpoint trained for three classes would make three
+
+    def bias(self, golds: Arrays) -> None:
+        return None
 
     def encode(
         self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
@@ -118,7 +122,7 @@ class ExtractiveQA:
             rows["context"],
             _first_answers(golds) if golds else None,
             max_length=max_length,
-            stride=min(self.options.stride, max_length // 4),
+            stride=self.options.stride,
             truncation=truncation,
         )
 
@@ -137,25 +141,24 @@ class ExtractiveQA:
         return of_batch
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        import torch
         from torch.nn import functional
 
         found = model(**model_inputs(batch))
-        start_BL, end_BL = (_within(x.float(), batch) for x in (found.start_logits, found.end_logits))
+        start_BL, end_BL = (_within(x, batch) for x in (found.start_logits, found.end_logits))
         length, longest = start_BL.shape[1], min(self.options.max_answer_length, start_BL.shape[1])
         inside_BL = batch["context"].bool()
         padded = functional.pad(end_BL.masked_fill(~inside_BL, OUTSIDE), (0, longest - 1), value=OUTSIDE)
         starts_BL1 = start_BL.masked_fill(~inside_BL, OUTSIDE)[:, :, None]
         scores_BM = (starts_BL1 + padded.unfold(1, longest, 1)).flatten(1)  # (B, L A): span [l, l + a]
         null_B = start_BL[:, 0] + end_BL[:, 0]
-        best_BK, at_BK = scores_BM.topk(min(BEST, length * longest))
-        everything = torch.cat([scores_BM, null_B[:, None]], dim=1)
+        scores_BM = functional.pad(scores_BM, (0, max(0, BEST - length * longest)), value=OUTSIDE)
+        best_BK, at_BK = scores_BM.topk(BEST)
         decoded = {
             "scores": best_BK,
             "first": at_BK // longest,
             "last": at_BK // longest + at_BK % longest,
             "null": null_B,
-            "total": everything.logsumexp(1),
+            "total": scores_BM.logsumexp(1),
         }
         if "start" in batch:
             targets = zip((start_BL, end_BL), ("start", "end"), strict=True)
@@ -166,7 +169,8 @@ class ExtractiveQA:
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         """By question: texts (N,), spans (N,) lists of (start, end, probability), best first, null_difference (N,)."""
         contexts = rows["context"]
-        spans = [_best_spans(outputs, encoded, these) for these in _windows_of(encoded, len(contexts))]
+        of_each = zip(contexts, _windows_of(encoded, len(contexts)), strict=True)
+        spans = [_best_spans(outputs, encoded, these, context) for context, these in of_each]
         gaps = np.array([found.null_difference for found in spans])
         texts = [
             "" if self._is_null(gap) else context[found.spans[0].start : found.spans[0].end]
@@ -351,7 +355,7 @@ class ExtractiveQA:
 
 @dataclass(frozen=True)
 class _Span:
-    """A piece of the context in characters, and its share of all spans and "no answer" over all windows."""
+    """A piece of the context in characters, and its share among all spans of all windows and "no answer"."""
 
     start: int
     end: int
@@ -367,30 +371,41 @@ class _Best:
     null_probability: float
 
 
-def _best_spans(outputs: Arrays, encoded: Encoded, these: Sequence[int]) -> _Best:
+def _best_spans(outputs: Arrays, encoded: Encoded, these: Sequence[int], context: str) -> _Best:
     """Over all windows of a question. A span that two windows hold counts with its better score.
 
     "No answer" means that no window has one, so its score is the lowest of all windows (as in the reference decoder
-    of Devlin et al.). Probabilities: each window's softmax over its spans and its null, the windows weighed by their
-    totals.
+    of Devlin et al.): a text of many windows without the answer does not speak against the one that has it.
+    Probabilities: the softmax over the spans of all windows and that score, each of the best spans counted once.
     """
-    total = float(np.logaddexp.reduce(outputs["total"][these]))
+    null = float(np.min(outputs["null"][these]))
     scores: dict[tuple[int, int], float] = {}
+    again: list[float] = []  # scores of spans that another window holds too
     for window in these:
         begins, ends = encoded.aside["begins"][window], encoded.aside["ends"][window]
         for score, first, last in zip(
             *(outputs[name][window] for name in ("scores", "first", "last")), strict=True
         ):
-            if score > OUTSIDE / 2:  # else a token outside of the context
-                span = int(begins[first]), int(ends[last])
+            if score < OUTSIDE / 2:
+                continue  # a token outside of the context
+            span = _without_blanks(context, int(begins[first]), int(ends[last]))
+            if span in scores:
+                again.append(min(scores[span], float(score)))
+            if span[0] < span[1]:
                 scores[span] = max(scores.get(span, -np.inf), float(score))
     ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:BEST]
-    null = float(np.min(outputs["null"][these]))
     if not ranked:
         return _Best([_Span(0, 0, 0.0)], np.inf, 1.0)
+    total = np.logaddexp.reduce([*outputs["total"][these], null], dtype=np.float64)
+    total += np.log1p(-np.exp(np.array(again) - total).sum())
     spans = [_Span(*span, float(np.exp(score - total))) for span, score in ranked]
-    absent = float(np.exp(np.logaddexp.reduce(outputs["null"][these]) - total))
-    return _Best(spans, null - ranked[0][1], absent)
+    return _Best(spans, null - ranked[0][1], float(np.exp(null - total)))
+
+
+def _without_blanks(context: str, start: int, end: int) -> tuple[int, int]:
+    """The span without white space around it: tokens may begin with a blank (GPT type), or be nothing else."""
+    text = context[start:end]
+    return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
 
 
 def _windows_of(encoded: Encoded, examples: int) -> Iterator[range]:
@@ -409,7 +424,7 @@ def _first_answers(golds: Arrays) -> list[tuple[int, int] | None]:
 
 def _within(logits_BL: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """Padding can't be part of an answer. The question and its marks can, as in the checkpoints' own training."""
-    return logits_BL.masked_fill(batch["attention_mask"] == 0, -1e9)
+    return logits_BL.float().masked_fill(batch["attention_mask"] == 0, -1e9)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

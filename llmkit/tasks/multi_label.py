@@ -17,7 +17,7 @@ from llmkit.data import checks, splits
 from llmkit.data.corpus import Corpus
 from llmkit.data.encode import Encoded
 from llmkit.errors import DataError, raise_if
-from llmkit.metrics import intervals, multi_label
+from llmkit.metrics import intervals, multi_label, ranking
 from llmkit.metrics.paired import Difference
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, tfidf_text
@@ -56,11 +56,13 @@ class MultiLabel(OverTexts):
         corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
         names, unfit = checks.label_set(corpus, self.gold, data, known=labels)
         raise_if([*problems, *unfit], DataError)
+        corpus, dropped = checks.drop_unknown_labels(corpus, self.gold, names, data)
+        notes = [*notes, *dropped]
         if labels is None:
             corpus, repeated, said = checks.check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
             corpus = splits.complete(
-                corpus, label_column=None, text_column=self.texts[0], data=data, seed=seed
+                corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]
         near, alike = checks.near_duplicates(corpus, self.texts)
@@ -111,8 +113,6 @@ class MultiLabel(OverTexts):
         return {"thresholds": found.tolist()}
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        from llmkit.metrics import ranking
-
         return {
             "loss": float(answers["loss"].mean(dtype=np.float64)),
             **multi_label.values(golds["labels"], answers["prediction"]),
@@ -142,13 +142,20 @@ class MultiLabel(OverTexts):
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
-        known, judged = (examples.corpus.parts[name].columns for name in ("train", part))
+        names = ("train", part, "validation") if "thresholds" in self.tuned else ("train", part)
+        known, new, *rest = (tfidf_text(examples.corpus.parts[name].columns, self.texts) for name in names)
         gold = examples.golds["train"]["labels"].astype(np.int64)
-        frequent = np.tile(2 * gold.sum(0) > len(gold), (len(judged[self.gold]), 1))
-        texts = [tfidf_text(rows, self.texts) for rows in (known, judged)]
+        shares = np.tile(gold.mean(axis=0), (len(new), 1))
+        all_of = baselines.tfidf_each(known, gold, [*new, *(rest[0] if rest else [])], seed=seed)
+        threshold: Any = 0.5
+        if rest:  # the same favour as to the model
+            threshold = multi_label.best_thresholds(
+                examples.golds["validation"]["labels"], all_of[len(new) :]
+            )
+        own = all_of[: len(new)]
         return {
-            "most_frequent": {"prediction": frequent},
-            "tfidf_each": {"prediction": baselines.tfidf_each(texts[0], gold, texts[1], seed=seed)},
+            "most_frequent": {"prediction": shares > 0.5, "probabilities": shares},
+            "tfidf_each": {"prediction": own >= threshold, "probabilities": own},
         }
 
     def difference(

@@ -54,7 +54,7 @@ class Regression(OverTexts):
             corpus, repeated, said = checks.check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
             corpus = splits.complete(
-                corpus, label_column=None, text_column=self.texts[0], data=data, seed=seed
+                corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]
         numbers, _ = checks.numbers(corpus, self.gold)  # rows were dropped and dealt out since
@@ -64,6 +64,10 @@ class Regression(OverTexts):
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         return {"num_labels": 1, "problem_type": "regression"}
+
+    def bias(self, golds: Arrays) -> Sequence[float]:
+        """The mean: or the first updates would only move the answers from 0 to where the scores are."""
+        return [float(golds["labels"].mean(dtype=np.float64))]
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -137,16 +141,23 @@ class Regression(OverTexts):
         for number, prediction in enumerate(answers["prediction"]):
             record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
             if golds is not None:
-                record["score"] = float(golds["labels"][number])
+                record["score"] = _as_written(golds["labels"][number])
             yield {**record, "prediction": float(prediction), "probability": None}
 
     def from_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        gold, predicted = (np.array([record[key] for record in records]) for key in ("score", "prediction"))
+        gold, predicted = (
+            np.array([record[key] for record in records], np.float32) for key in ("score", "prediction")
+        )
         return {"labels": gold}, {"prediction": predicted}
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         far = sorted(records, key=lambda record: -abs(record["score"] - record["prediction"]))
         kept = (*self.texts, "score", "prediction", "place")
         return [{key: record[key] for key in kept} for record in far[:20]]
+
+
+def _as_written(number: np.float32) -> float:
+    """3.8 as it stood in the file, not 3.799999952316284."""
+    return float(str(number))

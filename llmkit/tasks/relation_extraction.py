@@ -6,6 +6,7 @@ markers become tokens of the vocabulary. The score is SemEval-2010 task 8's (see
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -22,11 +23,13 @@ from llmkit.tasks import classification
 from llmkit.tasks._task import Arrays, Examples, Rows, Sheet
 from llmkit.tasks._texts import draws
 from llmkit.tasks.classification import Classification, per_class_details
-from llmkit.text.markers import MARKERS, fault, mark
+from llmkit.text.markers import MARKERS, fault, mark, unmarked
 
 __all__ = ["Options", "RelationExtraction", "make"]
 
 MARK = "mark the two entities as <e1>...</e1> and <e2>...</e2>"
+SENTENCE = "unmarked"  # column of the text without its markers
+LOST = "texts that lost an entity when they were cut"
 NEGATIVES = ("Other", "unknown", "no_relation", "NA", "None")
 
 
@@ -51,6 +54,11 @@ class RelationExtraction(Classification):
     @property
     def optional(self) -> Mapping[str, str]:
         return {"head": "head", "tail": "tail"}
+
+    @property
+    def together(self) -> str:
+        """The sentence without markers: it often stands in several rows, each with other entities."""
+        return SENTENCE
 
     @property
     def metrics(self) -> Sequence[str]:
@@ -83,7 +91,10 @@ class RelationExtraction(Classification):
         if not golds:  # texts to predict, which nothing has checked
             wrong = [(text, what) for text in rows["text"] if (what := fault(text))]
             raise_if([Problem("L14", f'"{text[:40]}"', what, MARK) for text, what in wrong], DataError)
-        return super().encode(rows, golds, tokenizer, max_length=max_length, truncation=truncation)
+        features = super().encode(rows, golds, tokenizer, max_length=max_length, truncation=truncation)
+        markers = set(tokenizer.convert_tokens_to_ids(list(MARKERS)))
+        lost = sum(not markers.issubset(ids) for ids in features.columns["input_ids"])
+        return replace(features, notes={LOST: lost}) if lost else features
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
         found = relation.values(
@@ -144,10 +155,7 @@ def _marked(corpus: Corpus) -> tuple[Corpus, list[Problem]]:
     for name, part in corpus.parts.items():
         parts[name], found = _marked_part(part)
         problems += found
-    changed = any(part is not corpus.parts[name] for name, part in parts.items())
-    fingerprint = (
-        sha256(f"{corpus.fingerprint}\nmarked".encode()).hexdigest() if changed else corpus.fingerprint
-    )
+    fingerprint = sha256(f"{corpus.fingerprint}\nmarked".encode()).hexdigest()
     return Corpus(parts, fingerprint, corpus.notes), problems
 
 
@@ -156,22 +164,32 @@ def _marked_part(part: Part) -> tuple[Part, list[Problem]]:
     named = {"head", "tail"} <= set(part.rows.column_names) and not any("<e1>" in str(text) for text in texts)
     if not named:
         wrong = [(row, fault(text)) for row, text in enumerate(texts) if isinstance(text, str)]
-        return part, _problems(
+        problems = _problems(
             part,
             [(row, f"the text {what}") for row, what in wrong if what],
             f"{MARK}, or name them in columns head and tail",
         )
+        plain = [unmarked(text) if isinstance(text, str) else text for text in texts]
+        return (part if problems else rowwise.with_columns(part, {SENTENCE: plain})), problems
     marked, missing = [], []
-    for row, (text, head, tail) in enumerate(
-        zip(texts, part.column("head"), part.column("tail"), strict=True)
-    ):
-        found = mark(text, head, tail) if all(isinstance(x, str) for x in (text, head, tail)) else text
-        if found is None:
-            absent = head if head not in text or not head else tail
-            missing.append((row, f'the entity "{absent}" does not stand in the text'))
-        marked.append(found)
+    for row, entities in enumerate(zip(texts, part.column("head"), part.column("tail"), strict=True)):
+        text, *pair = entities
+        what = _absent(text, *pair) if isinstance(text, str) else None  # checked later
+        missing += [(row, what)] if what else []
+        marked.append(mark(text, *pair) if isinstance(text, str) and not what else text)
     problems = _problems(part, missing, "write the entities as they stand in the text")
-    return (part if problems else rowwise.with_columns(part, {"text": marked})), problems
+    columns = {"text": marked, SENTENCE: texts}
+    return (part if problems else rowwise.with_columns(part, columns)), problems
+
+
+def _absent(text: str, head: object, tail: object) -> str | None:
+    """Which entity can't be marked, and why."""
+    for name, entity in (("head", head), ("tail", tail)):
+        if not isinstance(entity, str) or not entity.strip():
+            return f'the column "{name}" is {json.dumps(entity, ensure_ascii=False, default=str)[:40]}, no entity'
+        if entity not in text:
+            return f'the entity "{entity}" does not stand in the text'
+    return None
 
 
 def _problems(part: Part, rows: Sequence[tuple[int, str]], fix: str) -> list[Problem]:

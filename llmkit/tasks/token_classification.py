@@ -7,7 +7,8 @@ one input are read in overlapping windows, each word being decided once. Shapes:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encode import Encoded, Features
 from llmkit.data.rowwise import objects
 from llmkit.data.tagged import check_tagged
-from llmkit.errors import DataError, raise_if
+from llmkit.errors import DataError, ModelError, Problem, raise_if
 from llmkit.metrics import entities, intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
@@ -50,7 +51,7 @@ class Options(Section):
     strict: bool = False
     """Score entities as strict IOB2: what does not begin with B- is none."""
     stride: int = Field(default=32, ge=0)
-    """Tokens that two neighbouring windows of a long sentence share."""
+    """Tokens that two neighbouring windows of a long sentence share; at most half of train.max_length."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> TokenClassification:
@@ -100,12 +101,16 @@ class TokenClassification:
         )
         raise_if(list(found.problems), DataError)
         golds = {part: {"tags": ids} for part, ids in found.golds.items()}
-        return Examples(found.corpus, found.labels, golds, tuple(found.notes), found.near_duplicates)
+        corpus = _named_by(found.corpus, data.labels)
+        return Examples(corpus, found.labels, golds, tuple(found.notes), found.near_duplicates)
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         entries = named_classes(labels, "")
         del entries["problem_type"]
         return entries
+
+    def bias(self, golds: Arrays) -> None:
+        return None
 
     def encode(
         self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
@@ -115,7 +120,7 @@ class TokenClassification:
             _sentences(rows).tokens,
             list(golds["tags"]) if golds else None,
             max_length=max_length,
-            stride=min(self.options.stride, max_length // 2),
+            stride=self.options.stride,
         )
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
@@ -131,7 +136,7 @@ class TokenClassification:
 
         logits_BLC = model(**model_inputs(batch)).logits.float()
         probs_BL, labels_BL = logits_BLC.softmax(-1).max(-1)
-        decoded = {"labels": labels_BL, "probabilities": probs_BL}
+        decoded = {"labels": labels_BL.int(), "probabilities": probs_BL}
         if "labels" in batch:
             losses_BL = functional.cross_entropy(
                 logits_BLC.transpose(1, 2), batch["labels"], ignore_index=-100, reduction="none"
@@ -140,19 +145,21 @@ class TokenClassification:
         return decoded
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
-        """tags (N,) and probabilities (N,) of lists by word; loss (N,) summed over the words of each example."""
+        """tags (N,) and probabilities (N,) of lists by word; loss (N,) summed over the words that have a token, and
+        words (N,) their number."""
         lengths = [len(tokens) for tokens in _sentences(rows).tokens]
         tags = [np.zeros(length, np.int64) for length in lengths]
         probabilities = [np.ones(length) for length in lengths]
-        loss = np.zeros(len(lengths))
+        loss, decided = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64)
         for window, example in enumerate(encoded.examples):
             word_of = np.asarray(encoded.aside["words"][window])
             at = np.flatnonzero(word_of != windows.NO_WORD)
             tags[example][word_of[at]] = outputs["labels"][window, at]
             probabilities[example][word_of[at]] = outputs["probabilities"][window, at]
             loss[example] += outputs["loss"][window] if "loss" in outputs else 0
+            decided[example] += len(at)
         found: dict[str, NDArray[Any]] = {"tags": objects(tags), "probabilities": objects(probabilities)}
-        return {**found, "loss": loss, "words": np.array(lengths)} if "loss" in outputs else found
+        return {**found, "loss": loss, "words": decided} if "loss" in outputs else found
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
         return {}
@@ -209,14 +216,15 @@ class TokenClassification:
 
     def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
         """Entities of each type."""
-        begins = np.concatenate([np.zeros(0, np.int64), *golds["tags"]])
+        ids = np.concatenate([np.zeros(0, np.int64), *golds["tags"]])
         numbers = {name: number for number, name in enumerate(labels)}
-        return {name: int((begins == numbers[f"B-{name}"]).sum()) for name in _types(labels)}
+        return {name: int((ids == numbers[f"B-{name}"]).sum()) for name in _types(labels)}
 
     def records(
         self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """entities and prediction are lists of {start, end, label, text}, in characters of `text`."""
+        _types(labels)
         sentences = _sentences(rows)
         for number, ids in enumerate(answers["tags"]):
             place = sentences.texts[number], sentences.offsets[number]
@@ -259,6 +267,13 @@ class TokenClassification:
         ]
 
 
+def _named_by(corpus: Corpus, names: Sequence[str] | None) -> Corpus:
+    """With another fingerprint for other names of the tags' numbers: the encoded labels are kept by it."""
+    if names is None:
+        return corpus
+    return replace(corpus, fingerprint=sha256(f"{corpus.fingerprint}\n{names}".encode()).hexdigest())
+
+
 @dataclass(frozen=True)
 class _Sentences:
     """Words of each example, their text, and where each stands in it (start, end in characters)."""
@@ -278,14 +293,24 @@ def _sentences(rows: Rows) -> _Sentences:
 
 
 def _types(labels: Sequence[str]) -> list[str]:
-    return sorted({label[2:] for label in labels if label != "O"})
+    """Raises ModelError M11 for the labels of a model that tags no entities (parts of speech, for instance)."""
+    try:
+        return schemes.types([labels])
+    except ValueError as error:
+        message = f"the model's labels do not mark entities ({error})"
+        fix = "use a model with labels like B-PER and I-PER"
+        raise ModelError(Problem("M11", "", message, fix)) from error
 
 
 def _canonical(labels: Sequence[str], *sequences: NDArray[np.object_]) -> list[NDArray[np.object_]]:
-    """Label ids as `schemes.labels` numbers them; a model from elsewhere may have another order."""
-    own = schemes.labels(_types(labels))
+    """Label ids as `schemes.labels` numbers them; a model from elsewhere may have another order, or scheme."""
+    types = _types(labels)
+    own = schemes.labels(types)
     if list(labels) == own:
         return list(sequences)
+    if not set(labels) <= set(own):
+        tags = ([schemes.to_iob2(_named(ids, labels)) for ids in rows] for rows in sequences)
+        return [objects(map(np.array, schemes.label_ids(rows, types))) for rows in tags]
     number = np.array([own.index(label) for label in labels])
     return [objects([number[ids] for ids in rows]) for rows in sequences]
 

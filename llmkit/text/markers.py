@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["MARKERS", "fault", "mark"]
+from llmkit.text.words import words
+
+__all__ = ["MARKERS", "fault", "mark", "unmarked"]
 
 MARKERS = ("<e1>", "</e1>", "<e2>", "</e2>")
 _PAIRS = {name: re.compile(f"<{name}>(.*?)</{name}>", re.DOTALL) for name in ("e1", "e2")}
@@ -21,8 +23,9 @@ def fault(text: str) -> str | None:
         if not opened and not closed:
             return f"has no <{name}>...</{name}>"
         if opened != 1 or closed != 1 or not found:
-            return f"opens <{name}> {_times(opened)} and closes it {_times(closed)}"
-        if not re.sub(r"</?e[12]>", "", found.group(1)).strip():
+            before = "" if (opened, closed) != (1, 1) else ", but closes it before it opens it"
+            return f"opens <{name}> {_times(opened)} and closes it {_times(closed)}{before}"
+        if not unmarked(found.group(1)).strip():
             return f"has nothing between <{name}> and </{name}>"
     return None
 
@@ -30,18 +33,34 @@ def fault(text: str) -> str | None:
 def mark(text: str, head: str, tail: str) -> str | None:
     """The text with markers around head (e1) and tail (e2); None where they do not both stand in it.
 
-    Of several places the two that are nearest to each other without overlap; where they only overlap (one inside the
-    other), the inner one is marked inside the outer one.
+    Of several places those of whole words ("he" in "he saw the man"), and of these the two that are nearest to each
+    other without overlap; where they only overlap (one inside the other), the inner one is marked inside the outer one.
     """
-    heads, tails = list(_places(text, head)), list(_places(text, tail))
+    heads, tails = (_places(text, entity) for entity in (head, tail))
     if not heads or not tails:
         return None
-    apart = [(h, t) for h in heads for t in tails if h + len(head) <= t or t + len(tail) <= h]
-    first, second = min(apart or [(heads[0], tails[0])], key=lambda pair: (abs(pair[0] - pair[1]), pair))
+    gaps = [(max(t - h - len(head), h - t - len(tail)), h, t) for h in heads for t in tails]
+    apart = [pair for pair in gaps if pair[0] >= 0]
+    _, first, second = min(apart or gaps[:1])
     return _inserted(text, (first, first + len(head)), (second, second + len(tail)))
 
 
-def _places(text: str, part: str) -> Iterator[int]:
+def unmarked(text: str) -> str:
+    """The text without markers."""
+    return re.sub("|".join(MARKERS), "", text)
+
+
+def _places(text: str, part: str) -> list[int]:
+    """Where the part stands: as whole words if it does anywhere, else also inside of words."""
+    found = list(_found(text, part))
+    if len(found) < 2:
+        return found
+    edges = words(text)
+    starts, ends = {start for start, _ in edges}, {end for _, end in edges}
+    return [start for start in found if start in starts and start + len(part) in ends] or found
+
+
+def _found(text: str, part: str) -> Iterator[int]:
     start = text.find(part) if part else -1
     while start >= 0:
         yield start
@@ -49,14 +68,14 @@ def _places(text: str, part: str) -> Iterator[int]:
 
 
 def _inserted(text: str, e1: tuple[int, int], e2: tuple[int, int]) -> str:
-    """Closing markers before opening ones at one place; of two that open there the longer entity first."""
+    """Closing markers before opening ones at one place; of two that open there the longer entity first, or e1."""
     marks = []
-    for (start, end), opening, closing in ((e1, "<e1>", "</e1>"), (e2, "<e2>", "</e2>")):
-        marks.append((start, 1, start - end, opening))
-        marks.append((end, 0, end - start, closing))
+    for number, (start, end) in enumerate((e1, e2), 1):
+        marks.append((start, 1, start - end, number, f"<e{number}>"))
+        marks.append((end, 0, end - start, -number, f"</e{number}>"))
     marks.sort()
     pieces, position = [], 0
-    for place, _, _, marker in marks:
+    for place, *_, marker in marks:
         pieces += [text[position:place], marker]
         position = place
     return "".join([*pieces, text[position:]])

@@ -128,7 +128,7 @@ def _home(opened: Opened, progress: Progress) -> dict[str, Any] | None:
     scores = report["seeds"][str(report["kept_seed"])] if "seeds" in report else report["scores"]
     if report["part"] != "test":
         progress.note("this run has no test rows: at home it is scored on the rows that chose the model")
-    return {"part": report["part"], "scores": scores}
+    return {"part": report["part"], "n": report["data"]["parts"][report["part"]]["rows"], "scores": scores}
 
 
 def _drops(home: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, independent.Difference]:
@@ -143,11 +143,10 @@ def _drops(home: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, inde
 def _sentences(
     opened: Opened, corpus: str, drops: Mapping[str, independent.Difference], confidence: float
 ) -> list[str]:
-    """What the first score's drop says, in plain words; nothing where its interval covers zero."""
-    metric, drop = next(iter(drops.items()), ("", None))
-    if drop is None or not drop.shown:
+    """What the drop of the first score that has one says, in plain words; nothing where it may be zero."""
+    metric, drop = next(((name, drop) for name, drop in drops.items() if drop.low is not None), ("", None))
+    if drop is None or drop.low is None or drop.high is None or not drop.shown:
         return []
-    assert drop.low is not None and drop.high is not None
     word = "lower" if drop.value > 0 else "higher"
     value, low, high = _sizes(drop.value, drop.low, drop.high, points=metric not in opened.task.lower)
     return [

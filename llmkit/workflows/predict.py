@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from llmkit.progress import SILENT, Progress
@@ -12,10 +12,10 @@ from llmkit.workflows.opened import Opened, open_model
 __all__ = ["answer", "predict"]
 
 CHUNK = 4096  # examples sorted by length together
+CHARACTERS = 1_000_000  # of the texts of a chunk: a question about a book is many windows
 
-Texts = Mapping[
-    str, str
-]  # one example: the task's inputs by name, {"text": ...} or {"question": ..., "context": ...}
+# One example: the task's inputs by name, {"text": ...} or {"question": ..., "context": ...}.
+Texts = Mapping[str, str]
 
 
 def predict(
@@ -37,25 +37,36 @@ def answer(
     from llmkit.engine import session as sessions
 
     names = opened.task.inputs
-    waiting = iter(examples)
-    blank = cut = done = 0
+    notes: Counter[str] = Counter()
+    done = 0
     with sessions.start(seed=0, precision="fp32") as session:
         opened.model.to(session.device)
-        while chunk := [_texts(example, names) for example in islice(waiting, CHUNK)]:
+        for chunk in _chunks(_texts(example, names) for example in examples):
             full = [texts for texts in chunk if _is_full(texts)]
-            records, cut_here = _answer(session, opened, full, progress)
-            cut += cut_here
-            blank += len(chunk) - len(full)
+            records = _answer(session, opened, full, progress, notes)
+            notes["blank texts have no prediction"] += len(chunk) - len(full)
             answers = iter(records)
             for texts in chunk:
                 yield next(answers) if _is_full(texts) else {**texts, "prediction": None, "probability": None}
             done += len(chunk)
             progress.advance("predicting", done, done + 1, "texts")  # how many more there are is not known
     progress.advance("predicting", done, done, "texts")
-    if blank:
-        progress.note(f"{blank} blank texts have no prediction")
-    if cut:
-        progress.note(f"{cut} texts were cut to {opened.train.max_length} tokens")
+    for what, count in (+notes).items():
+        progress.note(f"{count:,} {what}")
+
+
+def _chunks(examples: Iterator[Texts]) -> Iterator[list[Texts]]:
+    """Some examples at a time: CHUNK, or fewer that have CHARACTERS together."""
+    chunk: list[Texts] = []
+    characters = 0
+    for example in examples:
+        chunk.append(example)
+        characters += sum(map(len, example.values()))
+        if len(chunk) == CHUNK or characters >= CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _texts(example: str | Texts, names: Any) -> Texts:
@@ -67,18 +78,21 @@ def _is_full(texts: Texts) -> bool:
 
 
 def _answer(
-    session: Any, opened: Opened, examples: list[Texts], progress: Progress
-) -> tuple[list[dict[str, Any]], int]:
-    """Records of these examples, and how many of them were cut."""
+    session: Any, opened: Opened, examples: list[Texts], progress: Progress, notes: Counter[str]
+) -> list[dict[str, Any]]:
+    """Records of these examples; what was done to their texts is added to the notes."""
     from llmkit.data.encode import Encoded
     from llmkit.engine.predict import predict as run
     from llmkit.workflows.fit import make_batches
 
     if not examples:
-        return [], 0
+        return []
     task, rows = opened.task, {name: [texts[name] for texts in examples] for name in opened.task.inputs}
     features = task.encode(rows, {}, opened.tokenizer, max_length=opened.train.max_length, truncation=True)
     encoded = Encoded.of([(0, features)])
+    notes.update(features.notes)
+    if features.most is None:  # else the notes tell it
+        notes[f"texts were cut to {opened.train.max_length} tokens"] += features.counts.cut_examples
     batches = make_batches(session, encoded, {}, opened.tokenizer, opened.train)
     outputs = run(
         session,
@@ -89,6 +103,4 @@ def _answer(
             progress.advance("reading", done, total, "windows") if total > 1000 else None
         ),
     )
-    return list(
-        task.records(rows, task.answers(outputs, encoded, rows), opened.labels)
-    ), features.counts.cut_examples
+    return list(task.records(rows, task.answers(outputs, encoded, rows), opened.labels))

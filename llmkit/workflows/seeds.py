@@ -11,6 +11,7 @@ Data, splits, baselines and bootstraps depend on the recipe's `seed` alone, so t
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -36,6 +37,7 @@ Contents = Mapping[int, Mapping[str, Any]]  # seed -> the content of its report
 CHUNK = 1 << 20  # bytes
 SUMMED = ("seconds", "evaluation_seconds", "steps")
 RATES = ("examples_per_second", "tokens_per_second")
+CORRELATIONS = ("mcc", "pearson", "spearman")  # from -1 to 1; no other score is below 0
 
 
 def check(recipe: Recipe) -> None:
@@ -77,7 +79,7 @@ def train_each(
             session.wait()
             begin(run, session, prepared, command)
             for seed in left:
-                progress.note(f"seed {seed}: {list(commands).index(seed) + 1} of {len(commands)}")
+                progress.note(f"seed {seed} ({list(commands).index(seed) + 1} of {len(commands)})")
                 own = open_sessions.enter_context(sessions.start(seed=seed, **how))
                 contents[seed] = _train(own, run, _of(prepared, seed), first, name, commands[seed], progress)
             content = {}
@@ -234,18 +236,16 @@ def _over_seeds(
     for name in all_scores[0]:
         if all(name in scores for scores in all_scores):
             values = [scores[name]["value"] for scores in all_scores]
-            limits = _limits(values, lower=name in prepared.task.lower)
+            limits = _limits(name, values, lower=name in prepared.task.lower)
             n = min(scores[name]["n"] for scores in all_scores)
             mean, spreads[name] = over_seeds(values, n=n, confidence=confidence, limits=limits)
             means[name] = mean.to_json()
     return means, spreads
 
 
-def _limits(values: Sequence[float], *, lower: bool) -> tuple[float, float]:
-    """Losses and errors are never below 0; shares and correlations, all that lies within 1, never above it."""
-    if lower:
-        return 0.0, float("inf")
-    return float("-inf"), 1.0 if max(values) <= 1 else float("inf")
+def _limits(name: str, values: Sequence[float], *, lower: bool) -> tuple[float, float]:
+    """What the score can be at least and at most. A loss has no upper end, nor has what goes to 100."""
+    return -1.0 if name in CORRELATIONS else 0.0, math.inf if lower or max(values) > 1 else 1.0
 
 
 def _verdict(

@@ -184,6 +184,7 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
         new_head=recipe.model.new_head,
         seed=recipe.training_seed,
         tokenizer=prepared.tokenizer,
+        bias=prepared.task.bias(prepared.examples.golds["train"]),
     )
     if recipe.model.lora is None:
         return model

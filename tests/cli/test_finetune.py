@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -77,3 +78,45 @@ def test_a_finished_run_is_not_overwritten(
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error[R02] {finished}: ")
     assert (finished / "report.json").read_bytes() == before
+
+
+# Several seeds
+
+
+def test_several_seeds_are_shown_one_by_one_then_their_mean(
+    command: Callable[..., Any], tiny_recipe: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    asked = ["finetune", tiny_recipe, "train.max_steps=2", "train.seeds=[4,2]", "--out", run]
+    done = command(*asked)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0] == "test: 16 examples, 95% intervals"
+    starts = [re.split(r" {2,}", line)[0] for line in lines[2:7]]
+    kept = json.loads((run / "report.json").read_text())["kept_seed"]
+    names = [f"seed {seed}{', model kept' if seed == kept else ''}" for seed in (4, 2)]
+    assert starts == [*names, "mean of 2 seeds", "majority", "tfidf"]
+    assert all(re.search(INTERVAL, line) for line in lines[2:7])
+    assert lines[7].startswith("Over 2 seeds accuracy is 0.")
+    assert [line for line in lines[8:10] if line.startswith("The model is better than ")] == lines[8:10]
+    assert f"model    {run / 'model'}" in lines
+    assert f"model/ and predictions/ are those of seed {kept}, the best on the validation rows" in done.err
+    assert "seed 2 (2 of 2)" in done.err
+
+    assert command("runs", "show", run).out == done.out
+    result = command(*asked, "--resume", "--json").json
+    assert result == command("runs", "show", run, "--json").json
+    assert set(result["scores"]["accuracy"]) == {"value", "low", "high", "n", "method"}
+    assert set(result["spread"]["accuracy"]) == {"sd", "min", "max"}
+    assert list(result["seeds"]) == ["4", "2"]
+
+
+def test_the_plan_says_how_many_seeds(command: Callable[..., Any], tiny_recipe: Path, tmp_path: Path) -> None:
+    done = command("finetune", tiny_recipe, "train.max_steps=50", "train.seeds=[1,2,3]", "--dry-run")
+    assert done.code == 0, done.err
+    assert "3 seeds (1, 2, 3), for each 50 steps (3 of warm-up, then linear)" in done.out
+    one = command("finetune", tiny_recipe, "train.max_steps=50", "train.seeds=[2]", "--dry-run")
+    assert "\n50 steps (3 of warm-up" in one.out
+    again = command("finetune", tiny_recipe, "train.seeds=[1,1]", "--dry-run")
+    assert (again.code, again.out) == (2, "")
+    assert again.err.startswith("error[C10] train.seeds: names 1 twice")

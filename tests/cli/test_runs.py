@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from llmkit.run import Run
 
@@ -53,3 +57,34 @@ def test_show_of_no_run_is_one_line(command: Callable[..., Any], tmp_path: Path)
     done = command("runs", "show", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error[R01] {tmp_path}: is no run folder")
+
+
+@pytest.fixture
+def several(tiny_recipe: Path, tmp_path: Path, finished: Path) -> Path:
+    """A run of three seeds: one finished, one killed at its second step, one not begun."""
+    folder = tmp_path / "several"
+    for path in (folder, folder / "seed-1", folder / "seed-2"):
+        path.mkdir()
+        (path / "recipe.yaml").write_bytes(tiny_recipe.read_bytes())
+    shutil.copy(finished / "report.json", folder / "seed-1")
+    shutil.copy(finished / "log.jsonl", folder / "seed-1")
+    steps = [json.dumps({"kind": "step", "step": number}) + "\n" for number in (1, 2)]
+    (folder / "seed-2" / "log.jsonl").write_text("".join(steps), encoding="utf-8")
+    return folder
+
+
+def test_a_run_of_several_seeds_is_one_line(
+    command: Callable[..., Any], several: Path, finished: Path
+) -> None:
+    lines = command("runs", "list", several.parent).out.splitlines()
+    assert [" ".join(line.split()) for line in lines[1:]] == [f"{several} unfinished, 1 seed done, step 2"]
+    assert command("runs", "show", several).out.splitlines() == [
+        f"{several}: unfinished, 1 seed done, step 2",
+        f"go on   llmkit finetune {several / 'recipe.yaml'} --out {several} --resume",
+    ]
+    (run,) = command("runs", "list", several.parent, "--json").json["runs"]
+    assert (run["state"], run["step"], run["seeds_done"]) == ("unfinished", 2, 1)
+    for path in (several, several / "seed-2"):
+        shutil.copy(finished / "report.json", path)
+    lines = command("runs", "list", several.parent).out.splitlines()
+    assert " ".join(lines[1].split()).startswith(f"{several} finished, 2 seeds accuracy ")

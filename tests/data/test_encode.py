@@ -10,8 +10,19 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+from tokenizers import pre_tokenizers
+from transformers import BertTokenizer, GPT2Tokenizer, RobertaTokenizer
 
-from llmkit.data.encode import Encoded, Ragged, TokenCounts, cached, encode, texts_to_ids, tokenizer_digest
+from llmkit.data.encode import (
+    Encoded,
+    Features,
+    Ragged,
+    TokenCounts,
+    cached,
+    encode,
+    texts_to_ids,
+    tokenizer_digest,
+)
 from llmkit.errors import DataError
 from llmkit.models.load import tokenizer as load_tokenizer
 from llmkit.progress import SILENT
@@ -95,3 +106,162 @@ def test_the_digest_tells_tokenizers_apart(tiny_bert: Path, tmp_path: Path, toke
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes((tiny_bert / "model.safetensors").read_bytes())
     assert tokenizer_digest(load_tokenizer(tmp_path)) != tokenizer_digest(tokenizer)
+
+
+# pairs
+
+FIRST = ["a good film", "it was a very dull story with music", "the plot", "a film " * 8]
+SECOND = ["the story", "a film", "it is a fresh and funny scene with very good music", "good music " * 8]
+
+
+@pytest.fixture
+def bert() -> Any:
+    """A tokenizer that tells the texts of a pair apart."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(" ".join(FIRST + SECOND).split()))]
+    return BertTokenizer(vocab={word: number for number, word in enumerate(words)})
+
+
+@pytest.fixture
+def roberta() -> Any:
+    """Two separators between the texts, no segments."""
+    special = {name: number for number, name in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])}
+    return RobertaTokenizer(vocab={**special, **_letters(5)}, merges=[])
+
+
+@pytest.fixture
+def gpt2() -> Any:
+    """No special tokens at all."""
+    found = GPT2Tokenizer(vocab={**_letters(0), "<|endoftext|>": 256}, merges=[])
+    found.pad_token = found.eos_token
+    return found
+
+
+def _letters(first: int) -> dict[str, int]:
+    return {letter: first + n for n, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+
+
+def pairs_of(tokenizer: Any, max_length: int, truncation: bool = True, rows: int = 4) -> Features:
+    return texts_to_ids(tokenizer, FIRST[:rows], SECOND[:rows], max_length=max_length, truncation=truncation)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "tokenizer"])
+@pytest.mark.parametrize("max_length", [9, 14, 200])
+def test_pairs_are_the_tokenizers_own(request: pytest.FixtureRequest, name: str, max_length: int) -> None:
+    found = request.getfixturevalue(name)
+    features = pairs_of(found, max_length)
+    expected = found(FIRST, SECOND, truncation=True, max_length=max_length)
+    names = [column for column in expected if column != "attention_mask"]
+    assert list(features.columns) == names
+    for column in names:
+        assert features.columns[column] == expected[column], column
+
+
+def test_segments_are_there_for_pairs_alone(bert: Any, roberta: Any) -> None:
+    pairs = pairs_of(bert, 200)
+    for ids, types in zip(pairs.columns["input_ids"], pairs.columns["token_type_ids"], strict=True):
+        first = list(ids).index(bert.sep_token_id) + 1
+        assert list(types) == [0] * first + [1] * (len(ids) - first)
+    alone = texts_to_ids(bert, FIRST, max_length=200, truncation=False)
+    assert list(alone.columns) == ["input_ids"]
+    assert not any(map(any, bert(FIRST)["token_type_ids"]))  # nothing is lost
+    assert list(pairs_of(roberta, 200).columns) == ["input_ids"]
+
+
+def test_cut_pairs_are_counted_with_both_texts(bert: Any) -> None:
+    """The longer text is cut first."""
+    features = pairs_of(bert, 12)
+    full = [len(ids) for ids in bert(FIRST, SECOND)["input_ids"]]
+    assert full == [8, 13, 16, 35]
+    assert [len(ids) for ids in features.columns["input_ids"]] == [8, 12, 12, 12]
+    assert [len(types) for types in features.columns["token_type_ids"]] == [8, 12, 12, 12]
+    assert features.counts == TokenCounts(
+        tokens=44, cut_tokens=1 + 4 + 23, cut_examples=3, unknown_tokens=0, longest=35
+    )
+    third = bert.decode(features.columns["input_ids"][2], skip_special_tokens=True)
+    assert third.startswith("the plot it is")  # the short first text is whole
+
+
+def test_long_pairs_are_only_named_when_nothing_may_be_cut(bert: Any) -> None:
+    features = pairs_of(bert, 12, truncation=False)
+    assert features.too_long == (1, 2, 3)
+    assert features.columns["input_ids"] == bert(FIRST, SECOND)["input_ids"]
+
+
+def test_texts_without_a_separator_stand_on_two_lines(gpt2: Any) -> None:
+    features = pairs_of(gpt2, 500)
+    for ids, first, second in zip(features.columns["input_ids"], FIRST, SECOND, strict=True):
+        assert gpt2.decode(ids) == f"{first}\n{second}"
+    assert gpt2("a", "b")["input_ids"] == gpt2("ab")["input_ids"]  # else the pair would be one word
+    again = texts_to_ids(gpt2, ["a b"], ["c"], max_length=500, truncation=False)
+    other = texts_to_ids(gpt2, ["a"], [" bc"], max_length=500, truncation=False)
+    assert again.columns["input_ids"] != other.columns["input_ids"]
+
+
+def test_a_cut_pair_keeps_its_line_break(gpt2: Any) -> None:
+    features = pairs_of(gpt2, 10)
+    assert [gpt2.decode(ids).count("\n") for ids in features.columns["input_ids"]] == [1] * 4
+    assert [len(ids) for ids in features.columns["input_ids"]] == [10] * 4
+
+
+# windows
+
+
+def windows(rows: Sequence[int]) -> Features:
+    """One window of two tokens for each number, told of its row."""
+    return Features(
+        {"input_ids": [[row, row] for row in rows], "labels": [[row, -100] for row in rows]},
+        TokenCounts(tokens=2 * len(rows), longest=2),
+        aside={"words": [[0, row] for row in rows]},
+        rows=rows,
+        notes={"sentences in several windows": 1},
+    )
+
+
+def test_windows_of_all_batches_know_their_example() -> None:
+    encoded = Encoded.of([(0, windows([0, 0, 1])), (1000, windows([0, 2])), (2000, windows([]))])
+    assert encoded.examples.tolist() == [0, 0, 1, 1000, 1002]
+    assert len(encoded) == 5
+    assert encoded.ragged["labels"][4].tolist() == [2, -100]
+    assert encoded.aside["words"][3].tolist() == [0, 0]
+    assert encoded.notes == {"sentences in several windows": 3}
+    assert encoded.counts == TokenCounts(tokens=10, longest=2)
+
+
+def test_one_window_a_row_counts_on_over_batches() -> None:
+    plain = Features({"input_ids": [[1], [2, 3]]}, TokenCounts(tokens=3, longest=2))
+    encoded = Encoded.of([(0, plain), (2, plain)])
+    assert encoded.examples.tolist() == [0, 1, 2, 3]
+    assert encoded.lengths.tolist() == [1, 2, 1, 2]
+
+
+def test_all_there_is_comes_back_from_the_cache(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
+    made = Encoded.of([(0, windows([0, 0, 3]))])
+    cached(lambda: made, rows="abc")
+    found = cached(lambda: pytest.fail("made twice"), rows="abc")
+    assert (found.counts, found.notes) == (made.counts, made.notes)
+    assert found.examples.tolist() == [0, 0, 3]
+    for kind in ("ragged", "aside"):
+        ours, theirs = getattr(made, kind), getattr(found, kind)
+        assert list(theirs) == sorted(ours)
+        for name, column in ours.items():
+            assert [row.tolist() for row in theirs[name]] == [row.tolist() for row in column], name
+
+
+def test_another_format_is_made_anew(tmp_path: Path, monkeypatch: Any) -> None:
+    """What an older version left in the cache must not be opened by a newer one."""
+    monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
+    cached(lambda: Encoded.of([(0, windows([0]))]), rows="abc")
+    monkeypatch.setattr("llmkit.data.encode.FORMAT", -1)
+    assert len(cached(lambda: Encoded.of([(0, windows([0, 1]))]), rows="abc")) == 2
+
+
+def test_the_digest_forgets_what_was_cut_before(tokenizer: Any) -> None:
+    """A fast tokenizer keeps the last call's truncation and padding in its definition."""
+    before = tokenizer_digest(tokenizer)
+    texts_to_ids(tokenizer, [LONG], max_length=5, truncation=True)
+    assert tokenizer_digest(tokenizer) == before
+    tokenizer([SHORT, LONG], padding=True)
+    assert tokenizer_digest(tokenizer) == before
+    tokenizer.add_tokens(["<e1>"], special_tokens=True)
+    assert tokenizer_digest(tokenizer) != before

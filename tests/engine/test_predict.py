@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from llmkit.engine.predict import _in_order, predict
+from llmkit.engine.train import Batches
 
 
 @pytest.mark.parametrize("budget", [1, 12, 10_000])
@@ -42,3 +44,42 @@ def test_progress_counts_up_to_all_examples(session: Any, make_model: Any, toy: 
 def test_a_double_or_missing_example_is_noticed(indices: list[int]) -> None:
     with pytest.raises(AssertionError, match="missing or came twice"):
         _in_order([(np.array(indices), {"x": np.zeros(len(indices))})], 3)
+
+
+@pytest.mark.parametrize("budget", [1, 7, 10_000])
+def test_rows_by_token_are_filled_up_to_the_longest(session: Any, make_model: Any, budget: int) -> None:
+    """A window of n tokens gives its n numbers wherever it was padded to, with 0 behind them."""
+    lengths = np.array([3, 1, 6, 2, 6, 4])
+
+    def fetch(indices: Any) -> dict[str, torch.Tensor]:
+        longest = int(lengths[indices].max())
+        places = torch.arange(1, longest + 1)
+        return {"ids": torch.stack([(places + 10 * i) * (places <= lengths[i]) for i in indices.tolist()])}
+
+    outputs = predict(
+        session,
+        make_model(),
+        Batches(lengths, fetch, budget),
+        lambda _, batch: {"ids": batch["ids"], "pairs": torch.stack([batch["ids"], -batch["ids"]], -1)},
+    )
+    assert outputs["ids"].shape == (6, 6) and outputs["ids"].dtype == np.int64
+    for number, length in enumerate(lengths):
+        expected = [10 * number + place for place in range(1, length + 1)] + [0] * (6 - length)
+        assert outputs["ids"][number].tolist() == expected
+    assert np.array_equal(outputs["pairs"], np.stack([outputs["ids"], -outputs["ids"]], -1))
+
+
+def test_nothing_to_predict_gives_nothing(session: Any, make_model: Any) -> None:
+    empty = Batches(np.empty(0, np.int64), lambda _: pytest.fail("fetched"), 10)
+    assert predict(session, make_model(), empty, lambda model, batch: {}) == {}
+
+
+def test_one_copy_of_the_outputs_is_made(session: Any, make_model: Any) -> None:
+    """Beside the micro-batches' own arrays: rows by token are the largest thing there is after prediction."""
+    parts = [(np.arange(50) + 50 * n, {"x": np.ones((50, 200 + n), np.float32)}) for n in range(20)]
+    tracemalloc.start()
+    found = _in_order(parts, 1000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["x"].shape == (1000, 219)
+    assert peak < 1.2 * found["x"].nbytes

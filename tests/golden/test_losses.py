@@ -16,7 +16,9 @@ import pytest
 import torch
 
 import llmkit
+from llmkit import tasks
 from llmkit.run import Run
+from tests.samples import write_recipe
 
 RECORDED = Path(__file__).with_name("losses.json")
 STEPS = 12
@@ -57,17 +59,30 @@ def compare(name: str, found: Curve, rewrite: bool) -> None:
         assert found[key] == pytest.approx(values, rel=TOLERANCE), key
 
 
+def without_dropout(tiny_bert: Path, folder: Path) -> Path:
+    bert = Path(shutil.copytree(tiny_bert, folder / "bert"))
+    config = json.loads((bert / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (bert / "config.json").write_text(json.dumps(config))
+    return bert
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_losses_are_those_recorded(
     name: str, tiny_recipe: Path, tiny_bert: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Without dropout, so on any processor."""
-    bert = Path(shutil.copytree(tiny_bert, tmp_path / "bert"))
-    config = json.loads((bert / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (bert / "config.json").write_text(json.dumps(config))
+    bert = without_dropout(tiny_bert, tmp_path)
     found = curve(tiny_recipe, [f"model.name={bert}", *CASES[name]], tmp_path / "run")
     compare(name, found, request.config.getoption("--rewrite-golden"))
+
+
+@pytest.mark.parametrize("task", [name for name in tasks.names() if name != "classification"])
+def test_losses_of_each_task_are_those_recorded(
+    task: str, tiny_bert: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    recipe = write_recipe(task, tmp_path, without_dropout(tiny_bert, tmp_path))
+    compare(task, curve(recipe, [], tmp_path / "run"), request.config.getoption("--rewrite-golden"))
 
 
 @pytest.mark.skipif(

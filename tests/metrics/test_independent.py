@@ -55,6 +55,16 @@ def test_a_score_without_an_interval_leaves_the_difference_without_one():
         assert found.method == "no interval: one of the two scores has none"
 
 
+def test_an_interval_without_width_tells_nothing():
+    """No error on 20 rows is no proof that there are none: a sure difference must not come of it."""
+    sure, other = Score(1.0, 1.0, 1.0, 20, "every draw scores the same"), wilson_score(30, 40)
+    for first, second in [(sure, other), (other, sure)]:
+        found = difference(first, second)
+        assert (found.low, found.high, found.shown) == (None, None, False)
+        assert found.method == "no interval: that of one of the two scores has no width"
+    assert difference(wilson_score(20, 20), other).shown
+
+
 @pytest.mark.parametrize(
     ("low", "high", "shown"), [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.2, False), (0.0, 0.2, False)]
 )

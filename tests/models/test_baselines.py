@@ -4,15 +4,30 @@ import sys
 import numpy as np
 import pytest
 
-from llmkit.models.baselines import Analyzer, analyzer_for, majority, tfidf
+from llmkit.models.baselines import (
+    Analyzer,
+    analyzer_for,
+    gazetteer,
+    line,
+    majority,
+    overlap,
+    tfidf,
+    tfidf_each,
+    tfidf_ridge,
+)
 
 WORDS, CHARACTERS = Analyzer("word", (1, 2)), Analyzer("char", (1, 3))
 
 
+def labels_by_tfidf(texts, labels, new):
+    return tfidf(texts, labels, new, classes=labels.max() + 1, seed=0).argmax(-1).tolist()
+
+
 def test_majority_is_the_commonest_label_and_the_lowest_of_several():
-    assert majority(np.array([2, 1, 2, 0]), 3).tolist() == [2, 2, 2]
-    assert majority(np.array([3, 1, 1, 3]), 1).tolist() == [1]
-    assert majority(np.array([0]), 0).tolist() == []
+    shares = majority(np.array([2, 1, 2, 0]), 3, classes=4)
+    assert shares.tolist() == [[0.25, 0.25, 0.5, 0]] * 3
+    assert majority(np.array([3, 1, 1, 3]), 1, classes=4).argmax(-1).tolist() == [1]
+    assert majority(np.array([0]), 0, classes=2).shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -39,33 +54,151 @@ def test_characters_are_units_where_most_letters_are_chinese_or_japanese(texts, 
 )
 def test_tfidf_learns_what_words_tell(good, bad):
     texts, labels = [good, bad] * 10, np.array([0, 1] * 10)
-    assert tfidf(texts, labels, [bad, good, good], seed=0).tolist() == [1, 0, 0]
+    assert labels_by_tfidf(texts, labels, [bad, good, good]) == [1, 0, 0]
 
 
 def test_labels_need_not_be_contiguous_and_signs_count_as_words():
     texts, labels = [":)", ":(", "!"] * 5, np.array([7, 3, 5] * 5)
-    assert tfidf(texts, labels, ["( :", "! !", ") :"], seed=0).tolist() == [3, 5, 7]
+    assert labels_by_tfidf(texts, labels, ["( :", "! !", ") :"]) == [3, 5, 7]
+    probabilities = tfidf(texts, labels, ["!"], classes=9, seed=0)
+    assert np.flatnonzero(probabilities).tolist() == [3, 5, 7]  # no training row has another
+    assert probabilities.sum() == pytest.approx(1)
 
 
 def test_word_order_counts_through_pairs():
     texts, labels = ["not good but bad", "not bad but good"] * 10, np.array([0, 1] * 10)
-    assert tfidf(texts, labels, ["not bad", "not good"], seed=0).tolist() == [1, 0]
+    assert labels_by_tfidf(texts, labels, ["not bad", "not good"]) == [1, 0]
 
 
 @pytest.mark.filterwarnings("error")  # scikit-learn would warn of a constant
 def test_one_training_class_is_the_only_answer():
-    assert tfidf(["a", "b"], np.array([4, 4]), ["c"], seed=0).tolist() == [4]
+    assert labels_by_tfidf(["a", "b"], np.array([4, 4]), ["c"]) == [4]
 
 
 def test_one_seed_gives_one_result():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(list("abcdefgh"), 6)) for _ in range(120)]
     labels = rng.integers(0, 3, 120)
-    first, again = (tfidf(texts, labels, texts, seed=5) for _ in range(2))
-    assert first.dtype == np.int64
+    first, again = (tfidf(texts, labels, texts, classes=3, seed=5) for _ in range(2))
+    assert first.shape == (120, 3)
+    assert np.allclose(first.sum(-1), 1)
     assert first.tolist() == again.tolist()
+
+
+def test_the_likeliest_class_is_that_of_scikit_learns_own_prediction():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    from llmkit.models.baselines import _features
+
+    rng = np.random.default_rng(1)
+    texts = [" ".join(rng.choice(list("abcdefgh"), 6)) for _ in range(300)]
+    for classes in (2, 4):
+        labels = rng.integers(0, classes, 200)
+        known, new = _features(texts[:200], texts[200:])
+        model = LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=1000, random_state=3)
+        expected = OneVsRestClassifier(model).fit(known, labels).predict(new)
+        found = tfidf(texts[:200], labels, texts[200:], classes=classes, seed=3)
+        assert np.array_equal(found.argmax(-1), expected)
 
 
 def test_importing_the_module_does_not_import_scikit_learn():
     code = "import sys, llmkit.models.baselines; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# several labels
+
+
+@pytest.mark.filterwarnings("error")  # scikit-learn would warn of a label that is constant
+def test_each_label_is_learned_by_itself():
+    texts = ["warm fresh", "warm", "fresh", "grey"] * 10
+    marks = np.array([[1, 1, 1, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]] * 10)
+    found = tfidf_each(texts, marks, ["grey", "warm fresh", "fresh"], seed=0)
+    assert (found > 0.5).tolist() == [
+        [False, False, True, False],
+        [True, True, True, False],
+        [False, True, True, False],
+    ]
+    assert found[:, 2:].tolist() == [[1.0, 0.0]] * 3  # labels that all or none have
+    alone = tfidf(texts, marks[:, 0], ["grey", "warm fresh", "fresh"], classes=2, seed=0)
+    assert np.allclose(found[:, 0], alone[:, 1])
+
+
+# numbers
+
+
+def test_ridge_learns_what_words_add():
+    texts = [" ".join(["good"] * n + ["bad"] * (4 - n)) for n in range(5)] * 8
+    scores = np.array([float(n) for n in range(5)] * 8, np.float32)
+    found = tfidf_ridge(texts, scores, ["good good good good", "bad bad bad bad", "good bad bad bad"])
+    assert found.dtype == np.float64
+    assert found[0] == pytest.approx(4, abs=0.4)
+    assert found[1] == pytest.approx(0, abs=0.4)
+    assert found[1] < found[2] < found[0]
+
+
+@pytest.mark.parametrize(
+    "first, second, share",
+    [
+        ("a good film", "a good film", 1.0),
+        ("a good film", "A film, good", 3 / 4),
+        ("a good film", "dull story", 0.0),
+        ("a a a", "a", 1.0),
+        ("这部电影很好看", "这部电影难看", 5 / 8),
+    ],
+)
+def test_overlap_is_the_share_of_common_words(first, second, share):
+    assert overlap([first], [second]).tolist() == [pytest.approx(share)]
+    assert overlap([second], [first]).tolist() == [pytest.approx(share)]
+
+
+def test_a_line_is_that_of_least_squares():
+    rng = np.random.default_rng(0)
+    train, new = rng.random(30), rng.random(5)
+    assert np.allclose(line(train, 3 * train + 1, new), 3 * new + 1)
+    scores = rng.random(30)
+    slope, offset = np.linalg.lstsq(np.column_stack([train, np.ones(30)]), scores, rcond=None)[0]
+    assert np.allclose(line(train, scores, new), slope * new + offset)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_line_through_one_place_is_level():
+    assert line(np.full(4, 0.5), np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 1.0])).tolist() == [2.5, 2.5]
+
+
+# entities: O is 0, B-LOC 1, I-LOC 2, B-PER 3, I-PER 4
+
+
+def looked_up(train, text):
+    tokens = [sentence.split() for sentence, _ in train]
+    (tags,) = gazetteer(tokens, [np.array(tags) for _, tags in train], [text.split()])
+    assert tags.dtype == np.int64
+    return tags.tolist()
+
+
+def test_entities_are_looked_up_the_longest_first_from_the_left():
+    train = [("New York won", [1, 2, 0]), ("York is old", [1, 0, 0]), ("Ann Lee saw it", [3, 4, 0, 0])]
+    assert looked_up(train, "Ann Lee in New York , York") == [3, 4, 0, 1, 2, 0, 1]
+    assert looked_up(train, "New Lee won") == [0, 0, 0]
+    assert looked_up(train, "") == []
+
+
+def test_the_commonest_type_of_a_string_is_taken():
+    train = [("Washington", [1]), ("Washington", [3]), ("Washington", [3])]
+    assert looked_up(train, "Washington") == [3]
+
+
+def test_a_word_that_is_seldom_an_entity_is_left_out():
+    half = [("May came", [3, 0]), ("in May", [0, 0])]
+    assert looked_up(half, "May") == [3]
+    assert looked_up([*half, ("May it be", [0, 0, 0])], "May") == [0]
+
+
+def test_neighbouring_entities_are_two():
+    train = [("Ann Lee", [3, 3]), ("Paris Ann", [1, 4])]  # the last continues nothing, so it is none
+    assert looked_up(train, "Lee Ann Paris") == [3, 3, 1]
+
+
+def test_nothing_known_nothing_found():
+    assert looked_up([("a b", [0, 0])], "a b") == [0, 0]

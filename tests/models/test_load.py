@@ -122,8 +122,152 @@ def test_a_head_for_other_labels_is_kept_until_one_asks_for_a_new_one(folder: Pa
     model.save_pretrained(trained)
     load.tokenizer(folder).save_pretrained(trained)
     assert "error[L11]" in fault(trained)
-    assert "3 labels (x, y, z), the data has 2 (a, b)" in fault(trained)
+    assert "3 labels (x, y, z), the data has 2 labels (a, b)" in fault(trained)
     fresh = opened(trained, ["a", "b"], new_head=True, seed=1)
     assert fresh.classifier.weight.shape[0] == 2
     same = opened(trained, ["x", "y", "z"], new_head=False, seed=9)
     assert torch.equal(same.classifier.weight, model.classifier.weight)
+
+
+# heads of other tasks
+
+
+def saved(folder: Path, tmp_path: Path, head: dict[str, Any]) -> Path:
+    """The checkpoint with a trained head."""
+    tokenizer = load.tokenizer(folder)
+    model = load.pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
+    model.save_pretrained(tmp_path / "trained")
+    tokenizer.save_pretrained(tmp_path / "trained")
+    return tmp_path / "trained"
+
+
+REGRESSION = {"num_labels": 1, "problem_type": "regression"}
+
+
+def test_a_head_of_one_number_is_one_output(folder: Path, tmp_path: Path) -> None:
+    trained = saved(folder, tmp_path, REGRESSION)
+    load.check_head(trained, HEAD, REGRESSION, new_head=False)
+    with pytest.raises(ModelError, match=r"L11.*1 output \(LABEL_0\), the data has 2 labels \(a, b\)"):
+        load.check_head(
+            trained, HEAD, named_classes(["a", "b"], "single_label_classification"), new_head=False
+        )
+    load.check_head(trained, HEAD, {}, new_head=False)  # any head of this kind will do
+
+
+def test_a_classifier_is_no_regression(folder: Path, tmp_path: Path) -> None:
+    trained = saved(folder, tmp_path, named_classes(["a", "b"], "single_label_classification"))
+    with pytest.raises(ModelError, match=r"L11.*2 labels \(a, b\), the data has 1 output \(LABEL_0\)"):
+        load.check_head(trained, HEAD, REGRESSION, new_head=False)
+    fresh = load.pretrained(
+        trained, HEAD, REGRESSION, new_head=True, seed=1, tokenizer=load.tokenizer(trained)
+    )
+    assert (fresh.config.num_labels, fresh.config.problem_type) == (1, "regression")
+    assert fresh.classifier.weight.shape[0] == 1
+
+
+# new tokens
+
+MARKERS = ("<e1>", "</e1>", "<e2>", "</e2>")
+
+
+def embeddings(folder: Path, seed: int = 1, special: tuple[str, ...] = MARKERS) -> torch.Tensor:
+    tokenizer = load.tokenizer(folder, special=special)
+    head = named_classes(["a", "b"], "single_label_classification")
+    model = load.pretrained(folder, HEAD, head, new_head=False, seed=seed, tokenizer=tokenizer)
+    assert model.config.vocab_size == len(tokenizer)
+    return model.get_input_embeddings().weight.detach()
+
+
+def test_a_new_token_is_one_token_also_inside_a_word(folder: Path) -> None:
+    tokenizer = load.tokenizer(folder, special=MARKERS)
+    assert tokenizer.tokenize("good<e1>film</e1>.") == ["good", "<e1>", "film", "</e1>", "."]
+    known = load.tokenizer(folder)
+    assert tokenizer("a good film")["input_ids"] == known("a good film")["input_ids"]
+    assert tokenizer.convert_tokens_to_ids(list(MARKERS)) == list(range(len(known), len(known) + 4))
+    assert len(load.tokenizer(folder, special=())) == len(known)
+
+
+def test_new_rows_are_drawn_from_the_seed_and_the_known_stay(folder: Path) -> None:
+    known = embeddings(folder, special=())
+    first, other = embeddings(folder, seed=1), embeddings(folder, seed=2)
+    torch.rand(5)
+    assert torch.equal(embeddings(folder, seed=1), first)
+    assert torch.equal(first[: len(known)], known)
+    assert torch.equal(other[: len(known)], known)
+    assert not torch.equal(first[len(known) :], other[len(known) :])
+
+
+def test_new_rows_differ_as_much_as_the_known_do(folder: Path) -> None:
+    """All at the mean (transformers' own choice), the markers would begin as one and the same token."""
+    known = embeddings(folder, special=())
+    many = embeddings(folder, special=tuple(f"<{number}>" for number in range(200)))[len(known) :]
+    assert many.std(0).mean().item() == pytest.approx(known.std(0).mean().item(), rel=0.1)
+    assert (many.mean(0) - known.mean(0)).abs().max() < 4 * known.std(0).max() / 200**0.5
+    pairs = torch.cdist(many, many) + torch.eye(200)
+    assert pairs.min() > 0.2 * torch.cdist(known, known).mean()
+
+
+def test_a_model_that_knows_the_tokens_already_is_left_as_it_is(folder: Path, tmp_path: Path) -> None:
+    tokenizer = load.tokenizer(folder, special=MARKERS)
+    head = named_classes(["a", "b"], "single_label_classification")
+    model = load.pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
+    model.save_pretrained(tmp_path / "trained")
+    tokenizer.save_pretrained(tmp_path / "trained")
+    again = load.tokenizer(tmp_path / "trained", special=MARKERS)
+    assert len(again) == len(tokenizer)
+    assert again("<e1>film</e1>")["input_ids"] == tokenizer("<e1>film</e1>")["input_ids"]
+    assert torch.equal(embeddings(tmp_path / "trained", seed=9), model.get_input_embeddings().weight)
+
+
+def test_spare_rows_are_used_before_new_ones(folder: Path, tmp_path: Path) -> None:
+    """Some checkpoints have more rows than tokens; there nothing grows."""
+    from transformers import BertModel
+
+    model = BertModel.from_pretrained(folder)
+    model.resize_token_embeddings(64)
+    model.save_pretrained(folder)
+    tokenizer = load.tokenizer(folder, special=MARKERS)
+    head = named_classes(["a", "b"], "single_label_classification")
+    found = load.pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
+    assert len(tokenizer) < 64
+    assert torch.equal(found.get_input_embeddings().weight, model.get_input_embeddings().weight)
+
+
+# what a fresh head answers
+
+
+@pytest.mark.parametrize("kind", ["Bert", "Roberta", "DistilBert"])
+def test_a_drawn_head_begins_at_its_bias(folder: Path, kind: str) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
+    how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": load.tokenizer(folder)}
+    model, plain = (
+        load.pretrained(folder, HEAD, REGRESSION, bias=bias, **how).eval() for bias in ([2.5], None)
+    )
+    ids = torch.tensor([[2, 5, 6, 3]])
+    with torch.no_grad():
+        found, without = (one(input_ids=ids, attention_mask=ids.sign()).logits for one in (model, plain))
+    assert torch.allclose(found, without + 2.5)
+
+
+def test_a_trained_head_keeps_its_bias(folder: Path, tmp_path: Path) -> None:
+    trained = saved(folder, tmp_path, REGRESSION)
+    how: dict[str, Any] = {"seed": 1, "tokenizer": load.tokenizer(trained), "bias": [2.5]}
+    kept = load.pretrained(trained, HEAD, REGRESSION, new_head=False, **how)
+    assert kept.classifier.bias.item() == 0
+    assert load.pretrained(trained, HEAD, REGRESSION, new_head=True, **how).classifier.bias.item() == 2.5
+
+
+def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
+    from transformers import GPT2Config, GPT2Model
+
+    GPT2Model(
+        GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=3)
+    ).save_pretrained(folder)
+    tokenizer = load.tokenizer(folder)
+    model = load.pretrained(folder, HEAD, REGRESSION, new_head=False, seed=1, tokenizer=tokenizer, bias=[2.5])
+    assert model.score.bias is None

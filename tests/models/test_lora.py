@@ -94,3 +94,67 @@ def test_targets_that_match_nothing_are_told_with_the_names_there_are(base: Any)
         lora.add(base, Lora(targets=["q_proj"]), seed=1)
     assert caught.value.lines()[0].startswith("error[M08] model.lora.targets: q_proj matches no linear layer")
     assert "query" in caught.value.lines()[0]
+
+
+# new tokens
+
+MARKERS = ("<e1>", "</e1>", "<e2>", "</e2>")
+
+
+def grown(folder: Path, seed: int = 1) -> tuple[Any, Any, list[int]]:
+    """The checkpoint with four new tokens, its tokenizer, and their ids."""
+    tokenizer = load.tokenizer(folder, special=MARKERS)
+    model = load.pretrained(
+        folder,
+        "AutoModelForSequenceClassification",
+        named_classes(["a", "b"], "single_label_classification"),
+        new_head=False,
+        seed=seed,
+        tokenizer=tokenizer,
+    )
+    return model.eval(), tokenizer, tokenizer.convert_tokens_to_ids(list(MARKERS))
+
+
+def trained(model: Any, ids: torch.Tensor) -> Any:
+    """Some real updates on one text with the markers."""
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    for _ in range(5):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(input_ids=ids).logits, torch.tensor([1])).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def test_of_the_embeddings_only_the_new_rows_train(tiny_bert: Path) -> None:
+    base, tokenizer, new = grown(tiny_bert)
+    before = base.get_input_embeddings().weight.detach().clone()
+    ids = tokenizer("a <e1>film</e1> of <e2>music</e2>", return_tensors="pt")["input_ids"]
+    model = trained(lora.add(base, Lora(rank=4), seed=1, new_tokens=new), ids)
+    with torch.no_grad():
+        adapted = model(input_ids=ids).logits
+        merged = lora.merge(model)
+        assert torch.allclose(merged(input_ids=ids).logits, adapted, atol=1e-5)
+    after = merged.get_input_embeddings().weight
+    changed = (after != before).any(-1).nonzero().flatten().tolist()
+    assert changed == new
+    assert type(merged.get_input_embeddings()) is torch.nn.Embedding
+
+
+def test_without_new_tokens_no_embedding_trains(tiny_bert: Path) -> None:
+    base, tokenizer, _ = grown(tiny_bert)
+    before = base.get_input_embeddings().weight.detach().clone()
+    ids = tokenizer("a <e1>film</e1>", return_tensors="pt")["input_ids"]
+    merged = lora.merge(trained(lora.add(base, Lora(rank=4), seed=1), ids))
+    assert torch.equal(merged.get_input_embeddings().weight, before)
+
+
+def test_the_new_rows_of_a_kept_adapter_come_back(tiny_bert: Path, tmp_path: Path) -> None:
+    """Onto a base whose own new rows were drawn from another seed."""
+    base, tokenizer, new = grown(tiny_bert)
+    ids = tokenizer("a <e1>film</e1> of <e2>music</e2>", return_tensors="pt")["input_ids"]
+    model = trained(lora.add(base, Lora(rank=4), seed=1, new_tokens=new), ids)
+    model.save_pretrained(tmp_path)
+    other, _, _ = grown(tiny_bert, seed=0)
+    again = lora.open_kept(other, tmp_path).eval()
+    with torch.no_grad():
+        assert torch.equal(again(input_ids=ids).logits, model(input_ids=ids).logits)

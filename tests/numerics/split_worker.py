@@ -54,7 +54,7 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
         batches,
         mean_of_means(loss) if fault else loss,
         updates(len(encoded), 24, 1, total=2),
-        schedule=Schedule(1e-3, 2, 0, "constant"),
+        schedule=Schedule(1e-4, 2, 0, "constant"),
         max_grad_norm=1.0,
     )
     return [[step.loss, step.grad_norm] for step in steps]

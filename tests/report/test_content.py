@@ -70,6 +70,26 @@ def test_more_than_twenty_classes_show_the_most_confused_pairs(content: dict[str
     ]
 
 
+def test_from_nine_classes_on_the_matrix_is_a_picture_beside_the_most_confused_pairs(
+    content: dict[str, Any],
+) -> None:
+    labels = [f"class {i}" for i in range(9)]
+    counts = [[9 if i == j else int(i == 3 and j == 5) for j in range(9)] for i in range(9)]
+    section = _section(content | {"confusion": {"labels": labels, "counts": counts}}, "confusion")
+    pairs, matrix = section.tables
+    assert [[cell.text for cell in row] for row in pairs.rows] == [["class 3", "class 5", "1", "10.0 %"]]
+    assert (matrix.heat, matrix.folded, section.heat, section.large) == (True, True, False, True)
+    few = _section(content, "confusion")
+    assert [(table.heat, table.folded) for table in few.tables] == [(True, False)]
+    assert (few.heat, few.large) == (True, False)
+
+
+def test_a_model_without_a_mistake_among_many_classes_confuses_nothing(content: dict[str, Any]) -> None:
+    labels = [f"class {i}" for i in range(21)]
+    counts = [[9 if i == j else 0 for j in range(21)] for i in range(21)]
+    assert "confusion" not in _keys(content | {"confusion": {"labels": labels, "counts": counts}})
+
+
 def test_a_class_without_rows_has_shares_of_zero(content: dict[str, Any]) -> None:
     table = _section(
         content | {"confusion": {"labels": ["a", "b"], "counts": [[1, 0], [0, 0]]}}, "confusion"

@@ -57,7 +57,38 @@ def test_counts_sizes_and_shares_have_their_unit() -> None:
 
 def test_keys_become_headings() -> None:
     names = ["f1_micro", "mcc", "learning_rate", "rougeL", "world_size"]
-    assert [form.words(name) for name in names] == ["F1 micro", "MCC", "Learning rate", "RougeL", "Processes"]
+    assert [form.words(name) for name in names] == ["Micro F1", "MCC", "Learning rate", "RougeL", "Processes"]
+
+
+def test_a_key_inside_a_sentence_keeps_only_capitals_that_are_its_own() -> None:
+    names = [
+        "exact_match",
+        "f1_micro",
+        "f1",
+        "pearson",
+        "hamming_loss",
+        "semeval2010",
+        "pr_auc",
+        "multi_label",
+    ]
+    assert [form.phrase(name) for name in names] == [
+        "exact match",
+        "micro F1",
+        "F1",
+        "Pearson correlation",
+        "Hamming loss",
+        "SemEval-2010 F1",
+        "PR-AUC",
+        "multi-label classification",
+    ]
+
+
+def test_the_answers_of_a_task_are_made_of_its_own_things() -> None:
+    assert (form.kind("relation_extraction"), form.kinds("token_classification")) == (
+        "relation",
+        "entity types",
+    )
+    assert (form.kind("classification"), form.kinds(None)) == ("class", "classes")
 
 
 def test_settings_of_any_shape_stand_in_one_line() -> None:

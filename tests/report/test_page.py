@@ -102,6 +102,15 @@ def test_text_of_the_data_is_shown_and_never_run(tmp_path: Path, content: dict[s
     assert "<script" not in outside
 
 
+def test_each_cell_of_a_mistake_knows_its_column_where_there_is_no_head(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    html = _write(tmp_path, {"errors": content["errors"], "scores": content["scores"]})
+    assert html.count('<table class="stacked">') == 1  # the scores begin with no sentence
+    heads = re.findall(r'data-head="(\w+)"', html)
+    assert heads == ["Label", "Prediction", "Probability", "Place"] * 4
+
+
 def test_every_script_is_shown_as_it_is(report: Path) -> None:
     text = _read(_html(report)).text
     assert all(part in text for part in ("积极", "这部电影", "שירות גרוע", "🎬"))
@@ -161,7 +170,7 @@ def test_markdown_has_all_scores_and_links_to_all_plots(report: Path) -> None:
     for row in (
         "| Accuracy | 0.862 | 0.842 to 0.882 | 1,007 | Wilson 95% |",
         "| MCC | 0.721 | 0.681 to 0.761 | 1,007 | bootstrap 95%, 2000 draws |",
-        "| Loss | 0.352 | – | 1,007 | mean cross-entropy in nats |",
+        "| Loss (lower is better) | 0.352 | – | 1,007 | mean cross-entropy in nats |",
         "| TF-IDF | 0.781 | 0.761 to 0.801 |",
         "| negative | 430 (86 %) | 70 (14 %) | 500 |",
     ):

@@ -15,6 +15,17 @@ def test_shares_stay_within_zero_and_one() -> None:
     assert (axis.low, axis.high) == (0.0, 1.0)
 
 
+def test_errors_have_room_above_and_never_below_zero() -> None:
+    axis = Axis.over([{"value": 0.1, "low": 0.05, "high": 0.2}, {"value": 6.7, "low": 6.1, "high": 7.3}])
+    assert axis.low == 0.0
+    assert axis.high > 7.3
+
+
+def test_correlations_stay_within_one_and_minus_one() -> None:
+    axis = Axis.over([{"value": -0.9, "low": -0.99, "high": 0.0}, {"value": 0.97, "low": 0.9, "high": 0.99}])
+    assert (axis.low, axis.high) == (-1.0, 1.0)
+
+
 def test_a_score_without_interval_is_a_point_on_an_axis_of_some_width() -> None:
     score = {"value": 0.5, "low": None, "high": None}
     bar = Axis.over([score]).bar(score)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
-from llmkit.errors import DataError
+from llmkit.errors import DataError, UserError
 from llmkit.models import load
 from llmkit.progress import SILENT
 from llmkit.recipe.schema import Data, Evaluate
@@ -190,7 +190,7 @@ def test_a_record_holds_only_the_best_classes() -> None:
     decoded = TASK.decode(Given(), {"input_ids": torch.randn(3, 40)})
     answers = {name: value.numpy() for name, value in decoded.items()}
     record = next(TASK.records({"text": ["a"] * 3}, answers, [str(number) for number in range(40)]))
-    assert len(record["probabilities"]) == 5
+    assert len(record["probabilities"]) == 20
     assert list(record["probabilities"].values()) == sorted(record["probabilities"].values(), reverse=True)
 
 
@@ -236,15 +236,20 @@ def test_a_class_without_training_rows_has_a_finite_weight() -> None:
 
 def test_values_and_scores_agree_with_scikit_learn(golds: Tensor, outputs: dict[str, Any]) -> None:
     gold = golds.numpy()
-    values = TASK.values({"labels": gold}, outputs, 3)
+    values = TASK.values({"labels": gold}, outputs, LABELS)
     sheet = TASK.score({"labels": gold}, outputs, LABELS, evaluate=EVALUATE, seed=1)
     expected = {
         "accuracy": sklearn_metrics.accuracy_score(gold, outputs["prediction"]),
         "f1": sklearn_metrics.f1_score(gold, outputs["prediction"], average="macro"),
         "mcc": sklearn_metrics.matthews_corrcoef(gold, outputs["prediction"]),
+        "pr_auc": sklearn_metrics.average_precision_score(
+            np.eye(3)[gold], outputs["probabilities"], average="macro"
+        ),
         "loss": outputs["loss"].astype(float).mean(),
     }
     assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    for name, value in values.items():
+        assert sheet.scores[name].value == pytest.approx(value, abs=1e-12), name
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, abs=1e-9)
         assert sheet.scores[name].value == pytest.approx(value, abs=1e-9)
@@ -307,6 +312,9 @@ def test_baselines_learn_from_the_training_rows_only(read: Callable[..., Corpus]
     assert set(found) == {"majority", "tfidf"}
     assert set(found["majority"]["prediction"]) == {examples.labels.index("yes")}
     assert (found["tfidf"]["prediction"] == gold).all()
+    for answers in found.values():
+        assert answers["probabilities"].shape == (len(gold), 2)
+        assert np.allclose(answers["probabilities"].sum(-1), 1)
 
 
 def test_records_say_what_was_answered(golds: Tensor, outputs: dict[str, Any]) -> None:
@@ -334,6 +342,7 @@ def test_from_records_gives_back_what_made_them(golds: Tensor, outputs: dict[str
     found_golds, found = TASK.from_records(records, LABELS)
     assert (found_golds["labels"] == golds.numpy()).all()
     assert (found["prediction"] == outputs["prediction"]).all()
+    assert np.array_equal(found["probabilities"], outputs["probabilities"].astype(float))
 
 
 def test_the_worst_are_the_surest_mistakes(golds: Tensor, outputs: dict[str, Any]) -> None:
@@ -356,3 +365,155 @@ def test_encoding_counts_what_is_too_long(tiny_bert: Path) -> None:
     assert [len(row) for row in cut.columns["input_ids"]] == [5, 4]
     assert (cut.counts.cut_examples, cut.counts.cut_tokens, cut.too_long) == (1, 2, ())
     assert TASK.encode(texts, {}, tokenizer, max_length=5, truncation=False).too_long == (0,)
+
+
+# options
+
+
+def decoded_of(task: Any, logits: Tensor, golds: Tensor) -> dict[str, Any]:
+    found = task.decode(Given(), {"input_ids": logits, "labels": golds})
+    return {name: value.numpy() for name, value in found.items()}
+
+
+@pytest.fixture
+def many() -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Logits (200, 30), gold classes and names: more classes than a record holds."""
+    rng = np.random.default_rng(4)
+    golds = rng.integers(0, 30, 200)
+    logits = rng.normal(size=(200, 30)).astype(np.float32)
+    logits[np.arange(200), golds] += 2
+    return torch.from_numpy(logits), torch.from_numpy(golds), tuple(f"class {i:02}" for i in range(30))
+
+
+def test_the_positive_class_has_its_own_scores(logits: Tensor, golds: Tensor) -> None:
+    task = make(Options(positive="perhaps"), {})
+    outputs, gold = decoded_of(task, logits, golds), {"labels": golds.numpy()}
+    values = task.values(gold, outputs, LABELS)
+    sheet = task.score(gold, outputs, LABELS, evaluate=EVALUATE, seed=1)
+    predicted, probability = outputs["prediction"], outputs["probabilities"][:, 1]
+    expected = {
+        "f1_positive": sklearn_metrics.f1_score(golds == 1, predicted == 1),
+        "pr_auc_positive": sklearn_metrics.average_precision_score(golds == 1, probability),
+    }
+    assert set(values) == set(sheet.scores) == {"loss", *task.metrics}
+    for name, value in expected.items():
+        assert values[name] == pytest.approx(value, abs=1e-9)
+        assert sheet.scores[name].value == pytest.approx(value, abs=1e-9)
+        assert name in sheet.headline
+    none = make(Options(), {})
+    assert not set(expected) & {*none.metrics, *none.values(gold, outputs, LABELS)}
+
+
+@pytest.mark.parametrize("metric", ["f1_positive", "pr_auc_positive", "pr_auc", "f1", "accuracy"])
+def test_every_difference_is_that_of_the_scores(logits: Tensor, golds: Tensor, metric: str) -> None:
+    task = make(Options(positive="perhaps"), {})
+    gold = {"labels": golds.numpy()}
+    first, second = (decoded_of(task, numbers, golds) for numbers in (logits, logits.roll(7, 0)))
+    found = task.difference(gold, first, second, metric, LABELS, evaluate=EVALUATE, seed=1)
+    values = [task.values(gold, answers, LABELS)[metric] for answers in (first, second)]
+    assert found.value == pytest.approx(values[0] - values[1], abs=1e-12)
+    assert found.value != 0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "pr_auc", "pr_auc_positive"])
+def test_written_records_give_the_same_difference(logits: Tensor, golds: Tensor, metric: str) -> None:
+    task = make(Options(positive="perhaps"), {})
+    gold = {"labels": golds.numpy()}
+    both = [decoded_of(task, numbers, golds) for numbers in (logits, logits.roll(1, 0))]
+    written = [
+        json.loads(json.dumps(list(task.records({"text": ["a"] * 40}, x, LABELS, gold)))) for x in both
+    ]
+    (found_gold, first), (_, second) = (task.from_records(records, LABELS) for records in written)
+    how: dict[str, Any] = {"evaluate": EVALUATE, "seed": 1}
+    assert task.difference(found_gold, first, second, metric, LABELS, **how) == task.difference(
+        gold, *both, metric, LABELS, **how
+    )
+
+
+def test_a_baseline_is_compared_by_pr_auc_too(read: Callable[..., Corpus]) -> None:
+    task = make(Options(positive="no"), {})
+    words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
+    examples = task.check(read(train=words), Data(train="x"), 1)
+    gold, labels = examples.golds["test"], examples.labels
+    found = task.baselines(examples, "test", 1)
+    tfidf, majority = found["tfidf"], found["majority"]
+    for metric in ("pr_auc", "pr_auc_positive"):
+        difference = task.difference(gold, tfidf, majority, metric, labels, evaluate=EVALUATE, seed=1)
+        share = 0.5 if metric == "pr_auc" else (gold["labels"] == labels.index("no")).mean()
+        assert difference.value == pytest.approx(1 - share)  # no skill: the share of the class
+
+
+def test_a_positive_class_that_is_none_is_told(read: Callable[..., Corpus]) -> None:
+    with pytest.raises(DataError) as caught:
+        make(Options(positive="Yes"), {}).check(read(train=rows(30)), Data(train="x"), 1)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.place) == ("L05", "task.positive")
+    assert 'did you mean "yes"?' in problem.message
+
+
+def test_ordered_classes_have_a_mean_error(logits: Tensor, golds: Tensor) -> None:
+    task = make(Options(ordered=True), {})
+    outputs, gold = decoded_of(task, logits, golds), {"labels": golds.numpy()}
+    values = task.values(gold, outputs, LABELS)
+    sheet = task.score(gold, outputs, LABELS, evaluate=EVALUATE, seed=1)
+    expected = sklearn_metrics.mean_absolute_error(golds, outputs["prediction"])
+    assert set(values) == set(sheet.scores) == {"loss", *task.metrics}
+    assert values["mae"] == pytest.approx(expected) == pytest.approx(sheet.scores["mae"].value)
+    assert "mae" in sheet.headline
+    assert {"mae", "loss"} <= set(task.lower)
+    assert "mae" not in TASK.metrics
+
+
+def test_names_alone_are_no_order(read: Callable[..., Corpus]) -> None:
+    task, found = make(Options(ordered=True), {}), read(train=rows(60))
+    with pytest.raises(DataError) as caught:
+        task.check(found, Data(train="x"), 1)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.place) == ("C10", "task.ordered")
+    given = task.check(found, Data(train="x", labels=["yes", "perhaps", "no"]), 1)
+    assert given.labels == ("yes", "perhaps", "no")
+    numbered = read(train=[(f"text number {i} of many {i * i}", i % 5) for i in range(60)])
+    assert task.check(numbered, Data(train="x"), 1).labels == tuple("01234")
+
+
+def test_with_many_classes_pr_auc_is_scored_when_asked_for(
+    many: tuple[Tensor, Tensor, tuple[str, ...]],
+) -> None:
+    logits, golds, names = many
+    outputs, gold = decoded_of(TASK, logits, golds), {"labels": golds.numpy()}
+    assert "pr_auc" in TASK.values(gold, outputs, names)  # evaluate.best=pr_auc may ask for it
+    assert "pr_auc" not in TASK.score(gold, outputs, names, evaluate=EVALUATE, seed=1).scores
+    asked = Evaluate(resamples=100, metrics=["pr_auc"])
+    sheet = TASK.score(gold, outputs, names, evaluate=asked, seed=1)
+    assert sheet.scores["pr_auc"].value == TASK.values(gold, outputs, names)["pr_auc"]
+
+
+def test_the_positive_of_many_classes_is_scored_written_and_compared(
+    many: tuple[Tensor, Tensor, tuple[str, ...]],
+) -> None:
+    logits, golds, names = many
+    task = make(Options(positive="class 07"), {})
+    outputs, gold = decoded_of(task, logits, golds), {"labels": golds.numpy()}
+    sheet = task.score(gold, outputs, names, evaluate=EVALUATE, seed=1)
+    assert set(sheet.headline) <= set(sheet.scores)
+    records = list(task.records({"text": ["a"] * 200}, outputs, names, gold))
+    assert all("class 07" in record["probabilities"] for record in records)
+    found_gold, found = task.from_records(records, names)
+    how: dict[str, Any] = {"evaluate": EVALUATE, "seed": 1}
+    other = {**found, "probabilities": found["probabilities"] * 0 + 0.5}
+    gap = task.difference(found_gold, found, other, "pr_auc_positive", names, **how)
+    assert gap.value == pytest.approx(
+        sheet.scores["pr_auc_positive"].value - (golds == 7).float().mean().item()
+    )
+    with pytest.raises(UserError, match=r"E01.*all 30 classes; 20 were written"):
+        task.difference(found_gold, found, other, "pr_auc", names, **how)
+
+
+def test_class_weights_change_what_is_learned() -> None:
+    """The gradient towards a rare class is as large as that towards a frequent one."""
+    logits, golds = torch.zeros(10, 2, requires_grad=True), torch.tensor([0] * 9 + [1])
+    for weights, expected in (("none", 0.4), ("balanced", 0.0)):
+        loss = make(Options(class_weights=weights), {}).loss({"labels": golds.numpy()}, 2)
+        summed, count = loss(Given(), {"input_ids": logits, "labels": golds})
+        (gradient,) = torch.autograd.grad(summed / count, logits)
+        assert gradient[:, 1].sum().item() == pytest.approx(expected, abs=1e-6)

@@ -191,7 +191,7 @@ def test_each_corpus_has_the_scores_that_it_has_alone(finished: Any, corpora: di
 
 def test_the_drop_is_home_minus_corpus(finished: Any, corpora: dict[str, str]) -> None:
     result = llmkit.evaluate(str(finished.path), data=list(corpora.values()))
-    assert result["home"] == {"part": "test", "scores": finished.content["scores"]}
+    assert result["home"] == {"part": "test", "n": 16, "scores": finished.content["scores"]}
     noisy = result["corpora"][corpora["noisy"]]
     assert list(noisy["drop"]) == ["accuracy", "f1", "mcc"]
     for metric, drop in noisy["drop"].items():
@@ -206,6 +206,19 @@ def test_the_drop_is_home_minus_corpus(finished: Any, corpora: dict[str, str]) -
         f"(95% interval {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})."
     )
     json.dumps(result, allow_nan=False)
+
+
+def test_a_score_that_never_varies_leaves_the_word_to_the_next(
+    finished: Any, corpora: dict[str, str]
+) -> None:
+    """F1 is 1 in every draw of the 16 rows at home; accuracy has a closed form."""
+    named = [corpora["noisy"], corpora["like"]]
+    result = llmkit.evaluate(str(finished.path), data=named, metrics=["f1", "accuracy"])
+    drop = result["corpora"][corpora["noisy"]]["drop"]
+    assert (drop["f1"]["low"], drop["f1"]["high"]) == (None, None)
+    assert drop["f1"]["value"] > 0.3
+    (sentence,) = result["verdict"]
+    assert " accuracy is lower than at home by " in sentence
 
 
 def test_of_a_loss_more_is_worse(finished: Any, corpora: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import pytest
 import llmkit
 from llmkit import files
 from llmkit.errors import Interrupted, RecipeError, RunError, Stopped, UserError
-from llmkit.metrics.spread import Spread, t_quantile
+from llmkit.metrics.spread import t_quantile
 from llmkit.run import Run, runs
 from llmkit.workflows import fit
 from llmkit.workflows.seeds import _beaten, _best, _limits
@@ -126,8 +127,9 @@ def test_scores_are_means_with_an_interval_over_the_seeds(several: Several) -> N
         assert score["value"] == pytest.approx(mean(values))
         assert spread == {"sd": pytest.approx(stdev(values)), "min": min(values), "max": max(values)}
         half = t_quantile(0.975, 2) * stdev(values) / 3**0.5
-        assert score["low"] == pytest.approx(max(mean(values) - half, 0 if name == "loss" else -9))
-        assert score["high"] == pytest.approx(min(mean(values) + half, 9 if name == "loss" else 1))
+        least, most = {"mcc": (-1, 1), "loss": (0, math.inf)}.get(name, (0, 1))
+        assert score["low"] == pytest.approx(max(mean(values) - half, least))
+        assert score["high"] == pytest.approx(min(mean(values) + half, most))
         assert score["n"] == 16
         assert score["method"].startswith(
             "mean of 3 seeds, t interval 95% over seeds; test rows are the same"
@@ -396,8 +398,7 @@ def test_of_an_error_less_is_better() -> None:
 
 
 def test_the_interval_keeps_to_what_a_score_can_be() -> None:
-    inf = float("inf")
-    assert _limits([0.9, 1.0], lower=False) == (-inf, 1.0)
-    assert _limits([30.2, 0.5], lower=False) == (-inf, inf)
-    assert _limits([0.9, 1.2], lower=True) == (0.0, inf)
-    assert Spread(0.1, 0.2, 0.3).to_json() == {"sd": 0.1, "min": 0.2, "max": 0.3}
+    assert _limits("f1", [0.9, 1.0], lower=False) == (0.0, 1.0)
+    assert _limits("mcc", [0.9, 0.0], lower=False) == (-1.0, 1.0)
+    assert _limits("bleu", [30.2, 0.5], lower=False) == (0.0, math.inf)
+    assert _limits("loss", [0.9, 0.2], lower=True) == (0.0, math.inf)

@@ -1,0 +1,169 @@
+"""The content of a report for each task: what the task's own `score`, `worst` and `counts` make of made-up answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from llmkit import tasks
+from llmkit.data.rowwise import objects
+from llmkit.recipe.schema import Evaluate
+from llmkit.text.words import words
+
+__all__ = ["CONTENTS", "content"]
+
+COUNT = 24
+TEXTS = [
+    "这部电影的前半部分很好看。",
+    "A film so earnest that one wants to like it.",
+    "Angela Merkel met Sony in Paris .",
+]
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows of a test part with golds and answers, some of them wrong."""
+
+    options: dict[str, Any]
+    rows: dict[str, Any]
+    golds: dict[str, Any]
+    answers: dict[str, Any]
+    labels: tuple[str, ...] = ()
+    tuned: dict[str, Any] = field(default_factory=dict)
+
+
+def content(task: str) -> dict[str, Any]:
+    """The parts of the content that come from the task."""
+    made = CONTENTS[task]()
+    own = tasks.load({"name": task, **made.options}, made.tuned)
+    sheet = own.score(made.golds, made.answers, made.labels, evaluate=Evaluate(resamples=100), seed=1)
+    records = own.records(made.rows, made.answers, made.labels, made.golds)
+    placed = [{"place": f"data/test.jsonl:{n}", **record} for n, record in enumerate(records, 1)]
+    scores = {name: score.to_json() for name, score in sheet.scores.items()}
+    return {
+        "name": task,
+        "run": "runs/made",
+        "task": task,
+        "part": "test",
+        "scores": scores,
+        "headline": list(sheet.headline),
+        **sheet.details,
+        "errors": own.worst(placed),
+        "baselines": {"majority": {name: {**score, "value": 0.25} for name, score in scores.items()}},
+        "curves": {
+            "steps": [{"step": 1, "loss": 0.9}],
+            "evaluations": [
+                {"step": step, **own.values(made.golds, made.answers, made.labels)} for step in (1, 2)
+            ],
+            "best_step": 2,
+        },
+        "data": {"parts": {"test": {"rows": COUNT, "classes": own.counts(made.golds, made.labels)}}},
+        "lengths": {
+            "max_length": 32,
+            "bins": [{"low": 0, "high": 8, "count": COUNT}],
+            "mean": 5.0,
+            "longest": 7,
+        },
+    }
+
+
+def _texts(*names: str) -> dict[str, Any]:
+    return {
+        name: [TEXTS[(number + shift) % 3] for number in range(COUNT)] for shift, name in enumerate(names)
+    }
+
+
+def _classes(*names: str, labels: tuple[str, ...] = ("neutral", "积极", "negative"), **options: Any) -> Made:
+    rng, size = np.random.default_rng(0), len(labels)
+    probabilities = rng.dirichlet(np.ones(size), COUNT).astype(np.float32)
+    gold = rng.integers(0, size, COUNT)
+    answers = {
+        "prediction": probabilities.argmax(-1),
+        "probabilities": probabilities,
+        "loss": rng.random(COUNT),
+        "brier": rng.random(COUNT),
+    }
+    return Made(options, _texts(*names), {"labels": gold}, answers, labels)
+
+
+def _relations() -> Made:
+    labels = ("Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Other", "地点(e1,e2)")
+    made = _classes("text", labels=labels)
+    made.rows["text"] = ["<e1>Ann</e1> 在 <e2>北京</e2> 工作。"] * COUNT
+    return made
+
+
+def _numbers(*names: str) -> Made:
+    rng = np.random.default_rng(0)
+    gold = (rng.integers(0, 51, COUNT) / 10).astype(np.float32)
+    predicted = (gold / 2 + rng.random(COUNT)).astype(np.float32)
+    return Made(
+        {}, _texts(*names), {"labels": gold}, {"prediction": predicted, "loss": (gold - predicted) ** 2}
+    )
+
+
+def _label_sets() -> Made:
+    rng, labels = np.random.default_rng(0), ("体育", "news", "never")
+    probabilities, thresholds = rng.random((COUNT, 3)), [0.375, 0.5, 0.625]
+    gold = (rng.random((COUNT, 3)) < [0.5, 0.5, 0]).astype(np.float32)
+    answers = {
+        "prediction": probabilities >= thresholds,
+        "probabilities": probabilities,
+        "loss": rng.random(COUNT),
+    }
+    return Made({}, _texts("text"), {"labels": gold}, answers, labels, {"thresholds": thresholds})
+
+
+def _entities() -> Made:
+    rng, labels = np.random.default_rng(0), ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    rows = _texts("text")
+    rows["offsets"] = [words(text) for text in rows["text"]]
+    rows["tokens"] = [
+        [text[start:end] for start, end in spans]
+        for text, spans in zip(rows["text"], rows["offsets"], strict=True)
+    ]
+    lengths = [len(tokens) for tokens in rows["tokens"]]
+    gold, found = (objects(rng.integers(0, 5, length) for length in lengths) for _ in range(2))
+    answers = {
+        "tags": found,
+        "probabilities": objects(rng.random(length) for length in lengths),
+        "loss": rng.random(COUNT),
+        "words": np.array(lengths),
+    }
+    return Made({}, rows, {"tags": gold}, answers, labels)
+
+
+def _questions() -> Made:
+    context = "Paris is in France. 柏林在德国。"
+    right = [(f"Paris {number}",) if number % 3 else () for number in range(COUNT)]
+    rows = {
+        "question": [f"Where is it, {number}? 在哪里?" for number in range(COUNT)],
+        "context": [context] * COUNT,
+    }
+    golds = {"answers": objects(right), "groups": np.arange(COUNT) // 4}
+    said = ("", "France", "Paris", "Paris")
+    answers = {
+        "texts": objects(said[number % 4] for number in range(COUNT)),
+        "spans": objects([SimpleNamespace(start=0, end=5, probability=0.875)] for _ in range(COUNT)),
+        "null_probability": np.full(COUNT, 0.25),
+        "null_difference": np.zeros(COUNT),
+        "loss": np.ones(COUNT),
+        "windows": np.ones(COUNT),
+    }
+    return Made({"unanswerable": True}, rows, golds, answers, tuned={"null_threshold": -1.25})
+
+
+CONTENTS: dict[str, Callable[[], Made]] = {
+    "classification": lambda: _classes("text"),
+    "extractive_qa": _questions,
+    "multi_label": _label_sets,
+    "pair_classification": lambda: _classes("text", "text_pair"),
+    "pair_regression": lambda: _numbers("text", "text_pair"),
+    "regression": lambda: _numbers("text"),
+    "relation_extraction": _relations,
+    "token_classification": _entities,
+}

@@ -1,0 +1,150 @@
+"""Small made-up data for every task, learnable by the tiny BERT, and a recipe that does so in some seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+GOOD = ["good", "great", "fine", "lovely", "superb", "charming", "bright", "warm", "funny", "fresh"]
+BAD = ["bad", "awful", "dull", "dreary", "poor", "boring", "dark", "cold", "sad", "stale"]
+NEUTRAL = [
+    *("the", "a", "film", "story", "plot", "actor", "scene", "music", "it", "was", "is", "and"),
+    *("of", "with", "very", "quite", "rather", "this", "that"),
+]
+Row = dict[str, Any]
+
+
+def _filler(rng: random.Random, most: int = 12) -> list[str]:
+    return rng.choices(NEUTRAL, k=rng.randint(2, most))
+
+
+def _mixed(rng: random.Random, *words: str) -> str:
+    text = [*_filler(rng), *words]
+    rng.shuffle(text)
+    return " ".join(text)
+
+
+def _classification(rng: random.Random) -> Row:
+    label = rng.choice(["negative", "positive"])
+    return {"text": _mixed(rng, *rng.choices(GOOD if label == "positive" else BAD, k=2)), "label": label}
+
+
+def _pair_classification(rng: random.Random) -> Row:
+    """Whether the second text has a good word."""
+    label = rng.choice(["no", "yes"])
+    second = _mixed(rng, *rng.choices(GOOD if label == "yes" else BAD, k=2))
+    return {"text": _mixed(rng), "text_pair": second, "label": label}
+
+
+def _regression(rng: random.Random) -> Row:
+    """Good words less bad ones."""
+    good = rng.randint(0, 4)
+    return {"text": _mixed(rng, *rng.choices(GOOD, k=good), *rng.choices(BAD, k=4 - good)), "score": good / 2}
+
+
+def _pair_regression(rng: random.Random) -> Row:
+    row = _regression(rng)
+    return {"text": _mixed(rng), "text_pair": row["text"], "score": row["score"]}
+
+
+def _multi_label(rng: random.Random) -> Row:
+    kinds = {"good": GOOD, "bad": BAD, "number": list("0123456789")}
+    labels = [name for name in kinds if rng.random() < 0.5]
+    return {"text": _mixed(rng, *(rng.choice(kinds[name]) for name in labels)), "labels": labels}
+
+
+def _token_classification(rng: random.Random) -> Row:
+    """Good and bad words are entities, a pair of digits is one."""
+    pieces = [[word] for word in _filler(rng, 20)]
+    pieces += [[word] for word in rng.choices([*GOOD, *BAD], k=2)] + [rng.choices("0123456789", k=2)]
+    rng.shuffle(pieces)
+    tokens = [word for piece in pieces for word in piece]
+    return {"tokens": tokens, "tags": [tag for piece in pieces for tag in _tags(piece)]}
+
+
+def _tags(piece: list[str]) -> list[str]:
+    if len(piece) == 2:
+        return ["B-NUM", "I-NUM"]
+    kind = "GOOD" if piece[0] in GOOD else "BAD" if piece[0] in BAD else None
+    return [f"B-{kind}" if kind else "O"]
+
+
+def _relation_extraction(rng: random.Random) -> Row:
+    """The relation is told by the word between the entities."""
+    label = rng.choice(["Praise(e1,e2)", "Praise(e2,e1)", "Other"])
+    words = {"Praise(e1,e2)": GOOD, "Praise(e2,e1)": BAD, "Other": ["with"]}[label]
+    middle = " ".join([rng.choice(words)] * 2)
+    return {"text": f"{_mixed(rng)} <e1>actor</e1> {middle} <e2>film</e2> {_mixed(rng)}", "label": label}
+
+
+def _extractive_qa(rng: random.Random) -> Row:
+    """The answer is the only run of digits; longer contexts need two windows."""
+    before, answer = " ".join(_filler(rng, 40)), " ".join(rng.choices("0123456789", k=rng.randint(1, 2)))
+    context = f"{before} {answer} {' '.join(_filler(rng, 10))}"
+    answers = {"text": [answer], "answer_start": [len(before) + 1]}
+    return {"question": "is it " + rng.choice(NEUTRAL), "context": context, "answers": answers}
+
+
+SAMPLES: dict[str, Callable[[random.Random], Row]] = {
+    "classification": _classification,
+    "extractive_qa": _extractive_qa,
+    "multi_label": _multi_label,
+    "pair_classification": _pair_classification,
+    "pair_regression": _pair_regression,
+    "regression": _regression,
+    "relation_extraction": _relation_extraction,
+    "token_classification": _token_classification,
+}
+
+# What the tiny BERT needs beside the common settings.
+OPTIONS = {"extractive_qa": {"stride": 8}, "token_classification": {"stride": 4}}
+MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
+EPOCHS = {"multi_label": 12}
+
+
+def rows(task: str, count: int, seed: int = 0) -> list[Row]:
+    """So many different rows of a task."""
+    return list(islice(_different(task, random.Random(f"{task} {seed}")), count))
+
+
+def _different(task: str, rng: random.Random) -> Iterator[Row]:
+    seen: set[str] = set()
+    while True:
+        row = SAMPLES[task](rng)
+        key = json.dumps({name: row.get(name) for name in ("text", "text_pair", "tokens", "context")})
+        if key not in seen:
+            seen.add(key)
+            yield row
+
+
+def write(path: Path, found: list[Row]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+
+
+def write_recipe(task: str, folder: Path, model: Path, *, count: int = 200) -> Path:
+    """A recipe with its data in a folder."""
+    write(folder / f"{task}.jsonl", rows(task, count))
+    path = folder / f"{task}.yaml"
+    options = "".join(f", {name}: {value}" for name, value in OPTIONS.get(task, {}).items())
+    path.write_text(
+        f"""task: {{name: {task}{options}}}
+model:
+  name: {model}
+data:
+  train: {folder / f"{task}.jsonl"}
+train:
+  epochs: {EPOCHS.get(task, 6)}
+  batch_size: 8
+  learning_rate: 3e-3
+  max_length: {MAX_LENGTH.get(task, 48)}
+  truncation: true
+evaluate:
+  resamples: 200
+""",
+        encoding="utf-8",
+    )
+    return path

@@ -1,0 +1,75 @@
+"""A number for two texts: both are read, both are checked, and the baseline knows their common words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmkit.data.corpus import Corpus
+from llmkit.errors import DataError
+from llmkit.models import load
+from llmkit.recipe.schema import Data, Evaluate
+from llmkit.tasks.pair_regression import Options, make
+
+TASK = make(Options(), {})
+DATA = Data(train="x")
+WORDS = ["film", "story", "plot", "actor", "scene", "music"]
+
+
+def similar(count: int) -> list[dict[str, object]]:
+    """The score is the number of common words."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(count):
+        common = int(rng.integers(0, 6))
+        second = WORDS[:common] + [f"other{number}{i}" for i in range(6 - common)]
+        made.append({"text": " ".join(WORDS) + f" {number}", "text_pair": " ".join(second), "score": common})
+    return made
+
+
+def test_both_texts_are_read_and_shown() -> None:
+    assert TASK.columns == {"text": "text", "text_pair": "text_pair", "score": "score"}
+    answers = {"prediction": np.array([1.5], np.float32)}
+    golds = {"labels": np.array([3.8], np.float32)}
+    (record,) = TASK.records({"text": ["a"], "text_pair": ["b"]}, answers, (), golds)
+    assert record == {"text": "a", "text_pair": "b", "score": 3.8, "prediction": 1.5, "probability": None}
+    (worst,) = TASK.worst([{"place": "x:1", **record}])
+    assert worst == {"text": "a", "text_pair": "b", "score": 3.8, "prediction": 1.5, "place": "x:1"}
+
+
+def test_the_input_is_the_tokenizers_own_pair(tiny_bert: Path) -> None:
+    tokenizer = load.tokenizer(tiny_bert)
+    texts = {"text": ["a film"], "text_pair": ["the story"]}
+    found = TASK.encode(texts, {}, tokenizer, max_length=20, truncation=False)
+    assert found.columns["input_ids"] == [tokenizer("a film", "the story")["input_ids"]]
+
+
+def test_faults_of_texts_and_numbers_are_told_together(corpus_of: Callable[..., Corpus]) -> None:
+    made = similar(30)
+    made[2]["text_pair"] = " "
+    made[4]["score"] = None
+    with pytest.raises(DataError) as caught:
+        TASK.check(corpus_of(TASK, train=made), DATA, 1)
+    assert [(p.code, p.place) for p in caught.value.problems] == [
+        ("L03", "train.jsonl:3"),
+        ("L04", "train.jsonl:5"),
+    ]
+
+
+def test_the_baselines_are_the_mean_and_the_common_words(
+    corpus_of: Callable[..., Corpus], evaluate: Evaluate
+) -> None:
+    examples = TASK.check(corpus_of(TASK, train=similar(120)), DATA, 1)
+    gold = examples.golds["test"]
+    found = TASK.baselines(examples, "test", 1)
+    assert set(found) == {"mean", "overlap"}
+    scores = TASK.score(gold, found["overlap"], (), evaluate=evaluate, seed=1).scores
+    assert scores["pearson"].value > 0.95
+    assert scores["mse"].value < 0.5  # on the scale of the scores, not of the shares
+    difference = TASK.difference(
+        gold, found["overlap"], found["mean"], "pearson", (), evaluate=evaluate, seed=1
+    )
+    assert difference.low is not None and difference.low > 0

@@ -1,0 +1,186 @@
+"""Numbers for texts: read from any file, trained as transformers does, scored as scipy does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+from torch import Tensor, nn
+
+from llmkit.data import corpus
+from llmkit.data.collate import collate
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded
+from llmkit.errors import DataError
+from llmkit.models import load
+from llmkit.progress import SILENT
+from llmkit.recipe.schema import Data, Evaluate
+from llmkit.tasks.regression import Options, make
+from tests.samples import rows
+
+TASK = make(Options(), {})
+DATA = Data(train="x")
+
+
+@pytest.fixture
+def golds() -> dict[str, Any]:
+    return {"labels": np.random.default_rng(0).uniform(0, 5, 40).round(1).astype(np.float32)}
+
+
+@pytest.fixture
+def answers(given: nn.Module, golds: dict[str, Any]) -> dict[str, Any]:
+    noise = np.random.default_rng(1).normal(size=40)
+    numbers = torch.from_numpy((golds["labels"] + noise).astype(np.float32))[:, None]
+    batch = {"input_ids": numbers, "labels": torch.from_numpy(golds["labels"])}
+    return {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
+
+
+def named(count: int) -> dict[str, list[Any]]:
+    found = rows("regression", count)
+    return {name: [row[name] for row in found] for name in found[0]}
+
+
+def test_values_and_scores_are_those_of_scipy(
+    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+) -> None:
+    gold, predicted = golds["labels"].astype(float), answers["prediction"].astype(float)
+    values = TASK.values(golds, answers, ())
+    sheet = TASK.score(golds, answers, (), evaluate=evaluate, seed=1)
+    expected = {
+        "pearson": stats.pearsonr(gold, predicted).statistic,
+        "spearman": stats.spearmanr(gold, predicted).statistic,
+        "mse": sklearn_metrics.mean_squared_error(gold, predicted),
+        "mae": sklearn_metrics.mean_absolute_error(gold, predicted),
+    }
+    assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
+    for name, value in expected.items():
+        assert values[name] == pytest.approx(value, abs=1e-9), name
+    assert values["loss"] == pytest.approx(values["mse"], rel=1e-6)
+    assert set(TASK.lower) == {"loss", "mse", "mae"}
+    json.dumps(sheet.details, allow_nan=False)
+
+
+@pytest.mark.parametrize("classes", ["a trained head", "a new head"])
+def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: str) -> None:
+    """num_labels 1 and problem_type regression; with labels the model gives its own mean."""
+    tokenizer = load.tokenizer(tiny_bert)
+    golds = {"labels": np.array(named(12)["score"], np.float32)}
+    how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
+    model = load.pretrained(tiny_bert, TASK.auto_class, TASK.config(()), **how).eval()
+    if classes == "a trained head":  # opens again as it was
+        model.save_pretrained(tmp_path / "model")
+        tokenizer.save_pretrained(tmp_path / "model")
+        model = load.pretrained(tmp_path / "model", TASK.auto_class, TASK.config(()), **how).eval()
+    assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
+    features = TASK.encode(named(12), golds, tokenizer, max_length=48, truncation=False)
+    batch: dict[str, Tensor] = collate(
+        Encoded.of([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
+    )
+    with torch.no_grad():
+        total, count = TASK.loss(golds, 0)(model, batch)
+        assert count.item() == 12
+        assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-6)
+        assert TASK.decode(model, batch)["loss"].mean().item() == pytest.approx(
+            (total / count).item(), rel=1e-6
+        )
+
+
+def test_numbers_of_csv_are_strings_and_count(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("text,score\n" + "".join(f"text number {i},{i / 4}\n" for i in range(40)))
+    found = corpus.read(
+        Data(train=str(path)),
+        columns=TASK.columns,
+        progress=SILENT,
+        resolve_index=lambda name, _: Path(name),
+        resolve_hub=lambda name, _: {},
+    )
+    examples = TASK.check(found, DATA, 1)
+    assert examples.labels == ()
+    for name, part in examples.corpus.parts.items():
+        assert examples.golds[name]["labels"].dtype == np.float32
+        assert examples.golds[name]["labels"].tolist() == [float(score) for score in part.column("score")]
+
+
+@pytest.mark.parametrize(
+    "value, code",
+    [("four", "L10"), ("1_000", "L10"), ("1e39", "L10"), ("nan", "L10"), ("", "L04"), (None, "L04")],
+)
+def test_what_is_no_number_is_told(corpus_of: Callable[..., Corpus], value: object, code: str) -> None:
+    made = [{"text": f"text number {i}", "score": str(i)} for i in range(30)]
+    with pytest.raises(DataError) as caught:
+        TASK.check(corpus_of(TASK, train=[*made, {"text": "the last", "score": value}]), DATA, 1)
+    assert [(p.code, p.place) for p in caught.value.problems] == [(code, "train.jsonl:31")]
+
+
+def test_equal_numbers_teach_nothing(corpus_of: Callable[..., Corpus]) -> None:
+    made = [{"text": f"text number {i}", "score": 2.5} for i in range(30)]
+    with pytest.raises(DataError) as caught:
+        TASK.check(corpus_of(TASK, train=made), DATA, 1)
+    assert [p.code for p in caught.value.problems] == ["L08"]
+    trained = TASK.check(corpus_of(TASK, test=made), Data(test="x"), 1, labels=())
+    assert len(trained.golds["test"]["labels"]) == 30
+
+
+def test_equal_texts_may_have_different_numbers(corpus_of: Callable[..., Corpus]) -> None:
+    made = [{"text": f"text number {i // 2}", "score": float(i)} for i in range(40)]
+    examples = TASK.check(corpus_of(TASK, train=made), DATA, 1)
+    texts = {name: set(part.column("text")) for name, part in examples.corpus.parts.items()}
+    assert not texts["train"] & texts["test"]
+    for name, part in examples.corpus.parts.items():  # the numbers went with their rows
+        assert examples.golds[name]["labels"].tolist() == part.column("score")
+
+
+def test_records_give_the_same_difference(
+    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+) -> None:
+    other = {"prediction": answers["prediction"][::-1].copy()}
+    texts = {"text": [f"text {i}" for i in range(40)]}
+    written = [json.loads(json.dumps(list(TASK.records(texts, x, (), golds)))) for x in (answers, other)]
+    assert [record["score"] for record in written[0]] == golds["labels"].astype(float).round(1).tolist()
+    assert all(record["probability"] is None for record in written[0])
+    (found_gold, first), (_, second) = (TASK.from_records(records, ()) for records in written)
+    how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
+    for metric in TASK.metrics:
+        expected = TASK.difference(golds, answers, other, metric, (), **how)
+        assert TASK.difference(found_gold, first, second, metric, (), **how) == expected
+        values = [TASK.values(golds, {**x, "loss": np.zeros(40)}, ())[metric] for x in (answers, other)]
+        assert expected.value == pytest.approx(values[0] - values[1], abs=1e-12)
+
+
+def test_the_worst_are_the_farthest_off(golds: dict[str, Any], answers: dict[str, Any]) -> None:
+    texts = {"text": [f"text {i}" for i in range(40)]}
+    records = [{"place": f"x:{i}", **r} for i, r in enumerate(TASK.records(texts, answers, (), golds))]
+    worst = TASK.worst(records)
+    off = [abs(record["score"] - record["prediction"]) for record in worst]
+    assert off == sorted((abs(r["score"] - r["prediction"]) for r in records), reverse=True)[:20]
+    assert set(worst[0]) == {"text", "score", "prediction", "place"}
+
+
+def test_a_baseline_of_words_learns_what_they_tell(
+    corpus_of: Callable[..., Corpus], evaluate: Evaluate
+) -> None:
+    examples = TASK.check(corpus_of(TASK, train=rows("regression", 200)), DATA, 1)
+    found = TASK.baselines(examples, "test", 1)
+    assert set(found) == {"mean", "tfidf_ridge"}
+    assert np.allclose(found["mean"]["prediction"], examples.golds["train"]["labels"].mean())
+    scores = TASK.score(examples.golds["test"], found["tfidf_ridge"], (), evaluate=evaluate, seed=1).scores
+    assert scores["pearson"].value > 0.8
+    assert "loss" not in scores
+
+
+def test_an_answer_is_more_or_less_right(golds: dict[str, Any], answers: dict[str, Any]) -> None:
+    assert TASK.right(golds, answers) is None
+    assert TASK.counts(golds, ()) == {}
+
+
+def test_a_fresh_head_begins_at_the_mean(golds: dict[str, Any]) -> None:
+    assert TASK.bias(golds) == pytest.approx([golds["labels"].mean()], rel=1e-6)

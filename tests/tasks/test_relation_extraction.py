@@ -1,0 +1,316 @@
+"""Two marked entities: marked from columns, kept as tokens, scored as SemEval-2010 task 8, adapted and re-opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import llmkit
+from llmkit.data.corpus import Corpus
+from llmkit.errors import DataError
+from llmkit.metrics import relation
+from llmkit.models import load
+from llmkit.progress import SILENT
+from llmkit.recipe.schema import Data, Evaluate
+from llmkit.tasks.relation_extraction import Options, make
+from llmkit.text.markers import MARKERS
+from llmkit.workflows.opened import open_model
+from tests.samples import rows, write_recipe
+
+TASK = make(Options(), {})
+DATA = Data(train="x")
+LABELS = ("Cause(e1,e2)", "Cause(e2,e1)", "Other", "Part(e1,e2)")
+FAST = ["train.epochs=null", "train.max_steps=20", "train.precision=fp32", "evaluate.resamples=100"]
+
+
+def named(count: int) -> list[dict[str, Any]]:
+    """Entities in columns, three rows a sentence."""
+    pairs = [("the actor", "film"), ("film", "music"), ("music", "the actor")]
+    return [
+        {
+            "text": f"the actor {i // 3} likes the film and its music {i // 3 * 7}",
+            "head": pairs[i % 3][0],
+            "tail": pairs[i % 3][1],
+            "label": LABELS[i % 4],
+        }
+        for i in range(count)
+    ]
+
+
+def faults(corpus: Corpus, task: Any = TASK, known: Any = None) -> list[tuple[str, str, str]]:
+    with pytest.raises(DataError) as caught:
+        task.check(corpus, DATA, 1, labels=known)
+    return [(problem.code, problem.place, problem.message) for problem in caught.value.problems]
+
+
+@pytest.fixture
+def golds() -> dict[str, Any]:
+    return {"labels": np.random.default_rng(0).integers(0, 4, 60)}
+
+
+@pytest.fixture
+def answers(given: nn.Module, golds: dict[str, Any]) -> dict[str, Any]:
+    logits = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    logits[np.arange(60), golds["labels"]] += 1
+    batch = {"input_ids": torch.from_numpy(logits), "labels": torch.from_numpy(golds["labels"])}
+    return {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
+
+
+# entities
+
+
+def test_entities_in_columns_are_marked(corpus_of: Callable[..., Corpus]) -> None:
+    examples = TASK.check(corpus_of(TASK, test=named(3)), Data(test="x"), 1, labels=LABELS)
+    assert examples.corpus.parts["test"].column("text") == [
+        "<e1>the actor</e1> 0 likes the <e2>film</e2> and its music 0",
+        "the actor 0 likes the <e1>film</e1> and its <e2>music</e2> 0",
+        "<e2>the actor</e2> 0 likes the film and its <e1>music</e1> 0",
+    ]
+
+
+def test_marked_texts_stay_as_they_are_beside_columns_of_entities(corpus_of: Callable[..., Corpus]) -> None:
+    marked = [{**row, "text": f"<e1>a</e1> {i} <e2>b</e2>"} for i, row in enumerate(named(6))]
+    examples = TASK.check(corpus_of(TASK, test=marked), Data(test="x"), 1, labels=LABELS)
+    assert examples.corpus.parts["test"].column("text") == [row["text"] for row in marked]
+
+
+def test_a_sentence_stays_in_one_part(corpus_of: Callable[..., Corpus]) -> None:
+    """Its rows differ by their markers alone."""
+    from_columns = TASK.check(corpus_of(TASK, train=named(180)), DATA, 1)
+    marked = [
+        {"text": text, "label": label}
+        for part in from_columns.corpus.parts.values()
+        for text, label in zip(part.column("text"), part.column("label"), strict=True)
+    ]
+    for examples in (from_columns, TASK.check(corpus_of(TASK, train=marked), DATA, 1)):
+        texts = {
+            name: {text.replace("<e1>", "").replace("</e1>", "").replace("<e2>", "").replace("</e2>", "")
+                   for text in part.column("text")}
+            for name, part in examples.corpus.parts.items()
+        }  # fmt: skip
+        assert sum(map(len, texts.values())) == 60
+        assert not texts["train"] & texts["test"]
+        assert not texts["train"] & texts["validation"]
+
+
+def test_other_entities_are_other_data(corpus_of: Callable[..., Corpus]) -> None:
+    """The fingerprint keeps what was made from the unmarked rows from being taken for this."""
+    found = corpus_of(TASK, test=named(6))
+    examples = TASK.check(found, Data(test="x"), 1, labels=LABELS)
+    assert examples.corpus.fingerprint != found.fingerprint
+    swapped = [{**row, "head": row["tail"], "tail": row["head"]} for row in named(6)]
+    others = TASK.check(corpus_of(TASK, test=swapped), Data(test="x"), 1, labels=LABELS)
+    assert others.corpus.fingerprint != examples.corpus.fingerprint
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"head": "the opera"}, 'the entity "the opera" does not stand in the text'),
+        ({"tail": "the opera"}, 'the entity "the opera" does not stand in the text'),
+        ({"head": None}, 'the column "head" is null, no entity'),
+        ({"tail": ""}, 'the column "tail" is "", no entity'),
+        ({"tail": " "}, 'the column "tail" is " ", no entity'),
+    ],
+)
+def test_an_entity_that_is_not_there_is_told(
+    corpus_of: Callable[..., Corpus], change: dict[str, Any], message: str
+) -> None:
+    found = named(30)
+    found[11] |= change
+    assert faults(corpus_of(TASK, train=found)) == [("L14", "train.jsonl:12", message)]
+
+
+def test_entities_that_are_objects_are_told(corpus_of: Callable[..., Corpus]) -> None:
+    found = [{**row, "head": {"name": row["head"], "pos": [0, 3]}} for row in named(30)]
+    told = faults(corpus_of(TASK, train=found))
+    assert told[0][:2] == ("L14", "train.jsonl:1")
+    assert told[0][2].startswith('the column "head" is {"name": "the actor"')
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("no entity here", "the text has no <e1>...</e1>"),
+        ("<e1>a</e1> and b", "the text has no <e2>...</e2>"),
+        ("<e1>a</e1> <e1>b</e1> <e2>c</e2>", "the text opens <e1> 2 times and closes it 2 times"),
+    ],
+)
+def test_a_text_without_its_markers_is_told(corpus_of: Callable[..., Corpus], text: str, what: str) -> None:
+    found = rows("relation_extraction", 30)
+    found[4]["text"] = text
+    assert faults(corpus_of(TASK, train=found)) == [("L14", "train.jsonl:5", what)]
+
+
+def test_texts_without_markers_or_columns_are_counted_from_twenty_on(
+    corpus_of: Callable[..., Corpus],
+) -> None:
+    found = [{"text": f"text number {i}", "label": LABELS[i % 4]} for i in range(50)]
+    told = faults(corpus_of(TASK, train=found))
+    assert len(told) == 21
+    assert told[-1][2] == "30 more faults of this kind from here on"
+
+
+# tokens
+
+
+def test_a_marker_is_one_token(tiny_bert: Path) -> None:
+    tokenizer = load.tokenizer(tiny_bert, special=TASK.special_tokens)
+    assert tuple(TASK.special_tokens) == MARKERS
+    row = {"text": ["the <e1>actor</e1> of<e2>film</e2>."], "label": ["Other"]}
+    found = TASK.encode(row, {"labels": np.zeros(1)}, tokenizer, max_length=20, truncation=False)
+    tokens = tokenizer.convert_ids_to_tokens(found.columns["input_ids"][0])
+    assert tokens == ["[CLS]", "the", "<e1>", "actor", "</e1>", "of", "<e2>", "film", "</e2>", ".", "[SEP]"]
+    assert not found.notes
+
+
+def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
+    tokenizer = load.tokenizer(tiny_bert, special=TASK.special_tokens)
+    texts = ["<e1>actor</e1> of <e2>film</e2> it was", "it was <e1>actor</e1> of <e2>film</e2> it"]
+    golds = {"labels": np.zeros(2)}
+    found = TASK.encode({"text": texts}, golds, tokenizer, max_length=9, truncation=True)
+    assert found.counts.cut_examples == 2
+    assert found.notes == {"texts that lost an entity when they were cut": 1}
+
+
+def test_a_text_to_predict_needs_its_markers_too(tiny_bert: Path) -> None:
+    tokenizer = load.tokenizer(tiny_bert, special=TASK.special_tokens)
+    with pytest.raises(DataError, match=r'L14\] "the actor": has no <e1>'):
+        TASK.encode({"text": ["the actor"]}, {}, tokenizer, max_length=9, truncation=True)
+
+
+# scores
+
+
+@pytest.mark.parametrize("options", [Options(), Options(positive="Other"), Options(negative="Part(e1,e2)")])
+def test_values_are_the_scores(
+    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate, options: Options
+) -> None:
+    task = make(options, {})
+    values = task.values(golds, answers, LABELS)
+    sheet = task.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
+    assert set(values) == set(sheet.scores) == {"loss", *task.metrics}
+    assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
+    official = relation.scores(
+        golds["labels"], answers["prediction"], LABELS, negative=options.negative or "Other", resamples=100
+    )
+    assert values["semeval2010"] == pytest.approx(official["f1"].value)
+    assert values["precision_semeval2010"] == pytest.approx(official["precision"].value)
+    assert sheet.headline[0] == "semeval2010"
+    assert values["semeval2010"] != values["f1"]
+    json.dumps(sheet.details, allow_nan=False)
+
+
+def test_the_negative_class_is_left_out(golds: dict[str, Any], answers: dict[str, Any]) -> None:
+    """By its usual names, or as the recipe says; a relation's directions are one row of the report."""
+    how: dict[str, Any] = {"evaluate": Evaluate(resamples=100), "seed": 1}
+    by_default = TASK.score(golds, answers, LABELS, **how)
+    assert set(by_default.details["per_class"]) == {"Cause", "Part"}
+    chosen = make(Options(negative="Part(e1,e2)"), {}).score(golds, answers, LABELS, **how)
+    assert set(chosen.details["per_class"]) == {"Cause", "Other"}
+    assert chosen.scores["semeval2010"].value != by_default.scores["semeval2010"].value
+    none = TASK.score(golds, answers, ("a", "b", "c", "d"), **how)
+    assert set(none.details["per_class"]) == {"a", "b", "c", "d"}
+
+
+def test_a_negative_class_that_is_none_is_told(corpus_of: Callable[..., Corpus]) -> None:
+    found = corpus_of(TASK, train=rows("relation_extraction", 60))
+    (told,) = faults(found, make(Options(negative="Othr"), {}))
+    assert told[:2] == ("L05", "task.negative")
+    assert 'did you mean "Other"?' in told[2]
+    (told,) = faults(found, make(Options(positive="Prais"), {}))
+    assert told[:2] == ("L05", "task.positive")
+
+
+def test_records_give_the_same_difference(
+    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+) -> None:
+    other = {name: values[::-1].copy() for name, values in answers.items()}
+    texts = {"text": [f"text {i}" for i in range(60)]}
+    written = [json.loads(json.dumps(list(TASK.records(texts, x, LABELS, golds)))) for x in (answers, other)]
+    (found_gold, first), (_, second) = (TASK.from_records(records, LABELS) for records in written)
+    how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
+    for metric in TASK.metrics:
+        expected = TASK.difference(golds, answers, other, metric, LABELS, **how)
+        assert asdict(TASK.difference(found_gold, first, second, metric, LABELS, **how)) == asdict(expected)
+        values = [TASK.values(golds, x, LABELS)[metric] for x in (answers, other)]
+        assert expected.value == pytest.approx(values[0] - values[1], abs=1e-12), metric
+        assert expected.metric == metric
+
+
+# a whole run
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recipe("relation_extraction", tmp_path_factory.mktemp("relation"), tiny_bert, count=120)
+
+
+@pytest.mark.parametrize("merge", ["true", "false"])
+def test_an_adapted_model_answers_again_as_it_did(recipe: Path, tmp_path: Path, merge: str) -> None:
+    """With the adapter merged or kept: the trained markers must come back, not rows drawn anew."""
+    settings = [*FAST, "model.lora.rank=4", f"model.lora.merge={merge}"]
+    llmkit.finetune(str(recipe), settings, out=tmp_path / "run")
+    lines = (tmp_path / "run/predictions/test.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    again = list(llmkit.predict(str(tmp_path / "run"), [record["text"] for record in records]))
+    for record, answer in zip(records, again, strict=True):
+        assert answer["prediction"] == record["prediction"]
+        assert answer["probabilities"] == pytest.approx(record["probabilities"], abs=1e-6)
+    assert (tmp_path / "run/model/adapter_config.json").exists() is (merge == "false")
+
+
+def test_the_markers_of_a_kept_adapter_are_trained(recipe: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    settings = [*FAST, "model.lora.rank=4", "model.lora.merge=false"]
+    llmkit.finetune(str(recipe), settings, out=tmp_path / "run")
+    opened = open_model(str(tmp_path / "run"), SILENT)
+    ids = opened.tokenizer.convert_tokens_to_ids(list(MARKERS))
+    before = load.pretrained(
+        tiny_bert,
+        opened.task.auto_class,
+        opened.task.config(opened.labels),
+        new_head=False,
+        seed=1,  # the recipe's
+        tokenizer=opened.tokenizer,
+    ).get_input_embeddings()
+    merged = opened.model.merge_and_unload().get_input_embeddings()
+    known = load_file(tiny_bert / "model.safetensors")["embeddings.word_embeddings.weight"]
+    assert torch.equal(merged.weight[: len(known)], known)
+    moved = (merged.weight[ids] - before.weight[ids]).abs().amax(-1)
+    assert (moved > 1e-3).all()
+
+
+def test_a_run_from_columns_ends_as_one_from_markers(tiny_bert: Path, tmp_path: Path) -> None:
+    columns = write_recipe("relation_extraction", tmp_path, tiny_bert)
+    data = tmp_path / "relation_extraction.jsonl"
+    found = [
+        {
+            "text": f"it {i % 7} is the story {i} {i * i}",
+            "head": "it",
+            "tail": "story",
+            "label": LABELS[i % 4],
+        }
+        for i in range(80)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in found))
+    first = llmkit.finetune(str(columns), FAST, out=tmp_path / "columns")
+    marked = [
+        {
+            "text": row["text"].replace("it ", "<e1>it</e1> ").replace("story", "<e2>story</e2>"),
+            "label": row["label"],
+        }
+        for row in found
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in marked))
+    second = llmkit.finetune(str(columns), FAST, out=tmp_path / "markers")
+    assert first["weights_sha256"] == second["weights_sha256"]
+    assert first["scores"] == second["scores"]

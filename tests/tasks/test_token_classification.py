@@ -1,0 +1,467 @@
+"""Token classification: each word once, losses as transformers' own, entities that stand in the text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from llmkit.data.collate import collate
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded
+from llmkit.engine import session as sessions
+from llmkit.engine.predict import predict
+from llmkit.engine.session import Session
+from llmkit.errors import DataError, ModelError
+from llmkit.models import load
+from llmkit.recipe.schema import Data, Evaluate, Train
+from llmkit.tasks.token_classification import Options, TokenClassification, _canonical, make
+from llmkit.workflows.fit import make_batches
+
+LABELS = ("O", "B-BAD", "I-BAD", "B-GOOD", "I-GOOD")
+TASK = make(Options(), {})
+GOOD, BAD = ["good", "great", "fine", "warm"], ["bad", "awful", "dull", "cold"]
+NEUTRAL = ["the", "a", "film", "story", "plot", "actor", "scene", "music", "it", "was"]
+Arrays = dict[str, Any]
+
+
+def sentence(rng: np.random.Generator, length: int) -> tuple[list[str], list[str]]:
+    """Runs of good and bad words are entities."""
+    tokens = [str(word) for word in rng.choice([*GOOD, *BAD, *NEUTRAL, *NEUTRAL], length)]
+    kinds = ["GOOD" if word in GOOD else "BAD" if word in BAD else "" for word in tokens]
+    tags = [
+        f"{'I' if n and kinds[n - 1] == kind else 'B'}-{kind}" if kind else "O"
+        for n, kind in enumerate(kinds)
+    ]
+    return tokens, tags
+
+
+def table(count: int, seed: int = 0, longest: int = 50) -> dict[str, list[Any]]:
+    rng = np.random.default_rng(seed)
+    found = [sentence(rng, int(rng.integers(1, longest))) for _ in range(count)]
+    return {"tokens": [tokens for tokens, _ in found], "tags": [tags for _, tags in found]}
+
+
+def rows_of(sentences: Sequence[Sequence[str]]) -> dict[str, list[Any]]:
+    """As `check` leaves them."""
+    from llmkit.text.words import joined
+
+    found = [joined(tokens) for tokens in sentences]
+    return {
+        "tokens": [list(tokens) for tokens in sentences],
+        "text": [text for text, _ in found],
+        "offsets": [places for _, places in found],
+    }
+
+
+def objects(rows: Sequence[Any]) -> Any:
+    found = np.empty(len(rows), object)
+    for number, row in enumerate(rows):
+        found[number] = np.asarray(row, np.int64)
+    return found
+
+
+def ids_of(tags: Sequence[Sequence[str]], labels: Sequence[str] = LABELS) -> Arrays:
+    return {"tags": objects([[labels.index(tag) for tag in row] for row in tags])}
+
+
+class ByToken(nn.Module):
+    """Logits that depend on the token alone."""
+
+    def __init__(self, classes: int = len(LABELS), seed: int = 0) -> None:
+        super().__init__()
+        made = torch.Generator().manual_seed(seed)
+        self.register_buffer("tokens", torch.randn(400, classes, generator=made) * 3)
+
+    def forward(self, input_ids: Tensor, **_: Tensor) -> Any:
+        return SimpleNamespace(logits=self.tokens[input_ids])
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_bert: Path) -> Any:
+    return load.tokenizer(tiny_bert)
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    with sessions.start(seed=1, precision="fp32") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def bert(tiny_bert: Path, tokenizer: Any) -> Any:
+    model = load.pretrained(
+        tiny_bert, TASK.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
+    )
+    return model.eval()
+
+
+def encoded_of(
+    rows: Mapping[str, Any], golds: Mapping[str, Any], tokenizer: Any, length: int = 16, **options: Any
+) -> Encoded:
+    task = make(Options(**{"stride": 4, **options}), {})
+    features = task.encode(rows, golds, tokenizer, max_length=length, truncation=False)
+    return Encoded.of([(0, features)])
+
+
+def answers_of(
+    session: Session,
+    model: nn.Module,
+    rows: Mapping[str, Any],
+    golds: Mapping[str, Any],
+    tokenizer: Any,
+    length: int = 16,
+    budget: int = 60,
+) -> Arrays:
+    encoded = encoded_of(rows, golds, tokenizer, length)
+    train = Train(micro_batch_tokens=budget)
+    outputs = predict(session, model, make_batches(session, encoded, golds, tokenizer, train), TASK.decode)
+    return dict(TASK.answers(outputs, encoded, rows))
+
+
+@pytest.fixture
+def judged(session: Session, tokenizer: Any) -> tuple[dict[str, Any], Arrays, Arrays]:
+    """60 sentences, their gold tags, and the answers of a model that mostly knows them."""
+    made = table(60, longest=30)
+    rows, golds = rows_of(made["tokens"]), ids_of(made["tags"])
+    model = ByToken(seed=4)
+    for number, words in (1, BAD), (3, GOOD), (0, NEUTRAL):
+        model.tokens[tokenizer.convert_tokens_to_ids(words), number] += 7  # type: ignore[index]
+    return rows, golds, answers_of(session, model, rows, golds, tokenizer)
+
+
+def test_check_makes_parts_labels_and_golds(corpus_of: Callable[..., Corpus]) -> None:
+    made = table(60)
+    rows = [{"tokens": a, "tags": b} for a, b in zip(made["tokens"], made["tags"], strict=True)]
+    examples = TASK.check(corpus_of(TASK, train=rows), Data(train="x", duplicates="allow"), 1)
+    assert examples.labels == LABELS
+    assert examples.corpus.parts.keys() == {"train", "validation", "test"}
+    for part, of_part in examples.corpus.parts.items():
+        named = [[LABELS[number] for number in ids] for ids in examples.golds[part]["tags"]]
+        assert named == of_part.column("tags")
+        for text, offsets, tokens in zip(
+            *(of_part.column(n) for n in ("text", "offsets", "tokens")), strict=True
+        ):
+            assert [text[a:b] for a, b in offsets] == tokens
+    assert any(note.startswith("tags: IOB2") for note in examples.notes)
+
+
+def test_faults_are_told(corpus_of: Callable[..., Corpus]) -> None:
+    rows = [{"tokens": ["a", "b"], "tags": ["B-X"]}, {"tokens": ["a"], "tags": ["B-X"]}]
+    with pytest.raises(DataError, match="N01"):
+        TASK.check(corpus_of(TASK, train=rows), Data(train="x"), 1)
+
+
+def test_spans_are_read_too(corpus_of: Callable[..., Corpus]) -> None:
+    task = make(Options(spans=True), {})
+    rows = [
+        {"text": f"Li Na won in {year}.", "entities": [{"start": 0, "end": 5, "label": "PER"}]}
+        for year in range(1990, 2020)
+    ]
+    examples = task.check(corpus_of(task, train=rows), Data(train="x"), 1)
+    assert examples.labels == ("O", "B-PER", "I-PER")
+    assert examples.golds["test"]["tags"][0].tolist() == [1, 2, 0, 0, 0, 0]
+    answers = {"tags": examples.golds["test"]["tags"], "probabilities": objects([[1] * 6] * 3)}
+    record = next(task.records(examples.corpus.parts["test"].columns, answers, examples.labels))
+    assert [(e["start"], e["end"], e["label"], e["text"]) for e in record["prediction"]] == [
+        (0, 5, "PER", "Li Na")
+    ]
+
+
+def test_numbers_named_otherwise_are_other_rows(corpus_of: Callable[..., Corpus]) -> None:
+    """The same file under other data.labels has other tags: the cache of tokens must not take one for the other."""
+    rows = [{"tokens": [f"w{n}", "x"], "tags": [1, 3]} for n in range(30)]
+
+    def check(*labels: str) -> Any:
+        task = TASK
+        return task.check(corpus_of(task, train=rows), Data(train="x", labels=list(labels)), 1)
+
+    one, other = check("O", "B-A", "I-A", "B-B", "I-B"), check("O", "B-B", "I-B", "B-A", "I-A")
+    assert one.labels == other.labels
+    assert one.golds["test"]["tags"][0].tolist() != other.golds["test"]["tags"][0].tolist()
+    assert one.corpus.fingerprint != other.corpus.fingerprint
+
+
+def batch_of(encoded: Encoded, tokenizer: Any) -> dict[str, Tensor]:
+    return collate(encoded, np.arange(len(encoded)), pad_token_id=tokenizer.pad_token_id, scalars={})
+
+
+def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
+    """Its own loss is a mean over the labelled tokens of a batch; ours, in windows of several lengths, sums them."""
+    made = table(8)
+    rows, golds = rows_of(made["tokens"]), ids_of(made["tags"])
+    batch = batch_of(encoded_of(rows, golds, tokenizer), tokenizer)
+    assert (batch["attention_mask"] == 0).any()
+    with torch.no_grad():
+        summed, count = TASK.loss(golds, len(LABELS))(bert, batch)
+        theirs = bert(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
+        ).loss
+        decoded = TASK.decode(bert, batch)
+    assert count.item() == sum(map(len, made["tokens"]))  # every word counts once
+    assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-6)
+    assert decoded["loss"].sum().item() == pytest.approx(summed.item(), rel=1e-6)
+
+
+def test_probabilities_are_the_softmax_of_the_best(tokenizer: Any, bert: Any) -> None:
+    made = table(5)
+    batch = batch_of(encoded_of(rows_of(made["tokens"]), {}, tokenizer), tokenizer)
+    with torch.no_grad():
+        decoded = TASK.decode(bert, batch)
+        logits = bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    assert torch.equal(decoded["labels"], logits.argmax(-1).int())
+    assert torch.allclose(decoded["probabilities"], logits.softmax(-1).amax(-1))
+    assert "loss" not in decoded
+
+
+@pytest.mark.parametrize("budget", [1, 50, 5000])
+@pytest.mark.parametrize("length", [8, 16, 500])
+def test_answers_do_not_depend_on_windows_and_batches(
+    session: Session, tokenizer: Any, budget: int, length: int
+) -> None:
+    made = table(20)
+    rows, golds = rows_of(made["tokens"]), ids_of(made["tags"])
+    model = ByToken()
+    answers = answers_of(session, model, rows, golds, tokenizer, length, budget)
+    for number, tokens in enumerate(made["tokens"]):
+        logits = model.tokens[tokenizer.convert_tokens_to_ids(tokens)]  # type: ignore[index]
+        assert answers["tags"][number].tolist() == logits.argmax(-1).tolist()
+        assert answers["probabilities"][number] == pytest.approx(
+            logits.softmax(-1).amax(-1).numpy(), rel=1e-5
+        )
+        expected = torch.nn.functional.cross_entropy(
+            logits, torch.tensor(golds["tags"][number]), reduction="sum"
+        )
+        assert answers["loss"][number] == pytest.approx(expected.item(), rel=1e-4)
+    assert answers["words"].tolist() == [len(tokens) for tokens in made["tokens"]]
+
+
+def test_a_word_without_a_token_is_o_and_has_no_loss(session: Session, tokenizer: Any) -> None:
+    rows = rows_of([["good", "\u200b", "film"], ["\u200b"]])
+    golds = ids_of([["B-GOOD", "B-GOOD", "O"], ["O"]])
+    answers = answers_of(session, ByToken(), rows, golds, tokenizer)
+    assert answers["tags"][0][1] == 0 and answers["tags"][1].tolist() == [0]
+    assert answers["words"].tolist() == [2, 0]
+    known = answers_of(session, ByToken(), rows_of([["good", "film"]]), ids_of([["B-GOOD", "O"]]), tokenizer)
+    assert TASK.values(golds, answers, LABELS)["loss"] == pytest.approx(
+        TASK.values(ids_of([["B-GOOD", "O"]]), known, LABELS)["loss"]
+    )
+
+
+def test_values_are_the_scores(judged: tuple[dict[str, Any], Arrays, Arrays], evaluate: Evaluate) -> None:
+    _, golds, answers = judged
+    values = TASK.values(golds, answers, LABELS)
+    sheet = TASK.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
+    assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    assert len(set(values.values())) == len(values)
+    for name, value in values.items():
+        score = sheet.scores[name]
+        assert score.value == pytest.approx(value, abs=1e-12)
+        assert score.low is not None and score.high is not None and score.low < value < score.high
+        assert score.n == 60
+    assert sheet.headline == ("f1", "precision", "recall")
+    support = {name: row["support"] for name, row in sheet.details["per_class"].items()}
+    assert support == TASK.counts(golds, LABELS)
+    json.dumps(sheet.details, allow_nan=False)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_f1_is_that_of_seqeval(judged: tuple[dict[str, Any], Arrays, Arrays], strict: bool) -> None:
+    from seqeval.metrics import f1_score
+    from seqeval.scheme import IOB2
+
+    _, golds, answers = judged
+    named = [[[LABELS[n] for n in ids] for ids in each["tags"]] for each in (golds, answers)]
+    expected = f1_score(*named, **({"mode": "strict", "scheme": IOB2} if strict else {}))
+    values = make(Options(strict=strict), {}).values(golds, answers, LABELS)
+    assert values["f1"] == pytest.approx(expected)
+    assert 0.3 < expected < 0.95
+
+
+def test_a_foreign_order_of_labels_scores_the_same(
+    judged: tuple[dict[str, Any], Arrays, Arrays], evaluate: Evaluate
+) -> None:
+    rows, golds, answers = judged
+    other = ("I-GOOD", "B-BAD", "O", "B-GOOD", "I-BAD")
+
+    def moved(found: Arrays) -> Arrays:
+        return {**found, "tags": objects([[other.index(LABELS[n]) for n in ids] for ids in found["tags"]])}
+
+    assert TASK.values(moved(golds), moved(answers), other) == TASK.values(golds, answers, LABELS)
+    one = TASK.score(moved(golds), moved(answers), other, evaluate=evaluate, seed=1)
+    assert one == TASK.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
+    assert TASK.counts(moved(golds), other) == TASK.counts(golds, LABELS)
+    records = [list(TASK.records(rows, a, n, g)) for a, g, n in
+               ((answers, golds, LABELS), (moved(answers), moved(golds), other))]  # fmt: skip
+    assert records[0] == records[1]
+    null = {**answers, "tags": objects([[0] * len(ids) for ids in golds["tags"]])}
+    assert TASK.difference(
+        moved(golds), moved(answers), moved(null), "f1", other, evaluate=evaluate, seed=1
+    ) == (TASK.difference(golds, answers, null, "f1", LABELS, evaluate=evaluate, seed=1))
+
+
+def test_a_model_of_another_scheme_is_scored_by_its_entities() -> None:
+    labels = ("O", "B-A", "I-A", "E-A", "S-A")
+    golds = {"tags": objects([[1, 2, 0, 1], [1, 2, 2, 0]])}  # IOB2 among the model's labels
+    answers = {"tags": objects([[1, 3, 0, 4], [1, 2, 0, 4]])}
+    [gold, found] = _canonical(labels, golds["tags"], answers["tags"])
+    assert [row.tolist() for row in gold] == [[1, 2, 0, 1], [1, 2, 2, 0]]
+    assert [row.tolist() for row in found] == [[1, 2, 0, 1], [1, 2, 0, 1]]
+    values = TASK.values(golds, {**answers, "loss": np.zeros(2), "words": np.ones(2)}, labels)
+    assert (values["precision"], values["recall"]) == (0.5, pytest.approx(2 / 3))
+
+
+def test_labels_that_mark_no_entities_are_the_users_mistake(
+    judged: tuple[dict[str, Any], Arrays, Arrays],
+) -> None:
+    rows, golds, answers = judged
+    for labels in ("NOUN", "VERB", "O", "X", "ADJ"), tuple(f"LABEL_{number}" for number in range(5)):
+        with pytest.raises(ModelError, match="M11"):
+            list(TASK.records(rows, answers, labels))
+        with pytest.raises(ModelError, match="M11"):
+            TASK.values(golds, answers, labels)
+
+
+def test_records_point_into_the_text(judged: tuple[dict[str, Any], Arrays, Arrays]) -> None:
+    rows, golds, answers = judged
+    records = list(TASK.records(rows, answers, LABELS, golds))
+    assert len(records) == 60
+    for number, record in enumerate(records):
+        assert record["text"] == rows["text"][number]
+        for entity in [*record["prediction"], *record["entities"]]:
+            assert record["text"][entity["start"] : entity["end"]] == entity["text"]
+            assert entity["label"] in ("GOOD", "BAD")
+        assert record["tags"] == [LABELS[n] for n in golds["tags"][number]]
+        assert record["predicted_tags"] == [LABELS[n] for n in answers["tags"][number]]
+        begun = sum(tag[0] == "B" for tag in record["tags"])
+        assert len(record["entities"]) == begun
+        least = min((entity["probability"] for entity in record["prediction"]), default=None)
+        assert record["probability"] == least
+    assert any(record["probability"] is None for record in records)
+    json.dumps(records, allow_nan=False)
+
+
+def test_an_entity_is_as_probable_as_its_least_probable_word() -> None:
+    rows = rows_of([["Li", "Na", "won", "gold"]])
+    answers = {"tags": objects([[3, 4, 0, 1]]), "probabilities": np.empty(1, object)}
+    answers["probabilities"][0] = np.array([0.75, 0.5, 0.25, 0.875])
+    [record] = TASK.records(rows, answers, LABELS)
+    assert record["prediction"] == [
+        {"start": 0, "end": 5, "label": "GOOD", "text": "Li Na", "probability": 0.5},
+        {"start": 10, "end": 14, "label": "BAD", "text": "gold", "probability": 0.875},
+    ]
+    assert record["probability"] == 0.5
+    assert "tags" not in record
+
+
+def test_raw_texts_are_split_by_rule(session: Session, tokenizer: Any) -> None:
+    """Without tokens: what `predict` is given. Offsets are those of the text itself."""
+    texts = ["A good,  great\tfilm!", "好good好 🙂bad", "e\u0301a dull"]
+    rows: dict[str, Any] = {"text": texts}
+    model = ByToken()
+    model.tokens.zero_()  # type: ignore[operator]
+    model.tokens[:, 0] = 1  # type: ignore[index]
+    for number, words in (3, GOOD), (1, BAD):
+        model.tokens[tokenizer.convert_tokens_to_ids(words), number] = 9  # type: ignore[index]
+    answers = answers_of(session, model, rows, {}, tokenizer, 8)
+    records = list(TASK.records(rows, answers, LABELS))
+    found = [[(e["start"], e["end"], e["label"]) for e in record["prediction"]] for record in records]
+    assert found == [
+        [(2, 6, "GOOD"), (9, 14, "GOOD")],
+        [(1, 5, "GOOD"), (8, 11, "BAD")],
+        [(4, 8, "BAD")],
+    ]
+    for text, record in zip(texts, records, strict=True):
+        assert record["text"] == text
+        assert all(text[e["start"] : e["end"]] == e["text"] for e in record["prediction"])
+
+
+def test_a_text_without_any_word_has_no_entity(session: Session, tokenizer: Any) -> None:
+    rows: dict[str, Any] = {"text": ["\u200b", "\u200b\u200b"]}
+    answers = answers_of(session, ByToken(), rows, {}, tokenizer)
+    assert [record["prediction"] for record in TASK.records(rows, answers, LABELS)] == [[], []]
+
+
+def test_from_records_gives_the_same_difference(
+    judged: tuple[dict[str, Any], Arrays, Arrays], evaluate: Evaluate
+) -> None:
+    rows, golds, answers = judged
+    other = {**answers, "tags": objects([np.where(ids == 3, 0, ids) for ids in answers["tags"]])}
+    pairs = []
+    for each in answers, other:
+        records = [json.loads(json.dumps(record)) for record in TASK.records(rows, each, LABELS, golds)]
+        pairs.append(TASK.from_records(records, LABELS))
+    (again, ours), (_, theirs) = pairs
+    for metric in TASK.metrics:
+        expected = TASK.difference(golds, answers, other, metric, LABELS, evaluate=evaluate, seed=1)
+        assert TASK.difference(again, ours, theirs, metric, LABELS, evaluate=evaluate, seed=1) == expected
+        values = [TASK.values(golds, each, LABELS)[metric] for each in (answers, other)]
+        assert expected.value == pytest.approx(values[0] - values[1])
+        assert expected.value != 0
+    right = TASK.right(again, ours)
+    assert right is not None and right.tolist() == [
+        list(a) == list(b) for a, b in zip(golds["tags"], answers["tags"], strict=True)
+    ]
+    assert 0 < right.sum() < 60
+
+
+def test_the_worst_have_the_most_wrong_words(judged: tuple[dict[str, Any], Arrays, Arrays]) -> None:
+    rows, golds, answers = judged
+    records = [{"place": f"a:{n}", **r} for n, r in enumerate(TASK.records(rows, answers, LABELS, golds))]
+    worst = TASK.worst(records)
+    wrong = sorted(
+        (int((gold != found).sum()) for gold, found in zip(golds["tags"], answers["tags"], strict=True)),
+        reverse=True,
+    )
+    places = [int(each["place"][2:]) for each in worst]
+    assert [int((golds["tags"][n] != answers["tags"][n]).sum()) for n in places] == wrong[:20]
+    assert set(worst[0]) == {"text", "label", "prediction", "place"}
+    assert (
+        TASK.worst([{"place": "a:1", **r} for r in TASK.records(rows, {**answers, **golds}, LABELS, golds)])
+        == []
+    )
+
+
+def test_the_gazetteer_on_a_worked_example(corpus_of: Callable[..., Corpus], evaluate: Evaluate) -> None:
+    """`New York` is looked up whole; `May` is more often a month than a name, so it is left out."""
+
+    def row(text: str) -> dict[str, list[str]]:
+        pairs = [word.split("/") for word in text.split()]
+        return {"tokens": [pair[0] for pair in pairs], "tags": [pair[1] for pair in pairs]}
+
+    train = [
+        "Mr./O May/B-PER left/O",
+        "in/O May/O",
+        "since/O May/O",
+        "New/B-LOC York/I-LOC is/O big/O",
+        "York/B-PER",
+    ]
+    test = ["May/B-PER saw/O New/B-LOC York/I-LOC", "York/B-PER is/O here/O"]
+    parts = {"train": list(map(row, train)), "test": list(map(row, test))}
+    examples = TASK.check(corpus_of(TASK, **parts), Data(train="x", validation_share=0), 1)
+    found = TASK.baselines(examples, "test", 1)
+    assert found.keys() == {"gazetteer"}
+    named = [[examples.labels[n] for n in ids] for ids in found["gazetteer"]["tags"]]
+    assert named == [["O", "O", "B-LOC", "I-LOC"], ["B-PER", "O", "O"]]
+    sheet = TASK.score(examples.golds["test"], found["gazetteer"], examples.labels, evaluate=evaluate, seed=1)
+    assert sheet.scores["recall"].value == pytest.approx(2 / 3)
+    assert "loss" not in sheet.scores
+
+
+def test_the_stride_is_the_options(tokenizer: Any) -> None:
+    rows = rows_of([["film"] * 45])
+    counts = [len(encoded_of(rows, {}, tokenizer, 20, stride=stride)) for stride in (0, 6, 1000)]
+    assert counts == [3, 4, 5]
+
+
+def test_config_names_the_labels() -> None:
+    assert TASK.config(LABELS)["id2label"] == dict(enumerate(LABELS))
+    assert TASK.config(LABELS)["num_labels"] == 5
+    assert isinstance(TASK, TokenClassification)

@@ -1,0 +1,48 @@
+"""Every packaged recipe says what it is for, loads under the real options, and plans a run on data of its kind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import llmkit
+from llmkit import tasks
+from llmkit.recipe import catalog, load
+from tests.samples import rows, write
+
+each_recipe = pytest.mark.parametrize("name", catalog.names())
+
+
+@each_recipe
+def test_its_head_says_purpose_data_and_what_to_expect(name: str) -> None:
+    text = catalog.path(name).read_text(encoding="utf-8")
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    assert len(catalog.summary(name)) > 30
+    for part in ("# Data: ", "# Expected: "):
+        assert any(line.startswith(part) for line in head), part
+    assert re.search(r"\d\.\d{3} \(95 % interval \d\.\d{3} to \d\.\d{3}\)", " ".join(head)), "a measured score"
+    assert re.search(r"minutes?", " ".join(head)), "the time it took"
+
+
+@each_recipe
+def test_it_is_short(name: str) -> None:
+    text = catalog.path(name).read_text(encoding="utf-8")
+    live = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert 10 <= len(live) <= 25
+
+
+@each_recipe
+def test_it_plans_a_run_on_rows_of_its_task(name: str, tmp_path: Path, tiny_bert: Path) -> None:
+    """With the tiny BERT and made-up rows; columns and classes are those of the rows."""
+    recipe = load.load(str(catalog.path(name)), (), task_names=tasks.names(), task_options=tasks.options)
+    task = recipe.task["name"]
+    write(tmp_path / "rows.jsonl", rows(task, 80))
+    overrides = [f"model.name={tiny_bert}", f"data.train={tmp_path}/rows.jsonl", "train.max_length=48"]
+    overrides += [f"data.columns.{column}={column}" for column in recipe.data.columns]
+    if recipe.task.get("positive"):
+        overrides.append(f"task.positive={rows(task, 1)[0]['label']}")
+    plan = llmkit.finetune(name, overrides, dry_run=True)
+    assert plan["rows"]["train"] >= 60
+    assert plan["schedule"]["total_steps"] > 0
