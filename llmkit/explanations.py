@@ -140,7 +140,7 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "J07": (
         "row with a wrong number of fields",
         "A CSV row has more or fewer fields than the header, mostly because a text with a comma is "
-        "not quoted.",
+        "not quoted; or a line given to predict does not have one tab between its texts.",
     ),
     "J08": (
         "quote never closed",

@@ -148,3 +148,10 @@ evaluate:
         encoding="utf-8",
     )
     return path
+
+
+def with_columns(recipe: Path, columns: dict[str, str]) -> Path:
+    """The recipe for files that name their columns so."""
+    text = recipe.read_text(encoding="utf-8")
+    recipe.write_text(text.replace("data:\n", f"data:\n  columns: {json.dumps(columns)}\n"), encoding="utf-8")
+    return recipe

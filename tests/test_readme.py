@@ -23,6 +23,7 @@ from llmkit.errors import RecipeError
 from llmkit.recipe import catalog
 from llmkit.recipe.load import load
 from llmkit.recipe.schema import Recipe
+from tests import samples
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -269,6 +270,14 @@ def write_example_files(folder: Path, rows: list[dict[str, str]]) -> None:
     """The files that the commands name."""
     (folder / "reviews.jsonl").write_text("".join(jsonl(rows)), encoding="utf-8")
     (folder / "reviews.zh.jsonl").write_text("".join(jsonl(rows)), encoding="utf-8")
+    pairs = samples.rows("pair_classification", 80)
+    named = [{"premise": row["text"], "hypothesis": row["text_pair"], "label": row["label"]} for row in pairs]
+    samples.write(folder / "pairs.jsonl", named)
+    samples.write(folder / "questions.jsonl", samples.rows("extractive_qa", 80))
+    sentences = [zip(row["tokens"], row["tags"]) for row in samples.rows("token_classification", 80)]
+    columns = ["".join(f"{token} NN X {tag}\n" for token, tag in sentence) for sentence in sentences]
+    (folder / "names.conll").write_text("\n".join(columns), encoding="utf-8")
+    (folder / "book.txt").write_text("the story of the film 3 4 was warm", encoding="utf-8")
     (folder / "new.jsonl").write_text("".join(jsonl(rows[:40])), encoding="utf-8")
     (folder / "texts.txt").write_text("a good film\na sad story\n", encoding="utf-8")
     with (folder / "reviews.csv").open("w", encoding="utf-8", newline="") as file:
@@ -285,17 +294,27 @@ def jsonl(rows: list[dict[str, str]]) -> Iterator[str]:
 def story(
     tmp_path: Path,
     tiny_recipe: Path,
+    tiny_bert: Path,
     make_reviews: Callable[[int, int], list[dict[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Command], int]:
-    """Run a command of the README where its files lie; the tiny recipe stands in for the named one."""
+    """Run a command of the README where its files lie; a tiny model and recipe stand in for the named ones."""
     write_example_files(tmp_path, make_reviews(160, 0))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+
+    def stand_in(name: str) -> Path:
+        recipe = read_recipe(name, [])
+        task = recipe.task["name"]
+        if task == "classification":
+            return tiny_recipe
+        path = samples.write_recipe(task, tmp_path / "recipes", tiny_bert, count=80)
+        return samples.with_columns(path, recipe.data.columns)
 
     def run(arguments: Command) -> int:
         if arguments[0] == "finetune":
-            arguments = ["finetune", str(tiny_recipe), *arguments[2:]]
-        return cli._run(arguments)
+            arguments = ["finetune", str(stand_in(arguments[1])), *arguments[2:]]
+        return cli._run([str(tiny_bert) if word == "index:all-MiniLM-L6-v2" else word for word in arguments])
 
     return run
 

@@ -22,8 +22,10 @@ def test_its_head_says_purpose_data_and_what_to_expect(name: str) -> None:
     assert len(catalog.summary(name)) > 30
     for part in ("# Data: ", "# Expected: "):
         assert any(line.startswith(part) for line in head), part
-    assert re.search(r"\d\.\d{3} \(95 % interval \d\.\d{3} to \d\.\d{3}\)", " ".join(head)), "a measured score"
-    assert re.search(r"minutes?", " ".join(head)), "the time it took"
+    measured = re.search(
+        r"\d\.\d{3} \(95 % interval \d\.\d{3} to \d\.\d{3}\), about \d+ minutes?", " ".join(head)
+    )
+    assert measured or "# Expected: not measured yet." in head
 
 
 @each_recipe
@@ -43,6 +45,8 @@ def test_it_plans_a_run_on_rows_of_its_task(name: str, tmp_path: Path, tiny_bert
     overrides += [f"data.columns.{column}={column}" for column in recipe.data.columns]
     if recipe.task.get("positive"):
         overrides.append(f"task.positive={rows(task, 1)[0]['label']}")
+    if recipe.task.get("ordered"):
+        overrides.append("data.labels=[negative, positive]")
     plan = llmkit.finetune(name, overrides, dry_run=True)
     assert plan["rows"]["train"] >= 60
     assert plan["schedule"]["total_steps"] > 0

@@ -82,15 +82,13 @@ def of_words(
 def _owners(found: Any, rows: Sequence[int]) -> dict[tuple[int, int], _Owner]:
     """(row, word) -> where it stands best; the earlier window where two are equal."""
     owners: dict[tuple[int, int], _Owner] = {}
-    begins: dict[tuple[int, int], tuple[int, int]] = {}  # characters of a word's first token
     for window, row in enumerate(rows):
-        words, offsets = found.word_ids(window), found["offset_mapping"][window]
+        words = found.word_ids(window)
         inside = [token for token, word in enumerate(words) if word is not None]
         for token in inside:
             word = words[token]
-            goes_on = token > inside[0] and words[token - 1] == word
-            if goes_on or offsets[token] != begins.setdefault((row, word), offsets[token]):
-                continue  # not the first token of its word
+            if token > inside[0] and words[token - 1] == word:
+                continue  # not the first token of its word; where a window begins with one, the margin is 0
             margin = min(token - inside[0], inside[-1] - token)
             best = owners.get((row, word))
             if best is None or margin > best.margin:

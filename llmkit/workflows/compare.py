@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit.errors import Problem, RunError
 from llmkit.metrics import paired
 from llmkit.recipe.schema import Evaluate
+from llmkit.report.format import phrase
 from llmkit.run import Run
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
         "mcnemar_p": pair and paired.mcnemar(*pair),
         "examples_needed": pair and paired.examples_needed(*pair),
         "verdict": [
-            paired.verdict(difference, str(second), str(first)) for difference in differences.values()
+            paired.verdict(replace(difference, metric=phrase(metric)), str(second), str(first))
+            for metric, difference in differences.items()
         ],
     }
 

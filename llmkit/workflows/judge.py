@@ -16,6 +16,7 @@ from llmkit.data.encode import TokenCounts
 from llmkit.metrics.score import Score
 from llmkit.models import save
 from llmkit.progress import Progress
+from llmkit.report.format import phrase
 from llmkit.run import Run
 from llmkit.workflows.fit import Fitted, predict_part
 from llmkit.workflows.prepare import Prepared
@@ -180,7 +181,8 @@ def _against_baselines(
     for name, theirs in task.baselines(prepared.examples, part, seed).items():
         scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
         difference = task.difference(golds, answers, theirs, metric, labels, evaluate=evaluate, seed=seed)
-        sentence = paired.verdict(difference, "the model", NAMES.get(name, name))
+        named = replace(difference, metric=phrase(metric))
+        sentence = paired.verdict(named, "the model", NAMES.get(name, name))
         comparisons.append(
             {"baseline": name, "metric": metric, "difference": asdict(difference), "sentence": sentence}
         )

@@ -251,6 +251,8 @@ def test_questions_are_asked_about_a_text_of_any_length(
     assert found[1] == ["-", "", ""]
     (record,) = command("predict", run, "is it good", "--context", context, "--json").json["predictions"]
     assert CONTEXT[record["start"] : record["end"]] == record["prediction"]
+    whole = {"question": "is it good", "context": CONTEXT}
+    assert [record] == list(llmkit.predict(str(run), [whole]))  # to the last character
     assert found[0] == [
         " ".join(record["prediction"].split()),
         f"{record['probability']:.3f}",

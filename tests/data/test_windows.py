@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -486,13 +487,13 @@ def test_a_question_that_leaves_too_little_room_is_told() -> None:
     assert encoded.lengths.tolist() == [1 + 3 + 1 + 1 + 1, 1 + 15 + 1 + 1 + 1]
 
 
-def test_a_cut_inside_a_word_does_not_make_the_question_longer() -> None:
-    """`film` is two tokens, `fil` is three."""
+def test_a_cut_inside_a_character_does_not_make_the_question_longer() -> None:
+    """Each of these is three tokens; the eighth is the second of the third character."""
+    tokenizer = byte_level(prefix=False)
     features = windows.of_contexts(
-        bert(), ["the " * 6 + "film" * 30], ["good"], None, max_length=17, stride=0, truncation=True
+        tokenizer, ["好" * 5], ["good"], None, max_length=17, stride=0, truncation=True
     )
-    assert len(features.columns["input_ids"]) == 1
-    assert len(features.columns["input_ids"][0]) <= 8 + 3 + 1
+    assert list(features.columns["context"][0]).index(1) == 1 + 6 + 2
 
 
 def test_a_lost_answer_stops_training_and_is_counted_elsewhere() -> None:
@@ -507,6 +508,13 @@ def test_a_lost_answer_stops_training_and_is_counted_elsewhere() -> None:
     [line] = caught.value.lines()
     assert line.startswith("error[Q06] squad.json:2: no window holds this answer whole")
     assert "also at squad.json:4" in line
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(DataError, match=re.escape("squad.json:2: no")) as caught,
+    ):
+        patch.setattr("llmkit.data.encode.BATCH", 3)
+        of_rows(rows, 16, "train")
+    assert "also at squad.json:4" in str(caught.value)
     counted = {"questions in several windows": 4, "answers that no window holds whole": 2}
     assert of_rows(rows, 16, "validation").notes == counted
     assert of_rows(rows, 16, "train", truncation=True).notes == counted

@@ -34,7 +34,7 @@ SETTINGS = [
 LEARNED = {
     "classification": ("accuracy", 0.95),
     "extractive_qa": ("f1", 0.8),
-    "multi_label": ("f1_micro", 0.9),
+    "multi_label": ("f1_micro", 0.8),
     "pair_classification": ("accuracy", 0.9),
     "pair_regression": ("pearson", 0.8),
     "regression": ("pearson", 0.9),

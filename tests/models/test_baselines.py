@@ -181,6 +181,7 @@ def test_entities_are_looked_up_the_longest_first_from_the_left():
     train = [("New York won", [1, 2, 0]), ("York is old", [1, 0, 0]), ("Ann Lee saw it", [3, 4, 0, 0])]
     assert looked_up(train, "Ann Lee in New York , York") == [3, 4, 0, 1, 2, 0, 1]
     assert looked_up(train, "New Lee won") == [0, 0, 0]
+    assert looked_up([*train, ("New is old", [1, 0, 0])], "New York , New") == [1, 2, 0, 1]
     assert looked_up(train, "") == []
 
 

@@ -195,6 +195,15 @@ def test_new_rows_are_drawn_from_the_seed_and_the_known_stay(folder: Path) -> No
     assert torch.equal(first[: len(known)], known)
     assert torch.equal(other[: len(known)], known)
     assert not torch.equal(first[len(known) :], other[len(known) :])
+    three = load.pretrained(
+        folder,
+        HEAD,
+        named_classes(["a", "b", "c"], "single_label_classification"),
+        new_head=False,
+        seed=1,
+        tokenizer=load.tokenizer(folder, special=MARKERS),
+    )
+    assert torch.equal(three.get_input_embeddings().weight, first)  # whatever the head took of the generator
 
 
 def test_new_rows_differ_as_much_as_the_known_do(folder: Path) -> None:

@@ -125,6 +125,9 @@ def test_the_front_matter_knows_the_metrics_by_the_names_of_the_hub() -> None:
     assert types["has_answer_f1"] == "f1"
     assert types["has_answer_exact_match"] == "exact_match"
     assert types["no_answer_accuracy"] == "accuracy"
+    metrics = _front(card.text(made("relation_extraction")))["model-index"][0]["results"][0]["metrics"]
+    types = {metric["name"]: metric["type"] for metric in metrics}
+    assert types["recall_semeval2010"] == types["recall_micro"] == "recall"
 
 
 def test_what_a_model_answers_with_has_its_name() -> None:

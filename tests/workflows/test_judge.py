@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from sklearn import metrics as sklearn_metrics
 
 import llmkit
-from llmkit import files
+from llmkit import files, tasks
 from llmkit.engine import session as sessions
 from llmkit.errors import StorageError
 from llmkit.progress import SILENT
@@ -165,11 +165,7 @@ def test_the_digest_is_that_of_the_saved_weights(finished: Any, other: Any) -> N
 
 def test_the_card_says_how_to_read_and_answer(finished: Any, tiny_bert: Path) -> None:
     card = json.loads((finished.path / "model" / "llmkit.json").read_text())
-    assert card["task"] == {
-        "name": "classification",
-        "label_smoothing": 0.0,
-        "class_weights": "none",
-    } or card["task"] == {"name": "classification"}
+    assert card["task"] == {"name": "classification", **tasks.options("classification")().model_dump()}
     assert card["labels"] == ["negative", "positive"]
     assert card["columns"] == {"text": "text", "label": "label"}
     assert (card["max_length"], card["base"], card["adapter"]) == (32, str(tiny_bert), False)
@@ -223,6 +219,7 @@ def test_scores_without_near_repeats_are_said(train: Callable[..., Any]) -> None
     golds = prepared.examples.golds["test"]["labels"]
     outputs = {"prediction": golds.copy(), "loss": np.where(np.arange(16) < 4, 3.0, 1.0)}
     outputs["prediction"][:4] = 1 - golds[:4]  # wrong exactly where the rows are near repeats
+    outputs["probabilities"] = np.eye(2)[outputs["prediction"]]
     assert module._without_near(prepared, "test", outputs) == []
     examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})
     (note,) = module._without_near(replace(prepared, examples=examples), "test", outputs)
