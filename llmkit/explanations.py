@@ -374,7 +374,43 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "high or the warm-up too short; sometimes a broken example (the line names them). Lower "
         "train.learning_rate and use --resume.",
     ),
-    "E01": ("unknown metric", "The task has no score of that name. The line lists those there are."),
+    "E01": (
+        "unknown metric",
+        "There is no score of that name here. The line lists those there are; `llmkit metrics list` shows what "
+        "each of them compares.",
+    ),
+    "E02": (
+        "nothing to compare",
+        "Split as this metric splits texts, nothing is left: a tokenizer made for English drops every Chinese "
+        "character, and would score identical texts 0. Name the language (--language zh) or another tokenizer.",
+    ),
+    "E03": (
+        "a package is missing",
+        "This tokenizer or metric needs a package that llmkit does not install by itself. The line says which.",
+    ),
+    "E04": (
+        "another number of predictions than of references",
+        "Line by line both files must tell of the same examples. A blank line counts as an empty text.",
+    ),
+    "E05": (
+        "examples that stand on one side only",
+        "Predictions and references are paired by their ids, and these ids have no counterpart. A score over the "
+        "rest alone would be one of other examples than the file's.",
+    ),
+    "E06": ("id given twice", "Two rows have the same id, so it is not clear which of them counts."),
+    "E07": (
+        "not what the metric compares",
+        "The metric takes numbers, labels, texts, answers or tags, and this value is none; or the two files have "
+        "other words at this place. `llmkit metrics show NAME` says what it takes.",
+    ),
+    "E08": (
+        "two metrics with one score key",
+        "Both metrics would write their score under the same name. Ask for them one by one.",
+    ),
+    "E09": (
+        "a metric module that can't be used",
+        "The folder or name given to --metric is no module of the `evaluate` library, or its code failed.",
+    ),
     "W01": (
         "disk full",
         "Nothing was damaged: files appear only when complete. Free some space and run it again; a "
