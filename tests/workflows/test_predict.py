@@ -34,12 +34,6 @@ def texts(finished: Any) -> list[str]:
     return shuffled
 
 
-@pytest.fixture
-def _fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto` takes bf16 on processors that are fast at it; plain transformers does not."""
-    monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
-
-
 def logits(records: list[dict[str, Any]]) -> torch.Tensor:
     return torch.tensor([[record["logits"][name] for name in ("negative", "positive")] for record in records])
 
@@ -53,7 +47,6 @@ def test_records_come_in_the_order_of_the_texts(finished: Any, texts: list[str])
         assert record["prediction"] == max(record["logits"], key=lambda name: record["logits"][name])
 
 
-@pytest.mark.usefixtures("_fp32")
 def test_plain_transformers_gives_the_same_logits(finished: Any, texts: list[str]) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -69,7 +62,6 @@ def test_plain_transformers_gives_the_same_logits(finished: Any, texts: list[str
     assert expected.std(0).min() > 0.1  # the texts are told apart
 
 
-@pytest.mark.usefixtures("_fp32")
 def test_alone_or_together_is_the_same(finished: Any, texts: list[str]) -> None:
     together = logits(list(llmkit.predict(str(finished.path), texts)))
     one_by_one = logits([next(llmkit.predict(str(finished.path), [text])) for text in texts])
