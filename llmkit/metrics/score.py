@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from llmkit.errors import Problem, UserError, closest
 
-__all__ = ["BY_COUNTS", "Floats", "Ints", "Metric", "RankMetric", "Score", "find", "ratio"]
+__all__ = ["BY_COUNTS", "Floats", "Ints", "Measured", "Metric", "RankMetric", "Score", "find", "ratio"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -69,6 +69,23 @@ class RankMetric:
     note: str = ""
     higher_is_better: bool = True
     point: float | None = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What some texts have come to: statistics of each example (N, K), and the metrics that score their sum.
+
+    `intervals.measure(rows, metrics)` gives the scores with intervals; two of them with the same metrics, side by
+    side, are what `paired.difference` takes.
+    """
+
+    rows: Floats
+    metrics: tuple[Metric, ...]
+
+    def values(self) -> dict[str, float]:
+        """The scores without intervals, as at an evaluation during training."""
+        total = self.rows.sum(axis=0)
+        return {metric.name: float(metric.score(total)) for metric in self.metrics}
 
 
 def find(name: str, metrics: Mapping[str, Found]) -> Found:
