@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from llmkit.seeds import derive
 
-__all__ = ["Update", "order", "steps_per_epoch", "updates"]
+__all__ = ["Update", "draws", "order", "steps_per_epoch", "updates"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 def order(examples: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """The permutation of this epoch."""
     return np.random.default_rng(derive(seed, "order", epoch)).permutation(examples)
+
+
+def draws(seed: int, epoch: int | None, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A random number of each of these examples in this epoch (None: in every evaluation), in [0, 2**63)."""
+    when = "evaluation" if epoch is None else epoch
+    return np.array([derive(seed, "example", when, int(index)) for index in indices], np.int64)
 
 
 def updates(examples: int, batch_size: int, seed: int, *, total: int, done: int = 0) -> Iterator[Update]:

@@ -51,7 +51,7 @@ def stream(
     model.eval()
     with torch.inference_mode(), session.accelerator.autocast():  # also for a model that it did not prepare
         for indices in share:
-            outputs = decode(model, session.to_device(batches.fetch(indices)))
+            outputs = decode(model, session.to_device(batches.fetch(indices, None)))
             yield indices, {name: value.cpu().numpy() for name, value in outputs.items()}
 
 

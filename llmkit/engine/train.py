@@ -41,10 +41,13 @@ class _Update(Protocol):
 
 @dataclass(frozen=True)
 class Batches:
-    """Where micro-batches come from: the length of each example (tokens), and a function that pads some of them."""
+    """Where micro-batches come from: the length of each example (tokens), and a function that pads some of them.
+
+    fetch gets their indices and the epoch, from 0; None for a prediction, which is no part of any epoch.
+    """
 
     lengths: NDArray[np.int64]
-    fetch: Callable[[Indices], dict[str, Tensor]]
+    fetch: Callable[[Indices, int | None], dict[str, Tensor]]
     budget: int  # padded tokens in one micro-batch
 
 
@@ -89,7 +92,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         shares = deal(update.indices, batches.lengths, batches.budget, session.world_size)
-        summed, count = _accumulate(session, model, batches, loss, shares[session.rank], update.indices)
+        summed, count = _accumulate(session, model, batches, loss, shares[session.rank], update)
         norm = _divide_and_clip(session, model, optimizer, count, max_grad_norm)
         if not np.isfinite(summed) or (not np.isfinite(norm) and session.precision != "fp16"):
             raise _not_finite(update, summed / count, norm, rate)
@@ -109,19 +112,19 @@ def train(
 
 
 def _accumulate(
-    session: Session, model: nn.Module, batches: Batches, loss: Loss, share: list[Indices], everyone: Indices
+    session: Session, model: nn.Module, batches: Batches, loss: Loss, share: list[Indices], update: _Update
 ) -> tuple[float, float]:
     """Forward and backward over this process's micro-batches; the loss and count summed over all processes.
 
     A process without examples (fewer examples than processes) runs one with weight 0: DDP waits for its gradients.
     """
     weight = 1.0 if share else 0.0
-    share = share or [everyone[:1]]
+    share = share or [update.indices[:1]]
     losses, counts = [], []
     for number, indices in enumerate(share):
         last = number == len(share) - 1
         with nullcontext() if last else session.accelerator.no_sync(model):
-            summed, count = loss(model, session.to_device(batches.fetch(indices)))
+            summed, count = loss(model, session.to_device(batches.fetch(indices, update.epoch)))
             session.accelerator.backward(summed * weight)
         losses.append(summed.detach() * weight)
         counts.append(count.detach() * weight)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from llmkit.recipe.schema import Data, Evaluate
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Arrays", "Examples", "Loss", "Rows", "Sheet", "Task", "model_inputs", "tfidf_text"]
+__all__ = ["Arrays", "Examples", "Loss", "Plain", "Rows", "Sheet", "Task", "model_inputs", "tfidf_text"]
 
 Arrays = Mapping[
     str, NDArray[Any]
@@ -120,6 +120,10 @@ class Task(Protocol):
         """
         ...
 
+    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Task:
+        """The task knowing the checkpoint that it works with: its config.json and its tokenizer."""
+        ...
+
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         """What the checkpoint's config must say of the head: num_labels, id2label, problem_type."""
         ...
@@ -129,9 +133,23 @@ class Task(Protocol):
         ...
 
     def encode(
-        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
     ) -> Features:
-        """Token ids of some rows. golds are those of the same rows; empty for `predict`."""
+        """Token ids of some rows. golds are those of the same rows; empty for `predict`.
+
+        training: to learn from these rows, not to be scored on them.
+        """
+        ...
+
+    def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
+        """The batch with what differs from epoch to epoch (masks). draws (B,): a random number of each example."""
         ...
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
@@ -140,6 +158,15 @@ class Task(Protocol):
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A few numbers for each window of the batch, never its logits over a large vocabulary."""
+        ...
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As decode, but no more than the scores in `watched` need: a task that generates texts need not."""
+        ...
+
+    @property
+    def watched(self) -> Collection[str]:
+        """The scores for which `watch` is enough, when one of them picks the best model; empty: none."""
         ...
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
@@ -204,6 +231,24 @@ class Task(Protocol):
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The most instructive mistakes among these records, worst first."""
         ...
+
+
+class Plain:
+    """What most tasks leave as it is."""
+
+    watched: Collection[str] = ()
+
+    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+        return self
+
+    def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
+        return batch
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.decode(model, batch)
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        raise AssertionError("each task has its own")
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmkit.data.encode import Encoded, Features, texts_to_ids
 from llmkit.recipe.schema import Evaluate
-from llmkit.tasks._task import Arrays, Rows, model_inputs
+from llmkit.tasks._task import Arrays, Plain, Rows, model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,7 +20,7 @@ __all__ = ["OverTexts", "draws", "logits_of", "named_classes"]
 
 
 @dataclass(frozen=True)
-class OverTexts:
+class OverTexts(Plain):
     """texts names the input columns: one, or two that make a pair."""
 
     options: Any
@@ -57,7 +57,14 @@ class OverTexts:
         return (*self.texts, self.gold)
 
     def encode(
-        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
     ) -> Features:
         return texts_to_ids(
             tokenizer, *(rows[name] for name in self.texts), max_length=max_length, truncation=truncation

@@ -29,7 +29,7 @@ from llmkit.metrics.answers import Rules, has_answer
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, model_inputs
+from llmkit.tasks._task import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
 from llmkit.tasks._texts import draws
 from llmkit.text.sentences import sentence_around
 
@@ -69,7 +69,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> ExtractiveQA:
 
 
 @dataclass(frozen=True)
-class ExtractiveQA:
+class ExtractiveQA(Plain):
     """A span of the context for each question; see `_task.Task` for what each part is."""
 
     options: Options
@@ -114,7 +114,14 @@ class ExtractiveQA:
         return None
 
     def encode(
-        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
     ) -> Features:
         return windows.of_contexts(
             tokenizer,

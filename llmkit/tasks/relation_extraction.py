@@ -86,7 +86,14 @@ class RelationExtraction(Classification):
         return self.options.negative or next((name for name in NEGATIVES if name in labels), None)
 
     def encode(
-        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
     ) -> Features:
         if not golds:  # texts to predict, which nothing has checked
             wrong = [(text, what) for text in rows["text"] if (what := fault(text))]

@@ -25,7 +25,7 @@ from llmkit.metrics import entities, intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, model_inputs
+from llmkit.tasks._task import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
 from llmkit.tasks._texts import draws, named_classes
 from llmkit.tasks.classification import per_class_details
 from llmkit.text import tags as schemes
@@ -60,7 +60,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> TokenClassification:
 
 
 @dataclass(frozen=True)
-class TokenClassification:
+class TokenClassification(Plain):
     """Entities of sentences; see `_task.Task` for what each part is."""
 
     options: Options
@@ -113,7 +113,14 @@ class TokenClassification:
         return None
 
     def encode(
-        self, rows: Rows, golds: Arrays, tokenizer: Any, *, max_length: int, truncation: bool
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
     ) -> Features:
         return windows.of_words(
             tokenizer,

@@ -286,7 +286,7 @@ def _predict(session: Session, opened: Opened, model: Any, ready: _Ready, progre
     outputs = predict(
         session,
         model,
-        make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train),
+        make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train, opened.task),
         opened.task.decode,
         done=lambda done, total: progress.advance("predicting", done, total, "rows"),
     )

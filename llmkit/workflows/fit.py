@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmkit.engine.checkpoint import State
     from llmkit.engine.session import Session
     from llmkit.engine.train import Batches, Step
-    from llmkit.tasks._task import Arrays
+    from llmkit.tasks._task import Arrays, Task
 
 __all__ = ["Fitted", "batches_of", "fit", "predict_part"]
 
@@ -89,12 +89,19 @@ def batches_of(session: Session, prepared: Prepared, part: str) -> Batches:
         prepared.examples.golds[part],
         prepared.tokenizer,
         prepared.recipe.train,
+        prepared.task,
     )
 
 
-def make_batches(session: Session, encoded: Encoded, golds: Arrays, tokenizer: Any, train: Any) -> Batches:
-    """The engine's view of some windows. Golds that are lists (object arrays) are for the scores only."""
+def make_batches(
+    session: Session, encoded: Encoded, golds: Arrays, tokenizer: Any, train: Any, task: Task | None = None
+) -> Batches:
+    """The engine's view of some windows. Golds that are lists (object arrays) are for the scores only.
+
+    task: whose `vary` each batch goes through.
+    """
     from llmkit.data.collate import collate
+    from llmkit.data.sampler import draws
     from llmkit.engine.batching import auto_budget
     from llmkit.engine.train import Batches
 
@@ -103,13 +110,21 @@ def make_batches(session: Session, encoded: Encoded, golds: Arrays, tokenizer: A
     )
     pad = tokenizer.pad_token_id or 0
     scalars = {name: values for name, values in golds.items() if values.dtype != object}
-    return Batches(
-        encoded.lengths, lambda indices: collate(encoded, indices, pad_token_id=pad, scalars=scalars), budget
-    )
+
+    def fetch(indices: Any, epoch: int | None) -> dict[str, Any]:
+        batch = collate(encoded, indices, pad_token_id=pad, scalars=scalars)
+        return task.vary(batch, draws(session.seed, epoch, indices)) if task else batch
+
+    return Batches(encoded.lengths, fetch, budget)
 
 
-def predict_part(session: Session, prepared: Prepared, model: Any, part: str, progress: Progress) -> Arrays:
-    """What the model answers to every example of this part, by example index."""
+def predict_part(
+    session: Session, prepared: Prepared, model: Any, part: str, progress: Progress, *, watching: bool = False
+) -> Arrays:
+    """What the model answers to every example of this part, by example index.
+
+    watching: no more than the task needs to be watched during training (`Task.watch`).
+    """
     from llmkit.engine.predict import predict
 
     task, encoded = prepared.task, prepared.encoded[part]
@@ -117,7 +132,7 @@ def predict_part(session: Session, prepared: Prepared, model: Any, part: str, pr
         session,
         model,
         batches_of(session, prepared, part),
-        task.decode,
+        task.watch if watching else task.decode,
         done=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
     )
     return task.answers(outputs, encoded, prepared.examples.corpus.parts[part].columns)
@@ -174,7 +189,8 @@ def _validate(
     if "validation" not in prepared.encoded:
         return replace(state, best_step=state.step), False
     began = time.perf_counter()
-    answers = predict_part(session, prepared, model, "validation", progress)
+    watching = prepared.recipe.evaluate.best in prepared.task.watched
+    answers = predict_part(session, prepared, model, "validation", progress, watching=watching)
     golds = prepared.examples.golds["validation"]
     values = prepared.task.values(golds, answers, prepared.examples.labels)
     name = prepared.recipe.evaluate.best

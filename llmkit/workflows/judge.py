@@ -14,7 +14,7 @@ import llmkit
 from llmkit import environment, files, tasks
 from llmkit.data.encode import TokenCounts
 from llmkit.metrics.score import Score
-from llmkit.models import save
+from llmkit.models import load, save
 from llmkit.progress import Progress
 from llmkit.report.format import phrase
 from llmkit.run import Run
@@ -117,7 +117,8 @@ def _tuned(session: Session, prepared: Prepared, model: Any, progress: Progress)
         return prepared
     answers = predict_part(session, prepared, model, "validation", progress)
     tuned = task.tune(prepared.examples.golds["validation"], answers)
-    return replace(prepared, task=tasks.load(prepared.recipe.task, tuned))
+    known = tasks.load(prepared.recipe.task, tuned)
+    return replace(prepared, task=known.for_model(load.check_folder(prepared.base), prepared.tokenizer))
 
 
 def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:

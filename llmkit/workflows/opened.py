@@ -34,12 +34,14 @@ class Opened:
 def open_model(target: str, progress: Progress) -> Opened:
     """Load what `target` names. Raises ModelError or RunError when it can't be used."""
     from llmkit import tasks
+    from llmkit.assets import hub
     from llmkit.models import load, save
 
     run, folder = Run(Path(target)), model_folder(target, progress)
     card = save.load_card(folder) or _card_of(folder)
-    task = tasks.load(card.task, card.tuned)
     tokenizer = load.tokenizer(folder, weights=not card.adapter)
+    base = hub.model_folder(card.base, progress) if card.adapter else folder
+    task = tasks.load(card.task, card.tuned).for_model(load.check_folder(base), tokenizer)
     recipe = _recipe_of(run) if run.exists else None
     kept = recipe.train if recipe else Train()
     return Opened(
@@ -48,7 +50,7 @@ def open_model(target: str, progress: Progress) -> Opened:
         labels=tuple(card.labels),
         columns=card.columns,
         train=kept.model_copy(update={"max_length": card.max_length, "truncation": True}),
-        model=_model(folder, card, task, tokenizer, progress),
+        model=_model(base, folder, card, task, tokenizer),
         tokenizer=tokenizer,
         recipe=recipe,
     )
@@ -109,13 +111,12 @@ def _fits(config: dict[str, Any], task: Task) -> bool:
     return kind in (None, task.config(["a", "b"]).get("problem_type"))
 
 
-def _model(folder: Path, card: Any, task: Task, tokenizer: Any, progress: Progress) -> Any:
-    """The weights in the folder, or the base model with the kept adapter on top."""
-    from llmkit.assets import hub
+def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> Any:
+    """The weights in the base folder, with the adapter kept in the folder on top if there is one."""
     from llmkit.models import load, lora
 
     model = load.pretrained(
-        hub.model_folder(card.base, progress) if card.adapter else folder,
+        base,
         task.auto_class,
         task.config(card.labels),
         new_head=card.adapter,

@@ -93,7 +93,7 @@ def _answer(
     notes.update(features.notes)
     if features.most is None:  # else the notes tell it
         notes[f"texts were cut to {opened.train.max_length} tokens"] += features.counts.cut_examples
-    batches = make_batches(session, encoded, {}, opened.tokenizer, opened.train)
+    batches = make_batches(session, encoded, {}, opened.tokenizer, opened.train, task)
     outputs = run(
         session,
         opened.model,

@@ -69,6 +69,7 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
 
     base = hub.model_folder(recipe.model.name, progress)
     tokenizer = load.tokenizer(base, special=task.special_tokens)
+    task = task.for_model(load.check_folder(base), tokenizer)
     head = task.config(examples.labels)
     load.check_head(base, task.auto_class, head, new_head=recipe.model.new_head)
     _check_length(recipe, load.longest(base, tokenizer))
@@ -210,7 +211,14 @@ def encode_rows(
 
     def to_features(some: Mapping[str, list[Any]], span: slice) -> encode.Features:
         of_span = {name: values[span] for name, values in golds.items()}
-        return task.encode(some, of_span, tokenizer, max_length=train.max_length, truncation=train.truncation)
+        return task.encode(
+            some,
+            of_span,
+            tokenizer,
+            max_length=train.max_length,
+            truncation=train.truncation,
+            training=part == "train",
+        )
 
     return encode.encode(
         rows.rows, to_features, place=rows.place, max_length=train.max_length, progress=progress, what=part

@@ -61,7 +61,7 @@ def toy() -> Toy:
     values = torch.from_numpy(rng.normal(size=(24, 4)).astype(np.float32))
     labels = torch.from_numpy(rng.integers(0, 2, 24))
 
-    def fetch(indices: Any) -> dict[str, Tensor]:
+    def fetch(indices: Any, epoch: int | None) -> dict[str, Tensor]:
         return {"values": values[indices], "labels": labels[indices]}
 
     return Toy(Batches(rng.integers(1, 7, 24), fetch, 12), values, labels)

@@ -51,7 +51,8 @@ def test_rows_by_token_are_filled_up_to_the_longest(session: Any, make_model: An
     """A window of n tokens gives its n numbers wherever it was padded to, with 0 behind them."""
     lengths = np.array([3, 1, 6, 2, 6, 4])
 
-    def fetch(indices: Any) -> dict[str, torch.Tensor]:
+    def fetch(indices: Any, epoch: int | None) -> dict[str, torch.Tensor]:
+        assert epoch is None
         longest = int(lengths[indices].max())
         places = torch.arange(1, longest + 1)
         return {"ids": torch.stack([(places + 10 * i) * (places <= lengths[i]) for i in indices.tolist()])}
@@ -70,7 +71,7 @@ def test_rows_by_token_are_filled_up_to_the_longest(session: Any, make_model: An
 
 
 def test_nothing_to_predict_gives_nothing(session: Any, make_model: Any) -> None:
-    empty = Batches(np.empty(0, np.int64), lambda _: pytest.fail("fetched"), 10)
+    empty = Batches(np.empty(0, np.int64), lambda *_: pytest.fail("fetched"), 10)
     assert predict(session, make_model(), empty, lambda model, batch: {}) == {}
 
 

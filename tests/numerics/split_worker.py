@@ -11,14 +11,14 @@ import sys
 import torch
 
 from llmkit import tasks
-from llmkit.data.collate import collate
 from llmkit.data.sampler import updates
 from llmkit.engine import session as sessions
 from llmkit.engine.optim import Schedule, adamw
 from llmkit.engine.session import Session
-from llmkit.engine.train import Batches, Loss, train
+from llmkit.engine.train import Loss, train
 from llmkit.progress import SILENT
 from llmkit.recipe import load
+from llmkit.workflows.fit import make_batches
 from llmkit.workflows.prepare import Prepared, prepare
 from llmkit.workflows.train import load_model
 
@@ -42,10 +42,8 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
     optimizer = adamw(model, 0.01)
     ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
     encoded, golds = prepared.encoded["train"], prepared.examples.golds["train"]
-    scalars = {name: values for name, values in golds.items() if values.dtype != object}
-    batches = Batches(
-        encoded.lengths, lambda indices: collate(encoded, indices, pad_token_id=0, scalars=scalars), budget
-    )
+    settings = prepared.recipe.train.model_copy(update={"micro_batch_tokens": budget})
+    batches = make_batches(session, encoded, golds, prepared.tokenizer, settings, prepared.task)
     loss = prepared.task.loss(golds, len(prepared.examples.labels))
     steps = train(
         session,
