@@ -106,11 +106,11 @@ def _fields(inputs: Sequence[str], line: str, number: int, findings: Findings) -
 def _from_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) -> list[dict[str, str]]:
     """Lines of a text file, or columns of a data file; read whole, so that its faults come first."""
     from llmkit.data.findings import Findings
-    from llmkit.data.readers import data_suffix
+    from llmkit.data.readers import PLAIN, data_suffix
 
     findings = Findings(str(file))
     _check_file(file, findings)
-    if data_suffix(file.name):
+    if data_suffix(file.name) not in (None, PLAIN):
         found = list(_rows(inputs, columns, file, findings))
     else:
         found = [

@@ -1,4 +1,4 @@
-"""One file to rows, each with its line: jsonl, ndjson, json (SQuAD's too), csv, tsv, CoNLL (all also .gz) and parquet.
+"""One file to rows, each with its line: jsonl, json (SQuAD's too), csv, tsv, CoNLL, txt (all also .gz) and parquet.
 
     for line, row in rows(Path("train.jsonl"), Data(), Findings("train.jsonl")): ...
 
@@ -23,10 +23,11 @@ from llmkit.data.json_rows import document_rows, line_rows
 from llmkit.data.lines import Moved, check_encoding, open_bytes, read_lines, unheard
 from llmkit.recipe.schema import Data
 
-__all__ = ["CONLL", "SUFFIXES", "data_suffix", "rows"]
+__all__ = ["CONLL", "PLAIN", "SUFFIXES", "data_suffix", "rows"]
 
 CONLL = (".conll", ".iob", ".bio", ".bmes")  # the lines of a sentence follow each other
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", *CONLL)
+PLAIN = ".txt"  # running text, a row a line with its line end, blank lines too
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", PLAIN, *CONLL)
 HEAD = 4096  # bytes looked at to tell what a file is
 
 # First bytes -> what such a file is, what to do.
@@ -91,6 +92,8 @@ def _parsed(
         return delimited_rows(lines, findings, delimiter=delimiter, limit=data.max_line_bytes)
     if suffix in CONLL:
         return sentence_rows(lines, findings, asked=data.columns.values(), limit=data.max_line_bytes)
+    if suffix == PLAIN:
+        return ((number, {"text": line.replace("\r\n", "\n")}) for number, line in lines)
     return line_rows(lines, findings)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.data.findings import Findings
 from llmkit.data.lines import Moved
-from llmkit.data.readers import SUFFIXES, data_suffix, rows
+from llmkit.data.readers import PLAIN, SUFFIXES, data_suffix, rows
 from llmkit.errors import DataError, Problem, closest, some
 from llmkit.progress import Progress
 from llmkit.recipe.schema import Data
@@ -117,7 +117,10 @@ def _file(path: Path, shown: str, data: Data) -> Source:
 
 
 def _in_folder(folder: Path, shown: str, data: Data, notes: list[str]) -> Found:
-    """All data files of a folder, sorted; by part where their names say it."""
+    """All data files of a folder, sorted; by part where their names say it.
+
+    Its .txt files are data only where it holds nothing else: beside rows they are notes and licences.
+    """
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except PermissionError:
@@ -126,6 +129,7 @@ def _in_folder(folder: Path, shown: str, data: Data, notes: list[str]) -> Found:
         )
         raise DataError(problem) from None
     files = [path for path in files if data_suffix(path.name)]
+    files = [path for path in files if data_suffix(path.name) != PLAIN] or files
     if not files:
         problem = Problem("F02", shown, "a folder without data files", f"name a file ({', '.join(SUFFIXES)})")
         raise DataError(problem)

@@ -56,7 +56,7 @@ class Data(Section):
     """Which rows to read, and what to do about faults in them."""
 
     train: Source | None = None
-    """A file (jsonl, json, csv, tsv, conll, parquet; .gz allowed), a folder of them, a Hub id, or `index:NAME`."""
+    """A file (jsonl, json, csv, tsv, conll, txt, parquet; .gz allowed), a folder of them, a Hub id, or `index:NAME`."""
     validation: Source | None = None
     """As `train`; null: a seeded part of the training rows."""
     test: Source | None = None

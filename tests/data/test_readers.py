@@ -55,11 +55,11 @@ FAULTS = {
     "F03 header only": ("a.csv", b"text,label\n", {}, "error[F03] a.csv: the file has no rows."),
     "F03 empty list": ("a.json", b"[]", {}, "error[F03] a.json: the file has no rows."),
     "F04 unknown suffix": (
-        "a.txt",
+        "a.doc",
         GOOD,
         {},
-        'error[F04] a.txt: the suffix ".txt" names no format that can be read.'
-        " Fix: use one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .conll, .iob, .bio, .bmes",
+        'error[F04] a.doc: the suffix ".doc" names no format that can be read.'
+        " Fix: use one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, .conll, .iob, .bio, .bmes",
     ),
     "F04 list in jsonl": (
         "a.jsonl",
@@ -544,7 +544,8 @@ def test_a_good_file_gives_its_rows_with_their_lines(tmp_path, name):
         ("a.CSV", ".csv"),
         ("a.b.jsonl.gz", ".jsonl"),
         ("a.parquet.gz", None),
-        ("a.txt", None),
+        ("a.txt.gz", ".txt"),
+        ("a.doc", None),
         ("csv", None),
         ("a.ner.bio.GZ", ".bio"),
     ],
@@ -590,3 +591,9 @@ def test_reading_imports_nothing_heavy():
 
     code = "import sys, llmkit.data.corpus, llmkit.data.readers; print({'torch', 'datasets', 'pyarrow'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_running_text_is_a_row_a_line_blank_ones_too(tmp_path):
+    (tmp_path / "a.txt").write_bytes("to be\r\n\n  或 not\n".encode())
+    found = list(rows(tmp_path / "a.txt", Data(), Findings("a.txt")))
+    assert found == [(1, {"text": "to be\n"}), (2, {"text": "\n"}), (3, {"text": "  或 not\n"})]

@@ -57,7 +57,7 @@ def test_a_folder_without_data_files_is_f02(in_folder, read):
     write("data/readme.md", "data/.hidden.csv")
     assert refused(read, train="data") == [
         "error[F02] data: a folder without data files."
-        " Fix: name a file (.jsonl, .ndjson, .json, .csv, .tsv, .parquet, .conll, .iob, .bio, .bmes)"
+        " Fix: name a file (.jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, .conll, .iob, .bio, .bmes)"
     ]
 
 
@@ -82,6 +82,11 @@ def test_all_files_of_a_folder_are_read_in_order(in_folder, read):
     corpus = read(train="data")
     assert files(corpus) == {"train": ["data/a.jsonl", "data/b.jsonl"]}
     assert [corpus.parts["train"].place(i) for i in range(2)] == ["data/a.jsonl:1", "data/b.jsonl:1"]
+
+
+def test_running_text_is_data_only_where_a_folder_holds_nothing_else(in_folder, read):
+    write("texts/a.txt", "texts/b.txt")
+    assert files(read(train="texts", columns={"text": "text"})) == {"train": ["texts/a.txt", "texts/b.txt"]}
 
 
 def test_a_folder_with_named_parts_gives_them_all(in_folder, read):
