@@ -1,180 +1,194 @@
-"""Longest common subsequences of many pairs at once, bit by bit: what ROUGE-L and ROUGE-Lsum count.
+"""Longest common subsequences (LCS) of many pairs of texts at once, bit by bit: what ROUGE-L and ROUGE-Lsum count.
 
-    lengths(match(texts, references, candidates))      # (P,)
+    lengths(Lanes(tokens, slots, references, candidates))      # (N,)
 
-A column of the classic table is one bit a reference token, 0 where the entry is one more than that of the token
-before (Crochemore et al. 2001, Hyyrö 2004), and the next column is an addition away. Columns of many pairs are
-numpy words of 64 bits side by side. Where pairs are few or long, `lcs_long` has them as Python integers instead.
+A column of the classic table is one bit for each reference token, 0 where the entry is one more than that of the
+token before (Crochemore et al. 2001, Hyyrö 2004), and the next column is an addition away. The columns of many pairs
+stand side by side in one Python integer, each in a lane of its own; a slot left free between two swallows what the
+addition carries. So time goes with candidate tokens x reference tokens / 64, however the tokens are spread over pairs.
+
+Letters: N lanes, of which L are worked on at once; S slots of a lane, T candidate tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import accumulate
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.metrics import lcs_long
-from llmkit.metrics.matches import Matched
+from llmkit.metrics.matches import spread
 from llmkit.metrics.score import Ints
 
-__all__ = ["lengths", "union_hits"]
+__all__ = ["Lanes", "chosen", "lengths"]
 
-Words = NDArray[np.uint64]  # (W, items): bit b of word w is slot 64 w + b of the item's reference
+Flags = NDArray[np.bool_]
 
-ONE, ALL = np.uint64(1), np.uint64(2**64 - 1)
-ENOUGH = 8  # items a word from which numpy beats Python integers (measured)
+SLOTS, CELLS = (
+    1 << 16,
+    1 << 26,
+)  # L x S and L x S x T at a time, if L > 1: 8 kB a column, 8 MB for all columns
+KEPT = 256  # columns of a lane at a time, at least
+FREE, PADDING = -1, -2  # in place of a token
 
 
-def lengths(pairs: Matched) -> Ints:
-    """The length (P,) of each pair's longest common subsequence."""
-    words = _words(pairs)
-    if pairs.size < ENOUGH * words:
-        return lcs_long.lengths(pairs)
-    side, table = pairs.candidates, _table(pairs, words)
-    common = side.types < pairs.types  # the other tokens change nothing
-    order, steps = _steps(side.types[common], np.bincount(side.pairs[common], minlength=pairs.size))
-    column = np.full((words, pairs.size), ALL)
-    for types in steps:
-        _advance(column[:, : len(types)], table[:, types])
-    found = np.empty(pairs.size, np.int64)
-    found[order] = np.bitwise_count(~column).sum(axis=0, dtype=np.int64)
+@dataclass(frozen=True, eq=False)
+class Lanes:
+    """N references and N candidates, each a span [start, end) of the same tokens: both are (N, 2).
+
+    slots (n,) are places of the tokens (n,) in a reference, from whatever start; where one is left free, a line
+    ends, and no subsequence goes on from one line into the next.
+    """
+
+    tokens: Ints
+    slots: Ints
+    references: Ints
+    candidates: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The lanes (L,) worked on at once: where in `Lanes.tokens` the token of each slot is (L, S), `FREE` where there
+    is none (as in the last slot of each); their slots as bits; and for each candidate token, what equals it."""
+
+    lanes: Ints
+    places_LS: Ints
+    full: int
+    masks: Sequence[int]
+
+
+def lengths(lanes: Lanes) -> Ints:
+    """The length (N,) of each lane's longest common subsequence; with several lines, the sum over them."""
+    found = np.zeros(len(lanes.references), np.int64)
+    for group in _groups(lanes):
+        column = reduce(partial(_advance, group.full), group.masks, group.full)
+        found[group.lanes] = _flags(group.full ^ column, group.places_LS).sum(axis=1)
     return found
 
 
-def union_hits(pairs: Matched) -> Ints:
-    """The hits (P,) of ROUGE-Lsum (Lin 2004, section 3.2), as `_summary_level_lcs` of rouge_score counts them.
+def chosen(lanes: Lanes) -> tuple[Ints, Ints]:
+    """Which reference tokens are in the LCS of their line with the candidate: the lane of each (m,), and its place.
 
-    Of each reference line the tokens that are in its LCS with any line of the candidate; a token counts at most
-    as often as the candidate has it. An LCS is not unique: it is the one that rouge_score reads from its table.
+    An LCS is not unique: it is the one that `_backtrack_norec` of the package rouge_score reads from its table.
     """
-    words, lines = _words(pairs), pairs.candidates.lines
-    if len(lines) < ENOUGH * words:
-        return lcs_long.union_hits(pairs)
-    table = _table(pairs, words)
-    chosen = np.zeros((words, pairs.size), np.uint64)
-    owners = pairs.candidates.pairs[lines]
-    there = np.flatnonzero(np.diff(owners, prepend=-1))  # the first line of each candidate that has any
-    chosen[:, owners[there]] = np.bitwise_or.reduceat(_chosen(pairs, table, lines, owners), there, axis=1)
-    each = chosen[:, pairs.type_pairs] & table[:, :-1]
-    hits = np.minimum(np.bitwise_count(each).sum(axis=0, dtype=np.int64), pairs.candidate_counts)
-    return np.bincount(pairs.type_pairs, hits, pairs.size).astype(np.int64)
+    found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    for group in _groups(lanes):
+        flags_LS = _flags(_read_back(group.full, group.masks), group.places_LS)
+        found.append((group.lanes[np.nonzero(flags_LS)[0]], group.places_LS[flags_LS]))
+    owners, places = zip(*found)
+    return np.concatenate(owners), np.concatenate(places)
 
 
-def _chosen(pairs: Matched, table: Words, lines: Ints, owners: Ints) -> Words:
-    """The slots (W, lines) of each candidate line's LCS with every line of the reference.
-
-    Reference lines lie side by side in one column; the free slot between two swallows what the addition carries.
-    """
-    side = pairs.candidates
-    order, steps = _steps(side.types, np.diff(lines, append=len(side.types)))
-    kept = _slots(pairs, len(table))[:, owners[order]]
-    reach = _reach(kept, int(np.diff(pairs.references.lines, append=len(pairs.references.slots)).max()))
-    column, columns, rows = kept.copy(), [], list(steps)
-    for types in rows:
-        after = column[:, : len(types)]
-        _advance(after, table[:, types])
-        after &= kept[:, : len(types)]
-        columns.append(after.copy())
-    found = np.empty_like(kept)
-    found[:, order] = _read_back(table, kept, reach, rows, columns)
-    return found
+def _advance(full: int, column: int, same: int) -> int:
+    """The column of the next candidate token, from where it equals the reference."""
+    both = column & same
+    return (column + both | column ^ both) & full
 
 
-def _read_back(
-    table: Words, kept: Words, reach: Sequence[Words], rows: Sequence[Ints], columns: Sequence[Words]
-) -> Words:
-    """Walk all tables from their last corner, as `_backtrack_norec` of rouge_score.
+def _read_back(full: int, masks: Sequence[int]) -> int:
+    """Walk all tables at once, from their last corner to the first.
 
     At a candidate token it goes up the reference until the tokens match, which it takes, or the entry is one more
     than the one above (a 0 in the column): then it goes on to the candidate token before.
     """
-    open_, chosen = kept.copy(), np.zeros_like(kept)  # open: slots that the walk may still reach
-    for types, column in zip(reversed(rows), reversed(columns)):
-        k, same = len(types), table[:, types]
-        left = _filled_down((same | ~column) & open_[:, :k], reach)
-        taken = left & ~_down(left) & same  # the highest slot of each reference line, where it matches
-        chosen[:, :k] |= taken
-        open_[:, :k] = left ^ taken
-    return chosen
+    reaches = list(_reaches(full))
+    open_, taken = full, 0  # open: the slots of each line that the walk may still come to
+    for same, column in _backwards(full, masks):
+        left = (same | full ^ column) & open_
+        for distance, inside in reaches:  # all slots up to the highest one of each line
+            left |= left >> distance & inside
+        matched = left & same & ~(left >> 1)
+        taken |= matched
+        open_ = left ^ matched
+    return taken
 
 
-def _steps(types: Ints, lengths: Ints) -> tuple[Ints, Iterator[Ints]]:
-    """Items by falling length, and the types of their first, second ... tokens, of those that are so long.
+def _backwards(full: int, masks: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The masks from the last to the first, each with its column.
 
-    types (n,) are those of item behind item, lengths (items,) say where each ends.
+    All columns of two long texts would take gigabytes: those before each block are kept, the others made anew.
     """
-    order = np.argsort(-lengths, kind="stable")
-    starts, ordered = (np.cumsum(lengths) - lengths)[order], lengths[order]
-    longest = int(ordered[0]) if len(ordered) else 0
-    alive = np.searchsorted(-ordered, -np.arange(longest), side="left")  # items longer than 0, 1, ...
-    return order, (types[starts[:k] + place] for place, k in enumerate(alive.tolist()))
+    advance, size = partial(_advance, full), max(KEPT, isqrt(len(masks)))
+    blocks = [masks[start : start + size] for start in range(0, len(masks), size)]
+    befores = [full]
+    for block in blocks[:-1]:
+        befores.append(reduce(advance, block, befores[-1]))
+    for block, before in zip(reversed(blocks), reversed(befores)):
+        columns = list(accumulate(block, advance, initial=before))[1:]
+        yield from zip(reversed(block), reversed(columns))
 
 
-def _advance(column: Words, same: Words) -> None:
-    """The column of the next candidate token, in place, from where it equals the reference."""
-    both = column & same
-    rest = column ^ both
-    np.bitwise_or(_sum(column, both), rest, out=column)
+def _reaches(full: int) -> Iterator[tuple[int, int]]:
+    """1, 2, 4 ... with those slots that begin so long a run within a line."""
+    distance, inside = 1, full
+    while inside:
+        yield distance, inside
+        inside &= inside >> distance
+        distance *= 2
 
 
-def _sum(column: Words, part: Words) -> Words:
-    """column + part of integers of W words, modulo 2^(64 W); part has no bit that column lacks."""
-    total = column + part
-    carry = total[0] < column[0]
-    for word in range(1, len(total)):
-        total[word] += carry
-        carry = (total[word] < column[word]) | (carry & (total[word] == column[word]))
-    return total
+def _groups(lanes: Lanes) -> Iterator[_Group]:
+    for group in _alike(*_sizes(lanes)):
+        owners, places = spread(lanes.references[group])
+        slots = lanes.slots[places] - lanes.slots[lanes.references[group, 0]][owners]
+        places_LS = np.full((len(group), int(slots.max()) + 2), FREE)
+        places_LS[owners, slots] = places
+        tokens_LS = np.where(places_LS == FREE, FREE, lanes.tokens[places_LS]).astype(np.int32)
+        yield _Group(group, places_LS, _bits(places_LS != FREE), _masks(tokens_LS, _candidates(lanes, group)))
 
 
-def _down(slots: Words) -> Words:
-    """Each bit one slot lower."""
-    lower = slots >> ONE
-    lower[:-1] |= slots[1:] << np.uint64(63)
-    return lower
+def _sizes(lanes: Lanes) -> tuple[Ints, Ints]:
+    """Slots and candidate tokens of each lane, (N,) both; 0 slots where there is nothing to compare."""
+    there = (lanes.references[:, 0] < lanes.references[:, 1]) & (
+        lanes.candidates[:, 0] < lanes.candidates[:, 1]
+    )
+    slots = np.zeros(len(there), np.int64)
+    first, end = lanes.references[there].T
+    slots[there] = lanes.slots[end - 1] - lanes.slots[first] + 2
+    return slots, lanes.candidates[:, 1] - lanes.candidates[:, 0]
 
 
-def _filled_down(slots: Words, reach: Sequence[Words]) -> Words:
-    """All slots of a line up to its highest one here."""
-    filled = slots
-    for word in reversed(range(len(filled))):
-        if word + 1 < len(filled):
-            filled[word] |= (filled[word + 1] << np.uint64(63)) & reach[0][word, : filled.shape[1]]
-        for doubling, inside in enumerate(reach):
-            filled[word] |= (filled[word] >> np.uint64(1 << doubling)) & inside[word, : filled.shape[1]]
-    return filled
+def _alike(slots: Ints, tokens: Ints) -> Iterator[Ints]:
+    """Numbers of lanes that are similar in size, as many as may be worked on at once."""
+    order = np.lexsort((tokens, slots >> 4))
+    rest = order[slots[order] > 0]
+    while len(rest):
+        some = rest[: SLOTS // 2]
+        size = np.maximum.accumulate(slots[some]) * np.arange(1, len(some) + 1)
+        fit = (size <= SLOTS) & (size * np.maximum.accumulate(tokens[some]) <= CELLS)
+        group, rest = np.split(rest, [max(1, int(fit.sum()))])
+        yield group
 
 
-def _reach(kept: Words, longest: int) -> list[Words]:
-    """For 1, 2, 4 ... slots: those with as many neighbours above in their line, within the word, itself included."""
-    reach = [kept]
-    while (distance := 1 << len(reach)) < min(longest, 64):
-        half = reach[-1]
-        reach.append(half & (half >> np.uint64(distance // 2)))
-    return reach
+def _candidates(lanes: Lanes, group: Ints) -> Ints:
+    """Their tokens (L, T), padded in front: that changes no column, and the walk is over when it comes there."""
+    spans = lanes.candidates[group]
+    owners, places = spread(spans)
+    longest = int((spans[:, 1] - spans[:, 0]).max())
+    tokens_LT = np.full((len(group), longest), PADDING, np.int32)
+    tokens_LT[owners, longest - spans[owners, 1] + places] = lanes.tokens[places]
+    return tokens_LT
 
 
-def _words(pairs: Matched) -> int:
-    slots = pairs.references.slots
-    return int(slots.max()) // 64 + 1 if len(slots) else 1
+def _masks(tokens_LS: NDArray[np.int32], candidates_LT: NDArray[np.int32]) -> list[int]:
+    """For each candidate token (T) the slots that equal it; in a lane alone they are made once for equal tokens."""
+    kinds_KL, steps = candidates_LT.T, np.arange(candidates_LT.shape[1])
+    if len(tokens_LS) == 1:
+        kinds, steps = np.unique(candidates_LT[0], return_inverse=True)
+        kinds_KL = kinds[:, None]
+    masks = [_bits(tokens_LS == kinds_L[:, None]) for kinds_L in kinds_KL]
+    return [masks[step] for step in steps.tolist()]
 
 
-def _table(pairs: Matched, words: int) -> Words:
-    """Where in its reference each type stands, (W, K + 1); the last column is that of all other tokens."""
-    side = pairs.references
-    table = _set(side.types, side.slots, words, pairs.types + 1)
-    table[:, -1] = 0
-    return table
+def _bits(flags: Flags) -> int:
+    return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
 
-def _slots(pairs: Matched, words: int) -> Words:
-    """All slots of each reference, (W, P)."""
-    return _set(pairs.references.pairs, pairs.references.slots, words, pairs.size)
-
-
-def _set(items: Ints, slots: Ints, words: int, size: int) -> Words:
-    """Bits (W, size) with each item's slots set. No item has a slot twice, so adding is setting."""
-    bits = np.zeros(words * size, np.uint64)
-    np.add.at(bits, (slots >> 6) * size + items, ONE << (slots & 63).astype(np.uint64))
-    return bits.reshape(words, size)
+def _flags(bits: int, like: Ints) -> Flags:
+    """What `_bits` made the bits of, in the shape of `like`."""
+    row = np.frombuffer(bits.to_bytes(-(-like.size // 8), "little"), np.uint8)
+    return np.unpackbits(row, count=like.size, bitorder="little").reshape(like.shape).astype(bool)

@@ -44,27 +44,17 @@ STEMMED_FROM = 4  # letters; rouge_score leaves shorter words as they are
 
 @dataclass(frozen=True, eq=False)
 class Numbered:
-    """D texts one behind the other; equal tokens have equal numbers, in all of them.
+    """D texts one behind the other as tokens (n,), numbers in [1, vocabulary] that are equal where the tokens are.
 
-    tokens (T,) are numbers in [1, vocabulary]. slots (T,) are places in the text, where a slot is left free between two lines
-    (those without a token do not count): so they tell the lines apart. Text d has tokens[starts[d]:starts[d + 1]].
+    Spans are [start, end): spans (D, 2) those of the texts' tokens, lines (M, 2) those of every line that has a
+    token, and line_spans (D, 2) say which of the lines are a text's.
     """
 
     tokens: Ints
-    slots: Ints
-    starts: Ints
+    spans: Ints
+    lines: Ints
+    line_spans: Ints
     vocabulary: int
-
-    @property
-    def lengths(self) -> Ints:
-        """Tokens of each text, (D,)."""
-        return np.diff(self.starts)
-
-    @property
-    def widths(self) -> Ints:
-        """Slots of each text, (D,): equal to its length when all tokens stand in one line."""
-        last = np.concatenate([[-1], self.slots])[self.starts[1:]]
-        return np.where(self.lengths > 0, last + 1, 0)
 
 
 def tokenizer_for(texts: Sequence[str], language: str | None = None) -> str:
@@ -95,8 +85,9 @@ def numbered(texts: Sequence[str], tokenizer: str, *, stemmer: bool = False) -> 
     """
     split = _splitter(tokenizer, stemmer)
     numbers = defaultdict(count(1).__next__, {LINE_END: 0})
-    pieces = [_by_number(split(batch), numbers) for batch in _batches(texts)]
-    flat = np.concatenate([np.empty(0, np.int64), *pieces])
+    flat = np.concatenate(
+        [np.empty(0, np.int64), *(_by_number(split(some), numbers) for some in _batches(texts))]
+    )
     if stemmer:
         numbers, flat = _stemmed(numbers, flat)
     return _laid_out(flat, texts, len(numbers) - 1)
@@ -209,11 +200,23 @@ def _stemmed(numbers: defaultdict[str, int], flat: Ints) -> tuple[defaultdict[st
 def _laid_out(flat: Ints, texts: Sequence[str], vocabulary: int) -> Numbered:
     """Without the line ends (0), of which each text has one more than it has "\\n"."""
     ends = np.flatnonzero(flat == 0)
-    in_line = np.diff(ends, prepend=-1) - 1  # tokens of each line, (L,)
-    last_lines = np.cumsum(np.fromiter((text.count("\n") + 1 for text in texts), np.int64, len(texts)))
-    first_lines = np.concatenate([[0], last_lines])
-    starts = np.concatenate([[0], np.cumsum(in_line)])[first_lines]
-    filled = np.concatenate([[0], np.cumsum(in_line > 0)])
-    before = filled[:-1] - np.repeat(filled[first_lines[:-1]], np.diff(first_lines))  # filled lines above, (L,)
-    places = np.arange(starts[-1]) - np.repeat(starts[:-1], np.diff(starts))
-    return Numbered(flat[flat != 0], places + np.repeat(before, in_line), starts, vocabulary)
+    stops = _from_zero(ends - np.arange(len(ends)))  # tokens up to the end of each line
+    last_lines = np.fromiter((text.count("\n") + 1 for text in texts), np.int64, len(texts)).cumsum()
+    of_text = _from_zero(last_lines)
+    lines = _spans(stops)
+    filled = lines[:, 0] < lines[:, 1]
+    return Numbered(
+        tokens=flat[flat != 0],
+        spans=_spans(stops[of_text]),
+        lines=lines[filled],
+        line_spans=_spans(_from_zero(np.cumsum(filled))[of_text]),
+        vocabulary=vocabulary,
+    )
+
+
+def _from_zero(ends: Ints) -> Ints:
+    return np.concatenate([[0], ends])
+
+
+def _spans(bounds: Ints) -> Ints:
+    return np.stack([bounds[:-1], bounds[1:]], axis=1)
