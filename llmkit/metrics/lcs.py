@@ -28,10 +28,7 @@ __all__ = ["Lanes", "chosen", "lengths"]
 
 Flags = NDArray[np.bool_]
 
-SLOTS, CELLS = (
-    1 << 16,
-    1 << 26,
-)  # L x S and L x S x T at a time, if L > 1: 8 kB a column, 8 MB for all columns
+SLOTS, CELLS = 1 << 16, 1 << 26  # most L x S and L x S x T, unless L is 1: columns of 8 kB, masks of 8 MB
 KEPT = 256  # columns of a lane at a time, at least
 FREE, PADDING = -1, -2  # in place of a token
 
@@ -52,13 +49,23 @@ class Lanes:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """The lanes (L,) worked on at once: where in `Lanes.tokens` the token of each slot is (L, S), `FREE` where there
-    is none (as in the last slot of each); their slots as bits; and for each candidate token, what equals it."""
+    """The lanes (L,) worked on at once, side by side in one row of bits.
+
+    Of each of their reference tokens (m,): its lane among the L, its place in `Lanes.tokens`, and its bit. full has all
+    these bits; masks (T) are, for the candidate tokens at one place in all lanes, the bits of the tokens equal to them.
+    """
 
     lanes: Ints
-    places_LS: Ints
+    owners: Ints
+    places: Ints
+    bits: Ints
     full: int
     masks: Sequence[int]
+
+    def has(self, row: int) -> Flags:
+        """Whose bit is set (m,)."""
+        octets = np.frombuffer(row.to_bytes(int(self.bits[-1]) // 8 + 1, "little"), np.uint8)
+        return np.unpackbits(octets, bitorder="little")[self.bits].astype(bool)
 
 
 def lengths(lanes: Lanes) -> Ints:
@@ -66,21 +73,20 @@ def lengths(lanes: Lanes) -> Ints:
     found = np.zeros(len(lanes.references), np.int64)
     for group in _groups(lanes):
         column = reduce(partial(_advance, group.full), group.masks, group.full)
-        found[group.lanes] = _flags(group.full ^ column, group.places_LS).sum(axis=1)
+        in_common = group.owners[group.has(group.full ^ column)]
+        found[group.lanes] = np.bincount(in_common, minlength=len(group.lanes))
     return found
 
 
-def chosen(lanes: Lanes) -> tuple[Ints, Ints]:
-    """Which reference tokens are in the LCS of their line with the candidate: the lane of each (m,), and its place.
+def chosen(lanes: Lanes) -> Flags:
+    """Which of the tokens (n,) are in the LCS of their reference line with the candidate of any lane.
 
     An LCS is not unique: it is the one that `_backtrack_norec` of the package rouge_score reads from its table.
     """
-    found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    found = np.zeros(len(lanes.tokens), bool)
     for group in _groups(lanes):
-        flags_LS = _flags(_read_back(group.full, group.masks), group.places_LS)
-        found.append((group.lanes[np.nonzero(flags_LS)[0]], group.places_LS[flags_LS]))
-    owners, places = zip(*found)
-    return np.concatenate(owners), np.concatenate(places)
+        found[group.places[group.has(_read_back(group.full, group.masks))]] = True
+    return found
 
 
 def _advance(full: int, column: int, same: int) -> int:
@@ -135,21 +141,20 @@ def _groups(lanes: Lanes) -> Iterator[_Group]:
     for group in _alike(*_sizes(lanes)):
         owners, places = spread(lanes.references[group])
         slots = lanes.slots[places] - lanes.slots[lanes.references[group, 0]][owners]
-        places_LS = np.full((len(group), int(slots.max()) + 2), FREE)
-        places_LS[owners, slots] = places
-        tokens_LS = np.where(places_LS == FREE, FREE, lanes.tokens[places_LS]).astype(np.int32)
-        yield _Group(group, places_LS, _bits(places_LS != FREE), _masks(tokens_LS, _candidates(lanes, group)))
+        tokens_LS = np.full((len(group), int(slots.max()) + 2), FREE, np.int32)  # the last slot stays free
+        tokens_LS[owners, slots] = lanes.tokens[places]
+        masks = _masks(tokens_LS, _candidates(lanes, group))
+        bits = owners * tokens_LS.shape[1] + slots
+        yield _Group(group, owners, places, bits, _row(tokens_LS != FREE), masks)
 
 
 def _sizes(lanes: Lanes) -> tuple[Ints, Ints]:
     """Slots and candidate tokens of each lane, (N,) both; 0 slots where there is nothing to compare."""
-    there = (lanes.references[:, 0] < lanes.references[:, 1]) & (
-        lanes.candidates[:, 0] < lanes.candidates[:, 1]
-    )
+    (first, end), (start, stop) = lanes.references.T, lanes.candidates.T
+    there = (first < end) & (start < stop)
     slots = np.zeros(len(there), np.int64)
-    first, end = lanes.references[there].T
-    slots[there] = lanes.slots[end - 1] - lanes.slots[first] + 2
-    return slots, lanes.candidates[:, 1] - lanes.candidates[:, 0]
+    slots[there] = lanes.slots[end[there] - 1] - lanes.slots[first[there]] + 2
+    return slots, stop - start
 
 
 def _alike(slots: Ints, tokens: Ints) -> Iterator[Ints]:
@@ -180,15 +185,9 @@ def _masks(tokens_LS: NDArray[np.int32], candidates_LT: NDArray[np.int32]) -> li
     if len(tokens_LS) == 1:
         kinds, steps = np.unique(candidates_LT[0], return_inverse=True)
         kinds_KL = kinds[:, None]
-    masks = [_bits(tokens_LS == kinds_L[:, None]) for kinds_L in kinds_KL]
+    masks = [_row(tokens_LS == kinds_L[:, None]) for kinds_L in kinds_KL]
     return [masks[step] for step in steps.tolist()]
 
 
-def _bits(flags: Flags) -> int:
+def _row(flags: Flags) -> int:
     return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
-
-
-def _flags(bits: int, like: Ints) -> Flags:
-    """What `_bits` made the bits of, in the shape of `like`."""
-    row = np.frombuffer(bits.to_bytes(-(-like.size // 8), "little"), np.uint8)
-    return np.unpackbits(row, count=like.size, bitorder="little").reshape(like.shape).astype(bool)

@@ -133,12 +133,11 @@ def _summary_hits(pairs: _Pairs, in_sequence: Ints) -> Ints:
     pairs = pairs[split]
     owners, numbers = spread(texts.line_spans[pairs.candidates])
     slots = np.arange(len(texts.tokens)) + np.repeat(np.arange(len(texts.lines)), _sizes(texts.lines))
-    lanes, places = chosen(
-        Lanes(texts.tokens, slots, texts.spans[pairs.references][owners], texts.lines[numbers])
-    )
-    once = np.unique(owners[lanes] * len(slots) + places)  # a token may be in the LCS with several lines
-    owners, places = np.divmod(once, max(len(slots), 1))
-    found[split] = hits(Bag(owners, texts.tokens[places]), _bag(texts, pairs.candidates), len(split))
+    lanes = Lanes(texts.tokens, slots, texts.spans[pairs.references][owners], texts.lines[numbers])
+    in_any = chosen(lanes)  # a reference is in one pair only
+    owners, places = spread(texts.spans[pairs.references])
+    union = Bag(owners[in_any[places]], texts.tokens[places[in_any[places]]])
+    found[split] = hits(union, _bag(texts, pairs.candidates), len(split))
     return found
 
 
