@@ -146,10 +146,10 @@ def _sizes(spans: Ints) -> Ints:
 
 
 def _metrics(tokenizer: str, stemmer: bool, without_tokens: int) -> tuple[Metric, ...]:
-    note = f"F1, 0-100, tokenizer {tokenizer}, {'Porter stemmer' if stemmer else 'no stemmer'}"
+    note = f"mean F1, 0-100; tokenizer {tokenizer}; {'Porter stemmer' if stemmer else 'no stemmer'}"
     if without_tokens:
-        note += f", references without a token: {without_tokens}"
-    return tuple(Metric(name, _mean_of(place), note=note, point=1) for place, name in enumerate(NAMES))
+        note += f"; references without a token: {without_tokens}"
+    return tuple(Metric(name, _mean_of(place), note=note, point=1.0) for place, name in enumerate(NAMES))
 
 
 def _mean_of(column: int) -> Callable[[Floats], Floats]:
