@@ -42,6 +42,7 @@ def rouge(
     E03: the tokenizer's package is missing.
     """
     assert len(predictions) == len(references) and all(references), "each prediction needs a reference"
+    assert not any(isinstance(several, str) for several in references), "references are lists of texts"
     name = tokenizer or tokenizer_for([text for several in references for text in several], language)
     f1, filled = [np.empty((0, len(NAMES)))], 0
     for block in _blocks(predictions, references):

@@ -13,8 +13,8 @@ from llmkit.metrics import rouge as module
 from llmkit.metrics.rouge import NAMES, rouge
 
 TEXT = st.text(st.sampled_from("aab  ..\n\nC1é山😀"), max_size=25)
-ODD = [
 FEW_WORDS = ["the", "The", "cat", "cats", "running", "runs", "ran", "of", "a", "b"]
+ODD = [
     "",
     " ",
     "\n",
@@ -47,13 +47,10 @@ def made_up(seed, count):
     rng = random.Random(seed)
 
     def text():
-        words = rng.choices(
-            FEW_WORDS[: rng.randint(2, 10)], k=rng.randint(0, 40)
-        )
+        words = rng.choices(FEW_WORDS[: rng.randint(2, 10)], k=rng.randint(0, 40))
         return "".join(word + rng.choice([" ", " ", " ", ". ", "\n", "\n\n"]) for word in words)
 
     return [text() for _ in range(count)], [[text() for _ in range(rng.randint(1, 3))] for _ in range(count)]
-
 
 
 @pytest.mark.parametrize("stemmer", [False, True])
