@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from rouge_score.tokenizers import DefaultTokenizer
 
 from llmkit.errors import UserError
-from llmkit.text import scored_words
-from llmkit.text.scored_words import numbered, tokenizer_for
+from llmkit.metrics import scored_words
+from llmkit.metrics.scored_words import numbered, tokenizer_for
 
 MIXED = st.text(st.sampled_from("abzAZ019 .,-_'\n\r\t\u2028\x1céİſKΣß山の한กำ😀\ud800"), max_size=30)
 ANY = st.one_of(MIXED, st.text(max_size=20))
