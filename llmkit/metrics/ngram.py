@@ -17,17 +17,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
 
 from llmkit.errors import Problem, UserError, closest
-from llmkit.metrics.references import References, check
+from llmkit.metrics.references import References, aligned
 from llmkit.metrics.score import Floats, Measured, Metric, ratio
 
 __all__ = ["bleu", "chrf", "ter"]
+
+Rows = list[Sequence[str]]  # the references of each row
 
 BLEU_ORDER = 4
 BETA_SQUARED = 4  # chrF2: recall counts twice as much as precision
@@ -59,14 +62,14 @@ def bleu(
 
     tokenizer is one of sacrebleu's; without it the language's (zh, ja, ko; else 13a), and without a language zh
     where most references are Chinese or Japanese. Rows hold the lengths of prediction and reference, then matches and
-    n-grams of each order: K = 10. UserError: E02 and E04 as in `references.check`, E03 for a package that is missing,
+    n-grams of each order: K = 10. UserError: E02 and E04 as in `references.aligned`, E03 for a package that is missing,
     E10 for a tokenizer that does not exist, can't be loaded or makes every score 0.
     """
-    check(predictions, references)
-    name = tokenizer or _by_language(language, references)
+    rows = aligned(predictions, references)
+    name = tokenizer or _by_language(language, rows)
     theirs = _with_tokenizer(name)
-    caution = _caution(theirs, name, references)
-    return _measured("bleu", theirs, _bleu, predictions, references, caution)
+    metric = Metric("bleu", _bleu, note=_caution(theirs, name, rows), point=1.0)
+    return _measured(metric, theirs, predictions, rows)
 
 
 def chrf(predictions: Sequence[str], references: References, *, word_order: int = 0) -> Measured:
@@ -75,12 +78,12 @@ def chrf(predictions: Sequence[str], references: References, *, word_order: int 
     Rows hold n-grams of prediction, of reference, and matches, for each order: K = 3 (6 + word_order).
     UserError E02, E04.
     """
-    from sacrebleu.metrics import CHRF
+    from sacrebleu import CHRF
 
-    check(predictions, references)
-    caution = BY_BLANKS if word_order and _mostly(UNSPACED, references) else ""
-    name = "chrf" + "+" * word_order
-    return _measured(name, CHRF(word_order=word_order), _chrf, predictions, references, caution)
+    rows = aligned(predictions, references)
+    caution = BY_BLANKS if word_order and _mostly(UNSPACED, rows) else ""
+    metric = Metric("chrf" + "+" * word_order, _chrf, note=caution, point=1.0)
+    return _measured(metric, CHRF(word_order=word_order), predictions, rows)
 
 
 def ter(predictions: Sequence[str], references: References) -> Measured:
@@ -89,11 +92,12 @@ def ter(predictions: Sequence[str], references: References) -> Measured:
     Rows hold the edits and the mean length of the row's references: K = 2. Time goes with the square of a segment's
     words. UserError E02, E04.
     """
-    from sacrebleu.metrics import TER
+    from sacrebleu import TER
 
-    check(predictions, references)
-    caution = BY_BLANKS if _mostly(UNSPACED, references) else ""
-    return _measured("ter", TER(), _ter, predictions, references, caution, higher_is_better=False)
+    rows = aligned(predictions, references)
+    caution = BY_BLANKS if _mostly(UNSPACED, rows) else ""
+    metric = Metric("ter", _ter, note=caution, higher_is_better=False, point=1.0)
+    return _measured(metric, TER(), predictions, rows)
 
 
 def _bleu(sums: Floats) -> Floats:
@@ -126,31 +130,22 @@ def _ter(sums: Floats) -> Floats:
     return 100 * np.where(words > 0, ratio(edits, words), edits > 0)
 
 
-def _measured(
-    name: str,
-    theirs: Any,
-    score: Callable[[Floats], Floats],
-    predictions: Sequence[str],
-    references: References,
-    caution: str,
-    higher_is_better: bool = True,
-) -> Measured:
-    """Statistics by a sacrebleu metric. Rows may have different numbers of references: None fills up.
+def _measured(metric: Metric, theirs: Any, predictions: Sequence[str], references: Rows) -> Measured:
+    """Statistics by sacrebleu's metric. Rows may have different numbers of references: None fills up.
 
     sacrebleu has no public name for its statistics; its own tests of significance take them by this one.
     """
-    streams = list(zip_longest(*references))
-    statistics = theirs._extract_corpus_statistics(predictions, streams)
+    statistics = theirs._extract_corpus_statistics(predictions, list(zip_longest(*references)))
     rows = np.array(statistics, dtype=np.float64)
-    ours, own = float(score(rows.sum(axis=0))), theirs._aggregate_and_compute(statistics).score
+    ours, own = float(metric.score(rows.sum(axis=0))), theirs._aggregate_and_compute(statistics).score
     assert math.isclose(ours, own, rel_tol=AGREES, abs_tol=AGREES), (
-        f"sacrebleu's {name} is {own}, ours {ours}"
+        f"sacrebleu's {metric.name} is {own}, ours {ours}"
     )
-    note = "; ".join(filter(None, ["0-100", str(theirs.get_signature()), caution]))
-    return Measured(rows, (Metric(name, score, note=note, higher_is_better=higher_is_better, point=1.0),))
+    note = "; ".join(filter(None, ["0-100", str(theirs.get_signature()), metric.note]))
+    return Measured(rows, (replace(metric, note=note),))
 
 
-def _by_language(language: str | None, references: References) -> str:
+def _by_language(language: str | None, references: Rows) -> str:
     """The tokenizer for a language code such as "zh" or "zh-CN", or for the script of most references."""
     if language is None:
         return "zh" if _mostly(EAST_ASIAN, references) else DEFAULT
@@ -159,7 +154,7 @@ def _by_language(language: str | None, references: References) -> str:
 
 def _with_tokenizer(name: str) -> Any:
     """sacrebleu's BLEU with that tokenizer."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu import BLEU
 
     if name not in BLEU.TOKENIZERS:
         message = f'unknown tokenizer "{name}"{closest(name, BLEU.TOKENIZERS)}'
@@ -177,7 +172,7 @@ def _with_tokenizer(name: str) -> Any:
     raise UserError(Problem("E03", "", f'tokenizer "{name}" needs a package that is not installed', install))
 
 
-def _caution(theirs: Any, name: str, references: References) -> str:
+def _caution(theirs: Any, name: str, references: Rows) -> str:
     """What a reader must know where the tokenizer makes few words of the references.
 
     UserError E10 where they are clauses without blanks that it leaves whole, and so few that even the references
@@ -198,7 +193,7 @@ def _caution(theirs: Any, name: str, references: References) -> str:
     return "no reference has 4 tokens, so identical texts score 0" if short else ""
 
 
-def _mostly(script: re.Pattern[str], references: References) -> bool:
+def _mostly(script: re.Pattern[str], references: Rows) -> bool:
     """Whether most of the texts with letters have more of this script than of others."""
     shares = [
         2 * len(script.findall(text)) > letters
