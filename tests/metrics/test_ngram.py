@@ -145,6 +145,12 @@ def test_many_sums_score_at_once_as_each_in_sacrebleu(name) -> None:
     np.testing.assert_array_equal(stacked.ravel(), found[:cut])
 
 
+def test_ter_without_words_of_reference_is_all_or_nothing() -> None:
+    measured = ter(["a b", "", "c"], ["", "", "c"])
+    theirs = [sacrebleu.TER()._compute_score_from_stats(row).score for row in measured.rows]
+    assert measured.metrics[0].score(measured.rows).tolist() == theirs == [100, 0, 0]
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_intervals_and_paired_tests_take_them(name) -> None:
     golds = sentences(80, most=8) if name == "ter" else sentences(300)  # TER is slow where words recur
