@@ -115,7 +115,7 @@ def test_out_of_memory_halves_the_micro_batches_and_makes_the_update_again(
 def test_an_example_that_does_not_fit_is_a_line(session: Any, make_model: Any, toy: Any) -> None:
     model = make_model()
     before = model.layer.weight.clone()
-    with pytest.raises(TrainingError, match="T02.*a single example does not fit"):
+    with pytest.raises(TrainingError, match=r"T02.*a single example does not fit"):
         steps_of(session, model, toy, loss=Scarce(toy, 0))
     assert torch.equal(before, model.layer.weight)
 
