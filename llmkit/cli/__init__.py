@@ -40,12 +40,25 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 def _register() -> None:
-    from llmkit.cli import compare, doctor, embed, evaluate, explain_error, finetune, predict, recipes, runs
+    from llmkit.cli import (
+        compare,
+        doctor,
+        embed,
+        evaluate,
+        explain_error,
+        finetune,
+        launch,
+        predict,
+        recipes,
+        runs,
+    )
 
     app.command("finetune", no_args_is_help=True)(finetune.finetune)
     app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
     app.command("predict", no_args_is_help=True)(predict.predict)
     app.command("embed", no_args_is_help=True)(embed.embed)
+    passing_on = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+    app.command("launch", context_settings=passing_on, no_args_is_help=True)(launch.launch)
     app.command("compare", no_args_is_help=True)(compare.compare)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(runs.app, name="runs")
