@@ -6,22 +6,24 @@
 Both systems are scored on the same draws, so what makes an example easy for both cancels out: the interval of
 the difference is much narrower than two intervals side by side suggest. Metrics of an order (Spearman, PR-AUC)
 have `rank_difference`, which ranks every draw and every swap anew. The limits of `intervals` hold here
-too: clustered examples and fewer than about ten disagreements make it too sure, and the noise of training
-seeds is not in it.
+too: clusters that are not given as `groups` and fewer than about ten disagreements make it too sure, and the
+noise of training seeds is not in it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmkit.metrics import clusters
+from llmkit.metrics.clusters import BLOCK
 from llmkit.metrics.intervals import (
-    BLOCK,
     ROUNDING,
     Sample,
     Scorer,
@@ -29,8 +31,9 @@ from llmkit.metrics.intervals import (
     interval,
     measure_ranks,
     percent,
+    unmerged,
 )
-from llmkit.metrics.score import Floats, Metric, RankMetric, Score, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
 __all__ = ["Difference", "difference", "examples_needed", "holm", "mcnemar", "rank_difference", "verdict"]
 
@@ -57,13 +60,25 @@ class Difference:
 
 
 def difference(
-    pairs: Floats | Sample, metric: Metric, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    pairs: Floats | Sample,
+    metric: Metric,
+    *,
+    groups: Ints | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Difference:
     """The paired bootstrap of metric(first) - metric(second), from statistics (N, 2 K) side by side.
 
     p_value: McNemar's test for shares, else approximate randomization (Noreen 1989; Yeh 2000): how often a
-    difference at least as large appears when each example's two outputs are swapped at random.
+    difference at least as large appears when each example's two outputs are swapped at random. With groups (N,)
+    whole groups are drawn and swapped, for shares too; n counts examples all the same.
     """
+    if groups is not None:
+        how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+        sums = clusters.sums(unmerged(pairs), groups)
+        together = difference(sums, replace(metric, share=False), **how)
+        return replace(together, n=len(groups), method=clusters.clustered(together.method, len(sums)))
     sample = as_sample(pairs)
     if metric.share:
         first, second = _hits(sample, metric)
@@ -81,6 +96,7 @@ def rank_difference(
     pairs: Floats | Sample,
     metric: RankMetric,
     *,
+    groups: Ints | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -90,15 +106,16 @@ def rank_difference(
     A swap mixes the two systems' outputs in one order, so they must be on one scale: give each system's ranks
     (`ranking.midranks`) instead of its outputs. 2000 draws and swaps of 1,500 examples take about 1 s for Spearman.
     """
-    sample = as_sample(pairs)
+    examples = as_sample(pairs) if groups is None else unmerged(pairs)
 
     def gap(rows: Floats, weights: Floats) -> Floats:
         first, second = np.split(rows, 2, axis=1)
         return metric.score(first, weights) - metric.score(second, weights)
 
     named = RankMetric(metric.name, gap)
-    found = measure_ranks(sample, [named], confidence=confidence, resamples=resamples, seed=seed)[metric.name]
-    p_value = _rank_swap_p_value(sample, metric, resamples, seed)
+    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    found = measure_ranks(examples, [named], groups=groups, **how)[metric.name]
+    p_value = _rank_swap_p_value(examples, metric, groups, resamples, seed)
     return _difference(found, metric, confidence, p_value, f"{resamples} random swaps")
 
 
@@ -226,22 +243,31 @@ def _swap_p_value(sample: Sample, metric: Metric, resamples: int, seed: int) -> 
     return (1 + extreme) / (1 + resamples)
 
 
-def _rank_swap_p_value(sample: Sample, metric: RankMetric, resamples: int, seed: int) -> float:
+def _rank_swap_p_value(
+    examples: Floats | Sample, metric: RankMetric, groups: Ints | None, resamples: int, seed: int
+) -> float:
     """As `_swap_p_value`: both systems' examples below each other, and weights that say whose outputs count.
 
     Swaps without a score count as extreme: there p says nothing.
     """
+    if groups is None:  # D distinct rows, each swapped as often as it stands
+        sample = as_sample(examples)
+        swaps, unit_D = sample.counts, np.arange(len(sample.counts))
+    else:  # all rows, and one swap for all of a group
+        sample = Sample(unmerged(examples), np.ones(len(groups), np.int64))
+        names, unit_D = np.unique(groups, return_inverse=True)
+        swaps = np.ones(len(names), np.int64)
     both = np.vstack(np.split(sample.rows, 2, axis=1))  # (2 D, K)
-    kept, distinct = sample.counts.astype(np.float64), len(sample.counts)
+    kept = sample.counts.astype(np.float64)
 
     def gap(swapped: Floats) -> Floats:  # (R, D) -> (R,)
         own, other = np.hstack([kept - swapped, swapped]), np.hstack([swapped, kept - swapped])
         return metric.score(both, own) - metric.score(both, other)
 
-    observed = abs(float(gap(np.zeros((1, distinct)))[0]))
-    rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, 2 * distinct)), 0
+    observed = abs(float(gap(np.zeros((1, len(kept))))[0]))
+    rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, 2 * len(kept))), 0
     for start in range(0, resamples, size):
-        swapped = rng.binomial(sample.counts, 0.5, (min(size, resamples - start), distinct))
+        swapped = rng.binomial(swaps, 0.5, (min(size, resamples - start), len(swaps)))[:, unit_D]
         extreme += int((~(np.abs(gap(swapped.astype(np.float64))) < observed - ROUNDING)).sum())
     return (1 + extreme) / (1 + resamples)
 
