@@ -27,7 +27,18 @@ from llmkit.recipe.schema import Data, Evaluate
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Arrays", "Examples", "Loss", "Plain", "Rows", "Sheet", "Task", "model_inputs", "tfidf_text"]
+__all__ = [
+    "Arrays",
+    "Examples",
+    "Loss",
+    "Plain",
+    "Rows",
+    "Sheet",
+    "Task",
+    "model_inputs",
+    "take",
+    "tfidf_text",
+]
 
 Arrays = Mapping[
     str, NDArray[Any]
@@ -254,6 +265,11 @@ class Plain:
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a model's forward takes, without the labels: its own loss is never used."""
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def take(arrays: Arrays, index: NDArray[np.int64]) -> Arrays:
+    """Golds or answers of these examples alone."""
+    return {name: values[index] for name, values in arrays.items()}
 
 
 def tfidf_text(rows: Rows, columns: Sequence[str]) -> list[str]:
