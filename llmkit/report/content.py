@@ -417,7 +417,26 @@ def _calibration(content: Content) -> Section | None:
         ),
     ]
     filled = [table for table in tables if table.rows]
-    return Section("calibration", "Calibration", plots=["calibration"], tables=filled) if filled else None
+    if not filled:
+        return None
+    return Section("calibration", "Calibration", _temperature(content), plots=["calibration"], tables=filled)
+
+
+def _temperature(content: Content) -> list[str]:
+    """What makes the probabilities right, where it was fitted."""
+    temperature = (content.get("calibration") or {}).get("temperature")
+    if temperature is None:
+        return []
+    if temperature == 1:
+        return ["No temperature was found: the validation rows hold no mistake to learn it from."]
+    sure = "too sure" if temperature > 1 else "not sure enough"
+    lines = [
+        f"The model is {sure} of its answers. Its logits divided by {number(temperature)}, the temperature fitted on "
+        "the validation rows, give the calibrated probabilities: `llmkit predict --calibrated`."
+    ]
+    if content.get("part") == "validation":
+        lines.append("The figures are of the same rows, so on new rows expect a little less.")
+    return lines
 
 
 def _errors(content: Content) -> Section | None:

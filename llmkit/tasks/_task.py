@@ -185,7 +185,11 @@ class Task(Protocol):
         ...
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
-        """What can be set once training is over (thresholds), from the validation rows; JSON values."""
+        """What can be set once training is over (thresholds, a temperature), from the validation rows; JSON values."""
+        ...
+
+    def calibrated(self) -> Task | None:
+        """The same with probabilities as `tune` found them to be right; None where it found no such thing."""
         ...
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
@@ -254,6 +258,9 @@ class Plain:
 
     def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         return batch
+
+    def calibrated(self) -> Self | None:
+        return None
 
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.decode(model, batch)
