@@ -390,7 +390,8 @@ def _slice_lines(found: Content) -> list[str]:
 
 
 def _is_worse(one: Content) -> bool:
-    return (one["difference"]["value"] < 0) != bool(better(one["metric"]))
+    lower: bool = one["difference"]["value"] < 0
+    return lower != bool(better(one["metric"]))
 
 
 def _calibration(content: Content) -> Section | None:
