@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from llmkit.metrics import clusters
 from llmkit.metrics.clusters import BLOCK
 from llmkit.metrics.intervals import (
+    NORMAL,
     ROUNDING,
     Sample,
     Scorer,
@@ -37,6 +37,8 @@ from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
 __all__ = ["Difference", "difference", "examples_needed", "holm", "mcnemar", "rank_difference", "verdict"]
 
+POWER = 0.8  # chance to find a difference that is there
+MOST_NEEDED = 1_000_000  # beyond, a sentence gives no number
 EXACT_BELOW = 25  # discordant pairs from which the chi-square approximation is good
 
 
@@ -45,6 +47,7 @@ class Difference:
     """First minus second on n common examples, its interval, and the p-value of "there is no difference".
 
     higher_is_better and point are the metric's (see `score.Metric`): what `verdict` needs to put it in words.
+    examples_needed: how many examples like these would show a difference of this size with POWER; None for none.
     """
 
     metric: str
@@ -57,6 +60,7 @@ class Difference:
     method: str
     higher_is_better: bool = True
     point: float | None = 0.01
+    examples_needed: int | None = None
 
 
 def difference(
@@ -78,10 +82,17 @@ def difference(
         how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
         sums = clusters.sums(unmerged(pairs), groups)
         together = difference(sums, replace(metric, share=False), **how)
-        return replace(together, n=len(groups), method=clusters.clustered(together.method, len(sums)))
-    sample = as_sample(pairs)
+        needed = together.examples_needed
+        return replace(
+            together,
+            n=len(groups),
+            method=clusters.clustered(together.method, len(sums)),
+            examples_needed=needed and math.ceil(needed * len(groups) / len(sums)),
+        )
+    sample, needed = as_sample(pairs), None
     if metric.share:
         first, second = _hits(sample, metric)
+        needed = examples_needed(first, second, confidence=confidence)
         p_value, test = mcnemar(first, second), "McNemar's test"
         one = np.ones(len(first))
         sample, score = as_sample(np.column_stack([first, one, second, one])), _gap(_hit_rate)
@@ -89,7 +100,8 @@ def difference(
         p_value, test = _swap_p_value(sample, metric, resamples, seed), f"{resamples} random swaps"
         score = _gap(metric.score)
     found = interval(sample, score, confidence=confidence, resamples=resamples, seed=seed)
-    return _difference(found, metric, confidence, p_value, test)
+    measured = _difference(found, metric, confidence, p_value, test)
+    return replace(measured, examples_needed=needed) if metric.share else measured
 
 
 def rank_difference(
@@ -147,7 +159,7 @@ def examples_needed(
     second_correct: NDArray[np.bool_],
     *,
     confidence: float = 0.95,
-    power: float = 0.8,
+    power: float = POWER,
 ) -> int | None:
     """Test examples with which McNemar's test would find the observed difference in accuracy with that power.
 
@@ -159,8 +171,7 @@ def examples_needed(
         return None
     n = len(first_correct)
     disagree, gap = (only_first + only_second) / n, (only_first - only_second) / n
-    normal = NormalDist()
-    z_error, z_power = normal.inv_cdf((1 + confidence) / 2), normal.inv_cdf(power)
+    z_error, z_power = NORMAL.inv_cdf((1 + confidence) / 2), NORMAL.inv_cdf(power)
     return math.ceil((z_error * math.sqrt(disagree) + z_power * math.sqrt(disagree - gap**2)) ** 2 / gap**2)
 
 
@@ -175,7 +186,7 @@ def verdict(difference: Difference, first_name: str, second_name: str) -> str:
     if difference.low <= 0 <= difference.high:
         return (
             f"The interval covers zero: this test set ({difference.n} examples) does not show that "
-            f"{first_name} is better than {second_name}."
+            f"{first_name} is better than {second_name}.{_would_show(difference)}"
         )
     word = "better" if (difference.low > 0) == difference.higher_is_better else "worse"
     value, low, high = _in_words(difference)
@@ -200,7 +211,32 @@ def _difference(
         f"paired {found.method}; p by {test}" if found.low is not None else found.method,
         metric.higher_is_better,
         metric.point,
+        _needed(found, confidence),
     )
+
+
+def _needed(found: Score, confidence: float) -> int | None:
+    """As `examples_needed` for any metric, from the bootstrap's standard error, which falls with the root of n.
+
+    The standard error is taken from the interval: its width at this confidence.
+    """
+    if found.low is None or found.high is None or found.value == 0 or found.low == found.high:
+        return None
+    z_error, z_power = NORMAL.inv_cdf((1 + confidence) / 2), NORMAL.inv_cdf(POWER)
+    standard_error = (found.high - found.low) / (2 * z_error)
+    return math.ceil(found.n * ((z_error + z_power) * standard_error / found.value) ** 2)
+
+
+def _would_show(difference: Difference) -> str:
+    """How far this test set is from showing a difference of the size that it has here."""
+    needed = difference.examples_needed
+    if needed is None:
+        return ""
+    if needed > MOST_NEEDED:
+        return f" To see a difference as small as here in {difference.metric} takes more than a million examples."
+    size = 10 ** max(0, len(str(needed)) - 2)  # two digits: the size of the difference is itself uncertain
+    about = f"{math.ceil(needed / size) * size:,}"
+    return f" To see a difference as here in {difference.metric} takes about {about} examples."
 
 
 def _hits(sample: Sample, metric: Metric) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
