@@ -196,8 +196,13 @@ def _against_baselines(
 
 
 def _slices(prepared: Prepared, part: str, answers: Arrays, sheet: Sheet) -> dict[str, Any]:
-    """Where the model is weakest: by length, label, language and source, as far as the rows have several."""
+    """Where the model is weakest: by length, label, language and source, as far as the rows have several.
+
+    Nothing where answers are not one a row, as those to blocks of running text.
+    """
     rows, golds = prepared.examples.corpus.parts[part], prepared.examples.golds[part]
+    if any(len(values) != len(rows) for values in (*golds.values(), *answers.values())):
+        return {}
     judged = slices.Judged(prepared.task, rows, golds, answers, prepared.examples.labels)
     return slices.slices(
         judged, sheet.headline[0], evaluate=prepared.recipe.evaluate, seed=prepared.recipe.seed
