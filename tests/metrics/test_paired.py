@@ -219,9 +219,9 @@ def test_as_many_examples_as_needed_find_the_difference_four_times_in_five():
                 np.zeros(found.examples_needed),
             ),
             MEAN,
-            resamples=400,
+            resamples=200,
         )
-        for trial in range(150)
+        for trial in range(100)
     ]
     assert 0.7 <= np.mean([one.low > 0 or one.high < 0 for one in shown]) <= 0.9
 
