@@ -111,7 +111,7 @@ def _log(probabilities: Floats) -> Floats:
 
 def _softmax(logits_NC: Floats) -> Floats:
     powers: Floats = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return ratio(powers, powers.sum(axis=1, keepdims=True))
 
 
 def _bin_of(confidences: Floats, bins: int) -> Ints:

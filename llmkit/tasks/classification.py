@@ -212,7 +212,9 @@ class Classification(OverTexts):
             scores["loss"] = intervals.mean(answers["loss"], **how)
             details["calibration"] = _calibration(gold, answers, how)
             if "temperature" in self.tuned:
-                details["calibration"] |= _after(gold, probabilities, self.tuned["temperature"], how)
+                details["calibration"] |= _after(
+                    gold, answers["probabilities"], self.tuned["temperature"], how
+                )
         return Sheet(scores, tuple(evaluate.metrics) or self.headline, details)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
