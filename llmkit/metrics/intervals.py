@@ -13,10 +13,15 @@ often each example is drawn: `measure_ranks`, 0.2 to 0.4 s for 1,500 examples.
 
 Where the intervals do not hold: they are about new examples drawn like these, one by one. Sentences of one
 document, questions on one passage or near-copies are clusters, and the intervals come out too narrow: give
-`groups`, and whole clusters are drawn (see `clusters`). Below
-about 30 examples (or a class with a handful) the bootstrap is too narrow as well: it can't draw what the
-sample does not hold. A score that is the same in every draw gets an interval without width, and the method
-says so. Noise from another training seed is not in them.
+`groups`, and whole clusters are drawn (see `clusters`). Below about 30 examples (or a class with a handful) the
+bootstrap is too narrow as well: it can't draw what the sample does not hold. A score that is the same in every
+draw gets an interval without width, and the method says so. Noise from another training seed is not in them.
+
+How many of 100 intervals of 95% hold the true value, with 30, 100 and 400 examples (`bench/coverage.py`, 1000
+simulations each, so +- 1.4): Wilson of a share of 0.8: 96, 94, 94. BCa of a correlation of 0.7: 94, 95, 95; of macro
+F1 with a class of 10%: 88, 96, 95 (some samples of 30 lack the class); of the mean of a log-normal loss, whose long
+tail small samples miss: 90, 94, 92; of a share in clusters of 5, so 6, 20 and 80 of them: 86, 93, 95. The same share
+with the clusters ignored, by Wilson: 89, 83, 83.
 """
 
 from __future__ import annotations
