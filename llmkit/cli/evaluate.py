@@ -24,6 +24,15 @@ def evaluate(
         typer.Option(metavar="NAME=COLUMN", help="Where the file has it, e.g. text=sentence."),
     ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Scores to show first; may be repeated.")] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="COLUMN",
+            help="Score each value of this column too: a column of the rows, or length, label, language (by "
+            "script), source (file). May be repeated.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Score a trained model. On the run's own test rows, or on new data; each score has an interval.
@@ -36,7 +45,12 @@ def evaluate(
 
     with show.progress() as progress:
         result = workflow.evaluate(
-            target, data=data, columns=_columns(column or []), metrics=metric or [], progress=progress
+            target,
+            data=data,
+            columns=_columns(column or []),
+            metrics=metric or [],
+            slices=by or [],
+            progress=progress,
         )
     if not processes.is_main():
         return
@@ -67,6 +81,7 @@ def _print(result: dict[str, Any]) -> None:
     show.table(
         f"{result['data']}: {scores[names[0]]['n']:,} examples", ["score", "value [95%]", "method"], rows
     )
+    _print_slices("", result)
     _warn("", result["unknown_tokens_share"])
 
 
@@ -94,9 +109,38 @@ def _print_corpora(result: dict[str, Any]) -> None:
     if home:
         _print_drops(result, names)
     for name, corpus in corpora.items():
+        _print_slices(f"{name}: ", corpus)
         _warn(f"{name}: ", corpus["unknown_tokens_share"])
     for sentence in result["verdict"]:
         show.console().print(sentence)
+
+
+def _print_slices(where: str, result: dict[str, Any]) -> None:
+    """One row a slice, and the difference from all other rows."""
+    from llmkit.cli import show
+
+    found = result.get("slices")
+    if found is None:
+        return
+    rows = [
+        [
+            f"{one['grouping']}: {one['value']}",
+            f"{one['score']['n']:,}",
+            one["metric"],
+            show.score_text(one["score"]),
+            _difference_text(one["difference"]),
+            "" if one["p_holm"] is None else f"{one['p_holm']:.4f}",
+        ]
+        for one in found["slices"]
+    ]
+    head = ["slice", "n", "score", f"value [{_percent(found)}]", "minus the rest", "p (Holm)"]
+    show.table(f"\n{where}slices, the worst first", head, rows)
+    if found["left_out"]:
+        show.console().print(f"{found['left_out']} slices were too small to be judged, or of too many values")
+
+
+def _difference_text(difference: dict[str, Any]) -> str:
+    return _drop_text(difference, less_is_better=False)
 
 
 def _print_drops(result: dict[str, Any], names: list[str]) -> None:

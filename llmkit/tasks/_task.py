@@ -27,7 +27,18 @@ from llmkit.recipe.schema import Data, Evaluate
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Arrays", "Examples", "Loss", "Plain", "Rows", "Sheet", "Task", "model_inputs", "tfidf_text"]
+__all__ = [
+    "Arrays",
+    "Examples",
+    "Loss",
+    "Plain",
+    "Rows",
+    "Sheet",
+    "Task",
+    "model_inputs",
+    "take",
+    "tfidf_text",
+]
 
 Arrays = Mapping[
     str, NDArray[Any]
@@ -174,7 +185,11 @@ class Task(Protocol):
         ...
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
-        """What can be set once training is over (thresholds), from the validation rows; JSON values."""
+        """What can be set once training is over (thresholds, a temperature), from the validation rows; JSON values."""
+        ...
+
+    def calibrated(self) -> Task | None:
+        """The same with probabilities as `tune` found them to be right; None where it found no such thing."""
         ...
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
@@ -244,6 +259,9 @@ class Plain:
     def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         return batch
 
+    def calibrated(self) -> Self | None:
+        return None
+
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.decode(model, batch)
 
@@ -254,6 +272,11 @@ class Plain:
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a model's forward takes, without the labels: its own loss is never used."""
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def take(arrays: Arrays, index: NDArray[np.int64]) -> Arrays:
+    """Golds or answers of these examples alone."""
+    return {name: values[index] for name, values in arrays.items()}
 
 
 def tfidf_text(rows: Rows, columns: Sequence[str]) -> list[str]:
