@@ -1,0 +1,179 @@
+"""Programs that a model wrote, run where they can do no harm: each in a locked-in process of its own (Linux, x86_64).
+
+    run(Program("def f(x): return x + 1", "assert f(1) == 2"))    # Outcome("passed", "")
+
+What locks it in (`jail.py` says how): a new session without environment, input or output; limits on processor time,
+memory, open files; no_new_privs; Landlock, so that it reads the Python library and writes nothing, not even a
+temporary file; seccomp, so that it has no sockets, processes, threads or signals; namespaces without a network where
+the machine allows them. At the time limit the process is killed. Landlock and seccomp must both work, or nothing is
+run: a container may lack them (gVisor has no Landlock).
+
+What a hostile program could still do. The verdict is sound against one that ends early, raises, prints, replaces
+builtins or leaves quotes open. But it shares its process with the tests, so one written against this very module can
+walk up the stack, or read the nonce from its descriptor, and claim to have passed; and an object that equals
+everything passes any `==`. It can see the names and sizes of files (stat is no reading), and burn its processor time.
+Whatever gets it through the kernel gets it out.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from llmkit.errors import Problem, UserError
+from llmkit.jail import LENGTH, NONCE_BYTES
+from llmkit.progress import SILENT, Progress
+
+__all__ = ["LAYERS", "REQUIRED", "Limits", "Outcome", "Program", "run", "run_many"]
+
+Reason = Literal["passed", "failed", "refused", "memory", "timeout", "crashed"]
+
+LAYERS = ("namespaces", "landlock", "seccomp")
+REQUIRED = ("landlock", "seccomp")
+JAIL = Path(__file__).with_name("jail.py")
+# -s -S -P: no site-packages, nothing of the current folder. Not -I, which would leave the order of sets to chance.
+PYTHON = (sys.executable, "-s", "-S", "-P", "-B")
+ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+REPLY_BYTES = 1 << 16  # more than any true reply; the rest is not read
+REASONS: dict[str, Reason] = {"PermissionError": "refused", "MemoryError": "memory"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a model wrote, and statements that must run through after it; they see its names."""
+
+    code: str
+    tests: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds on the clock, the start of Python (0.05) included, and bytes of address space (Python: 20 MB)."""
+
+    seconds: float = 5.0
+    memory_bytes: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """refused: it ended with PermissionError, as it does when a layer says no. detail is the program's own word."""
+
+    reason: Reason
+    detail: str
+
+    @property
+    def passed(self) -> bool:
+        return self.reason == "passed"
+
+
+def run_many(
+    programs: Iterable[Program],
+    limits: Limits = Limits(),  # noqa: B008  frozen
+    *,
+    workers: int = 1,
+    progress: Progress = SILENT,
+) -> list[Outcome]:
+    """The outcomes, in the order of the programs; so many run side by side."""
+    programs, outcomes = list(programs), []
+    with ThreadPoolExecutor(workers) as pool:
+        for outcome in pool.map(lambda program: run(program, limits), programs):
+            outcomes.append(outcome)
+            progress.advance("running programs", len(outcomes), len(programs), "programs")
+    return outcomes
+
+
+def run(
+    program: Program,
+    limits: Limits = Limits(),  # noqa: B008
+    *,
+    layers: Iterable[str] = LAYERS,
+    required: Iterable[str] = REQUIRED,
+) -> Outcome:
+    """Whether the program's tests hold. `layers` are put up where they can be, `required` ones or nothing is run.
+
+    UserError X01 where a required layer can't be put up: whoever accepts a weaker sandbox asks for it.
+    """
+    if sys.platform != "linux":
+        raise _unavailable("this is not Linux")
+    nonce, deadline = secrets.token_bytes(NONCE_BYTES), time.monotonic() + limits.seconds
+    job = {**vars(limits), **vars(program), "layers": list(layers), "required": list(required)}
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = _start(theirs)
+        try:
+            reply = _converse(ours, _packed(job) + nonce, deadline)
+            process.wait(max(deadline - time.monotonic(), 0.001))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            return Outcome("timeout", f"no end after {limits.seconds:g} seconds")
+        finally:
+            process.kill()  # its session holds no other process: it can't start one
+            process.wait()
+    missing, started, verdict = reply.partition(b"\n")
+    if not started:
+        raise _unavailable("the process meant for them does not start")
+    if lacking := set(missing.decode().split()) & set(required):
+        raise _unavailable(f"the kernel gives no {' and no '.join(sorted(lacking))}")
+    return _outcome(verdict, nonce, process.returncode)
+
+
+def _unavailable(why: str) -> UserError:
+    message = f"programs of a model are not run here: {why}"
+    return UserError(Problem("X01", "", message, "use Linux 5.13 or later on x86_64, outside of gVisor"))
+
+
+def _packed(job: dict[str, object]) -> bytes:
+    encoded = json.dumps(job).encode()
+    return LENGTH.pack(len(encoded)) + encoded
+
+
+def _start(channel: socket.socket) -> subprocess.Popen[bytes]:
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen(
+        [*PYTHON, str(JAIL), str(channel.fileno())],
+        stdin=nothing,
+        stdout=nothing,
+        stderr=nothing,
+        pass_fds=[channel.fileno()],
+        env=ENVIRONMENT,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _converse(channel: socket.socket, message: bytes, deadline: float) -> bytes:
+    """Send the message; all that comes until the other side closes, at most REPLY_BYTES. TimeoutError at the deadline."""
+    reply = bytearray()
+    try:
+        channel.settimeout(max(deadline - time.monotonic(), 0.001))
+        channel.sendall(message)
+        while len(reply) < REPLY_BYTES:
+            channel.settimeout(max(deadline - time.monotonic(), 0.001))
+            piece = channel.recv(REPLY_BYTES - len(reply))
+            if not piece:
+                break
+            reply += piece
+    except ConnectionError:  # it ended with unread bytes, as it does when its tests fail: what it said has come
+        pass
+    return bytes(reply)
+
+
+def _outcome(verdict: bytes, nonce: bytes, returncode: int) -> Outcome:
+    if returncode == -signal.SIGXCPU:
+        return Outcome("timeout", "no processor time left")
+    if returncode < 0:
+        return Outcome("crashed", f"ended by {signal.Signals(-returncode).name}")
+    if secrets.compare_digest(verdict, nonce):
+        return Outcome("passed", "")
+    detail = verdict.decode("utf-8", "replace") or f"ended with exit code {returncode} before its tests did"
+    return Outcome(REASONS.get(detail.partition(":")[0], "failed"), detail)
