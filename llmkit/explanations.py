@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["EXPLANATIONS"]
 
 # code -> (title, paragraph); the letter: C recipe, F file, J row, L text and label, N tag, Q question, M model,
-# A fetching, R run folder, T training, E evaluation, W writing, U command line
+# A fetching, R run folder, T training, E evaluation, X programs of a model, W writing, U command line
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "C01": (
         "tab in the indentation",
@@ -410,6 +410,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "E09": (
         "a metric module that can't be used",
         "The folder or name given to --metric is no module of the `evaluate` library, or its code failed.",
+    ),
+    "X01": (
+        "no sandbox for a model's programs",
+        "Programs that a model wrote are run only where the kernel can lock them in: Linux 5.13 or later on x86_64, "
+        "with Landlock and seccomp. The line says what is missing. Nothing was run.",
     ),
     "W01": (
         "disk full",

@@ -98,7 +98,8 @@ def run(code: str, tests: str, descriptor: int) -> None:
         checks = compile(tests, "<tests>", "exec")
         execute(compile(code, "<program>", "exec"), module.__dict__)
         settrace(None)
-        execute(checks, {**module.__dict__, "__builtins__": builtins})
+        module.__dict__["__builtins__"] = builtins  # of what is run in it from now on; functions keep theirs
+        execute(checks, module.__dict__)
         write(descriptor, read(descriptor, NONCE_BYTES))
         leave(0)
     except MemoryError:
@@ -118,7 +119,7 @@ def _said(error: BaseException, lines: list[str]) -> bytes:
     return f"{kind}: {error}{place}"[:MESSAGE_CHARACTERS].encode("utf-8", "replace")
 
 
-def lock_in(seconds: float, memory_bytes: int, layers: list[str]) -> list[str]:
+def lock_in(seconds: int, memory_bytes: int, layers: list[str]) -> list[str]:
     """Give up what the process may do, for good; the layers that this machine can't put up."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     missing = [name for name in layers if name == "namespaces" and not _put_up(name)]
@@ -141,16 +142,16 @@ def _put_up(name: str) -> bool:
     return True
 
 
-def _limit(seconds: float, memory_bytes: int) -> None:
+def _limit(seconds: int, memory_bytes: int) -> None:
     """Processor seconds, address space, and no bytes in files, no processes, no core files."""
     limits = {
-        resource.RLIMIT_CPU: int(seconds) + 1,
         resource.RLIMIT_AS: memory_bytes,
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_NPROC: 0,  # does not bind root: seccomp does
         resource.RLIMIT_NOFILE: 64,
         resource.RLIMIT_CORE: 0,
     }
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU tells why; SIGKILL if it is caught
     for kind, most in limits.items():
         resource.setrlimit(kind, (most, most))
 

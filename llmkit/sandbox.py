@@ -44,6 +44,7 @@ JAIL = Path(__file__).with_name("jail.py")
 # -s -S -P: no site-packages, nothing of the current folder. Not -I, which would leave the order of sets to chance.
 PYTHON = (sys.executable, "-s", "-S", "-P", "-B")
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+PATIENCE = 3
 REPLY_BYTES = 1 << 16  # more than any true reply; the rest is not read
 REASONS: dict[str, Reason] = {"PermissionError": "refused", "MemoryError": "memory"}
 
@@ -58,9 +59,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds on the clock, the start of Python (0.05) included, and bytes of address space (Python: 20 MB)."""
+    """Whole seconds of processor time, the start of Python (0.05) included, and bytes of address space (Python: 20 MB).
 
-    seconds: float = 5.0
+    Processor time, so that the verdict does not hang on what else the machine does; the clock gets PATIENCE times as
+    much, for programs that sleep.
+    """
+
+    seconds: int = 5
     memory_bytes: int = 256 << 20
 
 
@@ -105,7 +110,7 @@ def run(
     """
     if sys.platform != "linux":
         raise _unavailable("this is not Linux")
-    nonce, deadline = secrets.token_bytes(NONCE_BYTES), time.monotonic() + limits.seconds
+    nonce, deadline = secrets.token_bytes(NONCE_BYTES), time.monotonic() + PATIENCE * limits.seconds
     job = {**vars(limits), **vars(program), "layers": list(layers), "required": list(required)}
     ours, theirs = socket.socketpair()
     with ours:
@@ -115,7 +120,7 @@ def run(
             reply = _converse(ours, _packed(job) + nonce, deadline)
             process.wait(max(deadline - time.monotonic(), 0.001))
         except (TimeoutError, subprocess.TimeoutExpired):
-            return Outcome("timeout", f"no end after {limits.seconds:g} seconds")
+            return Outcome("timeout", f"no end after {PATIENCE * limits.seconds} seconds on the clock")
         finally:
             process.kill()  # its session holds no other process: it can't start one
             process.wait()
@@ -124,7 +129,7 @@ def run(
         raise _unavailable("the process meant for them does not start")
     if lacking := set(missing.decode().split()) & set(required):
         raise _unavailable(f"the kernel gives no {' and no '.join(sorted(lacking))}")
-    return _outcome(verdict, nonce, process.returncode)
+    return _outcome(verdict, nonce, process.returncode, limits)
 
 
 def _unavailable(why: str) -> UserError:
@@ -168,9 +173,9 @@ def _converse(channel: socket.socket, message: bytes, deadline: float) -> bytes:
     return bytes(reply)
 
 
-def _outcome(verdict: bytes, nonce: bytes, returncode: int) -> Outcome:
+def _outcome(verdict: bytes, nonce: bytes, returncode: int, limits: Limits) -> Outcome:
     if returncode == -signal.SIGXCPU:
-        return Outcome("timeout", "no processor time left")
+        return Outcome("timeout", f"no end after {limits.seconds} seconds of processor time")
     if returncode < 0:
         return Outcome("crashed", f"ended by {signal.Signals(-returncode).name}")
     if secrets.compare_digest(verdict, nonce):
