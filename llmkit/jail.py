@@ -120,13 +120,14 @@ def _said(error: BaseException, lines: list[str]) -> bytes:
 
 
 def lock_in(seconds: int, memory_bytes: int, layers: list[str]) -> list[str]:
-    """Give up what the process may do, for good; the layers that this machine can't put up."""
+    """Give up what the process may do, for good; the layers that this machine can't put up.
+
+    seccomp must come last: it refuses the calls that the others are made of.
+    """
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    missing = [name for name in layers if name == "namespaces" and not _put_up(name)]
     _limit(seconds, memory_bytes)
     _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    # seccomp last: it refuses the calls that the others are made of
-    return missing + [name for name in ("landlock", "seccomp") if name in layers and not _put_up(name)]
+    return [name for name in layers if not _put_up(name)]
 
 
 def _put_up(name: str) -> bool:

@@ -44,7 +44,7 @@ JAIL = Path(__file__).with_name("jail.py")
 # -s -S -P: no site-packages, nothing of the current folder. Not -I, which would leave the order of sets to chance.
 PYTHON = (sys.executable, "-s", "-S", "-P", "-B")
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
-PATIENCE = 3
+PATIENCE = 6
 REPLY_BYTES = 1 << 16  # more than any true reply; the rest is not read
 REASONS: dict[str, Reason] = {"PermissionError": "refused", "MemoryError": "memory"}
 
@@ -65,7 +65,7 @@ class Limits:
     much, for programs that sleep.
     """
 
-    seconds: int = 5
+    seconds: int = 10
     memory_bytes: int = 256 << 20
 
 

@@ -16,7 +16,7 @@ FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[
 PYTHON = {"python", "py", "python3"}
 ENDS = re.compile(r"\[DONE\]|</code>|<\|[a-z_]+\|>")  # what prompts and chat templates end an answer with
 BEGIN = re.compile(r"[ \t]*(?:\[BEGIN\]|<code>)[ \t]*\n?")  # as in the prompt of MBPP
-START = re.compile(r"(?:async def|def|class|import|from|@\w)[\s\w(.]")
+START = re.compile(r"(?:async def|def|class|import|from|@\w)[\s\w(.]|[A-Za-z_]\w*\s*=(?!=)")
 
 
 def program(answer: str) -> str:
