@@ -55,7 +55,11 @@ HARMLESS = ("/dev/null", "/dev/urandom", "/usr/share/zoneinfo")
 AUDIT_ARCH_X86_64 = 0xC000003E
 KILL, EPERM, ALLOW = 0x80000000, 0x00050001, 0x7FFF0000
 LOAD, JUMP_EQUAL, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
-AT_NUMBER, AT_ARCH, AT_THIRD_ARGUMENT = 0, 4, 32  # offsets in struct seccomp_data; little-endian: the low half
+AT_NUMBER, AT_ARCH, AT_THIRD_ARGUMENT = (
+    0,
+    4,
+    32,
+)  # offsets in struct seccomp_data; little-endian: the low half
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 X86_64_OPENAT = 257
 X86_64_CALLS = {
@@ -152,7 +156,9 @@ def _limit(seconds: int, memory_bytes: int) -> None:
         resource.RLIMIT_NOFILE: 64,
         resource.RLIMIT_CORE: 0,
     }
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # SIGXCPU tells why; SIGKILL if it is caught
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (seconds, seconds + 1)
+    )  # SIGXCPU tells why; SIGKILL if it is caught
     for kind, most in limits.items():
         resource.setrlimit(kind, (most, most))
 
@@ -165,7 +171,11 @@ def _landlock() -> None:
     """Files, TCP, abstract sockets and signals, as far as the kernel's ABI goes (files: Linux 5.13, TCP: 6.7)."""
     abi = _checked(libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), LANDLOCK_VERSION))
     files = (1 << FILE_RIGHTS.get(abi, 16)) - 1
-    handled = [files, *([NO_TCP] if abi >= 4 else []), *([NO_ABSTRACT_SOCKETS_NOR_SIGNALS] if abi >= 6 else [])]
+    handled = [
+        files,
+        *([NO_TCP] if abi >= 4 else []),
+        *([NO_ABSTRACT_SOCKETS_NOR_SIGNALS] if abi >= 6 else []),
+    ]
     attributes = struct.pack(f"={len(handled)}Q", *handled)
     rules = _checked(libc.syscall(LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0))
     for path in (*sys.path, *SHARED_LIBRARIES, *HARMLESS):  # sys.path: the standard library and no more

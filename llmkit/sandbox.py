@@ -168,7 +168,9 @@ def _converse(channel: socket.socket, message: bytes, deadline: float) -> bytes:
             if not piece:
                 break
             reply += piece
-    except ConnectionError:  # it ended with unread bytes, as it does when its tests fail: what it said has come
+    except (
+        ConnectionError
+    ):  # it ended with unread bytes, as it does when its tests fail: what it said has come
         pass
     return bytes(reply)
 

@@ -42,7 +42,9 @@ def test_another_machine_ends_the_process() -> None:
     assert filtered(0, arch=0x40000003) == KILL  # 32 bits, by int 0x80
 
 
-@pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_RDWR | os.O_CREAT | os.O_EXCL])
+@pytest.mark.parametrize(
+    "flags", [os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_RDWR | os.O_CREAT | os.O_EXCL]
+)
 def test_files_are_opened_to_read_only(flags: int) -> None:
     assert filtered(X86_64_OPENAT, flags) == EPERM
     assert filtered(X86_64_OPENAT, flags | os.O_CLOEXEC) == EPERM
@@ -52,9 +54,9 @@ def test_files_are_opened_to_read_only(flags: int) -> None:
 def test_nothing_dangerous_stands_in_the_list() -> None:
     dangerous = "socket connect bind sendto sendmsg clone clone3 fork vfork execve execveat kill tkill tgkill ptrace mount"
     more = "prctl seccomp unshare setns ioctl fcntl unlink rename mkdir chmod chown link symlink truncate open openat2"
-    assert not set(f"{dangerous} {more} io_uring_setup bpf keyctl prlimit64 setrlimit memfd_create".split()) & set(
-        X86_64_CALLS
-    )
+    assert not set(
+        f"{dangerous} {more} io_uring_setup bpf keyctl prlimit64 setrlimit memfd_create".split()
+    ) & set(X86_64_CALLS)
 
 
 def test_the_numbers_are_the_kernels() -> None:

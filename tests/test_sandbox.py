@@ -177,7 +177,9 @@ def test_memory_is_limited(code: str) -> None:
 
 
 def test_what_is_printed_goes_nowhere_and_fills_nothing() -> None:
-    assert verdict("import sys\nfor _ in range(50): print('x' * 10 ** 6); sys.stderr.write('y' * 10 ** 6)").passed
+    assert verdict(
+        "import sys\nfor _ in range(50): print('x' * 10 ** 6); sys.stderr.write('y' * 10 ** 6)"
+    ).passed
 
 
 def test_a_long_complaint_is_cut() -> None:
@@ -298,13 +300,18 @@ def test_files_are_neither_read_written_nor_deleted(tmp_path: Path) -> None:
         f"import sqlite3; sqlite3.connect({str(tmp_path / 'db')!r}).execute('create table t(x)')",
     ):
         outcome = verdict(attempt)
-        assert outcome.reason == "refused" or "unable to open database file" in outcome.detail, (attempt, outcome)
+        assert outcome.reason == "refused" or "unable to open database file" in outcome.detail, (
+            attempt,
+            outcome,
+        )
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret"]
     assert path.read_text() == "secret"
 
 
 def test_the_standard_library_can_be_used() -> None:
-    modules = "re math cmath heapq itertools collections bisect datetime array copy decimal fractions json hashlib"
+    modules = (
+        "re math cmath heapq itertools collections bisect datetime array copy decimal fractions json hashlib"
+    )
     more = "random statistics string typing functools operator dataclasses enum queue textwrap unicodedata zoneinfo"
     imports = f"import {', '.join((modules + ' ' + more).split())}\n"
     assert verdict(imports + "assert math.sqrt(4) == 2; datetime.datetime.now(); random.random()").passed
@@ -312,7 +319,9 @@ def test_the_standard_library_can_be_used() -> None:
 
 def test_nothing_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "secret")
-    assert verdict("import os; assert not set(os.environ) - {'PYTHONHASHSEED', 'LC_CTYPE'}, os.environ").passed
+    assert verdict(
+        "import os; assert not set(os.environ) - {'PYTHONHASHSEED', 'LC_CTYPE'}, os.environ"
+    ).passed
 
 
 def test_raw_system_calls_are_refused_as_well() -> None:
@@ -418,7 +427,9 @@ def test_a_kernel_without_a_required_layer_runs_nothing(layer: str, tmp_path: Pa
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent.parent
     )
     error, weaker = done.stdout.splitlines()
-    assert error.startswith(f"error[X01] programs of a model are not run here: the kernel gives no {layer}. Fix: use ")
+    assert error.startswith(
+        f"error[X01] programs of a model are not run here: the kernel gives no {layer}. Fix: use "
+    )
     assert weaker == "passed"
     assert not path.exists()
 

@@ -1,6 +1,6 @@
 """Rows of MBPP (Austin et al. 2021, "Program Synthesis with Large Language Models"): a task, a solution, its tests.
 
-    {"text": "Write a function to ...", "code": "def f(x): ...", "test_list": ["assert f(1) == 2", ...]}
+{"text": "Write a function to ...", "code": "def f(x): ...", "test_list": ["assert f(1) == 2", ...]}
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The program in a model's answer: what stands in a code fence, or the lines up to the first that is no code.
 
-    program("Sure:\\n```python\\ndef f(): ...\\n```\\nThis works.")   # "def f(): ...\\n"
+program("Sure:\\n```python\\ndef f(): ...\\n```\\nThis works.")   # "def f(): ...\\n"
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import textwrap
 __all__ = ["program"]
 
 # An open fence runs to the end: an answer may have been cut at its last token.
-FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(
+    r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+)
 PYTHON = {"python", "py", "python3"}
 ENDS = re.compile(r"\[DONE\]|</code>|<\|[a-z_]+\|>")  # what prompts and chat templates end an answer with
 BEGIN = re.compile(r"[ \t]*(?:\[BEGIN\]|<code>)[ \t]*\n?")  # as in the prompt of MBPP
