@@ -83,7 +83,7 @@ class Outcome:
 
 def run_many(
     programs: Iterable[Program],
-    limits: Limits = Limits(),  # noqa: B008  frozen
+    limits: Limits = Limits(),
     *,
     workers: int = 1,
     progress: Progress = SILENT,
@@ -99,7 +99,7 @@ def run_many(
 
 def run(
     program: Program,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
     *,
     layers: Iterable[str] = LAYERS,
     required: Iterable[str] = REQUIRED,
@@ -157,7 +157,7 @@ def _start(channel: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _converse(channel: socket.socket, message: bytes, deadline: float) -> bytes:
-    """Send the message; all that comes until the other side closes, at most REPLY_BYTES. TimeoutError at the deadline."""
+    """Send the message; what comes until the other side closes, at most REPLY_BYTES. TimeoutError at the deadline."""
     reply = bytearray()
     try:
         channel.settimeout(max(deadline - time.monotonic(), 0.001))
