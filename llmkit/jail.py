@@ -55,11 +55,7 @@ HARMLESS = ("/dev/null", "/dev/urandom", "/usr/share/zoneinfo")
 AUDIT_ARCH_X86_64 = 0xC000003E
 KILL, EPERM, ALLOW = 0x80000000, 0x00050001, 0x7FFF0000
 LOAD, JUMP_EQUAL, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
-AT_NUMBER, AT_ARCH, AT_THIRD_ARGUMENT = (
-    0,
-    4,
-    32,
-)  # offsets in struct seccomp_data; little-endian: the low half
+AT_NUMBER, AT_ARCH, AT_THIRD_ARGUMENT = 0, 4, 32  # in struct seccomp_data; of the argument its low half
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 X86_64_OPENAT = 257
 X86_64_CALLS = {

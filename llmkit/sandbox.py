@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Literal
 
 from llmkit.errors import Problem, UserError
-from llmkit.jail import LENGTH, NONCE_BYTES
 from llmkit.progress import SILENT, Progress
 
 __all__ = ["LAYERS", "REQUIRED", "Limits", "Outcome", "Program", "run", "run_many"]
@@ -110,14 +109,17 @@ def run(
     """
     if sys.platform != "linux":
         raise _unavailable("this is not Linux")
+    from llmkit.jail import LENGTH, NONCE_BYTES  # a module that other systems can't load
+
     nonce, deadline = secrets.token_bytes(NONCE_BYTES), time.monotonic() + PATIENCE * limits.seconds
     job = {**vars(limits), **vars(program), "layers": list(layers), "required": list(required)}
+    encoded = json.dumps(job).encode()
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
             process = _start(theirs)
         try:
-            reply = _converse(ours, _packed(job) + nonce, deadline)
+            reply = _converse(ours, LENGTH.pack(len(encoded)) + encoded + nonce, deadline)
             process.wait(max(deadline - time.monotonic(), 0.001))
         except (TimeoutError, subprocess.TimeoutExpired):
             return Outcome("timeout", f"no end after {PATIENCE * limits.seconds} seconds on the clock")
@@ -135,11 +137,6 @@ def run(
 def _unavailable(why: str) -> UserError:
     message = f"programs of a model are not run here: {why}"
     return UserError(Problem("X01", "", message, "use Linux 5.13 or later on x86_64, outside of gVisor"))
-
-
-def _packed(job: dict[str, object]) -> bytes:
-    encoded = json.dumps(job).encode()
-    return LENGTH.pack(len(encoded)) + encoded
 
 
 def _start(channel: socket.socket) -> subprocess.Popen[bytes]:
