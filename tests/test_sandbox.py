@@ -130,6 +130,12 @@ def test_tests_may_be_set_up_with_what_the_program_defines_and_the_program_sees_
     assert run(Program(code, "root = Node(1)\nassert top() == 1"), QUICK).passed
 
 
+def test_long_programs_and_tests_come_whole() -> None:
+    padding = "# " + "x" * (1 << 20) + "\n"
+    assert run(Program(padding + RIGHT, padding + TEST)).passed
+    assert run(Program(padding + "raise ValueError('seen')", TEST)).detail == "ValueError: seen"
+
+
 def test_the_order_of_a_set_is_the_same_in_every_run() -> None:
     order = "\nassert 0, list({'a', 'b', 'c', 'd', 'e', 'f', 'g'})"
     assert len({run(Program("", order)).detail for _ in range(3)}) == 1

@@ -70,7 +70,7 @@ def test_what_is_no_function_is_code_too() -> None:
 
 def test_an_endless_answer_takes_no_endless_time() -> None:
     assert program("(" * 5000) == ""
-    assert program("x = " + "-" * 5000 + "1").startswith(("x", ""))
+    assert program("x = " + "-" * 5000 + "1") in ("", "x = " + "-" * 5000 + "1\n")
 
 
 @given(st.text(alphabet="abc`~ \n\tdef():=python", max_size=80))
