@@ -5,8 +5,8 @@
 What locks it in (`jail.py` says how): a new session without environment, input or output; limits on processor time,
 memory, open files; no_new_privs; Landlock, so that it reads the Python library and writes nothing, not even a
 temporary file; seccomp, so that it has no sockets, processes, threads or signals; namespaces without a network where
-the machine allows them. At the time limit the process is killed. Landlock and seccomp must both work, or nothing is
-run: a container may lack them (gVisor has no Landlock).
+the machine allows them. At the time limit the kernel ends the process. Landlock and seccomp must both work, or
+nothing is run: a container may lack them (gVisor has no Landlock).
 
 What a hostile program could still do. The verdict is sound against one that ends early, raises, prints, replaces
 builtins or leaves quotes open. But it shares its process with the tests, so one written against this very module can
@@ -23,10 +23,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,7 +44,7 @@ JAIL = Path(__file__).with_name("jail.py")
 # -s -S -P: no site-packages, nothing of the current folder. Not -I, which would leave the order of sets to chance.
 PYTHON = (sys.executable, "-s", "-S", "-P", "-B")
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
-PATIENCE = 6
+PATIENCE = 3
 REPLY_BYTES = 1 << 16  # more than any true reply; the rest is not read
 REASONS: dict[str, Reason] = {"PermissionError": "refused", "MemoryError": "memory"}
 
@@ -61,8 +61,8 @@ class Program:
 class Limits:
     """Whole seconds of processor time, the start of Python (0.05) included, and bytes of address space (Python: 20 MB).
 
-    Processor time, so that the verdict does not hang on what else the machine does; the clock gets PATIENCE times as
-    much, for programs that sleep.
+    Processor time, so that the verdict does not hang on what else the machine does. A program that waits uses none:
+    PATIENCE times as many seconds on the clock, and it is killed if it is found waiting.
     """
 
     seconds: int = 10
@@ -112,27 +112,22 @@ def run(
         raise _unavailable("this is not Linux")
     from llmkit.jail import LENGTH, NONCE_BYTES  # a module that other systems can't load
 
-    nonce, deadline = secrets.token_bytes(NONCE_BYTES), time.monotonic() + PATIENCE * limits.seconds
+    nonce = secrets.token_bytes(NONCE_BYTES)
     job = {**vars(limits), **vars(program), "layers": list(layers), "required": list(required)}
     encoded = json.dumps(job).encode()
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
             process = _start(theirs)
-        try:
-            reply = _converse(ours, LENGTH.pack(len(encoded)) + encoded + nonce, deadline)
-            process.wait(max(deadline - time.monotonic(), 0.001))
-        except (TimeoutError, subprocess.TimeoutExpired):
-            return Outcome("timeout", f"no end after {PATIENCE * limits.seconds} seconds on the clock")
-        finally:
-            process.kill()  # its session holds no other process: it can't start one
+        with _watched(process, PATIENCE * limits.seconds):
+            reply = _converse(ours, LENGTH.pack(len(encoded)) + encoded + nonce)
             process.wait()
     missing, started, verdict = reply.partition(b"\n")
     if not started:
         raise _unavailable("the process meant for them does not start")
     if lacking := set(missing.decode().split()) & set(required):
         raise _unavailable(f"the kernel gives no {' and no '.join(sorted(lacking))}")
-    return _outcome(verdict, nonce, process.returncode, limits)
+    return _outcome(verdict, nonce, process.returncode)
 
 
 def _unavailable(why: str) -> UserError:
@@ -154,24 +149,49 @@ def _start(channel: socket.socket) -> subprocess.Popen[bytes]:
     )
 
 
-def _converse(channel: socket.socket, message: bytes, deadline: float) -> bytes:
-    """Send the message; what comes until the other side closes, at most REPLY_BYTES. TimeoutError at the deadline."""
+@contextmanager
+def _watched(process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    """Every so many seconds look whether the process works or waits; kill it if it waits, and in the end anyway."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(seconds):
+            if not _is_busy(process.pid):
+                process.kill()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        process.kill()  # its session holds no other process: it can't start one
+        process.wait()
+
+
+def _is_busy(pid: int) -> bool:
+    """Whether it runs, could run if a processor were free, or waits for the disk."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state in ("R", "D")
+
+
+def _converse(channel: socket.socket, message: bytes) -> bytes:
+    """Send the message; what comes until the other side closes, at most REPLY_BYTES."""
     reply = bytearray()
     with suppress(ConnectionError):  # it ended without reading the nonce: what it said has come before that
-        channel.settimeout(max(deadline - time.monotonic(), 0.001))
         channel.sendall(message)
-        while len(reply) < REPLY_BYTES:
-            channel.settimeout(max(deadline - time.monotonic(), 0.001))
-            piece = channel.recv(REPLY_BYTES - len(reply))
-            if not piece:
-                break
+        while len(reply) < REPLY_BYTES and (piece := channel.recv(REPLY_BYTES - len(reply))):
             reply += piece
     return bytes(reply)
 
 
-def _outcome(verdict: bytes, nonce: bytes, returncode: int, limits: Limits) -> Outcome:
-    if returncode == -signal.SIGXCPU:
-        return Outcome("timeout", f"no end after {limits.seconds} seconds of processor time")
+def _outcome(verdict: bytes, nonce: bytes, returncode: int) -> Outcome:
+    if returncode in (-signal.SIGXCPU, -signal.SIGKILL):  # by the kernel or by us; rarely for want of memory
+        return Outcome("timeout", "no end within the time limit")
     if returncode < 0:
         return Outcome("crashed", f"ended by {signal.Signals(-returncode).name}")
     if secrets.compare_digest(verdict, nonce):
