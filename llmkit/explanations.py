@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["EXPLANATIONS"]
 
 # code -> (title, paragraph); the letter: C recipe, F file, J row, L text and label, N tag, Q question, M model,
-# A fetching, R run folder, T training, E evaluation, W writing, U command line
+# A fetching, R run folder, T training, E evaluation, X programs of a model, W writing, U command line
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "C01": (
         "tab in the indentation",
@@ -432,6 +432,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "There is no tokenizer of that name, its model could not be loaded, or it can't divide these texts into words: "
         "one made for English takes a Chinese sentence for a single word and would score identical texts 0. "
         "Name the language (--language zh) or another tokenizer.",
+    ),
+    "X01": (
+        "no sandbox for a model's programs",
+        "Programs that a model wrote are run only where the kernel can lock them in: Linux 5.13 or later on x86_64, "
+        "with Landlock and seccomp. The line says what is missing. Nothing was run.",
     ),
     "W01": (
         "disk full",

@@ -21,8 +21,8 @@ LAYERS = [
     {"report", "run", "recipe", "assets"},
     {"metrics", "text"},
     {"environment", "explanations"},
-    {"files", "launcher"},
-    {"errors", "progress", "seeds", "processes"},
+    {"files", "launcher", "sandbox"},
+    {"errors", "jail", "progress", "seeds", "processes"},
 ]
 HEIGHT = {name: len(LAYERS) - row for row, layer in enumerate(LAYERS) for name in layer}
 HEAVY = {
