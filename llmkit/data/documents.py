@@ -1,0 +1,122 @@
+"""Documents of running text: which rows belong together, so that nothing is predicted across a border.
+
+A row of jsonl, csv, parquet or a Hub set is a document. The rows of a .txt file are its lines; what they make up is
+the recipe's to say: the whole file, a paragraph (lines between blank ones), or each line by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.readers import PLAIN, data_suffix
+from llmkit.errors import DataError, Problem
+from llmkit.recipe.schema import Data
+
+__all__ = ["Golds", "Unit", "check_documents", "numbered"]
+
+Unit = Literal["file", "paragraph", "line"]
+Golds = dict[str, dict[str, NDArray[np.int64]]]
+
+STREAM = 0xD0C5  # keeps this split's random numbers apart from others drawn from the recipe's seed
+FEW = 10  # documents for each part below which rows are dealt out instead
+
+
+def check_documents(
+    corpus: Corpus, data: Data, unit: Unit, seed: int | None
+) -> tuple[Corpus, Golds, list[Problem], list[str]]:
+    """(corpus with all its parts, golds of each, problems, notes).
+
+    golds: `documents` (rows,), numbered from 0 in order; `last` (rows,), 1 for the last row of its document; `bytes`
+    (rows,) in UTF-8. seed: that of the split, which deals out whole documents; None: no split. Problems: L02 for a
+    row without a text, L03 for a part without any; raises DataError L09 where there is too little to split.
+    """
+    problems = [problem for part in corpus.parts.values() for problem in _not_texts(part)]
+    if problems:
+        return corpus, {}, problems, []
+    if seed is not None:
+        corpus = _split(corpus, data, unit, seed)
+    golds = {name: _golds(part, unit) for name, part in corpus.parts.items()}
+    problems = [
+        Problem("L03", part.place(0), f"the {name} part holds no text", "check how it was made")
+        for name, part in corpus.parts.items()
+        if not any(text.strip() for text in part.column("text"))
+    ]
+    notes = [
+        f"{name}: {int(gold['last'].sum()):,} document(s), {int(gold['bytes'].sum()):,} bytes"
+        for name, gold in golds.items()
+    ]
+    return corpus, golds, problems, notes
+
+
+def numbered(part: Part, unit: Unit) -> NDArray[np.int64]:
+    """The document of each row, (rows,), numbered from 0 in order. A blank line belongs to the paragraph before it."""
+    plain = np.array([data_suffix(name) == PLAIN for name in part.files], bool)
+    lines = plain[part.file_index]
+    begins = np.ones(len(part), bool)
+    if unit != "line":
+        begins[1:] = ~lines[1:] | (part.file_index[1:] != part.file_index[:-1])
+    if unit == "paragraph":
+        blank = np.array([not text.strip() for text in part.column("text")], bool)
+        begins[1:] |= lines[1:] & blank[:-1] & ~blank[1:]
+    return np.cumsum(begins) - 1
+
+
+def _golds(part: Part, unit: Unit) -> dict[str, NDArray[np.int64]]:
+    documents = numbered(part, unit)
+    sizes = [len(text.encode("utf-8", "surrogatepass")) for text in part.column("text")]
+    last = np.append(documents[1:] != documents[:-1], True)
+    return {"documents": documents, "last": last.astype(np.int64), "bytes": np.array(sizes, np.int64)}
+
+
+def _not_texts(part: Part) -> list[Problem]:
+    rows = [row for row, text in enumerate(part.column("text")) if not isinstance(text, str)]
+    if not rows:
+        return []
+    message = f'{counted(len(rows))} without a text in "text"'
+    return [Problem("L02", part.place(rows[0]), message, "write a string in each row, or leave the row out")]
+
+
+def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
+    """Validation and test where they are missing: whole documents at random, or the end of a few long ones."""
+    shares = {"validation": data.validation_share, "test": data.test_share}
+    shares = {name: share for name, share in shares.items() if share > 0 and name not in corpus.parts}
+    if not shares or "train" not in corpus.parts:
+        return corpus
+    train = corpus.parts["train"]
+    golds, sizes = _golds(train, unit), list(shares.values())
+    few = int(golds["last"].sum()) < FEW * (1 + len(shares))
+    dealt = _ends(golds["bytes"], sizes) if few else _dealt(golds["documents"], sizes, seed)
+    chosen = {
+        name: ("train", np.flatnonzero(dealt == number)) for number, name in enumerate(["train", *shares])
+    }
+    for name, (_, rows) in chosen.items():
+        if not len(rows):
+            message = f"{counted(len(train))} are too few to make a {name} part"
+            raise DataError(Problem("L09", train.place(0), message, f"name a file for data.{name}"))
+    how = "the last rows, since it is few documents" if few else f"seed {seed}, whole documents"
+    counts = ", ".join(f"{name} {len(rows):,}" for name, (_, rows) in chosen.items())
+    return corpus.rearranged(chosen).noting(f"train: {counted(len(train))} split ({how}): {counts}")
+
+
+def _ends(sizes: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64]:
+    """0 for train, 1 ... for the shares, (rows,): the last rows, in order, that hold these shares of all bytes."""
+    middles = (np.cumsum(sizes) - sizes / 2) / max(1, int(sizes.sum()))
+    cuts = 1 - sum(shares) + np.cumsum([0.0, *shares[:-1]])
+    return np.searchsorted(cuts, middles, side="right").astype(np.int64)
+
+
+def _dealt(documents: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """The same, (rows,), by whole documents at random."""
+    total = int(documents[-1]) + 1
+    of_document = np.zeros(total, np.int64)
+    order, start = np.random.default_rng([seed, STREAM]).permutation(total), 0
+    for number, share in enumerate(shares, 1):
+        size = max(1, round(share * total))
+        of_document[order[start : start + size]] = number
+        start += size
+    return of_document[documents]
