@@ -6,18 +6,21 @@ the recipe's to say: the whole file, a paragraph (lines between blank ones), or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmkit.data import checks
 from llmkit.data.corpus import Corpus, Part, counted
 from llmkit.data.readers import PLAIN, data_suffix
 from llmkit.errors import DataError, Problem
 from llmkit.recipe.schema import Data
 
-__all__ = ["Golds", "Unit", "check_documents", "numbered"]
+__all__ = ["Golds", "Unit", "check_documents", "numbered", "runs"]
 
 Unit = Literal["file", "paragraph", "line"]
 Golds = dict[str, dict[str, NDArray[np.int64]]]
@@ -32,31 +35,26 @@ def check_documents(
     """(corpus with all its parts, golds of each, problems, notes).
 
     golds: `documents` (rows,), numbered from 0 in order; `last` (rows,), 1 for the last row of its document; `bytes`
-    (rows,) in UTF-8. seed: that of the split, which deals out whole documents; None: no split. Problems: L02 for a
-    row without a text, L03 for a part without any; raises DataError L09 where there is too little to split.
+    (rows,) in UTF-8. seed: that of the split, which deals out whole documents; None: no split. Problems: L02 for rows
+    without a text, L03 for a document or a part without any; raises DataError L09 where there is too little to split.
     """
-    problems = [problem for part in corpus.parts.values() for problem in _not_texts(part)]
+    corpus, problems, notes = _checked(corpus, data)
     if problems:
-        return corpus, {}, problems, []
+        return corpus, {}, problems, notes
     if seed is not None:
         corpus = _split(corpus, data, unit, seed)
     golds = {name: _golds(part, unit) for name, part in corpus.parts.items()}
-    problems = [
-        Problem("L03", part.place(0), f"the {name} part holds no text", "check how it was made")
-        for name, part in corpus.parts.items()
-        if not any(text.strip() for text in part.column("text"))
-    ]
-    notes = [
-        f"{name}: {int(gold['last'].sum()):,} document(s), {int(gold['bytes'].sum()):,} bytes"
-        for name, gold in golds.items()
-    ]
-    return corpus, golds, problems, notes
+    for name, gold in golds.items():
+        total = int(gold["last"].sum())
+        notes.append(
+            f"{name}: {total:,} document{'s' * (total != 1)} of {int(gold['bytes'].sum()):,} bytes in all"
+        )
+    return corpus, golds, [], [*notes, *_repeated(corpus, golds)]
 
 
 def numbered(part: Part, unit: Unit) -> NDArray[np.int64]:
     """The document of each row, (rows,), numbered from 0 in order. A blank line belongs to the paragraph before it."""
-    plain = np.array([data_suffix(name) == PLAIN for name in part.files], bool)
-    lines = plain[part.file_index]
+    lines = _are_lines(part)
     begins = np.ones(len(part), bool)
     if unit != "line":
         begins[1:] = ~lines[1:] | (part.file_index[1:] != part.file_index[:-1])
@@ -66,6 +64,18 @@ def numbered(part: Part, unit: Unit) -> NDArray[np.int64]:
     return np.cumsum(begins) - 1
 
 
+def runs(documents: NDArray[np.int64]) -> Iterator[list[int]]:
+    """The rows of each document among these, in order."""
+    cuts = np.flatnonzero(documents[1:] != documents[:-1]) + 1
+    for rows in np.split(np.arange(len(documents)), cuts):
+        yield rows.tolist()
+
+
+def _are_lines(part: Part) -> NDArray[np.bool_]:
+    plain = np.array([data_suffix(name) == PLAIN for name in part.files], bool)
+    return plain[part.file_index]
+
+
 def _golds(part: Part, unit: Unit) -> dict[str, NDArray[np.int64]]:
     documents = numbered(part, unit)
     sizes = [len(text.encode("utf-8", "surrogatepass")) for text in part.column("text")]
@@ -73,12 +83,47 @@ def _golds(part: Part, unit: Unit) -> dict[str, NDArray[np.int64]]:
     return {"documents": documents, "last": last.astype(np.int64), "bytes": np.array(sizes, np.int64)}
 
 
+def _checked(corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+    """Rows that are documents must have a text, as in all tasks; lines of a .txt file may be blank, not all of them."""
+    lines = {name: _are_lines(part) for name, part in corpus.parts.items()}
+    alone = {name: part for name, part in corpus.parts.items() if not lines[name].any()}
+    checked, problems, notes = checks.check_texts(replace(corpus, parts=alone), "text", data)
+    parts = {name: checked.parts.get(name, part) for name, part in corpus.parts.items()}
+    for part in (corpus.parts[name] for name in corpus.parts if name not in alone):
+        problems += _not_texts(part)
+        if not any(isinstance(text, str) and text.strip() for text in part.column("text")):
+            problems.append(Problem("L03", part.place(0), "there is no text at all", "check how it was made"))
+    fingerprint = checked.fingerprint if alone else corpus.fingerprint
+    return replace(corpus, parts=parts, fingerprint=fingerprint), problems, notes
+
+
 def _not_texts(part: Part) -> list[Problem]:
+    """Of rows beside the lines of a .txt file."""
     rows = [row for row, text in enumerate(part.column("text")) if not isinstance(text, str)]
-    if not rows:
-        return []
     message = f'{counted(len(rows))} without a text in "text"'
-    return [Problem("L02", part.place(rows[0]), message, "write a string in each row, or leave the row out")]
+    fix = "write a string in each row, or leave the row out"
+    return [Problem("L02", part.place(rows[0]), message, fix)] if rows else []
+
+
+def _repeated(corpus: Corpus, golds: Golds) -> list[str]:
+    """How many documents of the other parts stand in the training part too: what is known by heart is no test."""
+    if "train" not in golds:
+        return []
+    digests = {name: list(_digests(corpus.parts[name], gold)) for name, gold in golds.items()}
+    known = set(digests.pop("train"))
+    counts = {name: sum(digest in known for digest in own) for name, own in digests.items()}
+    return [
+        f"{name}: {count:,} of {len(digests[name]):,} documents stand in the training rows too"
+        for name, count in counts.items()
+        if count
+    ]
+
+
+def _digests(part: Part, gold: Mapping[str, NDArray[np.int64]]) -> Iterator[bytes]:
+    texts = part.column("text")
+    for rows in runs(gold["documents"]):
+        text = "".join(texts[row] for row in rows).strip()
+        yield hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
@@ -87,6 +132,9 @@ def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
     shares = {name: share for name, share in shares.items() if share > 0 and name not in corpus.parts}
     if not shares or "train" not in corpus.parts:
         return corpus
+    if sum(shares.values()) >= 1:
+        message = f"validation and test together take all rows ({' + '.join(map(str, shares.values()))})"
+        raise DataError(Problem("L09", "data.validation_share", message, "make them smaller"))
     train = corpus.parts["train"]
     golds, sizes = _golds(train, unit), list(shares.values())
     few = int(golds["last"].sum()) < FEW * (1 + len(shares))
@@ -98,7 +146,7 @@ def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
         if not len(rows):
             message = f"{counted(len(train))} are too few to make a {name} part"
             raise DataError(Problem("L09", train.place(0), message, f"name a file for data.{name}"))
-    how = "the last rows, since it is few documents" if few else f"seed {seed}, whole documents"
+    how = "the last rows, since there are few documents" if few else f"seed {seed}, whole documents"
     counts = ", ".join(f"{name} {len(rows):,}" for name, (_, rows) in chosen.items())
     return corpus.rearranged(chosen).noting(f"train: {counted(len(train))} split ({how}): {counts}")
 

@@ -8,21 +8,27 @@ of the attention is empty. Shapes: B blocks, L tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["BIDIRECTIONAL", "inputs", "positions"]
+__all__ = ["TYPES", "inputs", "positions"]
 
-# Model types whose packed blocks give what the pieces give apart; tests/models/test_packed.py compares.
-BIDIRECTIONAL = ("albert", "bert")
+# Model types whose packed blocks give what the pieces give apart; tests/models/test_packed.py compares each.
+TYPES = {
+    "causal": ("gpt2", "gpt_neox", "llama", "mistral", "phi3", "qwen2", "qwen3", "smollm3"),
+    "bidirectional": ("albert", "bert"),
+}
 
 
-def inputs(batch: Mapping[str, Tensor], *, causal: bool) -> dict[str, Tensor]:
+def inputs(
+    batch: Mapping[str, Tensor], direction: Literal["causal", "bidirectional"]
+) -> dict[str, Tensor]:
     """What the forward of a model takes for these blocks (input_ids and segments (B, L))."""
     segments_BL = batch["segments"]
     found = {"input_ids": batch["input_ids"], "position_ids": positions(segments_BL)}
-    if not causal:
+    if direction == "bidirectional":
         found["attention_mask"] = (segments_BL[:, :, None] == segments_BL[:, None, :])[:, None]
     return found
 

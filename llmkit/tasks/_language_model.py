@@ -1,22 +1,22 @@
 """What the tasks over running text have in common: documents in blocks, and what each token costs in nats.
 
-Shapes: B blocks, L tokens, V vocabulary; N rows, U units (documents, or rows where documents are few).
+Shapes: W windows (blocks), L tokens; N rows, U units (documents, or rows where documents are few).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from llmkit.data.corpus import Corpus
 from llmkit.data.documents import Unit, check_documents
 from llmkit.data.encode import Encoded, Features, count_tokens
+from llmkit.data.packing import Piece, Room, pack
 from llmkit.errors import DataError, raise_if
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
@@ -25,10 +25,13 @@ from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._task import Arrays, Examples, Plain, Rows, Sheet
 from llmkit.tasks._texts import draws
 
-__all__ = ["Options", "OverDocuments", "by_row", "by_unit", "features", "runs"]
+__all__ = ["Columns", "Options", "OverDocuments", "by_unit", "features"]
+
+Columns = Mapping[str, NDArray[np.int64]]  # of equal length, a number for each token
 
 ENOUGH = 30  # documents from which on they are the units of the bootstrap
-SHOWN = 300  # characters of a row in the list of the hardest ones
+SHOWN = 300  # characters of a row in its record
+SHORT = 5  # tokens below which a row is not listed among the hardest
 
 
 class Options(Section):
@@ -36,8 +39,6 @@ class Options(Section):
 
     documents: Unit = "file"
     """What of a .txt file belongs together: the whole file, each paragraph, or each line. Other rows stand alone."""
-    stride: int = Field(default=0, ge=0)
-    """Tokens repeated as context where a document goes on in another block; below half of train.max_length."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,12 @@ class OverDocuments(Plain):
 
     inputs: ClassVar[Sequence[str]] = ("text",)
     identity: ClassVar[Sequence[str]] = ("place",)
-    special_tokens: ClassVar[Sequence[str]] = ()
-    optional: ClassVar[Mapping[str, str]] = {}
     columns: ClassVar[Mapping[str, str]] = {"text": "text"}
+    optional: ClassVar[Mapping[str, str]] = {}
+    special_tokens: ClassVar[Sequence[str]] = ()
+    lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity", "bits_per_byte"})
     tunes: ClassVar[bool] = False
-
-    @property
-    def lower(self) -> Collection[str]:
-        return {"loss", "perplexity", "bits_per_byte"}
+    pretrained: ClassVar[bool] = True
 
     def measured(self, golds: Arrays, answers: Arrays) -> Measured:
         """Statistics of the units and the metrics over them."""
@@ -67,8 +66,7 @@ class OverDocuments(Plain):
             corpus, data, self.options.documents, seed if labels is None else None
         )
         raise_if(problems, DataError)
-        noted = replace(corpus, fingerprint=f"{corpus.fingerprint[:48]}{self.options.documents}")
-        return Examples(noted, (), golds, tuple(notes))
+        return Examples(corpus, (), golds, tuple(notes))
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         return {}
@@ -77,24 +75,21 @@ class OverDocuments(Plain):
         return None
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
-        """Sums by row (N,), or the records of `predict` as they are."""
-        if "nats" not in outputs:
-            return outputs
-        return by_row(outputs, encoded, len(rows["text"]))
+        """Sums by row (N,); of `predict`, the outputs as they are."""
+        return _by_row(outputs, encoded, len(rows["text"])) if "nats" in outputs else outputs
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
         return {}
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        loss = float(answers["nats"].sum() / max(1, answers["tokens"].sum()))
-        return {"loss": loss, **self.measured(golds, answers).values()}
+        return self.measured(golds, answers).values()
 
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
         found = self.measured(golds, answers)
         scores = intervals.measure(found.rows, found.metrics, **draws(evaluate, seed))
-        return Sheet(scores, tuple(evaluate.metrics) or tuple(scores))
+        return Sheet(scores, tuple(evaluate.metrics) or tuple(self.metrics))
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         return {}
@@ -120,84 +115,96 @@ class OverDocuments(Plain):
     def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
         return {"documents": int(golds["last"].sum()), "bytes": int(golds["bytes"].sum())}
 
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Of rows that are scored, what they cost; of texts for `predict`, the most probable tokens."""
+        if golds is None:
+            return self.completed(rows["text"], answers)
+        return _costs(rows["text"], answers, golds)
+
+    def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
+        """A record of each text with the tokens that the model puts there."""
+        raise AssertionError("each task has its own")
+
     def from_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        golds, answers = ("documents", "bytes"), ("nats", "tokens", "hits")
         columns = {
             name: np.array([record[name] for record in records])
-            for name in (*golds, *answers)
+            for name in ("document", "bytes", "nats", "tokens", "hits")
             if all(name in record for record in records)
         }
-        return {n: columns[n] for n in golds}, {n: columns[n] for n in answers if n in columns}
+        return {"documents": columns.pop("document"), "bytes": columns.pop("bytes")}, columns
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows whose tokens are the least expected."""
-        hard = sorted(
-            (record for record in records if record["tokens"] >= 5), key=lambda r: -r["nats"] / r["tokens"]
-        )
-        return [
-            {
-                "text": record["text"],
-                "probability": record["probability"],
-                "place": record["place"],
-            }
-            for record in hard[:20]
-        ]
-
-    def _scored(self, rows: Rows, answers: Arrays, golds: Arrays) -> Iterator[dict[str, Any]]:
-        """A record for each row with what it costs; probability: the geometric mean over its tokens."""
-        for number, text in enumerate(rows["text"]):
-            nats, tokens = float(answers["nats"][number]), int(answers["tokens"][number])
-            record = {"text": text[:SHOWN], "prediction": None}
-            record["probability"] = float(np.exp(-nats / tokens)) if tokens else None
-            record |= {"document": int(golds["documents"][number])}
-            record |= {"documents": record["document"], "bytes": int(golds["bytes"][number])}
-            record |= {"nats": nats, "tokens": tokens}
-            if "hits" in answers:
-                record["hits"] = int(answers["hits"][number])
-            yield record
+        long = [record for record in records if record["tokens"] >= SHORT]
+        hardest = sorted(long, key=lambda record: -record["nats"] / record["tokens"])
+        return [{key: record[key] for key in ("text", "probability", "place")} for record in hardest[:20]]
 
 
-def by_row(outputs: Arrays, encoded: Encoded, rows: int) -> dict[str, NDArray[Any]]:
-    """Sums by row (N,) of what `decode` says of each token (W, L): nats, tokens that have a label, and hits."""
+def _costs(texts: Sequence[str], answers: Arrays, golds: Arrays) -> Iterator[dict[str, Any]]:
+    """What each row costs; probability: the geometric mean over its tokens, None where it has none."""
+    for number, text in enumerate(texts):
+        nats, tokens = float(answers["nats"][number]), int(answers["tokens"][number])
+        yield {
+            "text": text[:SHOWN],
+            "prediction": None,
+            "probability": float(np.exp(-nats / tokens)) if tokens else None,
+            "document": int(golds["documents"][number]),
+            "bytes": int(golds["bytes"][number]),
+            "nats": nats,
+            "tokens": tokens,
+            **({"hits": int(answers["hits"][number])} if "hits" in answers else {}),
+        }
+
+
+def _by_row(outputs: Arrays, encoded: Encoded, rows: int) -> dict[str, NDArray[Any]]:
+    """Sums by row (N,) of what `decode` says of each token (W, L)."""
     lengths = encoded.lengths
-    inside = np.arange(outputs["nats"].shape[1]) < lengths[:, None]
+    inside_WL = np.arange(outputs["nats"].shape[1]) < lengths[:, None]
     owners = encoded.aside["owners"].flat + np.repeat(encoded.examples, lengths)
     return {
-        name: np.bincount(owners, weights=outputs[name][inside], minlength=rows)
-        for name in ("nats", "tokens", "hits")
-        if name in outputs
+        name: np.bincount(owners, weights=values_WL[inside_WL], minlength=rows)
+        for name, values_WL in outputs.items()
     }
 
 
-def runs(documents: NDArray[np.int64]) -> Iterator[list[int]]:
-    """The rows of each document among these, in order."""
-    cuts = np.flatnonzero(documents[1:] != documents[:-1]) + 1
-    for rows in np.split(np.arange(len(documents)), cuts):
-        yield rows.tolist()
+def by_unit(golds: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:
+    """Sums of columns (N,) over each unit, (U,): documents, or rows where documents are few."""
+    documents = golds["documents"]
+    known = np.unique(documents, return_inverse=True)[1]
+    units = known if known.max(initial=-1) + 1 >= ENOUGH else np.arange(len(documents))
+    return [np.bincount(units, weights=column) for column in columns]
 
 
 def features(
-    blocks: Sequence[Mapping[str, list[int]]],
-    ids: Sequence[Sequence[int]],
+    documents: Sequence[Columns],
+    room: Room,
     tokenizer: Any,
-    *,
-    beside: Sequence[str],
+    names: Sequence[str],
+    columns_of: Callable[[Columns, Piece], Columns],
 ) -> Features:
-    """Blocks as windows; `owners` (the row of each token) goes by the row of the window's first token."""
-    rows = [block["owners"][0] for block in blocks]
-    owners = [[owner - row for owner in block["owners"]] for block, row in zip(blocks, rows, strict=True)]
-    inputs = [block["input_ids"] for block in blocks]
-    counts = count_tokens(tokenizer, inputs, [len(row) for row in ids], sys.maxsize)
-    columns = {"input_ids": inputs, **{name: [block[name] for block in blocks] for name in beside}}
+    """Documents in blocks, each a window of the row that its first token is of.
+
+    Documents have `input_ids` and `owners`, the row of each token, both (T,); columns_of makes the columns of a piece,
+    of which `names` go to the model and the loss.
+    """
+    blocks = [
+        _joined([columns_of(documents[piece.document], piece) for piece in pieces])
+        for pieces in pack([len(document["input_ids"]) for document in documents], room)
+    ]
+    rows = [int(block["owners"][0]) for block in blocks]
+    columns = {name: [block[name].tolist() for block in blocks] for name in ("input_ids", "segments", *names)}
+    full = [len(document["input_ids"]) for document in documents]
+    counts = count_tokens(tokenizer, columns["input_ids"], full, sys.maxsize)  # nothing is cut
+    owners = [(block["owners"] - row).tolist() for block, row in zip(blocks, rows, strict=True)]
     return Features(columns, counts, aside={"owners": owners}, rows=rows)
 
 
-def by_unit(golds: Arrays, answers: Arrays, *names: str) -> list[NDArray[np.float64]]:
-    """The named sums and the bytes of each unit (U,): of documents, or of rows where documents are few."""
-    documents = golds["documents"]
-    units = documents if len(np.unique(documents)) >= ENOUGH else np.arange(len(documents))
-    numbers = np.unique(units, return_inverse=True)[1]
-    columns = [*(answers[name] for name in names), golds["bytes"]]
-    return [np.bincount(numbers, weights=column) for column in columns]
+def _joined(pieces: Sequence[Columns]) -> Columns:
+    """The columns of a block, and `segments` from 1."""
+    sizes = [len(piece["input_ids"]) for piece in pieces]
+    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    return {**joined, "segments": np.repeat(np.arange(1, len(pieces) + 1), sizes)}

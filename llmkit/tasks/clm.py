@@ -1,8 +1,9 @@
 """Causal language modelling: each token from those before it (continued pretraining, or from scratch).
 
-A document is read with a start token before it and an end token behind, both the tokenizer's own, so every token of the
-text is predicted once, also the first. Blocks keep documents apart (`data.packing`). Perplexity is per token and depends
-on the vocabulary; bits per byte can be compared between models. Shapes: B blocks, L tokens, V vocabulary, K choices.
+A document is read with a start token before it and an end token behind, both the tokenizer's own, so that every token
+of the text is predicted once, also the first. Blocks keep documents apart (`data.packing`). Perplexity is per token and
+depends on the vocabulary; bits per byte can be compared between models. Shapes: B blocks, L tokens, V vocabulary,
+K choices.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import numpy as np
 from pydantic import Field
 
 from llmkit.data.collate import IGNORED
-from llmkit.data.encode import Features, TokenCounts
-from llmkit.data.packing import Room, Tokens, pack
-from llmkit.errors import ModelError, Problem
+from llmkit.data.documents import runs
+from llmkit.data.encode import Features, count_tokens
+from llmkit.data.packing import Piece, Room
 from llmkit.metrics import language_model
 from llmkit.metrics.score import Measured
 from llmkit.tasks import _language_model as base
-from llmkit.tasks._language_model import OverDocuments
-from llmkit.tasks._task import Arrays, Loss, Rows
+from llmkit.tasks._language_model import Columns, OverDocuments, by_unit, check_packing, missing_token
+from llmkit.tasks._task import Arrays, Loss, Rows, model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,6 +36,8 @@ class Options(base.Options):
 
     packing: bool = True
     """Fill blocks with several documents, each of which sees only itself; false: a block for each piece."""
+    stride: int = Field(default=0, ge=0)
+    """Tokens repeated as context where a scored document goes on in another block; below train.max_length."""
     choices: int = Field(default=5, ge=1)
     """Next tokens that `predict` names."""
 
@@ -55,13 +58,9 @@ class CausalLM(OverDocuments):
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         if tokenizer.eos_token_id is None:
-            problem = Problem(
-                "S07",
-                "model.name",
-                "the tokenizer has no end token, which marks where a document ends",
-                "use a GPT-type checkpoint",
-            )
-            raise ModelError(problem)
+            raise missing_token("end token, which marks where a document ends", "use a GPT-type checkpoint")
+        if self.options.packing:
+            check_packing(config, "causal")
         return replace(self, tokenizer=tokenizer)
 
     def encode(
@@ -74,43 +73,42 @@ class CausalLM(OverDocuments):
         truncation: bool,
         training: bool = False,
     ) -> Features:
+        ids = tokenizer(list(rows["text"]), add_special_tokens=False, verbose=False)["input_ids"]
         if not golds:
-            return _prompts(rows["text"], tokenizer, max_length)
-        room = Room(max_length, context=0 if training else self.options.stride, packed=self.options.packing)
-        ids = tokenizer(list(rows["text"]), add_special_tokens=False, return_attention_mask=False)[
-            "input_ids"
-        ]
-        fill = {"labels": IGNORED, "owners": 0}
-        blocks = pack(_documents(ids, golds, tokenizer), room, fill)
-        return base.features(blocks, ids, tokenizer, beside=("segments", "labels"))
+            return _prompts(ids, tokenizer, max_length)
+        context = 0 if training else check_stride(self.options.stride, max_length)
+        room = Room(max_length, context=context, packed=self.options.packing)
+        return base.features(list(_documents(ids, golds, tokenizer)), room, tokenizer, ["labels"], _columns)
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
-            from llmkit.models import packed
 
-            logits_BLV = model(**packed.inputs(batch, causal=True), use_cache=False).logits
-            return losses.tokens(logits_BLV, batch["labels"])
+            return losses.tokens(self._logits(model, batch), batch["labels"])
 
         return of_batch
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         from torch.nn import functional
 
-        from llmkit.models import packed
-
         if "labels" not in batch:
             return self._next(model, batch)
-        logits_BLV = model(**packed.inputs(batch, causal=True), use_cache=False).logits
+        logits_BVL = self._logits(model, batch).float().transpose(1, 2)
         nats_BL = functional.cross_entropy(
-            logits_BLV.float().transpose(1, 2), batch["labels"], ignore_index=IGNORED, reduction="none"
+            logits_BVL, batch["labels"], ignore_index=IGNORED, reduction="none"
         )
         return {"nats": nats_BL, "tokens": (batch["labels"] != IGNORED).int()}
 
+    def _logits(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """(B, L, V)."""
+        from llmkit.models import packed
+
+        inputs = packed.inputs(batch, "causal") if self.options.packing else model_inputs(batch)
+        logits_BLV: Tensor = model(**inputs, use_cache=False).logits
+        return logits_BLV
+
     def _next(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The K most probable next tokens of each prompt."""
-        from llmkit.tasks._task import model_inputs
-
         last_B = batch["attention_mask"].sum(1) - 1
         logits_BLV = model(**model_inputs(batch), use_cache=False).logits
         logits_BV = logits_BLV[range(len(last_B)), last_B].float()
@@ -118,57 +116,49 @@ class CausalLM(OverDocuments):
         return {"choices": ids_BK, "probabilities": probabilities_BK}
 
     def measured(self, golds: Arrays, answers: Arrays) -> Measured:
-        nats, tokens, sizes = base.by_unit(golds, answers, "nats", "tokens")
-        return language_model.of_sums(nats, tokens, sizes)
+        columns = by_unit(golds, answers["nats"], answers["tokens"], golds["bytes"])
+        return language_model.of_sums(*columns)
 
-    def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Of rows that are scored, what they cost; of prompts, how they may go on."""
-        if golds is not None:
-            yield from self._scored(rows, answers, golds)
-            return
+    def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
         for text, ids, probabilities in zip(
-            rows["text"], answers["choices"], answers["probabilities"], strict=True
+            texts, answers["choices"], answers["probabilities"], strict=True
         ):
             found = [
-                {"text": self.tokenizer.decode([int(number)]), "probability": float(p)}
-                for number, p in zip(ids, probabilities, strict=True)
+                {"text": self.tokenizer.decode([int(number)]), "probability": float(probability)}
+                for number, probability in zip(ids, probabilities, strict=True)
             ]
-            yield {
-                "text": text,
-                "prediction": found[0]["text"],
-                "probability": found[0]["probability"],
-                "continuations": found,
-            }
-
-
-def _prompts(texts: Sequence[str], tokenizer: Any, max_length: int) -> Features:
-    """The last max_length tokens of each text, behind a start token."""
-    found = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
-    start = _start(tokenizer)
-    ids = [[start, *row][-max_length:] for row in found]
-    return Features(
-        {"input_ids": ids}, TokenCounts(tokens=sum(map(len, ids)), longest=max(map(len, found)) + 1)
-    )
+            best = found[0]
+            yield {"text": text, "prediction": best["text"], "probability": best["probability"], "next": found}
 
 
 def _start(tokenizer: Any) -> int:
+    """What stands before a document; GPT-2 has the same token for both ends."""
     found = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     return int(found)
 
 
-def _documents(ids: Sequence[Sequence[int]], golds: Arrays, tokenizer: Any) -> Iterator[Tokens]:
+def _prompts(ids: Sequence[Sequence[int]], tokenizer: Any, max_length: int) -> Features:
+    """The last max_length tokens of each text, behind a start token."""
+    whole = [[_start(tokenizer), *row] for row in ids]
+    kept = [row[-max_length:] for row in whole]
+    return Features({"input_ids": kept}, count_tokens(tokenizer, kept, [len(row) for row in whole], max_length))
+
+
+def _documents(ids: Sequence[Sequence[int]], golds: Arrays, tokenizer: Any) -> Iterator[Columns]:
     """Inputs and labels of each document: from the start token to the last one, and from the first to the end.
 
-    A document whose rows go on behind these has no end here.
+    A document whose rows go on behind these has no end here, and begins anew there.
     """
     start, end = _start(tokenizer), int(tokenizer.eos_token_id)
-    for rows in base.runs(golds["documents"]):
+    for rows in runs(golds["documents"]):
         closed = [end] if golds["last"][rows[-1]] else []
         tokens = np.array([start, *(token for row in rows for token in ids[row]), *closed], np.int64)
-        owners = np.repeat(
-            [rows[0], *rows, *rows[-1:] * len(closed)], [1, *(len(ids[r]) for r in rows), *[1] * len(closed)]
-        )
-        if len(tokens) > 1:
-            yield Tokens(tokens[:-1], {"labels": tokens[1:], "owners": owners[1:]})
+        owners = np.repeat([*rows, rows[-1]], [*(len(ids[row]) for row in rows), len(closed)])
+        yield {"input_ids": tokens[:-1], "labels": tokens[1:], "owners": owners}
+
+
+def _columns(document: Columns, piece: Piece) -> Columns:
+    """A piece of a document; what is context has no label."""
+    found = {name: column[piece.start : piece.end] for name, column in document.items()}
+    seen = np.arange(piece.start, piece.end) < piece.start + piece.context
+    return {**found, "labels": np.where(seen, IGNORED, found["labels"])}
