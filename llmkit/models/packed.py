@@ -22,9 +22,7 @@ TYPES = {
 }
 
 
-def inputs(
-    batch: Mapping[str, Tensor], direction: Literal["causal", "bidirectional"]
-) -> dict[str, Tensor]:
+def inputs(batch: Mapping[str, Tensor], direction: Literal["causal", "bidirectional"]) -> dict[str, Tensor]:
     """What the forward of a model takes for these blocks (input_ids and segments (B, L))."""
     segments_BL = batch["segments"]
     found = {"input_ids": batch["input_ids"], "position_ids": positions(segments_BL)}

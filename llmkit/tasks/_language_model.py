@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.documents import Unit, check_documents
 from llmkit.data.encode import Encoded, Features, count_tokens
 from llmkit.data.packing import Piece, Room, pack
-from llmkit.errors import DataError, raise_if
+from llmkit.errors import DataError, ModelError, Problem, raise_if, some
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, find
@@ -25,7 +25,7 @@ from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._task import Arrays, Examples, Plain, Rows, Sheet
 from llmkit.tasks._texts import draws
 
-__all__ = ["Columns", "Options", "OverDocuments", "by_unit", "features"]
+__all__ = ["Columns", "Options", "OverDocuments", "by_unit", "check_packing", "features", "no_token"]
 
 Columns = Mapping[str, NDArray[np.int64]]  # of equal length, a number for each token
 
@@ -169,6 +169,21 @@ def _by_row(outputs: Arrays, encoded: Encoded, rows: int) -> dict[str, NDArray[A
         name: np.bincount(owners, weights=values_WL[inside_WL], minlength=rows)
         for name, values_WL in outputs.items()
     }
+
+
+def no_token(what: str, fix: str) -> ModelError:
+    """S07: the tokenizer lacks a token that the task can't do without."""
+    return ModelError(Problem("S07", "model.name", f"the tokenizer has no {what}", fix))
+
+
+def check_packing(config: Mapping[str, Any], direction: Literal["causal", "bidirectional"]) -> None:
+    """Raises ModelError S09 for a model type of which it is not known that packed documents stay apart."""
+    from llmkit.models import packed
+
+    kind, known = config.get("model_type"), packed.TYPES[direction]
+    if kind not in known:
+        message = f'model type "{kind}" is none of those that keep packed documents apart ({some(known, 20)})'
+        raise ModelError(Problem("S09", "task.packing", message, "set task.packing=false"))
 
 
 def by_unit(golds: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:

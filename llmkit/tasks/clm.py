@@ -22,7 +22,7 @@ from llmkit.data.packing import Piece, Room
 from llmkit.metrics import language_model
 from llmkit.metrics.score import Measured
 from llmkit.tasks import _language_model as base
-from llmkit.tasks._language_model import Columns, OverDocuments, by_unit, check_packing, missing_token
+from llmkit.tasks._language_model import Columns, OverDocuments, by_unit, check_packing, no_token
 from llmkit.tasks._task import Arrays, Loss, Rows, model_inputs
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Options(base.Options):
     packing: bool = True
     """Fill blocks with several documents, each of which sees only itself; false: a block for each piece."""
     stride: int = Field(default=0, ge=0)
-    """Tokens repeated as context where a scored document goes on in another block; below train.max_length."""
+    """Tokens repeated as context where a scored document goes on in another block, at most half of
+    train.max_length: the more, the lower the perplexity, and the longer the evaluation."""
     choices: int = Field(default=5, ge=1)
     """Next tokens that `predict` names."""
 
@@ -58,7 +59,7 @@ class CausalLM(OverDocuments):
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         if tokenizer.eos_token_id is None:
-            raise missing_token("end token, which marks where a document ends", "use a GPT-type checkpoint")
+            raise no_token("end token, which marks where a document ends", "use a GPT-type checkpoint")
         if self.options.packing:
             check_packing(config, "causal")
         return replace(self, tokenizer=tokenizer)
@@ -76,7 +77,7 @@ class CausalLM(OverDocuments):
         ids = tokenizer(list(rows["text"]), add_special_tokens=False, verbose=False)["input_ids"]
         if not golds:
             return _prompts(ids, tokenizer, max_length)
-        context = 0 if training else check_stride(self.options.stride, max_length)
+        context = 0 if training else min(self.options.stride, max_length // 2)
         room = Room(max_length, context=context, packed=self.options.packing)
         return base.features(list(_documents(ids, golds, tokenizer)), room, tokenizer, ["labels"], _columns)
 
@@ -120,15 +121,18 @@ class CausalLM(OverDocuments):
         return language_model.of_sums(*columns)
 
     def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
-        for text, ids, probabilities in zip(
-            texts, answers["choices"], answers["probabilities"], strict=True
-        ):
+        for text, ids, probabilities in zip(texts, answers["choices"], answers["probabilities"], strict=True):
             found = [
                 {"text": self.tokenizer.decode([int(number)]), "probability": float(probability)}
                 for number, probability in zip(ids, probabilities, strict=True)
             ]
             best = found[0]
-            yield {"text": text, "prediction": best["text"], "probability": best["probability"], "next": found}
+            yield {
+                "text": text,
+                "prediction": best["text"],
+                "probability": best["probability"],
+                "next": found,
+            }
 
 
 def _start(tokenizer: Any) -> int:
@@ -141,7 +145,9 @@ def _prompts(ids: Sequence[Sequence[int]], tokenizer: Any, max_length: int) -> F
     """The last max_length tokens of each text, behind a start token."""
     whole = [[_start(tokenizer), *row] for row in ids]
     kept = [row[-max_length:] for row in whole]
-    return Features({"input_ids": kept}, count_tokens(tokenizer, kept, [len(row) for row in whole], max_length))
+    return Features(
+        {"input_ids": kept}, count_tokens(tokenizer, kept, [len(row) for row in whole], max_length)
+    )
 
 
 def _documents(ids: Sequence[Sequence[int]], golds: Arrays, tokenizer: Any) -> Iterator[Columns]:
