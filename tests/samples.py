@@ -89,9 +89,18 @@ def _extractive_qa(rng: random.Random) -> Row:
     return {"question": "is it " + rng.choice(NEUTRAL), "context": context, "answers": answers}
 
 
+def _running_text(rng: random.Random) -> Row:
+    """Stretches of one fixed row of words, so that a word tells the next and the last one."""
+    row = [*GOOD, *NEUTRAL, *BAD]
+    starts = [rng.randrange(len(row) - 8) for _ in range(rng.randint(2, 4))]
+    return {"text": " ".join(word for start in starts for word in row[start : start + rng.randint(4, 8)])}
+
+
 SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "classification": _classification,
+    "clm": _running_text,
     "extractive_qa": _extractive_qa,
+    "mlm": _running_text,
     "multi_label": _multi_label,
     "pair_classification": _pair_classification,
     "pair_regression": _pair_regression,
@@ -100,7 +109,7 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "token_classification": _token_classification,
 }
 
-# What the tiny BERT needs beside the common settings.
+# What the tiny models need beside the common settings.
 OPTIONS = {"extractive_qa": {"stride": 8}, "token_classification": {"stride": 4}}
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
 EPOCHS = {"multi_label": 12}
