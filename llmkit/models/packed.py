@@ -8,7 +8,7 @@ of the attention is empty. Shapes: B blocks, L tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,13 +22,13 @@ TYPES = {
 }
 
 
-def inputs(batch: Mapping[str, Tensor], direction: Literal["causal", "bidirectional"]) -> dict[str, Tensor]:
+def inputs(batch: Mapping[str, Tensor], direction: Literal["causal", "bidirectional"]) -> dict[str, Any]:
     """What the forward of a model takes for these blocks (input_ids and segments (B, L))."""
     segments_BL = batch["segments"]
     found = {"input_ids": batch["input_ids"], "position_ids": positions(segments_BL)}
-    if direction == "bidirectional":
-        found["attention_mask"] = (segments_BL[:, :, None] == segments_BL[:, None, :])[:, None]
-    return found
+    if direction == "causal":
+        return {**found, "use_cache": False}  # with a cache transformers would not look at the positions
+    return {**found, "attention_mask": (segments_BL[:, :, None] == segments_BL[:, None, :])[:, None]}
 
 
 def positions(segments_BL: Tensor) -> Tensor:

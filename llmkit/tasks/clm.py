@@ -104,8 +104,10 @@ class CausalLM(OverDocuments):
         """(B, L, V)."""
         from llmkit.models import packed
 
-        inputs = packed.inputs(batch, "causal") if self.options.packing else model_inputs(batch)
-        logits_BLV: Tensor = model(**inputs, use_cache=False).logits
+        alone = {**model_inputs(batch), "use_cache": False}
+        logits_BLV: Tensor = model(
+            **(packed.inputs(batch, "causal") if self.options.packing else alone)
+        ).logits
         return logits_BLV
 
     def _next(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
