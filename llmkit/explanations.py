@@ -80,6 +80,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "target exists",
         "`llmkit recipes copy` never overwrites. Name another target or remove the old file.",
     ),
+    "C17": (
+        "recipe of another command",
+        "Packaged recipes for running text are run by `llmkit pretrain`, the others by `llmkit finetune`.",
+    ),
     "F01": (
         "file not found",
         "There is no such file. The line names the nearest name in that folder. A Hub data set is "

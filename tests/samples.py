@@ -90,10 +90,9 @@ def _extractive_qa(rng: random.Random) -> Row:
 
 
 def _running_text(rng: random.Random) -> Row:
-    """Stretches of one fixed row of words, so that a word tells the next and the last one."""
-    row = [*GOOD, *NEUTRAL, *BAD]
-    starts = [rng.randrange(len(row) - 8) for _ in range(rng.randint(2, 4))]
-    return {"text": " ".join(word for start in starts for word in row[start : start + rng.randint(4, 8)])}
+    """Each word is said some times over, so that its neighbours tell it."""
+    words = rng.choices([*GOOD, *NEUTRAL, *BAD], k=rng.randint(2, 4))
+    return {"text": " ".join(word for word in words for _ in range(rng.randint(3, 7)))}
 
 
 SAMPLES: dict[str, Callable[[random.Random], Row]] = {
@@ -112,7 +111,7 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
 # What the tiny models need beside the common settings.
 OPTIONS = {"extractive_qa": {"stride": 8}, "token_classification": {"stride": 4}}
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
-EPOCHS = {"multi_label": 12}
+EPOCHS = {"mlm": 12, "multi_label": 12}
 
 
 def rows(task: str, count: int, seed: int = 0) -> list[Row]:

@@ -40,9 +40,21 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 def _register() -> None:
-    from llmkit.cli import compare, doctor, embed, evaluate, explain_error, finetune, predict, recipes, runs
+    from llmkit.cli import (
+        compare,
+        doctor,
+        embed,
+        evaluate,
+        explain_error,
+        finetune,
+        predict,
+        pretrain,
+        recipes,
+        runs,
+    )
 
     app.command("finetune", no_args_is_help=True)(finetune.finetune)
+    app.command("pretrain", no_args_is_help=True)(pretrain.pretrain)
     app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
     app.command("predict", no_args_is_help=True)(predict.predict)
     app.command("embed", no_args_is_help=True)(embed.embed)
