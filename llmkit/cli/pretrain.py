@@ -17,4 +17,6 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a checkpoint's pretraining on running text. Compared with what it was before, in a report."""
-    shared.train("pretrain", recipe, overrides or [], out=out, resume=resume, dry_run=dry_run, as_json=as_json)
+    shared.train(
+        "pretrain", recipe, overrides or [], out=out, resume=resume, dry_run=dry_run, as_json=as_json
+    )

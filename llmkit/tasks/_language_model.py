@@ -47,6 +47,7 @@ class OverDocuments(Plain):
 
     options: Any
     tuned: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
 
     inputs: ClassVar[Sequence[str]] = ("text",)
     identity: ClassVar[Sequence[str]] = ("place",)
@@ -126,6 +127,13 @@ class OverDocuments(Plain):
     def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
         """A record of each text with the tokens that the model puts there."""
         raise AssertionError("each task has its own")
+
+    def choices(self, ids: NDArray[Any], probabilities: NDArray[Any]) -> list[dict[str, Any]]:
+        """Tokens that may stand at one place, the most probable first, (K,) each."""
+        return [
+            {"token": self.tokenizer.decode([int(number)]), "probability": float(probability)}
+            for number, probability in zip(ids, probabilities, strict=True)
+        ]
 
     def from_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]

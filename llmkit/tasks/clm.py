@@ -52,8 +52,6 @@ def make(options: Options, tuned: Mapping[str, Any]) -> CausalLM:
 class CausalLM(OverDocuments):
     """Next tokens of documents; see `_task.Task` for what each part is."""
 
-    tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
-
     auto_class = "AutoModelForCausalLM"
     metrics = ("perplexity", "bits_per_byte")
 
@@ -123,17 +121,14 @@ class CausalLM(OverDocuments):
         return language_model.of_sums(*columns)
 
     def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
-        for text, ids, probabilities in zip(texts, answers["choices"], answers["probabilities"], strict=True):
-            found = [
-                {"text": self.tokenizer.decode([int(number)]), "probability": float(probability)}
-                for number, probability in zip(ids, probabilities, strict=True)
-            ]
+        for number, text in enumerate(texts):
+            found = self.choices(answers["choices"][number], answers["probabilities"][number])
             best = found[0]
             yield {
                 "text": text,
-                "prediction": best["text"],
+                "prediction": best["token"],
                 "probability": best["probability"],
-                "next": found,
+                "choices": [found],
             }
 
 

@@ -56,8 +56,6 @@ def make(options: Options, tuned: Mapping[str, Any]) -> MaskedLM:
 class MaskedLM(OverDocuments):
     """Hidden tokens of documents; see `_task.Task` for what each part is."""
 
-    tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
-
     auto_class = "AutoModelForMaskedLM"
     metrics = ("token_accuracy", "perplexity")
 
@@ -165,25 +163,18 @@ class MaskedLM(OverDocuments):
         for number, text in enumerate(texts):
             places = np.flatnonzero(answers["masks"][number])
             found = [
-                [
-                    {"token": self.tokenizer.decode([int(token)]).strip(), "probability": float(probability)}
-                    for token, probability in zip(
-                        answers["choices"][number, place],
-                        answers["probabilities"][number, place],
-                        strict=True,
-                    )
-                ]
+                self.choices(answers["choices"][number, place], answers["probabilities"][number, place])
                 for place in places
             ]
-            filled = text
-            for choices in found:
-                filled = filled.replace(self.tokenizer.mask_token, choices[0]["token"], 1)
-            probability = float(np.prod([choices[0]["probability"] for choices in found]))
+            filled, probability = text, 1.0
+            for best, *_ in found:
+                filled = filled.replace(self.tokenizer.mask_token, best["token"].strip(), 1)
+                probability *= best["probability"]
             yield {
                 "text": text,
                 "prediction": filled if found else None,
                 "probability": probability if found else None,
-                "masks": found,
+                "choices": found,
             }
 
 
