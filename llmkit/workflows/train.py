@@ -35,8 +35,8 @@ def finetune(
     """Train as the recipe says; returns the report's content (or the plan, for a dry run).
 
     With several `train.seeds` the run holds a run for each of them. source is a packaged recipe's name or a YAML
-    path, overrides are `KEY=VALUE`, out is the run folder, command the one that runs such recipes. Raises UserError for any mistake of recipe or data
-    before training begins, Stopped (or Interrupted) after a save.
+    path, overrides are `KEY=VALUE`, out is the run folder, command the one that runs such recipes. Raises UserError
+    for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
     """
     from llmkit import tasks
     from llmkit.recipe import catalog, load

@@ -32,7 +32,9 @@ def test_it_runs_and_says_how_to_repeat_it(
     assert "the checkpoint before this training" in done.json["verdict"][0]
     shown = command("runs", "show", tmp_path / "run").out
     assert [line.split()[0] for line in shown.splitlines()[1:4]] == ["perplexity", "model", "untuned"]
-    best, probability, text, choices = command("predict", tmp_path / "run", "good good").out.rstrip().split("\t")
+    best, probability, text, choices = (
+        command("predict", tmp_path / "run", "good good").out.rstrip().split("\t")
+    )
     assert text == "good good"
     assert choices.startswith(f"{best} {float(probability):.2f}, ")
     assert choices.count(", ") == 4
