@@ -109,9 +109,9 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
 }
 
 # What the tiny models need beside the common settings.
-OPTIONS = {"extractive_qa": {"stride": 8}, "token_classification": {"stride": 4}}
+OPTIONS = {"extractive_qa": {"stride": 8}, "mlm": {"rate": 0.3}, "token_classification": {"stride": 4}}
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
-EPOCHS = {"mlm": 12, "multi_label": 12}
+EPOCHS = {"mlm": 16, "multi_label": 12}
 
 
 def rows(task: str, count: int, seed: int = 0) -> list[Row]:

@@ -56,7 +56,8 @@ class OverDocuments(Plain):
     special_tokens: ClassVar[Sequence[str]] = ()
     lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity", "bits_per_byte"})
     tunes: ClassVar[bool] = False
-    pretrained: ClassVar[bool] = True
+    metrics: ClassVar[Sequence[str]] = ()
+    pretrained = True
 
     def measured(self, golds: Arrays, answers: Arrays) -> Measured:
         """Statistics of the units and the metrics over them."""

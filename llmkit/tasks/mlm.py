@@ -105,7 +105,10 @@ class MaskedLM(OverDocuments):
 
         ids_BL, words_BL = batch["input_ids"].numpy(), batch["words"].numpy()
         masking = self.masking
-        hidden = [masking.hide(*row, int(draw)) for *row, draw in zip(ids_BL, words_BL, draws, strict=True)]
+        hidden = [
+            masking.hide(ids_L, words_L, int(draw))
+            for ids_L, words_L, draw in zip(ids_BL, words_BL, draws, strict=True)
+        ]
         inputs_BL, labels_BL = (torch.from_numpy(np.stack(column)) for column in zip(*hidden, strict=True))
         kept = {name: column for name, column in batch.items() if name != "words"}
         return {**kept, "input_ids": inputs_BL, "labels": labels_BL}

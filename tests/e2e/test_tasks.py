@@ -36,7 +36,7 @@ LEARNED = {
     "classification": ("accuracy", 0.95),
     "clm": ("perplexity", 8),
     "extractive_qa": ("f1", 0.8),
-    "mlm": ("token_accuracy", 0.25),
+    "mlm": ("token_accuracy", 0.15),
     "multi_label": ("f1_micro", 0.8),
     "pair_classification": ("accuracy", 0.9),
     "pair_regression": ("pearson", 0.8),
