@@ -200,7 +200,7 @@ def by_unit(golds: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:
     documents = golds["documents"]
     known = np.unique(documents, return_inverse=True)[1]
     units = known if known.max(initial=-1) + 1 >= ENOUGH else np.arange(len(documents))
-    return [np.bincount(units, weights=column) for column in columns]
+    return [np.bincount(units, weights=column).astype(np.float64) for column in columns]
 
 
 def features(

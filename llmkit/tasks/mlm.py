@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MaskedLM", "Options", "make"]
 
-NOTE = "of hidden tokens, given all others"
+NOTE = "hidden tokens only, each given all that is not hidden"
 
 
 class Options(base.Options):
@@ -157,8 +157,10 @@ class MaskedLM(OverDocuments):
     def measured(self, golds: Arrays, answers: Arrays) -> Measured:
         columns = by_unit(golds, answers["nats"], answers["tokens"], golds["bytes"], answers["hits"])
         found = language_model.of_sums(*columns)
-        metrics = [replace(metric, note=NOTE) for metric in found.metrics if metric.name != "bits_per_byte"]
-        return replace(found, metrics=tuple(metrics))
+        kept = [
+            metric for metric in found.metrics if metric.name != "bits_per_byte"
+        ]  # no chain of probabilities
+        return replace(found, metrics=tuple(replace(own, note=f"{own.note}, {NOTE}") for own in kept))
 
     def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
         """prediction: the text with its masks filled, each by its most probable token, and what the product of their
