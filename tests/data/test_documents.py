@@ -57,7 +57,8 @@ def test_lines_of_a_file_make_up_what_the_recipe_says(
 
 
 def test_two_files_are_two_documents(tmp_path: Path) -> None:
-    texts(tmp_path, a="one\ntwo\n", b="three\n")
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "b.txt").write_text("three\n")
     part = read(Data(train=str(tmp_path))).parts["train"]
     assert numbered(part, "file").tolist() == [0, 0, 1]
 

@@ -15,7 +15,6 @@ from llmkit.data.collate import IGNORED, collate
 from llmkit.data.encode import Encoded
 from llmkit.errors import ModelError
 from llmkit.models import load
-from llmkit.recipe.schema import Evaluate
 
 TEXTS = ["the film was good", "it is", "the story of a lovely actor with music", "bad"]
 LENGTHS = [4, 2, 8, 1]  # tokens
@@ -159,29 +158,3 @@ def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) ->
     with pytest.raises(ModelError, match=r'S09.*"mamba".*task.packing=false'):
         task.for_model({"model_type": "mamba"}, tokenizer)
     tasks.load({"name": "clm", "packing": False}).for_model({"model_type": "mamba"}, tokenizer)
-
-
-def test_scores_are_of_rows_until_documents_are_many(tokenizer: Any) -> None:
-    task = made(tokenizer)
-    rng = np.random.default_rng(0)
-    answers = {"nats": rng.random(60), "tokens": rng.integers(1, 9, 60)}
-    for documents, n in (([0] * 60, 60), (np.repeat(range(30), 2).tolist(), 30)):
-        sheet = task.score(golds_of(documents), answers, (), evaluate=Evaluate(resamples=200), seed=1)
-        assert {name: score.n for name, score in sheet.scores.items()} == dict.fromkeys(
-            ["loss", "perplexity", "bits_per_byte"], n
-        )
-        loss = answers["nats"].sum() / answers["tokens"].sum()
-        assert sheet.scores["perplexity"].value == pytest.approx(np.exp(loss))
-
-
-def test_records_give_back_what_a_comparison_needs(tokenizer: Any) -> None:
-    task = made(tokenizer)
-    golds = golds_of([0, 0, 1, 2])
-    answers = {"nats": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2, 3, 4, 0])}
-    records = list(task.records({"text": TEXTS}, answers, (), golds))
-    assert [record["probability"] for record in records[::3]] == [pytest.approx(np.exp(-0.5)), None]
-    known, again = task.from_records(records, ())
-    better = {**again, "nats": again["nats"] / 2}
-    found = task.difference(known, better, again, "loss", (), evaluate=Evaluate(resamples=200), seed=1)
-    assert found.value == pytest.approx(-5 / 9)
-    assert [row["text"] for row in task.worst([{**r, "place": ""} for r in records])] == []
