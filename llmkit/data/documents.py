@@ -7,7 +7,7 @@ the recipe's to say: the whole file, a paragraph (lines between blank ones), or 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -26,6 +26,7 @@ Unit = Literal["file", "paragraph", "line"]
 Golds = dict[str, dict[str, NDArray[np.int64]]]
 
 STREAM = 0xD0C5  # keeps this split's random numbers apart from others drawn from the recipe's seed
+SHORT = 80  # bytes below which equal documents are no wonder
 FEW = 10  # documents for each part below which rows are dealt out instead
 
 
@@ -36,20 +37,22 @@ def check_documents(
 
     golds: `documents` (rows,), numbered from 0 in order; `last` (rows,), 1 for the last row of its document; `bytes`
     (rows,) in UTF-8. seed: that of the split, which deals out whole documents; None: no split. Problems: L02 for rows
-    without a text, L03 for a document or a part without any; raises DataError L09 where there is too little to split.
+    without a text, L03 for a document or a part without any, L13 for training documents that are to be scored too;
+    raises DataError L09 where there is too little to split.
     """
     corpus, problems, notes = _checked(corpus, data)
     if problems:
         return corpus, {}, problems, notes
     if seed is not None:
         corpus = _split(corpus, data, unit, seed)
+    corpus, problems, said = _without_repeated(corpus, data, unit)
     golds = {name: _golds(part, unit) for name, part in corpus.parts.items()}
     for name, gold in golds.items():
         total = int(gold["last"].sum())
-        notes.append(
+        said.append(
             f"{name}: {total:,} document{'s' * (total != 1)} of {int(gold['bytes'].sum()):,} bytes in all"
         )
-    return corpus, golds, [], [*notes, *_repeated(corpus, golds)]
+    return corpus, golds, problems, [*notes, *said]
 
 
 def numbered(part: Part, unit: Unit) -> NDArray[np.int64]:
@@ -105,25 +108,32 @@ def _not_texts(part: Part) -> list[Problem]:
     return [Problem("L02", part.place(rows[0]), message, fix)] if rows else []
 
 
-def _repeated(corpus: Corpus, golds: Golds) -> list[str]:
-    """How many documents of the other parts stand in the training part too: what is known by heart is no test."""
-    if "train" not in golds:
-        return []
-    digests = {name: list(_digests(corpus.parts[name], gold)) for name, gold in golds.items()}
-    known = set(digests.pop("train"))
-    counts = {name: sum(digest in known for digest in own) for name, own in digests.items()}
-    return [
-        f"{name}: {count:,} of {len(digests[name]):,} documents stand in the training rows too"
-        for name, count in counts.items()
-        if count
-    ]
+def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, list[Problem], list[str]]:
+    """Training documents that stand in validation or test too: what is known by heart is no test."""
+    digests = {name: _digests(part, unit) for name, part in corpus.parts.items()}
+    scored = {digest for name, own in digests.items() if name != "train" for digest in own if digest}
+    repeated = np.array([digest in scored for digest in digests.get("train", [])], bool)
+    if not repeated.any():
+        return corpus, [], []
+    train = corpus.parts["train"]
+    said = f"{counted(int(repeated.sum()))} of documents that stand in validation or test too"
+    if data.duplicates == "allow":
+        return corpus, [], [f"train: {said}"]
+    if data.duplicates == "error" or repeated.all():
+        fix = "remove them, or set data.duplicates=drop (or allow)"
+        return corpus, [Problem("L13", train.place(int(repeated.argmax())), f"begins {said}", fix)], []
+    return corpus.without({"train": repeated}), [], [f"train: {said} dropped"]
 
 
-def _digests(part: Part, gold: Mapping[str, NDArray[np.int64]]) -> Iterator[bytes]:
+def _digests(part: Part, unit: Unit) -> list[bytes]:
+    """One for the document of each row, equal for equal documents; empty for short ones, which anyone may write."""
     texts = part.column("text")
-    for rows in runs(gold["documents"]):
-        text = "".join(texts[row] for row in rows).strip()
-        yield hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    digests: list[bytes] = []
+    for rows in runs(numbered(part, unit)):
+        text = "".join(texts[row] for row in rows).strip().encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(text, digest_size=16).digest() if len(text) >= SHORT else b""
+        digests += [digest] * len(rows)
+    return digests
 
 
 def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
@@ -138,7 +148,9 @@ def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
     train = corpus.parts["train"]
     golds, sizes = _golds(train, unit), list(shares.values())
     few = int(golds["last"].sum()) < FEW * (1 + len(shares))
-    dealt = _ends(golds["bytes"], sizes) if few else _dealt(golds["documents"], sizes, seed)
+    dealt = (
+        _ends(golds["bytes"], sizes) if few else _dealt(_alike(train, golds["documents"], unit), sizes, seed)
+    )
     chosen = {
         name: ("train", np.flatnonzero(dealt == number)) for number, name in enumerate(["train", *shares])
     }
@@ -158,9 +170,18 @@ def _ends(sizes: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64
     return np.searchsorted(cuts, middles, side="right").astype(np.int64)
 
 
+def _alike(part: Part, documents: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
+    """The document of each row, (rows,), numbered from 0; equal documents have one number and stay together."""
+    keys = [
+        digest or number.tobytes() for digest, number in zip(_digests(part, unit), documents, strict=True)
+    ]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], np.int64)
+
+
 def _dealt(documents: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """The same, (rows,), by whole documents at random."""
-    total = int(documents[-1]) + 1
+    """As `_ends`, (rows,), by whole documents at random."""
+    total = int(documents.max()) + 1
     of_document = np.zeros(total, np.int64)
     order, start = np.random.default_rng([seed, STREAM]).permutation(total), 0
     for number, share in enumerate(shares, 1):

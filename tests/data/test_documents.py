@@ -77,10 +77,36 @@ def test_golds_know_ends_and_bytes(tmp_path: Path) -> None:
     assert notes == ["train: 2 documents of 12 bytes in all", "test: 1 document of 2 bytes in all"]
 
 
-def test_documents_of_the_test_that_were_learned_from_are_counted(tmp_path: Path) -> None:
-    data = texts(tmp_path, train="a b\n\nc d\n", test="c d\n\ne f\n")
-    *_, notes = check_documents(read(data), data, "paragraph", None)
-    assert notes[-1] == "test: 1 of 2 documents stand in the training rows too"
+KNOWN = "so long a sentence that nobody would write it twice, and still here it stands again, word for word\n"
+
+
+@pytest.mark.parametrize(
+    ("choice", "left", "code", "note"),
+    [
+        ("error", 3, ["L13"], None),
+        ("allow", 3, [], "train: 1 row of documents that stand in validation or test too"),
+        ("drop", 2, [], "train: 1 row of documents that stand in validation or test too dropped"),
+    ],
+)
+def test_training_documents_that_are_scored_too_are_treated_as_the_recipe_says(
+    tmp_path: Path, choice: Any, left: int, code: list[str], note: str | None
+) -> None:
+    """Short ones are no wonder."""
+    data = texts(tmp_path, train=f"a b\n{KNOWN}c d\n", test=f"c d\n{KNOWN}")
+    data = data.model_copy(update={"duplicates": choice})
+    corpus, _, problems, notes = check_documents(read(data), data, "line", None)
+    assert len(corpus.parts["train"]) == left
+    assert [problem.code for problem in problems] == code
+    assert not problems or problems[0].place.endswith("train.txt:2")
+    assert note in [None, *notes]
+
+
+def test_equal_documents_are_dealt_to_one_part(tmp_path: Path) -> None:
+    data = texts(tmp_path, train="".join(f"{i} {KNOWN}" * 3 for i in range(40)))
+    corpus, _, problems, _ = check_documents(read(data), data, "line", 1)
+    assert not problems
+    lines = {name: set(part.column("text")) for name, part in corpus.parts.items()}
+    assert {name: len(own) for name, own in lines.items()} == {"train": 32, "validation": 4, "test": 4}
 
 
 def test_runs_are_the_rows_of_each_document() -> None:
