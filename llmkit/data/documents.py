@@ -121,7 +121,7 @@ def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, l
         return corpus, [], [f"train: {said}"]
     if data.duplicates == "error" or repeated.all():
         fix = "remove them, or set data.duplicates=drop (or allow)"
-        return corpus, [Problem("L13", train.place(int(repeated.argmax())), f"begins {said}", fix)], []
+        return corpus, [Problem("L13", train.place(int(repeated.argmax())), f"the first of {said}", fix)], []
     return corpus.without({"train": repeated}), [], [f"train: {said} dropped"]
 
 

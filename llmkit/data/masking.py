@@ -37,8 +37,8 @@ class Masking:
         """
         rng = np.random.default_rng(draw)
         chosen_L = self._choose(words_L, rng)
-        fate_L = rng.random(len(ids_L))
-        strangers_L = rng.integers(0, self.vocabulary, len(ids_L))
+        fate_L, luck_L = rng.random((len(ids_L), 2)).T  # token by token: padding behind changes nothing
+        strangers_L = (luck_L * self.vocabulary).astype(np.int64)
         hidden_L = np.where(fate_L < 0.8, self.mask_id, np.where(fate_L < 0.9, strangers_L, ids_L))
         return np.where(chosen_L, hidden_L, ids_L), np.where(chosen_L, ids_L, IGNORED)
 

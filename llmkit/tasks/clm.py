@@ -92,27 +92,28 @@ class CausalLM(OverDocuments):
 
         if "labels" not in batch:
             return self._next(model, batch)
-        logits_BVL = self._logits(model, batch).float().transpose(1, 2)
-        nats_BL = functional.cross_entropy(
-            logits_BVL, batch["labels"], ignore_index=IGNORED, reduction="none"
+        labels_BL = batch["labels"]
+        logits_NV = self._logits(model, batch).float().flatten(0, 1)
+        nats_N = functional.cross_entropy(
+            logits_NV, labels_BL.flatten(), ignore_index=IGNORED, reduction="none"
         )
-        return {"nats": nats_BL, "tokens": (batch["labels"] != IGNORED).int()}
+        return {"nats": nats_N.view_as(labels_BL), "tokens": (labels_BL != IGNORED).int()}
 
     def _logits(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """(B, L, V)."""
         from llmkit.models import packed
 
-        alone = {**model_inputs(batch), "use_cache": False}
-        logits_BLV: Tensor = model(
-            **(packed.inputs(batch, "causal") if self.options.packing else alone)
-        ).logits
+        inputs = packed.inputs(batch, "causal") if self.options.packing else _unpacked(batch)
+        logits_BLV: Tensor = model(**inputs).logits
         return logits_BLV
 
     def _next(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The K most probable next tokens of each prompt."""
-        last_B = batch["attention_mask"].sum(1) - 1
-        logits_BLV = model(**model_inputs(batch), use_cache=False).logits
-        logits_BV = logits_BLV[range(len(last_B)), last_B].float()
+        from llmkit.models import heads
+
+        here_BL = batch["attention_mask"]
+        last_BL = here_BL.cumsum(1) == here_BL.sum(1, keepdim=True)
+        logits_BV = heads.logits_at(model, _unpacked(batch), last_BL & here_BL.bool())
         probabilities_BK, ids_BK = logits_BV.softmax(-1).topk(self.options.choices)
         return {"choices": ids_BK, "probabilities": probabilities_BK}
 
@@ -130,6 +131,10 @@ class CausalLM(OverDocuments):
                 "probability": best["probability"],
                 "choices": [found],
             }
+
+
+def _unpacked(batch: dict[str, Tensor]) -> dict[str, Any]:
+    return {**model_inputs(batch), "use_cache": False}
 
 
 def _start(tokenizer: Any) -> int:

@@ -74,13 +74,16 @@ def test_words_of_two_rows_are_not_one(tokenizer: Any) -> None:
 
 
 def test_masks_depend_on_the_draw_alone(tokenizer: Any) -> None:
-    task = made(tokenizer)
+    task = made(tokenizer, rate=0.5)
     encoded = encoded_of(task, golds_of([0, 1, 2, 3]))
-    together = task.vary(batch_of(encoded), np.array([5, 6, 7, 8]))
-    alone = task.vary(batch_of(encoded, 2), np.array([7]))
-    length = alone["input_ids"].shape[1]
-    for name in ("input_ids", "labels"):
-        assert torch.equal(together[name][2:3, :length], alone[name])
+    draws = np.arange(40).reshape(10, 4)  # some of them put a random token somewhere
+    for some in draws:
+        together = task.vary(batch_of(encoded), some)
+        for row in range(4):
+            alone = task.vary(batch_of(encoded, row), some[row : row + 1])
+            length = alone["input_ids"].shape[1]
+            for name in ("input_ids", "labels"):
+                assert torch.equal(together[name][row : row + 1, :length], alone[name])
     assert (together["labels"] != IGNORED).any(dim=1).all()
     assert "words" not in together
 
