@@ -107,7 +107,7 @@ def test_the_loss_is_the_mean_that_decode_adds_up(tokenizer: Any, model: Any) ->
     loss, count = task.loss({}, 0)(model, batch)
     found = costs(task, model, encoded)
     assert int(count) == found["tokens"].sum() == sum(LENGTHS) + 4
-    assert float(loss) == pytest.approx(found["nats"].sum(), rel=1e-5)
+    assert loss.item() == pytest.approx(found["nats"].sum(), rel=1e-5)
 
 
 def test_stride_gives_context_and_counts_no_token_twice(tokenizer: Any, model: Any) -> None:
