@@ -61,9 +61,7 @@ class LSTMModel(LSTMPreTrainedModel):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
         between = config.dropout if config.num_hidden_layers > 1 else 0.0
-        self.lstm = nn.LSTM(
-            config.hidden_size, config.hidden_size, config.num_hidden_layers, dropout=between
-        )
+        self.lstm = nn.LSTM(config.hidden_size, config.hidden_size, config.num_hidden_layers, dropout=between)
         self.post_init()
 
     def forward(
@@ -73,7 +71,6 @@ class LSTMModel(LSTMPreTrainedModel):
         position_ids: Tensor | None = None,
         past_key_values: State | None = None,
         use_cache: bool | None = None,
-        **kwargs: Any,
     ) -> BaseModelOutputWithPast:
         """States (B, L, D). A text begins, with a state of zeros, wherever position_ids are 0.
 
@@ -114,7 +111,7 @@ class LSTMForCausalLM(LSTMPreTrainedModel, GenerationMixin):  # type: ignore[mis
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits (B, L, V), or of the last logits_to_keep tokens; labels (B, L) are shifted as in all of transformers."""
+        """Logits (B, L, V), or of the last logits_to_keep tokens; labels (B, L) are shifted in here, as elsewhere."""
         body = self.model(input_ids, attention_mask, position_ids, past_key_values, use_cache)
         logits_BLV = self.lm_head(body.last_hidden_state[:, -logits_to_keep:])  # -0: all of them
         loss = None
