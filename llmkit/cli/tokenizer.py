@@ -64,7 +64,7 @@ def train_tokenizer(
         ["texts", f"{measured.texts:,} of {measured.tokens:,} tokens"],
         ["a token", f"{measured.bytes_per_token:.2f} bytes, {measured.characters_per_token:.2f} characters"],
         ["unknown", f"{measured.unknown_share:.3%} of the tokens"],
-        ["sample", " | ".join(token.name for token in sample[:SHOWN])],
+        ["sample", " | ".join(_shown(token.name) for token in sample[:SHOWN])],
     ]
     show.table(f"{kind} tokenizer in {out}", ["", ""], rows)
 
@@ -86,5 +86,10 @@ def show_tokens(
     if as_json:
         show.print_json({"tokens": [asdict(token) for token in tokens]})
         return
-    rows = [[str(token.id), token.name, repr(token.text)[1:-1]] for token in tokens]
+    rows = [[str(token.id), _shown(token.name), _shown(token.text)] for token in tokens]
     show.table(f"{len(tokens)} tokens of {len(text)} characters", ["id", "token", "text"], rows)
+
+
+def _shown(text: str) -> str:
+    """Line ends and the like as they are written in Python."""
+    return repr(text)[1:-1]

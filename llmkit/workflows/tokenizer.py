@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmkit import files
-from llmkit.errors import Problem, RecipeError
+from llmkit.errors import Problem, RecipeError, some
 from llmkit.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ def _texts(data: Sequence[str], columns: Sequence[str], progress: Progress) -> l
         for line, row in source.read(findings, unheard):
             own = [row[name] for name in columns if isinstance(row.get(name), str)]
             if not own:
-                has = ", ".join(map(str, row)) or "nothing"
-                findings.add("L02", f"no column {' or '.join(columns)} with a text (has {has})",
-                             "name the column with --column", line=line)  # fmt: skip
+                message = f"no column {' or '.join(columns)} with a text (has {some(row)})"
+                findings.stop("L02", message, "name the column with --column", line=line)
             texts += own
-        findings.raise_any()
     return texts
