@@ -67,10 +67,10 @@ class Scratch(Section):
                 raise ValueError("an lstm has no heads; remove model.from_scratch.heads")
             return self
         share, rest = divmod(self.hidden, self.attention_heads)
-        even = "an even number " if self.shape == "llama" else ""  # its positions are rotations of pairs
-        if rest or (even and share % 2):
-            message = f"{self.attention_heads} heads can't share a width of {self.hidden}"
-            raise ValueError(f"{message}; make hidden {even}times heads")
+        pairs = self.shape == "llama"  # its positions are rotations of pairs
+        if rest or (pairs and share % 2):
+            message = f"{self.attention_heads} heads can't share a width of {self.hidden} evenly"
+            raise ValueError(f"{message}; make hidden a multiple of {self.attention_heads * (1 + pairs)}")
         return self
 
 
