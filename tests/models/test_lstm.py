@@ -26,7 +26,7 @@ def ids(rows: int, length: int, seed: int = 0) -> Tensor:
 
 
 def by_hand(model: LSTMForCausalLM, tokens: Tensor) -> Tensor:
-    """Logits (L, V) of one text by the equations of the paper, with gates in torch's order: input, forget, cell, output."""
+    """Logits (L, V) of one text by the equations of the paper. torch has the gates as input, forget, cell, output."""
     weights = dict(model.model.lstm.named_parameters())
     states = model.model.embed_tokens(tokens)
     for layer in range(K):
