@@ -80,6 +80,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "target exists",
         "`llmkit recipes copy` never overwrites. Name another target or remove the old file.",
     ),
+    "C17": (
+        "recipe of another command",
+        "Packaged recipes for running text are run by `llmkit pretrain`, the others by `llmkit finetune`.",
+    ),
     "F01": (
         "file not found",
         "There is no such file. The line names the nearest name in that folder. A Hub data set is "
@@ -310,9 +314,14 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "neither. Use the run's own recipe.yaml, or start a new run.",
     ),
     "S07": (
-        "no padding token",
-        "Batches of texts of different lengths need a padding token. This tokenizer has neither that nor "
-        "an end token that could serve; add one to the tokenizer and save it.",
+        "special token missing",
+        "Batches of texts of different lengths need a padding token (an end token can serve), documents an "
+        "end token behind them, masked language models a mask token. Add it to the tokenizer and save it.",
+    ),
+    "S09": (
+        "packing not known to be exact",
+        "Packed documents must not see each other, and the tests show that for some model types only. "
+        "With task.packing=false each document has a block to itself.",
     ),
     "M11": (
         "no head that fits a task",
@@ -410,6 +419,12 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "E09": (
         "a metric module that can't be used",
         "The folder or name given to --metric is no module of the `evaluate` library, or its code failed.",
+    ),
+    "E10": (
+        "a tokenizer that can't be used",
+        "There is no tokenizer of that name, its model could not be loaded, or it can't divide these texts into words: "
+        "one made for English takes a Chinese sentence for a single word and would score identical texts 0. "
+        "Name the language (--language zh) or another tokenizer.",
     ),
     "W01": (
         "disk full",

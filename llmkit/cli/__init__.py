@@ -48,12 +48,14 @@ def _register() -> None:
         explain_error,
         finetune,
         predict,
+        pretrain,
         recipes,
         runs,
         tokenizer,
     )
 
     app.command("finetune", no_args_is_help=True)(finetune.finetune)
+    app.command("pretrain", no_args_is_help=True)(pretrain.pretrain)
     app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
     app.command("predict", no_args_is_help=True)(predict.predict)
     app.command("embed", no_args_is_help=True)(embed.embed)

@@ -81,8 +81,16 @@ def _print(records: Iterable[dict[str, Any]]) -> None:
     for record in records:
         probability = "" if record["probability"] is None else f"{record['probability']:.3f}"
         texts = [record[name] or "" for name in SHOWN if name in record]
-        cells = [_said(record["prediction"]), probability, *texts]
+        cells = [_said(record["prediction"]), probability, *texts, *_choices(record.get("choices", []))]
         typer.echo("\t".join(" ".join(cell.split()) for cell in cells))
+
+
+def _choices(places: list[list[dict[str, Any]]]) -> list[str]:
+    """What else could stand at each mask, or next: `film 0.41, story 0.22`."""
+    return [
+        ", ".join(f"{choice['token'].strip()} {choice['probability']:.2f}" for choice in place)
+        for place in places
+    ]
 
 
 def _said(prediction: Any) -> str:

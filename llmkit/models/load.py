@@ -24,6 +24,7 @@ from llmkit.seeds import derive
 __all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "set_bias", "tokenizer"]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
+ALSO = {"ForCausalLM": ("LMHeadModel",), "ForMaskedLM": ("ForPreTraining",)}  # other names of a head
 REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
 
 
@@ -131,7 +132,8 @@ def _grow(model: PreTrainedModel, tokens: int, seed: int) -> None:
 def has_head(config: dict[str, Any], auto_class: str) -> bool:
     """Whether the checkpoint was saved with a head of this kind."""
     kind = auto_class.removeprefix("AutoModel")
-    return any(name.endswith(kind) for name in config.get("architectures") or [])
+    ends = (kind, *ALSO.get(kind, ()))
+    return any(name.endswith(ends) for name in config.get("architectures") or [])
 
 
 def check_folder(folder: Path) -> dict[str, Any]:

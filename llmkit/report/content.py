@@ -62,13 +62,18 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
 RENAMED = {
     "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
+    "clm": {"probability": "Mean probability of a token"},
+    "mlm": {"probability": "Mean probability of a hidden token"},
 }
 CONFIDENT = ("Most confident errors", "Wrong predictions, the most confident first")
 FAR = ("Largest errors", "Predictions farthest from the score in the data, the farthest first")
+HARD = ("Hardest texts", "Texts whose tokens were the least expected, the hardest first")
 MISTAKES = {  # task: (title of the section, caption of its table)
     "regression": FAR,
     "pair_regression": FAR,
     "token_classification": ("Worst sentences", "Sentences with the most wrong words, the worst first"),
+    "clm": HARD,
+    "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
 }
 

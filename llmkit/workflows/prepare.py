@@ -74,8 +74,12 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
     if recipe.model.from_scratch:
         scratch.check_head(config, task.auto_class)
     else:
-        head = task.config(examples.labels)
-        load.check_head(base, task.auto_class, head, new_head=recipe.model.new_head)
+        head, new_head = task.config(examples.labels), recipe.model.new_head
+        load.check_head(base, task.auto_class, head, new_head=new_head)
+        if task.pretrained and (new_head or not load.has_head(config, task.auto_class)):
+            note = f"{recipe.model.name} has no trained head for this task: a new one is drawn from the seed"
+            progress.note(note)
+            examples = replace(examples, notes=(*examples.notes, note))
         _check_length(recipe, load.longest(base, tokenizer))
     encoded = {
         part: encode_part(recipe, task, tokenizer, examples, part, progress) for part in examples.corpus.parts

@@ -16,9 +16,10 @@ from llmkit.workflows.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
     from llmkit.engine.session import Session
+    from llmkit.recipe.catalog import Kind
     from llmkit.recipe.schema import Recipe
 
-__all__ = ["begin", "check_same", "finetune", "load_model", "train_in"]
+__all__ = ["begin", "check_same", "finetune", "load_model", "pretrain", "train_in"]
 
 
 def finetune(
@@ -29,17 +30,19 @@ def finetune(
     resume: bool = False,
     dry_run: bool = False,
     progress: Progress = SILENT,
+    command: Kind = "finetune",
 ) -> dict[str, Any]:
     """Train as the recipe says; returns the report's content (or the plan, for a dry run).
 
     With several `train.seeds` the run holds a run for each of them. source is a packaged recipe's name or a YAML
-    path, overrides are `KEY=VALUE`, out is the run folder. Raises UserError for any mistake of recipe or data
-    before training begins, Stopped (or Interrupted) after a save.
+    path, overrides are `KEY=VALUE`, out is the run folder, command the one that runs such recipes. Raises UserError
+    for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
     """
     from llmkit import tasks
-    from llmkit.recipe import load
+    from llmkit.recipe import catalog, load
     from llmkit.workflows import seeds
 
+    catalog.check_kind(source, command)
     recipe = load.load(source, overrides, task_names=tasks.names(), task_options=tasks.options)
     seeds.check(recipe)
     name = Path(source).stem
@@ -51,16 +54,23 @@ def finetune(
     if dry_run:
         return _plan(prepared)
     if len(recipe.train.seeds or []) > 1:
-        commands = {seed: _command(source, _of_seed(overrides, seed)) for seed in recipe.train.seeds or []}
+        commands = {
+            seed: _command(command, source, _of_seed(overrides, seed)) for seed in recipe.train.seeds or []
+        }
         return seeds.train_each(
             run,
             prepared,
             name=name,
-            command=_command(source, overrides),
+            command=_command(command, source, overrides),
             commands=commands,
             progress=progress,
         )
-    return _work(run, name, _command(source, overrides), prepared, progress)
+    return _work(run, name, _command(command, source, overrides), prepared, progress)
+
+
+def pretrain(source: str, overrides: Sequence[str] = (), **how: Any) -> dict[str, Any]:
+    """As `finetune`, for the packaged recipes that go on with a checkpoint's pretraining."""
+    return finetune(source, overrides, command="pretrain", **how)
 
 
 def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progress) -> dict[str, Any]:
@@ -224,10 +234,10 @@ def _parameters(prepared: Prepared) -> int | None:
     return scratch.count(prepared.config, prepared.task.auto_class, head)
 
 
-def _command(source: str, overrides: Sequence[str]) -> str:
+def _command(command: str, source: str, overrides: Sequence[str]) -> str:
     import shlex
 
-    return shlex.join(["llmkit", "finetune", source, *overrides])
+    return shlex.join(["llmkit", command, source, *overrides])
 
 
 def _of_seed(overrides: Sequence[str], seed: int) -> list[str]:

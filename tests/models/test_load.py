@@ -280,3 +280,18 @@ def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
     tokenizer = load.tokenizer(folder)
     model = load.pretrained(folder, HEAD, REGRESSION, new_head=False, seed=1, tokenizer=tokenizer, bias=[2.5])
     assert model.score.bias is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "auto_class", "known"),
+    [
+        ("GPT2LMHeadModel", "AutoModelForCausalLM", True),
+        ("LlamaForCausalLM", "AutoModelForCausalLM", True),
+        ("BertForPreTraining", "AutoModelForMaskedLM", True),
+        ("AlbertForMaskedLM", "AutoModelForMaskedLM", True),
+        ("BertModel", "AutoModelForMaskedLM", False),
+        ("BertForPreTraining", "AutoModelForSequenceClassification", False),
+    ],
+)
+def test_a_head_is_known_by_any_of_its_names(architecture: str, auto_class: str, known: bool) -> None:
+    assert load.has_head({"architectures": [architecture]}, auto_class) is known
