@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmkit.errors import ModelError, Problem, some
+from llmkit.models import lstm  # noqa: F401  # the Auto classes then know it
 from llmkit.models.quiet import quiet
 from llmkit.seeds import derive
 

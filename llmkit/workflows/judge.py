@@ -73,6 +73,7 @@ def judge(
         "name": name,
         "task": prepared.recipe.task["name"],
         "model": prepared.recipe.model.title,
+        "architecture": prepared.config.get("model_type"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "part": part,
         "scores": to_json(sheet.scores),
