@@ -32,10 +32,12 @@ REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implement
 def tokenizer(folder: Path, *, weights: bool = True, special: Sequence[str] = ()) -> PreTrainedTokenizerBase:
     """The checkpoint's own tokenizer, with the special tokens that a task needs. ModelError M01 when it has none.
 
-    weights is False for a folder that holds an adapter only, which has no config of its own.
+    weights is False for a folder of an adapter or a tokenizer, which needs no config of its own.
     """
     if weights:
         check_folder(folder)
+    elif (folder / "config.json").is_file():
+        _refuse_code(folder, _config(folder))
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ModelError(
             Problem("M01", str(folder), f"holds no tokenizer ({some(TOKENIZER_FILES)})", TRY_ANOTHER)
@@ -142,14 +144,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
 
     Raises ModelError: M01 no model there, M02 only pickle weights, M03 damaged weights, M06 wants to run its own code.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("not an object")
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            Problem("M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER)
-        ) from error
+    config = _config(folder)
     _refuse_code(folder, config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -166,6 +161,18 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(Problem("M01", str(folder), "has no *.safetensors weights", TRY_ANOTHER))
     for path in weights:
         _check_weights(path)
+    return config
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            Problem("M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER)
+        ) from error
     return config
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit import environment, files, processes
-from llmkit.errors import Problem, RunError, some
+from llmkit.errors import Problem, RecipeError, RunError, some
 from llmkit.progress import SILENT, Progress
 from llmkit.run import RUNS, Run, new_path, runs
 from llmkit.workflows.prepare import Prepared, prepare
@@ -190,7 +190,9 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     bias = task.bias(prepared.examples.golds["train"])
     if recipe.model.from_scratch:
         seed = recipe.training_seed
-        return scratch.model(prepared.config, task.auto_class, head, seed=seed, bias=bias)
+        model = scratch.model(prepared.config, task.auto_class, head, seed=seed, bias=bias)
+        _check_checkpointing(recipe, model)
+        return model
     progress.note(f"loading {recipe.model.name}")
     model = load.pretrained(
         prepared.base,
@@ -201,10 +203,20 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
         tokenizer=prepared.tokenizer,
         bias=bias,
     )
+    _check_checkpointing(recipe, model)
     if recipe.model.lora is None:
         return model
     new = prepared.tokenizer.convert_tokens_to_ids(list(task.special_tokens))
     return lora.add(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
+
+
+def _check_checkpointing(recipe: Recipe, model: Any) -> None:
+    """Raises RecipeError C10 where the recipe asks an architecture (lstm) for what it has not."""
+    if recipe.train.gradient_checkpointing and not model.supports_gradient_checkpointing:
+        message = f"{model.config.model_type} can't compute its activations twice"
+        raise RecipeError(
+            Problem("C10", "train.gradient_checkpointing", message, "remove train.gradient_checkpointing")
+        )
 
 
 def _plan(prepared: Prepared) -> dict[str, Any]:

@@ -147,6 +147,16 @@ def test_a_shape_without_the_tasks_head_is_refused(finetune: Callable[..., Any],
     assert line.startswith("error[C10] model.from_scratch.shape: lstm has no head for this task")
 
 
+def test_an_lstm_cannot_compute_its_activations_twice(
+    finetune: Callable[..., Any], tiny_gpt: Path, tmp_path: Path
+) -> None:
+    new = ["model.name=null", "model.from_scratch.shape=lstm", f"model.tokenizer={tiny_gpt}"]
+    asked = [*new, "task.name=clm", "evaluate.best=loss", "train.gradient_checkpointing=true"]
+    line = refusal(RecipeError, lambda: finetune(*asked, out=Path("new")))
+    assert line.startswith("error[C10] train.gradient_checkpointing: lstm can't compute")
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.usefixtures("_without_plots")
 @pytest.mark.parametrize("merge", [True, False])
 def test_adapters_are_merged_or_kept_and_answer_the_same(
