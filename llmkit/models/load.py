@@ -25,7 +25,11 @@ from llmkit.seeds import derive
 __all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "set_bias", "tokenizer"]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
-ALSO = {"ForCausalLM": ("LMHeadModel",), "ForMaskedLM": ("ForPreTraining",)}  # other names of a head
+ALSO = {  # other names of a head
+    "ForCausalLM": ("LMHeadModel",),
+    "ForMaskedLM": ("ForPreTraining",),
+    "ForSeq2SeqLM": ("ForConditionalGeneration", "MTModel"),
+}
 REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
 
 

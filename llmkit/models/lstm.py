@@ -30,7 +30,7 @@ __all__ = ["LSTMConfig", "LSTMForCausalLM", "LSTMModel"]
 State = tuple[Tensor, Tensor]  # hidden and cell state behind the last token, each (K, B, D)
 
 
-class LSTMConfig(PreTrainedConfig):  # type: ignore[misc]  # untyped
+class LSTMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """dropout: share set to zero of the embeddings, between layers, and of the states under the output layer."""
 
     model_type = "lstm"
@@ -47,13 +47,13 @@ class LSTMConfig(PreTrainedConfig):  # type: ignore[misc]  # untyped
     eos_token_id: int | None = None
 
 
-class LSTMPreTrainedModel(PreTrainedModel):
+class LSTMPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call]
     config_class = LSTMConfig
     base_model_prefix = "model"
     _is_stateful = True  # the state of an earlier token can't be had back
 
 
-class LSTMModel(LSTMPreTrainedModel):
+class LSTMModel(LSTMPreTrainedModel):  # type: ignore[no-untyped-call]
     """Token ids to states: each one of those up to it in its segment."""
 
     def __init__(self, config: LSTMConfig) -> None:
@@ -62,7 +62,7 @@ class LSTMModel(LSTMPreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         between = config.dropout if config.num_hidden_layers > 1 else 0.0
         self.lstm = nn.LSTM(config.hidden_size, config.hidden_size, config.num_hidden_layers, dropout=between)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,
@@ -89,7 +89,7 @@ class LSTMModel(LSTMPreTrainedModel):
         )
 
 
-class LSTMForCausalLM(LSTMPreTrainedModel, GenerationMixin):  # type: ignore[misc]  # untyped
+class LSTMForCausalLM(LSTMPreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
     """Next tokens. The state serves generate() as its cache, whatever the length of the text."""
 
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
@@ -98,7 +98,7 @@ class LSTMForCausalLM(LSTMPreTrainedModel, GenerationMixin):  # type: ignore[mis
         super().__init__(config)
         self.model = LSTMModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,

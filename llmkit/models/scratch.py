@@ -104,6 +104,7 @@ def _llama(scratch: Scratch, tokens: Tokens, dropout: float, max_length: int) ->
 def _t5(scratch: Scratch, tokens: Tokens, dropout: float, _: int) -> PreTrainedConfig:
     return T5Config(
         **tokens,
+        **{"decoder_start_token_id": tokens["pad_token_id"]},
         d_model=scratch.hidden,
         num_layers=scratch.layers,
         num_decoder_layers=scratch.layers,
@@ -111,7 +112,6 @@ def _t5(scratch: Scratch, tokens: Tokens, dropout: float, _: int) -> PreTrainedC
         d_kv=scratch.hidden // scratch.attention_heads,
         d_ff=4 * scratch.hidden,
         dropout_rate=dropout,
-        decoder_start_token_id=tokens["pad_token_id"],
     )
 
 

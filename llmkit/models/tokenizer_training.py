@@ -66,7 +66,7 @@ def train(
         needs = f"{len(special)} special tokens" + (f" and {BYTES} bytes" if kind == "bpe" else "")
         raise _too_small(vocab_size, f"{kind} has {needs}", least)
     made = MAKERS[kind](texts, vocab_size, special, lowercase)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=made,
         clean_up_tokenization_spaces=False,  # else decoding would not give the text back
         model_input_names=["input_ids", *["token_type_ids"] * (kind == "wordpiece"), "attention_mask"],
@@ -94,18 +94,22 @@ def _bpe(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -
 def _wordpiece(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
     """The trainer gets its alphabet as special tokens: it would number it in no fixed order, and break ties by that."""
     learner = _bert_like(models.WordPiece(unk_token="[UNK]"), lowercase)
-    alphabet = _alphabet(learner, texts)[: size - len(special)]  # rare characters may have no room: unknown
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        special_tokens=[*special, *sorted(alphabet)],
-        limit_alphabet=0,  # beside those
-        min_frequency=REPEATED,
-        show_progress=False,
-    )
-    learner.train_from_iterator(texts, trainer)
-    tokenizer = _bert_like(models.WordPiece(learner.get_vocab(), unk_token="[UNK]"), lowercase)
+    alphabet, room = _alphabet(learner, texts), size - len(special)
+    known = [*special, *sorted(alphabet[:room])]  # rare characters may have no room: unknown
+    vocabulary = {token: number for number, token in enumerate(known)}
+    if len(alphabet) < room:
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=size,
+            special_tokens=known,
+            limit_alphabet=0,  # beside those
+            min_frequency=REPEATED,
+            show_progress=False,
+        )
+        learner.train_from_iterator(texts, trainer)
+        vocabulary = learner.get_vocab()
+    tokenizer = _bert_like(models.WordPiece(vocabulary, unk_token="[UNK]"), lowercase)
     tokenizer.decoder = decoders.WordPiece()
-    begin, end = (("[CLS]", learner.token_to_id("[CLS]")), ("[SEP]", learner.token_to_id("[SEP]")))
+    begin, end = (("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"]))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[begin, end]
     )
@@ -151,7 +155,7 @@ def _unigram(texts: Sequence[str], size: int, special: list[str], lowercase: boo
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     characters = {c for text in texts for word, _ in _words(tokenizer, text) for c in word}
-    if size < (least := len(characters) + len(special)):
+    if size < (least := len(characters) + len(special) + 1):  # without one more the trainer keeps no limit
         message = f"each of the {len(characters):,} characters of the texts is a token of unigram"
         raise _too_small(size, message, least)
     trainer = trainers.UnigramTrainer(

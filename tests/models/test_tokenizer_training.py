@@ -90,7 +90,6 @@ def test_a_small_vocabulary_knows_the_frequent_characters() -> None:
         ("bpe", 257, "at least 258"),
         ("wordpiece", 5, "at least 6"),
         ("characters", 3, "at least 4"),
-        ("unigram", 3, "at least 4"),
         ("unigram", 20, "characters of the texts"),
     ],
 )
