@@ -104,7 +104,7 @@ def _llama(scratch: Scratch, tokens: Tokens, dropout: float, max_length: int) ->
 def _t5(scratch: Scratch, tokens: Tokens, dropout: float, _: int) -> PreTrainedConfig:
     return T5Config(
         **tokens,
-        **{"decoder_start_token_id": tokens["pad_token_id"]},
+        decoder_start_token_id=tokens["pad_token_id"],
         d_model=scratch.hidden,
         num_layers=scratch.layers,
         num_decoder_layers=scratch.layers,
