@@ -38,7 +38,8 @@ def _print(result: dict[str, Any]) -> None:
     title = f"{result['second']} minus {result['first']}, {result['n']:,} common examples"
     show.table(title, ["score", "difference", "95% interval", "p (Holm)"], rows)
     console = show.console()
-    console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
+    if result["mcnemar_p"] is not None:  # of texts and numbers none is simply right
+        console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
     for sentence in dict.fromkeys(result["verdict"]):  # several scores can have the same
         console.print(sentence)
     left = result["only_in_first"] + result["only_in_second"]
