@@ -38,7 +38,7 @@ def _print(result: dict[str, Any]) -> None:
     title = f"{result['second']} minus {result['first']}, {result['n']:,} common examples"
     show.table(title, ["score", "difference", "95% interval", "p (Holm)", "examples to see it"], rows)
     console = show.console()
-    if result["mcnemar_p"] is not None:
+    if result["mcnemar_p"] is not None:  # of texts and numbers none is simply right
         console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
     for sentence in dict.fromkeys(result["verdict"]):  # several scores can have the same
         console.print(sentence)

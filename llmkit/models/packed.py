@@ -17,7 +17,7 @@ __all__ = ["TYPES", "inputs", "positions"]
 
 # Model types whose packed blocks give what the pieces give apart; tests/models/test_packed.py compares each.
 TYPES = {
-    "causal": ("gpt2", "gpt_neox", "llama", "mistral", "phi3", "qwen2", "qwen3", "smollm3"),
+    "causal": ("gpt2", "gpt_neox", "llama", "lstm", "mistral", "phi3", "qwen2", "qwen3", "smollm3"),
     "bidirectional": ("albert", "bert"),
 }
 

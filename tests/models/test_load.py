@@ -102,6 +102,8 @@ def test_cut_short_weights(folder: Path) -> None:
 def test_a_config_that_wants_code_run_is_refused(folder: Path, change: dict[str, Any]) -> None:
     edit_config(folder, **change)
     assert "error[M06]" in fault(folder)
+    with pytest.raises(ModelError, match="M06"):
+        load.tokenizer(folder, weights=False)
 
 
 def test_an_unknown_architecture(folder: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from llmkit.models import packed
+from llmkit.models import packed  # load: whose import makes the Auto classes know lstm
 
 SIZES = {
     "vocab_size": 40,

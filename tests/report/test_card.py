@@ -100,6 +100,15 @@ def test_the_code_of_the_card_suits_the_task_and_compiles(task: str, part: str) 
     compile(code, "card", "exec")
 
 
+def test_an_lstm_is_made_known_before_it_is_opened() -> None:
+    code = card.text({"task": "clm", "architecture": "lstm"}).split("```python\n")[1]
+    assert code.startswith("import llmkit.models.lstm ")
+    assert (
+        "llmkit"
+        not in card.text({"task": "clm", "architecture": "gpt2"}).split("```python\n")[1].split("```")[0]
+    )
+
+
 @pytest.mark.parametrize("task", tasks.names())
 def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
     text = card.text(made(task))
