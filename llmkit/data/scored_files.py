@@ -28,11 +28,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A file's rows in their order, and the line (in parquet the row number) of each."""
+    """A file's rows in their order (at least one), and the line (in parquet the row number) of each."""
 
     shown: str  # the path as the user gave it
     lines: Sequence[int]
     rows: Sequence[Row]
+    notes: Sequence[str] = ()  # what its reader has to say
 
     @property
     def columns(self) -> list[str]:
@@ -46,8 +47,8 @@ class Table:
         """What each row has there. DataError E07 for a row without it."""
         for number, row in enumerate(self.rows):
             if row.get(column) is None:
-                message = f'has no "{column}", as other rows of this file have'
-                raise DataError(Problem("E07", self.place(number), message, "write one"))
+                message = f'its "{column}" is missing or null'
+                raise DataError(Problem("E07", self.place(number), message, "write one in each row"))
         return [row[column] for row in self.rows]
 
     def ordered(self, order: Sequence[int]) -> Table:
@@ -55,21 +56,19 @@ class Table:
         return Table(self.shown, [self.lines[n] for n in order], [self.rows[n] for n in order])
 
 
-def read_table(shown: str, *, asked: Collection[str] = (), notes: list[str] | None = None) -> Table:
+def read_table(shown: str, *, asked: Collection[str] = ()) -> Table:
     """All rows of a file. asked: columns that the user names, as a column of a CoNLL file has only a number.
 
-    Raises DataError F01-F10, J01-J05, J07-J11, N04. notes gets what the reader says of the file.
+    Raises DataError F01-F10, J01-J05, J07-J11, N04.
     """
     path, findings = Path(shown), Findings(shown)
     _check_there(path, findings)
     data = Data(columns={name: name for name in asked})
     found = list(rows(path, data, findings, otherwise=PLAIN, by_id=True))
-    if notes is not None:
-        notes += findings.notes
     if (data_suffix(path.name) or PLAIN) == PLAIN:
         found = [(line, {"text": row["text"].removesuffix("\n")}) for line, row in found]
     lines, values = zip(*found)
-    return Table(shown, lines, values)
+    return Table(shown, lines, values, findings.notes)
 
 
 def paired(predictions: Table, references: Sequence[Table], id_column: str | None = None) -> list[Table]:
@@ -139,16 +138,14 @@ def _check_same(table: Table, found: dict[str, int], first: Table, wanted: dict[
     """Raises DataError E05."""
     alone = [name for name in found if name not in wanted]
     missing = [name for name in wanted if name not in found]
-    parts = [
-        f"{_ids(alone)} not in {first.shown}" if alone else "",
-        f"{_ids(missing)} of {first.shown} not here" if missing else "",
-    ]
-    if alone or missing:
+    parts = [f"{_ids(alone)} only here"] if alone else []
+    parts += [f"{_ids(missing)} only in {first.shown}"] if missing else []
+    if parts:
         fix = "both files must hold the same examples"
-        raise DataError(Problem("E05", table.shown, "; ".join(filter(None, parts)), fix))
+        raise DataError(Problem("E05", table.shown, "; ".join(parts), fix))
 
 
 def _ids(names: Sequence[str]) -> str:
-    """`2 ids ("a", "b") are`"""
+    """`id "a" stands`, `2 ids ("a", "b") stand`"""
     shown = some([f'"{name}"' for name in names], 3)
-    return f"id {shown} is" if len(names) == 1 else f"{len(names):,} ids ({shown}) are"
+    return f"id {shown} stands" if len(names) == 1 else f"{len(names):,} ids ({shown}) stand"
