@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NoReturn
 
 import numpy as np
@@ -44,7 +45,6 @@ COLUMNS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "log_probabilities": (("log_probabilities", *PREDICTED, "text"), (*GOLD, "text")),
 }
-# Kind -> what a metric of that kind reads on the other side, where that is another kind.
 SEVERAL = ("texts", "answers")  # kinds with several references for an example
 
 
@@ -75,7 +75,7 @@ def gold(tables: Sequence[Table], kind: Kind, column: str | None = None) -> list
         "log_probabilities": _text,
     }[kind]
     found = [_read(table, _column(table, column, COLUMNS[kind][1], "references"), read) for table in tables]
-    return [sum(row, []) for row in zip(*found)] if kind in SEVERAL else found[0]
+    return [[*chain(*row)] for row in zip(*found)] if kind in SEVERAL else found[0]
 
 
 def passages(table: Table) -> Ints | None:
@@ -87,7 +87,9 @@ def passages(table: Table) -> Ints | None:
     return np.array([numbers.setdefault(str(row[name]), len(numbers)) for row in table.rows], np.int64)
 
 
-def check_same_words(predictions: Table, references: Table, predicted: Sequence[Any], gold: Sequence[Any]) -> None:
+def check_same_words(
+    predictions: Table, references: Table, predicted: Sequence[Any], gold: Sequence[Any]
+) -> None:
     """Tags belong to words, so both sides must have as many, and the same ones where both have them. E07."""
     for number, (ours, theirs) in enumerate(zip(predicted, gold, strict=True)):
         if len(ours) != len(theirs):
@@ -105,7 +107,11 @@ def _column(table: Table, named: str | None, known: Sequence[str], side: str) ->
     if name in table.rows[0]:
         return str(name)
     has = some([f'"{column}"' for column in table.columns], 12)
-    message = f'there is no column "{named}"{closest(named, table.columns)}' if named else f"no column of {side} is in it"
+    message = (
+        f'there is no column "{named}"{closest(named, table.columns)}'
+        if named
+        else f"no column of {side} is in it"
+    )
     fix = f"name one of its columns with --column {side}=NAME; it has {has}"
     raise DataError(Problem("E07", table.shown, message, fix))
 
@@ -155,7 +161,9 @@ def _number(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         raise _Wrong(f"is {_shown(value)}, not a number", "write a number such as 0.5") from None
     if not math.isfinite(number):
-        raise _Wrong(f"is {_shown(value)}, not a finite number", "write a number, or leave the row out of both files")
+        raise _Wrong(
+            f"is {_shown(value)}, not a finite number", "write a number, or leave the row out of both files"
+        )
     return number
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit.errors import Problem, UserError, closest
 
@@ -82,9 +82,7 @@ def _measure(measured: Measured, keys: Sequence[str], how: How) -> dict[str, Sco
     from llmkit.metrics.intervals import measure
 
     chosen = [metric for metric in measured.metrics if metric.name in keys]
-    return measure(
-        measured.rows, chosen, confidence=how.confidence, resamples=how.resamples, seed=how.seed
-    )
+    return measure(measured.rows, chosen, confidence=how.confidence, resamples=how.resamples, seed=how.seed)
 
 
 def _class_ids(predictions: Sequence[str], references: Sequence[str]) -> tuple[Ints, Ints, list[str]]:
@@ -104,9 +102,7 @@ def _classes(key: str) -> Scored:
         golds, predicted, names = _class_ids(predictions, references)
         statistics = classification.sample(golds, predicted, len(names))
         metrics = [classification.get(key)]
-        return measure(
-            statistics, metrics, confidence=how.confidence, resamples=how.resamples, seed=how.seed
-        )
+        return measure(statistics, metrics, confidence=how.confidence, resamples=how.resamples, seed=how.seed)
 
     return score
 
@@ -191,9 +187,7 @@ def _check_iob2(sequences: Sequence[Sequence[str]]) -> None:
         raise UserError(Problem("E07", "", message, "leave --strict out, or write the tags in IOB2"))
 
 
-def _rouge(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], how: How
-) -> dict[str, Score]:
+def _rouge(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
     from llmkit.metrics.rouge import rouge
 
     found = rouge(
@@ -236,7 +230,9 @@ def _edits(key: Literal["wer", "cer"]) -> Scored:
 
 
 def _language_model(key: str) -> Scored:
-    def score(predictions: Sequence[Sequence[float]], references: Sequence[str], how: How) -> dict[str, Score]:
+    def score(
+        predictions: Sequence[Sequence[float]], references: Sequence[str], how: How
+    ) -> dict[str, Score]:
         from llmkit.metrics.language_model import language_model
 
         return _measure(language_model(predictions, references), [key], how)
@@ -258,9 +254,7 @@ ENTRIES: dict[str, Entry] = {
         Entry("pearson", "numbers", ("pearson",), "Pearson's correlation", _numbers("pearson")),
         Entry("spearman", "numbers", ("spearman",), "Spearman's rank correlation", _numbers("spearman")),
         Entry("mse", "numbers", ("mse",), "mean squared error, less is better", _numbers("mse")),
-        Entry(
-            "bleu", "texts", ("bleu",), "BLEU as sacrebleu, 0-100", _bleu, ("language", "tokenizer")
-        ),
+        Entry("bleu", "texts", ("bleu",), "BLEU as sacrebleu, 0-100", _bleu, ("language", "tokenizer")),
         Entry("chrf", "texts", ("chrf",), "chrF2 as sacrebleu, 0-100", _chrf(0)),
         Entry("chrf++", "texts", ("chrf++",), "chrF2++ as sacrebleu, 0-100", _chrf(2)),
         Entry("ter", "texts", ("ter",), "TER as sacrebleu, 0-100, less is better", _ter),

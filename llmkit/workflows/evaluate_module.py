@@ -1,8 +1,8 @@
 """llmkit's metrics inside the `evaluate` library: what `llmkit metrics export NAME DIR` writes loads this.
 
-    metric = evaluate.load("DIR/rouge")
-    metric.compute(predictions=["a cat sat"], references=[["the cat sat"]], stemmer=True)
-    # {"rouge1": 66.7, "rouge1_low": None, "rouge1_high": None, ...}: low and high bound the 95% interval
+metric = evaluate.load("DIR/rouge")
+metric.compute(predictions=["a cat sat"], references=[["the cat sat"]], stemmer=True)
+# {"rouge1": 66.7, "rouge1_low": None, "rouge1_high": None, ...}: low and high bound the 95% interval
 """
 
 from __future__ import annotations

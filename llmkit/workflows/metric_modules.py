@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.errors import Problem, UserError, closest
+from llmkit.errors import AssetError, Problem, UserError, closest
 from llmkit.metrics import intervals
 from llmkit.metrics.catalog import ENTRIES, Entry, How, Kind
 from llmkit.metrics.score import Score
@@ -53,21 +53,39 @@ def module(name: str) -> Entry:
 
 
 def _load(name: str) -> Any:
+    """The module; one on the Hub from its cache where the Hub can't be reached."""
     here = Path(name).exists()
+    reached = here or _on_hub(name)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # stdout is for the scores
             import evaluate
 
+            evaluate.config.HF_EVALUATE_OFFLINE = not reached  # it would try for minutes
             return evaluate.load(str(Path(name)) if here else name, keep_in_memory=True)
     except Exception as error:
         if not here and isinstance(error, FileNotFoundError | ConnectionError):
-            raise UserError(_unknown(name)) from None
+            raise UserError(_unknown(name, reached)) from None
         raise UserError(_failed(name, "does not load", error)) from None
 
 
-def _unknown(name: str) -> Problem:
-    message = f'unknown metric "{name}"{closest(name, ENTRIES)}'
-    fix = "`llmkit metrics list` shows those of llmkit; a module of the evaluate library needs its folder, or the Hub"
+def _on_hub(name: str) -> bool:
+    """Whether the Hub has a metric of that name; False where it can't be reached. UserError E01 when it has not."""
+    from llmkit.assets import hub_requests
+
+    repository = name if "/" in name else f"evaluate-metric/{name}"
+    reference = hub_requests.parse(repository)
+    if reference is None:
+        raise UserError(_unknown(name, reached=True))
+    try:
+        return hub_requests.commit(reference, "space") is not None
+    except AssetError:
+        raise UserError(_unknown(name, reached=True)) from None
+
+
+def _unknown(name: str, reached: bool) -> Problem:
+    where = "" if reached else ", and the Hub can't be reached"
+    message = f'unknown metric "{name}"{where}{closest(name, ENTRIES)}'
+    fix = "`llmkit metrics list` shows those of llmkit; of the evaluate library name a folder, or what is on the Hub"
     return Problem("E01", "--metric", message, fix)
 
 
@@ -108,7 +126,9 @@ def _as_taken(
             raise UserError(Problem("E07", f"--metric {name}", message, "name one file of references"))
         return list(predictions), [texts[0] for texts in references]
     if forms == ("integer", "integer"):
-        return [_integer(name, label) for label in predictions], [_integer(name, label) for label in references]
+        return [_integer(name, label) for label in predictions], [
+            _integer(name, label) for label in references
+        ]
     return list(predictions), list(references)
 
 
@@ -130,7 +150,10 @@ def _scores(name: str, loaded: Any, ours: list[Any], gold: list[Any], how: How) 
         raise UserError(_failed(name, "gives no number", error))
     drawn = _drawn(name, loaded, ours, gold, list(numbers), how) if numbers and len(ours) > 1 else {}
     return {
-        **{key: _percentile(name, value, drawn.get(key, []), len(ours), how) for key, value in numbers.items()},
+        **{
+            key: _percentile(name, value, drawn.get(key, []), len(ours), how)
+            for key, value in numbers.items()
+        },
         **{key: _mean(name, values, how) for key, values in lists.items()},
     }
 
@@ -160,7 +183,9 @@ def _drawn(
 def _percentile(name: str, value: float, drawn: Sequence[float], n: int, how: How) -> Score:
     finite = [score for score in drawn if np.isfinite(score)]
     if not np.isfinite(value):
-        return Score(0.0, None, None, n, f"no interval: undefined on these examples, 0 stands in; {_of(name)}")
+        return Score(
+            0.0, None, None, n, f"no interval: undefined on these examples, 0 stands in; {_of(name)}"
+        )
     if len(finite) < intervals.ENOUGH * DRAWS:
         return Score(value, None, None, n, f"no interval: too few examples; {_of(name)}")
     low, high = np.quantile(finite, [(1 - how.confidence) / 2, (1 + how.confidence) / 2]).tolist()
@@ -172,7 +197,9 @@ def _mean(name: str, values: Sequence[float], how: How) -> Score:
     score = intervals.mean(
         np.array(values, np.float64), confidence=how.confidence, resamples=how.resamples, seed=how.seed
     )
-    return Score(score.value, score.low, score.high, score.n, f"{score.method}; mean over the pairs; {_of(name)}")
+    return Score(
+        score.value, score.low, score.high, score.n, f"{score.method}; mean over the pairs; {_of(name)}"
+    )
 
 
 def _of(name: str) -> str:

@@ -16,6 +16,7 @@ from llmkit.progress import SILENT, Progress
 __all__ = ["SIDES", "score_files"]
 
 SIDES = ("predictions", "references", "id")  # what --column can name
+PLAIN = How()
 
 
 def score_files(
@@ -23,7 +24,7 @@ def score_files(
     references: Sequence[str],
     metrics: Sequence[str],
     *,
-    how: How = How(),
+    how: How = PLAIN,
     columns: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
