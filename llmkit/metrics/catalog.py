@@ -142,6 +142,11 @@ def _answers(rules: Rules) -> Scored:
     def score(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
         from llmkit.metrics import extractive_qa
 
+        if rules != "squad_v2" and not all(references):
+            message = f"question {references.index([]) + 1:,} of the references has no gold answer"
+            raise UserError(
+                Problem("E07", f"--metric {rules}", message, "use squad_v2, which has rules for that")
+            )
         found = extractive_qa.scores(
             references,
             predictions,
@@ -163,7 +168,8 @@ def _entities(
     from llmkit.text import tags
 
     if how.strict:
-        _check_iob2([*references, *predictions])
+        for side in (references, predictions):
+            _check_iob2(side)
     else:
         predictions, references = ([tags.to_iob2(row) for row in rows] for rows in (predictions, references))
     types = tags.types([*references, *predictions])
@@ -180,11 +186,16 @@ def _entities(
 
 
 def _check_iob2(sequences: Sequence[Sequence[str]]) -> None:
-    """Strict reading knows B- and I- alone. UserError E07."""
-    other = next((tag for row in sequences for tag in row if tag[:2] not in ("O", "B-", "I-")), None)
-    if other:
-        message = f'--strict reads IOB2 tags, and "{other}" is none'
-        raise UserError(Problem("E07", "", message, "leave --strict out, or write the tags in IOB2"))
+    """Strict reading knows IOB2 alone, where each entity begins with B-. UserError E07."""
+    from llmkit.text import tags
+
+    other = next(
+        (tag for row in sequences for tag in row if tag != "O" and tag[:2] not in ("B-", "I-")), None
+    )
+    if other or tags.detect(sequences) == "IOB1":
+        what = f'"{other}" is none' if other else "these are in IOB1, where an entity begins with I-"
+        message, fix = f"takes IOB2 tags, and {what}", "leave it out, or write the tags in IOB2"
+        raise UserError(Problem("E07", "--strict", message, fix))
 
 
 def _rouge(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def _load(name: str) -> Any:
     """The module; one on the Hub from its cache where the Hub can't be reached."""
     here = Path(name).exists()
     reached = here or _on_hub(name)
+    if not reached and not _cached(name):
+        raise UserError(_unknown(name, reached))
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # stdout is for the scores
             import evaluate
@@ -63,8 +66,6 @@ def _load(name: str) -> Any:
             evaluate.config.HF_EVALUATE_OFFLINE = not reached  # it would try for minutes
             return evaluate.load(str(Path(name)) if here else name, keep_in_memory=True)
     except Exception as error:
-        if not here and isinstance(error, FileNotFoundError | ConnectionError):
-            raise UserError(_unknown(name, reached)) from None
         raise UserError(_failed(name, "does not load", error)) from None
 
 
@@ -80,6 +81,16 @@ def _on_hub(name: str) -> bool:
         return hub_requests.commit(reference, "space") is not None
     except AssetError:
         raise UserError(_unknown(name, reached=True)) from None
+
+
+def _cached(name: str) -> bool:
+    """Whether the library has loaded it from the Hub before: seen without importing the library, which takes seconds."""
+    from huggingface_hub.constants import HF_HOME
+
+    modules = (
+        Path(os.environ.get("HF_MODULES_CACHE", Path(HF_HOME) / "modules")) / "evaluate_modules" / "metrics"
+    )
+    return any(modules.glob(f"*--{name}" if "/" not in name else name.replace("/", "--")))
 
 
 def _unknown(name: str, reached: bool) -> Problem:
