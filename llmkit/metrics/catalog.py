@@ -168,8 +168,7 @@ def _entities(
     from llmkit.text import tags
 
     if how.strict:
-        for side in (references, predictions):
-            _check_iob2(side)
+        _check_iob2(predictions, references)
     else:
         predictions, references = ([tags.to_iob2(row) for row in rows] for rows in (predictions, references))
     types = tags.types([*references, *predictions])
@@ -185,15 +184,17 @@ def _entities(
     return {key: found[key] for key in ("precision", "recall", "f1")}
 
 
-def _check_iob2(sequences: Sequence[Sequence[str]]) -> None:
-    """Strict reading knows IOB2 alone, where each entity begins with B-. UserError E07."""
+def _check_iob2(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> None:
+    """Strict reading knows IOB2 alone, where each entity begins with B-. UserError E07.
+
+    Predictions may break that rule (which is what strict reading is to punish), the references may not.
+    """
     from llmkit.text import tags
 
-    other = next(
-        (tag for row in sequences for tag in row if tag != "O" and tag[:2] not in ("B-", "I-")), None
-    )
-    if other or tags.detect(sequences) == "IOB1":
-        what = f'"{other}" is none' if other else "these are in IOB1, where an entity begins with I-"
+    rows = [*references, *predictions]
+    other = next((tag for row in rows for tag in row if tag != "O" and tag[:2] not in ("B-", "I-")), None)
+    if other or tags.detect(references) == "IOB1":
+        what = f'"{other}" is none' if other else "the references are in IOB1, where an entity begins with I-"
         message, fix = f"takes IOB2 tags, and {what}", "leave it out, or write the tags in IOB2"
         raise UserError(Problem("E07", "--strict", message, fix))
 

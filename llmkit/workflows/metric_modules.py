@@ -84,7 +84,7 @@ def _on_hub(name: str) -> bool:
 
 
 def _cached(name: str) -> bool:
-    """Whether the library has loaded it from the Hub before: seen without importing the library, which takes seconds."""
+    """Whether the library has loaded it from the Hub before; seen without importing it, which takes seconds."""
     from huggingface_hub.constants import HF_HOME
 
     modules = (
