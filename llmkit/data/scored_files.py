@@ -10,7 +10,7 @@ text: an example a line, blank lines too.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,10 @@ def read_table(shown: str, *, asked: Collection[str] = ()) -> Table:
     path, findings = Path(shown), Findings(shown)
     _check_there(path, findings)
     data = Data(columns={name: name for name in asked})
-    found = list(rows(path, data, findings, otherwise=PLAIN, by_id=True))
+    try:
+        found = list(rows(path, data, findings, otherwise=PLAIN, by_id=True))
+    except DataError as error:
+        raise DataError(_first_of_each(error.problems)) from None
     if (data_suffix(path.name) or PLAIN) == PLAIN:
         found = [(line, {"text": row["text"].removesuffix("\n")}) for line, row in found]
     lines, values = zip(*found)
@@ -94,6 +97,17 @@ def _check_there(path: Path, findings: Findings) -> None:
     if not path.exists():
         there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
         findings.stop("F01", f"there is no such file{closest(path.name, there)}", "correct the path")
+
+
+def _first_of_each(problems: Sequence[Problem]) -> list[Problem]:
+    """A line for each kind of problem: a file of predictions is written by a program, which errs in every row."""
+    kinds: dict[str, list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.code, []).append(problem)
+    return [
+        replace(first, message=f"{first.message} (and {len(rest):,} more)" if rest else first.message)
+        for first, *rest in kinds.values()
+    ]
 
 
 def _check_column(table: Table, name: str) -> None:

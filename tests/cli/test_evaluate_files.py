@@ -56,6 +56,10 @@ def lines(values: list[Any]) -> str:
     return "".join(f"{value}\n" for value in values)
 
 
+def asking(names: list[str]) -> list[str]:
+    return [word for name in names for word in ("--metric", name)]
+
+
 def jsonl(rows: list[dict[str, Any]]) -> str:
     return lines([json.dumps(row, ensure_ascii=False) for row in rows])
 
@@ -182,7 +186,14 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "J02",
         "p.json:1:11",
     ),
-    "a list of texts": ({**TWO, "p.json": '["a", "b"]'}, "p.json", "r.txt", "accuracy", "J03", "p.json:1"),
+    "a list of texts": (
+        {**TWO, "p.json": '["a", "b"]'},
+        "p.json",
+        "r.txt",
+        "accuracy",
+        "J03",
+        "an object is expected (and 1 more)",
+    ),
     "NaN in JSON": (
         {"r.txt": "1\n2\n", "p.jsonl": '{"prediction": 1}\n{"prediction": NaN}\n'},
         "p.jsonl",
@@ -417,7 +428,7 @@ WRONG_USE = {
         "one reference",
     ),
     "an unknown side": (
-        [P, "p.txt", R, "r.txt", "--metric", "f1", "--column", "refs=x"],
+        [P, "p.txt", R, "r.txt", "--metric", "f1", "--column", "reference=x"],
         "U01",
         '"references"?',
     ),
@@ -454,9 +465,7 @@ def test_labels_score_as_scikit_learn_does(command: Callable[..., Any], tmp_path
     ours = [label if rng.random() < 0.7 else rng.choice(["up", "down", "other"]) for label in gold]
     write(tmp_path, {"p.txt": lines(ours), "r.csv": "label\n" + lines(gold)})
     names = ["accuracy", "f1", "precision", "recall", "mcc"]
-    done = command(
-        "evaluate", P, "p.txt", R, "r.csv", *sum([["--metric", name] for name in names], []), "--json"
-    )
+    done = command("evaluate", P, "p.txt", R, "r.csv", *asking(names), "--json")
     macro: Any = {"average": "macro", "zero_division": 0}
     assert scores(done) == pytest.approx(
         {
@@ -616,7 +625,7 @@ def test_files_are_scored_without_the_heavy_libraries(tmp_path: Path) -> None:
     code = f"""
 import sys
 from llmkit import cli
-code = cli._run({["evaluate", P, "p.txt", R, "r.txt", "--json", *sum([["--metric", n] for n in names], [])]!r})
+code = cli._run({["evaluate", P, "p.txt", R, "r.txt", "--json", *asking(names)]!r})
 print(code, *sorted({HEAVY!r} & set(sys.modules)))
 """
     done = subprocess.run(
