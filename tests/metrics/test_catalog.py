@@ -22,7 +22,7 @@ CONTRACT = {
         for name in ("bleu", "chrf", "chrf++", "ter", "perplexity", "bits_per_byte", "wer", "cer")
     },
     "rouge": ("rouge1", "rouge2", "rougeL", "rougeLsum"),
-    **{name: ("exact_match", "f1") for name in ("squad", "squad_v2", "cmrc")},
+    **dict.fromkeys(("squad", "squad_v2", "cmrc"), ("exact_match", "f1")),
     "entities": ("precision", "recall", "f1"),
     "semeval2010": ("f1",),
 }
