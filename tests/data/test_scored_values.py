@@ -100,7 +100,7 @@ def test_the_surest_column_is_taken_and_a_named_one_before_it() -> None:
     assert predicted(run, "labels", "label") == ["a"]
     with pytest.raises(DataError, match='no column "labl"; did you mean "label"'):
         predicted(run, "labels", "labl")
-    with pytest.raises(DataError, match="no column of references is in it.*--column references=NAME"):
+    with pytest.raises(DataError, match=r"no column of references is in it.*--column references=NAME"):
         gold([column("a", name="x")], "texts")
 
 
@@ -121,7 +121,7 @@ def test_tags_must_be_of_the_same_words() -> None:
     other = table({"tokens": ["a", "c"], "tags": ["O", "O"]})
     check_same_words(ours, ours, [["O", "O"]], [["O", "O"]])
     check_same_words(table({"tags": ["O", "O"]}), other, [["O", "O"]], [["O", "O"]])
-    with pytest.raises(DataError, match='f.jsonl:1: has the word "b" where f.jsonl:1 has "c"'):
+    with pytest.raises(DataError, match=r'f\.jsonl:1: has the word "b" where f\.jsonl:1 has "c"'):
         check_same_words(ours, other, [["O", "O"]], [["O", "O"]])
-    with pytest.raises(DataError, match="2 tags, but f.jsonl:1 has 1"):
+    with pytest.raises(DataError, match=r"2 tags, but f\.jsonl:1 has 1"):
         check_same_words(ours, other, [["O", "O"]], [["O"]])
