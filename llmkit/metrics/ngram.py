@@ -117,10 +117,9 @@ def _bleu(sums: Floats) -> Floats:
 def _chrf(sums: Floats) -> Floats:
     """From counts (..., 3 O): F of mean precision and mean recall, over the orders that both sides have."""
     predicted, reference, right = (sums[..., part::3] for part in range(3))  # (..., O)
-    both = (predicted > 0) & (reference > 0)
-    orders = both.sum(axis=-1)
-    precision = ratio(ratio(right, predicted * both).sum(axis=-1), orders)
-    recall = ratio(ratio(right, reference * both).sum(axis=-1), orders)
+    orders = ((predicted > 0) & (reference > 0)).sum(axis=-1)
+    precision = ratio(ratio(right, predicted).sum(axis=-1), orders)
+    recall = ratio(ratio(right, reference).sum(axis=-1), orders)
     return 100 * ratio((1 + BETA_SQUARED) * precision * recall, BETA_SQUARED * precision + recall)
 
 
