@@ -25,9 +25,9 @@ Metric = metric_class("{name}")
 
 def export(name: str, folder: Path) -> Path:
     """Write FOLDER/NAME/NAME.py, which `evaluate.load("FOLDER/NAME")` takes; returns FOLDER/NAME. UserError E01."""
-    target = folder / name
+    metric, target = entry(name), folder / name
     files.make_folder(target)
-    text = FILE.format(summary=entry(name).summary, name=name, folder=target.as_posix())
+    text = FILE.format(summary=metric.summary, name=name, folder=target.as_posix())
     files.write_text(target / f"{name}.py", text)
     return target
 
