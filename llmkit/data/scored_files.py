@@ -9,6 +9,7 @@ text: an example a line, blank lines too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from llmkit.recipe.schema import Data
 __all__ = ["Table", "paired", "read_table"]
 
 ID = "id"
+RECIPE_FIX = re.compile(r", or (set|raise) data\..*")
 
 Row = dict[str, Any]
 
@@ -100,12 +102,19 @@ def _check_there(path: Path, findings: Findings) -> None:
 
 
 def _first_of_each(problems: Sequence[Problem]) -> list[Problem]:
-    """A line for each kind of problem: a file of predictions is written by a program, which errs in every row."""
+    """A line for each kind of problem: a file of predictions is written by a program, which errs in every row.
+
+    What a reader would have a recipe set is left out of the fix.
+    """
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
         kinds.setdefault(problem.code, []).append(problem)
     return [
-        replace(first, message=f"{first.message} (and {len(rest):,} more)" if rest else first.message)
+        replace(
+            first,
+            message=f"{first.message} (and {len(rest):,} more)" if rest else first.message,
+            fix=RECIPE_FIX.sub("", first.fix),
+        )
         for first, *rest in kinds.values()
     ]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any, NoReturn
 
 import numpy as np
@@ -96,9 +96,9 @@ def check_same_words(
             message = f"{len(ours)} tags, but {references.place(number)} has {len(theirs)}"
             _stop(predictions, number, message, "write one tag for each word")
         words, others = (table.rows[number].get("tokens") for table in (predictions, references))
-        if words and others and words != others:
-            first = next((a, b) for a, b in zip(words, others) if a != b)
-            message = f'has the word "{first[0]}" where {references.place(number)} has "{first[1]}"'
+        if isinstance(words, list) and isinstance(others, list) and words != others:
+            here, there = next(pair for pair in zip_longest(words, others) if pair[0] != pair[1])
+            message = f'has the word "{here}" where {references.place(number)} has "{there}"'
             _stop(predictions, number, message, "both files must hold the same sentences in the same order")
 
 
@@ -144,12 +144,12 @@ class _Wrong(Exception):
 
 
 def _label(value: Any) -> str:
-    """Blanks around a label mean nothing; 1 and "1" are the same label."""
+    """Blanks around a label mean nothing; 1 and "1" are the same label, and so are true and "true"."""
     if not isinstance(value, str | int | float):
         raise _Wrong(f"is {_shown(value)}, not one label", "write a text or a number")
     if isinstance(value, float) and not math.isfinite(value):
         raise _Wrong(f"is {value}, no label", "write a text or a number")
-    label = str(value).strip()
+    label = str(value).lower() if isinstance(value, bool) else str(value).strip()
     if not label:
         raise _Wrong("is empty, no label", "write a label in each row, such as none")
     return label

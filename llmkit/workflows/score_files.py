@@ -91,9 +91,11 @@ def _check_keys(taken: Sequence[str], new: Mapping[str, Sequence[str]]) -> None:
 
 
 def _check_settings(entries: Sequence[Entry], how: How) -> None:
-    """A setting that changes nothing was meant for another metric. Raises RecipeError U01."""
+    """A setting that changes nothing was meant for another metric. Raises RecipeError U01.
+
+    The language is no such setting: it is said of the texts, whatever a metric makes of it.
+    """
     given: dict[Setting, Any] = {
-        "language": how.language,
         "tokenizer": how.tokenizer,
         "stemmer": how.stemmer,
         "strict": how.strict,
@@ -116,6 +118,7 @@ def _score(
     if metric.kind == "tags":
         check_same_words(tables[0], tables[1], ours, theirs)
     if metric.kind == "labels" and not {*ours} & {*theirs}:
-        progress.note(f"no predicted label is a gold one: {some({*ours}, 3)} against {some({*theirs}, 3)}")
+        labels = [some(sorted({*side}), 3) for side in (ours, theirs)]
+        progress.note(f"no predicted label is a gold one: {labels[0]} against {labels[1]}")
     groups = passages(tables[1]) if metric.kind == "answers" else None
     return metric.score(ours, theirs, replace(how, groups=groups))

@@ -602,6 +602,14 @@ def test_the_predictions_of_a_run_need_no_other_file(command: Callable[..., Any]
     assert scores(done) == {"accuracy": 0.5}
 
 
+def test_a_language_may_be_said_of_any_texts(command: Callable[..., Any], tmp_path: Path) -> None:
+    write(tmp_path, {"p.txt": "今天天气很好\n", "r.txt": "今天天气很好\n"})
+    two = ["--metric", "bleu", "--metric", "cer"]
+    done = command("evaluate", P, "p.txt", R, "r.txt", *two, "--language", "zh", "--json")
+    assert scores(done) == pytest.approx({"bleu": 100, "cer": 0})
+    assert "tok:zh" in done.json["scores"]["bleu"]["method"]
+
+
 def test_columns_may_be_named(command: Callable[..., Any], tmp_path: Path) -> None:
     write(tmp_path, {"both.csv": "key,system,truth\n1,a,a\n2,b,a\n"})
     named = [x for pair in ("predictions=system", "references=truth", "id=key") for x in ("--column", pair)]

@@ -25,7 +25,7 @@ def column(*values: Any, name: str = "value") -> Table:
 @pytest.mark.parametrize(
     ("kind", "values", "found"),
     [
-        ("labels", ["a ", 1, 1.5, True], ["a", "1", "1.5", "True"]),
+        ("labels", ["a ", 1, 1.5, True], ["a", "1", "1.5", "true"]),
         ("numbers", ["1e3", 2, -0.5, " 7 "], [1000.0, 2.0, -0.5, 7.0]),
         ("texts", ["a ", "", "😀"], ["a ", "", "😀"]),
         ("answers", ["a", ""], ["a", ""]),
