@@ -9,15 +9,17 @@ metrics' own modules. Those are imported when a metric is asked for, so that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit.errors import Problem, UserError, closest
 
 if TYPE_CHECKING:
     from llmkit.metrics.answers import Rules
-    from llmkit.metrics.score import Ints, Measured, Score
+    from llmkit.metrics.intervals import Sample
+    from llmkit.metrics.score import Floats, Ints, Metric, Score
 
 __all__ = ["ENTRIES", "KINDS", "Entry", "How", "Kind", "Setting", "entry"]
 
@@ -77,12 +79,19 @@ def entry(name: str) -> Entry:
     return ENTRIES[name]
 
 
-def _measure(measured: Measured, keys: Sequence[str], how: How) -> dict[str, Score]:
-    """The scores under these keys, with intervals."""
+def _measure(
+    rows: Floats | Sample, metrics: Iterable[Metric], keys: Sequence[str], how: How
+) -> dict[str, Score]:
+    """Scores of summed rows (N, K) under these keys; each method says the metric's note, also without an interval."""
     from llmkit.metrics.intervals import measure
 
-    chosen = [metric for metric in measured.metrics if metric.name in keys]
-    return measure(measured.rows, chosen, confidence=how.confidence, resamples=how.resamples, seed=how.seed)
+    chosen = {metric.name: metric for metric in metrics if metric.name in keys}
+    found = measure(rows, chosen.values(), confidence=how.confidence, resamples=how.resamples, seed=how.seed)
+    return {key: _with_note(found[key], chosen[key].note) for key in keys}
+
+
+def _with_note(score: Score, note: str) -> Score:
+    return score if note in score.method else replace(score, method=f"{score.method}; {note}")
 
 
 def _class_ids(predictions: Sequence[str], references: Sequence[str]) -> tuple[Ints, Ints, list[str]]:
@@ -97,12 +106,10 @@ def _class_ids(predictions: Sequence[str], references: Sequence[str]) -> tuple[I
 def _classes(key: str) -> Scored:
     def score(predictions: Sequence[str], references: Sequence[str], how: How) -> dict[str, Score]:
         from llmkit.metrics import classification
-        from llmkit.metrics.intervals import measure
 
         golds, predicted, names = _class_ids(predictions, references)
         statistics = classification.sample(golds, predicted, len(names))
-        metrics = [classification.get(key)]
-        return measure(statistics, metrics, confidence=how.confidence, resamples=how.resamples, seed=how.seed)
+        return _measure(statistics, [classification.get(key)], [key], how)
 
     return score
 
@@ -205,22 +212,22 @@ def _rouge(predictions: Sequence[str], references: Sequence[Sequence[str]], how:
     found = rouge(
         predictions, references, language=how.language, tokenizer=how.tokenizer, stemmer=how.stemmer
     )
-    return _measure(found, ROUGE_KEYS, how)
+    return _measure(found.rows, found.metrics, ROUGE_KEYS, how)
 
 
 def _bleu(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
     from llmkit.metrics.ngram import bleu
 
     found = bleu(predictions, references, language=how.language, tokenizer=how.tokenizer)
-    return _measure(found, ["bleu"], how)
+    return _measure(found.rows, found.metrics, ["bleu"], how)
 
 
 def _chrf(word_order: int) -> Scored:
     def score(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
         from llmkit.metrics.ngram import chrf
 
-        key = "chrf++" if word_order else "chrf"
-        return _measure(chrf(predictions, references, word_order=word_order), [key], how)
+        found = chrf(predictions, references, word_order=word_order)
+        return _measure(found.rows, found.metrics, ["chrf++" if word_order else "chrf"], how)
 
     return score
 
@@ -228,15 +235,16 @@ def _chrf(word_order: int) -> Scored:
 def _ter(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
     from llmkit.metrics.ngram import ter
 
-    return _measure(ter(predictions, references), ["ter"], how)
+    found = ter(predictions, references)
+    return _measure(found.rows, found.metrics, ["ter"], how)
 
 
 def _edits(key: Literal["wer", "cer"]) -> Scored:
     def score(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
         from llmkit.metrics import edits
 
-        rate = edits.wer if key == "wer" else edits.cer
-        return _measure(rate(predictions, references), [key], how)
+        found = (edits.wer if key == "wer" else edits.cer)(predictions, references)
+        return _measure(found.rows, found.metrics, [key], how)
 
     return score
 
@@ -247,7 +255,13 @@ def _language_model(key: str) -> Scored:
     ) -> dict[str, Score]:
         from llmkit.metrics.language_model import language_model
 
-        return _measure(language_model(predictions, references), [key], how)
+        found = language_model(predictions, references)
+        if not isfinite(found.values()[key]):  # 0 stands in for it elsewhere, and would be the best of scores
+            message = f"{key} is no number here: no tokens, or log-probabilities that are too small for exp"
+            raise UserError(
+                Problem("E07", f"--metric {key}", message, "write natural logarithms, one a token")
+            )
+        return _measure(found.rows, found.metrics, [key], how)
 
     return score
 

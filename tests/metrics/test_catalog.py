@@ -69,6 +69,17 @@ def test_shares_lie_between_0_and_1_and_text_scores_on_100() -> None:
     assert ENTRIES["wer"].score(same, [[text] for text in same], FEW)["wer"].value == 0
 
 
+def test_the_method_names_the_tokenizer_for_one_example_too() -> None:
+    assert "tok:13a" in ENTRIES["bleu"].score(["a cat"], [["a cat"]], FEW)["bleu"].method
+    assert "macro average" in ENTRIES["f1"].score(["a"], ["a"], FEW)["f1"].method
+
+
+@pytest.mark.parametrize("tokens", [[], [-1e5]])
+def test_a_perplexity_that_is_no_number_is_not_shown_as_0(tokens: list[float]) -> None:
+    with pytest.raises(UserError, match="perplexity is no number here"):
+        ENTRIES["perplexity"].score([tokens], ["a"], FEW)
+
+
 @pytest.mark.parametrize("key", ["bleu", "chrf"])
 def test_identical_chinese_texts_are_perfect(key: str) -> None:
     texts = ["今天天气很好我们去公园", "我不喜欢这部电影的结尾"]
