@@ -125,9 +125,9 @@ def _read(table: Table, column: str, read: Callable[[Any], Any]) -> list[Any]:
         except _Wrong as error:
             wrong.append((number, error))
     if wrong:
-        (number, error), more = wrong[0], len(wrong) - 1
+        (number, first), more = wrong[0], len(wrong) - 1
         others = f" (and {more:,} more row{'' if more == 1 else 's'} like it)" if more else ""
-        _stop(table, number, f'"{column}" {error}{others}', error.fix)
+        _stop(table, number, f'"{column}" {first}{others}', first.fix)
     return found
 
 

@@ -257,7 +257,7 @@ def _language_model(key: str) -> Scored:
 
         found = language_model(predictions, references)
         if not isfinite(found.values()[key]):  # 0 stands in for it elsewhere, and would be the best of scores
-            message = f"{key} is no number here: no tokens, or log-probabilities that are too small for exp"
+            message = f"{key} is no number here: the log-probabilities are too small for exp"
             raise UserError(
                 Problem("E07", f"--metric {key}", message, "write natural logarithms, one a token")
             )

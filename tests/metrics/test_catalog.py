@@ -74,10 +74,9 @@ def test_the_method_names_the_tokenizer_for_one_example_too() -> None:
     assert "macro average" in ENTRIES["f1"].score(["a"], ["a"], FEW)["f1"].method
 
 
-@pytest.mark.parametrize("tokens", [[], [-1e5]])
-def test_a_perplexity_that_is_no_number_is_not_shown_as_0(tokens: list[float]) -> None:
+def test_a_perplexity_that_is_no_number_is_not_shown_as_0() -> None:
     with pytest.raises(UserError, match="perplexity is no number here"):
-        ENTRIES["perplexity"].score([tokens], ["a"], FEW)
+        ENTRIES["perplexity"].score([[-1e5]], ["a"], FEW)
 
 
 @pytest.mark.parametrize("key", ["bleu", "chrf"])
