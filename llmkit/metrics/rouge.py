@@ -2,7 +2,7 @@
 
     rouge(["the cat sat"], [["a cat sat", "the cat lay"]]).values()["rouge1"]      # 66.67
 
-What stands in for a text's words is chosen by language or letters (`text.scored_words`) and named in the method
+What stands in for a text's words is chosen by language or letters (`scored_words`) and named in the method
 string; without a single token in all references there is no score, where rouge_score prints 0 for equal Chinese texts.
 """
 
@@ -17,7 +17,7 @@ from llmkit.errors import Problem, UserError
 from llmkit.metrics.lcs import Lanes, chosen, lengths
 from llmkit.metrics.matches import Bag, bigrams, hits, spread
 from llmkit.metrics.score import Floats, Ints, Measured, Metric, ratio
-from llmkit.text.scored_words import Numbered, numbered, tokenizer_for
+from llmkit.metrics.scored_words import Numbered, numbered, tokenizer_for
 
 __all__ = ["NAMES", "rouge"]
 
