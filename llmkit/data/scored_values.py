@@ -23,7 +23,7 @@ from llmkit.metrics.catalog import Kind
 from llmkit.metrics.score import Ints
 from llmkit.text import tags as tag_schemes
 
-__all__ = ["check_same_words", "gold", "passages", "predicted"]
+__all__ = ["as_iob2", "check_same_words", "gold", "passages", "predicted"]
 
 # Names of columns, the surest first. A plain text file has the one column "text".
 PREDICTED = ("prediction", "predictions", "predicted", "hypothesis", "output", "value")
@@ -45,6 +45,7 @@ COLUMNS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "log_probabilities": (("log_probabilities", *PREDICTED, "text"), (*GOLD, "text")),
 }
+Tags = Sequence[Sequence[str]]
 SEVERAL = ("texts", "answers")  # kinds with several references for an example
 
 
@@ -100,6 +101,24 @@ def check_same_words(
             here, there = next(pair for pair in zip_longest(words, others) if pair[0] != pair[1])
             message = f'has the word "{here}" where {references.place(number)} has "{there}"'
             _stop(predictions, number, message, "both files must hold the same sentences in the same order")
+
+
+def as_iob2(predictions: Tags, references: Tags, *, strict: bool) -> tuple[list[list[str]], list[list[str]]]:
+    """Both in IOB2 with the entities that conlleval reads, whatever their scheme; strict: as they are.
+
+    Strict reading is to punish predictions whose entities do not begin with B-, so nothing may be repaired. It knows
+    IOB2 alone: DataError E07 for other prefixes, and for references in IOB1.
+    """
+    rows = [*references, *predictions]
+    if not strict:
+        found = [tag_schemes.to_iob2(row) for row in rows]
+        return found[len(references) :], found[: len(references)]
+    other = next((tag for row in rows for tag in row if tag != "O" and tag[:2] not in ("B-", "I-")), None)
+    if other or tag_schemes.detect(references) == "IOB1":
+        what = f'"{other}" is none' if other else "the references are in IOB1, where an entity begins with I-"
+        fix = "leave it out, or write the tags in IOB2"
+        raise DataError(Problem("E07", "--strict", f"takes IOB2 tags, and {what}", fix))
+    return [*map(list, predictions)], [*map(list, references)]
 
 
 def _column(table: Table, named: str | None, known: Sequence[str], side: str) -> str:

@@ -58,7 +58,7 @@ class Entry:
 
     score gets predictions (N,) and references (N,), each of the form that `kind` says:
     labels: a text each; numbers: a float each; texts: a text, and a list of texts to compare it with;
-    answers: a text, and a list of gold answers (none: the question has no answer); tags: a list of tags each, of
+    answers: a text, and a list of gold answers (none: the question has no answer); tags: a list of IOB2 tags each, of
     one length on both sides; log_probabilities: a list of natural logarithms, and the text that they are of.
     settings are the fields of `How` that change its value.
     """
@@ -172,16 +172,13 @@ def _entities(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], how: How
 ) -> dict[str, Score]:
     from llmkit.metrics import entities
-    from llmkit.text import tags
 
-    if how.strict:
-        _check_iob2(predictions, references)
-    else:
-        predictions, references = ([tags.to_iob2(row) for row in rows] for rows in (predictions, references))
-    types = tags.types([*references, *predictions])
+    types = sorted({tag[2:] for row in (*references, *predictions) for tag in row if tag != "O"})
+    names = ["O", *(f"{prefix}-{name}" for name in types for prefix in "BI")]
+    ids = {name: number for number, name in enumerate(names)}  # as `entities` takes them
     found = entities.scores(
-        tags.label_ids(references, types),
-        tags.label_ids(predictions, types),
+        [[ids[tag] for tag in row] for row in references],
+        [[ids[tag] for tag in row] for row in predictions],
         types,
         strict=how.strict,
         confidence=how.confidence,
@@ -189,21 +186,6 @@ def _entities(
         seed=how.seed,
     )
     return {key: found[key] for key in ("precision", "recall", "f1")}
-
-
-def _check_iob2(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> None:
-    """Strict reading knows IOB2 alone, where each entity begins with B-. UserError E07.
-
-    Predictions may break that rule (which is what strict reading is to punish), the references may not.
-    """
-    from llmkit.text import tags
-
-    rows = [*references, *predictions]
-    other = next((tag for row in rows for tag in row if tag != "O" and tag[:2] not in ("B-", "I-")), None)
-    if other or tags.detect(references) == "IOB1":
-        what = f'"{other}" is none' if other else "the references are in IOB1, where an entity begins with I-"
-        message, fix = f"takes IOB2 tags, and {what}", "leave it out, or write the tags in IOB2"
-        raise UserError(Problem("E07", "--strict", message, fix))
 
 
 def _rouge(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit import files
+from llmkit.data.scored_values import as_iob2
 from llmkit.metrics.catalog import KINDS, Entry, How, Kind, entry
 
 __all__ = ["export", "metric_class"]
@@ -81,6 +82,8 @@ def _values(
         raise TypeError(f"{metric.name} has no setting {unknown[0]}; it has {metric.settings}")
     if metric.kind == "labels":
         predictions, references = list(map(str, predictions)), list(map(str, references))
+    if metric.kind == "tags":
+        predictions, references = as_iob2(predictions, references, strict=settings.get("strict", False))
     if metric.kind in ("texts", "answers"):
         references = [[texts] if isinstance(texts, str) else list(texts) for texts in references]
     found = metric.score(predictions, references, How(**settings))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmkit.data.scored_files import Table, paired, read_table
-from llmkit.data.scored_values import check_same_words, gold, passages, predicted
+from llmkit.data.scored_values import as_iob2, check_same_words, gold, passages, predicted
 from llmkit.errors import Problem, RecipeError, closest, some
 from llmkit.metrics.catalog import ENTRIES, Entry, How, Setting
 from llmkit.metrics.score import Score
@@ -117,6 +117,7 @@ def _score(
     theirs = gold(tables[1:], metric.kind, columns.get("references"))
     if metric.kind == "tags":
         check_same_words(tables[0], tables[1], ours, theirs)
+        ours, theirs = as_iob2(ours, theirs, strict=how.strict)
     if metric.kind == "labels" and not {*ours} & {*theirs}:
         labels = [some(sorted({*side}), 3) for side in (ours, theirs)]
         progress.note(f"no predicted label is a gold one: {labels[0]} against {labels[1]}")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.data.scored_files import Table
-from llmkit.data.scored_values import COLUMNS, SEVERAL, check_same_words, gold, passages, predicted
+from llmkit.data.scored_values import COLUMNS, SEVERAL, as_iob2, check_same_words, gold, passages, predicted
 from llmkit.errors import DataError
 from llmkit.metrics.catalog import KINDS, Kind
 
@@ -125,3 +125,30 @@ def test_tags_must_be_of_the_same_words() -> None:
         check_same_words(ours, other, [["O", "O"]], [["O", "O"]])
     with pytest.raises(DataError, match=r"2 tags, but f\.jsonl:1 has 1"):
         check_same_words(ours, other, [["O", "O"]], [["O"]])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["S-A", "O", "B-B", "E-B"],
+        ["I-A", "O", "I-B", "I-B"],
+        ["B-A", "O", "B-B", "M-B"],
+        ["U-A", "O", "B-B", "L-B"],
+    ],
+)
+def test_tags_of_any_scheme_become_iob2(row: list[str]) -> None:
+    assert as_iob2([row], [["O", *row]], strict=False) == (
+        [["B-A", "O", "B-B", "I-B"]],
+        [["O", "B-A", "O", "B-B", "I-B"]],
+    )
+
+
+def test_strict_tags_are_iob2_and_nothing_is_repaired() -> None:
+    faulty = [["I-A", "O", "B-A"]]
+    assert as_iob2(faulty, [["B-A", "O", "B-A"]], strict=True) == (faulty, [["B-A", "O", "B-A"]])
+    with pytest.raises(
+        DataError, match=r"error\[E07\] --strict: takes IOB2 tags, and the references are in IOB1"
+    ):
+        as_iob2([["O"] * 3], [["I-A", "O", "I-B"]], strict=True)
+    with pytest.raises(DataError, match='"S-A" is none'):
+        as_iob2([["S-A"]], [["B-A"]], strict=True)

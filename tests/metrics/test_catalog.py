@@ -111,16 +111,6 @@ def test_entities_equal_seqeval_on_random_tags(strict: bool) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("gold", "says"),
-    [([["S-A", "O"]], '"S-A" is none'), ([["I-A", "I-A", "O", "I-B"]], "the references are in IOB1")],
-)
-def test_strict_entities_take_iob2_alone(gold: list[list[str]], says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        ENTRIES["entities"].score(gold, gold, How(strict=True))
-    assert ENTRIES["entities"].score(gold, gold, FEW)["f1"].value == 1
-
-
 def test_questions_without_gold_answers_are_for_squad_v2() -> None:
     with pytest.raises(UserError, match="question 2 of the references has no gold answer"):
         ENTRIES["squad"].score(["a", ""], [["a"], []], FEW)
