@@ -108,10 +108,29 @@ def _classes(key: str) -> Scored:
         from llmkit.metrics import classification
 
         golds, predicted, names = _class_ids(predictions, references)
+        _check_classes(key, len(golds), len(names))
         statistics = classification.sample(golds, predicted, len(names))
         return _measure(statistics, [classification.get(key)], [key], how)
 
     return score
+
+
+def _check_classes(key: str, examples: int, classes: int) -> None:
+    """Statistics are a row of counts by class for each distinct pair of labels. UserError E07 beyond 1 GB of them."""
+    if min(examples, classes**2) * classes > MOST_COUNTS:
+        message = f"{classes:,} different labels in {examples:,} examples are too many to average over"
+        raise UserError(Problem("E07", f"--metric {key}", message, "use accuracy, or a metric of texts"))
+
+
+def _accuracy(predictions: Sequence[str], references: Sequence[str], how: How) -> dict[str, Score]:
+    """Right or wrong is all that counts, so that any number of different labels will do."""
+    import numpy as np
+
+    from llmkit.metrics import classification
+
+    right = np.array([ours == gold for ours, gold in zip(predictions, references, strict=True)], np.int64)
+    statistics = classification.sample(np.ones_like(right), right, 2)
+    return _measure(statistics, [classification.get("accuracy")], ["accuracy"], how)
 
 
 def _relations(predictions: Sequence[str], references: Sequence[str], how: How) -> dict[str, Score]:
@@ -248,12 +267,13 @@ def _language_model(key: str) -> Scored:
     return score
 
 
+MOST_COUNTS = 40_000_000
 ROUGE_KEYS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 ENTRIES: dict[str, Entry] = {
     each.name: each
     for each in (
-        Entry("accuracy", "labels", ("accuracy",), "share of right labels", _classes("accuracy")),
+        Entry("accuracy", "labels", ("accuracy",), "share of right labels", _accuracy),
         Entry("f1", "labels", ("f1",), "F1, macro average over the classes", _classes("f1")),
         Entry("precision", "labels", ("precision",), "precision, macro average", _classes("precision")),
         Entry("recall", "labels", ("recall",), "recall, macro average", _classes("recall")),

@@ -62,6 +62,13 @@ def test_the_list_of_names_loads_no_library() -> None:
     assert done.stdout == "set()\n"
 
 
+def test_texts_as_labels_have_an_accuracy_but_no_average() -> None:
+    texts = [f"text {number}" for number in range(7000)]
+    assert ENTRIES["accuracy"].score(texts, ["x", *texts[1:]], FEW)["accuracy"].value == 6999 / 7000
+    with pytest.raises(UserError, match="7,001 different labels in 7,000 examples are too many"):
+        ENTRIES["f1"].score(texts, ["x", *texts[1:]], FEW)
+
+
 def test_shares_lie_between_0_and_1_and_text_scores_on_100() -> None:
     same = ["a cat sat on it", "so it ran off then"]
     assert ENTRIES["bleu"].score(same, [[text] for text in same], FEW)["bleu"].value == pytest.approx(100)
