@@ -48,6 +48,7 @@ def _register() -> None:
         explain_error,
         finetune,
         launch,
+        metrics,
         predict,
         pretrain,
         recipes,
@@ -66,6 +67,7 @@ def _register() -> None:
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(runs.app, name="runs")
     app.add_typer(tokenizer.app, name="tokenizer")
+    app.add_typer(metrics.app, name="metrics")
     app.command("doctor")(doctor.doctor)
     app.command("explain-error", no_args_is_help=True)(explain_error.explain_error)
 
