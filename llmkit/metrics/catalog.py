@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit.errors import Problem, UserError, closest
@@ -257,11 +256,6 @@ def _language_model(key: str) -> Scored:
         from llmkit.metrics.language_model import language_model
 
         found = language_model(predictions, references)
-        if not isfinite(found.values()[key]):  # 0 stands in for it elsewhere, and would be the best of scores
-            message = f"{key} is no number here: the log-probabilities are too small for exp"
-            raise UserError(
-                Problem("E07", f"--metric {key}", message, "write natural logarithms, one a token")
-            )
         return _measure(found.rows, found.metrics, [key], how)
 
     return score
