@@ -115,7 +115,7 @@ def _classes(key: str) -> Scored:
 
 
 def _check_classes(key: str, examples: int, classes: int) -> None:
-    """Statistics are a row of counts by class for each distinct pair of labels. UserError E07 beyond 1 GB of them."""
+    """Statistics are a row of counts by class for each distinct pair of labels. UserError E07 beyond about 1 GB."""
     if min(examples, classes**2) * classes > MOST_COUNTS:
         message = f"{classes:,} different labels in {examples:,} examples are too many to average over"
         raise UserError(Problem("E07", f"--metric {key}", message, "use accuracy, or a metric of texts"))
@@ -261,7 +261,7 @@ def _language_model(key: str) -> Scored:
     return score
 
 
-MOST_COUNTS = 40_000_000
+MOST_COUNTS = 10_000_000  # three of them, 8 bytes each, several times over while draws are scored
 ROUGE_KEYS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 ENTRIES: dict[str, Entry] = {
