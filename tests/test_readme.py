@@ -279,6 +279,7 @@ def write_example_files(folder: Path, rows: list[dict[str, str]]) -> None:
     (folder / "names.conll").write_text("\n".join(columns), encoding="utf-8")
     (folder / "book.txt").write_text("the story of the film 3 4 was warm", encoding="utf-8")
     (folder / "new.jsonl").write_text("".join(jsonl(rows[:40])), encoding="utf-8")
+    (folder / "tweets.jsonl").write_text("".join(jsonl(rows[40:80])), encoding="utf-8")
     (folder / "texts.txt").write_text("a good film\na sad story\n", encoding="utf-8")
     with (folder / "reviews.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)

@@ -120,7 +120,7 @@ def test_every_section_is_on_both_pages(report: Path) -> None:
     reader = _read(_html(report))
     markdown = (report / "report.md").read_text(encoding="utf-8")
     titles = re.findall(r"^## (.*)$", markdown, re.MULTILINE)
-    assert len(titles) == reader.tags.count("section") == 14
+    assert len(titles) == reader.tags.count("section") == 15
     assert all(title in reader.text for title in titles)
 
 

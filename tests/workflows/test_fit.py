@@ -260,7 +260,7 @@ def test_an_lstm_from_scratch_goes_on_to_the_same_end(
     whole = train(*settings, folder=tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_at(5, signal.SIGTERM)
-        with pytest.raises(Stopped, match="stopped at step 5 of 8, saved"):
+        with pytest.raises(Stopped, match="stopped by a signal at step 5 of 8, saved"):
             train(*settings, folder=tmp_path / "stopped")
         patch.undo()
     monkeypatch.undo()

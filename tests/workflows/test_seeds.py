@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -268,9 +269,13 @@ def test_a_stopped_run_goes_on_with_the_seed_it_was_at(
         finetune()
     assert (type(caught.value), caught.value.exit_code) == (kind, code)
     run = tmp_path / "run"
-    assert caught.value.lines() == [
-        f"seed 1 stopped at step 2 of 3, saved; go on with the same command and --out {run} --resume"
-    ]
+    (line,) = caught.value.lines()
+    assert re.fullmatch(r"seed 1 stopped by (a signal|Ctrl-C) at step 2 of 3, saved; go on with: .*", line)
+    about = json.loads(Run(run).stopped.read_text())
+    assert about["seed"] == 1
+    assert "train.seeds" in about["resume"]
+    assert line.endswith(about["resume"])
+    assert about["resume"].endswith(f" --out {run} --resume")
     assert [seed for seed, own in Run(run).seeds.items() if own.finished] == [3]
     assert not Run(run).finished
     before = (run / "seed-3" / "report.json").read_bytes()
