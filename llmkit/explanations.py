@@ -411,6 +411,12 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "a metric module that can't be used",
         "The folder or name given to --metric is no module of the `evaluate` library, or its code failed.",
     ),
+    "E10": (
+        "a tokenizer that can't be used",
+        "There is no tokenizer of that name, its model could not be loaded, or it can't divide these texts into words: "
+        "one made for English takes a Chinese sentence for a single word and would score identical texts 0. "
+        "Name the language (--language zh) or another tokenizer.",
+    ),
     "W01": (
         "disk full",
         "Nothing was damaged: files appear only when complete. Free some space and run it again; a "
