@@ -18,7 +18,7 @@ from llmkit.tasks._task import Arrays, Examples
 
 __all__ = ["Options", "Translation", "make"]
 
-SHORT = {"zho": "zh", "jpn": "ja", "kor": "ko"}  # names that the scores know, of those that NLLB has
+SHORT = {"zho": "zh", "jpn": "ja", "kor": "ko"}  # by the three letters that NLLB's codes begin with
 
 
 class Options(base.Options):
@@ -90,6 +90,5 @@ def _set_language(tokenizer: Any, side: str, code: str) -> None:
 
 
 def _short(code: str) -> str:
-    """de of de_DE, zh of zho_Hans."""
-    first = code.replace("-", "_").partition("_")[0].lower()
-    return SHORT.get(first, first)
+    """The code as the scores know it: zh of zho_Hans."""
+    return SHORT.get(code[:3], code)

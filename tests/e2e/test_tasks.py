@@ -30,7 +30,7 @@ SETTINGS = [
     "evaluate.baselines=false",
 ]
 
-# What the tiny BERT reaches at least on separable data; always answering the same gets far less.
+# What the tiny models reach at least on separable data; always answering the same gets far less.
 LEARNED = {
     "classification": ("accuracy", 0.95),
     "extractive_qa": ("f1", 0.8),
@@ -39,7 +39,9 @@ LEARNED = {
     "pair_regression": ("pearson", 0.8),
     "regression": ("pearson", 0.9),
     "relation_extraction": ("semeval2010", 0.9),
+    "summarization": ("rougeL", 90),
     "token_classification": ("f1", 0.9),
+    "translation": ("bleu", 90),
 }
 
 
@@ -67,9 +69,13 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=tasks.names())
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Case:
+def case(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_for: Callable[[str], Path],
+) -> Case:
     folder = tmp_path_factory.mktemp(request.param)
-    recipe = write_recipe(request.param, folder, tiny_bert, count=COUNT)
+    recipe = write_recipe(request.param, folder, tiny_for(request.param), count=COUNT)
     run = folder / "run"
     return Case(request.param, recipe, Run(run), llmkit.finetune(str(recipe), out=run))
 
@@ -167,7 +173,9 @@ BAD = {
     "pair_regression": ("score", "four", "J06"),
     "regression": ("score", None, "L04"),
     "relation_extraction": ("text", "the actor of the film", "L14"),
+    "summarization": ("summary", " ", "S05"),
     "token_classification": ("tags", ["O"], "N01"),
+    "translation": ("target", 7, "J06"),
 }
 
 
