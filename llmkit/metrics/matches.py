@@ -1,0 +1,53 @@
+"""What the two texts of a pair have in common: clipped counts of tokens and of neighbours, for many pairs at once.
+
+One sort of integers that hold pair and token finds the runs of equal ones for thousands of pairs: 0.1 us a token,
+where a Counter for each text takes several times that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmkit.metrics.score import Ints
+
+__all__ = ["Bag", "bigrams", "hits", "spread"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """Items (n,), each a number >= 0, and the pair (n,) that each belongs to, pair by pair."""
+
+    pairs: Ints
+    items: Ints
+
+
+def hits(first: Bag, second: Bag, size: int) -> Ints:
+    """Of each of `size` pairs the items on both sides, each as often as on the side that has fewer of it: (size,)."""
+    base = 1 + max((int(bag.items.max()) for bag in (first, second) if len(bag.items)), default=0)
+    assert 2 * size * base < 2**63, "pair and item exceed 63 bits"
+    ordered = np.concatenate([bag.pairs * base + bag.items << 1 for bag in (first, second)])
+    ordered[len(first.items) :] += 1  # the lowest bit tells the sides apart
+    ordered.sort()
+    begins = np.flatnonzero(np.diff(ordered >> 1, prepend=-1))  # of the runs of equal pair and item
+    if not len(begins):
+        return np.zeros(size, np.int64)
+    in_second = np.add.reduceat(ordered & 1, begins)
+    in_first = np.diff(begins, append=len(ordered)) - in_second
+    found = np.bincount((ordered[begins] >> 1) // base, np.minimum(in_first, in_second), size)
+    return found.astype(np.int64)  # exact: float64 counts to 2^53
+
+
+def bigrams(bag: Bag, base: int) -> Bag:
+    """Every two neighbours of a pair as one item; base is above all items."""
+    together = bag.pairs[:-1] == bag.pairs[1:]
+    return Bag(bag.pairs[1:][together], (bag.items[:-1] * base + bag.items[1:])[together])
+
+
+def spread(spans: Ints) -> tuple[Ints, Ints]:
+    """All places (n,) of spans (N, 2), which are [start, end), one after the other, behind the span (n,) of each."""
+    lengths = spans[:, 1] - spans[:, 0]
+    before = np.cumsum(lengths) - lengths
+    owners = np.repeat(np.arange(len(spans)), lengths)
+    return owners, np.arange(len(owners)) + np.repeat(spans[:, 0] - before, lengths)
