@@ -36,8 +36,14 @@ PIPELINES = {
     "summarization": "summarization",
     "translation": "translation",
 }
-# transformers 5 has no pipeline for these; their models open with the class alone
-CLASSES = {"summarization": "AutoModelForSeq2SeqLM", "translation": "AutoModelForSeq2SeqLM"}
+# Of the tasks that write texts, for which transformers 5 has no pipeline, where the content does not say how.
+GENERATION = {
+    "auto_class": "AutoModelForSeq2SeqLM",
+    "before": "",
+    "behind": "",
+    "max_new_tokens": 64,
+    "num_beams": 1,
+}
 PURPOSES = {
     "classification": "puts a text into one of its classes",
     "pair_classification": "puts a pair of texts into one of its classes",
@@ -101,7 +107,7 @@ def text(content: Content) -> str:
         labels=list(content.get("per_class") or {}),
         purpose=PURPOSES.get(task),
         pipeline=pipeline,
-        model_class=CLASSES.get(task, "AutoModel"),
+        generation=content.get("generation") or GENERATION,
         seed=seed(content),
         longest_answer=_longest_answer(content),
     )

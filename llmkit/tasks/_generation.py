@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Generation", "Options"]
 
+SEARCH = {"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty"}
 LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_better=False, point=None)
 
 
@@ -87,14 +88,19 @@ class Generation(Plain):
         return (self.source, "references")
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
-        """Raises ModelError S07 without an end token, C09 where the decoder's positions end before the answers."""
+        """Raises ModelError: M11 for a checkpoint that can't write, S07 without an end token, C09 for too few positions."""
+        if _only_reads(config):
+            message = f"is of a type ({config['model_type']}) that reads texts and can't write any"
+            raise ModelError(Problem("M11", "model.name", message, "use a GPT, T5 or BART type checkpoint"))
         if tokenizer.eos_token_id is None:
             message = "the tokenizer has no end token, so no text would ever end"
             raise ModelError(Problem("S07", "model.name", message, "use a GPT, T5 or BART type checkpoint"))
         continues = not config.get("is_encoder_decoder", False)
         reach = config.get("max_position_embeddings")
         if not continues and reach and self.options.max_new_tokens > reach:
-            message = f"{self.options.max_new_tokens} tokens are more than the {reach} positions of the decoder"
+            message = (
+                f"{self.options.max_new_tokens} tokens are more than the {reach} positions of the decoder"
+            )
             raise ModelError(Problem("C09", "task.max_new_tokens", message, f"use at most {reach}"))
         return replace(self, tokenizer=tokenizer, continues=continues)
 
@@ -108,9 +114,7 @@ class Generation(Plain):
         if labels is None:
             corpus, repeated, said = checks.check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
-            corpus = splits.complete(
-                corpus, label_column=None, text_column=self.source, data=data, seed=seed
-            )
+            corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
             notes = [*notes, *said]
         notes += [note for name, part in corpus.parts.items() for note in self._copies(name, part)]
         near, alike = checks.near_duplicates(corpus, (self.source,))
@@ -174,11 +178,7 @@ class Generation(Plain):
         """The text written (0 behind its end), its tokens and their nats; those of the target where there is one."""
         from llmkit.engine import generate
 
-        search = generate.Search(
-            **self.options.model_dump(
-                include={"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty"}
-            )
-        )
+        search = generate.Search(**self.options.model_dump(include=SEARCH))
         written_BT = generate.generate(
             model,
             batch,
@@ -233,7 +233,14 @@ class Generation(Plain):
         scores = intervals.measure(found.rows, found.metrics, **how)
         if "nats" in answers:
             scores |= intervals.measure(_loss_rows(answers), [LOSS], **how)
-        return Sheet(scores, tuple(evaluate.metrics) or tuple(metric.name for metric in found.metrics))
+        details = {"generation": self._how()} if self.tokenizer else {}
+        return Sheet(scores, tuple(evaluate.metrics) or tuple(own.name for own in found.metrics), details)
+
+    def _how(self) -> dict[str, Any]:
+        """What a reader needs to have the same texts from plain transformers."""
+        how = self.options.model_dump(include=SEARCH)
+        head, tail = self._around()
+        return {"auto_class": self.auto_class, "before": head, "behind": tail, **how}
 
     def difference(
         self,
@@ -273,18 +280,27 @@ class Generation(Plain):
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answers that have the least in common with their references."""
-        if not records:
+        wrong = [record for record in records if record["prediction"] not in record["references"]]
+        if not wrong:
             return []
-        found = self._measured(*self.from_records(records, ()))
+        found = self._measured(*self.from_records(wrong, ()))
         scores = find(self.shown_worst, {own.name: own for own in found.metrics}).score(found.rows)
         return [
             {
-                "text": records[number][self.source],
-                "label": " / ".join(dict.fromkeys(records[number]["references"])),
-                **{key: records[number][key] for key in ("prediction", "probability", "place")},
+                "text": wrong[number][self.source],
+                "label": " / ".join(dict.fromkeys(wrong[number]["references"])),
+                **{key: wrong[number][key] for key in ("prediction", "probability", "place")},
             }
             for number in np.argsort(scores, kind="stable")[:20]
         ]
+
+
+def _only_reads(config: Mapping[str, Any]) -> bool:
+    """Encoders (BERT and its kin): transformers would open them as causal models that see what they are to say."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    masked = config.get("model_type") in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return masked and not config.get("is_encoder_decoder") and not config.get("is_decoder")
 
 
 def _loss_rows(answers: Arrays) -> Any:
