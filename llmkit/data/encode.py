@@ -257,7 +257,13 @@ def _apart(tokenizer: Any, pairs: Sequence[str]) -> list[str]:
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """What the ids depend on: the fast tokenizer's whole definition, without what the last call left in it."""
+    """What the ids depend on: the fast tokenizer's whole definition, without what the last call left in it.
+
+    Of one in Python (Marian's) only its vocabulary and settings can be told.
+    """
+    if not tokenizer.is_fast:
+        known = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items()), repr(tokenizer)]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
