@@ -88,7 +88,7 @@ class Generation(Plain):
         return (self.source, "references")
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
-        """Raises ModelError: M11 for a checkpoint that can't write, S07 without an end token, C09 for too few positions."""
+        """Raises ModelError: M11 for a checkpoint that can't write, S07 for no end token, C09 for too few positions."""
         if _only_reads(config):
             message = f"is of a type ({config['model_type']}) that reads texts and can't write any"
             raise ModelError(Problem("M11", "model.name", message, "use a GPT, T5 or BART type checkpoint"))

@@ -229,7 +229,7 @@ def test_records_tell_all_that_a_comparison_needs(name: str) -> None:
 def test_targets_that_are_too_long_stop_the_run_with_the_key_to_raise(tiny_t5: Path, tmp_path: Path) -> None:
     recipe = write_recipe("translation", tmp_path, tiny_t5, count=40)
     settings = ["task.max_new_tokens=5", "train.truncation=false"]
-    with pytest.raises(DataError, match="targets .* are longer than 5 tokens") as caught:
+    with pytest.raises(DataError, match=r"targets .* are longer than 5 tokens") as caught:
         llmkit.finetune(str(recipe), settings, dry_run=True)
     assert caught.value.problems[0].code == "L12"
     assert "raise task.max_new_tokens" in caught.value.problems[0].fix
