@@ -40,7 +40,18 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 def _register() -> None:
-    from llmkit.cli import compare, doctor, embed, evaluate, explain_error, finetune, predict, recipes, runs
+    from llmkit.cli import (
+        compare,
+        doctor,
+        embed,
+        evaluate,
+        explain_error,
+        finetune,
+        predict,
+        recipes,
+        runs,
+        tokenizer,
+    )
 
     app.command("finetune", no_args_is_help=True)(finetune.finetune)
     app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
@@ -49,6 +60,7 @@ def _register() -> None:
     app.command("compare", no_args_is_help=True)(compare.compare)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(runs.app, name="runs")
+    app.add_typer(tokenizer.app, name="tokenizer")
     app.command("doctor")(doctor.doctor)
     app.command("explain-error", no_args_is_help=True)(explain_error.explain_error)
 
