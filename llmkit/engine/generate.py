@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GenerationConfig
 
+from llmkit.errors import ModelError, Problem
+
 __all__ = ["Search", "generate", "left_padded", "logits", "nats", "shifted"]
 
 IGNORED = -100  # no token here; what torch's cross entropy leaves out
@@ -145,14 +147,17 @@ def _own_settings_aside(plain: Any) -> Iterator[None]:
 
 
 def _start(plain: Any) -> int:
-    """The decoder's start token: the config's, or, where that says nothing, the generation settings'."""
+    """The decoder's start token: the config's, or, where that says nothing, the generation settings'. ModelError M11."""
     own = getattr(plain.config, "decoder_start_token_id", None)
     start = plain.generation_config.decoder_start_token_id if own is None else own
-    assert start is not None, "the checkpoint names no decoder_start_token_id"
+    if start is None:
+        message = "names no token that its decoder starts with (decoder_start_token_id)"
+        raise ModelError(Problem("M11", "model.name", message, "add it to the checkpoint's config.json"))
     return int(start)
 
 
 def _plain(model: nn.Module) -> Any:
-    """The transformers model inside DDP and adapters, which stay in place in its layers."""
-    inside: Any = getattr(model, "module", model)
+    """The transformers model inside torch.compile, DDP and adapters, which stay in place in its layers."""
+    inside: Any = getattr(model, "_orig_mod", model)
+    inside = getattr(inside, "module", inside)
     return inside.get_base_model() if hasattr(inside, "get_base_model") else inside

@@ -77,6 +77,7 @@ HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "has_answer_f1": "f1",
     "pr_auc": "average_precision",
     "pr_auc_positive": "average_precision",
+    **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rougeLsum"), "rouge"),
 }
 VARIANT = re.compile(r"(f1|precision|recall)_(micro|macro|samples|positive)|(precision|recall)_semeval2010")
 HUB_ID = re.compile(r"([\w-][\w.-]*/[\w.-]+)(?:@[\w./-]+)?")

@@ -6,7 +6,6 @@ For rougeLsum a summary is split into its sentences, one a line, as Lin (2004) s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -42,7 +41,6 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Summarization:
     return Summarization(options, tuned)
 
 
-@dataclass(frozen=True)
 class Summarization(Generation):
     """A summary for each document; see `_task.Task` for what each part is."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -43,7 +42,6 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Translation:
     return Translation(options, tuned)
 
 
-@dataclass(frozen=True)
 class Translation(Generation):
     """A target for each source; see `_task.Task` for what each part is."""
 

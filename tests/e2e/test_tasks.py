@@ -16,6 +16,7 @@ import torch
 import llmkit
 from llmkit import cli, tasks
 from llmkit.progress import SILENT
+from llmkit.report.format import number
 from llmkit.run import Run
 from llmkit.workflows.opened import open_model
 from tests.samples import rows, write, write_recipe
@@ -98,7 +99,7 @@ def test_the_report_is_there_and_reads(case: Case) -> None:
     page = (case.run.path / "report.html").read_text(encoding="utf-8")
     text = (case.run.path / "report.md").read_text(encoding="utf-8")
     for name in case.content["headline"]:
-        assert f"{case.content['scores'][name]['value']:.3f}" in page + text
+        assert number(case.content["scores"][name]["value"]) in page + text
     assert "nan" not in text.lower().split()
     assert len(case.records) == case.content["data"]["parts"]["test"]["rows"]
 
