@@ -147,7 +147,7 @@ def _own_settings_aside(plain: Any) -> Iterator[None]:
 
 
 def _start(plain: Any) -> int:
-    """The decoder's start token: the config's, or, where that says nothing, the generation settings'. ModelError M11."""
+    """The decoder's start token: the config's, else the generation settings'. Raises ModelError M11."""
     own = getattr(plain.config, "decoder_start_token_id", None)
     start = plain.generation_config.decoder_start_token_id if own is None else own
     if start is None:
