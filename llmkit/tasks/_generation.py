@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llmkit.data import checks, prompts, splits
 from llmkit.data.corpus import Corpus, Part, counted
@@ -38,6 +38,10 @@ LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_
 class Options(Section):
     """What all of these tasks can be told."""
 
+    place: ClassVar[str]  # of the text in a prompt
+
+    prompt: str | None = None
+    """What the model reads, with {source} or {document} for the text; null: the text (GPT type: a plain prompt)."""
     max_new_tokens: int = Field(default=64, ge=1)
     """Longest text that is written, in tokens with its end; longer targets are an error, or cut (train.truncation)."""
     num_beams: int = Field(default=1, ge=1)
@@ -46,6 +50,12 @@ class Options(Section):
     """Tokens in a row that are never written twice; 0: no such rule."""
     length_penalty: float = 1.0
     """Exponent of the length by which beam search divides its scores; above 0 it favours longer texts."""
+
+    @model_validator(mode="after")
+    def _prompt_holds_the_text(self) -> Self:
+        if self.prompt is not None and self.prompt.count(self.place) != 1:
+            raise ValueError(f"the prompt must hold {self.place} once")
+        return self
 
 
 @dataclass(frozen=True)
@@ -161,7 +171,7 @@ class Generation(Plain):
 
     def _around(self) -> tuple[str, str]:
         """What stands before and behind the text in a prompt; nothing where the model knows only this one task."""
-        place = f"{{{self.source}}}"
+        place = self.options.place
         asked = self.options.prompt or (self.prompt if self.continues else place)
         head, _, tail = asked.partition(place)
         return head, tail

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pydantic import Field, model_validator
-
 from llmkit.data.rowwise import objects
 from llmkit.metrics.rouge import rouge
 from llmkit.metrics.score import Measured
@@ -24,16 +22,10 @@ __all__ = ["Options", "Summarization", "make"]
 class Options(base.Options):
     """Task options of summarization."""
 
-    prompt: str | None = Field(default=None)
-    """What the model reads, with {document} for the text; null: the text alone, or a plain prompt if decoder-only."""
+    place = "{document}"
+
     language: str | None = None
     """Language of the summaries (en, zh), which chooses the tokenizer of ROUGE; null: by script."""
-
-    @model_validator(mode="after")
-    def _prompt_holds_the_text(self) -> Options:
-        if self.prompt is not None and self.prompt.count("{document}") != 1:
-            raise ValueError("the prompt must hold {document} once")
-        return self
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Summarization:

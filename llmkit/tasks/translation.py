@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
-from pydantic import Field, model_validator
-
 from llmkit.data.rowwise import objects
 from llmkit.errors import Problem, RecipeError
 from llmkit.metrics import ngram
@@ -23,18 +21,12 @@ SHORT = {"zho": "zh", "jpn": "ja", "kor": "ko"}  # by the three letters that NLL
 class Options(base.Options):
     """Task options of translation."""
 
-    prompt: str | None = Field(default=None)
-    """What the model reads, with {source} for the text; null: the text alone, or a plain prompt if decoder-only."""
+    place = "{source}"
+
     source_language: str | None = None
     """Code of the language to read, as the checkpoint spells it (en_XX in mBART); null: the checkpoint knows one."""
     target_language: str | None = None
     """Code of the language to write, likewise (de, de_DE, zh); it chooses BLEU's tokenizer too. Null: by script."""
-
-    @model_validator(mode="after")
-    def _prompt_holds_the_text(self) -> Options:
-        if self.prompt is not None and self.prompt.count("{source}") != 1:
-            raise ValueError("the prompt must hold {source} once")
-        return self
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Translation:
