@@ -44,7 +44,12 @@ def test_it_plans_a_run_on_rows_of_its_task(
     recipe = load.load(str(catalog.path(name)), (), task_names=tasks.names(), task_options=tasks.options)
     task = recipe.task["name"]
     write(tmp_path / "rows.jsonl", rows(task, 80))
-    overrides = [f"model.name={tiny_for(task)}", f"data.train={tmp_path}/rows.jsonl", "train.max_length=48"]
+    start = "tokenizer" if recipe.model.from_scratch else "name"
+    overrides = [
+        f"model.{start}={tiny_for(task)}",
+        f"data.train={tmp_path}/rows.jsonl",
+        "train.max_length=48",
+    ]
     overrides += [f"data.columns.{column}={column}" for column in recipe.data.columns]
     if recipe.task.get("positive"):
         overrides.append(f"task.positive={rows(task, 1)[0]['label']}")

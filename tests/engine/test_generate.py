@@ -114,7 +114,7 @@ def test_a_batch_is_written_as_each_prompt_alone(model: Any, end: int) -> None:
     rows = prompts(64)
     together = written(model, batch_of(rows), GREEDY, end=end)
     assert together == [written(model, batch_of([row]), GREEDY, end=end)[0] for row in rows]
-    assert len({tuple(row) for row in together}) > 16  # the prompts matter
+    assert len({tuple(row) for row in together}) > 8  # the prompts matter
     early = [row for row in together if end in row]
     assert 0 < len(early) < len(rows)
     assert all(row.index(end) == len(row) - 1 for row in early)
@@ -270,5 +270,5 @@ def test_a_real_checkpoint_writes_the_same_in_batches() -> None:
     ).eval()
     texts = [" ".join([TEXTS[n % 4]] * (1 + n // 16)) + f" {n}" for n in range(64)]
     rows, ids = tokenizer(texts)["input_ids"], {"end": tokenizer.eos_token_id, "pad": tokenizer.pad_token_id}
-    together = written(model, batch_of(rows, pad=ids["pad"]), Search(8), **ids)
-    assert together == [written(model, batch_of([row]), Search(8), **ids)[0] for row in rows]
+    together = written(model, batch_of(rows, pad=ids["pad"]), Search(5), **ids)
+    assert together == [written(model, batch_of([row]), Search(5), **ids)[0] for row in rows]
