@@ -57,7 +57,7 @@ def generate(
     if not plain.config.is_encoder_decoder:
         ids_BL, mask_BL = left_padded(ids_BL, mask_BL)
     before = 1 if plain.config.is_encoder_decoder else ids_BL.shape[1]
-    config = GenerationConfig(
+    config = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=False,
         max_new_tokens=search.max_new_tokens,
         num_beams=search.num_beams,
@@ -139,7 +139,7 @@ def _up_to(ids_BT: Tensor, end: int) -> Tensor:
 def _own_settings_aside(plain: Any) -> Iterator[None]:
     """transformers fills what a GenerationConfig leaves open from the checkpoint's; inside, that one is empty."""
     own = plain.generation_config
-    plain.generation_config = GenerationConfig()
+    plain.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
