@@ -9,7 +9,7 @@ tokenizers, its choice among several references and its rounding are ours too; o
 anew, for many sums at a time. Each call holds it against sacrebleu's, so a release that counts otherwise is noticed.
 sacrebleu: Post (2018), "A Call for Clarity in Reporting BLEU Scores". Its signature is the metric's note.
 
-Time for 10,000 segments of 12 words: statistics 1 s (BLEU), 4 s (chrF); 2000 draws 0.4 s.
+Time for 10,000 segments of 12 words: statistics 1.4 s (BLEU), 2.5 s (chrF), minutes (TER); 2000 draws 0.2 s.
 Shapes: N segments, K statistics of a segment, O orders of n-grams.
 """
 
@@ -117,10 +117,9 @@ def _bleu(sums: Floats) -> Floats:
 def _chrf(sums: Floats) -> Floats:
     """From counts (..., 3 O): F of mean precision and mean recall, over the orders that both sides have."""
     predicted, reference, right = (sums[..., part::3] for part in range(3))  # (..., O)
-    both = (predicted > 0) & (reference > 0)
-    orders = both.sum(axis=-1)
-    precision = ratio(ratio(right, predicted * both).sum(axis=-1), orders)
-    recall = ratio(ratio(right, reference * both).sum(axis=-1), orders)
+    orders = ((predicted > 0) & (reference > 0)).sum(axis=-1)
+    precision = ratio(ratio(right, predicted).sum(axis=-1), orders)
+    recall = ratio(ratio(right, reference).sum(axis=-1), orders)
     return 100 * ratio((1 + BETA_SQUARED) * precision * recall, BETA_SQUARED * precision + recall)
 
 
