@@ -27,6 +27,7 @@ from llmkit.metrics.score import Ints
 __all__ = ["Lanes", "chosen", "lengths"]
 
 Flags = NDArray[np.bool_]
+Tokens = NDArray[np.int32]  # half the time of int64 where every slot is compared with every candidate token
 
 SLOTS, CELLS = 1 << 16, 1 << 26  # most L x S and L x S x T, unless L is 1: columns of 8 kB, masks of 8 MB
 KEPT = 256  # columns of a lane at a time, at least
@@ -169,7 +170,7 @@ def _alike(slots: Ints, tokens: Ints) -> Iterator[Ints]:
         yield group
 
 
-def _candidates(lanes: Lanes, group: Ints) -> Ints:
+def _candidates(lanes: Lanes, group: Ints) -> Tokens:
     """Their tokens (L, T), padded in front: that changes no column, and the walk is over when it comes there."""
     spans = lanes.candidates[group]
     owners, places = spread(spans)
@@ -179,7 +180,7 @@ def _candidates(lanes: Lanes, group: Ints) -> Ints:
     return tokens_LT
 
 
-def _masks(tokens_LS: NDArray[np.int32], candidates_LT: NDArray[np.int32]) -> list[int]:
+def _masks(tokens_LS: Tokens, candidates_LT: Tokens) -> list[int]:
     """For each candidate token (T) the slots that equal it; in a lane alone they are made once for equal tokens."""
     kinds_KL, steps = candidates_LT.T, np.arange(candidates_LT.shape[1])
     if len(tokens_LS) == 1:

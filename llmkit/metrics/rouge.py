@@ -2,7 +2,7 @@
 
     rouge(["the cat sat"], [["a cat sat", "the cat lay"]]).values()["rouge1"]      # 66.67
 
-What stands in for a text's words is chosen by language or letters (`text.scored_words`) and named in the method
+What stands in for a text's words is chosen by language or letters (`scored_words`) and named in the method
 string; without a single token in all references there is no score, where rouge_score prints 0 for equal Chinese texts.
 """
 
@@ -17,7 +17,7 @@ from llmkit.errors import Problem, UserError
 from llmkit.metrics.lcs import Lanes, chosen, lengths
 from llmkit.metrics.matches import Bag, bigrams, hits, spread
 from llmkit.metrics.score import Floats, Ints, Measured, Metric, ratio
-from llmkit.text.scored_words import Numbered, numbered, tokenizer_for
+from llmkit.metrics.scored_words import Numbered, numbered, tokenizer_for
 
 __all__ = ["NAMES", "rouge"]
 
@@ -42,6 +42,7 @@ def rouge(
     E03: the tokenizer's package is missing.
     """
     assert len(predictions) == len(references) and all(references), "each prediction needs a reference"
+    assert not any(isinstance(several, str) for several in references), "references are lists of texts"
     name = tokenizer or tokenizer_for([text for several in references for text in several], language)
     f1, filled = [np.empty((0, len(NAMES)))], 0
     for block in _blocks(predictions, references):
@@ -146,10 +147,10 @@ def _sizes(spans: Ints) -> Ints:
 
 
 def _metrics(tokenizer: str, stemmer: bool, without_tokens: int) -> tuple[Metric, ...]:
-    note = f"F1, 0-100, tokenizer {tokenizer}, {'Porter stemmer' if stemmer else 'no stemmer'}"
+    note = f"mean F1, 0-100; tokenizer {tokenizer}; {'Porter stemmer' if stemmer else 'no stemmer'}"
     if without_tokens:
-        note += f", references without a token: {without_tokens}"
-    return tuple(Metric(name, _mean_of(place), note=note, point=1) for place, name in enumerate(NAMES))
+        note += f"; references without a token: {without_tokens}"
+    return tuple(Metric(name, _mean_of(place), note=note, point=1.0) for place, name in enumerate(NAMES))
 
 
 def _mean_of(column: int) -> Callable[[Floats], Floats]:

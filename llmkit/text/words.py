@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 
-__all__ = ["Offsets", "combining_marks", "joined", "words"]
+__all__ = ["Offsets", "joined", "words"]
 
 Offsets = list[tuple[int, int]]  # (start, end) of each word, in characters; end is that after the last
 
@@ -64,12 +64,12 @@ def _meet(before: str, after: str) -> bool:
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    letter, marks = rf"[^\W{_SINGLE}]", f"[{combining_marks()}]"
+    letter, marks = rf"[^\W{_SINGLE}]", f"[{_marks()}]"
     run = f"{letter}(?:{letter}|{marks}|[{_JOINERS}]+(?={letter}))*"
     return re.compile(rf"[{_SINGLE}]{marks}*|{run}|[^\s\w{_INVISIBLE}]{marks}*")
 
 
-def combining_marks() -> str:
+def _marks() -> str:
     """All combining marks (Unicode categories Mn, Mc, Me), for a character class."""
     points = chain(range(0x300, 0x1F000), range(0xE0100, 0xE01F0))
     return "".join(chr(point) for point in points if unicodedata.category(chr(point)).startswith("M"))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,14 +23,11 @@ from functools import cache
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llmkit.errors import Problem, UserError, closest
-from llmkit.text.words import combining_marks
+from llmkit.metrics.score import Ints
 
 __all__ = ["Numbered", "numbered", "tokenizer_for"]
-
-Ints = NDArray[np.int64]
 
 BATCH = 1 << 20  # characters split at a time
 CODE_POINTS = 0x110000
@@ -179,12 +177,19 @@ def _lower(text: str) -> str:
 @cache
 def _character_pattern() -> re.Pattern[str]:
     other = rf"[^\W_{SPACELESS}]"
-    return re.compile(rf"(?=\w)[{SPACELESS}]|{other}+(?:[{combining_marks()}]+{other}*)*|\.")
+    return re.compile(rf"(?=\w)[{SPACELESS}]|{other}+(?:[{_marks()}]+{other}*)*|\.")
 
 
 @cache
 def _unicode_pattern() -> re.Pattern[str]:
-    return re.compile(rf"\w[\w{combining_marks()}]*|\.")
+    return re.compile(rf"\w[\w{_marks()}]*|\.")
+
+
+def _marks() -> str:
+    """All combining marks (Unicode categories Mn, Mc, Me), for a character class: they are no \\w."""
+    return "".join(
+        mark for mark in map(chr, range(CODE_POINTS)) if unicodedata.category(mark).startswith("M")
+    )
 
 
 def _stemmed(numbers: defaultdict[str, int], flat: Ints) -> tuple[defaultdict[str, int], Ints]:
