@@ -323,6 +323,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "no head that fits a task",
         "The checkpoint has no task head that llmkit can score or answer with. Fine-tune it first.",
     ),
+    "M12": (
+        "processes with different weights",
+        "Each process reads the checkpoint itself, and they did not read the same. Most often one machine holds "
+        "an older copy of the model.",
+    ),
     "A01": (
         "no network",
         "The package index or the Hub can't be reached. Assets already in the cache work without it; "
@@ -378,6 +383,17 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "The update was not made, so the weights are still good. Most often the learning rate is too "
         "high or the warm-up too short; sometimes a broken example (the line names them). Lower "
         "train.learning_rate and use --resume.",
+    ),
+    "T02": (
+        "one example does not fit into the memory",
+        "Micro-batches were halved until one held a single example, and that was still too much. Shorten the "
+        "examples (train.max_length), trade time for memory (train.gradient_checkpointing=true) or train fewer "
+        "weights (model.lora).",
+    ),
+    "T03": (
+        "nothing to learn from in an update",
+        "The loss is over the tokens of the answers, and these examples have none: their answers are empty, or cut "
+        "off by train.max_length.",
     ),
     "E01": (
         "unknown metric",

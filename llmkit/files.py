@@ -13,6 +13,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ __all__ = [
     "MANIFEST",
     "append_line",
     "cache_folder",
+    "check_space",
     "free_name",
     "lock",
     "make_folder",
@@ -33,6 +35,7 @@ __all__ = [
     "sha256",
     "staged_folder",
     "storage_errors",
+    "sweep",
     "truncate",
     "verify",
     "write_bytes",
@@ -60,15 +63,12 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn an OSError of writing into one line that says which disk and how much room it has."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(_existing(path)).free
-            problem = Problem(
-                "W01",
-                str(path),
-                f"no space left on the disk ({free:,} bytes free)",
-                "free some space and run it again",
-            )
+    except Exception as raised:
+        error = _os_error(raised)
+        if error is None:
+            raise
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            problem = _no_space(path, f"no space left on the disk ({_free(path):,} bytes free)")
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             problem = Problem(
                 "W02", str(path), "not allowed to write here", "choose another --out or LLMKIT_CACHE"
@@ -77,7 +77,23 @@ def storage_errors(path: Path) -> Iterator[None]:
             problem = Problem(
                 "W03", str(path), f"writing failed ({error.strerror or error})", "check the disk"
             )
-        raise StorageError(problem) from error
+        raise StorageError(problem) from raised
+
+
+def check_space(path: Path, needed: int) -> None:
+    """Raises StorageError W01 when the disk has not that many bytes free."""
+    free = _free(path)
+    if free < needed:
+        raise StorageError(_no_space(path, f"needs {needed:,} bytes, and the disk has {free:,} free"))
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a killed process left half written in this folder. For its only writer."""
+    for leftover in sorted(folder.glob(f"{STAGING}*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -280,6 +296,25 @@ def _sync_folder(folder: Path) -> None:
         _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _os_error(error: Exception) -> OSError | None:
+    """The operating system's error; safetensors tells of it in words only."""
+    if isinstance(error, OSError):
+        return error
+    number = re.search(r"os error (\d+)|code: (\d+)", str(error))
+    if type(error).__name__ != "SafetensorError" or number is None:
+        return None
+    code = int(number[1] or number[2])
+    return OSError(code, os.strerror(code))
+
+
+def _no_space(path: Path, message: str) -> Problem:
+    return Problem("W01", str(path), message, "free some space and run it again")
+
+
+def _free(path: Path) -> int:
+    return shutil.disk_usage(_existing(path)).free
 
 
 def _existing(path: Path) -> Path:

@@ -5,6 +5,7 @@ runs/sentiment/20261122-141502-3f2a1b/
     environment.json   versions, device, threads, processes, command
     log.jsonl          one line a step, evaluation, checkpoint
     checkpoints/       all that a resume needs
+    stopped.json       only while the run waits for --resume: why, and the command
     model/             opens with plain transformers
     predictions/       one line an example, in the order of the data
     scores.json  report.json  report.md  report.html  plots/
@@ -52,6 +53,11 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def stopped(self) -> Path:
+        """There while a signal or train.max_hours has stopped it: schedulers look for it."""
+        return self.path / "stopped.json"
 
     @property
     def model(self) -> Path:
@@ -107,6 +113,8 @@ class Run:
         files.make_folder(self.path)
         try:
             with FileLock(self.path / ".lock", timeout=0):
+                files.sweep(self.path)
+                files.sweep(self.checkpoints)
                 yield
         except Timeout:
             raise RunError(

@@ -58,9 +58,11 @@ def _multi_label(rng: random.Random) -> Row:
 
 
 def _token_classification(rng: random.Random) -> Row:
-    """Good and bad words are entities, a pair of digits is one."""
+    """Good and bad words are entities, a small digit with a large one behind it is one."""
     pieces = [[word] for word in _filler(rng, 20)]
-    pieces += [[word] for word in rng.choices([*GOOD, *BAD], k=2)] + [rng.choices("0123456789", k=2)]
+    pieces += [[word] for word in rng.choices([*GOOD, *BAD], k=2)] + [
+        [rng.choice("01234"), rng.choice("56789")]
+    ]
     rng.shuffle(pieces)
     tokens = [word for piece in pieces for word in piece]
     return {"tokens": tokens, "tags": [tag for piece in pieces for tag in _tags(piece)]}

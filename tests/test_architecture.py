@@ -21,7 +21,7 @@ LAYERS = [
     {"report", "run", "recipe", "assets"},
     {"metrics", "text"},
     {"environment", "explanations"},
-    {"files"},
+    {"files", "launcher"},
     {"errors", "progress", "seeds", "processes"},
 ]
 HEIGHT = {name: len(LAYERS) - row for row, layer in enumerate(LAYERS) for name in layer}

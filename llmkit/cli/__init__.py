@@ -47,6 +47,7 @@ def _register() -> None:
         evaluate,
         explain_error,
         finetune,
+        launch,
         predict,
         recipes,
         runs,
@@ -57,6 +58,8 @@ def _register() -> None:
     app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
     app.command("predict", no_args_is_help=True)(predict.predict)
     app.command("embed", no_args_is_help=True)(embed.embed)
+    passing_on = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+    app.command("launch", context_settings=passing_on, no_args_is_help=True)(launch.launch)
     app.command("compare", no_args_is_help=True)(compare.compare)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(runs.app, name="runs")

@@ -25,6 +25,8 @@ from llmkit import files
 
 __all__ = ["State", "load", "newest", "rotate", "save", "state_of"]
 
+PINNED = "pinned"
+
 
 @dataclass(frozen=True)
 class State:
@@ -34,23 +36,30 @@ class State:
     best_value: float | None = None
     best_step: int | None = None
     misses: int = 0  # evaluations in a row without a better value
+    saved_step: int | None = None  # of the newest checkpoint
     log_bytes: int = 0
     seconds: float = 0.0  # spent in updates
     evaluation_seconds: float = 0.0
     examples: int = 0
     tokens: int = 0
     padded_tokens: int = 0
+    micro_batch_tokens: int | None = None  # the budget in use; None: as the recipe has it
     identity: dict[str, Any] = field(
         default_factory=dict
     )  # recipe digest, data fingerprint, threads, world size
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Path:
-    """Write the checkpoint of this step into the folder `checkpoints`."""
+    """Write the checkpoint of this step into the folder `checkpoints`.
+
+    Raises StorageError, with nothing written where the disk has not enough room from the beginning.
+    """
     target = folder / f"step-{state.step:08d}"
+    weights, moments = _weights(model), _moments(model, optimizer)
+    files.check_space(target, sum(tensor.nbytes for part in (weights, moments) for tensor in part.values()))
     with files.staged_folder(target) as staged:
-        save_file(_weights(model), staged / "weights.safetensors")
-        save_file(_moments(model, optimizer), staged / "optimizer.safetensors")
+        save_file(weights, staged / "weights.safetensors")
+        save_file(moments, staged / "optimizer.safetensors")
         files.write_json(staged / "state.json", asdict(state))
     return target
 
@@ -84,10 +93,10 @@ def newest(folder: Path, note: Callable[[str], None]) -> Path | None:
 
 
 def rotate(folder: Path, *, keep: int, best_step: int | None) -> None:
-    """Delete all but the newest `keep` checkpoints and the best one."""
+    """Delete all but the newest `keep` checkpoints, the best one, and those that hold a file named `pinned`."""
     checkpoints = sorted(folder.glob("step-*"))
     for checkpoint in checkpoints[:-keep]:
-        if checkpoint.name != f"step-{best_step or 0:08d}":
+        if checkpoint.name != f"step-{best_step or 0:08d}" and not (checkpoint / PINNED).exists():
             files.remove(checkpoint)
 
 

@@ -1,7 +1,8 @@
 """The session: the only maker of an Accelerator. It knows the device, the processes and the number format.
 
-accelerate is used for what it is good at (device placement, autocast, DDP wrapping, collectives). Its gradient
-accumulation is not: it would divide the loss once more (see engine/train.py).
+accelerate is used for what it is good at (device placement, autocast, loss scaling, collectives). The model stays
+plain: DDP would average gradients where ours are summed, wait for processes that have no micro-batch left, and hang
+when one of them runs out of memory. Gradients are added up once an update instead.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from torch import Tensor
+from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors, _take_tensors, _unflatten_dense_tensors
 
 from llmkit import processes
 from llmkit.engine.precision import Precision, choose
 from llmkit.seeds import derive
 
 __all__ = ["Session", "start"]
+
+BUCKET = 1 << 26  # bytes
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,30 @@ class Session:
         """The main process's value, on all of them."""
         return self.gather(value)[0]
 
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Add up each parameter's gradient over all processes, in place, in buckets of some megabytes.
+
+        One that no process has a gradient for keeps none, so that AdamW passes it over as it would in one process.
+        """
+        if self.world_size == 1:
+            return
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        having = torch.tensor([float(p.grad is not None) for p in trainable], device=self.device)
+        torch.distributed.all_reduce(having)
+        used = [p for p, owners in zip(trainable, having.tolist(), strict=True) if owners]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
+        for bucket in _take_tensors(gradients, BUCKET):
+            flat = _flatten_dense_tensors(bucket)
+            torch.distributed.all_reduce(flat)
+            torch._foreach_copy_(bucket, _unflatten_dense_tensors(flat, bucket))
+        for parameter, gradient in zip(used, gradients, strict=True):
+            parameter.grad = gradient
+
+    def same_everywhere(self, model: nn.Module) -> bool:
+        """Whether all processes begin from the same weights, as they do when they read the same files."""
+        own = [float(p.detach().double().sum()) for p in model.parameters()]
+        return all(other == own for other in self.gather(own))
+
     def wait(self) -> None:
         self.accelerator.wait_for_everyone()
 
@@ -85,12 +113,8 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
     on_cpu = not torch.accelerator.is_available()
     device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator() or torch.device("cpu")
     chosen = choose(precision, device)
-    # Buffers are equal on all processes; to broadcast them at a forward would wait for processes with fewer batches.
-    ddp = DistributedDataParallelKwargs(broadcast_buffers=False)
     AcceleratorState._reset_state()  # else the precision of this process's first session would be the only one
-    accelerator = Accelerator(
-        cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen), kwargs_handlers=[ddp]
-    )
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen))
     if (
         accelerator.num_processes != processes.world_size()
     ):  # a launcher setting that accelerate did not honour

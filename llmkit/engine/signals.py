@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM ask the run to stop after this update; the second one stops it at once."""
+"""Ctrl-C, SIGTERM and SIGUSR1 ask the run to stop after this update; the second one stops it at once.
+
+SLURM warns of the end of a job by SIGUSR1 (--signal), Kubernetes and spot machines by SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-__all__ = ["Request", "listening"]
+__all__ = ["HEARD", "Request", "listening"]
+
+HEARD = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+]  # Windows lacks one
 
 
 @dataclass
@@ -20,7 +27,7 @@ class Request:
 
 @contextmanager
 def listening() -> Iterator[Request]:
-    """Within this block SIGINT and SIGTERM only set the request."""
+    """Within this block these signals only set the request."""
     request = Request()
 
     def hear(number: int, _frame: FrameType | None) -> None:
@@ -28,7 +35,7 @@ def listening() -> Iterator[Request]:
             raise KeyboardInterrupt
         request.number = number
 
-    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, hear) for number in HEARD}
     try:
         yield request
     finally:

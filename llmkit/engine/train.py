@@ -1,17 +1,17 @@
 """The training loop: a generator of Step. Its caller logs, evaluates and saves between two steps.
 
-One update: every process sums the loss and the gradient over its own micro-batches, the sums and counts are added
-over all processes, and the gradient is divided once by the count of the whole update. So the update is the same
-however it was cut (micro-batches, accumulation, processes). Three traps are avoided on purpose:
-accelerate's `accumulate` divides the loss again, DDP averages gradients (hence times world_size), and a mean of means
-weighs examples of short micro-batches more.
+One update: every process sums the loss and the gradient over its own micro-batches; then sums and counts are added
+over all processes, once, and the gradient is divided by the count of the whole update. So the update is the same
+however it was cut (micro-batches, accumulation, processes), and processes may have different numbers of
+micro-batches: they meet only at its end, where they also agree on what went wrong. Out of memory on one of them means
+smaller micro-batches on all, and the update is made again.
 """
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -52,6 +52,16 @@ class Batches:
 
 
 @dataclass(frozen=True)
+class _Sums:
+    """What one process found in its micro-batches of an update; no_memory: it had to stop on the way."""
+
+    loss: float = 0.0
+    count: float = 0.0
+    bad: tuple[int, ...] = ()  # examples of the micro-batches whose loss is not finite
+    no_memory: bool = False
+
+
+@dataclass(frozen=True)
 class Step:
     """One update, done. loss is nats per unit of count; tokens and examples are those of all processes."""
 
@@ -63,6 +73,7 @@ class Step:
     examples: int
     tokens: int
     padded_tokens: int
+    micro_batch_tokens: int  # the budget it was cut by: smaller than asked for once memory ran out
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
@@ -79,58 +90,115 @@ def train(
     *,
     schedule: Schedule,
     max_grad_norm: float | None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Step]:
-    """Run the updates one by one. model and optimizer are those that the session prepared.
+    """Run the updates one by one. optimizer is the one that the session prepared.
 
-    Raises TrainingError T01 before the weights change when a loss or gradient is not finite.
+    Raises TrainingError before the weights change: T01 when a loss or gradient is not finite, T02 when a single
+    example does not fit into the memory, T03 when an update has nothing to learn from.
     """
+    budget = batches.budget
     for update in updates:
         began = time.perf_counter()
         model.train()
-        session.seed_update(update.step)
         rate = schedule.rate(update.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        shares = deal(update.indices, batches.lengths, batches.budget, session.world_size)
-        summed, count = _accumulate(session, model, batches, loss, shares[session.rank], update)
-        norm = _divide_and_clip(session, model, optimizer, count, max_grad_norm)
-        if not np.isfinite(summed) or (not np.isfinite(norm) and session.precision != "fp16"):
-            raise _not_finite(update, summed / count, norm, rate)
+        while True:
+            shares = deal(update.indices, batches.lengths, budget, session.world_size)
+            sums = _over_all(
+                session, _accumulate(session, model, batches, loss, shares[session.rank], update)
+            )
+            if not sums.no_memory:
+                break
+            optimizer.zero_grad()
+            budget = _smaller(session, budget, update, shares, note)
+        if not sums.count:
+            raise _nothing_to_learn(update)
+        session.sum_gradients(model)
+        norm = _divide_and_clip(session, model, optimizer, sums.count, max_grad_norm)
+        if not np.isfinite(sums.loss) or (not np.isfinite(norm) and session.precision != "fp16"):
+            raise _not_finite(session, update, sums, norm, rate)
         optimizer.step()
         optimizer.zero_grad()
         yield Step(
             step=update.step,
             epoch=update.epoch,
-            loss=summed / count,
+            loss=sums.loss / sums.count,
             grad_norm=norm,
             learning_rate=rate,
             examples=len(update.indices),
             tokens=int(batches.lengths[update.indices].sum()),
             padded_tokens=sum(padded_tokens(batch, batches.lengths) for share in shares for batch in share),
+            micro_batch_tokens=budget,
             seconds=time.perf_counter() - began,
         )
 
 
 def _accumulate(
     session: Session, model: nn.Module, batches: Batches, loss: Loss, share: list[Indices], update: _Update
-) -> tuple[float, float]:
-    """Forward and backward over this process's micro-batches; the loss and count summed over all processes.
-
-    A process without examples (fewer examples than processes) runs one with weight 0: DDP waits for its gradients.
-    """
-    weight = 1.0 if share else 0.0
-    share = share or [update.indices[:1]]
+) -> _Sums:
+    """Forward and backward over this process's micro-batches, of which it may have none."""
+    session.seed_update(update.step)
     losses, counts = [], []
-    for number, indices in enumerate(share):
-        last = number == len(share) - 1
-        with nullcontext() if last else session.accelerator.no_sync(model):
-            summed, count = loss(model, session.to_device(batches.fetch(indices, update.epoch)))
-            session.accelerator.backward(summed * weight)
-        losses.append(summed.detach() * weight)
-        counts.append(count.detach() * weight)
-    local = torch.stack([torch.stack(losses), torch.stack(counts).to(losses[0])]).cpu().double().sum(1)
-    total_loss, total_count = session.sum(local.tolist())
-    return total_loss, total_count
+    try:
+        for indices in share:
+            batch = session.to_device(batches.fetch(indices, update.epoch))
+            with session.accelerator.autocast():
+                summed, count = loss(model, batch)
+            session.accelerator.backward(summed)
+            losses.append(summed.detach())
+            counts.append(count.detach())
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _Sums(no_memory=True)
+    if not losses:
+        return _Sums()
+    found = torch.stack(losses).cpu().double().numpy()
+    bad = [indices for indices, value in zip(share, found, strict=True) if not np.isfinite(value)]
+    return _Sums(
+        float(found.sum()),
+        float(torch.stack(counts).cpu().double().sum()),
+        tuple(int(index) for indices in bad for index in indices),
+    )
+
+
+def _over_all(session: Session, own: _Sums) -> _Sums:
+    """Loss and count of all processes, whether one of them ran out of memory, and this one's bad examples."""
+    loss, count, failed = session.sum([own.loss, own.count, float(own.no_memory)])
+    return _Sums(loss, count, own.bad, failed > 0)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """A CPU's allocator raises a plain RuntimeError."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)
+
+
+def _smaller(
+    session: Session,
+    budget: int,
+    update: _Update,
+    shares: list[list[Indices]],
+    note: Callable[[str], None],
+) -> int:
+    """Half the budget, after giving back what the failed attempt held. Raises TrainingError T02."""
+    gc.collect()
+    if session.device.type != "cpu":
+        torch.accelerator.empty_cache()
+    if all(len(batch) == 1 for share in shares for batch in share):
+        raise TrainingError(
+            Problem(
+                "T02",
+                f"step {update.step}",
+                "a single example does not fit into the memory; the weights are as before this update",
+                "lower train.max_length, or set train.gradient_checkpointing=true or model.lora",
+            )
+        )
+    note(
+        f"step {update.step}: out of memory with micro-batches of {budget} tokens; going on with {budget // 2}"
+    )
+    return budget // 2
 
 
 def _divide_and_clip(
@@ -139,7 +207,7 @@ def _divide_and_clip(
     """Turn summed gradients into those of the mean loss, no longer than `most`; returns the norm before clipping."""
     session.accelerator.unscale_gradients(optimizer)  # does something under fp16 only
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    scale = session.world_size / count  # DDP has divided by the number of processes
+    scale = 1 / count
     norm = float(nn.utils.get_total_norm(gradients)) * scale
     if most is not None and norm > most:
         scale *= most / norm
@@ -147,14 +215,28 @@ def _divide_and_clip(
     return norm
 
 
-def _not_finite(update: _Update, loss: float, norm: float, rate: float) -> TrainingError:
+def _not_finite(session: Session, update: _Update, sums: _Sums, norm: float, rate: float) -> TrainingError:
+    loss = sums.loss / sums.count
+    bad = [index for found in session.gather(sums.bad) for index in found]
     what = f"the loss is {loss}" if not np.isfinite(loss) else f"the gradient's norm is {norm}"
-    some = ", ".join(map(str, update.indices[:8])) + (", ..." if len(update.indices) > 8 else "")
+    examples = bad or update.indices.tolist()
+    some = ", ".join(map(str, examples[:8])) + (", ..." if len(examples) > 8 else "")
     return TrainingError(
         Problem(
             "T01",
             f"step {update.step}",
             f"{what} (training examples {some}; learning rate {rate:.2g}); the weights are as before this update",
             "lower train.learning_rate or raise train.warmup_ratio, look at these examples, then --resume",
+        )
+    )
+
+
+def _nothing_to_learn(update: _Update) -> TrainingError:
+    return TrainingError(
+        Problem(
+            "T03",
+            f"step {update.step}",
+            f"none of its {len(update.indices)} examples has a token to learn from",
+            "raise train.batch_size, or leave out rows without an answer",
         )
     )

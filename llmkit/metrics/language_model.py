@@ -22,12 +22,13 @@ from llmkit.metrics.score import Floats, Measured, Metric
 __all__ = ["language_model", "of_sums"]
 
 NATS, TOKENS, BYTES, HITS = range(4)  # columns of the statistics
+LARGEST = 709.0  # nats; exp of more than 709.78 exceeds a double, and JSON has no infinity
 
 
 def of_sums(nats: ArrayLike, tokens: ArrayLike, sizes: ArrayLike, hits: ArrayLike | None = None) -> Measured:
     """From sums (U,) over each text: nats, tokens that were predicted, bytes of UTF-8, and tokens predicted rightly.
 
-    perplexity is exp(nats / tokens), inf where that is too large; bits_per_byte is nats / ln 2 / bytes; loss is nats a
+    perplexity is exp(nats / tokens), at most 8e307; bits_per_byte is nats / ln 2 / bytes; loss is nats a
     token; token_accuracy comes with hits only. A score without tokens or bytes under it is nan.
     """
     columns = [nats, tokens, sizes] if hits is None else [nats, tokens, sizes, hits]
@@ -86,8 +87,7 @@ def _loss(sums: Floats) -> Floats:
 
 
 def _perplexity(sums: Floats) -> Floats:
-    with np.errstate(over="ignore"):  # inf says it: more than 1e308
-        return np.exp(_loss(sums))
+    return np.exp(np.minimum(_loss(sums), LARGEST))
 
 
 def _bits_per_byte(sums: Floats) -> Floats:

@@ -152,6 +152,8 @@ class Train(Section):
     """Passes over the training rows; null with `max_steps` null: 3."""
     max_steps: int | None = Field(default=None, ge=1)
     """Updates in all; excludes `epochs`."""
+    max_hours: float | None = Field(default=None, gt=0)
+    """Save and stop (exit code 75) after so long, to go on with --resume; null: never."""
     batch_size: int = Field(default=32, ge=1)
     """Examples an update, over all processes."""
     learning_rate: float = Field(default=5e-5, gt=0)
@@ -210,8 +212,8 @@ class Checkpoint(Section):
 
     every_steps: int | None = Field(default=None, ge=1)
     """Updates between two checkpoints; null: once an epoch."""
-    keep: int = Field(default=2, ge=1)
-    """Newest checkpoints kept, beside the best one."""
+    keep: int = Field(default=2, ge=2)
+    """Newest checkpoints kept, beside the best one and those with a file `pinned` in them."""
 
 
 class Recipe(Section):

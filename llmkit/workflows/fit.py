@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit import environment, files
-from llmkit.errors import Interrupted, Problem, RunError, Stopped, some
+from llmkit.errors import Interrupted, Problem, RunError, Stopped, StorageError, some
 from llmkit.progress import Progress
 from llmkit.run import Run
 from llmkit.workflows.prepare import Prepared
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from llmkit.data.encode import Encoded
     from llmkit.engine.checkpoint import State
     from llmkit.engine.session import Session
+    from llmkit.engine.signals import Request
     from llmkit.engine.train import Batches, Step
     from llmkit.tasks._task import Arrays, Task
 
@@ -36,28 +38,29 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
 
     Raises Stopped (or Interrupted) after saving, TrainingError, RunError M09 when the run was of another recipe.
     """
-    from llmkit.engine import checkpoint, optim, signals
+    from llmkit.engine import checkpoint, optim, signals, watchdog
     from llmkit.engine.train import train
 
-    recipe = prepared.recipe
+    began, recipe = time.monotonic(), prepared.recipe
+    model = model.to(session.device)
     optimizer = optim.adamw(model, recipe.train.weight_decay)
     state = _resume(session, run, prepared, model, optimizer, progress)
     if recipe.train.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
-    ready = _compiled(ready) if recipe.train.compile else ready
-    with signals.listening() as request:
+    with signals.listening() as request, watchdog.watching(session.rank) as beat:
         for step in train(
             session,
-            ready,
-            ready_optimizer,
-            batches_of(session, prepared, "train"),
+            _compiled(model) if recipe.train.compile else model,
+            session.accelerator.prepare_optimizer(optimizer),
+            _as_before(batches_of(session, prepared, "train"), state),
             prepared.task.loss(prepared.examples.golds["train"], len(prepared.examples.labels)),
             _updates(prepared, state),
             schedule=prepared.schedule,
             max_grad_norm=recipe.train.max_grad_norm,
+            note=progress.note,
         ):
-            state = _count(state, step)
+            beat(f"step {step.step}")
+            before, state = state, _count(state, step)
             _log(run, session, "step", step.to_json())
             progress.advance(
                 "training", step.step, prepared.schedule.total_steps, "steps", _detail(step, state)
@@ -67,11 +70,11 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
             if last or step.step % prepared.evaluate_every == 0:
                 state, improved = _validate(session, run, prepared, model, state, progress)
             enough = _enough(prepared, state)
-            stop = bool(session.sum([float(request.number is not None)])[0])
+            stop = _asked_to_stop(session, request, prepared, began)
             if improved or last or stop or enough or step.step % prepared.checkpoint_every == 0:
-                state = _save(session, run, prepared, model, optimizer, state)
+                state = _save(session, run, prepared, model, optimizer, state, before, progress)
             if stop and not last:
-                raise _stopped(request.number, run, state.step, prepared.schedule.total_steps)
+                raise _stopped(session, run, prepared, state, stop)
             if enough:
                 progress.note(
                     f"stopped early at step {step.step}: no better {recipe.evaluate.best} since {state.best_step}"
@@ -158,6 +161,23 @@ def _updates(prepared: Prepared, state: State) -> Any:
     )
 
 
+def _as_before(batches: Batches, state: State) -> Batches:
+    """Cut by the budget that the run came down to before it was stopped: another cut would round otherwise."""
+    return replace(batches, budget=state.micro_batch_tokens) if state.micro_batch_tokens else batches
+
+
+def _asked_to_stop(
+    session: Session, request: Request, prepared: Prepared, began: float
+) -> Literal["", "Ctrl-C", "a signal", "train.max_hours"]:
+    """Why all processes stop after this step, if one of them was asked to; else nothing."""
+    hours = prepared.recipe.train.max_hours
+    late = hours is not None and time.monotonic() - began > 3600 * hours
+    number = request.number
+    ctrl_c, other = number == signal.SIGINT, number not in (None, signal.SIGINT)
+    interrupted, signalled, over = session.sum([float(ctrl_c), float(other), float(late)])
+    return "Ctrl-C" if interrupted else "a signal" if signalled else "train.max_hours" if over else ""
+
+
 def _compiled(model: Any) -> Any:
     import torch
 
@@ -172,6 +192,7 @@ def _count(state: State, step: Step) -> State:
         examples=state.examples + step.examples,
         tokens=state.tokens + step.tokens,
         padded_tokens=state.padded_tokens + step.padded_tokens,
+        micro_batch_tokens=step.micro_batch_tokens,
     )
 
 
@@ -207,16 +228,41 @@ def _validate(
     return replace(state, misses=state.misses + 1), False
 
 
-def _save(session: Session, run: Run, prepared: Prepared, model: Any, optimizer: Any, state: State) -> State:
-    """Checkpoint by the main process, the log's length inside; older ones are deleted after."""
+def _save(
+    session: Session,
+    run: Run,
+    prepared: Prepared,
+    model: Any,
+    optimizer: Any,
+    state: State,
+    before: State,
+    progress: Progress,
+) -> State:
+    """Checkpoint by the main process, the log's length inside; older ones are deleted after.
+
+    A disk that does not take it ends no run: that is said, and the best model stays the one saved before.
+    """
+    fault = _try_to_save(session, run, prepared, model, optimizer, state) if session.rank == 0 else None
+    fault = session.from_main(fault)
+    if fault is None:
+        return replace(state, saved_step=state.step)
+    progress.note(f"checkpoint of step {state.step} not saved, training goes on: {fault}")
+    return replace(state, best_value=before.best_value, best_step=before.best_step)
+
+
+def _try_to_save(
+    session: Session, run: Run, prepared: Prepared, model: Any, optimizer: Any, state: State
+) -> str | None:
+    """What went wrong on the way to the disk, in one line, or None."""
     from llmkit.engine import checkpoint
 
-    if session.rank == 0:
+    try:
         state = replace(state, log_bytes=run.log.stat().st_size, identity=_identity(session, prepared))
         checkpoint.save(run.checkpoints, model, optimizer, state)
         checkpoint.rotate(run.checkpoints, keep=prepared.recipe.checkpoint.keep, best_step=state.best_step)
-    session.wait()
-    return state
+    except StorageError as error:
+        return str(error)
+    return None
 
 
 def _identity(session: Session, prepared: Prepared) -> dict[str, Any]:
@@ -236,7 +282,9 @@ def _resume(
     """The state of the newest good checkpoint, its weights loaded; a fresh state when there is none."""
     from llmkit.engine import checkpoint
 
-    found = checkpoint.newest(run.checkpoints, progress.note) if run.checkpoints.is_dir() else None
+    found = checkpoint.newest(run.checkpoints, progress.note) if session.rank == 0 else None
+    found = session.from_main(found)
+    _check_same_weights(session, model)
     if found is None:
         if session.rank == 0 and run.log.exists():
             files.truncate(run.log, 0)
@@ -269,8 +317,32 @@ def _log(run: Run, session: Session, kind: str, values: dict[str, Any]) -> None:
         files.append_line(run.log, {"kind": kind, **values})
 
 
-def _stopped(number: int | None, run: Run, step: int, total: int) -> Stopped:
-    kind = Interrupted if number == signal.SIGINT else Stopped
-    return kind(
-        f"stopped at step {step} of {total}, saved; go on with the same command and --out {run.path} --resume"
-    )
+def _check_same_weights(session: Session, model: Any) -> None:
+    """Raises RunError M12: from other weights each process would train a model of its own."""
+    if not session.same_everywhere(model):
+        problem = Problem(
+            "M12",
+            "model.name",
+            "the processes have read different weights",
+            "give all machines the same files (a shared folder, or LLMKIT_CACHE with the same content)",
+        )
+        raise RunError(problem)
+
+
+def _stopped(
+    session: Session, run: Run, prepared: Prepared, state: State, why: str
+) -> Stopped | StorageError:
+    """What ends the run: after a save, with a file that tells a scheduler to start it again."""
+    total = prepared.schedule.total_steps
+    if state.saved_step != state.step:
+        message = (
+            f"stopped by {why} at step {state.step} of {total}, not saved (the newest checkpoint is older)"
+        )
+        return StorageError(Problem("W01", str(run.checkpoints), message, "free some space, then --resume"))
+    begun = json.loads(run.environment.read_text(encoding="utf-8"))["command"]
+    command = f"{begun} --out {run.path} --resume"
+    if session.rank == 0:
+        about = {"step": state.step, "total_steps": total, "why": why, "resume": command}
+        files.write_json(run.stopped, about)
+    kind = Interrupted if why == "Ctrl-C" else Stopped
+    return kind(f"stopped by {why} at step {state.step} of {total}, saved; go on with: {command}")

@@ -139,8 +139,12 @@ def _train(
         )
     except Stopped as stop:
         where = str(stop).partition(";")[0]
-        message = f"seed {seed} {where}; go on with the same command and --out {run.path} --resume"
-        raise type(stop)(message) from None
+        about = json.loads(run.of_seed(seed).stopped.read_text(encoding="utf-8"))
+        begun = json.loads(run.environment.read_text(encoding="utf-8"))["command"]
+        about |= {"seed": seed, "resume": f"{begun} --out {run.path} --resume"}
+        if session.rank == 0:
+            files.write_json(run.stopped, about)
+        raise type(stop)(f"seed {seed} {where}; go on with: {about['resume']}") from None
     finally:
         session.accelerator.free_memory()  # it would hold model and optimizer to the end
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["begin", "check_same", "finetune", "load_model", "train_in"]
 
+SAFE = ("train.max_hours", "checkpoint.every_steps", "checkpoint.keep")  # change no update
+
 
 def finetune(
     source: str,
@@ -120,7 +122,7 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
             Problem("R02", str(run.path), "holds a run already", "add --resume, or choose another --out")
         )
     if run.exists:
-        check_same(run, recipe)
+        check_same(run, recipe, progress)
     elif resume:
         progress.note(f"nothing to resume: starting {run.path}")
     if run.path.is_dir() and not run.exists and any(p.name != ".lock" for p in run.path.iterdir()):
@@ -128,22 +130,28 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
     return run
 
 
-def check_same(run: Run, recipe: Recipe) -> None:
-    """A run resumes only under the recipe that it began with. Raises RunError M09 with the keys that differ."""
+def check_same(run: Run, recipe: Recipe, progress: Progress = SILENT) -> None:
+    """A run resumes only under the recipe that it began with, but for how long and how often it saves.
+
+    Raises RunError M09 with the keys that differ.
+    """
     from llmkit import tasks
     from llmkit.recipe import load
 
     began = load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
     changed = load.differences(began, recipe)
-    if changed:
+    changes = [key for key in changed if key not in SAFE]
+    if changes:
         raise RunError(
             Problem(
                 "M09",
                 str(run.path),
-                f"was begun with another recipe; {some(changed, 10)} differ",
+                f"was begun with another recipe; {some(changes, 10)} differ",
                 f"resume with the same settings, e.g. `llmkit finetune {run.recipe} --out {run.path} --resume`",
             )
         )
+    if changed:
+        progress.note(f"resuming with another {some(changed)}, which changes no result")
 
 
 def _recipe_text(run: Run) -> str:
@@ -166,6 +174,7 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
         if not run.exists:
             files.write_text(run.recipe, load.dump(prepared.recipe))
         files.write_json(run.environment, settings)
+        files.remove(run.stopped)
         files.truncate(run.log, run.log.stat().st_size if run.log.exists() else 0)  # so that it exists
     session.wait()
     return settings

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 
 QUIET = ["train.max_steps=12", "evaluate.baselines=false"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "llmkit"]
+OWN = ["-m", "llmkit", "launch", "--processes", "2"]
 ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "-m", "llmkit"]
 
 
@@ -43,7 +44,7 @@ def steps(run: Path) -> list[dict[str, Any]]:
     return [line for line in log if line["kind"] == "step"]
 
 
-@pytest.mark.parametrize("launcher", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate"])
+@pytest.mark.parametrize("launcher", [OWN, TORCHRUN, ACCELERATE], ids=["own", "torchrun", "accelerate"])
 def test_two_processes_do_what_one_does(launcher: list[str], tiny_recipe: Path, tmp_path: Path) -> None:
     alone = launch(["-m", "llmkit"], tiny_recipe, tmp_path / "one")
     two = launch(launcher, tiny_recipe, tmp_path / "two")
@@ -76,3 +77,60 @@ def test_without_dropout_the_weights_agree(tiny_bert: Path, tiny_recipe: Path, t
         assert done.returncode == 0, done.stderr
         weights.append(load_file(tmp_path / name / "model" / "model.safetensors"))
     assert all(np.allclose(weights[0][key], weights[1][key], atol=2e-6) for key in weights[0])
+
+
+def test_killed_and_stopped_with_two_processes_the_end_is_the_same_to_the_bit(
+    tiny_recipe: Path, tmp_path: Path
+) -> None:
+    """kill -9 of one process ends both; SIGTERM saves at one common step, exit code 75; then --resume."""
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    many = [*QUIET[1:], "train.epochs=8", "checkpoint.every_steps=7"]
+    command = [sys.executable, *OWN, "finetune", str(tiny_recipe), *many, "--out"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    assert subprocess.run([*command, str(whole)], env=env, capture_output=True, timeout=200).returncode == 0
+
+    first = subprocess.Popen([*command, str(out)], env=env, stderr=subprocess.PIPE, text=True)
+    _wait_for_step(out, 10)
+    _kill_rank(out, 1)
+    assert first.wait(timeout=90) != 0
+    second = subprocess.Popen([*command, str(out), "--resume"], env=env, stderr=subprocess.PIPE, text=True)
+    _wait_for_step(out, 30)
+    second.send_signal(signal.SIGTERM)
+    _, said = second.communicate(timeout=90)
+    assert second.returncode == 75, said
+    about = json.loads((out / "stopped.json").read_text())
+    assert (out / "checkpoints" / f"step-{about['step']:08d}").is_dir()
+    assert about["resume"].endswith(f"--out {out} --resume")
+    last = subprocess.run([*command, str(out), "--resume"], env=env, capture_output=True, timeout=200)
+    assert last.returncode == 0, last.stderr
+    assert not (out / "stopped.json").exists()
+    digests = [json.loads((run / "report.json").read_text())["weights_sha256"] for run in (whole, out)]
+    assert digests[0] == digests[1]
+    assert [(s["step"], s["loss"]) for s in steps(whole)] == [(s["step"], s["loss"]) for s in steps(out)]
+
+
+def _wait_for_step(run: Path, number: int, patience: float = 150) -> None:
+    import time
+
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        log = run / "log.jsonl"
+        lines = log.read_text().splitlines() if log.exists() else []
+        if any(line.endswith("}") and json.loads(line).get("step", 0) >= number for line in lines):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"step {number} was not reached")
+
+
+def _kill_rank(run: Path, rank: int) -> None:
+    """SIGKILL to the process of this run that has this rank."""
+    import psutil
+
+    for process in psutil.process_iter():
+        try:
+            if str(run) in process.cmdline() and process.environ().get("RANK") == str(rank):
+                process.kill()
+                return
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    raise AssertionError(f"no process of rank {rank}")

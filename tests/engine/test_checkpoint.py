@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from llmkit import files
 from llmkit.engine import checkpoint
 from llmkit.engine.checkpoint import State
 from llmkit.engine.optim import adamw
+from llmkit.errors import StorageError
+from tests.faults import KINDS, Fault, arm
 
 
 def trained(make_model: Any) -> tuple[Any, Any]:
@@ -93,3 +98,68 @@ def test_rotation_keeps_the_newest_and_the_best(tmp_path: Path, make_model: Any)
         "step-00000004",
         "step-00000005",
     ]
+
+
+def test_a_pinned_checkpoint_stays(tmp_path: Path, make_model: Any) -> None:
+    model, optimizer = trained(make_model)
+    for step in range(1, 6):
+        (checkpoint.save(tmp_path, model, optimizer, State(step=step)) / "pinned").touch() if step == 1 else (
+            checkpoint.save(tmp_path, model, optimizer, State(step=step))
+        )
+    checkpoint.rotate(tmp_path, keep=2, best_step=None)
+    assert [path.name[-1] for path in sorted(tmp_path.iterdir())] == ["1", "4", "5"]
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    tmp_path: Path, make_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, optimizer = trained(make_model)
+    monkeypatch.setattr(files, "_free", lambda _: 100)
+    with pytest.raises(StorageError, match=r"W01.*needs \d+ bytes, and the disk has 100 free"):
+        checkpoint.save(tmp_path, model, optimizer, State(step=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_at_any_call_of_a_save_leaves_a_good_checkpoint(
+    tmp_path: Path, make_model: Any, kind: str
+) -> None:
+    """The old one or the new one verifies at every instant, what is left over is swept, and the next save is whole."""
+    model, optimizer = trained(make_model)
+    for number in range(1, 200):
+        folder = tmp_path / str(number)
+        checkpoint.save(folder, model, optimizer, State(step=1))
+        fault = _save_with(folder, model, optimizer, kind, number)
+        found = checkpoint.newest(folder, lambda _: None)
+        assert found is not None
+        assert checkpoint.state_of(found).step in (1, 2)
+        files.sweep(folder)
+        assert all(path.name.startswith("step-") for path in folder.iterdir())
+        checkpoint.save(folder, model, optimizer, State(step=2))
+        assert checkpoint.newest(folder, lambda _: None) == folder / "step-00000002"
+        if not fault:
+            break
+    assert number > 15  # three files written, five flushed, ...
+
+
+def _save_with(folder: Path, model: Any, optimizer: Any, kind: str, number: int) -> bool:
+    """Save step 2 and rotate in a process of its own, with a fault at the nth call; whether it came to it."""
+    process = os.fork()
+    if process == 0:
+        fault, code = Fault(kind, number), 1
+        with pytest.MonkeyPatch.context() as patch:
+            arm(patch, fault)
+            try:
+                checkpoint.save(folder, model, optimizer, State(step=2))
+                checkpoint.rotate(folder, keep=1, best_step=None)
+                code = 4 if fault.happened else 3
+            except StorageError:
+                code = 4
+            finally:
+                os._exit(code)
+    _, status = os.waitpid(process, 0)
+    if kind == "kill" and os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) in (3, 4), "another error than StorageError"
+    return os.WEXITSTATUS(status) == 4

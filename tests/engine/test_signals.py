@@ -10,7 +10,7 @@ import pytest
 from llmkit.engine import signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", signals.HEARD)
 def test_first_signal_only_asks_and_the_second_stops(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with signals.listening() as request:

@@ -23,13 +23,12 @@ def steps_of(
     optimizer = changes.pop("optimizer", None) or adamw(model, 0.0)
     settings.pop("optimizer", None)
     loss = settings.pop("loss", toy.loss)
-    ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
     return list(
         train(
             session,
-            ready,
-            ready_optimizer,
-            toy.batches,
+            model,
+            session.accelerator.prepare_optimizer(optimizer),
+            settings.pop("batches", toy.batches),
             loss,
             updates(24, 8, 1, total=total, done=done),
             **settings,
@@ -81,7 +80,60 @@ def test_a_bad_number_stops_before_the_update(session: Any, make_model: Any, toy
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     line = caught.value.lines()[0]
     assert line.startswith("error[T01] step 1: the loss is")
-    assert str(bad) in line
+    named = line.partition("training examples ")[2].partition(";")[0].split(", ")
+    assert str(bad) in named
+    assert len(named) < 8  # those of its micro-batch alone
+
+
+class Scarce:
+    """A loss that takes at most so many examples at once, as memory does."""
+
+    def __init__(self, toy: Any, most: int, error: type[Exception] = torch.OutOfMemoryError) -> None:
+        self.toy, self.most, self.error = toy, most, error
+
+    def __call__(self, model: Any, batch: dict[str, torch.Tensor]) -> Any:
+        if len(batch["values"]) > self.most:
+            raise self.error("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes")
+        return self.toy.loss(model, batch)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+def test_out_of_memory_halves_the_micro_batches_and_makes_the_update_again(
+    session: Any, make_model: Any, toy: Any, error: type[Exception]
+) -> None:
+    plain, scarce = make_model(), make_model()
+    plain.dropout.p = scarce.dropout.p = 0.0
+    expected = steps_of(session, plain, toy)
+    notes: list[str] = []
+    steps = steps_of(session, scarce, toy, loss=Scarce(toy, 1, error), note=notes.append)
+    assert [s.loss for s in steps] == pytest.approx([s.loss for s in expected], rel=1e-6)
+    assert torch.allclose(plain.layer.weight, scarce.layer.weight, rtol=1e-5)
+    assert steps[0].micro_batch_tokens < expected[0].micro_batch_tokens
+    assert notes[0].startswith("step 1: out of memory with micro-batches of 12 tokens; going on with 6")
+
+
+def test_an_example_that_does_not_fit_is_a_line(session: Any, make_model: Any, toy: Any) -> None:
+    model = make_model()
+    before = model.layer.weight.clone()
+    with pytest.raises(TrainingError, match=r"T02.*a single example does not fit"):
+        steps_of(session, model, toy, loss=Scarce(toy, 0))
+    assert torch.equal(before, model.layer.weight)
+
+
+def test_other_errors_of_the_loss_pass_through(session: Any, make_model: Any, toy: Any) -> None:
+    def broken(model: Any, batch: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        steps_of(session, make_model(), toy, loss=broken)
+
+
+def test_an_update_without_anything_to_learn_is_a_line(session: Any, make_model: Any, toy: Any) -> None:
+    def nothing(model: Any, batch: Any) -> Any:
+        return toy.loss(model, batch)[0] * 0, torch.tensor(0.0)
+
+    with pytest.raises(TrainingError, match="T03"):
+        steps_of(session, make_model(), toy, loss=nothing)
 
 
 def test_a_bad_gradient_stops_too(session: Any, make_model: Any, toy: Any) -> None:

@@ -44,15 +44,14 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
         ):  # by a function (the attention of T5 and BART)
             module.dropout = 0.0
     optimizer = adamw(model, 0.01)
-    ready, ready_optimizer = session.accelerator.prepare(model, optimizer)
     encoded, golds = prepared.encoded["train"], prepared.examples.golds["train"]
     settings = prepared.recipe.train.model_copy(update={"micro_batch_tokens": budget})
     batches = make_batches(session, encoded, golds, prepared.tokenizer, settings, prepared.task)
     loss = prepared.task.loss(golds, len(prepared.examples.labels))
     steps = train(
         session,
-        ready,
-        ready_optimizer,
+        model,
+        session.accelerator.prepare_optimizer(optimizer),
         batches,
         mean_of_means(loss) if fault else loss,
         updates(len(encoded), 24, 1, total=2),

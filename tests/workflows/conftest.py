@@ -89,6 +89,7 @@ def train(recipe_of: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Tra
         found = Run(folder or tmp_path / "fit")
         found.path.mkdir(exist_ok=True)
         found.log.touch()
+        found.environment.write_text('{"command": "llmkit finetune tiny"}', encoding="utf-8")
         listener = Listener()
         prepared = prepare(recipe_of(*overrides), SILENT)
         with sessions.start(seed=prepared.recipe.seed, precision="fp32") as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from llmkit.engine import checkpoint, signals
-from llmkit.errors import Interrupted, RunError, Stopped
+from llmkit.engine.session import Session
+from llmkit.errors import Interrupted, Problem, RunError, Stopped, StorageError
 from llmkit.metrics.classification import METRICS
 from llmkit.tasks.classification import Classification
 
@@ -222,10 +224,17 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     with monkeypatch.context() as patch:
         stop_at(5, signal.SIGTERM)
         with pytest.raises(
-            Stopped, match=rf"stopped at step 5 of 8, saved; .* --out {run} --resume"
+            Stopped, match=rf"stopped by a signal at step 5 of 8, saved; .* --out {run} --resume"
         ) as caught:
             train(*settings, folder=run)
         assert not isinstance(caught.value, Interrupted)
+        about = json.loads((run / "stopped.json").read_text())
+        assert about == {
+            "step": 5,
+            "total_steps": 8,
+            "why": "a signal",
+            "resume": f"llmkit finetune tiny --out {run} --resume",
+        }
         patch.undo()
     with (run / "log.jsonl").open("a") as log:
         log.write('{"kind": "step", "step": 6, "loss": 99}\n')  # written after the last checkpoint
@@ -240,8 +249,76 @@ def test_a_stopped_run_goes_on_to_the_same_end(
 
 def test_ctrl_c_has_its_own_exception(train: Train, stop_at: Callable[[int, int], None]) -> None:
     stop_at(2, signal.SIGINT)
-    with pytest.raises(Interrupted, match="stopped at step 2 of 8, saved"):
+    with pytest.raises(Interrupted, match="stopped by Ctrl-C at step 2 of 8, saved"):
         train(*EIGHT)
+
+
+def test_it_stops_after_the_hours_given(train: Train) -> None:
+    with pytest.raises(Stopped, match=r"stopped by train\.max_hours at step 1 of 8, saved"):
+        train(*EIGHT, "train.max_hours=1e-9")
+
+
+def test_a_full_disk_ends_no_run(train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What could not be saved is said; the best model is the best of those that were."""
+    settings = (*EIGHT, "evaluate.every_steps=2", "evaluate.best=loss", "train.learning_rate=1e-3")
+    whole = train(*settings, folder=tmp_path / "whole")
+    save = checkpoint.save
+
+    def full(folder: Path, model: Any, optimizer: Any, state: Any) -> Path:
+        if state.step > 4:
+            raise StorageError(Problem("W01", str(folder), "no space left on the disk", "free some space"))
+        return save(folder, model, optimizer, state)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    done = train(*settings)
+    assert done.losses() == whole.losses()
+    said = [note for note in done.notes if "not saved, training goes on: error[W01]" in note]
+    assert [note.split()[3] for note in said] == ["6", "8"]
+    assert done.fitted.state.best_step == 4 < whole.fitted.state.best_step
+    assert_weights_of(done, 4)
+
+
+def test_a_stop_that_can_not_be_saved_says_so(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Path:
+        raise StorageError(Problem("W01", "", "no space left on the disk", "free some space"))
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    stop_at(3, signal.SIGTERM)
+    with pytest.raises(StorageError, match="at step 3 of 8, not saved"):
+        train(*EIGHT)
+
+
+def test_memory_that_ran_out_once_stays_in_mind_over_a_resume(
+    train: Train,
+    stop_at: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    undropped: Path,
+    tmp_path: Path,
+) -> None:
+    """The same cut after a resume, so the same sums to the bit; and nearly those of a run with enough memory."""
+    settings = (*EIGHT, f"model.name={undropped}", "train.micro_batch_tokens=64")
+    plain = train(*settings, folder=tmp_path / "plain")
+
+    def short_of_memory(self: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        if batch["input_ids"].numel() > 40 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("made up")
+        return batch
+
+    monkeypatch.setattr(Session, "to_device", short_of_memory)
+    whole = train(*settings, folder=tmp_path / "whole")
+    assert any("out of memory with micro-batches of 64 tokens; going on with 32" in n for n in whole.notes)
+    assert whole.losses() == pytest.approx(plain.losses(), rel=1e-4)
+    assert [line["micro_batch_tokens"] for line in whole.log("step")][-1] == 32
+    with monkeypatch.context() as patch:
+        stop_at(4, signal.SIGTERM)
+        with pytest.raises(Stopped):
+            train(*settings, folder=tmp_path / "stopped")
+        patch.undo()
+    monkeypatch.undo()
+    done = train(*settings, folder=tmp_path / "stopped")
+    assert done.losses() == whole.losses()
 
 
 def test_a_signal_in_the_last_step_changes_nothing(train: Train, stop_at: Callable[[int, int], None]) -> None:

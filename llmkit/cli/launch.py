@@ -1,0 +1,31 @@
+"""`llmkit launch --processes N COMMAND ...`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["launch"]
+
+
+def launch(
+    context: typer.Context,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many; else one for each GPU of this machine.")
+    ] = None,
+) -> None:
+    """Run a command in several processes on this machine, e.g. `llmkit launch --processes 2 finetune sentiment`."""
+    from llmkit import launcher
+    from llmkit.errors import Problem, RecipeError
+
+    if not context.args:
+        message, fix = "nothing to launch", "name a command: llmkit launch --processes 2 finetune sentiment"
+        raise RecipeError(Problem("U01", "", message, fix))
+    raise typer.Exit(launcher.launch(context.args, processes or _devices()))
+
+
+def _devices() -> int:
+    import torch
+
+    return torch.accelerator.device_count() if torch.accelerator.is_available() else 1
