@@ -313,9 +313,14 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "A run is resumed, and scored again, only with what it began with, or the result would be "
         "neither. Use the run's own recipe.yaml, or start a new run.",
     ),
+    "S05": (
+        "nothing to learn to write",
+        "The target (a translation, a summary) is empty or blank, so the model would learn to say nothing. "
+        "Fill it in, or set data.empty_text=drop to leave out such rows, counted.",
+    ),
     "S07": (
         "special token missing",
-        "Batches of texts of different lengths need a padding token (an end token can serve), documents an "
+        "Batches of texts of different lengths need a padding token (an end token can serve), documents and generated texts an "
         "end token behind them, masked language models a mask token. Add it to the tokenizer and save it.",
     ),
     "S09": (

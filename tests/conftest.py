@@ -95,9 +95,34 @@ def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_for(tiny_bert: Path, tiny_gpt: Path) -> Callable[[str], Path]:
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A T5 checkpoint (2 layers on each side, hidden 32, 50 words) with its tokenizer, in a folder."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("tiny_t5")
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(WORDS),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        pad_token_id=WORDS.index("[PAD]"),
+        eos_token_id=WORDS.index("[SEP]"),
+        decoder_start_token_id=WORDS.index("[PAD]"),
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    save_tokenizer(folder, eos_token="[SEP]")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_for(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Callable[[str], Path]:
     """The tiny checkpoint that a task can be trained on."""
-    return lambda task: tiny_gpt if task == "clm" else tiny_bert
+    others = {"clm": tiny_gpt, "summarization": tiny_gpt, "translation": tiny_t5}
+    return lambda task: others.get(task, tiny_bert)
 
 
 def save_tokenizer(folder: Path, **special: str) -> None:

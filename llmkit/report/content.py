@@ -64,9 +64,12 @@ RENAMED = {
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
     "clm": {"probability": "Mean probability of a token"},
     "mlm": {"probability": "Mean probability of a hidden token"},
+    "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
+    "translation": {"label": "Translation in the data", "prediction": "Generated translation"},
 }
 CONFIDENT = ("Most confident errors", "Wrong predictions, the most confident first")
 FAR = ("Largest errors", "Predictions farthest from the score in the data, the farthest first")
+FAR_OFF = ("Farthest from the data", "Generated texts that have the least in common with those in the data")
 HARD = ("Hardest texts", "Texts whose tokens were the least expected, the hardest first")
 MISTAKES = {  # task: (title of the section, caption of its table)
     "regression": FAR,
@@ -75,6 +78,8 @@ MISTAKES = {  # task: (title of the section, caption of its table)
     "clm": HARD,
     "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
+    "summarization": FAR_OFF,
+    "translation": FAR_OFF,
 }
 
 

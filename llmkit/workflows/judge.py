@@ -42,6 +42,8 @@ NAMES = {
     "no_entity": "finding no entity at all",
     "sliding_window": "a sliding window over the words of the question",
     "no_answer": "never giving an answer",
+    "copy": "copying the source",
+    "lead": "the first sentences of the text",
 }
 
 

@@ -216,6 +216,7 @@ def encode_part(
         rows=examples.corpus.fingerprint,
         part=part,
         task=recipe.task,
+        head=task.auto_class,
         labels=examples.labels,
         tokenizer=encode.tokenizer_digest(tokenizer),
         max_length=recipe.train.max_length,

@@ -42,7 +42,9 @@ LEARNED = {
     "pair_regression": ("pearson", 0.8),
     "regression": ("pearson", 0.9),
     "relation_extraction": ("semeval2010", 0.9),
+    "summarization": ("rougeL", 90),
     "token_classification": ("f1", 0.9),
+    "translation": ("bleu", 90),
 }
 
 
@@ -179,7 +181,9 @@ BAD = {
     "pair_regression": ("score", "four", "J06"),
     "regression": ("score", None, "L04"),
     "relation_extraction": ("text", "the actor of the film", "L14"),
+    "summarization": ("summary", " ", "S05"),
     "token_classification": ("tags", ["O"], "N01"),
+    "translation": ("target", 7, "J06"),
 }
 
 

@@ -62,7 +62,7 @@ def compare(name: str, found: Curve, rewrite: bool) -> None:
 def without_dropout(checkpoint: Path, folder: Path) -> Path:
     copy = Path(shutil.copytree(checkpoint, folder / "checkpoint"))
     config = json.loads((copy / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "dropout_rate": 0.0}
     (copy / "config.json").write_text(json.dumps(config))
     return copy
 
