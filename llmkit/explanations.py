@@ -320,8 +320,9 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     ),
     "S07": (
         "special token missing",
-        "Batches of texts of different lengths need a padding token (an end token can serve), documents and generated texts an "
-        "end token behind them, masked language models a mask token. Add it to the tokenizer and save it.",
+        "Batches of texts of different lengths need a padding token (an end token can serve), documents and "
+        "generated texts an end token behind them, masked language models a mask token. Add it to the "
+        "tokenizer and save it.",
     ),
     "S09": (
         "packing not known to be exact",

@@ -17,7 +17,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
-from torch._utils import _flatten_dense_tensors, _take_tensors, _unflatten_dense_tensors
 
 from llmkit import processes
 from llmkit.engine.precision import Precision, choose
@@ -87,10 +86,11 @@ class Session:
         torch.distributed.all_reduce(having)
         used = [p for p, owners in zip(trainable, having.tolist(), strict=True) if owners]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
-        for bucket in _take_tensors(gradients, BUCKET):
-            flat = _flatten_dense_tensors(bucket)
+        for bucket in _buckets(gradients):
+            flat = torch.cat([gradient.flatten() for gradient in bucket])
             torch.distributed.all_reduce(flat)
-            torch._foreach_copy_(bucket, _unflatten_dense_tensors(flat, bucket))
+            pieces = flat.split([gradient.numel() for gradient in bucket])
+            torch._foreach_copy_(bucket, [piece.view_as(g) for piece, g in zip(pieces, bucket, strict=True)])
         for parameter, gradient in zip(used, gradients, strict=True):
             parameter.grad = gradient
 
@@ -129,6 +129,20 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
         yield Session(accelerator, seed, chosen)
     finally:
         accelerator.end_training()
+
+
+def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+    """In order, neighbours of one number format together, up to BUCKET bytes."""
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if bucket and (size + tensor.nbytes > BUCKET or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.nbytes
+    if bucket:
+        yield bucket
 
 
 def _check_plain() -> None:

@@ -102,9 +102,10 @@ def _llama(scratch: Scratch, tokens: Tokens, dropout: float, max_length: int) ->
 
 
 def _t5(scratch: Scratch, tokens: Tokens, dropout: float, _: int) -> PreTrainedConfig:
+    start: dict[str, Any] = {"decoder_start_token_id": tokens["pad_token_id"]}  # not among its declared fields
     return T5Config(
         **tokens,
-        decoder_start_token_id=tokens["pad_token_id"],
+        **start,
         d_model=scratch.hidden,
         num_layers=scratch.layers,
         num_decoder_layers=scratch.layers,

@@ -42,3 +42,12 @@ def test_sharding_that_a_launcher_asks_for_is_refused(monkeypatch: Any) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(RecipeError, match=r"C10.*asks for FSDP"), sessions.start(seed=1, precision="fp32"):
         pass
+
+
+def test_buckets_keep_the_order_and_their_size(monkeypatch: Any) -> None:
+    monkeypatch.setattr(sessions, "BUCKET", 100)
+    tensors = [torch.zeros(n) for n in (10, 10, 10, 40, 1)] + [torch.zeros(1, dtype=torch.float64)]
+    found = list(sessions._buckets(tensors))
+    assert [[len(t) for t in bucket] for bucket in found] == [[10, 10], [10], [40], [1], [1]]
+    assert [id(t) for bucket in found for t in bucket] == [id(t) for t in tensors]
+    assert list(sessions._buckets([])) == []
