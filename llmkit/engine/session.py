@@ -89,7 +89,7 @@ class Session:
         for bucket in _buckets(gradients):
             flat = torch.cat([gradient.flatten() for gradient in bucket])
             torch.distributed.all_reduce(flat)
-            pieces = flat.split([gradient.numel() for gradient in bucket])
+            pieces = torch.split(flat, [gradient.numel() for gradient in bucket])
             torch._foreach_copy_(bucket, [piece.view_as(g) for piece, g in zip(pieces, bucket, strict=True)])
         for parameter, gradient in zip(used, gradients, strict=True):
             parameter.grad = gradient
