@@ -64,6 +64,7 @@ class TokenClassification(Plain):
     """Entities of sentences; see `_task.Task` for what each part is."""
 
     options: Options
+    ladder: Mapping[str, str] = LADDER
     tuned: Mapping[str, Any] = field(default_factory=dict)
 
     auto_class = "AutoModelForTokenClassification"

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import llmkit
-from llmkit import environment, files, tasks
+from llmkit import environment, files
 from llmkit.data.encode import TokenCounts
 from llmkit.metrics.score import Score
-from llmkit.models import load, save
+from llmkit.models import save
 from llmkit.progress import Progress
 from llmkit.report.format import phrase
 from llmkit.run import Run
-from llmkit.workflows.fit import Fitted, predict_part
+from llmkit.workflows import ladder
+from llmkit.workflows.fit import Fitted, predict_part, tuned
 from llmkit.workflows.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -26,20 +27,6 @@ if TYPE_CHECKING:
     from llmkit.tasks._task import Arrays, Sheet
 
 __all__ = ["judge", "to_json"]
-
-NAMES = {
-    "majority": "always answering the most frequent class",
-    "tfidf": "TF-IDF with logistic regression",
-    "tfidf_each": "TF-IDF with a logistic regression for each label",
-    "most_frequent": "always giving the labels that most texts have",
-    "mean": "always answering the mean of the training scores",
-    "overlap": "the share of common words",
-    "tfidf_ridge": "TF-IDF with ridge regression",
-    "gazetteer": "looking up the entities of the training rows",
-    "no_entity": "finding no entity at all",
-    "sliding_window": "a sliding window over the words of the question",
-    "no_answer": "never giving an answer",
-}
 
 
 def judge(
@@ -59,8 +46,9 @@ def judge(
         p.numel() for p in fitted.model.parameters() if p.requires_grad
     )  # a merge leaves no adapters
     model = _finished(prepared, fitted)
-    prepared = _tuned(session, prepared, model, progress)
+    prepared = tuned(session, prepared, model, progress)
     answers = predict_part(session, prepared, model, part, progress)
+    learned = ladder.learned(session, prepared, part, progress)
     if session.rank != 0:
         return {}
     sheet = _score(prepared, part, answers)
@@ -76,7 +64,7 @@ def judge(
         "scores": to_json(sheet.scores),
         "headline": list(sheet.headline),
         **sheet.details,
-        **_against_baselines(prepared, part, answers, sheet, progress),
+        **_against_baselines(prepared, part, answers, learned, sheet, progress),
         "errors": prepared.task.worst(records),
         "notes": [
             *prepared.examples.corpus.notes,
@@ -108,17 +96,6 @@ def _finished(prepared: Prepared, fitted: Fitted) -> Any:
 
     adapters = prepared.recipe.model.lora
     return lora.merge(fitted.model) if adapters and adapters.merge else fitted.model
-
-
-def _tuned(session: Session, prepared: Prepared, model: Any, progress: Progress) -> Prepared:
-    """With thresholds set on the validation rows, for tasks that have some."""
-    task = prepared.task
-    if not task.tunes or "validation" not in prepared.encoded:
-        return prepared
-    answers = predict_part(session, prepared, model, "validation", progress)
-    tuned = task.tune(prepared.examples.golds["validation"], answers)
-    known = tasks.load(prepared.recipe.task, tuned)
-    return replace(prepared, task=known.for_model(load.check_folder(prepared.base), prepared.tokenizer))
 
 
 def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
@@ -166,26 +143,40 @@ def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, A
 
 
 def _against_baselines(
-    prepared: Prepared, part: str, answers: Arrays, sheet: Sheet, progress: Progress
+    prepared: Prepared,
+    part: str,
+    answers: Arrays,
+    learned: Mapping[str, Arrays],
+    sheet: Sheet,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Scores of simple methods on the same rows, and a sentence on each paired difference."""
+    """Scores of the baselines on the same rows, and a sentence on each paired difference; learned: see `ladder`."""
     from llmkit.metrics import paired
 
-    if not prepared.recipe.evaluate.baselines:
+    task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
+    names = ladder.chosen(task, evaluate)
+    if not names:
         return {"baselines": {}, "comparisons": [], "verdict": []}
     progress.note("comparing with simple baselines")
-    task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
+    simple = task.baselines(prepared.examples, part, seed) if set(names) - learned.keys() else {}
+    found = {**simple, **learned}
     golds, labels = prepared.examples.golds[part], prepared.examples.labels
     metric = sheet.headline[0]
     scores: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
-    for name, theirs in task.baselines(prepared.examples, part, seed).items():
+    for name in names:
+        theirs = found[name]
         scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
         difference = task.difference(golds, answers, theirs, metric, labels, evaluate=evaluate, seed=seed)
-        named = replace(difference, metric=phrase(metric))
-        sentence = paired.verdict(named, "the model", NAMES.get(name, name))
+        called = task.ladder[name]
         comparisons.append(
-            {"baseline": name, "metric": metric, "difference": asdict(difference), "sentence": sentence}
+            {
+                "baseline": name,
+                "called": called,
+                "metric": metric,
+                "difference": asdict(difference),
+                "sentence": paired.verdict(replace(difference, metric=phrase(metric)), "the model", called),
+            }
         )
     return {
         "baselines": scores,

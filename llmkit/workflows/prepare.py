@@ -54,7 +54,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
         raise RecipeError(Problem("C11", "data.train", "is missing: nothing to train on", fix))
     task = tasks.load(recipe.task)
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
-    raise_if(unknown_metrics(task, named), RecipeError)
+    raise_if([*unknown_metrics(task, named), *_unknown_baselines(task, recipe)], RecipeError)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
     _check_judged(examples)
     for note in (*examples.corpus.notes, *examples.notes):
@@ -130,6 +130,21 @@ def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Prob
         for place, names in named.items()
         for name in names
         if name not in known
+    ]
+
+
+def _unknown_baselines(task: Task, recipe: Recipe) -> list[Problem]:
+    """A problem for each baseline that the task does not have."""
+    named = recipe.evaluate.baselines
+    return [
+        Problem(
+            "C09",
+            "evaluate.baselines",
+            f'"{name}" is no baseline of this task{closest(name, task.ladder)}',
+            f"choose among {some(task.ladder, 20)}",
+        )
+        for name in (named if isinstance(named, list) else [])
+        if name not in task.ladder
     ]
 
 
