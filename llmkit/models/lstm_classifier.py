@@ -65,12 +65,17 @@ class LstmClassifier(nn.Module):
                 self.head.bias.copy_(torch.tensor(bias))
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,  # noqa: ARG002 -- a task passes on what the batch holds
     ) -> Output:
         """Texts are padded on the right; padding has no part in the logits. token_type_ids are not read."""
         with torch.autocast(input_ids.device.type, enabled=False):
             embedded_BLE = self.dropout(self.embedding(self.rows[input_ids]))
-            lengths_B = attention_mask.sum(1).cpu()  # packed, or the backward direction would begin in the padding
+            lengths_B = attention_mask.sum(
+                1
+            ).cpu()  # packed, or the backward direction would begin in the padding
             packed = pack_padded_sequence(embedded_BLE, lengths_B, batch_first=True, enforce_sorted=False)
             states_BLH, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
             padding_BL1 = attention_mask.unsqueeze(-1) == 0

@@ -27,7 +27,18 @@ from llmkit.recipe.schema import Data, Evaluate
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Arrays", "Examples", "Loss", "Plain", "Rows", "Sheet", "Task", "Vectors", "model_inputs", "tfidf_text"]
+__all__ = [
+    "Arrays",
+    "Examples",
+    "Loss",
+    "Plain",
+    "Rows",
+    "Sheet",
+    "Task",
+    "Vectors",
+    "model_inputs",
+    "tfidf_text",
+]
 
 Arrays = Mapping[
     str, NDArray[Any]

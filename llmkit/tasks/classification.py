@@ -217,9 +217,7 @@ class Classification(OverTexts):
         from llmkit.models import baselines
 
         known = golds["train"]["labels"]
-        return _likeliest(
-            baselines.nearest_mean(vectors["train"], known, vectors[part], classes=len(labels))
-        )
+        return _likeliest(baselines.nearest_mean(vectors["train"], known, vectors[part], classes=len(labels)))
 
     def difference(
         self,

@@ -64,7 +64,6 @@ class TokenClassification(Plain):
     """Entities of sentences; see `_task.Task` for what each part is."""
 
     options: Options
-    ladder: Mapping[str, str] = LADDER
     tuned: Mapping[str, Any] = field(default_factory=dict)
 
     auto_class = "AutoModelForTokenClassification"
@@ -81,6 +80,10 @@ class TokenClassification(Plain):
     @property
     def optional(self) -> Mapping[str, str]:
         return {}
+
+    @property
+    def ladder(self) -> Mapping[str, str]:
+        return {"gazetteer": "looking up the entities of the training rows"}
 
     @property
     def metrics(self) -> Sequence[str]:

@@ -48,7 +48,9 @@ def chosen(task: Task, evaluate: Evaluate) -> list[str]:
 def learned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
     """The answers of the chosen ones to the rows of this part: name -> answers."""
     names = chosen(prepared.task, prepared.recipe.evaluate)
-    session = replace(session, seed=prepared.recipe.seed)  # of several training seeds each has the same baselines
+    session = replace(
+        session, seed=prepared.recipe.seed
+    )  # of several training seeds each has the same baselines
     made = {"untuned": _untuned, "lstm": _lstm}
     return {name: made[name](session, prepared, part, progress) for name in names if name in made}
 
@@ -95,9 +97,7 @@ def _vectors(
 
         return vectors(session, embedder, column, so_far)[0].astype(np.float64)
 
-    return {
-        part: _as_one(*(embedded(part, column) for column in columns)) for part, columns in texts.items()
-    }
+    return {part: _as_one(*(embedded(part, column) for column in columns)) for part, columns in texts.items()}
 
 
 def _as_one(first: NDArray[np.float64], second: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
@@ -144,22 +144,24 @@ def _train(session: Session, prepared: Prepared, model: Any, progress: Progress)
         schedule=schedule,
         max_grad_norm=1.0,
     ):
-        progress.advance("training an LSTM", step.step, schedule.total_steps, "steps", f"loss {step.loss:.4f}")
+        progress.advance(
+            "training an LSTM", step.step, schedule.total_steps, "steps", f"loss {step.loss:.4f}"
+        )
         if step.step % epoch:
             continue
         loss = _validation_loss(session, prepared, model)
-        improved = loss is None or loss < least
-        misses = 0 if improved else misses + 1
-        if improved:
-            best, least = copy.deepcopy(model.state_dict()), loss or math.inf
+        misses += 1
+        if loss <= least:
+            best, least, misses = copy.deepcopy(model.state_dict()), loss, 0
         if misses == PATIENCE:
             break
     model.load_state_dict(best)
 
 
-def _validation_loss(session: Session, prepared: Prepared, model: Any) -> float | None:
+def _validation_loss(session: Session, prepared: Prepared, model: Any) -> float:
+    """0 without validation rows: then no epoch is worse than the one before."""
     if "validation" not in prepared.encoded:
-        return None
+        return 0.0
     answers = predict_part(session, prepared, model, "validation", SILENT)
     examples = prepared.examples
     return prepared.task.values(examples.golds["validation"], answers, examples.labels)["loss"]
