@@ -55,7 +55,23 @@ def test_facts_name_what_is_known() -> None:
 def test_each_leading_score_stands_beside_the_baselines(content: dict[str, Any]) -> None:
     tables = _section(content, "baselines").tables
     assert [table.caption for table in tables][:4] == ["Accuracy", "F1", "MCC", "Other scores"]
-    assert [row[0].text for row in tables[0].rows] == ["This model", "Majority", "TF-IDF"]
+    assert [row[0].text for row in tables[0].rows] == ["This model", "TF-IDF", "Majority"]
+
+
+def test_the_ladder_is_sorted_by_the_first_score_with_each_difference(content: dict[str, Any]) -> None:
+    content["baselines"]["untuned"] = {"accuracy": content["scores"]["accuracy"] | {"value": 0.9}}
+    untuned = content["comparisons"][0] | {"baseline": "untuned"}
+    section = _section(content | {"comparisons": [*content["comparisons"], untuned]}, "baselines")
+    first, *_, other, differences = section.tables
+    ladder = ["The checkpoint before this training", "This model", "TF-IDF", "Majority"]
+    assert [row[0].text for row in first.rows] == ladder
+    assert list(other.head[1:]) == ladder
+    assert [row[0].text for row in differences.rows] == [name for name in ladder if name != "This model"]
+    lowest = _section(content | {"headline": ["loss"], "baselines": {
+        "majority": {"loss": content["scores"]["loss"] | {"value": 0.1}},
+        "tfidf": {"loss": content["scores"]["loss"] | {"value": None}},
+    }}, "baselines")  # fmt: skip
+    assert [row[0].text for row in lowest.tables[0].rows] == ["Majority", "This model", "TF-IDF"]
 
 
 def test_more_than_twenty_classes_show_the_most_confused_pairs(content: dict[str, Any]) -> None:
