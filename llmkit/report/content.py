@@ -154,8 +154,8 @@ def _best_first(systems: Mapping[str, Content], name: str) -> list[tuple[str, Co
     """The ladder: sorted by this score, those without it last."""
 
     def place(item: tuple[str, Content]) -> float:
-        value = item[1].get(name, {}).get("value")
-        return math.inf if value is None else value if better(name) else -value
+        value = float(item[1].get(name, {"value": math.nan})["value"])
+        return math.inf if math.isnan(value) else value if better(name) else -value
 
     return sorted(systems.items(), key=place)
 

@@ -67,11 +67,20 @@ def test_the_ladder_is_sorted_by_the_first_score_with_each_difference(content: d
     assert [row[0].text for row in first.rows] == ladder
     assert list(other.head[1:]) == ladder
     assert [row[0].text for row in differences.rows] == [name for name in ladder if name != "This model"]
-    lowest = _section(content | {"headline": ["loss"], "baselines": {
-        "majority": {"loss": content["scores"]["loss"] | {"value": 0.1}},
-        "tfidf": {"loss": content["scores"]["loss"] | {"value": None}},
-    }}, "baselines")  # fmt: skip
-    assert [row[0].text for row in lowest.tables[0].rows] == ["Majority", "This model", "TF-IDF"]
+
+
+def test_where_less_is_better_the_ladder_begins_with_the_least(content: dict[str, Any]) -> None:
+    losses = {"majority": 0.1, "tfidf": 0.7}
+    baselines = {
+        name: {"loss": content["scores"]["loss"] | {"value": value}} for name, value in losses.items()
+    }
+    more = {
+        "headline": ["loss"],
+        "baselines": baselines | {"lstm": {"accuracy": content["scores"]["accuracy"]}},
+    }
+    first, others, *_ = _section(content | more, "baselines").tables
+    assert [row[0].text for row in first.rows] == ["Majority", "This model", "TF-IDF"]
+    assert list(others.head[1:]) == ["Majority", "This model", "TF-IDF", "LSTM from scratch"]
 
 
 def test_more_than_twenty_classes_show_the_most_confused_pairs(content: dict[str, Any]) -> None:
