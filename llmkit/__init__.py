@@ -15,10 +15,11 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "embed", "evaluate", "finetune", "predict"]
+__all__ = ["__version__", "compare", "embed", "evaluate", "finetune", "predict", "pretrain"]
 
 _HOMES = {
     "finetune": "llmkit.workflows.train",
+    "pretrain": "llmkit.workflows.train",
     "evaluate": "llmkit.workflows.evaluate",
     "predict": "llmkit.workflows.predict",
     "compare": "llmkit.workflows.compare",

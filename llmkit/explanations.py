@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["EXPLANATIONS"]
 
 # code -> (title, paragraph); the letter: C recipe, F file, J row, L text and label, N tag, Q question, M model,
-# A fetching, R run folder, T training, E evaluation, W writing, U command line
+# A fetching, R run folder, T training, E evaluation, X programs of a model, W writing, U command line
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "C01": (
         "tab in the indentation",
@@ -79,6 +79,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "C16": (
         "target exists",
         "`llmkit recipes copy` never overwrites. Name another target or remove the old file.",
+    ),
+    "C17": (
+        "recipe of another command",
+        "Packaged recipes for running text are run by `llmkit pretrain`, the others by `llmkit finetune`.",
     ),
     "F01": (
         "file not found",
@@ -310,9 +314,14 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "neither. Use the run's own recipe.yaml, or start a new run.",
     ),
     "S07": (
-        "no padding token",
-        "Batches of texts of different lengths need a padding token. This tokenizer has neither that nor "
-        "an end token that could serve; add one to the tokenizer and save it.",
+        "special token missing",
+        "Batches of texts of different lengths need a padding token (an end token can serve), documents an "
+        "end token behind them, masked language models a mask token. Add it to the tokenizer and save it.",
+    ),
+    "S09": (
+        "packing not known to be exact",
+        "Packed documents must not see each other, and the tests show that for some model types only. "
+        "With task.packing=false each document has a block to itself.",
     ),
     "M11": (
         "no head that fits a task",
@@ -432,6 +441,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "There is no tokenizer of that name, its model could not be loaded, or it can't divide these texts into words: "
         "one made for English takes a Chinese sentence for a single word and would score identical texts 0. "
         "Name the language (--language zh) or another tokenizer.",
+    ),
+    "X01": (
+        "no sandbox for a model's programs",
+        "Programs that a model wrote are run only where the kernel can lock them in: Linux 5.13 or later on x86_64, "
+        "with Landlock and seccomp. The line says what is missing. Nothing was run.",
     ),
     "W01": (
         "disk full",

@@ -26,7 +26,7 @@ Process = subprocess.Popen[bytes]
 
 
 def launch(arguments: Sequence[str], count: int, *, grace: float = GRACE) -> int:
-    """`llmkit ARGUMENTS` in `count` processes. The exit code is that of the first that failed; 128 + n: killed by signal n."""
+    """`llmkit ARGUMENTS` in `count` processes; the exit code of the first that failed (128 + n: by signal n)."""
     command = [sys.executable, "-m", "llmkit", *arguments]
     port = _free_port()
     children = [

@@ -71,8 +71,37 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save_tokenizer(folder: Path) -> None:
-    """A word-level BERT tokenizer over WORDS."""
+@pytest.fixture(scope="session")
+def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama checkpoint (2 layers, hidden 32, 50 words) with its tokenizer, in a folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny_gpt")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        bos_token_id=WORDS.index("[CLS]"),
+        eos_token_id=WORDS.index("[SEP]"),
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    save_tokenizer(folder, bos_token="[CLS]", eos_token="[SEP]")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_for(tiny_bert: Path, tiny_gpt: Path) -> Callable[[str], Path]:
+    """The tiny checkpoint that a task can be trained on."""
+    return lambda task: tiny_gpt if task == "clm" else tiny_bert
+
+
+def save_tokenizer(folder: Path, **special: str) -> None:
+    """A word-level BERT tokenizer over WORDS, with more names for its special tokens."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -92,6 +121,7 @@ def save_tokenizer(folder: Path) -> None:
         sep_token="[SEP]",
         mask_token="[MASK]",
         model_max_length=64,
+        **special,
     ).save_pretrained(folder)
 
 

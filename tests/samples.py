@@ -91,9 +91,17 @@ def _extractive_qa(rng: random.Random) -> Row:
     return {"question": "is it " + rng.choice(NEUTRAL), "context": context, "answers": answers}
 
 
+def _running_text(rng: random.Random) -> Row:
+    """Each word is said some times over, so that its neighbours tell it."""
+    words = rng.choices([*GOOD, *NEUTRAL, *BAD], k=rng.randint(2, 4))
+    return {"text": " ".join(word for word in words for _ in range(rng.randint(3, 7)))}
+
+
 SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "classification": _classification,
+    "clm": _running_text,
     "extractive_qa": _extractive_qa,
+    "mlm": _running_text,
     "multi_label": _multi_label,
     "pair_classification": _pair_classification,
     "pair_regression": _pair_regression,
@@ -102,10 +110,10 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "token_classification": _token_classification,
 }
 
-# What the tiny BERT needs beside the common settings.
-OPTIONS = {"extractive_qa": {"stride": 8}, "token_classification": {"stride": 4}}
+# What the tiny models need beside the common settings.
+OPTIONS = {"extractive_qa": {"stride": 8}, "mlm": {"rate": 0.3}, "token_classification": {"stride": 4}}
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
-EPOCHS = {"multi_label": 12}
+EPOCHS = {"mlm": 16, "multi_label": 12}
 
 
 def rows(task: str, count: int, seed: int = 0) -> list[Row]:

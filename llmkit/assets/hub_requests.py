@@ -44,7 +44,7 @@ def parse(name: str) -> Reference | None:
     return Reference(*match.groups()) if match else None
 
 
-def commit(reference: Reference, kind: Literal["model", "dataset"]) -> str | None:
+def commit(reference: Reference, kind: Literal["model", "dataset", "space"]) -> str | None:
     """The commit that the revision stands for, or None when the Hub can't be reached.
 
     Raises AssetError A05 (not found), A06 (gated), and for a model without safetensors ModelError M02.

@@ -48,12 +48,16 @@ def _register() -> None:
         explain_error,
         finetune,
         launch,
+        metrics,
         predict,
+        pretrain,
         recipes,
         runs,
+        tokenizer,
     )
 
     app.command("finetune", no_args_is_help=True)(finetune.finetune)
+    app.command("pretrain", no_args_is_help=True)(pretrain.pretrain)
     app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
     app.command("predict", no_args_is_help=True)(predict.predict)
     app.command("embed", no_args_is_help=True)(embed.embed)
@@ -62,6 +66,8 @@ def _register() -> None:
     app.command("compare", no_args_is_help=True)(compare.compare)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(runs.app, name="runs")
+    app.add_typer(tokenizer.app, name="tokenizer")
+    app.add_typer(metrics.app, name="metrics")
     app.command("doctor")(doctor.doctor)
     app.command("explain-error", no_args_is_help=True)(explain_error.explain_error)
 

@@ -32,19 +32,24 @@ def _print(result: dict[str, Any]) -> None:
     from llmkit.cli import show
 
     rows = [
-        [metric, f"{row['value']:+.4f}", f"[{row['low']:+.4f}, {row['high']:+.4f}]", f"{row['p_holm']:.4f}"]
+        [metric, f"{row['value']:+.4f}", _interval(row), f"{row['p_holm']:.4f}", _needed(row)]
         for metric, row in result["differences"].items()
     ]
     title = f"{result['second']} minus {result['first']}, {result['n']:,} common examples"
-    show.table(title, ["score", "difference", "95% interval", "p (Holm)"], rows)
+    show.table(title, ["score", "difference", "95% interval", "p (Holm)", "examples to see it"], rows)
     console = show.console()
-    console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
+    if result["mcnemar_p"] is not None:  # of texts and numbers none is simply right
+        console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
     for sentence in dict.fromkeys(result["verdict"]):  # several scores can have the same
         console.print(sentence)
     left = result["only_in_first"] + result["only_in_second"]
     if left:
         console.print(f"{left} examples stand in one run only and were left out")
-    if result["examples_needed"]:
-        console.print(
-            f"about {result['examples_needed']:,} test examples would show this difference in accuracy"
-        )
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return "" if row["low"] is None else f"[{row['low']:+.4f}, {row['high']:+.4f}]"
+
+
+def _needed(row: dict[str, Any]) -> str:
+    return "" if row["examples_needed"] is None else f"{row['examples_needed']:,}"

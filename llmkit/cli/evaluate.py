@@ -1,4 +1,4 @@
-"""`llmkit evaluate RUN_OR_MODEL [--data FILE ...]`"""
+"""`llmkit evaluate RUN_OR_MODEL [--data FILE ...]`, or `--predictions FILE --references FILE --metric NAME`"""
 
 from __future__ import annotations
 
@@ -11,32 +11,134 @@ __all__ = ["evaluate"]
 
 def evaluate(
     target: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.")
-    ],
+        str | None, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.")
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE", help="Labelled rows to score on; may be repeated. Else the run's own test rows."
         ),
     ] = None,
+    predictions: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Without a model: what a system wrote.")
+    ] = None,
+    references: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="What it should be; repeated: several references an example."),
+    ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=COLUMN", help="Where the file has it, e.g. text=sentence."),
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Where the file has it, e.g. text=sentence; of files predictions, references, id.",
+        ),
     ] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Scores to show first; may be repeated.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Scores to show first; of files those to compute. May be repeated."),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Of the texts in files, e.g. zh. Else by their script.")
+    ] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="For BLEU or ROUGE of files.")] = None,
+    stemmer: Annotated[bool, typer.Option("--stemmer", help="Porter's, for ROUGE of files.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Entities of files as strict IOB2.")] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="COLUMN",
+            help="Score each value of this column too: a column of the rows, or length, label, language (by "
+            "script), source (file). May be repeated.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Score a trained model. On the run's own test rows, or on new data; each score has an interval.
+    """Score a trained model, or a file of predictions. Each score has an interval.
 
-    With several --data it shows how far each corpus lies below the run's own test rows.
+    A run is scored on its own test rows or on new data; with several --data it shows how far each corpus lies below
+    the run's own test rows. Files need no model: `llmkit metrics list` shows what they can be scored by.
     """
+    columns, metrics = _columns(column or []), metric or []
+    files = {
+        "predictions": predictions,
+        "references": references,
+        "language": language,
+        "tokenizer": tokenizer,
+        "stemmer": stemmer,
+        "strict": strict,
+    }
+    if not any(files.values()):
+        _model(_needed(target), data, columns, metrics, by or [], as_json)
+        return
+    _check_files({"RUN_OR_MODEL": target, "--data": data, "--slice": by}, files)
+    how = {name: files[name] for name in ("language", "tokenizer", "stemmer", "strict")}
+    _files(str(predictions), references or [], columns, metrics, how, as_json)
+
+
+def _needed(target: str | None) -> str:
+    from llmkit.errors import Problem, UserError
+
+    if target is None:
+        fix = "name a run or a model, or two files with --predictions and --references"
+        raise UserError(Problem("U01", "", "nothing to evaluate is named", fix))
+    return target
+
+
+def _check_files(of_models: dict[str, Any], of_files: dict[str, Any]) -> None:
+    """Scoring files and scoring a model do not go together. Raises UserError U01."""
+    from llmkit.errors import Problem, UserError
+
+    mixed = next((name for name, value in of_models.items() if value), None)
+    used = next(name for name, value in of_files.items() if value)
+    missing = next((name for name in ("predictions", "references") if not of_files[name]), None)
+    if mixed:
+        message = f"does not go with {mixed}: files are scored without a model"
+        raise UserError(Problem("U01", f"--{used}", message, "leave one of them out"))
+    if missing:
+        message = f"needs --{missing} too"
+        fix = "write --predictions FILE --references FILE --metric NAME"
+        raise UserError(Problem("U01", f"--{used}", message, fix))
+
+
+def _files(
+    predictions: str,
+    references: list[str],
+    columns: dict[str, str],
+    metrics: list[str],
+    how: dict[str, Any],
+    as_json: bool,
+) -> None:
+    from llmkit.cli import show
+    from llmkit.metrics.catalog import How
+    from llmkit.workflows.score_files import score_files
+
+    with show.progress() as progress:
+        result = score_files(
+            predictions, references, metrics, how=How(**how), columns=columns, progress=progress
+        )
+    if as_json:
+        show.print_json(result)
+        return
+    title = f"{predictions} against {', '.join(references)}: {result['n']:,} examples"
+    _print_scores(title, list(result["scores"]), result["scores"])
+
+
+def _model(
+    target: str,
+    data: list[str] | None,
+    columns: dict[str, str],
+    metrics: list[str],
+    slices: list[str],
+    as_json: bool,
+) -> None:
     from llmkit import processes
     from llmkit.cli import show
     from llmkit.workflows import evaluate as workflow
 
     with show.progress() as progress:
         result = workflow.evaluate(
-            target, data=data, columns=_columns(column or []), metrics=metric or [], progress=progress
+            target, data=data, columns=columns, metrics=metrics, slices=slices, progress=progress
         )
     if not processes.is_main():
         return
@@ -58,16 +160,19 @@ def _columns(pairs: list[str]) -> dict[str, str]:
 
 
 def _print(result: dict[str, Any]) -> None:
-    from llmkit.cli import show
-
     scores = result["scores"]
     first = result["headline"]
     names = [*first, *(name for name in scores if name not in first)]
-    rows = [[name, show.score_text(scores[name]), scores[name]["method"]] for name in names]
-    show.table(
-        f"{result['data']}: {scores[names[0]]['n']:,} examples", ["score", "value [95%]", "method"], rows
-    )
+    _print_scores(f"{result['data']}: {scores[names[0]]['n']:,} examples", names, scores)
+    _print_slices("", result)
     _warn("", result["unknown_tokens_share"])
+
+
+def _print_scores(title: str, names: list[str], scores: dict[str, Any]) -> None:
+    from llmkit.cli import show
+
+    rows = [[name, show.score_text(scores[name]), scores[name]["method"]] for name in names]
+    show.table(title, ["score", "value [95%]", "method"], rows)
 
 
 def _print_corpora(result: dict[str, Any]) -> None:
@@ -94,9 +199,38 @@ def _print_corpora(result: dict[str, Any]) -> None:
     if home:
         _print_drops(result, names)
     for name, corpus in corpora.items():
+        _print_slices(f"{name}: ", corpus)
         _warn(f"{name}: ", corpus["unknown_tokens_share"])
     for sentence in result["verdict"]:
         show.console().print(sentence)
+
+
+def _print_slices(where: str, result: dict[str, Any]) -> None:
+    """One row a slice, and the difference from all other rows."""
+    from llmkit.cli import show
+
+    found = result.get("slices")
+    if found is None:
+        return
+    rows = [
+        [
+            f"{one['grouping']}: {one['value']}",
+            f"{one['score']['n']:,}",
+            one["metric"],
+            show.score_text(one["score"]),
+            _difference_text(one["difference"]),
+            "" if one["p_holm"] is None else f"{one['p_holm']:.4f}",
+        ]
+        for one in found["slices"]
+    ]
+    head = ["slice", "n", "score", f"value [{_percent(found)}]", "minus the rest", "p (Holm)"]
+    show.table(f"\n{where}slices, the worst first", head, rows)
+    if found["left_out"]:
+        show.console().print(f"{found['left_out']} slices were too small to be judged, or of too many values")
+
+
+def _difference_text(difference: dict[str, Any]) -> str:
+    return _drop_text(difference, less_is_better=False)
 
 
 def _print_drops(result: dict[str, Any], names: list[str]) -> None:

@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-__all__ = ["finetune"]
+if TYPE_CHECKING:
+    from llmkit.recipe.catalog import Kind
+
+__all__ = ["AsJson", "DryRun", "Name", "Out", "Overrides", "Resume", "finetune", "print_result", "train"]
+
+Name = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`llmkit recipes list`) or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. train.learning_rate=3e-5")
+]
+Out = Annotated[Path | None, typer.Option(help="Run folder; else a new one in runs/.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check recipe and data, print the plan, stop.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 def finetune(
-    recipe: Annotated[
-        str,
-        typer.Argument(metavar="RECIPE", help="A packaged recipe (`llmkit recipes list`) or a YAML file."),
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. train.learning_rate=3e-5"),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; else a new one in runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check recipe and data, print the plan, stop.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+    recipe: Name,
+    overrides: Overrides = None,
+    out: Out = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a checkpoint on labelled data. Scores come with intervals, beside baselines, in a report."""
+    train("finetune", recipe, overrides or [], out=out, resume=resume, dry_run=dry_run, as_json=as_json)
+
+
+def train(
+    command: Kind,
+    recipe: str,
+    overrides: list[str],
+    *,
+    out: Path | None,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Run a recipe and print what came out."""
     from llmkit import processes
     from llmkit.cli import show
-    from llmkit.workflows import train
+    from llmkit.workflows.train import finetune as run
 
     with show.progress() as progress:
-        result = train.finetune(
-            recipe, overrides or [], out=out, resume=resume, dry_run=dry_run, progress=progress
+        result = run(
+            recipe,
+            overrides,
+            out=out,
+            resume=resume,
+            dry_run=dry_run,
+            progress=progress,
+            command=command,
         )
     if not processes.is_main():
         return
@@ -83,11 +109,15 @@ def _print_plan(plan: dict[str, Any]) -> None:
 
     counts = ("rows", "tokens", "cut_examples", "unknown_tokens")
     rows = [[part, *(f"{plan[name][part]:,}" for name in counts)] for part in plan["rows"]]
-    show.table(f"plan for {plan['model']}", ["part", "rows", "tokens", "texts cut", "unknown tokens"], rows)
+    size = f", {plan['parameters']:,} parameters" if plan["parameters"] else ""
+    show.table(
+        f"plan for {plan['model']}{size}", ["part", "rows", "tokens", "texts cut", "unknown tokens"], rows
+    )
     schedule, seeds = plan["schedule"], plan["seeds"]
     each = f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), for each " if len(seeds) > 1 else ""
+    labels = f"labels: {', '.join(plan['labels'])}\n" if plan["labels"] else ""
     show.console().print(
-        f"labels: {', '.join(plan['labels'])}\n{each}"
+        f"{labels}{each}"
         f"{schedule['total_steps']:,} steps ({schedule['warmup_steps']} of warm-up, then {schedule['kind']}),"
         f" evaluation every {plan['evaluate_every']}, checkpoint every {plan['checkpoint_every']} steps"
     )

@@ -33,6 +33,10 @@ def predict(
         typer.Option(help="One example a line (txt, pairs between tabs), or a data file with the columns."),
     ] = None,
     context: Annotated[Path | None, typer.Option(help="The text that the questions are about (txt).")] = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrated", help="Probabilities by the temperature fitted on the validation rows."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write one JSON object a line here.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with all predictions.")
@@ -47,6 +51,8 @@ def predict(
     to_screen = out is None and not as_json and sys.stdout.isatty()
     with show.progress(bars=not to_screen) as progress:  # bars and answers on one screen would be a mess
         opened = open_model(target, progress)
+        if calibrated:
+            opened = workflow.recalibrated(opened)
         given = _examples(opened, texts or [], file, context)
         records = workflow.answer(opened, given, progress=progress)
         if out is not None:
@@ -81,8 +87,16 @@ def _print(records: Iterable[dict[str, Any]]) -> None:
     for record in records:
         probability = "" if record["probability"] is None else f"{record['probability']:.3f}"
         texts = [record[name] or "" for name in SHOWN if name in record]
-        cells = [_said(record["prediction"]), probability, *texts]
+        cells = [_said(record["prediction"]), probability, *texts, *_choices(record.get("choices", []))]
         typer.echo("\t".join(" ".join(cell.split()) for cell in cells))
+
+
+def _choices(places: list[list[dict[str, Any]]]) -> list[str]:
+    """What else could stand at each mask, or next: `film 0.41, story 0.22`."""
+    return [
+        ", ".join(f"{choice['token'].strip()} {choice['probability']:.2f}" for choice in place)
+        for place in places
+    ]
 
 
 def _said(prediction: Any) -> str:

@@ -16,7 +16,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Names of the packaged recipes, with what each is for."""
+    """Names of the packaged recipes, the command that runs each, and what it is for."""
     from llmkit.cli import show
     from llmkit.recipe import catalog
 
@@ -26,7 +26,7 @@ def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="One JSON 
         return
     width = max(map(len, summaries))
     for name, summary in summaries.items():
-        typer.echo(f"{name:{width}}  {summary}")
+        typer.echo(f"{name:{width}}  {catalog.kind(name):8}  {summary}")
 
 
 @app.command("show")
@@ -55,7 +55,7 @@ def copy_recipe(
     name: Annotated[str, typer.Argument(help="A packaged recipe.")],
     target: Annotated[Path | None, typer.Argument(help="Where to; else NAME.yaml here.")] = None,
 ) -> None:
-    """Copy a recipe, to be edited. The copy is run as `llmkit finetune ./NAME.yaml`."""
+    """Copy a recipe, to be edited. The copy is run by its path, as in `llmkit finetune ./NAME.yaml`."""
     from llmkit.recipe import catalog
 
     typer.echo(f"copied to {catalog.copy(name, target or Path(f'{name}.yaml'))}")

@@ -251,11 +251,13 @@ def _apart(tokenizer: Any, pairs: Sequence[str]) -> list[str]:
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """What the ids depend on: the fast tokenizer's whole definition, without what the last call left in it."""
+    """What the ids depend on: the fast tokenizer's whole definition, without what the last call left in it, and which
+    tokens it takes for the start, the end and so on."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    return hashlib.sha256(backend.to_str().encode()).hexdigest()
+    special = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)
+    return hashlib.sha256(f"{backend.to_str()}\n{special}".encode()).hexdigest()
 
 
 def cached(make: Callable[[], Encoded], **identity: Any) -> Encoded:

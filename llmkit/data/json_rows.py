@@ -21,6 +21,7 @@ Row = dict[str, Any]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LONE_SURROGATE = re.compile(r"\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]..", re.IGNORECASE)
+_DATA = re.compile(r'"data"\s*:\s*\[')
 _KINDS = {
     str: "a string",
     bool: "true or false",
@@ -50,14 +51,20 @@ def line_rows(lines: Iterable[tuple[int, str]], findings: Findings) -> Iterator[
             yield number, row
 
 
-def document_rows(text: str, findings: Findings) -> Iterator[tuple[int, Row]]:
+def document_rows(text: str, findings: Findings, *, by_id: bool = False) -> Iterator[tuple[int, Row]]:
     """(line of its opening bracket, object) of each row of a whole document. Problems F04, J01-J05, J11.
 
-    An article in the form of SQuAD is as many rows as it has questions.
+    An article in the form of SQuAD is as many rows as it has questions. by_id: {"q1": "an answer", ...}, as
+    SQuAD's script takes predictions, is a row {"id": "q1", "value": "an answer"} for each key.
     """
     cursor = _Cursor(text, _Decoder(findings))
     try:
-        values = _items_under_data(cursor, findings) if cursor.at("{") else _items(cursor)
+        if not cursor.at("{"):
+            values = _items(cursor)
+        elif by_id and not _DATA.search(text):
+            values = _items_by_id(cursor)
+        else:
+            values = _items_under_data(cursor, findings)
         for number, start, value in values:
             item = text[start : cursor.position]
             row = _checked(value, item, number, findings)
@@ -160,32 +167,45 @@ def _items(cursor: _Cursor) -> Iterator[Item]:
     cursor.take("]")
 
 
+def _items_by_id(cursor: _Cursor) -> Iterator[Item]:
+    """The members of an object, each as an id and its value."""
+    for line, start, key in _members(cursor):
+        yield line, start, {"id": key, "value": cursor.value()}
+
+
 def _items_under_data(cursor: _Cursor, findings: Findings) -> Iterator[Item]:
     """The items of the list under the key "data"; the document's other keys are passed over."""
     seen = False
+    for _, _, key in _members(cursor):
+        if key == "data" and cursor.at("["):
+            seen = True
+            yield from _items(cursor)
+        else:
+            cursor.value()
+    if cursor.at("{"):
+        findings.stop("F04", "holds one JSON object a line, not a JSON document", "rename it to .jsonl")
+    if not seen:
+        fix = 'put the rows in a list: [{...}, {...}], or {"data": [...]}'
+        findings.add("J03", "the file is one object, not a list of rows", fix, line=1)
+
+
+def _members(cursor: _Cursor) -> Iterator[tuple[int, int, str]]:
+    """(line, position, key) of each member of an object; its value is the caller's to take, before the next."""
     cursor.take("{")
     while not cursor.at("}"):
         if not cursor.at('"'):
             raise json.JSONDecodeError(
                 "Expecting property name enclosed in double quotes", cursor.text, cursor.position
             )
+        line, start = cursor.line(), cursor.position
         key = cursor.value()
         cursor.take(":")
-        if key == "data" and cursor.at("["):
-            seen = True
-            yield from _items(cursor)
-        else:
-            cursor.value()
+        yield line, start, key
         if not cursor.at("}"):
             cursor.take(",")
             if cursor.at("}"):
                 raise json.JSONDecodeError("Expecting property name", cursor.text, cursor.position)
     cursor.take("}")
-    if cursor.at("{"):
-        findings.stop("F04", "holds one JSON object a line, not a JSON document", "rename it to .jsonl")
-    if not seen:
-        fix = 'put the rows in a list: [{...}, {...}], or {"data": [...]}'
-        findings.add("J03", "the file is one object, not a list of rows", fix, line=1)
 
 
 def _checked(value: Any, text: str, line: int, findings: Findings) -> Row | None:

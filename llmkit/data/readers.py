@@ -55,13 +55,20 @@ def data_suffix(name: str) -> str | None:
 
 
 def rows(
-    path: Path, data: Data, findings: Findings, moved: Moved = unheard
+    path: Path,
+    data: Data,
+    findings: Findings,
+    moved: Moved = unheard,
+    *,
+    otherwise: str | None = None,
+    by_id: bool = False,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, row) of each row; for parquet (row number, row). Raises DataError F02-F10, J01-J05, J07-J11, N04.
 
-    moved is called now and then with the number of stored bytes read so far.
+    moved is called now and then with the number of stored bytes read so far. otherwise: what a file is read as
+    whose suffix names no format. by_id: a .json document may be one object of values by id (see `document_rows`).
     """
-    suffix = data_suffix(path.name)
+    suffix = data_suffix(path.name) or otherwise
     if suffix is None:
         known = ", ".join(SUFFIXES)
         findings.stop(
@@ -69,7 +76,7 @@ def rows(
         )
     _check_head(_head(path, findings), suffix, findings)
     found = 0
-    for line, row in _parsed(path, suffix, data, findings, moved):
+    for line, row in _parsed(path, suffix, data, findings, moved, by_id):
         found += 1
         yield line, row
     findings.raise_any()
@@ -78,7 +85,7 @@ def rows(
 
 
 def _parsed(
-    path: Path, suffix: str, data: Data, findings: Findings, moved: Moved
+    path: Path, suffix: str, data: Data, findings: Findings, moved: Moved, by_id: bool
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if suffix == ".parquet":
         return _parquet_rows(path, findings, moved)
@@ -86,7 +93,7 @@ def _parsed(
     limit = None if suffix == ".json" else data.max_line_bytes
     lines = read_lines(path, findings, encoding=data.encoding, limit=limit, moved=moved)
     if suffix == ".json":
-        return document_rows("".join(text for _, text in lines), findings)
+        return document_rows("".join(text for _, text in lines), findings, by_id=by_id)
     if suffix in (".csv", ".tsv"):
         delimiter = "," if suffix == ".csv" else "\t"
         return delimited_rows(lines, findings, delimiter=delimiter, limit=data.max_line_bytes)

@@ -37,8 +37,11 @@ def order(examples: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def draws(seed: int, epoch: int | None, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A random number of each of these examples in this epoch (None: in every evaluation), in [0, 2**63)."""
-    when = "evaluation" if epoch is None else epoch
+    """A random number of each of these examples in this epoch, in [0, 2**63).
+
+    epoch None: in every evaluation, whatever the seed, so that two runs are scored on the same.
+    """
+    seed, when = (0, "evaluation") if epoch is None else (seed, epoch)
     return np.array([derive(seed, "example", when, int(index)) for index in indices], np.int64)
 
 

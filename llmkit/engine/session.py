@@ -7,6 +7,7 @@ when one of them runs out of memory. Gradients are added up once an update inste
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ from torch._utils import _flatten_dense_tensors, _take_tensors, _unflatten_dense
 
 from llmkit import processes
 from llmkit.engine.precision import Precision, choose
+from llmkit.errors import Problem, RecipeError
 from llmkit.seeds import derive
 
 __all__ = ["Session", "start"]
 
 BUCKET = 1 << 26  # bytes
+SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,9 @@ class Session:
 def start(*, seed: int, precision: str) -> Iterator[Session]:
     """Join the process group (if a launcher started several processes), and leave it at the end.
 
-    Raises RecipeError C10 when the device can't do the wanted precision.
+    Raises RecipeError C10 when the device can't do the wanted precision, or a launcher asks for sharding.
     """
+    _check_plain()
     on_cpu = not torch.accelerator.is_available()
     device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator() or torch.device("cpu")
     chosen = choose(precision, device)
@@ -125,3 +129,16 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
         yield Session(accelerator, seed, chosen)
     finally:
         accelerator.end_training()
+
+
+def _check_plain() -> None:
+    """What `accelerate config` can ask for and llmkit does not do is refused, not passed over."""
+    asked = [name for name in SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true"]
+    if asked:
+        problem = Problem(
+            "C10",
+            f"ACCELERATE_USE_{asked[0]}",
+            f"asks for {asked[0]}, and llmkit keeps the whole model on each device",
+            "leave it out of accelerate's configuration; model.lora and train.gradient_checkpointing save memory",
+        )
+        raise RecipeError(problem)

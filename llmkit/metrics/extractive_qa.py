@@ -9,7 +9,7 @@ themselves: see `answers`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from llmkit.metrics import paired
 from llmkit.metrics.answers import RULES, Rules, has_answer
-from llmkit.metrics.intervals import measure, wilson_score
+from llmkit.metrics.intervals import measure
 from llmkit.metrics.score import Floats, Ints, Metric, Score, find, ratio
 
 __all__ = ["METRICS", "best_threshold", "difference", "names", "scores", "statistics"]
@@ -80,8 +80,8 @@ def scores(
     for name in names(rules):
         inside = parts[_part(name)]
         if _part(name) == "all" or inside.any():
-            clusters = None if groups is None else _by_group(rows[inside], np.asarray(groups)[inside])
-            score = _score(rows[inside], clusters, METRICS[name], how)
+            own = None if groups is None else np.asarray(groups)[inside]
+            score = measure(rows[inside], [METRICS[name]], groups=own, **how)[name]
             method = f"{score.method}; {SCRIPTS[rules]} rules, whose script prints 100 times this"
             found[name] = replace(score, method=method)
     return found
@@ -107,11 +107,8 @@ def difference(
     measured, inside = find(metric, METRICS), _parts(golds)[_part(metric)]
     pairs = np.hstack([statistics(golds, answers, rules) for answers in (first, second)])[inside]
     how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    if groups is None:
-        return paired.difference(pairs, measured, **how)
-    clusters = _by_group(pairs, np.asarray(groups)[inside])
-    found = paired.difference(clusters, replace(measured, share=False), **how)
-    return replace(found, n=len(pairs), method=_over_passages(found.method, len(clusters)))
+    own = None if groups is None else np.asarray(groups)[inside]
+    return paired.difference(pairs, measured, groups=own, **how)
 
 
 def best_threshold(
@@ -153,28 +150,3 @@ def _parts(golds: Sequence[Sequence[str]]) -> dict[str, NDArray[np.bool_]]:
     """Which questions (N,) are in each part."""
     answerable = np.array([has_answer(gold) for gold in golds], bool)
     return {"all": np.ones(len(golds), bool), "has_answer": answerable, "no_answer": ~answerable}
-
-
-def _by_group(rows: Floats, groups: Ints) -> Floats:
-    """The rows (N, K) summed by group, (G, K)."""
-    names_G, numbers = np.unique(groups, return_inverse=True)
-    sums = np.zeros((len(names_G), rows.shape[1]))
-    np.add.at(sums, numbers, rows)
-    return sums
-
-
-def _score(rows: Floats, clusters: Floats | None, metric: Metric, how: Mapping[str, Any]) -> Score:
-    """From rows (N, K), and with passages from their sums (G, K), whose hits are no longer 0 or 1 each."""
-    if clusters is None:
-        return measure(rows, [metric], **how)[metric.name]
-    passages = len(clusters)
-    score = measure(clusters, [replace(metric, share=False)], **how)[metric.name]
-    method = _over_passages(score.method, passages)
-    if metric.share and passages > 1 and score.value in (0.0, 1.0):  # no draw differs, yet a new passage may
-        score = wilson_score(round(score.value) * passages, passages, how["confidence"])
-        method = f"{score.method} as of {passages} passages, since all answers are alike"
-    return replace(score, n=len(rows), method=method)
-
-
-def _over_passages(method: str, passages: int) -> str:
-    return "no interval: one passage" if passages == 1 else f"{method}; over {passages} passages"

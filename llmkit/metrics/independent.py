@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 from llmkit.metrics.score import Score
 
-__all__ = ["Difference", "difference"]
+__all__ = ["Difference", "difference", "p_value"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,18 @@ def difference(first: Score, second: Score) -> Difference:
     high = value + math.hypot(first.high - first.value, second.value - second.low)
     behind = " and ".join(dict.fromkeys([first.method, second.method]))
     return Difference(value, low, high, *sizes, f"MOVER of independent samples, from {behind}")
+
+
+def p_value(difference: Difference, confidence: float) -> float | None:
+    """Two-sided, of "there is no difference": from the side of the interval that looks towards zero.
+
+    It is below 1 - confidence exactly where the interval leaves zero out; None without an interval. Normal theory on
+    each side: beyond the interval's own confidence it is an approximation.
+    """
+    if difference.low is None or difference.high is None:
+        return None
+    half = difference.value - difference.low if difference.value > 0 else difference.high - difference.value
+    if half == 0:  # the score can't lie any nearer to zero
+        return 0.0 if difference.value else 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2) * abs(difference.value) / half
+    return math.erfc(z / math.sqrt(2))

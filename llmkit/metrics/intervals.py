@@ -12,21 +12,29 @@ A score that depends on the order of the examples (Spearman, PR-AUC) is drawn th
 often each example is drawn: `measure_ranks`, 0.2 to 0.4 s for 1,500 examples.
 
 Where the intervals do not hold: they are about new examples drawn like these, one by one. Sentences of one
-document, questions on one passage or near-copies are clusters, and the intervals come out too narrow. Below
-about 30 examples (or a class with a handful) the bootstrap is too narrow as well: it can't draw what the
-sample does not hold. A score that is the same in every draw gets an interval without width, and the method
-says so. Noise from another training seed is not in them.
+document, questions on one passage or near-copies are clusters, and the intervals come out too narrow: give
+`groups`, and whole clusters are drawn (see `clusters`). Below about 30 examples (or a class with a handful) the
+bootstrap is too narrow as well: it can't draw what the sample does not hold. A score that is the same in every
+draw gets an interval without width, and the method says so. Noise from another training seed is not in them.
+
+How many of 100 intervals of 95% hold the true value, with 30, 100 and 400 examples (`bench/coverage.py`, 1000
+simulations each, so +- 1.4): Wilson of a share of 0.8: 96, 94, 94. BCa of a correlation of 0.7: 94, 95, 95; of macro
+F1 with a class of 10%: 88, 96, 95 (some samples of 30 lack the class); of the mean of a log-normal loss, whose long
+tail small samples miss: 90, 94, 92; of a share in clusters of 5, so 6, 20 and 80 of them: 86, 93, 95. The same share
+with the clusters ignored, by Wilson: 89, 83, 83.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from llmkit.metrics import clusters
+from llmkit.metrics.clusters import BLOCK
 from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
 __all__ = [
@@ -41,6 +49,7 @@ __all__ = [
     "measure_ranks",
     "percent",
     "resample",
+    "unmerged",
     "wilson",
     "wilson_score",
 ]
@@ -48,7 +57,6 @@ __all__ = [
 Method = Literal["bca", "percentile"]
 Scorer = Callable[[Floats], Floats]
 
-BLOCK = 1 << 20  # weights held at a time (8 MB)
 MULTINOMIAL_COST = 15  # a multinomial cell costs as much as this many drawn indices (measured)
 ROUNDING = 1e-12  # equal scores, summed in another order, can differ by this much
 ENOUGH = 0.9  # share of draws that must have a score
@@ -81,15 +89,28 @@ def as_sample(statistics: Floats | Sample) -> Sample:
     return Sample(rows, counts.astype(np.int64))
 
 
+def unmerged(statistics: Floats | Sample) -> Floats:
+    """Merged rows no longer say of which group they are."""
+    assert not isinstance(statistics, Sample), "groups belong to single examples"
+    return np.asarray(statistics, np.float64)
+
+
 def measure(
     statistics: Floats | Sample,
     metrics: Iterable[Metric],
     *,
+    groups: Ints | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Every metric of these statistics (N, K), by name: Wilson for shares, else BCa on common draws."""
+    """Every metric of these statistics (N, K), by name: Wilson for shares, else BCa on common draws.
+
+    With groups (N,) whole groups are drawn, for shares too; n is the number of examples all the same.
+    """
+    if groups is not None:
+        how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+        return _measure_groups(unmerged(statistics), list(metrics), groups, how)
     sample, metrics = as_sample(statistics), list(metrics)
     draws = np.empty((0, 0)) if all(metric.share for metric in metrics) else resample(sample, resamples, seed)
     return {
@@ -104,15 +125,19 @@ def measure_ranks(
     rows: Floats | Sample,
     metrics: Iterable[RankMetric],
     *,
+    groups: Ints | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Score]:
-    """Every rank metric of these examples (N, K), by name, on common draws.
+    """Every rank metric of these examples (N, K), by name, on common draws; with groups (N,) as in `measure`.
 
     BCa as in `interval`; above 5,000 distinct rows percentile, since BCa leaves out each of them in turn, and
     what it corrects fades as examples grow. Time goes with draws + rows; memory is one block of draws.
     """
+    if groups is not None:
+        how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+        return _rank_groups(unmerged(rows), list(metrics), groups, how)
     sample, metrics = as_sample(rows), list(metrics)
     drawn = _score_blocks(sample, metrics, _draws(sample, resamples, seed))
     values = _score_blocks(sample, metrics, [sample.counts[None].astype(np.float64)])
@@ -128,20 +153,22 @@ def interval(
     statistics: Floats | Sample,
     score: Scorer,
     *,
+    groups: Ints | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
     method: Method = "bca",
 ) -> Score:
-    """The score of the summed statistics (N, K) with its bootstrap interval.
+    """The score of the summed statistics (N, K) with its bootstrap interval; with groups (N,) as in `measure`.
 
     "bca" (Efron 1987, bias-corrected and accelerated) falls back to "percentile" where its constants are
     undefined. The interval always holds the value: it is widened up to it where the draws do not reach. Draws
     without a finite score are left out and counted in the method string; when they are more than one in ten
     there is no interval.
     """
-    sample = as_sample(statistics)
-    return _bootstrap(sample, resample(sample, resamples, seed), score, confidence, method, "")
+    sample = as_sample(statistics if groups is None else clusters.sums(unmerged(statistics), groups))
+    found = _bootstrap(sample, resample(sample, resamples, seed), score, confidence, method, "")
+    return found if groups is None else _of_groups(found, sample.n, len(groups))
 
 
 def mean(values: Floats, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Score:
@@ -245,6 +272,43 @@ def _counted_indices(rng: np.random.Generator, sample: Sample, size: int) -> Flo
     for draw, indices in enumerate(rng.integers(0, sample.n, (size, sample.n), dtype=np.int32)):
         weights[draw] = np.bincount(row_of[indices], minlength=distinct)
     return weights
+
+
+def _measure_groups(
+    rows: Floats, metrics: list[Metric], groups: Ints, how: dict[str, Any]
+) -> dict[str, Score]:
+    sums_GK = clusters.sums(rows, groups)
+    found = measure(sums_GK, [replace(metric, share=False) for metric in metrics], **how)
+    return {
+        metric.name: _share_of_groups(score, len(sums_GK), len(rows), how["confidence"])
+        if metric.share and score.value in (0.0, 1.0)
+        else _of_groups(score, len(sums_GK), len(rows))
+        for metric, score in zip(metrics, found.values(), strict=True)
+    }
+
+
+def _rank_groups(
+    rows: Floats, metrics: list[RankMetric], groups: Ints, how: dict[str, Any]
+) -> dict[str, Score]:
+    found: dict[str, Score] = {}
+    for metric in metrics:
+        numbers, weighing = clusters.weighing(metric, rows, groups)
+        score = measure_ranks(numbers, [weighing], **how)[metric.name]
+        found[metric.name] = _of_groups(score, len(numbers), len(rows))
+    return found
+
+
+def _of_groups(score: Score, groups: int, n: int) -> Score:
+    """What was scored from `groups` sums, as of n examples."""
+    return replace(score, n=n, method=clusters.clustered(score.method, groups))
+
+
+def _share_of_groups(score: Score, groups: int, n: int, confidence: float) -> Score:
+    """All hits or none: no draw differs, yet a new group may. So as if each group were one example."""
+    if groups < 2:
+        return _of_groups(score, groups, n)
+    alike = wilson_score(round(score.value) * groups, groups, confidence)
+    return replace(alike, n=n, method=f"{alike.method} as of {groups} groups, since all examples are alike")
 
 
 def _share(sample: Sample, metric: Metric, confidence: float) -> Score:

@@ -6,22 +6,24 @@
 Both systems are scored on the same draws, so what makes an example easy for both cancels out: the interval of
 the difference is much narrower than two intervals side by side suggest. Metrics of an order (Spearman, PR-AUC)
 have `rank_difference`, which ranks every draw and every swap anew. The limits of `intervals` hold here
-too: clustered examples and fewer than about ten disagreements make it too sure, and the noise of training
-seeds is not in it.
+too: clusters that are not given as `groups` and fewer than about ten disagreements make it too sure, and the
+noise of training seeds is not in it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmkit.metrics import clusters
+from llmkit.metrics.clusters import BLOCK
 from llmkit.metrics.intervals import (
-    BLOCK,
+    NORMAL,
     ROUNDING,
     Sample,
     Scorer,
@@ -29,11 +31,14 @@ from llmkit.metrics.intervals import (
     interval,
     measure_ranks,
     percent,
+    unmerged,
 )
-from llmkit.metrics.score import Floats, Metric, RankMetric, Score, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
 __all__ = ["Difference", "difference", "examples_needed", "holm", "mcnemar", "rank_difference", "verdict"]
 
+POWER = 0.8  # chance to find a difference that is there
+MOST_NEEDED = 1_000_000  # beyond, a sentence gives no number
 EXACT_BELOW = 25  # discordant pairs from which the chi-square approximation is good
 
 
@@ -42,6 +47,7 @@ class Difference:
     """First minus second on n common examples, its interval, and the p-value of "there is no difference".
 
     higher_is_better and point are the metric's (see `score.Metric`): what `verdict` needs to put it in words.
+    examples_needed: how many examples like these would show a difference of this size with POWER; None for none.
     """
 
     metric: str
@@ -54,19 +60,39 @@ class Difference:
     method: str
     higher_is_better: bool = True
     point: float | None = 0.01
+    examples_needed: int | None = None
 
 
 def difference(
-    pairs: Floats | Sample, metric: Metric, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    pairs: Floats | Sample,
+    metric: Metric,
+    *,
+    groups: Ints | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Difference:
     """The paired bootstrap of metric(first) - metric(second), from statistics (N, 2 K) side by side.
 
     p_value: McNemar's test for shares, else approximate randomization (Noreen 1989; Yeh 2000): how often a
-    difference at least as large appears when each example's two outputs are swapped at random.
+    difference at least as large appears when each example's two outputs are swapped at random. With groups (N,)
+    whole groups are drawn and swapped, for shares too; n counts examples all the same.
     """
-    sample = as_sample(pairs)
+    if groups is not None:
+        how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+        sums = clusters.sums(unmerged(pairs), groups)
+        together = difference(sums, replace(metric, share=False), **how)
+        needed = together.examples_needed
+        return replace(
+            together,
+            n=len(groups),
+            method=clusters.clustered(together.method, len(sums)),
+            examples_needed=needed and math.ceil(needed * len(groups) / len(sums)),
+        )
+    sample, needed = as_sample(pairs), None
     if metric.share:
         first, second = _hits(sample, metric)
+        needed = examples_needed(first, second, confidence=confidence)
         p_value, test = mcnemar(first, second), "McNemar's test"
         one = np.ones(len(first))
         sample, score = as_sample(np.column_stack([first, one, second, one])), _gap(_hit_rate)
@@ -74,13 +100,15 @@ def difference(
         p_value, test = _swap_p_value(sample, metric, resamples, seed), f"{resamples} random swaps"
         score = _gap(metric.score)
     found = interval(sample, score, confidence=confidence, resamples=resamples, seed=seed)
-    return _difference(found, metric, confidence, p_value, test)
+    measured = _difference(found, metric, confidence, p_value, test)
+    return replace(measured, examples_needed=needed) if metric.share else measured
 
 
 def rank_difference(
     pairs: Floats | Sample,
     metric: RankMetric,
     *,
+    groups: Ints | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -90,15 +118,16 @@ def rank_difference(
     A swap mixes the two systems' outputs in one order, so they must be on one scale: give each system's ranks
     (`ranking.midranks`) instead of its outputs. 2000 draws and swaps of 1,500 examples take about 1 s for Spearman.
     """
-    sample = as_sample(pairs)
+    examples = as_sample(pairs) if groups is None else unmerged(pairs)
 
     def gap(rows: Floats, weights: Floats) -> Floats:
         first, second = np.split(rows, 2, axis=1)
         return metric.score(first, weights) - metric.score(second, weights)
 
     named = RankMetric(metric.name, gap)
-    found = measure_ranks(sample, [named], confidence=confidence, resamples=resamples, seed=seed)[metric.name]
-    p_value = _rank_swap_p_value(sample, metric, resamples, seed)
+    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    found = measure_ranks(examples, [named], groups=groups, **how)[metric.name]
+    p_value = _rank_swap_p_value(examples, metric, groups, resamples, seed)
     return _difference(found, metric, confidence, p_value, f"{resamples} random swaps")
 
 
@@ -130,7 +159,7 @@ def examples_needed(
     second_correct: NDArray[np.bool_],
     *,
     confidence: float = 0.95,
-    power: float = 0.8,
+    power: float = POWER,
 ) -> int | None:
     """Test examples with which McNemar's test would find the observed difference in accuracy with that power.
 
@@ -142,8 +171,7 @@ def examples_needed(
         return None
     n = len(first_correct)
     disagree, gap = (only_first + only_second) / n, (only_first - only_second) / n
-    normal = NormalDist()
-    z_error, z_power = normal.inv_cdf((1 + confidence) / 2), normal.inv_cdf(power)
+    z_error, z_power = NORMAL.inv_cdf((1 + confidence) / 2), NORMAL.inv_cdf(power)
     return math.ceil((z_error * math.sqrt(disagree) + z_power * math.sqrt(disagree - gap**2)) ** 2 / gap**2)
 
 
@@ -158,7 +186,7 @@ def verdict(difference: Difference, first_name: str, second_name: str) -> str:
     if difference.low <= 0 <= difference.high:
         return (
             f"The interval covers zero: this test set ({difference.n} examples) does not show that "
-            f"{first_name} is better than {second_name}."
+            f"{first_name} is better than {second_name}.{_would_show(difference)}"
         )
     word = "better" if (difference.low > 0) == difference.higher_is_better else "worse"
     value, low, high = _in_words(difference)
@@ -183,7 +211,32 @@ def _difference(
         f"paired {found.method}; p by {test}" if found.low is not None else found.method,
         metric.higher_is_better,
         metric.point,
+        _needed(found, confidence),
     )
+
+
+def _needed(found: Score, confidence: float) -> int | None:
+    """As `examples_needed` for any metric, from the bootstrap's standard error, which falls with the root of n.
+
+    The standard error is taken from the interval: its width at this confidence.
+    """
+    if found.low is None or found.high is None or found.value == 0 or found.low == found.high:
+        return None
+    z_error, z_power = NORMAL.inv_cdf((1 + confidence) / 2), NORMAL.inv_cdf(POWER)
+    standard_error = (found.high - found.low) / (2 * z_error)
+    return math.ceil(found.n * ((z_error + z_power) * standard_error / found.value) ** 2)
+
+
+def _would_show(difference: Difference) -> str:
+    """How far this test set is from showing a difference of the size that it has here."""
+    needed = difference.examples_needed
+    if needed is None:
+        return ""
+    if needed > MOST_NEEDED:
+        return f" To see a difference as small as here in {difference.metric} takes more than a million examples."
+    size = 10 ** max(0, len(str(needed)) - 2)  # two digits: the size of the difference is itself uncertain
+    about = f"{math.ceil(needed / size) * size:,}"
+    return f" To see a difference as here in {difference.metric} takes about {about} examples."
 
 
 def _hits(sample: Sample, metric: Metric) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -226,22 +279,31 @@ def _swap_p_value(sample: Sample, metric: Metric, resamples: int, seed: int) -> 
     return (1 + extreme) / (1 + resamples)
 
 
-def _rank_swap_p_value(sample: Sample, metric: RankMetric, resamples: int, seed: int) -> float:
+def _rank_swap_p_value(
+    examples: Floats | Sample, metric: RankMetric, groups: Ints | None, resamples: int, seed: int
+) -> float:
     """As `_swap_p_value`: both systems' examples below each other, and weights that say whose outputs count.
 
     Swaps without a score count as extreme: there p says nothing.
     """
+    if groups is None:  # D distinct rows, each swapped as often as it stands
+        sample = as_sample(examples)
+        swaps, unit_D = sample.counts, np.arange(len(sample.counts))
+    else:  # all rows, and one swap for all of a group
+        sample = Sample(unmerged(examples), np.ones(len(groups), np.int64))
+        names, unit_D = np.unique(groups, return_inverse=True)
+        swaps = np.ones(len(names), np.int64)
     both = np.vstack(np.split(sample.rows, 2, axis=1))  # (2 D, K)
-    kept, distinct = sample.counts.astype(np.float64), len(sample.counts)
+    kept = sample.counts.astype(np.float64)
 
     def gap(swapped: Floats) -> Floats:  # (R, D) -> (R,)
         own, other = np.hstack([kept - swapped, swapped]), np.hstack([swapped, kept - swapped])
         return metric.score(both, own) - metric.score(both, other)
 
-    observed = abs(float(gap(np.zeros((1, distinct)))[0]))
-    rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, 2 * distinct)), 0
+    observed = abs(float(gap(np.zeros((1, len(kept))))[0]))
+    rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, 2 * len(kept))), 0
     for start in range(0, resamples, size):
-        swapped = rng.binomial(sample.counts, 0.5, (min(size, resamples - start), distinct))
+        swapped = rng.binomial(swaps, 0.5, (min(size, resamples - start), len(swaps)))[:, unit_D]
         extreme += int((~(np.abs(gap(swapped.astype(np.float64))) < observed - ROUNDING)).sum())
     return (1 + extreme) / (1 + resamples)
 

@@ -18,22 +18,30 @@ from safetensors import SafetensorError, safe_open
 from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmkit.errors import ModelError, Problem, some
+from llmkit.models import lstm  # noqa: F401  # the Auto classes then know it
 from llmkit.models.quiet import quiet
 from llmkit.seeds import derive
 
-__all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "tokenizer"]
+__all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "set_bias", "tokenizer"]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
+ALSO = {  # other names of a head
+    "ForCausalLM": ("LMHeadModel",),
+    "ForMaskedLM": ("ForPreTraining",),
+    "ForSeq2SeqLM": ("ForConditionalGeneration", "MTModel"),
+}
 REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
 
 
 def tokenizer(folder: Path, *, weights: bool = True, special: Sequence[str] = ()) -> PreTrainedTokenizerBase:
     """The checkpoint's own tokenizer, with the special tokens that a task needs. ModelError M01 when it has none.
 
-    weights is False for a folder that holds an adapter only, which has no config of its own.
+    weights is False for a folder of an adapter or a tokenizer, which needs no config of its own.
     """
     if weights:
         check_folder(folder)
+    elif (folder / "config.json").is_file():
+        _refuse_code(folder, _config(folder))
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ModelError(
             Problem("M01", str(folder), f"holds no tokenizer ({some(TOKENIZER_FILES)})", TRY_ANOTHER)
@@ -98,11 +106,11 @@ def pretrained(
         model.config.pad_token_id = tokenizer.pad_token_id
     _grow(model, len(tokenizer), seed)
     if bias is not None and (new_head or not has_head(check_folder(folder), auto_class)):
-        _set_bias(model, bias)
+        set_bias(model, bias)
     return model
 
 
-def _set_bias(model: PreTrainedModel, bias: Sequence[float]) -> None:
+def set_bias(model: PreTrainedModel, bias: Sequence[float]) -> None:
     """The head is the last linear layer; that of GPT types has no bias."""
     linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     if linear[-1].bias is not None:
@@ -131,7 +139,8 @@ def _grow(model: PreTrainedModel, tokens: int, seed: int) -> None:
 def has_head(config: dict[str, Any], auto_class: str) -> bool:
     """Whether the checkpoint was saved with a head of this kind."""
     kind = auto_class.removeprefix("AutoModel")
-    return any(name.endswith(kind) for name in config.get("architectures") or [])
+    ends = (kind, *ALSO.get(kind, ()))
+    return any(name.endswith(ends) for name in config.get("architectures") or [])
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -139,14 +148,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
 
     Raises ModelError: M01 no model there, M02 only pickle weights, M03 damaged weights, M06 wants to run its own code.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("not an object")
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            Problem("M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER)
-        ) from error
+    config = _config(folder)
     _refuse_code(folder, config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -163,6 +165,18 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(Problem("M01", str(folder), "has no *.safetensors weights", TRY_ANOTHER))
     for path in weights:
         _check_weights(path)
+    return config
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            Problem("M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER)
+        ) from error
     return config
 
 

@@ -5,18 +5,21 @@ edit in a checkout is seen at once, also by an editable install beside which an 
 
     names("finetune")       ["sentiment", ...]
     path("sentiment")       .../recipes/finetune/sentiment.yaml
+    check_kind("clm-continue", "finetune")       error[C17]: `llmkit pretrain clm-continue`
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from llmkit import files
 from llmkit.errors import Problem, RecipeError, closest
 
-__all__ = ["KINDS", "copy", "names", "path", "root", "summary"]
+__all__ = ["KINDS", "Kind", "check_kind", "copy", "kind", "names", "path", "root", "summary"]
 
-KINDS = ("finetune", "pretrain")
+Kind = Literal["finetune", "pretrain"]
+KINDS: tuple[Kind, ...] = ("finetune", "pretrain")  # a folder of recipes, and the command that runs them
 
 
 def root() -> Path:
@@ -43,6 +46,19 @@ def path(name: str) -> Path:
     message = f'there is no recipe "{name}"{closest(name, names())}'
     fix = f"choose one of {', '.join(names())}, or give the path of a .yaml file"
     raise RecipeError(Problem("C15", "", message, fix))
+
+
+def kind(name: str) -> str:
+    """The command that runs a recipe. Raises RecipeError C15 where there is no such recipe."""
+    return path(name).parent.name
+
+
+def check_kind(source: str, command: Kind) -> None:
+    """Raises RecipeError C17 for a packaged recipe of the other command; a file of the user's runs under both."""
+    if source in names() and kind(source) != command:
+        right = f"llmkit {kind(source)} {source}"
+        message = f'"{source}" is no recipe of `llmkit {command}`'
+        raise RecipeError(Problem("C17", "", message, f"run it as `{right}`"))
 
 
 def summary(name: str) -> str:

@@ -58,6 +58,7 @@ EXAMPLES = {  # what follows `llmkit predict RUN`
     "pair_regression": '"The first text." "The second text."',
     "relation_extraction": '"<e1>Ann</e1> founded <e2>Acme</e2>."',
     "extractive_qa": '"A question?" --context text.txt',
+    "mlm": '"A text with [MASK] in it."',
 }
 HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "mcc": "matthews_correlation",

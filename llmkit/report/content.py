@@ -63,13 +63,18 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
 RENAMED = {
     "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
+    "clm": {"probability": "Mean probability of a token"},
+    "mlm": {"probability": "Mean probability of a hidden token"},
 }
 CONFIDENT = ("Most confident errors", "Wrong predictions, the most confident first")
 FAR = ("Largest errors", "Predictions farthest from the score in the data, the farthest first")
+HARD = ("Hardest texts", "Texts whose tokens were the least expected, the hardest first")
 MISTAKES = {  # task: (title of the section, caption of its table)
     "regression": FAR,
     "pair_regression": FAR,
     "token_classification": ("Worst sentences", "Sentences with the most wrong words, the worst first"),
+    "clm": HARD,
+    "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
 }
 
@@ -84,6 +89,7 @@ def sections(content: Content) -> list[Section]:
         _thresholds,
         _per_class,
         _confusion,
+        _slices,
         _calibration,
         _errors,
         provenance.lengths,
@@ -362,6 +368,52 @@ def _confused(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Table:
     return Table(caption, ("Label", "Prediction", "Rows", "Share of the label's rows"), rows)
 
 
+def _slices(content: Content) -> Section | None:
+    """Where the model is weakest, by length, label, language and source."""
+    found = content.get("slices") or {}
+    slices = found.get("slices") or []
+    if not slices:
+        return None
+    axis = Axis.over([one["difference"] for one in slices], zero=True)
+    rows = [
+        (
+            Cell(f"{words(one['grouping'])}: {shorten(one['value'], LONG)}"),
+            count_cell(one["score"]["n"]),
+            Cell(words(one["metric"])),
+            score_cell(one["score"]),
+            *score_cells(one["difference"]),
+            Cell(p_value(one["p_holm"]), numeric=True),
+            Cell("", bar=axis.bar(one["difference"], zero=True, own=True)),
+        )
+        for one in slices
+    ]
+    head = ("Slice", "Rows", "Score", "Value", "Minus the rest", "Interval", "p (Holm)")
+    table = Table(
+        "Each slice against all other rows, the worst first", head, rows, axis, folded=len(rows) > FOLDED
+    )
+    return Section("slices", "Slices", _slice_lines(found), tables=[table])
+
+
+def _slice_lines(found: Content) -> list[str]:
+    """What is shown to be worse, corrected for all slices at once; lengths count characters, languages are scripts."""
+    level = 1 - found["confidence"]
+    worse = [
+        f"{phrase(one['grouping'])} {one['value']}"
+        for one in found["slices"]
+        if one["p_holm"] is not None and one["p_holm"] < level and _is_worse(one)
+    ]
+    shown = f"Worse than the rest, corrected for all slices: {', '.join(worse)}." if worse else ""
+    none = "" if worse else "No slice is shown to be worse than the rest, corrected for all slices."
+    small = f"{count(found['left_out'])} slices were too small to be judged." if found["left_out"] else ""
+    units = "Lengths are in characters; languages are told by their script."
+    return [line for line in (shown, none, small, units) if line]
+
+
+def _is_worse(one: Content) -> bool:
+    lower: bool = one["difference"]["value"] < 0
+    return lower != bool(better(one["metric"]))
+
+
 def _calibration(content: Content) -> Section | None:
     calibration = content.get("calibration") or {}
     measures = [
@@ -386,7 +438,26 @@ def _calibration(content: Content) -> Section | None:
         ),
     ]
     filled = [table for table in tables if table.rows]
-    return Section("calibration", "Calibration", plots=["calibration"], tables=filled) if filled else None
+    if not filled:
+        return None
+    return Section("calibration", "Calibration", _temperature(content), plots=["calibration"], tables=filled)
+
+
+def _temperature(content: Content) -> list[str]:
+    """What makes the probabilities right, where it was fitted."""
+    temperature = (content.get("calibration") or {}).get("temperature")
+    if temperature is None:
+        return []
+    if temperature == 1:
+        return ["No temperature was found: the validation rows hold no mistake to learn it from."]
+    sure = "too sure" if temperature > 1 else "not sure enough"
+    lines = [
+        f"The model is {sure} of its answers. Its logits divided by {number(temperature)}, the temperature fitted on "
+        "the validation rows, give the calibrated probabilities: `llmkit predict --calibrated`."
+    ]
+    if content.get("part") == "validation":
+        lines.append("The figures are of the same rows, so on new rows expect a little less.")
+    return lines
 
 
 def _errors(content: Content) -> Section | None:

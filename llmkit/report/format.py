@@ -38,6 +38,7 @@ NAMES = {
     # metrics
     "mcc": "MCC", "ece": "ECE", "f1": "F1", "bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "ter": "TER",
     "wer": "WER", "cer": "CER", "mse": "MSE", "mae": "MAE", "brier": "Brier score", "pr_auc": "PR-AUC",
+    "ece_calibrated": "ECE, calibrated", "brier_calibrated": "Brier score, calibrated",
     "pearson": "Pearson correlation", "spearman": "Spearman correlation",
     "f1_micro": "Micro F1", "precision_micro": "Micro precision", "recall_micro": "Micro recall",
     "f1_macro": "Macro F1", "f1_samples": "F1 per example",

@@ -78,7 +78,7 @@ def draw(content: Content) -> dict[str, str]:
             "loss": _loss(content.get("curves") or {}),
             "metrics": _metrics(content.get("curves") or {}, list(headline(content))),
             "confusion": _confusion(content.get("confusion") or {}),
-            "calibration": _calibration((content.get("calibration") or {}).get("bins") or []),
+            "calibration": _calibration(content.get("calibration") or {}),
             "scatter": _scatter(content.get("scatter") or {}),
             "lengths": _lengths(content.get("lengths") or {}),
         }
@@ -170,7 +170,9 @@ def _cell(axes: Axes, x: int, y: int, text: str, note: str) -> None:
         axes.text(x + 0.5, y + 0.5 + lift, note, ha="center", va="center", color=INK, size=7)
 
 
-def _calibration(bins: Sequence[Content]) -> str:
+def _calibration(calibration: Content) -> str:
+    """The reliability curve, and where a temperature was fitted what it makes of it."""
+    bins = calibration.get("bins") or []
     filled = [part for part in bins if part["count"]]
     if not filled:
         return ""
@@ -180,6 +182,9 @@ def _calibration(bins: Sequence[Content]) -> str:
     above.plot(ends, ends, color=FAINT, linestyle="--", linewidth=1.2, label="perfect")
     points = [(part["confidence"], part["accuracy"]) for part in filled]
     above.plot(*zip(*points), color=COLOURS[0], marker="o", label="this model")
+    after = [(part["confidence"], part["accuracy"]) for part in calibration.get("bins_calibrated") or []]
+    if after:
+        above.plot(*zip(*after), color=COLOURS[1], marker="s", label="calibrated")
     above.set_ylabel("Accuracy")
     above.legend(loc="upper left")
     _bars(below, filled)

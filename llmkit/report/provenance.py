@@ -27,8 +27,11 @@ COSTS = {  # key: (name, form), in reading order
     "precision": ("Precision", plain),
     "world_size": ("Processes", plain),
 }
+TEXT = ("Running text", "What there is")
 COUNTED = {  # task: (caption, first column) of the table of classes, where they are none of rows
     "token_classification": ("Entities of each type", "Entity type"),
+    "clm": TEXT,
+    "mlm": TEXT,
     "extractive_qa": ("Questions with and without an answer", "Questions"),
 }
 LENGTHS = {

@@ -37,6 +37,7 @@ __all__ = [
     "Task",
     "Vectors",
     "model_inputs",
+    "take",
     "tfidf_text",
 ]
 
@@ -126,6 +127,11 @@ class Task(Protocol):
         ...
 
     @property
+    def pretrained(self) -> bool:
+        """Whether the checkpoint can answer as it comes: it is then a baseline, which training must beat."""
+        ...
+
+    @property
     def ladder(self) -> Mapping[str, str]:
         """Its baselines in the order of the effort: name -> what a sentence calls it.
 
@@ -194,7 +200,11 @@ class Task(Protocol):
         ...
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
-        """What can be set once training is over (thresholds), from the validation rows; JSON values."""
+        """What can be set once training is over (thresholds, a temperature), from the validation rows; JSON values."""
+        ...
+
+    def calibrated(self) -> Task | None:
+        """The same with probabilities as `tune` found them to be right; None where it found no such thing."""
         ...
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
@@ -267,12 +277,16 @@ class Plain:
     """What most tasks leave as it is."""
 
     watched: Collection[str] = ()
+    pretrained: bool = False
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         return self
 
     def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         return batch
+
+    def calibrated(self) -> Self | None:
+        return None
 
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.decode(model, batch)
@@ -289,6 +303,11 @@ class Plain:
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a model's forward takes, without the labels: its own loss is never used."""
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def take(arrays: Arrays, index: NDArray[np.int64]) -> Arrays:
+    """Golds or answers of these examples alone."""
+    return {name: values[index] for name, values in arrays.items()}
 
 
 def tfidf_text(rows: Rows, columns: Sequence[str]) -> list[str]:

@@ -6,8 +6,8 @@ Shapes: B examples, C classes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from llmkit.data import checks, splits
 from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded
 from llmkit.data.labels import all_integers
 from llmkit.errors import DataError, Problem, UserError, closest, raise_if, some
 from llmkit.metrics import calibration, classification, intervals, ranking
@@ -58,11 +59,17 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Classification:
     return Classification(options, tuned)
 
 
+@dataclass(frozen=True)
 class Classification(OverTexts):
-    """One label for each text or pair; see `_task.Task` for what each part is."""
+    """One label for each text or pair; see `_task.Task` for what each part is.
+
+    heated: the probabilities are those of the fitted temperature; the logits stay as they are.
+    """
 
     options: Options
-    ladder: Mapping[str, str] = LADDER
+    heated: bool = False
+
+    ladder: ClassVar[Mapping[str, str]] = LADDER
 
     @property
     def metrics(self) -> Sequence[str]:
@@ -153,6 +160,22 @@ class Classification(OverTexts):
             decoded["logits"] = logits_BC
         return decoded
 
+    @property
+    def tunes(self) -> bool:
+        return True
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        return {"temperature": calibration.fit_temperature(answers["probabilities"], golds["labels"])}
+
+    def calibrated(self) -> Self | None:
+        return replace(self, heated=True) if "temperature" in self.tuned else None
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        if not self.heated:
+            return outputs
+        heated = calibration.tempered(outputs["probabilities"], self.tuned["temperature"])
+        return {**outputs, "probabilities": heated}
+
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
         gold, predicted, probabilities = golds["labels"], answers["prediction"], answers["probabilities"]
         sums = classification.sample(gold, predicted, len(labels)).total
@@ -196,6 +219,10 @@ class Classification(OverTexts):
         if "loss" in answers:
             scores["loss"] = intervals.mean(answers["loss"], **how)
             details["calibration"] = _calibration(gold, answers, how)
+            if "temperature" in self.tuned:
+                details["calibration"] |= _after(
+                    gold, answers["probabilities"], self.tuned["temperature"], how
+                )
         return Sheet(scores, tuple(evaluate.metrics) or self.headline, details)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
@@ -334,4 +361,19 @@ def _calibration(gold: NDArray[np.int64], answers: Arrays, how: dict[str, Any]) 
         "ece": calibration.ece(confidence, correct, **how).to_json(),
         "brier": intervals.mean(answers["brier"], **how).to_json(),
         "bins": [asdict(row) for row in calibration.reliability(confidence, correct)],
+    }
+
+
+def _after(
+    gold: NDArray[np.int64], probabilities: NDArray[Any], temperature: float, how: dict[str, Any]
+) -> dict[str, Any]:
+    """What the temperature makes of `_calibration`."""
+    heated = calibration.tempered(probabilities, temperature)
+    confidence, correct = heated.max(-1), heated.argmax(-1) == gold
+    brier = np.square(heated - np.eye(heated.shape[1])[gold]).sum(-1)
+    return {
+        "temperature": temperature,
+        "ece_calibrated": calibration.ece(confidence, correct, **how).to_json(),
+        "brier_calibrated": intervals.mean(brier, **how).to_json(),
+        "bins_calibrated": [asdict(row) for row in calibration.reliability(confidence, correct)],
     }

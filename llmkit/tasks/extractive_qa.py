@@ -241,13 +241,13 @@ class ExtractiveQA(Plain):
     ) -> Sheet:
         how: dict[str, Any] = draws(evaluate, seed)
         scores = extractive_qa.scores(
-            list(golds["answers"]), list(answers["texts"]), self._rules(golds), groups=golds["groups"], **how
+            list(golds["answers"]), list(answers["texts"]), self._rules(golds), groups=_passages(golds), **how
         )
         details: dict[str, Any] = {}
         if "loss" in answers:
             statistics = np.stack([answers["loss"], answers["windows"]], axis=1)
             scores["loss"] = intervals.interval(
-                statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), **how
+                statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), groups=_passages(golds), **how
             )
         if "null_threshold" in self.tuned:
             details["thresholds"] = {"no answer": self.tuned["null_threshold"]}
@@ -282,7 +282,7 @@ class ExtractiveQA(Plain):
             list(second["texts"]),
             self._rules(golds),
             metric,
-            groups=golds["groups"],
+            groups=_passages(golds),
             **draws(evaluate, seed),
         )
 
@@ -418,6 +418,12 @@ def _without_blanks(context: str, start: int, end: int) -> tuple[int, int]:
     """The span without white space around it: tokens may begin with a blank (GPT type), or be nothing else."""
     text = context[start:end]
     return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
+
+
+def _passages(golds: Arrays) -> NDArray[np.int64] | None:
+    """The passage of each question, (N,), which are drawn as a whole; None where each question has its own."""
+    groups: NDArray[np.int64] = golds["groups"]
+    return groups if len(np.unique(groups)) < len(groups) else None
 
 
 def _windows_of(encoded: Encoded, examples: int) -> Iterator[range]:

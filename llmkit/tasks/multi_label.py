@@ -8,7 +8,7 @@ labels.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class MultiLabel(OverTexts):
     """Some labels for each text; see `_task.Task` for what each part is."""
 
     options: Options
-    ladder: Mapping[str, str] = LADDER
+    ladder: ClassVar[Mapping[str, str]] = LADDER
     gold = "labels"
     metrics: Sequence[str] = (*multi_label.METRICS, "pr_auc")
     lower: Collection[str] = frozenset({"loss", "hamming_loss"})

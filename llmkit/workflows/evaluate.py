@@ -15,6 +15,7 @@ from llmkit.metrics.score import Score
 from llmkit.progress import SILENT, Progress
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.run import Run
+from llmkit.workflows import slices as by_slices
 from llmkit.workflows.opened import Opened, open_model
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+OF_CORPUS = ("scores", "headline", "unknown_tokens_share", "cut_examples", "slices")
 LABEL_CODES = ("L05", "L06")  # a label that the model does not have
 
 
@@ -36,27 +38,38 @@ class _Ready:
     encoded: Encoded
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """How to score, and by which slices too."""
+
+    settings: Evaluate
+    slices: tuple[str, ...]
+
+
 def evaluate(
     target: str,
     *,
     data: str | Sequence[str] | None = None,
     columns: dict[str, str] | None = None,
     metrics: Sequence[str] = (),
+    slices: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Scores with intervals. target: a run folder, a model folder, a Hub id, or index:NAME.
 
     Without data a run is scored again on its own test rows. With several corpora each has its scores, and how far
-    they lie below those of the run's own test rows. Raises UserError for anything the user can mend.
+    they lie below those of the run's own test rows. slices: columns of the rows, or length, label, language, source;
+    the first score is given for each of their slices too. Raises UserError for anything the user can mend.
     """
     named = [data] if isinstance(data, str) else list(data or [])
     _check_named_once(named)
     opened = open_model(target, progress)
     settings = _settings(opened, metrics)
     about = {"run" if opened.recipe else "model": target}
+    asked = _Asked(settings, tuple(slices))
     if len(named) > 1:
-        return about | _over_corpora(opened, named, columns or {}, settings, progress)
-    return about | _on_one(opened, named, columns or {}, settings, progress)
+        return about | _over_corpora(opened, named, columns or {}, asked, progress)
+    return about | _on_one(opened, named, columns or {}, asked, progress)
 
 
 def _check_named_once(named: Sequence[str]) -> None:
@@ -79,7 +92,7 @@ def _settings(opened: Opened, metrics: Sequence[str]) -> Evaluate:
 
 
 def _on_one(
-    opened: Opened, named: Sequence[str], columns: dict[str, str], settings: Evaluate, progress: Progress
+    opened: Opened, named: Sequence[str], columns: dict[str, str], asked: _Asked, progress: Progress
 ) -> dict[str, Any]:
     """Scores on the one corpus named, or on the run's own rows."""
     if named:
@@ -87,12 +100,13 @@ def _on_one(
     else:
         examples, part = _own_examples(opened, progress)
     name = named[0] if named else part
-    (found,) = _score_all(opened, {name: _ready(opened, examples, part, progress)}, settings, progress)
+    ready = {name: _ready(opened, examples, part, progress)}
+    (found,) = _score_all(opened, ready, asked, progress)
     return {"data": name, "part": part, **found}
 
 
 def _over_corpora(
-    opened: Opened, named: Sequence[str], columns: dict[str, str], settings: Evaluate, progress: Progress
+    opened: Opened, named: Sequence[str], columns: dict[str, str], asked: _Asked, progress: Progress
 ) -> dict[str, Any]:
     """Every corpus checked before the first is scored; then scores, and the drop from the own test rows."""
     home = _home(opened, progress)
@@ -100,21 +114,21 @@ def _over_corpora(
     ready = {name: _ready(opened, examples, "test", progress) for name, examples in checked.items()}
     corpora: dict[str, dict[str, Any]] = {}
     verdict: list[str] = []
-    for name, result in zip(ready, _score_all(opened, ready, settings, progress), strict=True):
+    for name, result in zip(ready, _score_all(opened, ready, asked, progress), strict=True):
         drops = _drops(home, result) if home else {}
         corpora[name] = {
             "n": len(ready[name].examples.corpus.parts["test"]),
-            **{key: result[key] for key in ("scores", "headline", "unknown_tokens_share", "cut_examples")},
+            **{key: result[key] for key in OF_CORPUS if key in result},
             "drop": {metric: drop.to_json() for metric, drop in drops.items()},
         }
-        verdict += _sentences(opened, name, drops, settings.confidence)
+        verdict += _sentences(opened, name, drops, asked.settings.confidence)
     lower = [name for name in next(iter(corpora.values()))["headline"] if name in opened.task.lower]
     return {
         "data": list(named),
         "home": home,
         "corpora": corpora,
         "lower_is_better": lower,
-        "confidence": settings.confidence,
+        "confidence": asked.settings.confidence,
         "verdict": verdict,
     }
 
@@ -250,32 +264,45 @@ def _ready(opened: Opened, examples: Examples, part: str, progress: Progress) ->
 
 
 def _score_all(
-    opened: Opened, ready: Mapping[str, _Ready], settings: Evaluate, progress: Progress
+    opened: Opened, ready: Mapping[str, _Ready], asked: _Asked, progress: Progress
 ) -> list[dict[str, Any]]:
     """Predict and score each corpus in turn; the results in their order."""
     from llmkit.engine import session as sessions
 
+    for one in ready.values():
+        by_slices.check(opened.task, one.examples.corpus.parts[one.part], asked.slices)
     if opened.recipe and len(opened.recipe.train.seeds or []) > 1:
         progress.note(f"{opened.name} was trained with several seeds: this is the model that it kept")
     seed = opened.recipe.seed if opened.recipe else 1
     with sessions.start(seed=seed, precision=opened.train.precision) as session:
         model = opened.model.to(session.device)
-        return [_score(session, opened, model, one, settings, progress) for one in ready.values()]
+        return [_score(session, opened, model, one, asked, progress) for one in ready.values()]
 
 
 def _score(
-    session: Session, opened: Opened, model: Any, ready: _Ready, settings: Evaluate, progress: Progress
+    session: Session, opened: Opened, model: Any, ready: _Ready, asked: _Asked, progress: Progress
 ) -> dict[str, Any]:
     golds, counts = ready.examples.golds[ready.part], ready.encoded.counts
     answers = _predict(session, opened, model, ready, progress)
-    sheet = opened.task.score(golds, answers, opened.labels, evaluate=settings, seed=session.seed)
+    sheet = opened.task.score(golds, answers, opened.labels, evaluate=asked.settings, seed=session.seed)
     return {
         "scores": {name: score.to_json() for name, score in sheet.scores.items()},
         "headline": list(sheet.headline),
         **sheet.details,
+        **_by_slice(opened, ready, answers, sheet.headline[0], asked, session.seed),
         "cut_examples": counts.cut_examples,
         "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
     }
+
+
+def _by_slice(
+    opened: Opened, ready: _Ready, answers: Arrays, metric: str, asked: _Asked, seed: int
+) -> dict[str, Any]:
+    rows, golds = ready.examples.corpus.parts[ready.part], ready.examples.golds[ready.part]
+    judged = by_slices.Judged(opened.task, rows, golds, answers, opened.labels)
+    if not asked.slices:
+        return {}
+    return {"slices": by_slices.slices(judged, metric, asked.slices, evaluate=asked.settings, seed=seed)}
 
 
 def _predict(session: Session, opened: Opened, model: Any, ready: _Ready, progress: Progress) -> Arrays:

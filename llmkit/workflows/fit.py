@@ -144,7 +144,6 @@ def predict_part(
 def tuned(session: Session, prepared: Prepared, model: Any, progress: Progress) -> Prepared:
     """With thresholds set on this model's answers to the validation rows, for tasks that have some."""
     from llmkit import tasks
-    from llmkit.models import load
 
     task = prepared.task
     if not task.tunes or "validation" not in prepared.encoded:
@@ -152,7 +151,7 @@ def tuned(session: Session, prepared: Prepared, model: Any, progress: Progress) 
     answers = predict_part(session, prepared, model, "validation", progress)
     found = task.tune(prepared.examples.golds["validation"], answers)
     known = tasks.load(prepared.recipe.task, found)
-    return replace(prepared, task=known.for_model(load.check_folder(prepared.base), prepared.tokenizer))
+    return replace(prepared, task=known.for_model(prepared.config, prepared.tokenizer))
 
 
 def _enough(prepared: Prepared, state: State) -> bool:

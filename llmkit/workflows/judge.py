@@ -18,7 +18,8 @@ from llmkit.models import save
 from llmkit.progress import Progress
 from llmkit.report.format import phrase
 from llmkit.run import Run
-from llmkit.workflows import ladder
+from llmkit.tasks._task import take
+from llmkit.workflows import ladder, slices
 from llmkit.workflows.fit import Fitted, predict_part, tuned
 from llmkit.workflows.prepare import Prepared
 
@@ -58,13 +59,15 @@ def judge(
         "run": str(run.path),
         "name": name,
         "task": prepared.recipe.task["name"],
-        "model": prepared.recipe.model.name,
+        "model": prepared.recipe.model.title,
+        "architecture": prepared.config.get("model_type"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "part": part,
         "scores": to_json(sheet.scores),
         "headline": list(sheet.headline),
         **sheet.details,
         **_against_baselines(prepared, part, answers, learned, sheet, progress),
+        "slices": _slices(prepared, part, answers, sheet),
         "errors": prepared.task.worst(records),
         "notes": [
             *prepared.examples.corpus.notes,
@@ -123,10 +126,8 @@ def _without_near(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
     if near is None:
         return []
     kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.parts[part])), near)
-    golds = {name: values[kept] for name, values in prepared.examples.golds[part].items()}
-    values = prepared.task.values(
-        golds, {name: array[kept] for name, array in answers.items()}, prepared.examples.labels
-    )
+    golds = take(prepared.examples.golds[part], kept)
+    values = prepared.task.values(golds, take(answers, kept), prepared.examples.labels)
     return [
         f"{part} without its {len(near)} near repeats: "
         + ", ".join(f"{k} {v:.4f}" for k, v in values.items())
@@ -154,7 +155,7 @@ def _against_baselines(
     from llmkit.metrics import paired
 
     task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
-    names = ladder.chosen(task, evaluate)
+    names = ladder.chosen(task, prepared.recipe)
     if not names:
         return {"baselines": {}, "comparisons": [], "verdict": []}
     progress.note("comparing with simple baselines")
@@ -183,6 +184,20 @@ def _against_baselines(
         "comparisons": comparisons,
         "verdict": [comparison["sentence"] for comparison in comparisons],
     }
+
+
+def _slices(prepared: Prepared, part: str, answers: Arrays, sheet: Sheet) -> dict[str, Any]:
+    """Where the model is weakest: by length, label, language and source, as far as the rows have several.
+
+    Nothing where answers are not one a row, as those to blocks of running text.
+    """
+    rows, golds = prepared.examples.corpus.parts[part], prepared.examples.golds[part]
+    if any(len(values) != len(rows) for values in (*golds.values(), *answers.values())):
+        return {}
+    judged = slices.Judged(prepared.task, rows, golds, answers, prepared.examples.labels)
+    return slices.slices(
+        judged, sheet.headline[0], evaluate=prepared.recipe.evaluate, seed=prepared.recipe.seed
+    )
 
 
 def _data(prepared: Prepared) -> dict[str, Any]:
@@ -268,7 +283,7 @@ def _write(
         labels=list(prepared.examples.labels),
         columns={**prepared.task.columns, **recipe.data.columns},
         max_length=recipe.train.max_length,
-        base=recipe.model.name,
+        base=recipe.model.title,
         adapter=bool(recipe.model.lora and not recipe.model.lora.merge),
         llmkit=llmkit.__version__,
         tuned=dict(prepared.task.tuned),

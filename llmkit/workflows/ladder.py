@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from llmkit.progress import SILENT, Progress
 from llmkit.seeds import derive
 from llmkit.workflows.fit import batches_of, predict_part, tuned
-from llmkit.workflows.prepare import Prepared
+from llmkit.workflows.prepare import Prepared, baselines_of
 
 if TYPE_CHECKING:
     from llmkit.engine.session import Session
-    from llmkit.recipe.schema import Evaluate
+    from llmkit.recipe.schema import Recipe
     from llmkit.tasks._task import Arrays, Task
 
 __all__ = ["chosen", "learned"]
@@ -37,17 +37,17 @@ MOST_EPOCHS = 20
 PATIENCE = 3  # epochs without a lower validation loss
 
 
-def chosen(task: Task, evaluate: Evaluate) -> list[str]:
+def chosen(task: Task, recipe: Recipe) -> list[str]:
     """Names of the baselines that the recipe asks for, in the task's order."""
-    asked = evaluate.baselines
+    asked, known = recipe.evaluate.baselines, baselines_of(task, recipe)
     if isinstance(asked, list):
-        return [name for name in task.ladder if name in asked]
-    return [name for name in task.ladder if name not in SLOW] if asked else []
+        return [name for name in known if name in asked]
+    return [name for name in known if name not in SLOW] if asked else []
 
 
 def learned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
     """The answers of the chosen ones to the rows of this part: name -> answers."""
-    names = chosen(prepared.task, prepared.recipe.evaluate)
+    names = chosen(prepared.task, prepared.recipe)
     session = replace(
         session, seed=prepared.recipe.seed
     )  # of several training seeds each has the same baselines
@@ -56,8 +56,13 @@ def learned(session: Session, prepared: Prepared, part: str, progress: Progress)
 
 
 def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress) -> Arrays:
-    """By embeddings: no gradient, and so no more time than a prediction of the same rows."""
+    """As the checkpoint comes, where it can answer; else by embeddings: no gradient, so the time of a prediction."""
+    from llmkit.workflows.train import load_model
+
     task, examples = prepared.task, prepared.examples
+    if task.pretrained:
+        model = load_model(prepared, progress).to(session.device)
+        return predict_part(session, prepared, model, part, progress)
     rows = {name: np.arange(len(own)) for name, own in examples.corpus.parts.items()}
     drawn = np.random.default_rng(derive(prepared.recipe.seed, "embedded")).permutation(rows["train"])
     rows["train"] = np.sort(drawn[:MOST_EMBEDDED])
@@ -65,7 +70,7 @@ def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress
         name: {kind: values[rows[name]] for kind, values in own.items()}
         for name, own in examples.golds.items()
     }
-    parts = dict.fromkeys(["train", part, *(["validation"] if task.tuned else [])])
+    parts = dict.fromkeys(["train", part, *(["validation"] if "thresholds" in task.tuned else [])])
     texts = {
         name: [_at(examples.corpus.parts[name].columns[text], rows[name]) for text in task.inputs]
         for name in parts

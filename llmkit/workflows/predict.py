@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from llmkit.errors import Problem, RecipeError
 from llmkit.progress import SILENT, Progress
 from llmkit.workflows.opened import Opened, open_model
 
-__all__ = ["answer", "predict"]
+__all__ = ["answer", "predict", "recalibrated"]
 
 CHUNK = 4096  # examples sorted by length together
 CHARACTERS = 1_000_000  # of the texts of a chunk: a question about a book is many windows
@@ -19,15 +21,30 @@ Texts = Mapping[str, str]
 
 
 def predict(
-    target: str, examples: Iterable[str | Texts], *, progress: Progress = SILENT
+    target: str,
+    examples: Iterable[str | Texts],
+    *,
+    calibrated: bool = False,
+    progress: Progress = SILENT,
 ) -> Iterator[dict[str, Any]]:
     """A record for each example: its texts, prediction, probability and more; None for both where a text is blank.
 
     target: a run folder, a model folder, a Hub id, or index:NAME. A plain text will do where the task reads a single
     one. Reads on only as records are taken. Computes in fp32 on any device, so the logits are those of the saved
-    model under plain transformers.
+    model under plain transformers. calibrated: the probabilities are those of the temperature that was fitted on the
+    validation rows; RecipeError U01 where there is none.
     """
-    yield from answer(open_model(target, progress), examples, progress=progress)
+    opened = open_model(target, progress)
+    yield from answer(recalibrated(opened) if calibrated else opened, examples, progress=progress)
+
+
+def recalibrated(opened: Opened) -> Opened:
+    """The same model with calibrated probabilities. Raises RecipeError U01 where no temperature was fitted."""
+    task = opened.task.calibrated()
+    if task is None:
+        message = f"{opened.name} has no temperature: none was fitted when it was trained"
+        raise RecipeError(Problem("U01", "--calibrated", message, "leave it out"))
+    return replace(opened, task=task)
 
 
 def answer(

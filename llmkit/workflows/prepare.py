@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmkit.engine.optim import Schedule
     from llmkit.tasks._task import Examples, Task
 
-__all__ = ["Prepared", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
+__all__ = ["Prepared", "baselines_of", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
 
 DEFAULT_EPOCHS = 3.0
 
@@ -33,7 +33,8 @@ class Prepared:
 
     recipe: Recipe
     task: Task
-    base: Path  # folder of the checkpoint
+    base: Path  # folder of the checkpoint; of the tokenizer, when the model is new
+    config: dict[str, Any]  # the checkpoint's config.json, or what a new model's will be
     tokenizer: Any
     examples: Examples
     encoded: dict[str, Encoded]  # part -> examples
@@ -65,14 +66,21 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
 def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progress) -> Prepared:
     from llmkit.assets import hub
     from llmkit.data.sampler import steps_per_epoch
-    from llmkit.models import load
+    from llmkit.models import load, scratch
 
-    base = hub.model_folder(recipe.model.name, progress)
-    tokenizer = load.tokenizer(base, special=task.special_tokens)
-    task = task.for_model(load.check_folder(base), tokenizer)
-    head = task.config(examples.labels)
-    load.check_head(base, task.auto_class, head, new_head=recipe.model.new_head)
-    _check_length(recipe, load.longest(base, tokenizer))
+    base = hub.model_folder(recipe.model.source, progress)
+    config, tokenizer = _start(recipe, base, task.special_tokens)
+    task = task.for_model(config, tokenizer)
+    if recipe.model.from_scratch:
+        scratch.check_head(config, task.auto_class)
+    else:
+        head, new_head = task.config(examples.labels), recipe.model.new_head
+        load.check_head(base, task.auto_class, head, new_head=new_head)
+        if task.pretrained and (new_head or not load.has_head(config, task.auto_class)):
+            note = f"{recipe.model.name} has no trained head for this task: a new one is drawn from the seed"
+            progress.note(note)
+            examples = replace(examples, notes=(*examples.notes, note))
+        _check_length(recipe, load.longest(base, tokenizer))
     encoded = {
         part: encode_part(recipe, task, tokenizer, examples, part, progress) for part in examples.corpus.parts
     }
@@ -84,6 +92,7 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
         recipe=recipe,
         task=task,
         base=base,
+        config=config,
         tokenizer=tokenizer,
         examples=examples,
         encoded=encoded,
@@ -91,6 +100,19 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
         evaluate_every=recipe.evaluate.every_steps or per_epoch,
         checkpoint_every=recipe.checkpoint.every_steps or per_epoch,
     )
+
+
+def _start(recipe: Recipe, base: Path, special: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """The config that the model has, or will have, and the tokenizer."""
+    from llmkit.models import load, scratch
+
+    shape = recipe.model.from_scratch
+    if shape is None:
+        tokenizer = load.tokenizer(base, special=special)
+        return load.check_folder(base), tokenizer
+    tokenizer = load.tokenizer(base, weights=False, special=special)
+    scratch.fit(tokenizer, shape, recipe.train.max_length)
+    return scratch.config(shape, tokenizer, recipe.train.max_length), tokenizer
 
 
 def _check_judged(examples: Examples) -> None:
@@ -111,7 +133,7 @@ def _check_length(recipe: Recipe, longest: int) -> None:
         problem = Problem(
             "C09",
             "train.max_length",
-            f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.name}",
+            f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.title}",
             f"use at most {longest}",
         )
         raise RecipeError(problem)
@@ -134,18 +156,24 @@ def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Prob
 
 
 def _unknown_baselines(task: Task, recipe: Recipe) -> list[Problem]:
-    """A problem for each baseline that the task does not have."""
-    named = recipe.evaluate.baselines
+    """A problem for each baseline that there is not."""
+    named, known = recipe.evaluate.baselines, list(baselines_of(task, recipe))
     return [
         Problem(
             "C09",
             "evaluate.baselines",
-            f'"{name}" is no baseline of this task{closest(name, task.ladder)}',
-            f"choose among {some(task.ladder, 20)}",
+            f'"{name}" is no baseline of this task{closest(name, known)}',
+            f"choose among {some(known, 20)}" if known else "write false: there are none",
         )
         for name in (named if isinstance(named, list) else [])
-        if name not in task.ladder
+        if name not in known
     ]
+
+
+def baselines_of(task: Task, recipe: Recipe) -> Mapping[str, str]:
+    """The task's ladder; a new model has no checkpoint whose knowledge it could be compared with."""
+    new = recipe.model.from_scratch is not None
+    return {name: called for name, called in task.ladder.items() if not (new and name == "untuned")}
 
 
 def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:

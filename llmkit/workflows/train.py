@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit import environment, files, processes
-from llmkit.errors import Problem, RunError, some
+from llmkit.errors import Problem, RecipeError, RunError, some
 from llmkit.progress import SILENT, Progress
 from llmkit.run import RUNS, Run, new_path, runs
 from llmkit.workflows.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
     from llmkit.engine.session import Session
+    from llmkit.recipe.catalog import Kind
     from llmkit.recipe.schema import Recipe
 
-__all__ = ["begin", "check_same", "finetune", "load_model", "train_in"]
+__all__ = ["begin", "check_same", "finetune", "load_model", "pretrain", "train_in"]
 
 SAFE = ("train.max_hours", "checkpoint.every_steps", "checkpoint.keep")  # change no update
 
@@ -31,17 +32,19 @@ def finetune(
     resume: bool = False,
     dry_run: bool = False,
     progress: Progress = SILENT,
+    command: Kind = "finetune",
 ) -> dict[str, Any]:
     """Train as the recipe says; returns the report's content (or the plan, for a dry run).
 
     With several `train.seeds` the run holds a run for each of them. source is a packaged recipe's name or a YAML
-    path, overrides are `KEY=VALUE`, out is the run folder. Raises UserError for any mistake of recipe or data
-    before training begins, Stopped (or Interrupted) after a save.
+    path, overrides are `KEY=VALUE`, out is the run folder, command the one that runs such recipes. Raises UserError
+    for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
     """
     from llmkit import tasks
-    from llmkit.recipe import load
+    from llmkit.recipe import catalog, load
     from llmkit.workflows import seeds
 
+    catalog.check_kind(source, command)
     recipe = load.load(source, overrides, task_names=tasks.names(), task_options=tasks.options)
     seeds.check(recipe)
     name = Path(source).stem
@@ -53,16 +56,23 @@ def finetune(
     if dry_run:
         return _plan(prepared)
     if len(recipe.train.seeds or []) > 1:
-        commands = {seed: _command(source, _of_seed(overrides, seed)) for seed in recipe.train.seeds or []}
+        commands = {
+            seed: _command(command, source, _of_seed(overrides, seed)) for seed in recipe.train.seeds or []
+        }
         return seeds.train_each(
             run,
             prepared,
             name=name,
-            command=_command(source, overrides),
+            command=_command(command, source, overrides),
             commands=commands,
             progress=progress,
         )
-    return _work(run, name, _command(source, overrides), prepared, progress)
+    return _work(run, name, _command(command, source, overrides), prepared, progress)
+
+
+def pretrain(source: str, overrides: Sequence[str] = (), **how: Any) -> dict[str, Any]:
+    """As `finetune`, for the packaged recipes that go on with a checkpoint's pretraining."""
+    return finetune(source, overrides, command="pretrain", **how)
 
 
 def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progress) -> dict[str, Any]:
@@ -181,30 +191,48 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
 
 
 def load_model(prepared: Prepared, progress: Progress) -> Any:
-    """The checkpoint under the task's head, with adapters if the recipe asks for them."""
-    from llmkit.models import load, lora
+    """The checkpoint (or the new weights) under the task's head, with adapters if the recipe asks for them."""
+    from llmkit.models import load, lora, scratch
 
-    recipe = prepared.recipe
+    recipe, task = prepared.recipe, prepared.task
+    head = task.config(prepared.examples.labels)
+    bias = task.bias(prepared.examples.golds["train"])
+    if recipe.model.from_scratch:
+        seed = recipe.training_seed
+        model = scratch.model(prepared.config, task.auto_class, head, seed=seed, bias=bias)
+        _check_checkpointing(recipe, model)
+        return model
     progress.note(f"loading {recipe.model.name}")
     model = load.pretrained(
         prepared.base,
-        prepared.task.auto_class,
-        prepared.task.config(prepared.examples.labels),
+        task.auto_class,
+        head,
         new_head=recipe.model.new_head,
         seed=recipe.training_seed,
         tokenizer=prepared.tokenizer,
-        bias=prepared.task.bias(prepared.examples.golds["train"]),
+        bias=bias,
     )
+    _check_checkpointing(recipe, model)
     if recipe.model.lora is None:
         return model
-    new = prepared.tokenizer.convert_tokens_to_ids(list(prepared.task.special_tokens))
+    new = prepared.tokenizer.convert_tokens_to_ids(list(task.special_tokens))
     return lora.add(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 
 
+def _check_checkpointing(recipe: Recipe, model: Any) -> None:
+    """Raises RecipeError C10 where the recipe asks an architecture (lstm) for what it has not."""
+    if recipe.train.gradient_checkpointing and not model.supports_gradient_checkpointing:
+        message = f"{model.config.model_type} can't compute its activations twice"
+        raise RecipeError(
+            Problem("C10", "train.gradient_checkpointing", message, "remove train.gradient_checkpointing")
+        )
+
+
 def _plan(prepared: Prepared) -> dict[str, Any]:
-    """What a run would do, without doing it."""
+    """What a run would do, without doing it. parameters: of a new model; null for a checkpoint, which isn't loaded."""
     return {
-        "model": prepared.recipe.model.name,
+        "model": prepared.recipe.model.title,
+        "parameters": _parameters(prepared),
         "labels": list(prepared.examples.labels),
         "rows": {part: len(encoded) for part, encoded in prepared.encoded.items()},
         "tokens": {part: encoded.counts.tokens for part, encoded in prepared.encoded.items()},
@@ -218,10 +246,19 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _command(source: str, overrides: Sequence[str]) -> str:
+def _parameters(prepared: Prepared) -> int | None:
+    from llmkit.models import scratch
+
+    if prepared.recipe.model.from_scratch is None:
+        return None
+    head = prepared.task.config(prepared.examples.labels)
+    return scratch.count(prepared.config, prepared.task.auto_class, head)
+
+
+def _command(command: str, source: str, overrides: Sequence[str]) -> str:
     import shlex
 
-    return shlex.join(["llmkit", "finetune", source, *overrides])
+    return shlex.join(["llmkit", command, source, *overrides])
 
 
 def _of_seed(overrides: Sequence[str], seed: int) -> list[str]:

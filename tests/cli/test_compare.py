@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def test_json_is_second_minus_first(command: Callable[..., Any], finished: Path, other: Path) -> None:
     done = command("compare", finished, other, "--json")
@@ -46,3 +48,16 @@ def test_no_run_is_told_by_its_path(command: Callable[..., Any], finished: Path)
     assert done.code == 2
     assert done.err.startswith(f"error[R01] {finished.with_name('tinny')}: ")
     assert f'did you mean "{finished}"?' in done.err
+
+
+def test_where_no_answer_is_right_or_wrong_there_is_no_such_test(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Perplexity and the like."""
+    none = {"mcnemar_p": None, "examples_needed": None, "only_in_first": 0, "only_in_second": 0}
+    result = {"first": "a", "second": "b", "n": 3, "differences": {}, "verdict": ["b is better"], **none}
+    monkeypatch.setattr("llmkit.workflows.compare.compare", lambda *_, **__: result)
+    done = command("compare", "a", "b")
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "b is better"
+    assert "McNemar" not in done.out

@@ -140,3 +140,21 @@ def test_corpora_that_do_not_fit_are_told_together(
     done = command("evaluate", finished, "--data", data[0], "--data", data[1])
     assert (done.code, done.out) == (2, "")
     assert [line.split(": ")[0] for line in done.err.splitlines()[-2:]] == [f"error[L05] {p}" for p in data]
+
+
+def test_slices_make_a_table_of_their_own(
+    command: Callable[..., Any], finished: Path, tmp_path: Path, make_reviews: Callable[..., Any]
+) -> None:
+    data = tmp_path / "new.jsonl"
+    rows = [{**row, "domain": "ab"[n % 2]} for n, row in enumerate(make_reviews(40, 9))]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    asked = ("evaluate", finished, "--data", data, "--slice", "domain", "--slice", "length")
+    done = command(*asked)
+    assert "slices, the worst first" in done.out
+    header = next(line for line in done.out.splitlines() if line.startswith("slice "))
+    assert re.split(r"\s{2,}", header.strip()) == [
+        "slice", "n", "score", "value [95%]", "minus the rest", "p (Holm)",
+    ]  # fmt: skip
+    assert re.search(r"^domain: a +20 +accuracy +[\d.]+ \[[\d.]+, [\d.]+\] +[-+][\d.]+ \[", done.out, re.M)
+    found = command(*asked, "--json").json["slices"]["slices"]
+    assert {one["grouping"] for one in found} >= {"domain", "length"}

@@ -100,6 +100,9 @@ def test_the_second_time_nothing_is_made(tmp_path: Path, monkeypatch: Any, token
 def test_the_digest_tells_tokenizers_apart(tiny_bert: Path, tmp_path: Path, tokenizer: Any) -> None:
     tokenizer.save_pretrained(tmp_path)
     assert tokenizer_digest(load_tokenizer(tiny_bert)) == tokenizer_digest(tokenizer)
+    other = load_tokenizer(tiny_bert)
+    other.eos_token = "[SEP]"  # what ends a document is no part of tokenizer.json
+    assert tokenizer_digest(other) != tokenizer_digest(tokenizer)
     content = json.loads((tmp_path / "tokenizer.json").read_text())
     content["normalizer"]["lowercase"] = not content["normalizer"]["lowercase"]
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))

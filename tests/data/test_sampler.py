@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmkit.data.sampler import order, steps_per_epoch, updates
+from llmkit.data.sampler import draws, order, steps_per_epoch, updates
 
 
 def test_each_epoch_holds_every_example_once() -> None:
@@ -27,3 +27,12 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     assert not np.array_equal(order(50, 1, 0), order(50, 1, 1))
     assert not np.array_equal(order(50, 1, 0), order(50, 2, 0))
     assert np.array_equal(order(50, 1, 0), order(50, 1, 0))
+
+
+def test_draws_differ_by_epoch_and_seed_but_in_evaluation_they_are_the_same_for_all() -> None:
+    rows = np.arange(4)
+    trained = {tuple(draws(seed, epoch, rows)) for seed in (1, 2) for epoch in (0, 1)}
+    scored = {tuple(draws(seed, None, rows)) for seed in (1, 2)}
+    assert (len(trained), len(scored)) == (4, 1)
+    assert draws(1, 0, rows[2:]).tolist() == draws(1, 0, rows)[2:].tolist()
+    assert not trained & scored

@@ -9,6 +9,7 @@ import torch
 
 from llmkit import processes
 from llmkit.engine import session as sessions
+from llmkit.errors import RecipeError
 
 
 def test_one_process_sums_and_gathers_its_own(session: Any) -> None:
@@ -34,4 +35,10 @@ def test_processes_that_did_not_join_are_noticed(monkeypatch: Any) -> None:
         pytest.raises(RuntimeError, match="2 processes were started, 1 joined"),
         sessions.start(seed=1, precision="fp32"),
     ):
+        pass
+
+
+def test_sharding_that_a_launcher_asks_for_is_refused(monkeypatch: Any) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(RecipeError, match=r"C10.*asks for FSDP"), sessions.start(seed=1, precision="fp32"):
         pass

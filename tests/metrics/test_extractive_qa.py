@@ -122,7 +122,7 @@ def test_groups_of_one_question_change_nothing_but_the_method():
     grouped = scores(golds, predictions, groups=np.arange(len(golds)))["f1"]
     assert (grouped.value, grouped.n) == (plain.value, plain.n)
     assert (grouped.low, grouped.high) == pytest.approx((plain.low, plain.high), abs=0.01)
-    assert "over 120 passages; SQuAD v1.1 rules" in grouped.method
+    assert "clustered by 120 groups; SQuAD v1.1 rules" in grouped.method
 
 
 @pytest.mark.parametrize("name", ["exact_match", "f1"])
@@ -153,9 +153,9 @@ def test_the_interval_is_the_bootstrap_of_whole_passages():
 
 def test_the_parts_count_the_passages_that_they_touch():
     found = scores(GOLDS, PREDICTIONS, "squad_v2", groups=np.array([7, 7, 7, 9, 3, 3]))
-    assert "over 3 passages" in found["f1"].method
-    assert "over 2 passages" in found["has_answer_f1"].method
-    assert "over 2 passages" in found["no_answer_accuracy"].method
+    assert "clustered by 3 groups" in found["f1"].method
+    assert "clustered by 2 groups" in found["has_answer_f1"].method
+    assert "clustered by 2 groups" in found["no_answer_accuracy"].method
 
 
 def test_no_hit_at_all_still_leaves_room_for_some():
@@ -165,13 +165,13 @@ def test_no_hit_at_all_still_leaves_room_for_some():
         expected = stats.binomtest(round(20 * value), 20).proportion_ci(0.95, "wilson")
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
         assert (found.value, found.n) == (value, 60)
-        assert found.method.startswith("Wilson 95% as of 20 passages")
+        assert found.method.startswith("Wilson 95% as of 20 groups")
 
 
 def test_one_passage_has_no_interval():
     found = scores(GOLDS, PREDICTIONS, "squad_v2", groups=np.zeros(6, int))["f1"]
     assert (found.low, found.high, found.n) == (None, None, 6)
-    assert found.method.startswith("no interval: one passage")
+    assert found.method.startswith("no interval: one group")
 
 
 # Two systems
@@ -200,7 +200,7 @@ def test_questions_alone_are_mcnemar_and_passages_are_swapped_whole():
     alone = difference(golds, first, second, metric="exact_match")
     together = difference(golds, first, second, metric="exact_match", groups=groups)
     assert alone.method.endswith("p by McNemar's test")
-    assert together.method.endswith("p by 2000 random swaps; over 30 passages")
+    assert together.method.endswith("p by 2000 random swaps; clustered by 30 groups")
     assert together.high - together.low > alone.high - alone.low
 
 

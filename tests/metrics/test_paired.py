@@ -202,6 +202,44 @@ def test_no_difference_needs_no_number_of_examples():
     assert examples_needed(*disagreements(7, 7)) is None
 
 
+def test_any_metric_says_how_many_examples_it_needs():
+    """For a mean the normal theory is known: ((z_error + z_power) sd / gap)^2."""
+    rng = np.random.default_rng(0)
+    gaps = rng.normal(0.1, 1, 4000)
+    found = difference(with_ones(gaps, np.zeros(4000)), MEAN)
+    assert found.examples_needed == pytest.approx(((1.96 + 0.8416) * gaps.std() / gaps.mean()) ** 2, rel=0.1)
+
+
+def test_as_many_examples_as_needed_find_the_difference_four_times_in_five():
+    found = difference(with_ones(np.random.default_rng(1).normal(0.3, 1, 3000), np.zeros(3000)), MEAN)
+    shown = [
+        difference(
+            with_ones(
+                np.random.default_rng([2, trial]).normal(found.value, 1, found.examples_needed),
+                np.zeros(found.examples_needed),
+            ),
+            MEAN,
+            resamples=200,
+        )
+        for trial in range(100)
+    ]
+    assert 0.7 <= np.mean([one.low > 0 or one.high < 0 for one in shown]) <= 0.9
+
+
+def test_a_share_needs_what_mcnemar_needs_and_clusters_need_more():
+    hits = [column.astype(float) for column in disagreements(15, 10, both=60, neither=15)]
+    assert difference(with_ones(*hits), SHARE).examples_needed == 783
+    often = with_ones(*(np.repeat(column, 4) for column in hits))
+    grouped = difference(often, SHARE, groups=np.repeat(np.arange(100), 4))
+    assert grouped.examples_needed == pytest.approx(4 * 783, rel=0.15)
+
+
+def test_without_a_difference_or_an_interval_no_number_is_named():
+    same = with_ones(np.arange(9.0), np.arange(9.0))
+    assert difference(same, MEAN).examples_needed is None
+    assert difference(same[:1], MEAN).examples_needed is None
+
+
 @given(st.integers(0, 30), st.integers(0, 30))
 @settings(max_examples=50)
 def test_examples_needed_does_not_depend_on_the_order(a, b):
@@ -234,6 +272,21 @@ def test_verdicts():
         verdict(made(1.0, None, None, n=1), "the model", "TF-IDF")
         == "This test set (1 example) is too small to compare the model with TF-IDF."
     )
+
+
+def test_a_verdict_that_shows_nothing_says_what_would():
+    ended = [
+        verdict(made(0.01, -0.02, 0.04, examples_needed=needed), "a", "b").partition("than b.")[2]
+        for needed in (None, 7, 783, 12_345, 2_000_000)
+    ]
+    assert ended == [
+        "",
+        " To see a difference as here in accuracy takes about 7 examples.",
+        " To see a difference as here in accuracy takes about 790 examples.",
+        " To see a difference as here in accuracy takes about 13,000 examples.",
+        " To see a difference as small as here in accuracy takes more than a million examples.",
+    ]
+    assert "takes" not in verdict(made(0.031, 0.008, 0.054, examples_needed=400), "a", "b")
 
 
 def test_an_interval_that_ends_at_zero_covers_it():

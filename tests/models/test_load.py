@@ -102,6 +102,8 @@ def test_cut_short_weights(folder: Path) -> None:
 def test_a_config_that_wants_code_run_is_refused(folder: Path, change: dict[str, Any]) -> None:
     edit_config(folder, **change)
     assert "error[M06]" in fault(folder)
+    with pytest.raises(ModelError, match="M06"):
+        load.tokenizer(folder, weights=False)
 
 
 def test_an_unknown_architecture(folder: Path) -> None:
@@ -280,3 +282,18 @@ def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
     tokenizer = load.tokenizer(folder)
     model = load.pretrained(folder, HEAD, REGRESSION, new_head=False, seed=1, tokenizer=tokenizer, bias=[2.5])
     assert model.score.bias is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "auto_class", "known"),
+    [
+        ("GPT2LMHeadModel", "AutoModelForCausalLM", True),
+        ("LlamaForCausalLM", "AutoModelForCausalLM", True),
+        ("BertForPreTraining", "AutoModelForMaskedLM", True),
+        ("AlbertForMaskedLM", "AutoModelForMaskedLM", True),
+        ("BertModel", "AutoModelForMaskedLM", False),
+        ("BertForPreTraining", "AutoModelForSequenceClassification", False),
+    ],
+)
+def test_a_head_is_known_by_any_of_its_names(architecture: str, auto_class: str, known: bool) -> None:
+    assert load.has_head({"architectures": [architecture]}, auto_class) is known

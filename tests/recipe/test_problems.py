@@ -10,6 +10,7 @@ from llmkit.recipe.schema import Recipe
 Problems = Callable[..., list[str]]
 
 TOP = "task:\n  name: classification\nmodel:\n  name: m\n"  # lines 1 to 4
+SCRATCH = "task:\n  name: chat\nmodel:\n  from_scratch:\n    shape: llama\n"
 LINES = {
     "C01 tab": (
         "task:\n\tname: chat\n",
@@ -172,7 +173,7 @@ LINES = {
     ),
     "C09 empty text": (
         "task: {name: chat}\nmodel: {name: ''}\n",
-        '[C09] a.yaml:2:15: model.name is the text "". Fix: give a text that is not empty',
+        '[C09] a.yaml:2:15: model.name is the text "". Fix: give a text that is not empty, or null',
     ),
     "C09 unknown choice": (
         TOP + "train: {schedule: cosin}\n",
@@ -191,6 +192,25 @@ LINES = {
     "C10 two durations": (
         TOP + "train:\n  max_steps: 9\n  epochs: 1\n",
         "[C10] a.yaml:7:3: train.epochs and train.max_steps exclude each other. Fix: keep one of them",
+    ),
+    "C10 heads": (
+        SCRATCH + "    hidden: 100\n    heads: 3\n  tokenizer: t\n",
+        "[C10] a.yaml:4:3: model.from_scratch: 3 heads can't share a width of 100 evenly. "
+        "Fix: make hidden a multiple of 6",
+    ),
+    "C10 no tokenizer": (
+        SCRATCH,
+        "[C10] a.yaml:3:1: model: a model from scratch needs a tokenizer. "
+        "Fix: name one with model.tokenizer (`llmkit tokenizer train` makes them)",
+    ),
+    "C10 two starts": (
+        SCRATCH + "  tokenizer: t\n  name: m\n",
+        "[C10] a.yaml:3:1: model: name and from_scratch exclude each other. Fix: keep one of them",
+    ),
+    "C11 no shape": (
+        "task: {name: chat}\nmodel: {tokenizer: t, from_scratch: {layers: 2}}\n",
+        "[C11] a.yaml:2:23: model.from_scratch.shape is missing. "
+        'Fix: add "shape: ... (bert, gpt2, llama, t5, bart or lstm)" under model.from_scratch:',
     ),
     "C11 no model": (
         "seed: 1\ntask: {name: chat}\n",

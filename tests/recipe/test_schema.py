@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from llmkit.recipe import schema
-from llmkit.recipe.schema import Data, Evaluate, Recipe, Section, Train
+from llmkit.recipe.schema import Data, Evaluate, Model, Recipe, Scratch, Section, Train
 
 SECTIONS = [
     value
@@ -93,3 +93,45 @@ def test_epochs_and_max_steps_exclude_each_other() -> None:
     assert Train(max_steps=3).epochs is None
     with pytest.raises(ValidationError, match="exclude each other"):
         Train(epochs=1.0, max_steps=3)
+
+
+def test_a_model_from_scratch_is_named_after_its_shape() -> None:
+    model = Model(from_scratch=Scratch(shape="gpt2"), tokenizer="folder")
+    assert (model.title, model.source) == ("gpt2 from scratch", "folder")
+    assert (Model(name="m").title, Model(name="m").source) == ("m", "m")
+
+
+@pytest.mark.parametrize(("hidden", "heads"), [(32, 1), (256, 4), (384, 6)])
+def test_there_is_a_head_for_each_64_of_the_width(hidden: int, heads: int) -> None:
+    assert Scratch(shape="bert", hidden=hidden).attention_heads == heads
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"shape": "lstm", "heads": 2}, "no heads"),
+        ({"shape": "bert", "hidden": 100, "heads": 3}, "multiple of 3"),
+        ({"shape": "llama", "hidden": 30, "heads": 2}, "multiple of 4"),  # pairs of 15 numbers
+        ({"shape": "rnn"}, "shape"),
+        ({"shape": "bert", "layers": 0}, "layers"),
+        ({"shape": "bert", "dropout": 1.0}, "dropout"),
+    ],
+)
+def test_sizes_that_make_no_model_are_refused(content: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Scratch.model_validate(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"from_scratch": {"shape": "bert"}},  # whose vocabulary?
+        {"from_scratch": {"shape": "bert"}, "tokenizer": "t", "name": "m"},
+        {"from_scratch": {"shape": "bert"}, "tokenizer": "t", "lora": {}},
+        {"from_scratch": {"shape": "bert"}, "tokenizer": "t", "new_head": True},
+        {"name": "m", "tokenizer": "t"},
+    ],
+)
+def test_what_goes_together_with_new_weights(content: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Model.model_validate(content)

@@ -111,6 +111,39 @@ def _content() -> dict[str, Any]:
                 {"low": 0.8, "high": 0.9, "confidence": 0.86, "accuracy": 0.78, "count": 192},
                 {"low": 0.9, "high": 1.0, "confidence": 0.97, "accuracy": 0.93, "count": 670},
             ],
+            "temperature": 1.42,
+            "ece_calibrated": _score(0.02, 0.008),
+            "brier_calibrated": _score(0.10, 0.01),
+            "bins_calibrated": [
+                {"low": 0.5, "high": 0.6, "confidence": 0.56, "accuracy": 0.55, "count": 160},
+                {"low": 0.9, "high": 1.0, "confidence": 0.94, "accuracy": 0.93, "count": 847},
+            ],
+        },
+        "slices": {
+            "slices": [
+                {
+                    "grouping": "length",
+                    "value": "1 to 40",
+                    "metric": "accuracy",
+                    "score": _score(0.70, 0.05),
+                    "rest": _score(0.89, 0.02),
+                    "difference": _score(-0.19, 0.06),
+                    "p_value": 0.0001,
+                    "p_holm": 0.0003,
+                },
+                {
+                    "grouping": "label",
+                    "value": "积极",
+                    "metric": "accuracy",
+                    "score": _score(0.88, 0.03),
+                    "rest": _score(0.86, 0.03),
+                    "difference": _score(0.02, 0.05),
+                    "p_value": 0.6,
+                    "p_holm": 1.0,
+                },
+            ],
+            "left_out": 2,
+            "confidence": 0.95,
         },
         "errors": [
             {

@@ -157,9 +157,20 @@ def _questions() -> Made:
     return Made({"unanswerable": True}, rows, golds, answers, tuned={"null_threshold": -1.25})
 
 
+def _running_text(*columns: str) -> Made:
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, 30, COUNT)
+    documents = np.arange(COUNT) // 2
+    golds = {"documents": documents, "last": np.arange(COUNT) % 2, "bytes": 4 * tokens}
+    costs = {"nats": 3 * tokens * rng.random(COUNT), "tokens": tokens, "hits": tokens // 4}
+    return Made({}, _texts("text"), golds, {name: costs[name] for name in columns})
+
+
 CONTENTS: dict[str, Callable[[], Made]] = {
     "classification": lambda: _classes("text"),
+    "clm": lambda: _running_text("nats", "tokens"),
     "extractive_qa": _questions,
+    "mlm": lambda: _running_text("nats", "tokens", "hits"),
     "multi_label": _label_sets,
     "pair_classification": lambda: _classes("text", "text_pair"),
     "pair_regression": lambda: _numbers("text", "text_pair"),

@@ -22,6 +22,8 @@ KINDS = {
 }
 COLUMNS = {
     "classification": ["Text", "Label", "Prediction", "Probability", "Place"],
+    "clm": ["Text", "Mean probability of a token", "Place"],
+    "mlm": ["Text", "Mean probability of a hidden token", "Place"],
     "extractive_qa": ["Question", "Right answers", "Answer", "Probability", "Place"],
     "multi_label": ["Text", "Label", "Prediction", "Probability", "Place"],
     "pair_classification": ["Text", "Second text", "Label", "Prediction", "Probability", "Place"],
@@ -66,9 +68,8 @@ def test_both_pages_hold_every_section_whole(task: str, tmp_path: Path) -> None:
 def test_the_mistakes_have_the_columns_of_the_task(task: str) -> None:
     table = _section(content(task), "errors").tables[0]
     assert list(table.head) == COLUMNS[task]
-    numbers = {"Probability", "Score in the data"} | (
-        {"Prediction"} if task.endswith("regression") else set()
-    )
+    numbers = {name for name in table.head if "robability" in name} | {"Score in the data"}
+    numbers |= {"Prediction"} if task.endswith("regression") else set()
     for row in table.rows:
         assert len(row) == len(table.head)
         for name, cell in zip(table.head, row, strict=True):
@@ -100,7 +101,7 @@ def test_what_the_answers_are_made_of_has_its_name(task: str) -> None:
     else:
         assert "classes" not in titles
     captions = [table.caption for section in sections(found) for table in section.tables]
-    if kind != "class" or task in ("extractive_qa", "regression", "pair_regression"):
+    if kind != "class" or task in ("clm", "extractive_qa", "mlm", "regression", "pair_regression"):
         assert not any("class" in text.lower() for text in [*titles.values(), *captions])
 
 

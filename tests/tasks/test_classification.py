@@ -275,6 +275,27 @@ def test_a_sheet_has_the_details_of_the_report(golds: Tensor, outputs: dict[str,
     json.dumps(sheet.details, allow_nan=False)
 
 
+def test_the_temperature_is_tuned_kept_and_used_when_asked(golds: Tensor, outputs: dict[str, Any]) -> None:
+    known = {"labels": golds.numpy()}
+    found = TASK.tune(known, outputs)
+    json.dumps(found, allow_nan=False)
+    assert found["temperature"] > 1  # random answers: no reason to be sure
+    assert TASK.calibrated() is None
+    tuned = make(Options(), found)
+    assert tuned.answers(outputs, SimpleNamespace(), {}) is outputs
+    heated = tuned.calibrated()
+    assert heated is not None
+    answers = heated.answers(outputs, SimpleNamespace(), {})
+    assert (answers["probabilities"].argmax(-1) == outputs["prediction"]).all()
+    assert (answers["probabilities"].max(-1) < outputs["probabilities"].max(-1)).all()
+    details = tuned.score(known, outputs, LABELS, evaluate=EVALUATE, seed=1).details["calibration"]
+    assert details["temperature"] == found["temperature"]
+    assert details["ece_calibrated"]["value"] < details["ece"]["value"]
+    assert details["brier_calibrated"]["value"] < details["brier"]["value"]
+    plain = TASK.score(known, outputs, LABELS, evaluate=EVALUATE, seed=1).details["calibration"]
+    assert plain == {name: details[name] for name in ("ece", "brier", "bins")}
+
+
 def test_the_headline_is_the_recipes(golds: Tensor, outputs: dict[str, Any]) -> None:
     evaluate = Evaluate(resamples=200, metrics=["recall"])
     sheet = TASK.score({"labels": golds.numpy()}, outputs, LABELS, evaluate=evaluate, seed=1)

@@ -247,6 +247,29 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+def test_an_lstm_from_scratch_goes_on_to_the_same_end(
+    train: Train,
+    stop_at: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiny_gpt: Path,
+) -> None:
+    """With dropout, on packed blocks."""
+    new = ("model.name=null", f"model.tokenizer={tiny_gpt}", "model.from_scratch.shape=lstm")
+    settings = (*EIGHT, *new, "model.from_scratch.hidden=16", "task.name=clm", "evaluate.best=loss")
+    whole = train(*settings, folder=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_at(5, signal.SIGTERM)
+        with pytest.raises(Stopped, match="stopped at step 5 of 8, saved"):
+            train(*settings, folder=tmp_path / "stopped")
+        patch.undo()
+    monkeypatch.undo()
+    done = train(*settings, folder=tmp_path / "stopped")
+    assert done.losses() == whole.losses()
+    ours, theirs = (fit.fitted.model.state_dict() for fit in (done, whole))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
 def test_ctrl_c_has_its_own_exception(train: Train, stop_at: Callable[[int, int], None]) -> None:
     stop_at(2, signal.SIGINT)
     with pytest.raises(Interrupted, match="stopped by Ctrl-C at step 2 of 8, saved"):

@@ -16,7 +16,7 @@ from llmkit.engine import session as sessions
 from llmkit.errors import RecipeError
 from llmkit.progress import SILENT
 from llmkit.recipe import load
-from llmkit.recipe.schema import Evaluate
+from llmkit.recipe.schema import Evaluate, Model, Recipe
 from llmkit.workflows import ladder
 from llmkit.workflows.judge import _against_baselines
 from llmkit.workflows.prepare import Prepared, prepare
@@ -50,12 +50,16 @@ def value(prepared: Prepared, answers: Any, metric: str = "accuracy") -> float:
     return sheet.scores[metric].value
 
 
+def recipe_with(baselines: Any, **model: Any) -> Recipe:
+    return Recipe(task={}, model=Model(name="x", **model), evaluate=Evaluate(baselines=baselines))
+
+
 def test_the_slow_ones_are_for_those_who_name_them() -> None:
     task = tasks.load({"name": "classification"})
-    assert ladder.chosen(task, Evaluate()) == ["majority", "tfidf", "untuned"]
-    assert ladder.chosen(task, Evaluate(baselines=False)) == []
-    assert ladder.chosen(task, Evaluate(baselines=["lstm", "majority"])) == ["majority", "lstm"]
-    assert ladder.chosen(tasks.load({"name": "extractive_qa"}), Evaluate()) == ["sliding_window"]
+    assert ladder.chosen(task, recipe_with(True)) == ["majority", "tfidf", "untuned"]
+    assert ladder.chosen(task, recipe_with(False)) == []
+    assert ladder.chosen(task, recipe_with(["lstm", "majority"])) == ["majority", "lstm"]
+    assert ladder.chosen(tasks.load({"name": "extractive_qa"}), recipe_with(True)) == ["sliding_window"]
 
 
 def test_a_name_that_the_task_does_not_have_is_a_mistake_of_the_recipe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import shutil
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 import llmkit
 from llmkit import cli
+from llmkit.errors import RecipeError
 from llmkit.progress import SILENT
 from llmkit.workflows import predict as module
 from llmkit.workflows.opened import open_model
@@ -331,3 +333,28 @@ def test_the_command_answers_about_a_file(
     [record] = json.loads(result.stdout)["predictions"]
     assert book[record["start"] : record["end"]] == record["prediction"] != ""
     assert record["prediction"] in record["sentence"]
+
+
+def test_calibrated_probabilities_are_those_of_the_temperature(
+    other: Any, texts: list[str], tmp_path: Path
+) -> None:
+    """Only when asked; logits and answers stay."""
+    kept = json.loads((other.path / "model" / "llmkit.json").read_text(encoding="utf-8"))
+    temperature = kept["tuned"]["temperature"]
+    assert temperature == other.content["tuned"]["temperature"] != 1
+    plain, found = (list(llmkit.predict(str(other.path), texts, calibrated=asked)) for asked in (False, True))
+    expected = (logits(found) / temperature).softmax(-1)
+    for before, after, row in zip(plain, found, expected, strict=True):
+        assert (after["logits"], after["prediction"]) == (before["logits"], before["prediction"])
+        assert after["probability"] == pytest.approx(float(row.max()), abs=1e-6)
+        assert before["probability"] == max(before["probabilities"].values())
+        assert abs(before["probability"] - after["probability"]) > 1e-6
+
+
+def test_a_model_without_a_temperature_can_not_be_calibrated(finished: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(finished.path / "model", folder)
+    card = json.loads((folder / "llmkit.json").read_text(encoding="utf-8"))
+    (folder / "llmkit.json").write_text(json.dumps({**card, "tuned": {}}), encoding="utf-8")
+    with pytest.raises(RecipeError, match="has no temperature: none was fitted when it was trained"):
+        list(llmkit.predict(str(folder), ["good film"], calibrated=True))

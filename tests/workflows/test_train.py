@@ -126,6 +126,38 @@ def test_the_seed_makes_the_model(finetune: Callable[..., Any]) -> None:
 
 
 @pytest.mark.usefixtures("_without_plots")
+def test_a_model_from_scratch_is_trained_saved_and_opened_as_any_other(
+    finetune: Callable[..., Any], tiny_bert: Path, listener: Any
+) -> None:
+    new = ["model.name=null", "model.from_scratch.shape=bert", f"model.tokenizer={tiny_bert}"]
+    sizes = ["model.from_scratch.layers=1", "model.from_scratch.hidden=16"]
+    plan = finetune(*new, *sizes, dry_run=True)
+    content = finetune(*new, *sizes, out=Path("new"), progress=listener)
+    assert plan["model"] == content["model"] == "bert from scratch"
+    assert plan["parameters"] == content["train"]["parameters"] == content["train"]["trainable_parameters"]
+    assert not any(note.startswith("loading") for note in listener.notes)
+    (record,) = llmkit.predict("new", ["a good film"])
+    assert record["prediction"] in ("negative", "positive")
+    assert finetune("model.name=new/model", out=Path("on"))["model"] == "new/model"
+
+
+def test_a_shape_without_the_tasks_head_is_refused(finetune: Callable[..., Any], tiny_bert: Path) -> None:
+    new = ["model.name=null", "model.from_scratch.shape=lstm", f"model.tokenizer={tiny_bert}"]
+    line = refusal(RecipeError, lambda: finetune(*new))
+    assert line.startswith("error[C10] model.from_scratch.shape: lstm has no head for this task")
+
+
+def test_an_lstm_cannot_compute_its_activations_twice(
+    finetune: Callable[..., Any], tiny_gpt: Path, tmp_path: Path
+) -> None:
+    new = ["model.name=null", "model.from_scratch.shape=lstm", f"model.tokenizer={tiny_gpt}"]
+    asked = [*new, "task.name=clm", "evaluate.best=loss", "train.gradient_checkpointing=true"]
+    line = refusal(RecipeError, lambda: finetune(*asked, out=Path("new")))
+    assert line.startswith("error[C10] train.gradient_checkpointing: lstm can't compute")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("_without_plots")
 @pytest.mark.parametrize("merge", [True, False])
 def test_adapters_are_merged_or_kept_and_answer_the_same(
     finetune: Callable[..., Any], tmp_path: Path, merge: bool

@@ -1,0 +1,62 @@
+"""`llmkit metrics list | show NAME | export NAME FOLDER`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="What `llmkit evaluate --predictions --references --metric NAME` can score.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_metrics(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Names of the metrics, with what each is."""
+    from llmkit.cli import show
+    from llmkit.metrics.catalog import ENTRIES
+
+    if as_json:
+        show.print_json({"metrics": {name: metric.summary for name, metric in ENTRIES.items()}})
+        return
+    width = max(map(len, ENTRIES))
+    for name, metric in ENTRIES.items():
+        typer.echo(f"{name:{width}}  {metric.summary}")
+
+
+@app.command("show")
+def show_metric(
+    name: Annotated[str, typer.Argument(help="A metric of `llmkit metrics list`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """What a metric compares, the keys of its scores, and the options that change it."""
+    from llmkit.cli import show
+    from llmkit.metrics.catalog import KINDS, entry
+
+    metric = entry(name)
+    settings = [f"--{setting}" for setting in metric.settings]
+    if as_json:
+        about = {"name": name, "summary": metric.summary, "kind": metric.kind, "keys": metric.keys}
+        show.print_json({**about, "options": settings})
+        return
+    typer.echo(f"{name}: {metric.summary}")
+    typer.echo(f"example  {KINDS[metric.kind]}")
+    typer.echo(f"scores   {', '.join(metric.keys)}")
+    typer.echo(f"options  {', '.join(settings) or 'none'}")
+
+
+@app.command("export")
+def export_metric(
+    name: Annotated[str, typer.Argument(help="A metric of `llmkit metrics list`.")],
+    folder: Annotated[Path, typer.Argument(help="Where to; FOLDER/NAME is made.")] = Path(),
+) -> None:
+    """Write a metric as a module of the `evaluate` library, for evaluate.load("FOLDER/NAME")."""
+    from llmkit.workflows.evaluate_module import export
+
+    typer.echo(f"written to {export(name, folder)}")

@@ -1,0 +1,155 @@
+"""The LSTM language model against its equations, and as a model of transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+from llmkit.models.lstm import LSTMConfig, LSTMForCausalLM, LSTMModel
+
+V, D, K = 40, 12, 2
+
+
+@pytest.fixture(scope="module")
+def model() -> LSTMForCausalLM:
+    torch.manual_seed(0)
+    config = LSTMConfig(vocab_size=V, hidden_size=D, num_hidden_layers=K, pad_token_id=0, eos_token_id=1)
+    return LSTMForCausalLM(config).eval()
+
+
+def ids(rows: int, length: int, seed: int = 0) -> Tensor:
+    return torch.randint(2, V, (rows, length), generator=torch.Generator().manual_seed(seed))
+
+
+def by_hand(model: LSTMForCausalLM, tokens: Tensor) -> Tensor:
+    """Logits (L, V) of one text by the equations of the paper. torch has the gates as input, forget, cell, output."""
+    weights = dict(model.model.lstm.named_parameters())
+    states = model.model.embed_tokens(tokens)
+    for layer in range(K):
+        hidden = cell = torch.zeros(D)
+        outputs = []
+        for state in states:
+            gates = (
+                weights[f"weight_ih_l{layer}"] @ state
+                + weights[f"bias_ih_l{layer}"]
+                + weights[f"weight_hh_l{layer}"] @ hidden
+                + weights[f"bias_hh_l{layer}"]
+            )
+            write, keep, new, out = gates.chunk(4)
+            cell = keep.sigmoid() * cell + write.sigmoid() * new.tanh()
+            hidden = out.sigmoid() * cell.tanh()
+            outputs.append(hidden)
+        states = torch.stack(outputs)
+    return states @ model.model.embed_tokens.weight.T
+
+
+def test_it_computes_the_equations(model: LSTMForCausalLM) -> None:
+    tokens = ids(3, 7)
+    logits = model(tokens).logits
+    for row, text in zip(logits, tokens, strict=True):
+        torch.testing.assert_close(row, by_hand(model, text), rtol=1e-5, atol=1e-6)
+
+
+def test_padding_on_either_side_changes_nothing(model: LSTMForCausalLM) -> None:
+    texts = [ids(1, length, seed)[0] for seed, length in enumerate([1, 5, 3])]
+    right, left = torch.zeros(3, 5, dtype=torch.int64), torch.zeros(3, 5, dtype=torch.int64)
+    for row, text in enumerate(texts):
+        right[row, : len(text)] = text
+        left[row, 5 - len(text) :] = text
+    after, before = (model(padded, attention_mask=(padded != 0).long()).logits for padded in (right, left))
+    for row, text in enumerate(texts):
+        alone = model(text[None]).logits[0]
+        torch.testing.assert_close(after[row, : len(text)], alone)
+        torch.testing.assert_close(before[row, 5 - len(text) :], alone)
+
+
+def test_a_padded_batch_has_the_loss_of_its_texts_one_by_one(model: LSTMForCausalLM) -> None:
+    texts = [ids(1, length, length) for length in (4, 9)]
+    summed = sum(model(text, labels=text).loss * (text.shape[1] - 1) for text in texts)
+    padded = torch.nn.functional.pad(texts[0], (0, 5))
+    batch = torch.cat([padded, texts[1]])
+    labels = batch.masked_fill(batch == 0, -100)
+    loss = model(batch, attention_mask=(batch != 0).long(), labels=labels).loss
+    torch.testing.assert_close(loss * 11, summed)
+
+
+def test_each_packed_piece_begins_with_a_state_of_zeros(model: LSTMForCausalLM) -> None:
+    """As in blocks of `data.packing`: pieces of 3, 4 and 1, then padding whose positions are all 0."""
+    first, second, third = ids(1, 3, 1), ids(1, 4, 2), ids(1, 1, 3)
+    block = torch.cat([first, second, third, torch.zeros(1, 2, dtype=torch.int64)], 1)
+    other = ids(1, 10, 4)
+    positions = torch.tensor([[0, 1, 2, 0, 1, 2, 3, 0, 0, 0], list(range(10))])
+    logits = model(torch.cat([block, other]), position_ids=positions).logits
+    apart = torch.cat([model(piece).logits for piece in (first, second, third)], 1)
+    torch.testing.assert_close(logits[:1, :8], apart)
+    torch.testing.assert_close(logits[1:], model(other).logits)
+
+
+def test_the_state_goes_on_where_the_text_was_cut(model: LSTMForCausalLM) -> None:
+    tokens = ids(3, 9)
+    start = model(tokens[:, :4], use_cache=True)
+    rest = model(tokens[:, 4:], past_key_values=start.past_key_values, use_cache=True)
+    whole = model(tokens, use_cache=True)
+    torch.testing.assert_close(rest.logits, whole.logits[:, 4:])
+    for part, expected in zip(rest.past_key_values, whole.past_key_values, strict=True):
+        torch.testing.assert_close(part, expected)
+    again = model(
+        tokens[:, 4:], past_key_values=start.past_key_values, position_ids=torch.arange(5).expand(3, 5)
+    )
+    torch.testing.assert_close(again.logits, model(tokens[:, 4:]).logits)  # position 0: not a continuation
+
+
+@pytest.mark.parametrize("how", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
+def test_generation_with_and_without_the_state_and_padded_left_is_the_same(
+    model: LSTMForCausalLM, how: dict[str, int]
+) -> None:
+    texts = [ids(1, length, length) for length in (2, 6, 4)]
+    settings = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, **how}
+    alone = [model.generate(text, use_cache=False, **settings)[0, text.shape[1] :] for text in texts]
+    cached = [model.generate(text, **settings)[0, text.shape[1] :] for text in texts]
+    padded = torch.cat([torch.nn.functional.pad(text, (6 - text.shape[1], 0)) for text in texts])
+    batched = model.generate(padded, attention_mask=(padded != 0).long(), **settings)[:, 6:]
+    for one, two, three in zip(alone, cached, batched, strict=True):
+        assert one.tolist() == two.tolist() == three.tolist()
+
+
+def test_saved_and_opened_by_the_auto_classes_it_is_the_same(model: LSTMForCausalLM, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    assert isinstance(AutoConfig.from_pretrained(tmp_path), LSTMConfig)
+    opened = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert isinstance(opened, LSTMForCausalLM)
+    assert torch.equal(opened(ids(2, 5)).logits, model(ids(2, 5)).logits)
+    body, report = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert isinstance(body, LSTMModel)
+    assert not report["missing_keys"]
+
+
+def test_every_weight_gets_a_gradient_and_the_embeddings_are_the_output_layer(model: LSTMForCausalLM) -> None:
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    tokens = ids(2, 6)
+    model(tokens, labels=tokens).loss.backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+    model.zero_grad()
+    assert sum(parameter.numel() for parameter in model.parameters()) == V * D + K * (8 * D * D + 8 * D)
+
+
+def test_dropout_follows_the_seed(model: LSTMForCausalLM) -> None:
+    tokens = ids(2, 6)
+    model.train()
+    runs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        runs.append(model(tokens).logits)
+    model.eval()
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_only_the_last_logits_when_asked(model: LSTMForCausalLM) -> None:
+    tokens = ids(2, 6)
+    whole = model(tokens).logits
+    assert torch.equal(model(tokens, logits_to_keep=2).logits, whole[:, -2:])

@@ -1,0 +1,86 @@
+"""Packed blocks give what their pieces give apart, for every model type that may be packed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from llmkit.models import packed  # load: whose import makes the Auto classes know lstm
+
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "max_position_embeddings": 64,
+}
+SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+MORE: dict[str, dict[str, Any]] = {
+    "albert": {"embedding_size": 8},
+    "mistral": {"sliding_window": 4, "num_key_value_heads": 2},
+    "qwen2": {"num_key_value_heads": 4},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 4},
+}
+PIECES = [[3, 4, 5, 6, 7, 8, 9], [10], [11, 12, 13, 14, 15]]
+CASES = [(kind, direction) for direction, kinds in packed.TYPES.items() for kind in kinds]
+
+
+def made(kind: str, direction: str) -> Any:
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(kind, **SIZES, **SPECIAL, **MORE.get(kind, {}))
+    auto = transformers.AutoModelForCausalLM if direction == "causal" else transformers.AutoModelForMaskedLM
+    return auto.from_config(config).eval()
+
+
+def block(pieces: list[list[int]], width: int) -> dict[str, Tensor]:
+    ids = [token for piece in pieces for token in piece]
+    segments = [number for number, piece in enumerate(pieces, 1) for _ in piece]
+    padding = [0] * (width - len(ids))
+    return {"input_ids": torch.tensor([ids + padding]), "segments": torch.tensor([segments + padding])}
+
+
+def logits(model: Any, direction: Any, *blocks: dict[str, Tensor]) -> Tensor:
+    batch = {name: torch.cat([one[name] for one in blocks]) for name in blocks[0]}
+    with torch.no_grad():
+        found: Tensor = model(**packed.inputs(batch, direction)).logits
+    return found
+
+
+@pytest.mark.parametrize(("kind", "direction"), CASES)
+def test_a_packed_block_gives_what_its_pieces_give_apart(kind: str, direction: str) -> None:
+    """Beside another block in the batch, with padding behind."""
+    model = made(kind, direction)
+    other = block([[20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34]], 15)
+    together = logits(model, direction, block(PIECES, 15), other)[0, :13]
+    with torch.no_grad():
+        apart = torch.cat([model(input_ids=torch.tensor([piece])).logits[0] for piece in PIECES])
+    assert torch.isfinite(together).all()
+    assert (together - apart).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("kind", "direction"), [("llama", "causal"), ("bert", "bidirectional")])
+def test_without_segments_the_pieces_would_see_each_other(kind: str, direction: str) -> None:
+    """The comparison above can fail."""
+    model = made(kind, direction)
+    ids = [token for piece in PIECES for token in piece]
+    blind = logits(model, direction, block([ids], len(ids)))[0]
+    with torch.no_grad():
+        apart = torch.cat([model(input_ids=torch.tensor([piece])).logits[0] for piece in PIECES])
+    assert (blind - apart).abs().max() > 1e-3
+
+
+def test_gradients_of_packed_blocks_are_finite_with_padding() -> None:
+    model = made("bert", "bidirectional").train()
+    batch = block(PIECES, 20)
+    model(**packed.inputs(batch, "bidirectional")).logits[:, :13].sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_positions_restart_with_each_segment_and_padding_stands_alone() -> None:
+    segments = torch.tensor([[1, 1, 1, 2, 3, 3, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1]])
+    assert packed.positions(segments).tolist() == [[0, 1, 2, 0, 0, 1, 0, 0], [0, 1, 2, 3, 4, 5, 6, 7]]

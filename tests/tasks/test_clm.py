@@ -1,0 +1,160 @@
+"""Causal language modelling: what is predicted from what, packed and apart, and what `predict` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from llmkit import tasks
+from llmkit.data.collate import IGNORED, collate
+from llmkit.data.encode import Encoded
+from llmkit.errors import ModelError
+from llmkit.models import load
+
+TEXTS = ["the film was good", "it is", "the story of a lovely actor with music", "bad"]
+LENGTHS = [4, 2, 8, 1]  # tokens
+CLS, SEP = 2, 3  # start and end
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_gpt: Path) -> Any:
+    return load.tokenizer(tiny_gpt)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_gpt: Path, tokenizer: Any) -> Any:
+    found = load.pretrained(tiny_gpt, "AutoModelForCausalLM", {}, new_head=False, seed=1, tokenizer=tokenizer)
+    return found.eval()
+
+
+def made(tokenizer: Any, **options: Any) -> Any:
+    return tasks.load({"name": "clm", **options}).for_model({"model_type": "llama"}, tokenizer)
+
+
+def golds_of(documents: list[int], last: list[int] | None = None) -> dict[str, Any]:
+    known = np.array(documents)
+    ends = np.append(known[1:] != known[:-1], True).astype(int) if last is None else np.array(last)
+    return {"documents": known, "last": ends, "bytes": np.full(len(known), 10)}
+
+
+def encoded_of(task: Any, golds: Mapping[str, Any], **how: Any) -> Encoded:
+    features = task.encode({"text": TEXTS}, golds, task.tokenizer, truncation=False, **how)
+    return Encoded.of([(0, features)])
+
+
+def windows(encoded: Encoded, name: str) -> list[list[int]]:
+    return [encoded.ragged[name][row].tolist() for row in range(len(encoded))]
+
+
+def costs(task: Any, model: Any, encoded: Encoded) -> dict[str, Any]:
+    """Sums by row, all windows in one padded batch."""
+    batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
+    with torch.no_grad():
+        outputs = {name: values.numpy() for name, values in task.decode(model, batch).items()}
+    return dict(task.answers(outputs, encoded, {"text": TEXTS}))
+
+
+def test_each_token_is_predicted_once_from_the_start_to_the_end(tokenizer: Any) -> None:
+    encoded = encoded_of(made(tokenizer, packing=False), golds_of([0, 1, 2, 3]), max_length=16)
+    ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
+    assert windows(encoded, "input_ids") == [[CLS, *row] for row in ids]
+    assert windows(encoded, "labels") == [[*row, SEP] for row in ids]
+
+
+def test_rows_of_a_document_follow_each_other_without_an_end_between(tokenizer: Any) -> None:
+    encoded = encoded_of(made(tokenizer), golds_of([0, 0, 1, 1], last=[0, 1, 0, 0]), max_length=32)
+    (labels,) = windows(encoded, "labels")
+    ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
+    assert labels == [*ids[0], *ids[1], SEP, *ids[2], *ids[3]]  # the second one goes on behind these rows
+    assert windows(encoded, "segments") == [[1] * 7 + [2] * 9]
+
+
+@pytest.mark.parametrize("max_length", [5, 8, 64])
+def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: Any, max_length: int) -> None:
+    """The blocks of 5 and 8 cut documents: at those places the pieces are cut for the comparison too."""
+    golds = golds_of([0, 1, 2, 3])
+    task = made(tokenizer)
+    packed = encoded_of(task, golds, max_length=max_length)
+    found = costs(task, model, packed)
+    total = 0.0
+    for ids, segments, labels in zip(
+        *(windows(packed, name) for name in ("input_ids", "segments", "labels")), strict=True
+    ):
+        for segment in set(segments):
+            inside = np.array(segments) == segment
+            piece = torch.tensor([np.array(ids)[inside]])
+            wanted = torch.tensor([np.array(labels)[inside]])
+            with torch.no_grad():
+                logits = model(input_ids=piece).logits
+            total += float(torch.nn.functional.cross_entropy(logits[0], wanted[0], reduction="sum"))
+    assert found["nats"].sum() == pytest.approx(total, rel=1e-5)
+    assert found["tokens"].tolist() == [length + 1 for length in LENGTHS]
+    if max_length == 64:
+        alone = made(tokenizer, packing=False)
+        apart = costs(alone, model, encoded_of(alone, golds, max_length=max_length))
+        np.testing.assert_allclose(found["nats"], apart["nats"], rtol=1e-5)
+
+
+def test_the_loss_is_the_mean_that_decode_adds_up(tokenizer: Any, model: Any) -> None:
+    task = made(tokenizer)
+    encoded = encoded_of(task, golds_of([0, 1, 2, 3]), max_length=9)
+    batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
+    loss, count = task.loss({}, 0)(model, batch)
+    found = costs(task, model, encoded)
+    assert int(count) == found["tokens"].sum() == sum(LENGTHS) + 4
+    assert loss.item() == pytest.approx(found["nats"].sum(), rel=1e-5)
+
+
+def test_stride_gives_context_and_counts_no_token_twice(tokenizer: Any, model: Any) -> None:
+    task = made(tokenizer, stride=3, packing=False)
+    golds = golds_of([0, 0, 0, 0])
+    encoded = encoded_of(task, golds, max_length=6)
+    assert [row.count(IGNORED) for row in windows(encoded, "labels")] == [0, 3, 3, 3, 3][: len(encoded)]
+    assert [row[:3] for row in windows(encoded, "input_ids")[1:]] == [
+        row[3:] for row in windows(encoded, "input_ids")[:-1]
+    ]
+    assert costs(task, model, encoded)["tokens"].tolist() == [4, 2, 8, 2]
+    trained = encoded_of(task, golds, max_length=6, training=True)
+    assert not any(IGNORED in row for row in windows(trained, "labels"))
+
+
+def test_predict_names_the_most_probable_next_tokens(tokenizer: Any, model: Any) -> None:
+    """Of texts of different lengths in one batch."""
+    task = made(tokenizer, choices=3)
+    encoded = encoded_of(task, {}, max_length=16)
+    batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
+    with torch.no_grad():
+        outputs = {name: values.numpy() for name, values in task.decode(model, batch).items()}
+        first = model(input_ids=torch.tensor([encoded.ragged["input_ids"][0].tolist()])).logits[0, -1]
+    records = list(task.records({"text": TEXTS}, task.answers(outputs, encoded, {"text": TEXTS}), ()))
+    wanted = first.softmax(-1).topk(3)
+    (found,) = records[0]["choices"]
+    assert [choice["probability"] for choice in found] == pytest.approx(wanted.values.tolist(), abs=1e-6)
+    assert [choice["token"] for choice in found] == [tokenizer.decode([i]) for i in wanted.indices.tolist()]
+    assert (records[0]["prediction"], len(records)) == (found[0]["token"], 4)
+
+
+def test_a_prompt_keeps_its_end(tokenizer: Any) -> None:
+    encoded = encoded_of(made(tokenizer), {}, max_length=3)
+    assert (
+        windows(encoded, "input_ids")[2]
+        == tokenizer("actor with music", add_special_tokens=False)["input_ids"]
+    )
+    assert encoded.counts.cut_examples == 2
+
+
+def test_a_tokenizer_without_an_end_is_refused(tokenizer: Any, tiny_bert: Path) -> None:
+    with pytest.raises(ModelError, match="S07"):
+        made(load.tokenizer(tiny_bert))
+
+
+def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) -> None:
+    task = tasks.load({"name": "clm"})
+    with pytest.raises(ModelError, match=r'S09.*"mamba".*task.packing=false'):
+        task.for_model({"model_type": "mamba"}, tokenizer)
+    tasks.load({"name": "clm", "packing": False}).for_model({"model_type": "mamba"}, tokenizer)
