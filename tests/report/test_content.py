@@ -64,7 +64,7 @@ def test_the_ladder_is_sorted_by_the_first_score_with_each_difference(content: d
     untuned = content["comparisons"][0] | {"baseline": "untuned"}
     section = _section(content | {"comparisons": [*content["comparisons"], untuned]}, "baselines")
     first, *_, other, differences = section.tables
-    ladder = ["The checkpoint before this training", "This model", "TF-IDF", "Majority"]
+    ladder = ["Untuned checkpoint", "This model", "TF-IDF", "Majority"]
     assert [row[0].text for row in first.rows] == ladder
     assert list(other.head[1:]) == ladder
     assert [row[0].text for row in differences.rows] == [name for name in ladder if name != "This model"]

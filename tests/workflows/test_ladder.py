@@ -16,7 +16,7 @@ from llmkit.engine import session as sessions
 from llmkit.errors import RecipeError
 from llmkit.progress import SILENT
 from llmkit.recipe import load
-from llmkit.recipe.schema import Evaluate, Model, Recipe
+from llmkit.recipe.schema import Evaluate, Model, Recipe, Scratch
 from llmkit.workflows import ladder
 from llmkit.workflows.judge import _against_baselines
 from llmkit.workflows.prepare import Prepared, prepare
@@ -60,6 +60,14 @@ def test_the_slow_ones_are_for_those_who_name_them() -> None:
     assert ladder.chosen(task, recipe_with(False)) == []
     assert ladder.chosen(task, recipe_with(["lstm", "majority"])) == ["majority", "lstm"]
     assert ladder.chosen(tasks.load({"name": "extractive_qa"}), recipe_with(True)) == ["sliding_window"]
+
+
+def test_a_new_model_has_no_checkpoint_to_be_compared_with() -> None:
+    model = Model(from_scratch=Scratch(shape="lstm"), tokenizer="x")
+    recipe = Recipe(task={}, model=model)
+    assert ladder.chosen(tasks.load({"name": "classification"}), recipe) == ["majority", "tfidf"]
+    assert ladder.chosen(tasks.load({"name": "clm"}), recipe) == []
+    assert ladder.chosen(tasks.load({"name": "clm"}), recipe_with(True)) == ["untuned"]
 
 
 def test_a_name_that_the_task_does_not_have_is_a_mistake_of_the_recipe(
