@@ -92,9 +92,11 @@ def _vectors(
 
     count = sum(len(column) for columns in texts.values() for column in columns)
     progress.note(f"embedding {count:,} texts with the untuned checkpoint")
-    body = sentence_embedding.body(prepared.base).to(session.device)
+    body: Any = sentence_embedding.body(prepared.base)
     # Without the tokens that a task has added: the checkpoint has no embeddings of them.
-    embedder = Embedder(body, load.tokenizer(prepared.base), prepared.recipe.train.max_length)
+    embedder = Embedder(
+        body.to(session.device), load.tokenizer(prepared.base), prepared.recipe.train.max_length
+    )
 
     def embedded(part: str, column: list[str]) -> NDArray[np.float64]:
         def so_far(done: int, total: int) -> None:
