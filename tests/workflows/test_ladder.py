@@ -107,7 +107,10 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
         assert row["difference"]["n"] == 32
 
 
-def test_the_recipes_seed_alone_decides(prepared_of: Callable[..., Prepared]) -> None:
+def test_the_recipes_seed_alone_decides(
+    prepared_of: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "MOST_EPOCHS", 2)
     prepared = prepared_of("classification", "evaluate.baselines=[lstm]")
     first, again = learned(prepared), learned(prepared, seed=2)
     assert np.array_equal(first["lstm"]["probabilities"], again["lstm"]["probabilities"])
@@ -153,7 +156,7 @@ def test_two_texts_are_where_they_differ_and_what_they_share() -> None:
     assert ladder._as_one(first) is first
 
 
-@pytest.mark.parametrize(("losses", "epochs", "kept"), [([3, 1, 2, 2, 9, 0], 5, 2), ([0] * 20, 20, 20)])
+@pytest.mark.parametrize(("losses", "epochs", "kept"), [([3, 1, 2, 2, 9, 0], 5, 2), ([0] * 6, 6, 6)])
 def test_it_stops_early_and_keeps_the_best_weights(
     prepared_of: Callable[..., Prepared],
     monkeypatch: pytest.MonkeyPatch,
@@ -170,6 +173,7 @@ def test_it_stops_early_and_keeps_the_best_weights(
         return losses[len(seen) - 1]
 
     models: list[Any] = []
+    monkeypatch.setattr(ladder, "MOST_EPOCHS", 6)
     monkeypatch.setattr(ladder, "_validation_loss", loss)
     monkeypatch.setattr(ladder, "predict_part", lambda *given: models.append(given[2]))
     learned(prepared)
