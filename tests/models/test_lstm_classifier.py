@@ -46,5 +46,6 @@ def test_a_bias_is_where_it_begins() -> None:
 def test_it_computes_in_fp32_where_others_do_not(model: LstmClassifier) -> None:
     ids, mask = torch.tensor([[3, 4, 5]]), torch.ones(1, 3, dtype=torch.int64)
     plain = model(ids, mask).logits
+    assert plain.dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(model(ids, mask).logits, plain)
