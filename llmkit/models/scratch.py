@@ -102,7 +102,9 @@ def _llama(scratch: Scratch, tokens: Tokens, dropout: float, max_length: int) ->
 
 
 def _t5(scratch: Scratch, tokens: Tokens, dropout: float, _: int) -> PreTrainedConfig:
-    start: dict[str, Any] = {"decoder_start_token_id": tokens["pad_token_id"]}  # not among its declared fields
+    start: dict[str, Any] = {
+        "decoder_start_token_id": tokens["pad_token_id"]
+    }  # not among its declared fields
     return T5Config(
         **tokens,
         **start,

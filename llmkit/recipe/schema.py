@@ -203,8 +203,8 @@ class Evaluate(Section):
     """Draws of the bootstrap behind each interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of the intervals that should cover the true value."""
-    baselines: bool = True
-    """Compare with simple baselines on the same test rows."""
+    baselines: bool | list[str] = True
+    """Compare with baselines on the same test rows: the task's quick ones (true), none, or those named (lstm too)."""
 
 
 class Checkpoint(Section):

@@ -8,6 +8,7 @@ how the result came about (data, speed, recipe) is in `provenance`. `report.json
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -149,11 +150,25 @@ def _baselines(content: Content) -> Section | None:
     systems = {OWN: content.get("scores") or {}} | {words(name): own for name, own in baselines.items()}
     shared = [name for name in systems[OWN] if any(name in own for own in baselines.values())]
     first = [name for name in headline(content) if name in shared]
+    if first:
+        systems = dict(_best_first(systems, first[0]))
+    order = list(systems)
+    comparisons = sorted(comparisons, key=lambda item: order.index(words(item["baseline"])))
     tables = [_against(name, systems) for name in first]
     tables += _others([name for name in shared if name not in first], systems)
     tables += _differences(comparisons)
     lines = [item["sentence"] for item in comparisons if item.get("sentence")]
     return Section("baselines", "Against baselines", lines, tables=tables)
+
+
+def _best_first(systems: Mapping[str, Content], name: str) -> list[tuple[str, Content]]:
+    """The ladder: sorted by this score, those without it last."""
+
+    def place(item: tuple[str, Content]) -> float:
+        value = float(item[1].get(name, {"value": math.nan})["value"])
+        return math.inf if math.isnan(value) else value if better(name) else -value
+
+    return sorted(systems.items(), key=place)
 
 
 def _against(name: str, systems: Mapping[str, Content]) -> Table:

@@ -104,6 +104,11 @@ class Table:
         """Rows that begin with a sentence: on a phone each is a block, its cells below each other."""
         return bool(self.rows) and self.rows[0][0].wide
 
+    @property
+    def own(self) -> Bar | None:
+        """The model's own bar, wherever it stands: the others are seen against it."""
+        return next((row[-1].bar for row in self.rows if row[-1].bar and row[-1].bar.own), None)
+
     def numeric(self, column: int) -> bool:
         return bool(self.rows) and self.rows[0][column].numeric
 

@@ -57,6 +57,7 @@ class OverDocuments(Plain):
     lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity", "bits_per_byte"})
     tunes: ClassVar[bool] = False
     metrics: ClassVar[Sequence[str]] = ()
+    ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
     pretrained = True
 
     def measured(self, golds: Arrays, answers: Arrays) -> Measured:

@@ -35,6 +35,7 @@ __all__ = [
     "Rows",
     "Sheet",
     "Task",
+    "Vectors",
     "model_inputs",
     "take",
     "tfidf_text",
@@ -43,6 +44,7 @@ __all__ = [
 Arrays = Mapping[
     str, NDArray[Any]
 ]  # each of shape (examples, ...), by example index; object arrays hold lists
+Vectors = Mapping[str, NDArray[np.float64]]
 Rows = Mapping[str, Sequence[Any]]  # columns of some rows, by the task's names
 Loss = Callable[["nn.Module", "dict[str, Tensor]"], "tuple[Tensor, Tensor]"]
 
@@ -129,6 +131,14 @@ class Task(Protocol):
         """Whether the checkpoint can answer as it comes: it is then a baseline, which training must beat."""
         ...
 
+    @property
+    def ladder(self) -> Mapping[str, str]:
+        """Its baselines in the order of the effort: name -> what a sentence calls it.
+
+        `lstm` and `untuned` are made by `workflows.ladder`, all others by `baselines`.
+        """
+        ...
+
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         """Find the data's faults before any weights are loaded, and fill in missing splits. Raises DataError.
 
@@ -211,6 +221,16 @@ class Task(Protocol):
         """What simple methods, trained on the same rows, would answer: name -> answers."""
         ...
 
+    def untuned(
+        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+    ) -> Arrays:
+        """What the checkpoint knew before this training, for tasks with `untuned` in their ladder: the answers to this
+        part's rows from embeddings, by a method that needs no gradient.
+
+        vectors, golds: by part, those of the same rows; part -> (examples, D).
+        """
+        ...
+
     def difference(
         self,
         golds: Arrays,
@@ -273,6 +293,11 @@ class Plain:
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         raise AssertionError("each task has its own")
+
+    def untuned(
+        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+    ) -> Arrays:
+        raise AssertionError("none in its ladder")
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from llmkit.metrics import calibration, classification, intervals, ranking
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, tfidf_text
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 from llmkit.tasks._texts import OverTexts, draws, logits_of, named_classes
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ __all__ = ["Classification", "Options", "balanced", "make", "per_class_details"]
 # Up to so many classes PR-AUC, whose time goes with their number, is scored without being asked for; so many
 # probabilities an example are written.
 RANKED = 20
+LADDER = {
+    "majority": "always answering the most frequent class",
+    "tfidf": "TF-IDF with logistic regression",
+    "untuned": "the nearest class mean of the untuned checkpoint's embeddings",
+    "lstm": "an LSTM trained from scratch",
+}
 
 
 class Options(Section):
@@ -62,6 +68,8 @@ class Classification(OverTexts):
 
     options: Options
     heated: bool = False
+
+    ladder: ClassVar[Mapping[str, str]] = LADDER
 
     @property
     def metrics(self) -> Sequence[str]:
@@ -228,10 +236,15 @@ class Classification(OverTexts):
             "majority": baselines.majority(labels, len(judged), classes=classes),
             "tfidf": baselines.tfidf(known, labels, new, classes=classes, seed=seed),
         }
-        return {
-            name: {"prediction": probabilities.argmax(-1), "probabilities": probabilities}
-            for name, probabilities in found.items()
-        }
+        return {name: _likeliest(probabilities) for name, probabilities in found.items()}
+
+    def untuned(
+        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+    ) -> Arrays:
+        from llmkit.models import baselines
+
+        known = golds["train"]["labels"]
+        return _likeliest(baselines.nearest_mean(vectors["train"], known, vectors[part], classes=len(labels)))
 
     def difference(
         self,
@@ -309,6 +322,10 @@ class Classification(OverTexts):
         wrong.sort(key=lambda record: -record["probability"])
         kept = (*self.texts, "label", "prediction", "probability", "place")
         return [{key: record[key] for key in kept} for record in wrong[:20]]
+
+
+def _likeliest(probabilities: NDArray[np.float64]) -> Arrays:
+    return {"prediction": probabilities.argmax(-1), "probabilities": probabilities}
 
 
 def balanced(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:

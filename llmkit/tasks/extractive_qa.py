@@ -100,6 +100,11 @@ class ExtractiveQA(Plain):
     def tunes(self) -> bool:
         return self.options.unanswerable
 
+    @property
+    def ladder(self) -> Mapping[str, str]:
+        words = {"sliding_window": "a sliding window over the words of the question"}
+        return words | ({"no_answer": "never giving an answer"} if self.options.unanswerable else {})
+
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, golds, problems, notes = check_questions(
             corpus, data, unanswerable=self.options.unanswerable, seed=seed if labels is None else None

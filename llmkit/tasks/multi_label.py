@@ -8,7 +8,7 @@ labels.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from llmkit.errors import DataError, raise_if
 from llmkit.metrics import intervals, multi_label, ranking
 from llmkit.metrics.paired import Difference
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, tfidf_text
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 from llmkit.tasks._texts import OverTexts, draws, logits_of, named_classes
 from llmkit.tasks.classification import RANKED, per_class_details
 
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["MultiLabel", "Options", "make"]
 
 HEADLINE = ("f1_micro", "f1", "subset_accuracy")
+LADDER = {
+    "most_frequent": "always giving the labels that most texts have",
+    "tfidf_each": "TF-IDF with a logistic regression for each label",
+    "untuned": "the nearest mean of the untuned checkpoint's embeddings, for each label with or without it",
+    "lstm": "an LSTM trained from scratch",
+}
 
 
 class Options(Section):
@@ -48,6 +54,7 @@ class MultiLabel(OverTexts):
     """Some labels for each text; see `_task.Task` for what each part is."""
 
     options: Options
+    ladder: ClassVar[Mapping[str, str]] = LADDER
     gold = "labels"
     metrics: Sequence[str] = (*multi_label.METRICS, "pr_auc")
     lower: Collection[str] = frozenset({"loss", "hamming_loss"})
@@ -147,16 +154,35 @@ class MultiLabel(OverTexts):
         gold = examples.golds["train"]["labels"].astype(np.int64)
         shares = np.tile(gold.mean(axis=0), (len(new), 1))
         all_of = baselines.tfidf_each(known, gold, [*new, *(rest[0] if rest else [])], seed=seed)
-        threshold: Any = 0.5
-        if rest:  # the same favour as to the model
-            threshold = multi_label.best_thresholds(
-                examples.golds["validation"]["labels"], all_of[len(new) :]
-            )
-        own = all_of[: len(new)]
+        own, validation = np.split(all_of, [len(new)])
         return {
             "most_frequent": {"prediction": shares > 0.5, "probabilities": shares},
-            "tfidf_each": {"prediction": own >= threshold, "probabilities": own},
+            "tfidf_each": self._given(own, validation, examples.golds),
         }
+
+    def untuned(
+        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+    ) -> Arrays:
+        from llmkit.models import baselines
+
+        marks = golds["train"]["labels"].astype(np.int64)
+        own, validation = (
+            baselines.nearest_mean_each(vectors["train"], marks, vectors[name])
+            for name in (part, "validation" if "thresholds" in self.tuned else part)
+        )
+        return self._given(own, validation, golds)
+
+    def _given(
+        self,
+        own: NDArray[np.float64],
+        validation: NDArray[np.float64],
+        golds: Mapping[str, Arrays],
+    ) -> Arrays:
+        """A baseline's answers; where the model's thresholds were set on the validation rows, so are its own."""
+        threshold: Any = 0.5
+        if "thresholds" in self.tuned:
+            threshold = multi_label.best_thresholds(golds["validation"]["labels"], validation)
+        return {"prediction": own >= threshold, "probabilities": own}
 
     def difference(
         self,

@@ -17,7 +17,7 @@ from llmkit.errors import DataError, raise_if
 from llmkit.metrics import intervals, regression
 from llmkit.metrics.paired import Difference
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, tfidf_text
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 from llmkit.tasks._texts import OverTexts, draws, logits_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,20 @@ class Regression(OverTexts):
         near, alike = checks.near_duplicates(corpus, self.texts)
         golds = {part: {"labels": values} for part, values in numbers.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
+
+    @property
+    def ladder(self) -> Mapping[str, str]:
+        words = (
+            {"overlap": "the share of common words"}
+            if len(self.texts) == 2
+            else {"tfidf_ridge": "TF-IDF with ridge regression"}
+        )
+        return {
+            "mean": "always answering the mean of the training scores",
+            **words,
+            "untuned": "ridge regression on the untuned checkpoint's embeddings",
+            "lstm": "an LSTM trained from scratch",
+        }
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         return {"num_labels": 1, "problem_type": "regression"}
@@ -113,6 +127,13 @@ class Regression(OverTexts):
             texts = [tfidf_text(rows, self.texts) for rows in (known, judged)]
             found["tfidf_ridge"] = {"prediction": baselines.tfidf_ridge(texts[0], gold, texts[1])}
         return found
+
+    def untuned(
+        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+    ) -> Arrays:
+        from llmkit.models import baselines
+
+        return {"prediction": baselines.ridge(vectors["train"], golds["train"]["labels"], vectors[part])}
 
     def difference(
         self,

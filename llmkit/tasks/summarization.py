@@ -6,7 +6,7 @@ For rougeLsum a summary is split into its sentences, one a line, as Lin (2004) s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from llmkit.data.rowwise import objects
 from llmkit.metrics.rouge import rouge
@@ -40,6 +40,7 @@ class Summarization(Generation):
     target = "summary"
     prompt = "{document}\n\nSummary:\n"
     shown_worst = "rougeL"
+    ladder: ClassVar[Mapping[str, str]] = {"lead": "the first sentences of the text"}
     metrics: Sequence[str] = ("rouge1", "rouge2", "rougeL", "rougeLsum")
     lower: Collection[str] = frozenset({"loss"})
 

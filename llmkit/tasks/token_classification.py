@@ -82,6 +82,10 @@ class TokenClassification(Plain):
         return {}
 
     @property
+    def ladder(self) -> Mapping[str, str]:
+        return {"gazetteer": "looking up the entities of the training rows"}
+
+    @property
     def metrics(self) -> Sequence[str]:
         return tuple(entities.METRICS)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from llmkit.data.rowwise import objects
 from llmkit.errors import Problem, RecipeError
@@ -41,6 +41,7 @@ class Translation(Generation):
     target = "target"
     prompt = "{source}\n\nTranslation:\n"
     shown_worst = "chrf"
+    ladder: ClassVar[Mapping[str, str]] = {"copy": "copying the source"}
     metrics: Sequence[str] = ("bleu", "chrf", "ter")
     lower: Collection[str] = frozenset({"loss", "ter"})
 

@@ -18,7 +18,7 @@ from llmkit.progress import SILENT, Progress
 if TYPE_CHECKING:
     from llmkit.models.save import Card
 
-__all__ = ["Embedding", "Neighbour", "embed", "nearest"]
+__all__ = ["Embedder", "Embedding", "Neighbour", "embed", "nearest", "vectors"]
 
 CHUNK = 4096  # texts sorted by length together
 REACH = 512  # tokens; longer texts are cut, also where the positions reach further
@@ -48,7 +48,9 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class _Embedder:
+class Embedder:
+    """What turns texts into vectors: a body, its tokenizer, and where texts are cut."""
+
     body: Any
     tokenizer: Any
     max_length: int  # tokens
@@ -73,10 +75,10 @@ def embed(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -> 
                 reached = before + here
                 progress.advance("embedding", reached, max(expected, reached + 1), "texts")
 
-            vectors, cut_here = _vectors(session, embedder, chunk, so_far)
+            found, cut_here = vectors(session, embedder, chunk, so_far)
             cut += cut_here
-            blank += int(np.isnan(vectors[:, 0]).sum())
-            yield from map(Embedding, chunk, vectors)
+            blank += int(np.isnan(found[:, 0]).sum())
+            yield from map(Embedding, chunk, found)
             done += len(chunk)
     progress.advance("embedding", done, done, "texts")
     if blank:
@@ -116,7 +118,7 @@ def nearest(
     return [Neighbour(rank, *one) for rank, one in enumerate(best, 1)]
 
 
-def _open(target: str, progress: Progress) -> _Embedder:
+def _open(target: str, progress: Progress) -> Embedder:
     from llmkit.models import load, save, sentence_embedding
     from llmkit.workflows.opened import model_folder
 
@@ -132,7 +134,7 @@ def _open(target: str, progress: Progress) -> _Embedder:
             f"{target}: a GPT type ({body.config.model_type}), whose tokens see only those before them; "
             "the embedding is the mean over all of them"
         )
-    return _Embedder(body, tokenizer, min(REACH, reach))
+    return Embedder(body, tokenizer, min(REACH, reach))
 
 
 def _adapted(target: str, card: Card, tokenizer: Any, progress: Progress) -> tuple[Any, int]:
@@ -145,8 +147,8 @@ def _adapted(target: str, card: Card, tokenizer: Any, progress: Progress) -> tup
     return merged.base_model, load.longest(hub.model_folder(card.base, progress), tokenizer)
 
 
-def _vectors(
-    session: Any, embedder: _Embedder, texts: list[str], so_far: Any
+def vectors(
+    session: Any, embedder: Embedder, texts: list[str], so_far: Any
 ) -> tuple[NDArray[np.float32], int]:
     """The embeddings (texts, D) of these texts, NaN for blank ones, and how many of them were cut."""
     from llmkit.data.encode import Encoded, texts_to_ids
@@ -155,10 +157,10 @@ def _vectors(
     from llmkit.recipe.schema import Train
     from llmkit.workflows.fit import make_batches
 
-    vectors = np.full((len(texts), sentence_embedding.dimension(embedder.body)), np.nan, np.float32)
+    found = np.full((len(texts), sentence_embedding.dimension(embedder.body)), np.nan, np.float32)
     real = [number for number, text in enumerate(texts) if text.strip()]
     if not real:
-        return vectors, 0
+        return found, 0
     features = texts_to_ids(
         embedder.tokenizer,
         [texts[number] for number in real],
@@ -167,5 +169,5 @@ def _vectors(
     )
     batches = make_batches(session, Encoded.of([(0, features)]), {}, embedder.tokenizer, Train())
     outputs = predict(session, embedder.body, batches, sentence_embedding.embed, done=so_far)
-    vectors[real] = outputs["embedding"]
-    return vectors, features.counts.cut_examples
+    found[real] = outputs["embedding"]
+    return found, features.counts.cut_examples

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmkit.engine.train import Batches, Step
     from llmkit.tasks._task import Arrays, Task
 
-__all__ = ["Fitted", "batches_of", "fit", "predict_part"]
+__all__ = ["Fitted", "batches_of", "fit", "predict_part", "tuned"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,19 @@ def predict_part(
         done=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
     )
     return task.answers(outputs, encoded, prepared.examples.corpus.parts[part].columns)
+
+
+def tuned(session: Session, prepared: Prepared, model: Any, progress: Progress) -> Prepared:
+    """With thresholds set on this model's answers to the validation rows, for tasks that have some."""
+    from llmkit import tasks
+
+    task = prepared.task
+    if not task.tunes or "validation" not in prepared.encoded:
+        return prepared
+    answers = predict_part(session, prepared, model, "validation", progress)
+    found = task.tune(prepared.examples.golds["validation"], answers)
+    known = tasks.load(prepared.recipe.task, found)
+    return replace(prepared, task=known.for_model(prepared.config, prepared.tokenizer))
 
 
 def _enough(prepared: Prepared, state: State) -> bool:

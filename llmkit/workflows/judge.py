@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import llmkit
-from llmkit import environment, files, tasks
+from llmkit import environment, files
 from llmkit.data.encode import TokenCounts
 from llmkit.metrics.score import Score
 from llmkit.models import save
@@ -19,8 +19,8 @@ from llmkit.progress import Progress
 from llmkit.report.format import phrase
 from llmkit.run import Run
 from llmkit.tasks._task import take
-from llmkit.workflows import slices
-from llmkit.workflows.fit import Fitted, predict_part
+from llmkit.workflows import ladder, slices
+from llmkit.workflows.fit import Fitted, predict_part, tuned
 from llmkit.workflows.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -28,23 +28,6 @@ if TYPE_CHECKING:
     from llmkit.tasks._task import Arrays, Sheet
 
 __all__ = ["judge", "to_json"]
-
-NAMES = {
-    "untuned": "the checkpoint before this training",
-    "majority": "always answering the most frequent class",
-    "tfidf": "TF-IDF with logistic regression",
-    "tfidf_each": "TF-IDF with a logistic regression for each label",
-    "most_frequent": "always giving the labels that most texts have",
-    "mean": "always answering the mean of the training scores",
-    "overlap": "the share of common words",
-    "tfidf_ridge": "TF-IDF with ridge regression",
-    "gazetteer": "looking up the entities of the training rows",
-    "no_entity": "finding no entity at all",
-    "sliding_window": "a sliding window over the words of the question",
-    "no_answer": "never giving an answer",
-    "copy": "copying the source",
-    "lead": "the first sentences of the text",
-}
 
 
 def judge(
@@ -64,9 +47,9 @@ def judge(
         p.numel() for p in fitted.model.parameters() if p.requires_grad
     )  # a merge leaves no adapters
     model = _finished(prepared, fitted)
-    prepared = _tuned(session, prepared, model, progress)
+    prepared = tuned(session, prepared, model, progress)
     answers = predict_part(session, prepared, model, part, progress)
-    untuned = _untuned(session, prepared, part, progress)
+    learned = ladder.learned(session, prepared, part, progress)
     if session.rank != 0:
         return {}
     sheet = _score(prepared, part, answers)
@@ -83,7 +66,7 @@ def judge(
         "scores": to_json(sheet.scores),
         "headline": list(sheet.headline),
         **sheet.details,
-        **_against_baselines(prepared, part, answers, untuned, sheet, progress),
+        **_against_baselines(prepared, part, answers, learned, sheet, progress),
         "slices": _slices(prepared, part, answers, sheet),
         "errors": prepared.task.worst(records),
         "notes": [
@@ -116,17 +99,6 @@ def _finished(prepared: Prepared, fitted: Fitted) -> Any:
 
     adapters = prepared.recipe.model.lora
     return lora.merge(fitted.model) if adapters and adapters.merge else fitted.model
-
-
-def _tuned(session: Session, prepared: Prepared, model: Any, progress: Progress) -> Prepared:
-    """With thresholds set on the validation rows, for tasks that have some."""
-    task = prepared.task
-    if not task.tunes or "validation" not in prepared.encoded:
-        return prepared
-    answers = predict_part(session, prepared, model, "validation", progress)
-    tuned = task.tune(prepared.examples.golds["validation"], answers)
-    known = tasks.load(prepared.recipe.task, tuned)
-    return replace(prepared, task=known.for_model(prepared.config, prepared.tokenizer))
 
 
 def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
@@ -171,43 +143,41 @@ def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, A
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
-def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
-    """What the checkpoint answered as it came, where it can: whether training was worth it. All processes take part."""
-    new = prepared.recipe.model.from_scratch is not None
-    if new or not (prepared.task.pretrained and prepared.recipe.evaluate.baselines):
-        return {}
-    from llmkit.workflows.train import load_model
-
-    model = load_model(prepared, progress).to(session.device)
-    return {"untuned": predict_part(session, prepared, model, part, progress)}
-
-
 def _against_baselines(
     prepared: Prepared,
     part: str,
     answers: Arrays,
-    untuned: Mapping[str, Arrays],
+    learned: Mapping[str, Arrays],
     sheet: Sheet,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Scores of simple methods on the same rows, and a sentence on each paired difference."""
+    """Scores of the baselines on the same rows, and a sentence on each paired difference; learned: see `ladder`."""
     from llmkit.metrics import paired
 
-    if not prepared.recipe.evaluate.baselines:
+    task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
+    names = ladder.chosen(task, prepared.recipe)
+    if not names:
         return {"baselines": {}, "comparisons": [], "verdict": []}
     progress.note("comparing with simple baselines")
-    task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
+    simple = task.baselines(prepared.examples, part, seed) if set(names) - learned.keys() else {}
+    found = {**simple, **learned}
     golds, labels = prepared.examples.golds[part], prepared.examples.labels
     metric = sheet.headline[0]
     scores: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
-    for name, theirs in {**untuned, **task.baselines(prepared.examples, part, seed)}.items():
+    for name in names:
+        theirs = found[name]
         scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
         difference = task.difference(golds, answers, theirs, metric, labels, evaluate=evaluate, seed=seed)
-        named = replace(difference, metric=phrase(metric))
-        sentence = paired.verdict(named, "the model", NAMES.get(name, name))
+        called = task.ladder[name]
         comparisons.append(
-            {"baseline": name, "metric": metric, "difference": asdict(difference), "sentence": sentence}
+            {
+                "baseline": name,
+                "called": called,
+                "metric": metric,
+                "difference": asdict(difference),
+                "sentence": paired.verdict(replace(difference, metric=phrase(metric)), "the model", called),
+            }
         )
     return {
         "baselines": scores,

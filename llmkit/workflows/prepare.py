@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmkit.engine.optim import Schedule
     from llmkit.tasks._task import Examples, Task
 
-__all__ = ["Prepared", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
+__all__ = ["Prepared", "baselines_of", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
 
 DEFAULT_EPOCHS = 3.0
 
@@ -55,7 +55,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
         raise RecipeError(Problem("C11", "data.train", "is missing: nothing to train on", fix))
     task = tasks.load(recipe.task)
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
-    raise_if(unknown_metrics(task, named), RecipeError)
+    raise_if([*unknown_metrics(task, named), *_unknown_baselines(task, recipe)], RecipeError)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
     _check_judged(examples)
     for note in (*examples.corpus.notes, *examples.notes):
@@ -153,6 +153,27 @@ def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Prob
         for name in names
         if name not in known
     ]
+
+
+def _unknown_baselines(task: Task, recipe: Recipe) -> list[Problem]:
+    """A problem for each baseline that there is not."""
+    named, known = recipe.evaluate.baselines, list(baselines_of(task, recipe))
+    return [
+        Problem(
+            "C09",
+            "evaluate.baselines",
+            f'"{name}" is no baseline of this task{closest(name, known)}',
+            f"choose among {some(known, 20)}" if known else "write false: there are none",
+        )
+        for name in (named if isinstance(named, list) else [])
+        if name not in known
+    ]
+
+
+def baselines_of(task: Task, recipe: Recipe) -> Mapping[str, str]:
+    """The task's ladder; a new model has no checkpoint whose knowledge it could be compared with."""
+    new = recipe.model.from_scratch is not None
+    return {name: called for name, called in task.ladder.items() if not (new and name == "untuned")}
 
 
 def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:

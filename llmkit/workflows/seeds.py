@@ -267,10 +267,7 @@ def _verdict(
 
 def _beaten(comparisons: Sequence[Mapping[str, Any]]) -> str:
     """The comparisons of each seed with the same baseline, in one sentence."""
-    from llmkit.workflows.judge import NAMES
-
     signs = [_sign(item["difference"]) for item in comparisons]
-    name = comparisons[0]["baseline"]
     count, better = len(signs), signs.count(1)
     often = f"all {count} seeds" if better == count else f"{better or 'none'} of {count} seeds"
     rest = [
@@ -278,7 +275,7 @@ def _beaten(comparisons: Sequence[Mapping[str, Any]]) -> str:
         for sign, word in ((-1, "worse"), (0, "undecided"))
         if sign in signs
     ]
-    return ", ".join([f"The model is better than {NAMES.get(name, name)} with {often}", *rest]) + "."
+    return ", ".join([f"The model is better than {comparisons[0]['called']} with {often}", *rest]) + "."
 
 
 def _sign(difference: Mapping[str, Any]) -> int:

@@ -10,7 +10,10 @@ from llmkit.models.baselines import (
     gazetteer,
     line,
     majority,
+    nearest_mean,
+    nearest_mean_each,
     overlap,
+    ridge,
     tfidf,
     tfidf_each,
     tfidf_ridge,
@@ -123,6 +126,68 @@ def test_each_label_is_learned_by_itself():
     assert found[:, 2:].tolist() == [[1.0, 0.0]] * 3  # labels that all or none have
     alone = tfidf(texts, marks[:, 0], ["grey", "warm fresh", "fresh"], classes=2, seed=0)
     assert np.allclose(found[:, 0], alone[:, 1])
+
+
+# vectors
+
+
+def clouds(rng, labels):
+    """Points around a mean for each label, the means far from 0 as those of embeddings are."""
+    means = rng.normal(size=(labels.max() + 1, 6)) + 5
+    return means[labels] + rng.normal(size=(len(labels), 6))
+
+
+def test_the_nearest_class_mean_is_that_of_scikit_learn():
+    from sklearn.neighbors import NearestCentroid
+
+    rng = np.random.default_rng(2)
+    for classes in (2, 5):
+        labels = rng.integers(0, classes, 300)
+        points = clouds(rng, labels)
+        expected = NearestCentroid().fit(points[:200], labels[:200]).predict(points[200:])
+        found = nearest_mean(points[:200], labels[:200], points[200:], classes=classes)
+        assert np.array_equal(found.argmax(-1), expected)
+        assert np.allclose(found.sum(-1), 1)
+        assert (found.argmax(-1) == labels[200:]).mean() > 2 / classes - 0.1
+
+
+def test_the_share_of_a_class_is_that_of_its_gaussian():
+    points, labels = (
+        np.array([[0.0], [2.0], [9.0], [11.0]]),
+        np.array([0, 0, 1, 1]),
+    )  # means 1, 10; variance 1
+    (found,) = nearest_mean(points, labels, np.array([[5.4]]), classes=2)
+    heights = np.exp([-((5.4 - 1) ** 2) / 2, -((5.4 - 10) ** 2) / 2])
+    assert np.allclose(found, heights / heights.sum())
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_without_rows_has_no_mean_and_equal_rows_no_variance():
+    found = nearest_mean(np.ones((3, 2)), np.array([1, 1, 3]), np.array([[5.0, 0.0]]), classes=5)
+    assert found.tolist() == [[0, 0.5, 0, 0.5, 0]]
+    assert nearest_mean(np.eye(2), np.array([0, 1]), np.eye(2), classes=2).argmax(-1).tolist() == [0, 1]
+
+
+def test_with_and_without_a_label_are_two_classes():
+    rng = np.random.default_rng(3)
+    marks = rng.integers(0, 2, (200, 4))
+    marks[:, 2], marks[:, 3] = 1, 0
+    points = marks @ rng.normal(size=(4, 8)) * 3 + rng.normal(size=(200, 8))
+    found = nearest_mean_each(points[:150], marks[:150], points[150:])
+    alone = nearest_mean(points[:150], marks[:150, 0], points[150:], classes=2)
+    assert np.array_equal(found[:, 0], alone[:, 1])
+    assert (found[:, 2:] == [1, 0]).all()
+    assert ((found > 0.5) == marks[150:]).mean() > 0.9
+
+
+def test_ridge_finds_a_line_under_noise():
+    rng = np.random.default_rng(4)
+    points, slopes = rng.normal(size=(120, 20)), rng.normal(size=20)
+    found = ridge(points[:100], (points[:100] @ slopes + 3).astype(np.float32), points[100:])
+    assert found.dtype == np.float64
+    assert np.allclose(found, points[100:] @ slopes + 3, atol=0.05)
+    noise = ridge(points[:100], rng.normal(size=100), points[100:])
+    assert np.abs(noise).max() < 0.6  # little is learned where there is nothing to learn
 
 
 # numbers

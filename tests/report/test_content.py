@@ -56,7 +56,32 @@ def test_facts_name_what_is_known() -> None:
 def test_each_leading_score_stands_beside_the_baselines(content: dict[str, Any]) -> None:
     tables = _section(content, "baselines").tables
     assert [table.caption for table in tables][:4] == ["Accuracy", "F1", "MCC", "Other scores"]
-    assert [row[0].text for row in tables[0].rows] == ["This model", "Majority", "TF-IDF"]
+    assert [row[0].text for row in tables[0].rows] == ["This model", "TF-IDF", "Majority"]
+
+
+def test_the_ladder_is_sorted_by_the_first_score_with_each_difference(content: dict[str, Any]) -> None:
+    content["baselines"]["untuned"] = {"accuracy": content["scores"]["accuracy"] | {"value": 0.9}}
+    untuned = content["comparisons"][0] | {"baseline": "untuned"}
+    section = _section(content | {"comparisons": [*content["comparisons"], untuned]}, "baselines")
+    first, *_, other, differences = section.tables
+    ladder = ["Untuned checkpoint", "This model", "TF-IDF", "Majority"]
+    assert [row[0].text for row in first.rows] == ladder
+    assert list(other.head[1:]) == ladder
+    assert [row[0].text for row in differences.rows] == [name for name in ladder if name != "This model"]
+
+
+def test_where_less_is_better_the_ladder_begins_with_the_least(content: dict[str, Any]) -> None:
+    losses = {"majority": 0.1, "tfidf": 0.7}
+    baselines = {
+        name: {"loss": content["scores"]["loss"] | {"value": value}} for name, value in losses.items()
+    }
+    more = {
+        "headline": ["loss"],
+        "baselines": baselines | {"lstm": {"accuracy": content["scores"]["accuracy"]}},
+    }
+    first, others, *_ = _section(content | more, "baselines").tables
+    assert [row[0].text for row in first.rows] == ["Majority", "This model", "TF-IDF"]
+    assert list(others.head[1:]) == ["Majority", "This model", "TF-IDF", "LSTM from scratch"]
 
 
 def test_more_than_twenty_classes_show_the_most_confused_pairs(content: dict[str, Any]) -> None:

@@ -191,3 +191,17 @@ def test_the_recipe_keeps_its_lines(report: Path, content: dict[str, Any]) -> No
     html = _html(report)
     assert content["recipe"].rstrip() in (report / "report.md").read_text(encoding="utf-8")
     assert content["recipe"] in _read(html).text
+
+
+def test_the_band_is_that_of_the_model_where_a_baseline_stands_first(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    """The baselines are sorted among the model, and all are seen against its interval."""
+    best = content["scores"]["accuracy"] | {"value": 0.95, "low": 0.94, "high": 0.96}
+    html = _write(tmp_path, content | {"baselines": {"tfidf": {"accuracy": best}}, "comparisons": []})
+    table = html.partition("<caption>Accuracy</caption>")[2].partition("</table>")[0]
+    first, own = table.split("<tr>")[2:4]
+    assert "TF-IDF" in first and "This model" in own
+    band, line = (re.search(f'{kind}="([0-9.]+)%', text) for kind, text in (("x", first), ("x1", own)))
+    assert band is not None and line is not None
+    assert band[1] == line[1]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from llmkit.report.tables import Axis, score_cell
+from llmkit.report.tables import Axis, Cell, Table, score_cell
 
 
 def test_overlapping_intervals_overlap_on_the_axis() -> None:
@@ -37,6 +37,16 @@ def test_the_axis_of_differences_holds_zero() -> None:
     bar = Axis.over([difference], zero=True).bar(difference, zero=True)
     assert bar.zero is not None
     assert 0 < bar.zero < bar.low
+
+
+def test_the_models_own_bar_is_found_wherever_its_row_stands() -> None:
+    scores = [{"value": value, "low": None, "high": None} for value in (0.9, 0.8, 0.3)]
+    axis = Axis.over(scores)
+    bars = [axis.bar(score, own=number == 1) for number, score in enumerate(scores)]
+    rows = [(Cell("system"), Cell("", bar=bar)) for bar in bars]
+    assert Table("", (), rows).own == bars[1]
+    assert Table("", (), rows[:1]).own is None
+    assert Table("", (), [(Cell("system"), Cell(""))]).own is None
 
 
 def test_a_missing_score_is_a_dash() -> None:

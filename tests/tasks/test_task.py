@@ -53,6 +53,13 @@ def test_attributes_are_what_the_protocol_says(name: str) -> None:
 
 
 @each_task
+def test_a_ladder_says_what_each_baseline_is(name: str) -> None:
+    ladder = tasks.load({"name": name}).ladder
+    assert ladder
+    assert all(called and not called.endswith(".") for called in ladder.values())  # the end of a sentence
+
+
+@each_task
 def test_options_are_a_section_with_defaults(name: str) -> None:
     options = tasks.options(name)
     assert issubclass(options, Section)

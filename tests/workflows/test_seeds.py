@@ -155,7 +155,7 @@ def test_the_report_holds_the_keys_of_any_report(several: Several) -> None:
     assert content["recipe"] == (several.path / "recipe.yaml").read_text()
     first, *others = content["verdict"]
     assert first.startswith("Over 3 seeds accuracy is 0.")
-    assert len(others) == len(content["baselines"]) == 2
+    assert len(others) == len(content["baselines"]) == 3
     assert all(sentence.startswith("The model is better than ") for sentence in others)
     assert any(f"those of seed {content['kept_seed']}" in note for note in content["notes"])
     assert {path.name for path in several.path.iterdir()} >= {
@@ -376,7 +376,8 @@ def test_without_validation_rows_the_first_seed_is_kept(finetune: Callable[..., 
 
 
 def comparison(low: float | None, high: float | None, higher: bool = True) -> dict[str, Any]:
-    return {"baseline": "tfidf", "difference": {"low": low, "high": high, "higher_is_better": higher}}
+    difference = {"low": low, "high": high, "higher_is_better": higher}
+    return {"called": "TF-IDF with logistic regression", "difference": difference}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""The LSTM of the ladder: what it reads, what it leaves out, where it begins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from llmkit.models.lstm_classifier import LstmClassifier, rows_of
+
+
+@pytest.fixture
+def model() -> LstmClassifier:
+    torch.manual_seed(0)
+    return LstmClassifier(np.arange(10), 3).eval()
+
+
+def test_tokens_seen_twice_have_a_row_of_their_own_and_all_others_share_one() -> None:
+    rows = rows_of(np.array([2, 5, 5, 7, 2, 2], np.int32), 9)
+    assert rows.tolist() == [0, 0, 1, 0, 0, 2, 0, 0, 0]
+    assert LstmClassifier(rows, 2).embedding.num_embeddings == 3
+    assert LstmClassifier(rows_of(np.array([1], np.int32), 4), 2).embedding.num_embeddings == 1
+
+
+def test_padding_and_the_other_texts_change_nothing(model: LstmClassifier) -> None:
+    ids = torch.tensor([[3, 4, 5, 0, 0], [1, 2, 3, 4, 5]])
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    together = model(ids, mask).logits
+    alone = model(ids[:1, :3], mask[:1, :3]).logits
+    torch.testing.assert_close(together[:1], alone)
+    other = model(torch.where(mask == 0, 9, ids), mask).logits
+    assert torch.equal(together, other)
+
+
+def test_the_order_of_the_tokens_counts(model: LstmClassifier) -> None:
+    mask = torch.ones(1, 3, dtype=torch.int64)
+    there, back = (model(torch.tensor([ids]), mask).logits for ids in ([1, 2, 3], [3, 2, 1]))
+    assert not torch.allclose(there, back)
+
+
+def test_a_bias_is_where_it_begins() -> None:
+    model = LstmClassifier(np.arange(10), 2, bias=[1.5, -2.0])
+    assert model.head.bias.tolist() == [1.5, -2.0]
+
+
+def test_it_computes_in_fp32_where_others_do_not(model: LstmClassifier) -> None:
+    ids, mask = torch.tensor([[3, 4, 5]]), torch.ones(1, 3, dtype=torch.int64)
+    plain = model(ids, mask).logits
+    assert plain.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model(ids, mask).logits, plain)
