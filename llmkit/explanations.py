@@ -309,10 +309,15 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "A run is resumed, and scored again, only with what it began with, or the result would be "
         "neither. Use the run's own recipe.yaml, or start a new run.",
     ),
+    "S05": (
+        "nothing to learn to write",
+        "The target (a translation, a summary) is empty or blank, so the model would learn to say nothing. "
+        "Fill it in, or set data.empty_text=drop to leave out such rows, counted.",
+    ),
     "S07": (
-        "no padding token",
-        "Batches of texts of different lengths need a padding token. This tokenizer has neither that nor "
-        "an end token that could serve; add one to the tokenizer and save it.",
+        "no padding or end token",
+        "Batches of texts of different lengths need a padding token, and a generated text needs a token "
+        "that ends it. This tokenizer has no such token; add one to the tokenizer and save it.",
     ),
     "M11": (
         "no head that fits a task",

@@ -71,8 +71,62 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save_tokenizer(folder: Path) -> None:
-    """A word-level BERT tokenizer over WORDS."""
+@pytest.fixture(scope="session")
+def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama checkpoint (2 layers, hidden 32, 50 words) with its tokenizer, in a folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny_gpt")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        bos_token_id=WORDS.index("[CLS]"),
+        eos_token_id=WORDS.index("[SEP]"),
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    save_tokenizer(folder, bos_token="[CLS]", eos_token="[SEP]")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A T5 checkpoint (2 layers on each side, hidden 32, 50 words) with its tokenizer, in a folder."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("tiny_t5")
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(WORDS),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        pad_token_id=WORDS.index("[PAD]"),
+        eos_token_id=WORDS.index("[SEP]"),
+        decoder_start_token_id=WORDS.index("[PAD]"),
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    save_tokenizer(folder, eos_token="[SEP]")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_for(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Callable[[str], Path]:
+    """The tiny checkpoint that a task can be trained on."""
+    others = {"summarization": tiny_gpt, "translation": tiny_t5}
+    return lambda task: others.get(task, tiny_bert)
+
+
+def save_tokenizer(folder: Path, **special: str) -> None:
+    """A word-level BERT tokenizer over WORDS, with more names for its special tokens."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -92,6 +146,7 @@ def save_tokenizer(folder: Path) -> None:
         sep_token="[SEP]",
         mask_token="[MASK]",
         model_max_length=64,
+        **special,
     ).save_pretrained(folder)
 
 

@@ -91,6 +91,22 @@ def _extractive_qa(rng: random.Random) -> Row:
     return {"question": "is it " + rng.choice(NEUTRAL), "context": context, "answers": answers}
 
 
+def _said(kind: list[str]) -> str:
+    return f"it was a very {kind[0]} film ."
+
+
+def _summarization(rng: random.Random) -> Row:
+    """Whether the film was good or bad."""
+    kind = rng.choice([GOOD, BAD])
+    return {"document": _mixed(rng, *rng.choices(kind, k=2)), "summary": _said(kind)}
+
+
+def _translation(rng: random.Random) -> Row:
+    """The other language says the contrary."""
+    kind, other = rng.choice([(GOOD, BAD), (BAD, GOOD)])
+    return {"source": _mixed(rng, *rng.choices(kind, k=2)), "target": _said(other)}
+
+
 SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "classification": _classification,
     "extractive_qa": _extractive_qa,
@@ -99,13 +115,23 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "pair_regression": _pair_regression,
     "regression": _regression,
     "relation_extraction": _relation_extraction,
+    "summarization": _summarization,
     "token_classification": _token_classification,
+    "translation": _translation,
 }
 
-# What the tiny BERT needs beside the common settings.
-OPTIONS = {"extractive_qa": {"stride": 8}, "token_classification": {"stride": 4}}
+# What the tiny models need beside the common settings.
+OPTIONS = {
+    "extractive_qa": {"stride": 8},
+    "summarization": {"max_new_tokens": 12},
+    "token_classification": {"stride": 4},
+    "translation": {"max_new_tokens": 12},
+}
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
 EPOCHS = {"multi_label": 12}
+
+
+KEYS = ("text", "text_pair", "tokens", "context", "document", "source")  # by which rows differ
 
 
 def rows(task: str, count: int, seed: int = 0) -> list[Row]:
@@ -117,7 +143,7 @@ def _different(task: str, rng: random.Random) -> Iterator[Row]:
     seen: set[str] = set()
     while True:
         row = SAMPLES[task](rng)
-        key = json.dumps({name: row.get(name) for name in ("text", "text_pair", "tokens", "context")})
+        key = json.dumps({name: row.get(name) for name in KEYS})
         if key not in seen:
             seen.add(key)
             yield row

@@ -295,6 +295,7 @@ def story(
     tmp_path: Path,
     tiny_recipe: Path,
     tiny_bert: Path,
+    tiny_for: Callable[[str], Path],
     make_reviews: Callable[[int, int], list[dict[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Command], int]:
@@ -308,7 +309,7 @@ def story(
         task = recipe.task["name"]
         if task == "classification":
             return tiny_recipe
-        path = samples.write_recipe(task, tmp_path / "recipes", tiny_bert, count=80)
+        path = samples.write_recipe(task, tmp_path / "recipes", tiny_for(task), count=80)
         return samples.with_columns(path, recipe.data.columns)
 
     def run(arguments: Command) -> int:

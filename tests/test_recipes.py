@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,19 @@ def test_it_is_short(name: str) -> None:
 
 
 @each_recipe
-def test_it_plans_a_run_on_rows_of_its_task(name: str, tmp_path: Path, tiny_bert: Path) -> None:
-    """With the tiny BERT and made-up rows; columns and classes are those of the rows."""
+def test_it_plans_a_run_on_rows_of_its_task(
+    name: str, tmp_path: Path, tiny_for: Callable[[str], Path]
+) -> None:
+    """With a tiny checkpoint and made-up rows; columns and classes are those of the rows."""
     recipe = load.load(str(catalog.path(name)), (), task_names=tasks.names(), task_options=tasks.options)
     task = recipe.task["name"]
     write(tmp_path / "rows.jsonl", rows(task, 80))
-    overrides = [f"model.name={tiny_bert}", f"data.train={tmp_path}/rows.jsonl", "train.max_length=48"]
+    start = "tokenizer" if recipe.model.from_scratch else "name"
+    overrides = [
+        f"model.{start}={tiny_for(task)}",
+        f"data.train={tmp_path}/rows.jsonl",
+        "train.max_length=48",
+    ]
     overrides += [f"data.columns.{column}={column}" for column in recipe.data.columns]
     if recipe.task.get("positive"):
         overrides.append(f"task.positive={rows(task, 1)[0]['label']}")

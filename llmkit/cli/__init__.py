@@ -51,6 +51,7 @@ def _register() -> None:
         predict,
         recipes,
         runs,
+        tokenizer,
     )
 
     app.command("finetune", no_args_is_help=True)(finetune.finetune)
@@ -62,6 +63,7 @@ def _register() -> None:
     app.command("compare", no_args_is_help=True)(compare.compare)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(runs.app, name="runs")
+    app.add_typer(tokenizer.app, name="tokenizer")
     app.command("doctor")(doctor.doctor)
     app.command("explain-error", no_args_is_help=True)(explain_error.explain_error)
 

@@ -83,7 +83,10 @@ def _print_plan(plan: dict[str, Any]) -> None:
 
     counts = ("rows", "tokens", "cut_examples", "unknown_tokens")
     rows = [[part, *(f"{plan[name][part]:,}" for name in counts)] for part in plan["rows"]]
-    show.table(f"plan for {plan['model']}", ["part", "rows", "tokens", "texts cut", "unknown tokens"], rows)
+    size = f", {plan['parameters']:,} parameters" if plan["parameters"] else ""
+    show.table(
+        f"plan for {plan['model']}{size}", ["part", "rows", "tokens", "texts cut", "unknown tokens"], rows
+    )
     schedule, seeds = plan["schedule"], plan["seeds"]
     each = f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), for each " if len(seeds) > 1 else ""
     show.console().print(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-SHOWN = ("text", "text_pair", "question", "sentence")  # of a record, behind its answer
+SHOWN = ("text", "text_pair", "question", "sentence", "source")  # of a record, behind its answer
 
 
 def predict(

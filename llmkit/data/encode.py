@@ -107,11 +107,12 @@ class Features:
     rows: Sequence[int] | None = None  # of each window; None: one window a row
     notes: Mapping[str, int] = field(default_factory=dict)  # what was done -> how often
     lost: tuple[int, ...] = ()  # rows whose answer no window holds whole
+    setting: str = "train.max_length"  # what to raise for those that are too long
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Windows ready for the collator; `input_ids` is always there."""
+    """Windows ready for the collator; `input_ids` is always there, `targets` where texts are to be written."""
 
     ragged: dict[str, Ragged]
     counts: TokenCounts
@@ -121,7 +122,11 @@ class Encoded:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        return self.ragged["input_ids"].lengths
+        """Tokens that a model computes for each window: those it reads, and those it is to write."""
+        return sum(
+            (self.ragged[name].lengths for name in ("input_ids", "targets") if name in self.ragged),
+            np.zeros(len(self), np.int64),
+        )
 
     def __len__(self) -> int:
         return len(self.ragged["input_ids"])
@@ -173,22 +178,23 @@ def encode(
     """
     too_long: list[int] = []
     lost: list[int] = []
-    most = ("texts", max_length)
+    most, setting = ("texts", max_length), "train.max_length"
 
     def batches() -> Iterator[tuple[int, Features]]:
-        nonlocal most
+        nonlocal most, setting
         for first in range(0, len(rows), BATCH):
             span = slice(first, min(first + BATCH, len(rows)))
             features = to_features(rows[span], span)
             too_long.extend(first + row for row in features.too_long)
             lost.extend(first + row for row in features.lost)
-            most = features.most or most
+            if features.too_long and len(too_long) == len(features.too_long):  # the first ones
+                most, setting = features.most or most, features.setting
             yield first, features
             progress.advance(f"tokenizing {what}", span.stop, len(rows), "rows")
 
     encoded = Encoded.of(batches())
     if too_long:
-        raise _too_long(too_long, len(rows), encoded.counts, most, place)
+        raise _too_long(too_long, len(rows), encoded.counts, most, setting, place)
     if lost and what == "train":
         raise _lost(lost, place)
     return replace(encoded, notes={**encoded.notes, LOST: len(lost)}) if lost else encoded
@@ -251,7 +257,13 @@ def _apart(tokenizer: Any, pairs: Sequence[str]) -> list[str]:
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """What the ids depend on: the fast tokenizer's whole definition, without what the last call left in it."""
+    """What the ids depend on: the fast tokenizer's whole definition, without what the last call left in it.
+
+    Of one in Python (Marian's) only its vocabulary and settings can be told.
+    """
+    if not tokenizer.is_fast:
+        known = [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items()), repr(tokenizer)]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -308,7 +320,12 @@ def _mapped(path: Path) -> NDArray[Any]:
 
 
 def _too_long(
-    rows: list[int], total: int, counts: TokenCounts, most: tuple[str, int], place: Callable[[int], str]
+    rows: list[int],
+    total: int,
+    counts: TokenCounts,
+    most: tuple[str, int],
+    setting: str,
+    place: Callable[[int], str],
 ) -> DataError:
     share = counts.cut_tokens / max(1, counts.tokens)
     what, length = most
@@ -318,7 +335,7 @@ def _too_long(
             place(rows[0]),
             f"{len(rows)} of {total} {what} ({len(rows) / total:.1%}) are longer than {length} tokens "
             f"(longest: {counts.longest}); cutting them would lose {share:.1%} of all tokens",
-            "raise train.max_length, or set train.truncation=true to cut them",
+            f"raise {setting}, or set train.truncation=true to cut them",
         )
     )
 

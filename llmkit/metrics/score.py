@@ -7,8 +7,8 @@ What depends on the order of all examples is no function of sums: a `RankMetric`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -82,10 +82,25 @@ class Measured:
     rows: Floats
     metrics: tuple[Metric, ...]
 
+    @staticmethod
+    def joined(parts: Sequence[Measured]) -> Measured:
+        """Several measures of the same examples as one, their statistics side by side."""
+        ends = np.cumsum([0, *(part.rows.shape[1] for part in parts)])
+        metrics = [
+            replace(metric, score=_of_columns(metric.score, slice(int(start), int(end))))
+            for part, start, end in zip(parts, ends[:-1], ends[1:], strict=True)
+            for metric in part.metrics
+        ]
+        return Measured(np.hstack([part.rows for part in parts]), tuple(metrics))
+
     def values(self) -> dict[str, float]:
         """The scores without intervals, as at an evaluation during training."""
         total = self.rows.sum(axis=0)
         return {metric.name: float(metric.score(total)) for metric in self.metrics}
+
+
+def _of_columns(score: Callable[[Floats], Floats], own: slice) -> Callable[[Floats], Floats]:
+    return lambda sums: score(sums[..., own])
 
 
 def find(name: str, metrics: Mapping[str, Found]) -> Found:

@@ -21,7 +21,7 @@ from llmkit.errors import ModelError, Problem, some
 from llmkit.models.quiet import quiet
 from llmkit.seeds import derive
 
-__all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "tokenizer"]
+__all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "set_bias", "tokenizer"]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
 REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
@@ -98,11 +98,11 @@ def pretrained(
         model.config.pad_token_id = tokenizer.pad_token_id
     _grow(model, len(tokenizer), seed)
     if bias is not None and (new_head or not has_head(check_folder(folder), auto_class)):
-        _set_bias(model, bias)
+        set_bias(model, bias)
     return model
 
 
-def _set_bias(model: PreTrainedModel, bias: Sequence[float]) -> None:
+def set_bias(model: PreTrainedModel, bias: Sequence[float]) -> None:
     """The head is the last linear layer; that of GPT types has no bias."""
     linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     if linear[-1].bias is not None:

@@ -68,6 +68,7 @@ def load(
     known = sections(Recipe) | (sections(options, ("task",)) if options else {})
     context = Context(content, known, lambda where, of_key: _find(where, of_key, document, settings))
     _check_durations(context, found)
+    _check_start(context, found)
     recipe = _validate(context, options, task_names, found)
     raise_if([problem for _, problem in sorted(found, key=lambda pair: pair[0])], RecipeError)
     assert recipe is not None  # there is one where nothing was found wrong
@@ -214,6 +215,13 @@ def _check_durations(context: Context, found: Found) -> None:
     message = "train.epochs and train.max_steps exclude each other"
     found.append((place, Problem("C10", place.text, message, "keep one of them")))
     del train["epochs"]
+
+
+def _check_start(context: Context, found: Found) -> None:
+    """Neither a checkpoint nor a model from scratch."""
+    model = context.content.get("model")
+    if isinstance(model, dict) and model.get("name") is None and model.get("from_scratch") is None:
+        found.append(missing(("model", "name"), context))
 
 
 def _find(where: Where, of_key: bool, document: Document, settings: list[_Override]) -> Place:

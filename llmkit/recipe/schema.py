@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["Checkpoint", "Data", "Evaluate", "Lora", "Model", "Recipe", "Section", "Train"]
+__all__ = ["Checkpoint", "Data", "Evaluate", "Lora", "Model", "Recipe", "Scratch", "Section", "Train"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Source = str | list[str]
@@ -41,15 +41,79 @@ class Lora(Section):
     """At the end add the adapter to the weights (true), or keep it as an adapter in model/ (false)."""
 
 
-class Model(Section):
-    """Which checkpoint to start from."""
+class Scratch(Section):
+    """A model of a known architecture with new weights, which follow from the seed alone."""
 
-    name: str = Field(min_length=1)
+    shape: Literal["bert", "gpt2", "llama", "t5", "bart", "lstm"]
+    """Architecture."""
+    layers: int = Field(default=4, ge=1)
+    """Layers; t5 and bart have so many in the encoder and as many in the decoder."""
+    hidden: int = Field(default=256, ge=2)
+    """Width of embeddings and states; feed-forward layers are 4 times as wide (llama: 8/3)."""
+    heads: int | None = Field(default=None, ge=1)
+    """Attention heads, which share `hidden` evenly; null: one for each 64 of it. lstm has none."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Share of the activations set to zero in training (llama: of the attention weights); null: 0.1, for llama 0."""
+
+    @property
+    def attention_heads(self) -> int:
+        """At least 1; of no use to lstm."""
+        return self.heads or max(1, self.hidden // 64)
+
+    @model_validator(mode="after")
+    def _even_shares(self) -> Scratch:
+        if self.shape == "lstm":
+            if self.heads is not None:
+                raise ValueError("an lstm has no heads; remove model.from_scratch.heads")
+            return self
+        share, rest = divmod(self.hidden, self.attention_heads)
+        even = "an even number " if self.shape == "llama" else ""  # its positions are rotations of pairs
+        if rest or (even and share % 2):
+            message = f"{self.attention_heads} heads can't share a width of {self.hidden}"
+            raise ValueError(f"{message}; make hidden {even}times heads")
+        return self
+
+
+class Model(Section):
+    """What to start from: a checkpoint, or new weights."""
+
+    name: str | None = Field(default=None, min_length=1)
     """A local folder, a Hub id (`owner/name`, `@revision` allowed), or `index:NAME` from the package index."""
+    from_scratch: Scratch | None = None
+    """New weights of this shape, in place of a checkpoint; null: `name` is the checkpoint."""
+    tokenizer: str | None = Field(default=None, min_length=1)
+    """Whose vocabulary a model from scratch has: a folder of `llmkit tokenizer train`, or as `name`."""
     new_head: bool = False
     """Replace a task head whose labels differ from the data's, instead of stopping."""
     lora: Lora | None = None
     """Train low-rank adapters instead of all weights; null: train all weights."""
+
+    @property
+    def title(self) -> str:
+        """What messages and reports call it."""
+        return self.name or (f"{self.from_scratch.shape} from scratch" if self.from_scratch else "no model")
+
+    @property
+    def source(self) -> str:
+        """Where the tokenizer comes from, and the weights unless they are new."""
+        found = self.tokenizer or self.name
+        assert found, "the recipe was checked"
+        return found
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Model:
+        if self.from_scratch is None:
+            if self.tokenizer is not None:
+                raise ValueError("a checkpoint has its own tokenizer; remove model.tokenizer")
+            return self
+        if self.name is not None:
+            raise ValueError("name and from_scratch exclude each other; keep one of them")
+        if self.tokenizer is None:
+            fix = "name one with model.tokenizer (`llmkit tokenizer train` makes them)"
+            raise ValueError(f"a model from scratch needs a tokenizer; {fix}")
+        if self.lora or self.new_head:
+            raise ValueError("lora and new_head are for checkpoints, not for from_scratch; remove them")
+        return self
 
 
 class Data(Section):

@@ -36,8 +36,14 @@ PIPELINES = {
     "summarization": "summarization",
     "translation": "translation",
 }
-# transformers 5 has no pipeline for these; their models open with the class alone
-CLASSES = {"summarization": "AutoModelForSeq2SeqLM", "translation": "AutoModelForSeq2SeqLM"}
+# Of the tasks that write texts, for which transformers 5 has no pipeline, where the content does not say how.
+GENERATION = {
+    "auto_class": "AutoModelForSeq2SeqLM",
+    "before": "",
+    "behind": "",
+    "max_new_tokens": 64,
+    "num_beams": 1,
+}
 PURPOSES = {
     "classification": "puts a text into one of its classes",
     "pair_classification": "puts a pair of texts into one of its classes",
@@ -71,6 +77,7 @@ HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "has_answer_f1": "f1",
     "pr_auc": "average_precision",
     "pr_auc_positive": "average_precision",
+    **dict.fromkeys(("rouge1", "rouge2", "rougeL", "rougeLsum"), "rouge"),
 }
 VARIANT = re.compile(r"(f1|precision|recall)_(micro|macro|samples|positive)|(precision|recall)_semeval2010")
 HUB_ID = re.compile(r"([\w-][\w.-]*/[\w.-]+)(?:@[\w./-]+)?")
@@ -101,7 +108,7 @@ def text(content: Content) -> str:
         labels=list(content.get("per_class") or {}),
         purpose=PURPOSES.get(task),
         pipeline=pipeline,
-        model_class=CLASSES.get(task, "AutoModel"),
+        generation=content.get("generation") or GENERATION,
         seed=seed(content),
         longest_answer=_longest_answer(content),
     )

@@ -62,14 +62,19 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
 RENAMED = {
     "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
+    "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
+    "translation": {"label": "Translation in the data", "prediction": "Generated translation"},
 }
 CONFIDENT = ("Most confident errors", "Wrong predictions, the most confident first")
 FAR = ("Largest errors", "Predictions farthest from the score in the data, the farthest first")
+FAR_OFF = ("Farthest from the data", "Generated texts that have the least in common with those in the data")
 MISTAKES = {  # task: (title of the section, caption of its table)
     "regression": FAR,
     "pair_regression": FAR,
     "token_classification": ("Worst sentences", "Sentences with the most wrong words, the worst first"),
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
+    "summarization": FAR_OFF,
+    "translation": FAR_OFF,
 }
 
 

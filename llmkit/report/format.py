@@ -44,6 +44,7 @@ NAMES = {
     "f1_positive": "F1 of the positive class", "pr_auc_positive": "PR-AUC of the positive class",
     "semeval2010": "SemEval-2010 F1", "precision_semeval2010": "SemEval-2010 precision",
     "recall_semeval2010": "SemEval-2010 recall",
+    "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "rougeLsum": "ROUGE-Lsum",
     "has_answer_exact_match": "Exact match, answerable",
     "has_answer_f1": "F1, answerable",
     "no_answer_accuracy": "Accuracy, no answer",
@@ -52,6 +53,7 @@ NAMES = {
     "mlm": "Masked language modelling", "clm": "Causal language modelling",
     # baselines
     "tfidf": "TF-IDF", "tfidf_each": "TF-IDF for each label", "tfidf_ridge": "TF-IDF, ridge regression",
+    "copy": "The source itself", "lead": "First sentences",
     "most_frequent": "Most frequent labels", "overlap": "Share of common words",
     # the machine
     "cpu": "CPU", "gpu": "GPU", "llmkit": "llmkit", "world_size": "Processes",

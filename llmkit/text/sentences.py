@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-__all__ = ["sentence_around", "sentences"]
+__all__ = ["lead", "sentence_around", "sentences"]
+
+LEAD, CHINESE_LEAD = 3, 1  # sentences that stand for a text; Chinese ones say more each
 
 # Marks that end a sentence, closing quotes and brackets behind them, and notes such as "[12]"; or a line end.
 END = re.compile(r"""(?:[.!?]+|[。！？；…]+)["'”’»)\]）」』》】]*(?:\[[^\]\[\n]{1,30}\])*|\n""")
@@ -66,6 +68,14 @@ def sentences(text: str) -> list[tuple[int, int]]:
             spans.append((left, right))
         start = end
     return spans
+
+
+def lead(text: str) -> str:
+    """The first sentences of a text: three, or the first alone where the text is Chinese by most of its letters."""
+    letters = [letter for letter in text if letter.isalpha()]
+    chinese = sum("\u3400" <= letter <= "\u9fff" for letter in letters) * 2 > len(letters)
+    spans = sentences(text)[: CHINESE_LEAD if chinese else LEAD]
+    return text[spans[0][0] : spans[-1][1]] if spans else ""
 
 
 def _ends_sentence(text: str, found: re.Match[str]) -> bool:

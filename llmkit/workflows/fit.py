@@ -217,7 +217,10 @@ def _validate(
     name = prepared.recipe.evaluate.best
     _log(run, session, "evaluation", {"step": state.step, **values})
     shown = dict.fromkeys(["loss", name, *prepared.task.metrics[:2]])
-    progress.note(f"step {state.step}: validation " + "  ".join(f"{key} {values[key]:.4f}" for key in shown))
+    progress.note(
+        f"step {state.step}: validation "
+        + "  ".join(f"{key} {values[key]:.4f}" for key in shown if key in values)
+    )
     state = replace(state, evaluation_seconds=state.evaluation_seconds + time.perf_counter() - began)
     value = -values[name] if name in prepared.task.lower else values[name]
     if state.best_value is None or value > state.best_value:

@@ -14,7 +14,7 @@ import llmkit
 from llmkit import environment, files, tasks
 from llmkit.data.encode import TokenCounts
 from llmkit.metrics.score import Score
-from llmkit.models import load, save
+from llmkit.models import save
 from llmkit.progress import Progress
 from llmkit.report.format import phrase
 from llmkit.run import Run
@@ -39,6 +39,8 @@ NAMES = {
     "no_entity": "finding no entity at all",
     "sliding_window": "a sliding window over the words of the question",
     "no_answer": "never giving an answer",
+    "copy": "copying the source",
+    "lead": "the first sentences of the text",
 }
 
 
@@ -70,7 +72,7 @@ def judge(
         "run": str(run.path),
         "name": name,
         "task": prepared.recipe.task["name"],
-        "model": prepared.recipe.model.name,
+        "model": prepared.recipe.model.title,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "part": part,
         "scores": to_json(sheet.scores),
@@ -118,7 +120,7 @@ def _tuned(session: Session, prepared: Prepared, model: Any, progress: Progress)
     answers = predict_part(session, prepared, model, "validation", progress)
     tuned = task.tune(prepared.examples.golds["validation"], answers)
     known = tasks.load(prepared.recipe.task, tuned)
-    return replace(prepared, task=known.for_model(load.check_folder(prepared.base), prepared.tokenizer))
+    return replace(prepared, task=known.for_model(prepared.config, prepared.tokenizer))
 
 
 def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
@@ -277,7 +279,7 @@ def _write(
         labels=list(prepared.examples.labels),
         columns={**prepared.task.columns, **recipe.data.columns},
         max_length=recipe.train.max_length,
-        base=recipe.model.name,
+        base=recipe.model.title,
         adapter=bool(recipe.model.lora and not recipe.model.lora.merge),
         llmkit=llmkit.__version__,
         tuned=dict(prepared.task.tuned),

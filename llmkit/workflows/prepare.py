@@ -33,7 +33,8 @@ class Prepared:
 
     recipe: Recipe
     task: Task
-    base: Path  # folder of the checkpoint
+    base: Path  # folder of the checkpoint; of the tokenizer, when the model is new
+    config: dict[str, Any]  # the checkpoint's config.json, or what a new model's will be
     tokenizer: Any
     examples: Examples
     encoded: dict[str, Encoded]  # part -> examples
@@ -65,14 +66,17 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
 def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progress) -> Prepared:
     from llmkit.assets import hub
     from llmkit.data.sampler import steps_per_epoch
-    from llmkit.models import load
+    from llmkit.models import load, scratch
 
-    base = hub.model_folder(recipe.model.name, progress)
-    tokenizer = load.tokenizer(base, special=task.special_tokens)
-    task = task.for_model(load.check_folder(base), tokenizer)
-    head = task.config(examples.labels)
-    load.check_head(base, task.auto_class, head, new_head=recipe.model.new_head)
-    _check_length(recipe, load.longest(base, tokenizer))
+    base = hub.model_folder(recipe.model.source, progress)
+    config, tokenizer = _start(recipe, base, task.special_tokens)
+    task = task.for_model(config, tokenizer)
+    if recipe.model.from_scratch:
+        scratch.check_head(config, task.auto_class)
+    else:
+        head = task.config(examples.labels)
+        load.check_head(base, task.auto_class, head, new_head=recipe.model.new_head)
+        _check_length(recipe, load.longest(base, tokenizer))
     encoded = {
         part: encode_part(recipe, task, tokenizer, examples, part, progress) for part in examples.corpus.parts
     }
@@ -84,6 +88,7 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
         recipe=recipe,
         task=task,
         base=base,
+        config=config,
         tokenizer=tokenizer,
         examples=examples,
         encoded=encoded,
@@ -91,6 +96,19 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
         evaluate_every=recipe.evaluate.every_steps or per_epoch,
         checkpoint_every=recipe.checkpoint.every_steps or per_epoch,
     )
+
+
+def _start(recipe: Recipe, base: Path, special: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """The config that the model has, or will have, and the tokenizer."""
+    from llmkit.models import load, scratch
+
+    shape = recipe.model.from_scratch
+    if shape is None:
+        tokenizer = load.tokenizer(base, special=special)
+        return load.check_folder(base), tokenizer
+    tokenizer = load.tokenizer(base, weights=False, special=special)
+    scratch.fit(tokenizer, shape, recipe.train.max_length)
+    return scratch.config(shape, tokenizer, recipe.train.max_length), tokenizer
 
 
 def _check_judged(examples: Examples) -> None:
@@ -111,7 +129,7 @@ def _check_length(recipe: Recipe, longest: int) -> None:
         problem = Problem(
             "C09",
             "train.max_length",
-            f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.name}",
+            f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.title}",
             f"use at most {longest}",
         )
         raise RecipeError(problem)
@@ -194,6 +212,7 @@ def encode_part(
         rows=examples.corpus.fingerprint,
         part=part,
         task=recipe.task,
+        head=task.auto_class,
         labels=examples.labels,
         tokenizer=encode.tokenizer_digest(tokenizer),
         max_length=recipe.train.max_length,

@@ -181,30 +181,36 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
 
 
 def load_model(prepared: Prepared, progress: Progress) -> Any:
-    """The checkpoint under the task's head, with adapters if the recipe asks for them."""
-    from llmkit.models import load, lora
+    """The checkpoint (or the new weights) under the task's head, with adapters if the recipe asks for them."""
+    from llmkit.models import load, lora, scratch
 
-    recipe = prepared.recipe
+    recipe, task = prepared.recipe, prepared.task
+    head = task.config(prepared.examples.labels)
+    bias = task.bias(prepared.examples.golds["train"])
+    if recipe.model.from_scratch:
+        seed = recipe.training_seed
+        return scratch.model(prepared.config, task.auto_class, head, seed=seed, bias=bias)
     progress.note(f"loading {recipe.model.name}")
     model = load.pretrained(
         prepared.base,
-        prepared.task.auto_class,
-        prepared.task.config(prepared.examples.labels),
+        task.auto_class,
+        head,
         new_head=recipe.model.new_head,
         seed=recipe.training_seed,
         tokenizer=prepared.tokenizer,
-        bias=prepared.task.bias(prepared.examples.golds["train"]),
+        bias=bias,
     )
     if recipe.model.lora is None:
         return model
-    new = prepared.tokenizer.convert_tokens_to_ids(list(prepared.task.special_tokens))
+    new = prepared.tokenizer.convert_tokens_to_ids(list(task.special_tokens))
     return lora.add(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 
 
 def _plan(prepared: Prepared) -> dict[str, Any]:
-    """What a run would do, without doing it."""
+    """What a run would do, without doing it. parameters: of a new model; null for a checkpoint, which isn't loaded."""
     return {
-        "model": prepared.recipe.model.name,
+        "model": prepared.recipe.model.title,
+        "parameters": _parameters(prepared),
         "labels": list(prepared.examples.labels),
         "rows": {part: len(encoded) for part, encoded in prepared.encoded.items()},
         "tokens": {part: encoded.counts.tokens for part, encoded in prepared.encoded.items()},
@@ -216,6 +222,15 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
         "processes": processes.world_size(),
         "seeds": prepared.recipe.train.seeds or [prepared.recipe.seed],
     }
+
+
+def _parameters(prepared: Prepared) -> int | None:
+    from llmkit.models import scratch
+
+    if prepared.recipe.model.from_scratch is None:
+        return None
+    head = prepared.task.config(prepared.examples.labels)
+    return scratch.count(prepared.config, prepared.task.auto_class, head)
 
 
 def _command(source: str, overrides: Sequence[str]) -> str:

@@ -22,6 +22,14 @@ def test_rows_are_padded_to_the_longest_of_the_batch_with_a_mask() -> None:
     assert batch["labels"].tolist() == [[0, -100], [1, 1]]
 
 
+def test_texts_to_write_are_padded_by_their_own_length_and_count_as_tokens() -> None:
+    columns = {"input_ids": Ragged.of([[7, 8, 9], [5]]), "targets": Ragged.of([[1], [2, 3]])}
+    encoded = Encoded(columns, TokenCounts(), examples=np.arange(2))
+    batch = collate(encoded, np.array([0, 1]), pad_token_id=3, scalars={})
+    assert batch["targets"].tolist() == [[1, -100], [2, 3]]
+    assert encoded.lengths.tolist() == [4, 3]
+
+
 def test_scalars_follow_their_examples() -> None:
     """The third window is one of the second example."""
     batch = collate(ENCODED, np.array([2, 0]), pad_token_id=0, scalars={"score": np.array([10, 11])})

@@ -16,6 +16,7 @@ import torch
 import llmkit
 from llmkit import cli, tasks
 from llmkit.progress import SILENT
+from llmkit.report.format import number
 from llmkit.run import Run
 from llmkit.workflows.opened import open_model
 from tests.samples import rows, write, write_recipe
@@ -30,7 +31,7 @@ SETTINGS = [
     "evaluate.baselines=false",
 ]
 
-# What the tiny BERT reaches at least on separable data; always answering the same gets far less.
+# What the tiny models reach at least on separable data; always answering the same gets far less.
 LEARNED = {
     "classification": ("accuracy", 0.95),
     "extractive_qa": ("f1", 0.8),
@@ -39,7 +40,9 @@ LEARNED = {
     "pair_regression": ("pearson", 0.8),
     "regression": ("pearson", 0.9),
     "relation_extraction": ("semeval2010", 0.9),
+    "summarization": ("rougeL", 90),
     "token_classification": ("f1", 0.9),
+    "translation": ("bleu", 90),
 }
 
 
@@ -67,9 +70,13 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=tasks.names())
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Case:
+def case(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_for: Callable[[str], Path],
+) -> Case:
     folder = tmp_path_factory.mktemp(request.param)
-    recipe = write_recipe(request.param, folder, tiny_bert, count=COUNT)
+    recipe = write_recipe(request.param, folder, tiny_for(request.param), count=COUNT)
     run = folder / "run"
     return Case(request.param, recipe, Run(run), llmkit.finetune(str(recipe), out=run))
 
@@ -92,7 +99,7 @@ def test_the_report_is_there_and_reads(case: Case) -> None:
     page = (case.run.path / "report.html").read_text(encoding="utf-8")
     text = (case.run.path / "report.md").read_text(encoding="utf-8")
     for name in case.content["headline"]:
-        assert f"{case.content['scores'][name]['value']:.3f}" in page + text
+        assert number(case.content["scores"][name]["value"]) in page + text
     assert "nan" not in text.lower().split()
     assert len(case.records) == case.content["data"]["parts"]["test"]["rows"]
 
@@ -167,7 +174,9 @@ BAD = {
     "pair_regression": ("score", "four", "J06"),
     "regression": ("score", None, "L04"),
     "relation_extraction": ("text", "the actor of the film", "L14"),
+    "summarization": ("summary", " ", "S05"),
     "token_classification": ("tags", ["O"], "N01"),
+    "translation": ("target", 7, "J06"),
 }
 
 

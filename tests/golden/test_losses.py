@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,12 +59,12 @@ def compare(name: str, found: Curve, rewrite: bool) -> None:
         assert found[key] == pytest.approx(values, rel=TOLERANCE), key
 
 
-def without_dropout(tiny_bert: Path, folder: Path) -> Path:
-    bert = Path(shutil.copytree(tiny_bert, folder / "bert"))
-    config = json.loads((bert / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (bert / "config.json").write_text(json.dumps(config))
-    return bert
+def without_dropout(checkpoint: Path, folder: Path) -> Path:
+    copy = Path(shutil.copytree(checkpoint, folder / "checkpoint"))
+    config = json.loads((copy / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "dropout_rate": 0.0}
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -79,9 +79,9 @@ def test_losses_are_those_recorded(
 
 @pytest.mark.parametrize("task", [name for name in tasks.names() if name != "classification"])
 def test_losses_of_each_task_are_those_recorded(
-    task: str, tiny_bert: Path, tmp_path: Path, request: pytest.FixtureRequest
+    task: str, tiny_for: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    recipe = write_recipe(task, tmp_path, without_dropout(tiny_bert, tmp_path))
+    recipe = write_recipe(task, tmp_path, without_dropout(tiny_for(task), tmp_path))
     compare(task, curve(recipe, [], tmp_path / "run"), request.config.getoption("--rewrite-golden"))
 
 

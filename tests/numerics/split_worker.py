@@ -39,6 +39,10 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+        elif isinstance(
+            getattr(module, "dropout", None), float
+        ):  # by a function (the attention of T5 and BART)
+            module.dropout = 0.0
     optimizer = adamw(model, 0.01)
     encoded, golds = prepared.encoded["train"], prepared.examples.golds["train"]
     settings = prepared.recipe.train.model_copy(update={"micro_batch_tokens": budget})

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,10 @@ def run(processes: int, recipes: list[Path], *options: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def recipes(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> list[Path]:
+def recipes(tmp_path_factory: pytest.TempPathFactory, tiny_for: Callable[[str], Path]) -> list[Path]:
     """A recipe of each task over ragged examples."""
     folder = tmp_path_factory.mktemp("recipes")
-    return [write_recipe(task, folder, tiny_bert, count=60) for task in tasks.names()]
+    return [write_recipe(task, folder, tiny_for(task), count=60) for task in tasks.names()]
 
 
 @pytest.fixture(scope="module")

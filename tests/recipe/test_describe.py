@@ -22,7 +22,7 @@ from llmkit.recipe.yaml import Where
         (Data, "train", "a text, a list of texts, or null"),
         (Data, "columns", "a section with keys of its own"),
         (Lora, "targets", "auto or a list of texts"),
-        (Model, "name", "a text that is not empty"),
+        (Model, "name", "a text that is not empty, or null"),
     ],
 )
 def test_what_a_key_may_hold(model: type[Section], key: str, words: str) -> None:

@@ -172,7 +172,7 @@ LINES = {
     ),
     "C09 empty text": (
         "task: {name: chat}\nmodel: {name: ''}\n",
-        '[C09] a.yaml:2:15: model.name is the text "". Fix: give a text that is not empty',
+        '[C09] a.yaml:2:15: model.name is the text "". Fix: give a text that is not empty, or null',
     ),
     "C09 unknown choice": (
         TOP + "train: {schedule: cosin}\n",

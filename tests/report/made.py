@@ -157,6 +157,19 @@ def _questions() -> Made:
     return Made({"unanswerable": True}, rows, golds, answers, tuned={"null_threshold": -1.25})
 
 
+def _generated(source: str, said: tuple[str, ...]) -> Made:
+    rows = {source: _texts("text")["text"]}
+    right = [("Angela Merkel traf Sony in Paris .", "Merkel traf Sony .")[: 1 + n % 2] for n in range(COUNT)]
+    answers = {
+        "texts": objects(said[number % len(said)] for number in range(COUNT)),
+        "probability": np.full(COUNT, 0.75),
+        "nats": np.full(COUNT, 3.5),
+        "tokens": np.full(COUNT, 7),
+    }
+    return Made({}, rows, {"references": objects(right)}, answers)
+
+
+SAID = ("Angela Merkel traf Sony in Paris .", "Sony traf Merkel in Berlin .", "")
 CONTENTS: dict[str, Callable[[], Made]] = {
     "classification": lambda: _classes("text"),
     "extractive_qa": _questions,
@@ -165,5 +178,7 @@ CONTENTS: dict[str, Callable[[], Made]] = {
     "pair_regression": lambda: _numbers("text", "text_pair"),
     "regression": lambda: _numbers("text"),
     "relation_extraction": _relations,
+    "summarization": lambda: _generated("document", SAID),
     "token_classification": _entities,
+    "translation": lambda: _generated("source", SAID),
 }

@@ -28,7 +28,9 @@ COLUMNS = {
     "pair_regression": ["Text", "Second text", "Score in the data", "Prediction", "Place"],
     "regression": ["Text", "Score in the data", "Prediction", "Place"],
     "relation_extraction": ["Text", "Label", "Prediction", "Probability", "Place"],
+    "summarization": ["Text", "Summary in the data", "Generated summary", "Probability", "Place"],
     "token_classification": ["Text", "Entities in the data", "Predicted entities", "Place"],
+    "translation": ["Text", "Translation in the data", "Generated translation", "Probability", "Place"],
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.text.sentences import sentence_around, sentences
+from llmkit.text.sentences import lead, sentence_around, sentences
 
 MARKED = st.text(st.sampled_from('ab AZ3.!?…。！？；，"”)( \n[1]'), max_size=40)
 
@@ -99,6 +99,24 @@ def test_the_sentence_always_holds_the_span(text, a, b):
     start, end = sorted((min(a, len(text)), min(b, len(text))))
     first, last = sentence_around(text, start, end)
     assert 0 <= first <= start <= end <= last <= len(text)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            "Mr. Li paid 3.50 yuan. He left. It rained. All went home.",
+            "Mr. Li paid 3.50 yuan. He left. It rained.",
+        ),
+        ("超临界溶液。采用了新方法。结果如下。", "超临界溶液。"),
+        ("用 GPT 写成。Then more.", "用 GPT 写成。Then more."),  # more Latin letters than Chinese ones
+        ("one line\nanother", "one line\nanother"),
+        (" \n ", ""),
+        ("", ""),
+    ],
+)
+def test_the_lead_is_three_sentences_or_one_in_chinese(text, expected):
+    assert lead(text) == expected
 
 
 def test_a_text_of_twenty_pages_is_quick():

@@ -1,0 +1,95 @@
+"""`llmkit tokenizer train --data FILE --kind KIND --vocab-size N --out DIR | show DIR --text TEXT`"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["app"]
+
+SHOWN = 30  # tokens of the sample
+
+app = typer.Typer(
+    help="Learn a vocabulary from your own texts, or see how one cuts a text.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+@app.command("train", no_args_is_help=True)
+def train_tokenizer(
+    data: Annotated[
+        list[str], typer.Option(metavar="FILE", help="As data.train of a recipe; repeat it for more.")
+    ],
+    vocab_size: Annotated[int, typer.Option(metavar="N", help="Most tokens, special ones included.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New folder; model.tokenizer of a recipe.")],
+    kind: Annotated[
+        Literal["bpe", "wordpiece", "unigram", "characters"],
+        typer.Option(help="bpe: on bytes, as GPT-2; wordpiece: as BERT; unigram: as T5."),
+    ] = "bpe",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Column to read; repeat it for more. Else text, source and target."
+        ),
+    ] = None,
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Read all texts in lower case.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn a vocabulary from texts. Says how long its tokens are, and what it does not know."""
+    from llmkit.cli import show
+    from llmkit.workflows import tokenizer
+
+    with show.progress() as progress:
+        measured, sample = tokenizer.train(
+            data,
+            kind,
+            vocab_size,
+            out,
+            columns=column or tokenizer.COLUMNS,
+            lowercase=lowercase,
+            progress=progress,
+        )
+    if as_json:
+        rates = ("bytes_per_token", "characters_per_token", "unknown_share")
+        numbers = asdict(measured) | {name: getattr(measured, name) for name in rates}
+        show.print_json({"tokenizer": str(out), **numbers, "sample": [asdict(token) for token in sample]})
+        return
+    rows = [
+        ["vocabulary", f"{measured.vocabulary:,} tokens"],
+        ["texts", f"{measured.texts:,} of {measured.tokens:,} tokens"],
+        ["a token", f"{measured.bytes_per_token:.2f} bytes, {measured.characters_per_token:.2f} characters"],
+        ["unknown", f"{measured.unknown_share:.3%} of the tokens"],
+        ["sample", " | ".join(_shown(token.name) for token in sample[:SHOWN])],
+    ]
+    show.table(f"{kind} tokenizer in {out}", ["", ""], rows)
+
+
+@app.command("show", no_args_is_help=True)
+def show_tokens(
+    target: Annotated[
+        str, typer.Argument(metavar="DIR", help="A tokenizer, a run, a model, a Hub id or index:NAME.")
+    ],
+    text: Annotated[str, typer.Option(help="What to cut.")],
+    as_json: Json = False,
+) -> None:
+    """How a text is cut into tokens."""
+    from llmkit.cli import show
+    from llmkit.workflows import tokenizer
+
+    with show.progress() as progress:
+        tokens = tokenizer.show(target, text, progress=progress)
+    if as_json:
+        show.print_json({"tokens": [asdict(token) for token in tokens]})
+        return
+    rows = [[str(token.id), _shown(token.name), _shown(token.text)] for token in tokens]
+    show.table(f"{len(tokens)} tokens of {len(text)} characters", ["id", "token", "text"], rows)
+
+
+def _shown(text: str) -> str:
+    """Line ends and the like as they are written in Python."""
+    return repr(text)[1:-1]

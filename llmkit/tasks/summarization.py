@@ -1,0 +1,60 @@
+"""Summarization: a short text that says what a long one says, judged by ROUGE against one or several summaries.
+
+For rougeLsum a summary is split into its sentences, one a line, as Lin (2004) scores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from llmkit.data.rowwise import objects
+from llmkit.metrics.rouge import rouge
+from llmkit.metrics.score import Measured
+from llmkit.tasks import _generation as base
+from llmkit.tasks._generation import Generation
+from llmkit.tasks._task import Arrays, Examples
+from llmkit.text.sentences import lead, sentences
+
+__all__ = ["Options", "Summarization", "make"]
+
+
+class Options(base.Options):
+    """Task options of summarization."""
+
+    place = "{document}"
+
+    language: str | None = None
+    """Language of the summaries (en, zh), which chooses the tokenizer of ROUGE; null: by script."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> Summarization:
+    """The task with these options."""
+    return Summarization(options, tuned)
+
+
+class Summarization(Generation):
+    """A summary for each document; see `_task.Task` for what each part is."""
+
+    source = "document"
+    target = "summary"
+    prompt = "{document}\n\nSummary:\n"
+    shown_worst = "rougeL"
+    metrics: Sequence[str] = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+    lower: Collection[str] = frozenset({"loss"})
+
+    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+        return rouge(
+            [_by_line(text) for text in predictions],
+            [[_by_line(text) for text in own] for own in references],
+            language=self.options.language,
+        )
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        documents = examples.corpus.parts[part].columns["document"]
+        return {"lead": {"texts": objects(lead(document) for document in documents)}}
+
+
+def _by_line(text: str) -> str:
+    """The text with a sentence a line."""
+    return "\n".join(text[start:end] for start, end in sentences(text))

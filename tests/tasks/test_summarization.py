@@ -1,0 +1,50 @@
+"""Summarization: ROUGE with a sentence a line, and the first sentences as the method to beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rouge_score.rouge_scorer import RougeScorer
+
+from llmkit import tasks
+from llmkit.recipe.schema import Data
+
+SAID = "Ann sold the house. She moved to Rome in May."
+REFERENCES = ["Ann moved to Rome. The house was sold.", "In May Ann left."]
+DOCUMENT = "Mr. Li paid 3.50 yuan. He left at noon. Nobody saw him. It rained. All went home."
+
+
+def made(**options: Any) -> Any:
+    return tasks.load({"name": "summarization", **options})
+
+
+def test_scores_are_those_of_rouge_score_with_a_sentence_a_line() -> None:
+    found = made().measured([SAID], [REFERENCES])
+    names = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
+
+    def by_line(text: str) -> str:
+        return text.replace(". ", ".\n")
+
+    theirs = RougeScorer(names).score_multi([by_line(text) for text in REFERENCES], by_line(SAID))
+    assert found.values() == pytest.approx({name: 100 * theirs[name].fmeasure for name in names})
+    whole = RougeScorer(names).score_multi(REFERENCES, SAID)
+    assert found.values()["rougeLsum"] != pytest.approx(100 * whole["rougeLsum"].fmeasure)
+
+
+def test_chinese_has_scores() -> None:
+    found = made().measured(["灰黄霉素微粒的制备"], [["灰黄霉素微粒的制备"]])
+    assert found.values()["rougeL"] == pytest.approx(100)
+
+
+def test_the_baseline_is_the_lead(corpus_of: Any) -> None:
+    task = made()
+    train = [{"document": f"{n} rows. And more.", "summary": "rows"} for n in range(3)]
+    test = [
+        {"document": DOCUMENT, "summary": "Li left."},
+        {"document": "超临界溶液。采用了新方法。结果如下。", "summary": "方法"},
+        {"document": "no end", "summary": "none"},
+    ]
+    examples = task.check(corpus_of(task, train=train, test=test), Data(validation_share=0.0), 1)
+    lead = list(task.baselines(examples, "test", 1)["lead"]["texts"])
+    assert lead == ["Mr. Li paid 3.50 yuan. He left at noon. Nobody saw him.", "超临界溶液。", "no end"]

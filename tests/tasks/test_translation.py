@@ -1,0 +1,85 @@
+"""Translation: scores of sacrebleu by the language, and languages that the tokenizer knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sacrebleu import BLEU, CHRF, TER
+from transformers import AutoTokenizer, MBart50Tokenizer
+
+from llmkit import tasks
+from llmkit.data.prompts import begins
+from llmkit.errors import RecipeError
+from llmkit.recipe.schema import Data
+from llmkit.tasks.translation import _short
+
+MBART = {"model_type": "mbart", "is_encoder_decoder": True}
+GERMAN = [
+    "Ein Mann mit einem Regenschirm steht auf einem Hügel.",
+    "Ein Junge schiebt ein Auto um den Pool.",
+    "Es regnet, und niemand lacht.",
+]
+SAID = [
+    "Ein Mann mit Schirm steht auf einem Hügel.",
+    "Ein Junge schiebt ein Auto.",
+    "Es regnet und es ist kalt.",
+]
+
+
+def made(**options: Any) -> Any:
+    return tasks.load({"name": "translation", **options})
+
+
+def test_scores_are_those_of_sacrebleu() -> None:
+    found = made(target_language="de").measured(SAID, [[text] for text in GERMAN])
+    expected = {
+        "bleu": BLEU().corpus_score(SAID, [GERMAN]).score,
+        "chrf": CHRF().corpus_score(SAID, [GERMAN]).score,
+        "ter": TER().corpus_score(SAID, [GERMAN]).score,
+    }
+    assert found.values() == pytest.approx(expected)
+    assert "tok:13a" in found.metrics[0].note
+
+
+@pytest.mark.parametrize("language", ["zh", "zh_CN", "zho_Hans", None])
+def test_chinese_is_cut_into_characters(language: str | None) -> None:
+    text = "他延迟到下个月去北海道。"
+    found = made(target_language=language).measured([text], [[text]])
+    assert found.values()["bleu"] == pytest.approx(100)
+    assert "tok:zh" in found.metrics[0].note
+
+
+@pytest.mark.parametrize(
+    ("code", "short"), [("de_DE", "de_DE"), ("zho_Hant", "zh"), ("jpn_Jpan", "ja"), ("ko", "ko")]
+)
+def test_codes_of_nllb_have_their_short_names(code: str, short: str) -> None:
+    assert _short(code) == short
+
+
+def test_the_tokenizer_is_set_to_the_languages() -> None:
+    tokenizer = MBart50Tokenizer()
+    made(source_language="de_DE", target_language="zh_CN").for_model(MBART, tokenizer)
+    assert tokenizer.convert_ids_to_tokens(tokenizer("")["input_ids"][0]) == "de_DE"
+    assert tokenizer.convert_ids_to_tokens(begins(tokenizer)) == "zh_CN"
+
+
+def test_a_language_that_the_checkpoint_lacks_is_an_error() -> None:
+    for side in ("source", "target"):
+        with pytest.raises(RecipeError, match='has no language "xx_QQ"') as caught:
+            made(**{f"{side}_language": "xx_QQ"}).for_model(MBART, MBart50Tokenizer())
+        assert caught.value.problems[0].place == f"task.{side}_language"
+
+
+def test_other_tokenizers_need_no_language(tiny_t5: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
+    task = made(target_language="de").for_model({"is_encoder_decoder": True}, tokenizer)
+    assert task.tokenizer is tokenizer
+
+
+def test_the_baseline_copies(corpus_of: Any) -> None:
+    task = made()
+    given = [{"source": f"{n} a b", "target": f"{n} c"} for n in range(6)]
+    examples = task.check(corpus_of(task, train=given[:3], test=given[3:]), Data(validation_share=0.0), 1)
+    assert list(task.baselines(examples, "test", 1)["copy"]["texts"]) == ["3 a b", "4 a b", "5 a b"]
