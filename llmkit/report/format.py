@@ -52,6 +52,7 @@ NAMES = {
     "multi_label": "Multi-label classification", "extractive_qa": "Extractive question answering",
     "mlm": "Masked language modelling", "clm": "Causal language modelling",
     # baselines
+    "untuned": "The checkpoint before this training",
     "tfidf": "TF-IDF", "tfidf_each": "TF-IDF for each label", "tfidf_ridge": "TF-IDF, ridge regression",
     "copy": "The source itself", "lead": "First sentences",
     "most_frequent": "Most frequent labels", "overlap": "Share of common words",

@@ -113,6 +113,11 @@ class Task(Protocol):
         """Whether `tune` finds anything."""
         ...
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether the checkpoint can answer as it comes: it is then a baseline, which training must beat."""
+        ...
+
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         """Find the data's faults before any weights are loaded, and fill in missing splits. Raises DataError.
 
@@ -237,6 +242,7 @@ class Plain:
     """What most tasks leave as it is."""
 
     watched: Collection[str] = ()
+    pretrained: bool = False
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         return self

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["judge", "to_json"]
 
 NAMES = {
+    "untuned": "the checkpoint before this training",
     "majority": "always answering the most frequent class",
     "tfidf": "TF-IDF with logistic regression",
     "tfidf_each": "TF-IDF with a logistic regression for each label",
@@ -63,6 +64,7 @@ def judge(
     model = _finished(prepared, fitted)
     prepared = _tuned(session, prepared, model, progress)
     answers = predict_part(session, prepared, model, part, progress)
+    untuned = _untuned(session, prepared, part, progress)
     if session.rank != 0:
         return {}
     sheet = _score(prepared, part, answers)
@@ -78,7 +80,7 @@ def judge(
         "scores": to_json(sheet.scores),
         "headline": list(sheet.headline),
         **sheet.details,
-        **_against_baselines(prepared, part, answers, sheet, progress),
+        **_against_baselines(prepared, part, answers, untuned, sheet, progress),
         "errors": prepared.task.worst(records),
         "notes": [
             *prepared.examples.corpus.notes,
@@ -167,8 +169,23 @@ def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, A
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
+def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
+    """What the checkpoint answered as it came, where it can: whether training was worth it. All processes take part."""
+    if not (prepared.task.pretrained and prepared.recipe.evaluate.baselines):
+        return {}
+    from llmkit.workflows.train import load_model
+
+    model = load_model(prepared, progress).to(session.device)
+    return {"untuned": predict_part(session, prepared, model, part, progress)}
+
+
 def _against_baselines(
-    prepared: Prepared, part: str, answers: Arrays, sheet: Sheet, progress: Progress
+    prepared: Prepared,
+    part: str,
+    answers: Arrays,
+    untuned: Mapping[str, Arrays],
+    sheet: Sheet,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Scores of simple methods on the same rows, and a sentence on each paired difference."""
     from llmkit.metrics import paired
@@ -181,7 +198,7 @@ def _against_baselines(
     metric = sheet.headline[0]
     scores: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
-    for name, theirs in task.baselines(prepared.examples, part, seed).items():
+    for name, theirs in {**untuned, **task.baselines(prepared.examples, part, seed)}.items():
         scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
         difference = task.difference(golds, answers, theirs, metric, labels, evaluate=evaluate, seed=seed)
         named = replace(difference, metric=phrase(metric))
