@@ -72,7 +72,9 @@ class Template:
         """Ids of the last turn, an answer, with the token that ends it."""
         prompt, whole = self.render(messages[:-1], asking=True), self.render(messages)
         if not whole.startswith(prompt):
-            raise _misfit(messages, "writes the turns before an answer in another way than when it is asked for one")
+            raise _misfit(
+                messages, "writes the turns before an answer in another way than when it is asked for one"
+            )
         ids = self._ids(self._closed(whole[len(prompt) :]))
         return ids if ids[-1:] == [self.end] else [*ids, self.end]
 
@@ -90,7 +92,9 @@ class Template:
         before = self.render(messages[:number], asking=True)
         after = self.render(messages[: number + 1])
         if not (after.startswith(before) and text.startswith(after)):
-            raise _misfit(messages, "writes a turn in another way once others follow, so it can't be told apart")
+            raise _misfit(
+                messages, "writes a turn in another way once others follow, so it can't be told apart"
+            )
         return len(before), len(before) + len(self._closed(after[len(before) :]))
 
     def _closed(self, turn: str) -> str:
@@ -128,7 +132,9 @@ def of(tokenizer: Any) -> Template:
     """
     own = not tokenizer.chat_template
     if own:
-        begins = tokenizer.bos_token_id is not None and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+        begins = tokenizer.bos_token_id is not None and tokenizer("")["input_ids"][:1] == [
+            tokenizer.bos_token_id
+        ]
         tokenizer.chat_template = "{{ bos_token }}" * begins + DEFAULT
     if not isinstance(tokenizer.chat_template, str):
         message = f"the tokenizer has several chat templates ({', '.join(tokenizer.chat_template)})"
@@ -227,4 +233,6 @@ def _with_special(tokenizer: Any, conversations: Sequence[Sequence[Message]]) ->
 def _misfit(messages: Sequence[Message], why: str) -> ModelError:
     begins = next((m["content"] for m in messages if m["role"] != "system"), "")[:40]
     message = f'the chat template and the conversation that begins "{begins}": it {why}'
-    return ModelError(Problem("S03", "model.name", message, "use a checkpoint whose template takes such turns"))
+    return ModelError(
+        Problem("S03", "model.name", message, "use a checkpoint whose template takes such turns")
+    )

@@ -35,7 +35,11 @@ __all__ = [
 Message = dict[str, str]  # role and content
 ROLES = {
     **{role: role for role in ("system", "user", "assistant")},
-    **{"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant"},
+    "human": "user",  # and these in ShareGPT's files
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
 }
 COLUMNS = ("messages", "conversations", "instruction", "input", "output", "prompt", "completion", "system")
 
@@ -46,7 +50,9 @@ class Form:
 
     name: str
     needs: tuple[str, ...]
-    turns: Callable[[Mapping[str, Any]], Any]  # a row -> [(role, text), ...] or, when it is none, what is there
+    turns: Callable[
+        [Mapping[str, Any]], Any
+    ]  # a row -> [(role, text), ...] or, when it is none, what is there
 
 
 def _listed(column: str, role: str, text: str) -> Callable[[Mapping[str, Any]], Any]:
@@ -139,9 +145,9 @@ def _faults(turns: Sequence[tuple[Any, Any]]) -> Iterator[Fault]:
             fix = "fill it in, or set data.empty_text=drop"
             yield code, f"turn {number}: the {who} is empty or blank", fix
     roles = [ROLES.get(role) if isinstance(role, str) else None for role, _ in turns]
+    yield from _out_of_order(roles)
     if "assistant" not in roles:
         yield "S02", "no turn is the assistant's, so there is nothing to learn", "add an answer"
-    yield from _out_of_order(roles)
 
 
 def _out_of_order(roles: Sequence[str | None]) -> Iterator[Fault]:

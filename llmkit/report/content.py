@@ -62,6 +62,7 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
 RENAMED = {
     "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
+    "chat": {"label": "Answer in the data", "prediction": "Generated answer"},
     "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
     "translation": {"label": "Translation in the data", "prediction": "Generated translation"},
 }
@@ -73,6 +74,7 @@ MISTAKES = {  # task: (title of the section, caption of its table)
     "pair_regression": FAR,
     "token_classification": ("Worst sentences", "Sentences with the most wrong words, the worst first"),
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
+    "chat": FAR_OFF,
     "summarization": FAR_OFF,
     "translation": FAR_OFF,
 }

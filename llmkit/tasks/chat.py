@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from llmkit.data import chat_templates, checks, splits
 from llmkit.data.chat_templates import Template
-from llmkit.data.conversations import COLUMNS, MESSAGES, Message, check_conversations, conversation
+from llmkit.data.conversations import (
+    COLUMNS,
+    MESSAGES,
+    Message,
+    as_text,
+    check_conversations,
+    conversation,
+)
 from llmkit.data.corpus import Corpus
 from llmkit.data.encode import Features
 from llmkit.errors import DataError, ModelError, Problem, raise_if
@@ -61,14 +68,16 @@ class Chat(Generation):
     shown_worst = "rougeL"
     pretrained = True
     watched = ("loss", "perplexity")
-    metrics: Sequence[str] = ("perplexity", "rougeL")
-    lower: Collection[str] = frozenset({"loss", "perplexity"})
-    columns: Mapping[str, str] = {}  # noqa: RUF012
-    optional: Mapping[str, str] = {name: name for name in (*COLUMNS, "references")}  # noqa: RUF012
+    metrics: ClassVar[Sequence[str]] = ("perplexity", "rougeL")
+    lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity"})
+    optional: ClassVar[Mapping[str, str]] = {name: name for name in (*COLUMNS, "references")}
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {}  # each form of conversation has its own
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
-        """Raises ModelError: M11 for a checkpoint that does not go on with a text, S03 and S06 for its template, S08 for
-        another template than that of training."""
+        """Raises ModelError: M11 for an encoder-decoder, S03 and S06 for its template, S08 for another than in training."""
         found = super().for_model(config, tokenizer)
         if not found.continues:
             message = "is an encoder-decoder; a conversation is one text that goes on"
@@ -78,7 +87,9 @@ class Chat(Generation):
         if known not in (None, template.digest):
             message = f"has another chat template ({template.digest[:12]}) than in training ({known[:12]})"
             raise ModelError(
-                Problem("S08", "chat_template", message, "put back the chat_template.jinja of the run's model")
+                Problem(
+                    "S08", "chat_template", message, "put back the chat_template.jinja of the run's model"
+                )
             )
         return replace(found, template=template, tuned={DIGEST: template.digest})
 
@@ -117,7 +128,7 @@ class Chat(Generation):
         )
 
     def turns(self, given: str | Sequence[Message]) -> list[Message]:
-        """A question, or messages, as the conversation that the template writes. Raises DataError for faulty messages."""
+        """A question, or messages, as what the template writes. Raises DataError for faulty messages."""
         messages = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
         if self.options.system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.options.system}, *messages]
@@ -180,10 +191,13 @@ class Chat(Generation):
     def records(
         self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
-        """With the nats and tokens of the right answers, for `compare`."""
+        """As in `_generation`; prompt: the question, or the messages before the answer where they are several. With the
+        nats and tokens of the right answers, for `compare`."""
+        costs = [name for name in ("nats", "tokens") if name in answers]
         for number, record in enumerate(super().records(rows, answers, labels, golds)):
-            costs = {name: answers[name][number].item() for name in ("nats", "tokens") if name in answers}
-            yield record | costs
+            turns = rows["messages"][number][:-1] if golds is not None else []
+            asked = {self.source: turns} if len(turns) > 1 else {}
+            yield record | asked | {name: answers[name][number].item() for name in costs}
 
     def from_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
@@ -191,6 +205,13 @@ class Chat(Generation):
         golds, answers = super().from_records(records, labels)
         costs = {name: np.array([record[name] for record in records]) for name in ("nats", "tokens")}
         return golds, {**answers, **costs}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        found = super().worst(records)
+        return [
+            {**row, "text": row["text"] if isinstance(row["text"], str) else as_text(row["text"])}
+            for row in found
+        ]
 
 
 def _only(found: Measured, *names: str) -> Measured:

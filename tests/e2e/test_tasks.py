@@ -33,6 +33,7 @@ SETTINGS = [
 
 # What the tiny models reach at least on separable data; always answering the same gets far less.
 LEARNED = {
+    "chat": ("rougeL", 90),
     "classification": ("accuracy", 0.95),
     "extractive_qa": ("f1", 0.8),
     "multi_label": ("f1_micro", 0.8),
@@ -167,6 +168,7 @@ def _steps(run: Path) -> list[tuple[int, float, float]]:
 
 
 BAD = {
+    "chat": ("messages", [{"role": "user", "content": "fine"}], "S02"),
     "classification": ("label", " ", "L04"),
     "extractive_qa": ("answers", {"text": ["fine"], "answer_start": [0]}, "Q01"),
     "multi_label": ("labels", "good", "J06"),
