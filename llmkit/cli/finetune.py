@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["finetune"]
+__all__ = ["finetune", "print_plan", "print_result"]
 
 
 def finetune(
@@ -40,7 +40,7 @@ def finetune(
     if as_json:
         show.print_json(result)
     elif dry_run:
-        _print_plan(result)
+        print_plan(result)
     else:
         print_result(result)
 
@@ -78,7 +78,8 @@ def _own_scores(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [*each, (f"mean of {len(seeds)} seeds", result["scores"])]
 
 
-def _print_plan(plan: dict[str, Any]) -> None:
+def print_plan(plan: dict[str, Any]) -> None:
+    """One screen: how many rows and tokens there are, what was cut, and how long training would go on."""
     from llmkit.cli import show
 
     counts = ("rows", "tokens", "cut_examples", "unknown_tokens")
