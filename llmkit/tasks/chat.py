@@ -77,7 +77,7 @@ class Chat(Generation):
         return {}  # each form of conversation has its own
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
-        """Raises ModelError: M11 for an encoder-decoder, S03 and S06 for its template, S08 for another than it knows."""
+        """Raises ModelError: M11 for an encoder-decoder; of the template: S03, S06, S08 for another than it knows."""
         found = super().for_model(config, tokenizer)
         if not found.continues:
             message = "is an encoder-decoder; a conversation is one text that goes on"
