@@ -51,6 +51,8 @@ def test_it_plans_a_run_on_rows_of_its_task(
         "train.max_length=48",
     ]
     overrides += [f"data.columns.{column}={column}" for column in recipe.data.columns]
+    if recipe.task.get("max_new_tokens"):
+        overrides.append("task.max_new_tokens=12")
     if recipe.task.get("positive"):
         overrides.append(f"task.positive={rows(task, 1)[0]['label']}")
     if recipe.task.get("ordered"):

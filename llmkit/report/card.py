@@ -41,6 +41,7 @@ GENERATION = {
     "auto_class": "AutoModelForSeq2SeqLM",
     "before": "",
     "behind": "",
+    "forced_bos_token_id": None,
     "max_new_tokens": 64,
     "num_beams": 1,
 }

@@ -6,7 +6,7 @@ tokens of the target and its end. Shapes: B examples, L tokens read, T tokens to
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -195,7 +195,7 @@ class Generation(Plain):
             search,
             end=self._end,
             pad=self._pad,
-            first=None if self.continues else prompts.begins(self.tokenizer),
+            first=self._first,
         )
         own = self._costs(model, {**batch, "targets": written_BT})
         found = {"written": written_BT.clamp(min=0), **{f"written_{k}": v for k, v in own.items()}}
@@ -215,6 +215,10 @@ class Generation(Plain):
     def _end(self) -> int:
         """The token that ends a text."""
         return int(self.tokenizer.eos_token_id)
+
+    @property
+    def _first(self) -> int | None:
+        return None if self.continues else prompts.begins(self.tokenizer)
 
     @property
     def _pad(self) -> int:
@@ -255,7 +259,13 @@ class Generation(Plain):
         """What a reader needs to have the same texts from plain transformers."""
         how = self.options.model_dump(include=SEARCH)
         head, tail = self._around()
-        return {"auto_class": self.auto_class, "before": head, "behind": tail, **how}
+        return {
+            "auto_class": self.auto_class,
+            "before": head,
+            "behind": tail,
+            "forced_bos_token_id": self._first,
+            **how,
+        }
 
     def difference(
         self,
