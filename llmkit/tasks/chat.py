@@ -73,6 +73,10 @@ class Chat(Generation):
     optional: ClassVar[Mapping[str, str]] = {name: name for name in (*COLUMNS, "references")}
 
     @property
+    def auto_class(self) -> str:
+        return "AutoModelForCausalLM"
+
+    @property
     def columns(self) -> Mapping[str, str]:
         return {}  # each form of conversation has its own
 

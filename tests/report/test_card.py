@@ -105,7 +105,7 @@ def test_the_code_of_the_card_suits_the_task_and_compiles(task: str, part: str) 
 def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
     text = card.text(made(task))
     tags = {"token_classification": "token-classification", "extractive_qa": "question-answering"}
-    tags |= {"summarization": "summarization", "translation": "translation"}
+    tags |= {"chat": "text-generation", "summarization": "summarization", "translation": "translation"}
     assert _front(text)["pipeline_tag"] == tags.get(task, "text-classification")
     assert re.search(r"^This model \w+ ", text, re.MULTILINE)
     command = text.split("```\nllmkit predict runs/made ")[1].split("\n```")[0]

@@ -21,6 +21,7 @@ KINDS = {
     "token_classification": "entity type",
 }
 COLUMNS = {
+    "chat": ["Text", "Answer in the data", "Generated answer", "Probability", "Place"],
     "classification": ["Text", "Label", "Prediction", "Probability", "Place"],
     "extractive_qa": ["Question", "Right answers", "Answer", "Probability", "Place"],
     "multi_label": ["Text", "Label", "Prediction", "Probability", "Place"],
