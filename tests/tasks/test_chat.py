@@ -15,7 +15,7 @@ import torch
 from transformers import AutoTokenizer
 
 import llmkit
-from llmkit import tasks
+from llmkit import cli, tasks
 from llmkit.data.collate import IGNORED, collate
 from llmkit.data.encode import Encoded
 from llmkit.data.rowwise import objects
@@ -176,6 +176,17 @@ def test_predict_goes_on_with_messages(run: Path) -> None:
     answers = list(llmkit.predict(str(run), [{"prompt": record["prompt"]} for record in records]))
     assert [a["prediction"] for a in answers] == [record["prediction"] for record in records]
     assert llmkit.compare(run, run)["differences"]["perplexity"]["value"] == 0
+
+
+def test_predict_reads_files_of_conversations(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [{"messages": turns["messages"][:-1]} for turns in rows("chat", 4, seed=5)]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    assert cli._run(["predict", str(run), "--file", str(tmp_path / "asked.jsonl")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[2] for line in lines] == [row["messages"][-1]["content"] for row in asked]
+    assert cli._run(["predict", str(run), "good film"]) == 0
 
 
 def test_a_changed_template_is_noticed(run: Path, tmp_path: Path) -> None:
