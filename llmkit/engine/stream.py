@@ -34,10 +34,9 @@ def stream(
     model.eval()
     device = next(model.parameters()).device
     read, cache = torch.tensor([list(ids)], device=device), None
+    silent = None if pad == end else pad  # it says nothing
     for _ in range(max_new_tokens):
-        logits_V, cache = _ahead(model, read, cache)
-        if pad != end:
-            logits_V[pad] = -torch.inf  # it says nothing
+        logits_V, cache = _ahead(model, read, cache, silent)
         token = _chosen(logits_V, temperature, draws)
         if token == end:
             return
@@ -46,10 +45,13 @@ def stream(
 
 
 @torch.inference_mode()  # a step at a time: around a `yield` it would reach into the caller
-def _ahead(model: Any, read: Tensor, cache: Any) -> tuple[Tensor, Any]:
+def _ahead(model: Any, read: Tensor, cache: Any, silent: int | None) -> tuple[Tensor, Any]:
     """What may come next, and the cache with what was read."""
     found = model(input_ids=read, past_key_values=cache, use_cache=True)
-    return found.logits[0, -1].float().cpu(), found.past_key_values
+    logits_V = found.logits[0, -1].float().cpu()
+    if silent is not None:
+        logits_V[silent] = -torch.inf
+    return logits_V, found.past_key_values
 
 
 def _chosen(logits_V: Tensor, temperature: float, draws: torch.Generator | None) -> int:

@@ -192,7 +192,7 @@ def test_predict_reads_files_of_conversations(
 def test_a_changed_template_is_noticed(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run / "model", tmp_path / "model"))
     template = copy / "chat_template.jinja"
-    template.write_text(template.read_text() + " ")
+    template.write_text("{# another #}" + template.read_text())
     with pytest.raises(ModelError, match="another chat template"):
         list(llmkit.predict(str(copy), ["good film"]))
 
