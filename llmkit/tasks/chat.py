@@ -64,7 +64,6 @@ class Chat(Generation):
 
     source = "prompt"
     target = "answer"
-    prompt = "{prompt}"
     shown_worst = "rougeL"
     pretrained = True
     watched = ("loss", "perplexity")
