@@ -99,7 +99,7 @@ def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[Proble
         notes.append(f"{name}: conversations written as {form.name}")
         read = [conversation(row, form) for row in _rows(part, form)]
         faults = [fault for _, fault in read]
-        empty[name] = np.array([bool(fault) and fault[0] in ("L03", "S05") for fault in faults], bool)
+        empty[name] = np.array([fault is not None and fault[0] in ("L03", "S05") for fault in faults], bool)
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
             notes.append(f"{name}: {counted(int(empty[name].sum()))} dropped, an empty turn")
             faults = [None if gone else fault for fault, gone in zip(faults, empty[name], strict=True)]
