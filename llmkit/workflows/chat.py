@@ -27,7 +27,7 @@ class Dialogue:
     notes: list[str] = field(default_factory=list)  # what was cut of the last prompt
 
     def ask(self, question: str) -> Iterator[str]:
-        """Pieces of the answer. One that is broken off stays as far as it came; with no word of it the question goes."""
+        """Pieces of the answer. One that is broken off stays as far as it came; without a word its question goes."""
         self.turns.append({"role": "user", "content": question})
         said = ""
         try:

@@ -44,9 +44,7 @@ def test_the_end_token_ends_the_text(model: Any) -> None:
 def test_draws_repeat_with_their_seed(model: Any) -> None:
     def drawn(seed: int) -> list[int]:
         draws = torch.Generator().manual_seed(seed)
-        return list(
-            stream(model, PROMPTS[0], end=3, pad=0, max_new_tokens=NEW, temperature=1.5, draws=draws)
-        )
+        return list(stream(model, PROMPTS[0], end=3, pad=0, max_new_tokens=NEW, temperature=1.5, draws=draws))
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
