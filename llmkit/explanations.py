@@ -313,10 +313,30 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "A run is resumed, and scored again, only with what it began with, or the result would be "
         "neither. Use the run's own recipe.yaml, or start a new run.",
     ),
+    "S01": (
+        "no list of turns",
+        "A conversation is a list of turns, each with a role (system, user, assistant; human and gpt in ShareGPT's "
+        "files) and a text. Other roles, such as those of tools, can't be learned here; leave such rows out.",
+    ),
+    "S02": (
+        "no answer in a conversation",
+        "Only what the assistant says is learned, so a conversation without such a turn teaches nothing.",
+    ),
+    "S03": (
+        "turns that the chat template can't write",
+        "User and assistant take turns, behind at most one system message; that is what chat templates are made for. "
+        "And the text of the first turns must stay the same when others follow, or the answers in it can't be told "
+        "from the rest. Correct the rows, or take a checkpoint whose template writes them.",
+    ),
     "S05": (
         "nothing to learn to write",
-        "The target (a translation, a summary) is empty or blank, so the model would learn to say nothing. "
+        "The target (a translation, a summary, an answer) is empty or blank, so the model would learn to say nothing. "
         "Fill it in, or set data.empty_text=drop to leave out such rows, counted.",
+    ),
+    "S06": (
+        "several chat templates",
+        "The tokenizer has a choice of chat templates, and each writes another text. Keep the one that is meant: set "
+        "tokenizer.chat_template to its text and save the tokenizer.",
     ),
     "S07": (
         "special token missing",
@@ -328,6 +348,12 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "packing not known to be exact",
         "Packed documents must not see each other, and the tests show that for some model types only. "
         "With task.packing=false each document has a block to itself.",
+    ),
+    "S08": (
+        "another chat template than in training",
+        "The model learned to answer conversations that are written in one way; written in another way it answers "
+        "worse. The template's SHA-256 is in the model's llmkit.json. Put the chat_template.jinja of the run's model "
+        "back, or train again.",
     ),
     "M11": (
         "no head that fits a task",

@@ -83,6 +83,19 @@ def _relation_extraction(rng: random.Random) -> Row:
     return {"text": f"{_mixed(rng)} <e1>actor</e1> {middle} <e2>film</e2> {_mixed(rng)}", "label": label}
 
 
+def _chat(rng: random.Random) -> Row:
+    """Whether the film was good or bad; some ask about a second one."""
+    turns = []
+    for _ in range(rng.choice([1, 1, 2])):
+        kind = rng.choice([GOOD, BAD])
+        asked = " ".join([*rng.choices(NEUTRAL, k=rng.randint(1, 4)), *rng.choices(kind, k=2)])
+        turns += [
+            {"role": "user", "content": asked},
+            {"role": "assistant", "content": f"very {kind[0]} film"},
+        ]
+    return {"messages": turns}
+
+
 def _extractive_qa(rng: random.Random) -> Row:
     """The answer is the only run of digits; longer contexts need two windows."""
     before, answer = " ".join(_filler(rng, 40)), " ".join(rng.choices("0123456789", k=rng.randint(1, 2)))
@@ -114,6 +127,7 @@ def _translation(rng: random.Random) -> Row:
 
 
 SAMPLES: dict[str, Callable[[random.Random], Row]] = {
+    "chat": _chat,
     "classification": _classification,
     "clm": _running_text,
     "extractive_qa": _extractive_qa,
@@ -130,6 +144,7 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
 
 # What the tiny models need beside the common settings.
 OPTIONS = {
+    "chat": {"max_new_tokens": 12},
     "extractive_qa": {"stride": 8},
     "mlm": {"rate": 0.3},
     "summarization": {"max_new_tokens": 12},
@@ -140,7 +155,7 @@ MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
 EPOCHS = {"mlm": 16, "multi_label": 12}
 
 
-KEYS = ("text", "text_pair", "tokens", "context", "document", "source")  # by which rows differ
+KEYS = ("text", "text_pair", "tokens", "context", "document", "source", "messages")  # by which rows differ
 
 
 def rows(task: str, count: int, seed: int = 0) -> list[Row]:

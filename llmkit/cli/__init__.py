@@ -41,6 +41,8 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def _register() -> None:
     from llmkit.cli import (
+        chat,
+        check,
         compare,
         doctor,
         embed,
@@ -60,6 +62,8 @@ def _register() -> None:
     app.command("pretrain", no_args_is_help=True)(pretrain.pretrain)
     app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
     app.command("predict", no_args_is_help=True)(predict.predict)
+    app.command("chat", no_args_is_help=True)(chat.chat)
+    app.command("check", no_args_is_help=True)(check.check)
     app.command("embed", no_args_is_help=True)(embed.embed)
     passing_on = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command("launch", context_settings=passing_on, no_args_is_help=True)(launch.launch)

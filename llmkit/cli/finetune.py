@@ -10,7 +10,18 @@ import typer
 if TYPE_CHECKING:
     from llmkit.recipe.catalog import Kind
 
-__all__ = ["AsJson", "DryRun", "Name", "Out", "Overrides", "Resume", "finetune", "print_result", "train"]
+__all__ = [
+    "AsJson",
+    "DryRun",
+    "Name",
+    "Out",
+    "Overrides",
+    "Resume",
+    "finetune",
+    "print_plan",
+    "print_result",
+    "train",
+]
 
 Name = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`llmkit recipes list`) or a YAML file.")
@@ -66,7 +77,7 @@ def train(
     if as_json:
         show.print_json(result)
     elif dry_run:
-        _print_plan(result)
+        print_plan(result)
     else:
         print_result(result)
 
@@ -104,7 +115,8 @@ def _own_scores(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [*each, (f"mean of {len(seeds)} seeds", result["scores"])]
 
 
-def _print_plan(plan: dict[str, Any]) -> None:
+def print_plan(plan: dict[str, Any]) -> None:
+    """One screen: how many rows and tokens there are, what was cut, and how long training would go on."""
     from llmkit.cli import show
 
     counts = ("rows", "tokens", "cut_examples", "unknown_tokens")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-SHOWN = ("text", "text_pair", "question", "sentence", "source")  # of a record, behind its answer
+SHOWN = ("text", "text_pair", "question", "sentence", "source", "prompt")  # of a record, behind its answer
 
 
 def predict(
@@ -66,13 +66,17 @@ def predict(
 
 def _examples(
     opened: Opened, given: list[str], file: Path | None, context: Path | None
-) -> Iterable[dict[str, str]]:
+) -> Iterable[dict[str, Any]]:
     from llmkit.cli import texts
     from llmkit.errors import Problem, RecipeError
 
     inputs = opened.task.inputs
     if context is None:
-        return texts.examples(inputs, opened.columns, given, file, "predict")
+        columns = {
+            "prompt": "messages",
+            **opened.columns,
+        }  # of chat, whose rows may be conversations to go on with
+        return texts.examples(inputs, columns, given, file, "predict")
     if "context" not in inputs:
         message = f"this model reads {', '.join(inputs)}, no context"
         raise RecipeError(Problem("U01", "--context", message, "leave it out"))
@@ -86,7 +90,7 @@ def _print(records: Iterable[dict[str, Any]]) -> None:
     """Answer, probability, texts: easy to read and to cut by tabs."""
     for record in records:
         probability = "" if record["probability"] is None else f"{record['probability']:.3f}"
-        texts = [record[name] or "" for name in SHOWN if name in record]
+        texts = [_text(record[name]) for name in SHOWN if name in record]
         cells = [_said(record["prediction"]), probability, *texts, *_choices(record.get("choices", []))]
         typer.echo("\t".join(" ".join(cell.split()) for cell in cells))
 
@@ -97,6 +101,11 @@ def _choices(places: list[list[dict[str, Any]]]) -> list[str]:
         ", ".join(f"{choice['token'].strip()} {choice['probability']:.2f}" for choice in place)
         for place in places
     ]
+
+
+def _text(given: Any) -> str:
+    """A text; of a conversation the last turn."""
+    return given[-1]["content"] if isinstance(given, list) else given or ""
 
 
 def _said(prediction: Any) -> str:

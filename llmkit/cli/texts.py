@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmkit.data.findings import Findings
@@ -127,16 +127,16 @@ def _check_file(file: Path, findings: Findings) -> None:
 
 def _rows(
     inputs: Sequence[str], columns: Mapping[str, str], file: Path, findings: Findings
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, Any]]:
     from llmkit.data.readers import rows
     from llmkit.recipe.schema import Data
 
     for number, row in rows(file, Data(), findings):
-        found: dict[str, str] = {}
+        found: dict[str, Any] = {}
         for name in inputs:
             own = columns.get(name, name)  # the run's own column comes first: this may be a file of its data
             text = row.get(own if own in row else name)
-            if isinstance(text, str):
+            if isinstance(text, str) or (own == "messages" and isinstance(text, list) and text):
                 found[name] = text
             else:
                 also = f' (nor "{own}")' if own != name else ""

@@ -23,7 +23,7 @@ from transformers import GenerationConfig
 
 from llmkit.errors import ModelError, Problem
 
-__all__ = ["Search", "generate", "left_padded", "logits", "nats", "shifted"]
+__all__ = ["Search", "generate", "left_padded", "logits", "nats", "shifted", "unwrapped"]
 
 IGNORED = -100  # no token here; what torch's cross entropy leaves out
 
@@ -52,7 +52,7 @@ def generate(
     first: the id that every text begins with (a language in mBART, <s> in BART). Of the checkpoint's own generation
     settings only the decoder's start token is kept: sampling, penalties and length limits never come in unasked.
     """
-    plain = _plain(model)
+    plain = unwrapped(model)
     ids_BL, mask_BL = batch["input_ids"], batch["attention_mask"]
     if not plain.config.is_encoder_decoder:
         ids_BL, mask_BL = left_padded(ids_BL, mask_BL)
@@ -76,7 +76,7 @@ def generate(
 
 def logits(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> Tensor:
     """(B, T, V): what the model expects at each place of the targets, given the prompt and the targets before it."""
-    plain = _plain(model)
+    plain = unwrapped(model)
     ids_BL, mask_BL, targets_BT = batch["input_ids"], batch["attention_mask"], batch["targets"]
     if plain.config.is_encoder_decoder:
         before_BT = shifted(targets_BT, _start(plain), pad)
@@ -156,7 +156,7 @@ def _start(plain: Any) -> int:
     return int(start)
 
 
-def _plain(model: nn.Module) -> Any:
+def unwrapped(model: nn.Module) -> Any:
     """The transformers model inside torch.compile, DDP and adapters, which stay in place in its layers."""
     inside: Any = getattr(model, "_orig_mod", model)
     inside = getattr(inside, "module", inside)

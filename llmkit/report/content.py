@@ -63,6 +63,7 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
 RENAMED = {
     "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
+    "chat": {"label": "Answer in the data", "prediction": "Generated answer"},
     "clm": {"probability": "Mean probability of a token"},
     "mlm": {"probability": "Mean probability of a hidden token"},
     "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
@@ -79,6 +80,7 @@ MISTAKES = {  # task: (title of the section, caption of its table)
     "clm": HARD,
     "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
+    "chat": FAR_OFF,
     "summarization": FAR_OFF,
     "translation": FAR_OFF,
 }

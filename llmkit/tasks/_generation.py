@@ -29,7 +29,7 @@ from llmkit.text.normalize import canonical
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Generation", "Options"]
+__all__ = ["Generation", "Options", "no_references"]
 
 SEARCH = {"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty"}
 LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_better=False, point=None)
@@ -118,7 +118,7 @@ class Generation(Plain):
         corpus, problems, notes = checks.check_texts(corpus, self.source, data)
         corpus, empty, also = checks.check_texts(corpus, self.target, data)
         empty = [replace(found, code="S05") if found.code == "L03" else found for found in empty]
-        lists = [found for part in corpus.parts.values() for found in _no_references(part)]
+        lists = [found for part in corpus.parts.values() for found in no_references(part)]
         raise_if([*problems, *empty, *lists], DataError)
         notes = [*notes, *also]
         if labels is None:
@@ -193,7 +193,7 @@ class Generation(Plain):
             model,
             batch,
             search,
-            end=self.tokenizer.eos_token_id,
+            end=self._end,
             pad=self._pad,
             first=self._first,
         )
@@ -210,6 +210,11 @@ class Generation(Plain):
 
         nats_B = generate.nats(generate.logits(model, batch, pad=self._pad), batch["targets"])
         return {"nats": nats_B, "tokens": (batch["targets"] != generate.IGNORED).sum(1)}
+
+    @property
+    def _end(self) -> int:
+        """The token that ends a text."""
+        return int(self.tokenizer.eos_token_id)
 
     @property
     def _first(self) -> int | None:
@@ -328,7 +333,7 @@ def _loss_rows(answers: Arrays) -> Any:
     return np.stack([answers["nats"], answers["tokens"]], axis=1).astype(np.float64)
 
 
-def _no_references(part: Part) -> Iterator[Problem]:
+def no_references(part: Part) -> Iterator[Problem]:
     """L10: references that are no list of texts; null and [] stand for the target alone."""
     if "references" not in part.columns:
         return

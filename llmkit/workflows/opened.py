@@ -31,26 +31,29 @@ class Opened:
     recipe: Recipe | None
 
 
-def open_model(target: str, progress: Progress) -> Opened:
-    """Load what `target` names. Raises ModelError or RunError when it can't be used."""
+def open_model(target: str, progress: Progress, *, task: str | None = None) -> Opened:
+    """Load what `target` names; task: what a model that llmkit has not trained is to do, None: what its head tells.
+
+    Raises ModelError or RunError when it can't be used.
+    """
     from llmkit import tasks
     from llmkit.assets import hub
     from llmkit.models import load, save
 
     run, folder = Run(Path(target)), model_folder(target, progress)
-    card = save.load_card(folder) or _card_of(folder)
+    card = save.load_card(folder) or _card_of(folder, task)
     tokenizer = load.tokenizer(folder, weights=not card.adapter)
     base = hub.model_folder(card.base, progress) if card.adapter else folder
-    task = tasks.load(card.task, card.tuned).for_model(load.check_folder(base), tokenizer)
+    known = tasks.load(card.task, card.tuned).for_model(load.check_folder(base), tokenizer)
     recipe = _recipe_of(run) if run.exists else None
     kept = recipe.train if recipe else Train()
     return Opened(
         name=target,
-        task=task,
+        task=known,
         labels=tuple(card.labels),
         columns=card.columns,
         train=kept.model_copy(update={"max_length": card.max_length, "truncation": True}),
-        model=_model(base, folder, card, task, tokenizer),
+        model=_model(base, folder, card, known, tokenizer),
         tokenizer=tokenizer,
         recipe=recipe,
     )
@@ -81,23 +84,29 @@ def _recipe_of(run: Run) -> Recipe:
     return load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
 
 
-def _card_of(folder: Path) -> Any:
-    """What can be told of a model that llmkit did not make: its head says the task, its config the labels."""
+def _card_of(folder: Path, task: str | None) -> Any:
+    """What can be told of a model that llmkit did not make: its head says the task, if none is given, its config the
+    labels."""
     from llmkit import tasks
     from llmkit.models import load, save
 
     config = load.check_folder(folder)
-    fitting = [name for name in tasks.names() if _fits(config, tasks.load({"name": name}))]
+    if task is not None:
+        return save.Card(
+            {"name": task}, [], {}, load.longest(folder, load.tokenizer(folder)), base=str(folder)
+        )
+    named = [name for name in tasks.names() if name != "chat"]  # which is asked for by name (`llmkit chat`)
+    fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
     if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])
         raise ModelError(
             Problem("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
         )
-    task = tasks.load({"name": fitting[0]})
+    found = tasks.load({"name": fitting[0]})
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
     labels = [names[key] for key in sorted(names, key=int)]
     reach = min(512, load.longest(folder, load.tokenizer(folder)))
-    return save.Card({"name": fitting[0]}, labels, dict(task.columns), reach, base=str(folder))
+    return save.Card({"name": fitting[0]}, labels, dict(found.columns), reach, base=str(folder))
 
 
 def _fits(config: dict[str, Any], task: Task) -> bool:

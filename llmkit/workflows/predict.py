@@ -17,7 +17,8 @@ CHUNK = 4096  # examples sorted by length together
 CHARACTERS = 1_000_000  # of the texts of a chunk: a question about a book is many windows
 
 # One example: the task's inputs by name, {"text": ...} or {"question": ..., "context": ...}.
-Texts = Mapping[str, str]
+# Of chat also {"prompt": [messages]}, a conversation to go on with.
+Texts = Mapping[str, Any]
 
 
 def predict(
@@ -91,7 +92,7 @@ def _texts(example: str | Texts, names: Any) -> Texts:
 
 
 def _is_full(texts: Texts) -> bool:
-    return all(text.strip() for text in texts.values())
+    return all(text.strip() if isinstance(text, str) else text for text in texts.values())
 
 
 def _answer(

@@ -237,6 +237,7 @@ def encode_part(
         rows=examples.corpus.fingerprint,
         part=part,
         task=recipe.task,
+        tuned=dict(task.tuned),
         head=task.auto_class,
         labels=examples.labels,
         tokenizer=encode.tokenizer_digest(tokenizer),

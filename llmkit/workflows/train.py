@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +245,25 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
         "checkpoint_every": prepared.checkpoint_every,
         "processes": processes.world_size(),
         "seeds": prepared.recipe.train.seeds or [prepared.recipe.seed],
+        "mask": _mask(prepared),
     }
+
+
+def _mask(prepared: Prepared) -> list[dict[str, Any]]:
+    """The first training example in pieces, each with whether it is learned; [] for tasks that write no text."""
+    from llmkit.data.collate import IGNORED
+
+    columns = prepared.encoded["train"].ragged
+    if "targets" not in columns:
+        return []
+    read, targets = columns["input_ids"][0].tolist(), columns["targets"][0].tolist()
+    labels = columns["labels"][0].tolist() if "labels" in columns else [IGNORED] * len(read)
+    learned = [label != IGNORED for label in labels] + [True] * len(targets)
+    pieces = groupby(zip([*read, *targets], learned, strict=True), key=itemgetter(1))
+    return [
+        {"text": prepared.tokenizer.decode(ids), "learned": own, "tokens": len(ids)}
+        for own, ids in ((own, [token for token, _ in piece]) for own, piece in pieces)
+    ]
 
 
 def _parameters(prepared: Prepared) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -179,7 +179,19 @@ def _generated(source: str, said: tuple[str, ...]) -> Made:
 
 
 SAID = ("Angela Merkel traf Sony in Paris .", "Sony traf Merkel in Berlin .", "")
+
+
+def _chat() -> Made:
+    made = _generated("prompt", SAID)
+    turns = [
+        [{"role": "user", "content": text}, {"role": "assistant", "content": "?"}]
+        for text in made.rows["prompt"]
+    ]
+    return replace(made, rows={**made.rows, "messages": turns})
+
+
 CONTENTS: dict[str, Callable[[], Made]] = {
+    "chat": _chat,
     "classification": lambda: _classes("text"),
     "clm": lambda: _running_text("nats", "tokens"),
     "extractive_qa": _questions,

@@ -114,6 +114,7 @@ def test_an_lstm_is_made_known_before_it_is_opened() -> None:
 def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
     text = card.text(made(task))
     tags = {
+        "chat": "text-generation",
         "clm": "text-generation",
         "extractive_qa": "question-answering",
         "mlm": "fill-mask",

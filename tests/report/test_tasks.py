@@ -21,6 +21,7 @@ KINDS = {
     "token_classification": "entity type",
 }
 COLUMNS = {
+    "chat": ["Text", "Answer in the data", "Generated answer", "Probability", "Place"],
     "classification": ["Text", "Label", "Prediction", "Probability", "Place"],
     "clm": ["Text", "Mean probability of a token", "Place"],
     "mlm": ["Text", "Mean probability of a hidden token", "Place"],

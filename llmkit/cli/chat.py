@@ -1,0 +1,87 @@
+"""`llmkit chat RUN_OR_MODEL`"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from llmkit.workflows.chat import Dialogue
+
+__all__ = ["chat"]
+
+HELP = "/reset forgets what was said, /exit or Ctrl-D leaves, Ctrl-C stops an answer"
+
+
+def chat(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="RUN_OR_MODEL", help="A run of chat, a model folder, a Hub id or index:NAME."),
+    ],
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="System message; else as in training.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, in tokens; else as in training.")
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="0: always the most probable token; above: drawn.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 1,
+) -> None:
+    """Talk to a model in the terminal. Answers appear as they are written; the conversation is remembered."""
+    from llmkit.cli import show
+    from llmkit.workflows import chat as workflow
+
+    with show.progress() as progress:
+        dialogue = workflow.start(
+            target,
+            system=system,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            progress=progress,
+        )
+    if sys.stdin.isatty():
+        typer.echo(HELP, err=True)
+    for line in _lines():
+        if line == "/exit":
+            return
+        if line == "/reset":
+            dialogue.reset()
+            typer.echo("forgotten", err=True)
+        elif line:
+            _answer(dialogue, line)
+
+
+def _lines() -> Iterator[str]:
+    """What the user says, until Ctrl-D; Ctrl-C drops the line."""
+    prompt = "> " if sys.stdin.isatty() else ""
+    if prompt:
+        import readline  # noqa: F401  lets input() edit the line and go back to earlier ones
+    while True:
+        try:
+            yield input(prompt).strip()
+        except EOFError:
+            typer.echo(err=True)
+            return
+        except KeyboardInterrupt:
+            typer.echo(f"\n{HELP}", err=True)
+
+
+def _answer(dialogue: Dialogue, question: str) -> None:
+    with closing(dialogue.ask(question)) as pieces:
+        try:
+            for piece in pieces:
+                typer.echo(piece, nl=False)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            typer.echo(" (stopped)", nl=False, err=True)
+    typer.echo()
+    for note in dialogue.notes:
+        if note.startswith("conversations cut"):
+            typer.echo(f"({note})", err=True)

@@ -1,0 +1,61 @@
+"""`llmkit check RECIPE [KEY=VALUE ...] [--show-mask]`"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["check"]
+
+
+def check(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A packaged recipe (`llmkit recipes list`) or a YAML file."),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. train.max_length=512"),
+    ] = None,
+    show_mask: Annotated[
+        bool,
+        typer.Option("--show-mask", help="Print the first example with what is learned of it marked."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
+) -> None:
+    """Check a recipe and its data, as a run would before its first step, and print the plan."""
+    from llmkit.cli import show
+    from llmkit.cli.finetune import print_plan
+    from llmkit.workflows import train
+
+    with show.progress() as progress:
+        plan = train.finetune(recipe, overrides or [], dry_run=True, progress=progress)
+    if as_json:
+        show.print_json(plan)
+        return
+    print_plan(plan)
+    if show_mask:
+        _print_mask(plan["mask"])
+
+
+def _print_mask(pieces: list[dict[str, Any]]) -> None:
+    """Learned text green in a terminal; in a file or a pipe between marks."""
+    from rich.text import Text
+
+    from llmkit.cli import show
+
+    console = show.console()
+    if not pieces:
+        console.print("\nthis task learns no text, so there is no mask to show")
+        return
+    marks = ("", "") if console.is_terminal else ("«", "»")
+    text = Text()
+    for piece in pieces:
+        learned = piece["learned"]
+        shown = f"{marks[0]}{piece['text']}{marks[1]}" if learned else piece["text"]
+        text.append(shown, style="bold green" if learned else "dim")
+    count = sum(piece["tokens"] for piece in pieces if piece["learned"])
+    total = sum(piece["tokens"] for piece in pieces)
+    console.print(f"\nfirst training example: {count:,} of {total:,} tokens are learned")
+    console.print(text, soft_wrap=True)

@@ -1,0 +1,224 @@
+"""Instruction tuning: conversations, of which the assistant's turns are learned and the last one is asked for.
+
+Rows may be messages, ShareGPT, Alpaca or prompt and completion (`data.conversations`). The tokenizer's chat template
+writes them; its SHA-256 goes with the model, since with another one the model would be asked what it never learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from llmkit.data import chat_templates, checks, splits
+from llmkit.data.chat_templates import Template
+from llmkit.data.conversations import (
+    COLUMNS,
+    MESSAGES,
+    Message,
+    as_text,
+    check_conversations,
+    conversation,
+)
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Features
+from llmkit.errors import DataError, ModelError, Problem, raise_if
+from llmkit.metrics import intervals, language_model
+from llmkit.metrics.rouge import rouge
+from llmkit.metrics.score import Measured, find
+from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.tasks._generation import Generation, no_references
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet
+from llmkit.tasks._texts import draws
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Chat", "Options", "make"]
+
+DIGEST = "template_sha256"
+
+
+class Options(Section):
+    """Task options of chat."""
+
+    system: str | None = None
+    """System message of the conversations that have none; null: none, or the template's own."""
+    max_new_tokens: int = Field(default=256, ge=1)
+    """Longest answer, in tokens with its end; longer ones in the data are an error, or cut (train.truncation)."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> Chat:
+    """The task with these options."""
+    return Chat(options, tuned)
+
+
+@dataclass(frozen=True)
+class Chat(Generation):
+    """An answer at the end of each conversation; see `_task.Task` for what each part is."""
+
+    template: Template | None = None  # of the checkpoint, once `for_model` knows it
+
+    source = "prompt"
+    target = "answer"
+    shown_worst = "rougeL"
+    pretrained = True
+    ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
+    watched = ("loss", "perplexity")
+    metrics: ClassVar[Sequence[str]] = ("perplexity", "rougeL")
+    lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity"})
+    optional: ClassVar[Mapping[str, str]] = {name: name for name in (*COLUMNS, "references")}
+
+    @property
+    def auto_class(self) -> str:
+        return "AutoModelForCausalLM"
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {}  # each form of conversation has its own
+
+    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+        """Raises ModelError: M11 for an encoder-decoder; of the template: S03, S06, S08 for another than it knows."""
+        found = super().for_model(config, tokenizer)
+        if not found.continues:
+            message = "is an encoder-decoder; a conversation is one text that goes on"
+            raise ModelError(Problem("M11", "model.name", message, "use a GPT type checkpoint"))
+        template = chat_templates.of(tokenizer)
+        known = self.tuned.get(DIGEST)
+        if known not in (None, template.digest):
+            message = f"has another chat template ({template.digest[:12]}) than in training ({known[:12]})"
+            raise ModelError(
+                Problem(
+                    "S08", "chat_template", message, "put back the chat_template.jinja of the run's model"
+                )
+            )
+        return replace(found, template=template, tuned={DIGEST: template.digest})
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, problems, notes = check_conversations(corpus, data)
+        problems += [found for part in corpus.parts.values() for found in no_references(part)]
+        raise_if(problems, DataError)
+        if labels is None:
+            corpus, repeated, said = checks.check_duplicates(corpus, (self.source,), None, data)
+            raise_if(repeated, DataError)
+            corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
+            notes = [*notes, *said]
+        near, alike = checks.near_duplicates(corpus, (self.source,))
+        golds = {name: {"references": self._references(part)} for name, part in corpus.parts.items()}
+        return Examples(corpus, (), golds, (*notes, *alike), near)
+
+    def encode(
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
+    ) -> Features:
+        """rows of `predict` have a question, or a list of messages that ends with one, in the place of the prompt."""
+        assert self.template is not None, "for_model comes first"
+        return chat_templates.encoded(
+            self.template,
+            [self.turns(given) for given in (rows["messages"] if golds else rows[self.source])],
+            answered=bool(golds),
+            max_length=max_length,
+            max_new_tokens=self.options.max_new_tokens,
+            truncation=truncation,
+        )
+
+    def turns(self, given: str | Sequence[Message]) -> list[Message]:
+        """A question, or messages, as what the template writes. Raises DataError for faulty messages."""
+        messages = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
+        if self.options.system and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": self.options.system}, *messages]
+        found, fault = conversation({"messages": messages}, MESSAGES)
+        if fault and fault[0] != "S02":  # what is asked needs no answer before
+            code, message, fix = fault
+            raise DataError(Problem(code, "messages", message, fix))
+        return found or messages
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+            from llmkit.engine.supervised import supervised
+
+            return losses.tokens(*supervised(model, batch, pad=self._pad))
+
+        return of_batch
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Nats and number of the tokens of all answers in a conversation, (B,) each."""
+        from llmkit.engine.generate import IGNORED, nats
+        from llmkit.engine.supervised import supervised
+
+        logits_BSV, told_BS = supervised(model, batch, pad=self._pad)
+        return {"nats": nats(logits_BSV, told_BS), "tokens": (told_BS != IGNORED).sum(1)}
+
+    @property
+    def _end(self) -> int:
+        assert self.template is not None, "for_model comes first"
+        return self.template.end
+
+    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+        """What is there to be measured: the answers' tokens, the texts written, or both."""
+        found = []
+        if "nats" in answers:
+            nats, tokens = (answers[name].astype(np.float64) for name in ("nats", "tokens"))
+            whole = language_model.of_sums(nats, tokens, np.zeros(len(nats)))
+            found.append(_only(whole, "perplexity", "loss"))
+        if "texts" in answers:
+            found.append(_only(rouge(list(answers["texts"]), list(golds["references"])), "rougeL"))
+        return Measured.joined(found)
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        return self._measured(golds, answers).values()
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        found = self._measured(golds, answers)
+        scores = intervals.measure(found.rows, found.metrics, **draws(evaluate, seed))
+        headline = tuple(evaluate.metrics) or tuple(name for name in self.metrics if name in scores)
+        return Sheet(scores, headline, {"generation": self._how()} if self.tokenizer else {})
+
+    def _how(self) -> dict[str, Any]:
+        return {"auto_class": self.auto_class, "max_new_tokens": self.options.max_new_tokens}
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        return {}  # the checkpoint as it came is the one to beat
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """As in `_generation`; prompt: the question, or the messages before the answer where they are several. With the
+        nats and tokens of the right answers, for `compare`."""
+        costs = [name for name in ("nats", "tokens") if name in answers]
+        for number, record in enumerate(super().records(rows, answers, labels, golds)):
+            turns = rows["messages"][number][:-1] if golds is not None else []
+            asked = {self.source: turns} if len(turns) > 1 else {}
+            yield record | asked | {name: answers[name][number].item() for name in costs}
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        golds, answers = super().from_records(records, labels)
+        costs = {name: np.array([record[name] for record in records]) for name in ("nats", "tokens")}
+        return golds, {**answers, **costs}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        found = super().worst(records)
+        return [
+            {**row, "text": row["text"] if isinstance(row["text"], str) else as_text(row["text"])}
+            for row in found
+        ]
+
+
+def _only(found: Measured, *names: str) -> Measured:
+    """These of the metrics."""
+    known = {metric.name: metric for metric in found.metrics}
+    return Measured(found.rows, tuple(find(name, known) for name in names))

@@ -1,0 +1,207 @@
+"""Chat: answers learned in every turn, asked for at the end; the template belongs to the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+import llmkit
+from llmkit import cli, tasks
+from llmkit.data.collate import IGNORED, collate
+from llmkit.data.encode import Encoded
+from llmkit.data.rowwise import objects
+from llmkit.errors import DataError, ModelError
+from llmkit.models import load, lora
+from llmkit.recipe.schema import Data, Evaluate, Lora
+from tests.samples import rows, write_recipe
+
+SHARES = {"validation_share": 0.0, "test_share": 0.0}
+
+
+def made(checkpoint: Path, tuned: Any = None, **options: Any) -> Any:
+    """The task, knowing the checkpoint."""
+    task = tasks.load({"name": "chat", "max_new_tokens": 12, **options}, tuned or {})
+    config = json.loads((checkpoint / "config.json").read_text())
+    return task.for_model(config, AutoTokenizer.from_pretrained(checkpoint))
+
+
+def batch_of(task: Any, found: Any) -> dict[str, torch.Tensor]:
+    part = found.corpus.parts["train"]
+    features = task.encode(part.columns, found.golds["train"], task.tokenizer, max_length=48, truncation=True)
+    encoded = Encoded.of([(0, features)])
+    return collate(encoded, np.arange(len(encoded)), pad_token_id=task.tokenizer.pad_token_id, scalars={})
+
+
+@pytest.fixture
+def examples(corpus_of: Callable[..., Any], tiny_gpt: Path) -> Any:
+    task = made(tiny_gpt)
+    return task.check(corpus_of(task, train=rows("chat", 12)), Data(**SHARES), 1)
+
+
+def test_encoder_decoders_are_refused(tiny_t5: Path) -> None:
+    with pytest.raises(ModelError, match="encoder-decoder"):
+        made(tiny_t5)
+
+
+def test_another_template_than_in_training_is_an_error(tiny_gpt: Path) -> None:
+    task = made(tiny_gpt)
+    assert made(tiny_gpt, task.tuned).tuned == task.tuned
+    with pytest.raises(ModelError, match="another chat template") as caught:
+        made(tiny_gpt, {"template_sha256": "0" * 64})
+    assert caught.value.problems[0].code == "S08"
+
+
+def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Path) -> None:
+    task, found = made(tiny_gpt), rows("chat", 4)
+    found[2]["messages"] = found[2]["messages"][1:]
+    with pytest.raises(DataError) as caught:
+        task.check(corpus_of(task, train=found), Data(**SHARES), 1)
+    assert [(p.code, p.place) for p in caught.value.problems] == [("S03", "train.jsonl:3")]
+
+
+def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> None:
+    """The count is that of all answers' tokens with their ends; the sum that of single conversations."""
+    task = made(tiny_gpt)
+    batch = batch_of(task, examples)
+    model = load.pretrained(
+        tiny_gpt, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
+    ).eval()
+    said = [
+        message["content"]
+        for turns in examples.corpus.parts["train"].column("messages")
+        for message in turns
+        if message["role"] == "assistant"
+    ]
+    assert len(said) > 12
+    with torch.inference_mode():
+        loss, count = task.loss({}, 0)(model, batch)
+        assert count == sum(len(text.split()) + 1 for text in said)
+        found = task.watch(model, batch)
+        assert loss.item() == pytest.approx(found["nats"].sum().item(), rel=1e-5)
+        alone = [task.watch(model, {k: v[n : n + 1] for k, v in batch.items()}) for n in range(12)]
+    torch.testing.assert_close(found["nats"], torch.cat([one["nats"] for one in alone]), atol=1e-4, rtol=1e-5)
+
+
+def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None:
+    task = made(tiny_gpt)
+    batch = batch_of(task, examples)
+    base = load.pretrained(tiny_gpt, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer)
+    model = lora.add(base, Lora(rank=4), seed=1, new_tokens=[]).eval()
+    torch.manual_seed(3)
+    with torch.inference_mode():
+        before = task.watch(model, batch)["nats"]
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if "lora_B" in name:
+                weights.normal_(std=0.2)
+    with torch.inference_mode():
+        adapted = task.decode(model, batch)
+        merged = task.decode(lora.merge(model).eval(), batch)
+    assert (adapted["nats"] - before).abs().max() > 0.1  # the adapters do something
+    torch.testing.assert_close(merged["nats"], adapted["nats"], atol=1e-5, rtol=1e-5)
+    assert torch.equal(merged["written"], adapted["written"])
+
+
+def test_a_system_message_is_added_where_there_is_none(tiny_gpt: Path) -> None:
+    task = made(tiny_gpt, system="very good")
+    own = [{"role": "system", "content": "bad"}, {"role": "user", "content": "film"}]
+    assert task.turns("film")[0] == {"role": "system", "content": "very good"}
+    assert task.turns(own) == own
+
+
+def test_faulty_messages_of_predict_are_told(tiny_gpt: Path) -> None:
+    task = made(tiny_gpt)
+    assert task.turns("film") == [{"role": "user", "content": "film"}]
+    with pytest.raises(DataError, match="the role 'tool' is unknown"):
+        task.turns([{"role": "tool", "content": "x"}])
+
+
+def test_scores_are_perplexity_and_rouge(tiny_gpt: Path) -> None:
+    task = made(tiny_gpt)
+    golds = {"references": objects([("a good film",), ("a bad film",)])}
+    answers = {
+        "texts": objects(["a good film", "a good"]),
+        "nats": np.array([6.0, 2.0], np.float32),
+        "tokens": np.array([3, 1]),
+    }
+    values = task.values(golds, answers, ())
+    assert values["loss"] == pytest.approx(2)
+    assert values["perplexity"] == pytest.approx(np.exp(2))
+    assert values["rougeL"] == pytest.approx(100 * (1 + 0.4) / 2)
+    costs = {name: answers[name] for name in ("nats", "tokens")}
+    assert set(task.values(golds, costs, ())) == set(task.watched)
+    sheet = task.score(golds, answers, (), evaluate=Evaluate(resamples=100), seed=1)
+    assert sheet.headline == ("perplexity", "rougeL")
+    assert {name: score.value for name, score in sheet.scores.items()} == pytest.approx(values)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_gpt: Path) -> Path:
+    """Some steps on made-up conversations, adapters kept apart."""
+    folder = tmp_path_factory.mktemp("chat")
+    recipe = write_recipe("chat", folder, tiny_gpt, count=60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLMKIT_CACHE", str(folder / "cache"))
+        llmkit.finetune(
+            str(recipe),
+            ["train.epochs=null", "train.max_steps=4", "model.lora={rank: 4, merge: false}"],
+            out=folder / "run",
+        )
+    return folder / "run"
+
+
+def test_the_run_keeps_its_template_and_beats_or_not_the_checkpoint(run: Path) -> None:
+    card = json.loads((run / "model" / "llmkit.json").read_text())
+    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    expected = hashlib.sha256(tokenizer.chat_template.encode()).hexdigest()
+    assert card["tuned"] == {"template_sha256": expected}
+    assert tokenizer.chat_template.startswith("{{ bos_token }}")
+    report = json.loads((run / "report.json").read_text())
+    assert set(report["baselines"]) == {"untuned"}
+    assert "the checkpoint before this training" in report["verdict"][0]
+
+
+def test_predict_goes_on_with_messages(run: Path) -> None:
+    lines = (run / "predictions" / "test.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    answers = list(llmkit.predict(str(run), [{"prompt": record["prompt"]} for record in records]))
+    assert [a["prediction"] for a in answers] == [record["prediction"] for record in records]
+    assert llmkit.compare(run, run)["differences"]["perplexity"]["value"] == 0
+
+
+def test_predict_reads_files_of_conversations(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [{"messages": turns["messages"][:-1]} for turns in rows("chat", 4, seed=5)]
+    (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    assert cli._run(["predict", str(run), "--file", str(tmp_path / "asked.jsonl")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[2] for line in lines] == [row["messages"][-1]["content"] for row in asked]
+    assert cli._run(["predict", str(run), "good film"]) == 0
+
+
+def test_a_changed_template_is_noticed(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run / "model", tmp_path / "model"))
+    template = copy / "chat_template.jinja"
+    template.write_text("{# another #}" + template.read_text())
+    with pytest.raises(ModelError, match="another chat template"):
+        list(llmkit.predict(str(copy), ["good film"]))
+
+
+def test_the_mask_leaves_the_prompt_out(examples: Any, tiny_gpt: Path) -> None:
+    task = made(tiny_gpt)
+    batch = batch_of(task, examples)
+    single = [
+        n for n, turns in enumerate(examples.corpus.parts["train"].column("messages")) if len(turns) == 2
+    ]
+    assert (batch["labels"][single] == IGNORED).all()
+    assert (batch["targets"] != IGNORED).any(1).all()
