@@ -280,6 +280,7 @@ def write_example_files(folder: Path, rows: list[dict[str, str]]) -> None:
     (folder / "book.txt").write_text("the story of the film 3 4 was warm", encoding="utf-8")
     (folder / "new.jsonl").write_text("".join(jsonl(rows[:40])), encoding="utf-8")
     (folder / "tweets.jsonl").write_text("".join(jsonl(rows[40:80])), encoding="utf-8")
+    samples.write(folder / "conversations.jsonl", samples.rows("chat", 80))
     samples.write(folder / "translations.jsonl", samples.rows("translation", 80))
     text = [f"it was a {row['text']}\n" for row in rows]
     for name in ("notes.txt", "written.txt", "references.txt"):
@@ -318,7 +319,7 @@ def story(
         return samples.with_columns(path, recipe.data.columns)
 
     def run(arguments: Command) -> int:
-        if arguments[0] in ("finetune", "pretrain"):
+        if arguments[0] in ("check", "finetune", "pretrain"):
             arguments = [arguments[0], str(stand_in(arguments[1])), *arguments[2:]]
         return cli._run([str(tiny_bert) if word == "index:all-MiniLM-L6-v2" else word for word in arguments])
 
@@ -326,8 +327,8 @@ def story(
 
 
 def skipped(arguments: Command) -> bool:
-    """Needs a network or a real model."""
-    return arguments[0] in ("doctor", "launch") or any(
+    """Needs a network, a real model or a person."""
+    return arguments[0] in ("chat", "doctor", "launch") or any(
         word.startswith(("model.name=", "data.train=index:")) for word in arguments
     )
 
