@@ -27,10 +27,13 @@ def check(
     """Check a recipe and its data, as a run would before its first step, and print the plan."""
     from llmkit.cli import show
     from llmkit.cli.finetune import print_plan
+    from llmkit.recipe import catalog
     from llmkit.workflows import train
 
+    command = "pretrain" if recipe in catalog.names() and catalog.kind(recipe) == "pretrain" else "finetune"
+
     with show.progress() as progress:
-        plan = train.finetune(recipe, overrides or [], dry_run=True, progress=progress)
+        plan = train.finetune(recipe, overrides or [], dry_run=True, progress=progress, command=command)
     if as_json:
         show.print_json(plan)
         return

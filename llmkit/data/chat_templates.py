@@ -109,7 +109,7 @@ class Template:
 
         text = self.tokenizer.chat_template
         try:
-            found, spans = render_jinja_template(
+            rendered: Any = render_jinja_template(
                 [list(messages)],
                 chat_template=text,
                 add_generation_prompt=asking,
@@ -118,7 +118,8 @@ class Template:
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise _misfit(messages, f"refuses it: {error}") from error
-        return found[0], spans[0] if spans else []
+        (found, *_), spans = rendered
+        return found, spans[0] if spans else []
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]

@@ -6,7 +6,7 @@ tokens of the target and its end. Shapes: B examples, L tokens read, T tokens to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -74,7 +74,7 @@ class Generation(Plain):
 
     special_tokens: ClassVar[Sequence[str]] = ()
     tunes: ClassVar[bool] = False
-    watched = ("loss",)
+    watched: Collection[str] = ("loss",)
     optional: ClassVar[Mapping[str, str]] = {"references": "references"}
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:

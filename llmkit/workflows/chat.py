@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ class Dialogue:
     turns: list[Message] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was cut of the last prompt
 
-    def ask(self, question: str) -> Iterator[str]:
+    def ask(self, question: str) -> Generator[str]:
         """Pieces of the answer. One that is broken off stays as far as it came; without a word its question goes."""
         self.turns.append({"role": "user", "content": question})
         said = ""
@@ -44,7 +44,7 @@ class Dialogue:
         """As if nothing had been said."""
         self.turns.clear()
 
-    def _pieces(self) -> Iterator[str]:
+    def _pieces(self) -> Generator[str]:
         from llmkit.engine.stream import stream
 
         task: Any = self.opened.task
