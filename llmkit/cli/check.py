@@ -30,7 +30,9 @@ def check(
     from llmkit.recipe import catalog
     from llmkit.workflows import train
 
-    command = "pretrain" if recipe in catalog.names() and catalog.kind(recipe) == "pretrain" else "finetune"
+    command: catalog.Kind = (
+        "pretrain" if recipe in catalog.names() and catalog.kind(recipe) == "pretrain" else "finetune"
+    )
 
     with show.progress() as progress:
         plan = train.finetune(recipe, overrides or [], dry_run=True, progress=progress, command=command)

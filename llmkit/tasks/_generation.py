@@ -74,7 +74,7 @@ class Generation(Plain):
 
     special_tokens: ClassVar[Sequence[str]] = ()
     tunes: ClassVar[bool] = False
-    watched: Collection[str] = ("loss",)
+    watched: ClassVar[Collection[str]] = ("loss",)
     optional: ClassVar[Mapping[str, str]] = {"references": "references"}
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
