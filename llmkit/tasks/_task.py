@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -276,7 +276,7 @@ class Task(Protocol):
 class Plain:
     """What most tasks leave as it is."""
 
-    watched: Collection[str] = ()
+    watched: ClassVar[Collection[str]] = ()
     pretrained: bool = False
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:

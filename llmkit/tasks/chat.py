@@ -67,7 +67,7 @@ class Chat(Generation):
     shown_worst = "rougeL"
     pretrained = True
     ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
-    watched = ("loss", "perplexity")
+    watched: ClassVar[Collection[str]] = ("loss", "perplexity")
     metrics: ClassVar[Sequence[str]] = ("perplexity", "rougeL")
     lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity"})
     optional: ClassVar[Mapping[str, str]] = {name: name for name in (*COLUMNS, "references")}
