@@ -152,7 +152,7 @@ OPTIONS = {
     "translation": {"max_new_tokens": 12},
 }
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
-EPOCHS = {"mlm": 16, "multi_label": 12}
+EPOCHS = {"clm": 12, "mlm": 16, "multi_label": 12}
 
 
 KEYS = ("text", "text_pair", "tokens", "context", "document", "source", "messages")  # by which rows differ

@@ -155,7 +155,10 @@ def _baselines(content: Content) -> Section | None:
     if first:
         systems = dict(_best_first(systems, first[0]))
     order = list(systems)
-    comparisons = sorted(comparisons, key=lambda item: order.index(words(item["baseline"])))
+    comparisons = sorted(
+        comparisons,
+        key=lambda item: order.index(name) if (name := words(item["baseline"])) in order else len(order),
+    )
     tables = [_against(name, systems) for name in first]
     tables += _others([name for name in shared if name not in first], systems)
     tables += _differences(comparisons)

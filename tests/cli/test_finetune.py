@@ -92,13 +92,13 @@ def test_several_seeds_are_shown_one_by_one_then_their_mean(
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert lines[0] == "test: 16 examples, 95% intervals"
-    starts = [re.split(r" {2,}", line)[0] for line in lines[2:7]]
+    starts = [re.split(r" {2,}", line)[0] for line in lines[2:8]]
     kept = json.loads((run / "report.json").read_text())["kept_seed"]
     names = [f"seed {seed}{', model kept' if seed == kept else ''}" for seed in (4, 2)]
-    assert starts == [*names, "mean of 2 seeds", "majority", "tfidf"]
-    assert all(re.search(INTERVAL, line) for line in lines[2:7])
-    assert lines[7].startswith("Over 2 seeds accuracy is 0.")
-    assert [line for line in lines[8:10] if line.startswith("The model is better than ")] == lines[8:10]
+    assert starts == [*names, "mean of 2 seeds", "majority", "tfidf", "untuned"]
+    assert all(re.search(INTERVAL, line) for line in lines[2:8])
+    assert lines[8].startswith("Over 2 seeds accuracy is 0.")
+    assert [line for line in lines[9:11] if line.startswith("The model is better than ")] == lines[9:11]
     assert f"model    {run / 'model'}" in lines
     assert f"model/ and predictions/ are those of seed {kept}, the best on the validation rows" in done.err
     assert "seed 2 (2 of 2)" in done.err

@@ -76,8 +76,8 @@ def test_a_signal_in_the_second_seed(
         process.kill()
     assert process.returncode == 75, err
     last = err.splitlines()[-1]
-    assert last.startswith("seed 2 stopped at step ")
-    assert last.endswith(f"saved; go on with the same command and --out {out} --resume")
+    assert last.startswith("seed 2 stopped by a signal at step ")
+    assert last.endswith(f" --out {out} --resume")
     shown = llmkit("runs", "show", out)
     assert "unfinished, 1 seed done, step " in shown.stdout
     done = llmkit("finetune", tiny_recipe, *settings, "--out", out, "--resume", "--json")

@@ -57,7 +57,13 @@ def test_counts_sizes_and_shares_have_their_unit() -> None:
 
 def test_keys_become_headings() -> None:
     names = ["f1_micro", "mcc", "learning_rate", "rougeL", "world_size"]
-    assert [form.words(name) for name in names] == ["Micro F1", "MCC", "Learning rate", "RougeL", "Processes"]
+    assert [form.words(name) for name in names] == [
+        "Micro F1",
+        "MCC",
+        "Learning rate",
+        "ROUGE-L",
+        "Processes",
+    ]
 
 
 def test_a_key_inside_a_sentence_keeps_only_capitals_that_are_its_own() -> None:
