@@ -82,6 +82,13 @@ class MultiLabel(OverTexts):
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         return named_classes(labels, "multi_label_classification")
 
+    def bias(self, golds: Arrays) -> Sequence[float]:
+        """Each label's log-odds: pushing all of many rare labels down at once would leave the texts alike."""
+        marks_NC = golds["labels"]
+        counts_C = marks_NC.sum(axis=0)
+        odds: list[float] = np.log((counts_C + 0.5) / (len(marks_NC) - counts_C + 0.5)).tolist()
+        return odds
+
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses

@@ -267,3 +267,11 @@ def test_without_labels_the_logits_are_given_by_name(given: nn.Module) -> None:
     assert record["logits"] == {"bad": 2.0, "good": -1.0, "number": 0.0}
     assert record["prediction"] == ["bad", "number"]  # one half is enough
     assert "labels" not in record
+
+
+def test_a_fresh_head_begins_at_the_rates_of_the_labels() -> None:
+    """From zero all of many rare labels are pushed down at once, and the texts become alike before they are told apart."""
+    marks = np.zeros((100, 3))
+    marks[:50, 0] = marks[:2, 1] = 1
+    rates = 1 / (1 + np.exp(-np.array(TASK.bias({"labels": marks}))))
+    assert rates == pytest.approx([0.5, 2.5 / 101, 0.5 / 101])
