@@ -270,7 +270,7 @@ def test_without_labels_the_logits_are_given_by_name(given: nn.Module) -> None:
 
 
 def test_a_fresh_head_begins_at_the_rates_of_the_labels() -> None:
-    """From zero all of many rare labels are pushed down at once, and the texts become alike before they are told apart."""
+    """From zero all of many rare labels are pushed down at once, and the texts become alike."""
     marks = np.zeros((100, 3))
     marks[:50, 0] = marks[:2, 1] = 1
     rates = 1 / (1 + np.exp(-np.array(TASK.bias({"labels": marks}))))
