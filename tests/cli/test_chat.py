@@ -46,12 +46,17 @@ class Terminal:
         if self.pid == 0:
             os.execv(sys.executable, [sys.executable, "-m", "llmkit", *arguments])
 
-    def wait_for(self, text: str, *, more: int = 0) -> None:
-        """Read on until the text has come, and so many characters behind it; then forget all up to there."""
+    def wait_for(self, text: str, *, more: int = 0, pressing: str = "") -> None:
+        """Read on until the text has come, and so many characters behind it; then forget all up to there.
+
+        pressing: a key that is pressed again each second, as a person would. Python's readline loses a Ctrl-C
+        that comes in the instant before it begins to wait for keys.
+        """
         end = time.monotonic() + PATIENCE
         while len(self.said.partition(text)[2]) < more or text not in self.said:
             if time.monotonic() > end:
                 raise TimeoutError(f"{text!r} did not come: {self.said!r}")
+            self.type(pressing)
             if select.select([self.screen], [], [], 1)[0]:
                 self.said += os.read(self.screen, 4096).decode(errors="replace")
         self.said = self.said.partition(text)[2]
@@ -72,8 +77,9 @@ def test_a_conversation_in_a_terminal(endless: Path) -> None:
     terminal.type("\x03")
     terminal.wait_for("(stopped)")
     terminal.wait_for("> ")
-    terminal.type("half a line\x03")
-    terminal.wait_for("Ctrl-D leaves")
+    terminal.type("half a line")
+    terminal.wait_for("half a line")
+    terminal.wait_for("Ctrl-D leaves", pressing="\x03")
     terminal.wait_for("> ")
     terminal.type("/reset\n")
     terminal.wait_for("forgotten")

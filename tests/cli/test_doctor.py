@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,10 @@ def test_json_is_one_object(command: Callable[..., Any]) -> None:
     assert (found["index"], found["hub"]) == ("reachable", "not reachable (TimeoutError)")
 
 
-def test_the_screen_has_a_section_for_each_kind(command: Callable[..., Any]) -> None:
+def test_the_screen_has_a_section_for_each_kind(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))  # other tests may have fetched into the shared one
     done = command("doctor")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     for title in ("versions", "machine", "reach", "cache"):
