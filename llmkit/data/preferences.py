@@ -4,8 +4,8 @@
         -> (Pair([{"role": "user", "content": "1 + 1?"}], "2", "3", "texts"), None)
 
 chosen and rejected are answers to the prompt (or to the turns in `conversations`), or whole conversations that are the
-same up to their last turn. Each is a text, a turn, or a list of turns; a text that begins with "Human:" is turns too,
-as HH-RLHF writes them (Bai et al. 2022).
+same up to their last turn. Each is a text, a turn, or a list of turns; a text of "Human:" and "Assistant:" is turns
+too, as HH-RLHF writes them (Bai et al. 2022).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _turns(value: Any, role: str) -> tuple[list[Turn], str]:
     """The turns of a column and how they are written; role: of a text that is a single turn."""
     if isinstance(value, str):
         before, *marked = MARK.split(value.strip())
-        if marked and not before:
+        if not before and "Assistant" in marked[::2]:  # an answer alone may begin with "Human:", and some do
             texts = [text.strip() for text in marked[1::2]]
             return list(zip(map(str.lower, marked[::2]), texts, strict=True)), MARKED
         return [(role, value)], TEXTS

@@ -1,0 +1,133 @@
+"""Preference tuning: of two answers to a prompt the chosen one is to become more probable, the rejected one less.
+
+Direct Preference Optimization (Rafailov et al. 2023) on pairs of answers (`data.preferences`). The checkpoint is the
+reference: it is the model with its adapter switched off, so an adapter is needed and kept apart, also in model/.
+A run answers in a chat too, as a model that has learned from conversations does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from llmkit.data import chat_templates, checks, splits
+from llmkit.data.conversations import Message, as_text
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded, Features
+from llmkit.data.preferences import SIDES, check_pairs, pair
+from llmkit.errors import DataError, Problem, raise_if
+from llmkit.metrics.preference import margins, preference
+from llmkit.metrics.score import Measured
+from llmkit.recipe.schema import Data
+from llmkit.tasks import chat
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Dpo", "Options", "make"]
+
+
+class Options(chat.Options):
+    """Task options of dpo."""
+
+    beta: float = Field(default=0.1, gt=0)
+    """What a nat counts in a reward: the larger, the closer the model stays to the checkpoint."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> Dpo:
+    """The task with these options."""
+    return Dpo(options, tuned)
+
+
+@dataclass(frozen=True)
+class Dpo(chat.Chat):
+    """Which of two answers the model rewards more; see `_task.Task` for what each part is."""
+
+    adapter = True
+    watched: ClassVar[Collection[str]] = ()
+    metrics: ClassVar[Sequence[str]] = (
+        "likelihood_accuracy",
+        "reward_accuracy",
+        "reward_margin",
+        "likelihood_accuracy_per_token",
+    )
+    lower: ClassVar[Collection[str]] = frozenset({"loss"})
+    optional: ClassVar[Mapping[str, str]] = {name: name for name in ("prompt", "conversations", "system")}
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {side: side for side in SIDES}
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return (self.source, *SIDES)
+
+    @property
+    def identity(self) -> Sequence[str]:
+        return self.inputs
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, problems, notes = check_pairs(corpus, data)
+        raise_if(problems, DataError)
+        if labels is None:
+            corpus, repeated, said = checks.check_duplicates(corpus, (self.source,), None, data)
+            raise_if(repeated, DataError)
+            corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
+            notes = [*notes, *said]
+        near, alike = checks.near_duplicates(corpus, (self.source,))
+        golds: dict[str, Arrays] = {name: {} for name in corpus.parts}  # chosen and rejected say it all
+        return Examples(corpus, (), golds, (*notes, *alike), near)
+
+    def encode(
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
+    ) -> Features:
+        """Rows without answers are conversations to go on with, as in `llmkit chat`."""
+        how: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
+        if SIDES[0] not in rows:
+            return super().encode(rows, golds, tokenizer, **how)
+        assert self.template is not None, "for_model comes first"
+        columns = ("messages" if "messages" in rows else self.source, *SIDES)
+        pairs = [self._pair(*texts) for texts in zip(*(rows[name] for name in columns), strict=True)]
+        return chat_templates.encoded_pairs(
+            self.template, *zip(*pairs, strict=True), max_new_tokens=self.options.max_new_tokens, **how
+        )
+
+    def _pair(self, *texts: Any) -> tuple[list[Message], str, str]:
+        """Turns and two answers of a row that was checked, or that `predict` was given. Raises DataError for these."""
+        found, fault = pair(dict(zip(self.inputs, texts, strict=True)))
+        if found is None or fault:
+            code, message, fix = fault or ("", "", "")
+            raise DataError(Problem(code, "", message, fix))
+        return self.turns(found.turns), found.chosen, found.rejected
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+            from llmkit.engine.preference import log_probabilities
+
+            now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)
+            chosen_B, rejected_B = self.options.beta * (now_2B - before_2B)
+            return losses.preference(chosen_B - rejected_B)
+
+        return of_batch
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Log-probabilities of both answers now and before training, and their tokens; (B, 2) each."""
+        from llmkit.engine.generate import IGNORED
+        from llmkit.engine.preference import log_probabilities
+
+        now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)
+        tokens = [(batch[name] != IGNORED).sum(1) for name in ("targets", "rejected")]
+        return {"now": now_2B.T, "before": before_2B.T, "tokens": tokens[0].new_tensor(0)}
