@@ -19,18 +19,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llmkit.data import chat_templates
+from llmkit.data.chat_templates import Template
 from llmkit.data.conversations import MESSAGES, ROLES, Message, as_text, conversation
 from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.encode import Features
 from llmkit.data.rowwise import Fault, told, with_columns
 from llmkit.errors import Problem
 from llmkit.recipe.schema import Data
 
-__all__ = ["SIDES", "Pair", "check_pairs", "pair"]
+__all__ = ["SIDES", "Pair", "check_pairs", "encoded", "pair"]
 
 SIDES = ("chosen", "rejected")
 READ = ("prompt", "conversations", "system", *SIDES)  # columns, where they are there
 MARK = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 TEXTS, MARKED, LISTED, SHAREGPT = "texts", "texts of Human and Assistant", "messages", "ShareGPT"
+SAME = "pairs whose answers are the same once cut, so nothing is learned of them"
 
 Turn = tuple[Any, Any]  # role, text
 
@@ -94,6 +98,39 @@ def pair(row: Mapping[str, Any]) -> tuple[Pair | None, Fault | None]:
     if chosen["content"].strip() == rejected["content"].strip():
         return None, ("S10", "chosen and rejected are the same answer", "leave the row out")
     return Pair(turns, chosen["content"], rejected["content"], form), None
+
+
+def encoded(
+    template: Template, pairs: Sequence[Pair], *, max_length: int, max_new_tokens: int, truncation: bool
+) -> Features:
+    """`input_ids`: the turns before the answers; `targets`: the chosen answer, `rejected` the other one.
+
+    Cut, counted and refused as conversations are (`chat_templates.encoded`). In the counts of tokens a prompt stands
+    with both of its answers, as a model reads it.
+    """
+    chosen, rejected = (
+        chat_templates.encoded(
+            template,
+            [[*found.turns, {"role": "assistant", "content": getattr(found, side)}] for found in pairs],
+            answered=True,
+            max_length=max_length,
+            max_new_tokens=max_new_tokens,
+            truncation=truncation,
+            called=f"{side} answers",
+        )
+        for side in SIDES
+    )
+    columns = {**chosen.columns, "rejected": rejected.columns["targets"]}
+    del columns["labels"]  # of earlier answers nothing is learned
+    same = sum(one == other for one, other in zip(columns["targets"], columns["rejected"], strict=True))
+    first = chosen if chosen.too_long else rejected
+    return replace(
+        first,
+        columns=columns,
+        counts=chosen.counts + rejected.counts,
+        too_long=tuple(sorted({*chosen.too_long, *rejected.too_long})),
+        notes=Counter(chosen.notes) | Counter(rejected.notes) | Counter({SAME: same}),
+    )
 
 
 def _turns(value: Any, role: str) -> tuple[list[Turn], str]:

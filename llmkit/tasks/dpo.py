@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from llmkit.data import chat_templates, checks, splits
-from llmkit.data.conversations import Message, as_text
+from llmkit.data import checks, preferences, splits
+from llmkit.data.conversations import as_text
 from llmkit.data.corpus import Corpus
 from llmkit.data.encode import Encoded, Features
-from llmkit.data.preferences import SIDES, check_pairs, pair
+from llmkit.data.preferences import SIDES, Pair, check_pairs, pair
 from llmkit.errors import DataError, Problem, raise_if
 from llmkit.metrics.preference import margins, preference
 from llmkit.metrics.score import Measured
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["Dpo", "Options", "make"]
+
+ANSWERS = ("now", "before", "tokens")
 
 
 class Options(chat.Options):
@@ -93,24 +95,25 @@ class Dpo(chat.Chat):
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        """Rows without answers are conversations to go on with, as in `llmkit chat`."""
+        """rows without answers are conversations to go on with, as in `llmkit chat`."""
         how: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
         if SIDES[0] not in rows:
             return super().encode(rows, golds, tokenizer, **how)
         assert self.template is not None, "for_model comes first"
         columns = ("messages" if "messages" in rows else self.source, *SIDES)
-        pairs = [self._pair(*texts) for texts in zip(*(rows[name] for name in columns), strict=True)]
-        return chat_templates.encoded_pairs(
-            self.template, *zip(*pairs, strict=True), max_new_tokens=self.options.max_new_tokens, **how
+        pairs = [self._pair(texts) for texts in zip(*(rows[name] for name in columns), strict=True)]
+        return preferences.encoded(
+            self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how
         )
 
-    def _pair(self, *texts: Any) -> tuple[list[Message], str, str]:
-        """Turns and two answers of a row that was checked, or that `predict` was given. Raises DataError for these."""
+    def _pair(self, texts: Sequence[Any]) -> Pair:
+        """Of the turns and answers of a row that was checked, or that `predict` is given. Raises DataError."""
         found, fault = pair(dict(zip(self.inputs, texts, strict=True)))
-        if found is None or fault:
-            code, message, fix = fault or ("", "", "")
-            raise DataError(Problem(code, "", message, fix))
-        return self.turns(found.turns), found.chosen, found.rejected
+        if found is None:
+            assert fault, "it is one or the other"
+            code, message, fix = fault
+            raise DataError(Problem(code, self.source, message, fix))
+        return replace(found, turns=self.turns(found.turns))
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -124,10 +127,57 @@ class Dpo(chat.Chat):
         return of_batch
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Log-probabilities of both answers now and before training, and their tokens; (B, 2) each."""
+        """Log-probabilities of the chosen and the rejected answer, now and before training, and their tokens: (B, 2)."""
+        import torch
+
         from llmkit.engine.generate import IGNORED
         from llmkit.engine.preference import log_probabilities
 
         now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)
         tokens = [(batch[name] != IGNORED).sum(1) for name in ("targets", "rejected")]
-        return {"now": now_2B.T, "before": before_2B.T, "tokens": tokens[0].new_tensor(0)}
+        return {"now": now_2B.T, "before": before_2B.T, "tokens": torch.stack(tokens, dim=1)}
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.decode(model, batch)
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        return outputs
+
+    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+        return preference(*(answers[name] for name in ANSWERS), beta=self.options.beta)
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """prediction: the side with the larger reward; probability: that people prefer it, by Bradley and Terry's model
+        of rewards, 1 / (1 + exp(-margin)). prompt: a question, or the turns before the answers where they are several.
+        """
+        margin = margins(answers["now"], answers["before"], self.options.beta)
+        for number, found in enumerate(margin.tolist()):
+            turns = rows["messages"][number] if "messages" in rows else []
+            record = {name: rows[name][number] for name in self.inputs}
+            if len(turns) > 1:
+                record[self.source] = turns
+            record["prediction"] = "chosen" if found > 0 else "rejected" if found else "neither"
+            record["probability"] = float(np.exp(-np.logaddexp(0, -abs(found))))
+            record["reward_margin"] = found
+            kept = {name: answers[name][number].tolist() for name in ANSWERS} if golds is not None else {}
+            yield record | kept  # for `compare`
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        return {}, {name: np.array([record[name] for record in records]) for name in ANSWERS}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The pairs whose rejected answer is rewarded most above the chosen one."""
+        wrong = [record for record in records if record["prediction"] == "rejected"]
+        return [
+            {
+                "text": asked if isinstance(asked := record[self.source], str) else as_text(asked),
+                "label": record["chosen"],
+                "prediction": record["rejected"],
+                **{key: record[key] for key in ("probability", "place")},
+            }
+            for record in sorted(wrong, key=lambda record: float(record["reward_margin"]))[:20]
+        ]
