@@ -168,7 +168,16 @@ MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
 EPOCHS = {"clm": 12, "mlm": 16, "multi_label": 12}
 
 
-KEYS = ("text", "text_pair", "tokens", "context", "document", "source", "messages", "prompt")  # by which rows differ
+KEYS = (
+    "text",
+    "text_pair",
+    "tokens",
+    "context",
+    "document",
+    "source",
+    "messages",
+    "prompt",
+)  # by which rows differ
 
 
 def rows(task: str, count: int, seed: int = 0) -> list[Row]:

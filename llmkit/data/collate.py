@@ -27,9 +27,9 @@ def collate(
 ) -> dict[str, Tensor]:
     """Some windows: input_ids, attention_mask and the other ragged columns as (B, L), and the scalar columns.
 
-    Labels, targets and rejected answers are padded with IGNORED, all else but input_ids with 0; each column is as long as the longest of
-    its own rows. scalars are indexed by example (class labels, for
-    instance): (examples,) becomes (B,), (examples, C) becomes (B, C).
+    Labels, targets and rejected answers are padded with IGNORED, all else but input_ids with 0; each column is as long
+    as the longest of its own rows. scalars are indexed by example (class labels, for instance): (examples,) becomes
+    (B,), (examples, C) becomes (B, C).
     """
     import torch
 

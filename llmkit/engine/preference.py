@@ -43,7 +43,9 @@ def _both(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Each prompt twice: 2 B examples, first all with the chosen answer, then all with the rejected one."""
     chosen_BT, rejected_BT = batch["targets"], batch["rejected"]
     longest = max(chosen_BT.shape[1], rejected_BT.shape[1])
-    wide = [functional.pad(ids, (0, longest - ids.shape[1]), value=IGNORED) for ids in (chosen_BT, rejected_BT)]
+    wide = [
+        functional.pad(ids, (0, longest - ids.shape[1]), value=IGNORED) for ids in (chosen_BT, rejected_BT)
+    ]
     ids_BL = batch["input_ids"].repeat(2, 1)
     return {
         "input_ids": ids_BL,

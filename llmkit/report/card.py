@@ -33,6 +33,7 @@ PIPELINES = {
     "mlm": "fill-mask",
     "clm": "text-generation",
     "chat": "text-generation",
+    "dpo": "text-generation",
     "summarization": "summarization",
     "translation": "translation",
 }
@@ -57,6 +58,7 @@ PURPOSES = {
     "mlm": "fills masked tokens; meant as a base for fine-tuning",
     "clm": "continues a text",
     "chat": "answers in a chat",
+    "dpo": "answers in a chat as people prefer it, and tells which of two answers they would prefer",
     "summarization": "shortens a text",
     "translation": "translates a text",
 }
@@ -66,6 +68,7 @@ EXAMPLES = {  # what follows `llmkit predict RUN`
     "relation_extraction": '"<e1>Ann</e1> founded <e2>Acme</e2>."',
     "extractive_qa": '"A question?" --context text.txt',
     "mlm": '"A text with [MASK] in it."',
+    "dpo": '"A question?" "An answer." "Another answer."',
 }
 HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "mcc": "matthews_correlation",
@@ -75,6 +78,7 @@ HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "subset_accuracy": "accuracy",
     "token_accuracy": "accuracy",
     "no_answer_accuracy": "accuracy",
+    **dict.fromkeys(("likelihood_accuracy", "likelihood_accuracy_per_token", "reward_accuracy"), "accuracy"),
     "has_answer_exact_match": "exact_match",
     "has_answer_f1": "f1",
     "pr_auc": "average_precision",

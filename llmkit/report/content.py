@@ -64,6 +64,11 @@ RENAMED = {
     "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
     "chat": {"label": "Answer in the data", "prediction": "Generated answer"},
+    "dpo": {
+        "label": "Chosen answer",
+        "prediction": "Rejected answer",
+        "probability": "Probability of the rejected",
+    },
     "clm": {"probability": "Mean probability of a token"},
     "mlm": {"probability": "Mean probability of a hidden token"},
     "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
@@ -81,6 +86,10 @@ MISTAKES = {  # task: (title of the section, caption of its table)
     "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
     "chat": FAR_OFF,
+    "dpo": (
+        "Pairs the wrong way round",
+        "Pairs whose rejected answer is rewarded more, the most confident first",
+    ),
     "summarization": FAR_OFF,
     "translation": FAR_OFF,
 }

@@ -20,11 +20,12 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encode import Encoded, Features
 from llmkit.data.preferences import SIDES, Pair, check_pairs, pair
 from llmkit.errors import DataError, Problem, raise_if
+from llmkit.metrics.intervals import wilson_score
 from llmkit.metrics.preference import margins, preference
-from llmkit.metrics.score import Measured
-from llmkit.recipe.schema import Data
+from llmkit.metrics.score import Floats, Measured
+from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks import chat
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -102,9 +103,7 @@ class Dpo(chat.Chat):
         assert self.template is not None, "for_model comes first"
         columns = ("messages" if "messages" in rows else self.source, *SIDES)
         pairs = [self._pair(texts) for texts in zip(*(rows[name] for name in columns), strict=True)]
-        return preferences.encoded(
-            self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how
-        )
+        return preferences.encoded(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
 
     def _pair(self, texts: Sequence[Any]) -> Pair:
         """Of the turns and answers of a row that was checked, or that `predict` is given. Raises DataError."""
@@ -127,7 +126,7 @@ class Dpo(chat.Chat):
         return of_batch
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Log-probabilities of the chosen and the rejected answer, now and before training, and their tokens: (B, 2)."""
+        """(B, 2) each, chosen and rejected: log-probabilities of the answers, now and before training, and tokens."""
         import torch
 
         from llmkit.engine.generate import IGNORED
@@ -146,14 +145,29 @@ class Dpo(chat.Chat):
     def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
         return preference(*(answers[name] for name in ANSWERS), beta=self.options.beta)
 
+    def _margins(self, answers: Arrays) -> Floats:
+        return margins(answers["now"], answers["before"], self.options.beta)
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        """As of chat; where no two rewards are equal their accuracy is a share, which has an interval of its own."""
+        sheet, found = (
+            super().score(golds, answers, labels, evaluate=evaluate, seed=seed),
+            self._margins(answers),
+        )
+        if found.all():
+            of_share = wilson_score(int((found > 0).sum()), len(found), evaluate.confidence)
+            sheet.scores["reward_accuracy"] = of_share
+        return sheet
+
     def records(
         self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """prediction: the side with the larger reward; probability: that people prefer it, by Bradley and Terry's model
         of rewards, 1 / (1 + exp(-margin)). prompt: a question, or the turns before the answers where they are several.
         """
-        margin = margins(answers["now"], answers["before"], self.options.beta)
-        for number, found in enumerate(margin.tolist()):
+        for number, found in enumerate(self._margins(answers).tolist()):
             turns = rows["messages"][number] if "messages" in rows else []
             record = {name: rows[name][number] for name in self.inputs}
             if len(turns) > 1:

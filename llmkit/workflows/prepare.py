@@ -126,7 +126,9 @@ def _check_adapter(task: Task, recipe: Recipe) -> None:
         fix = "set model.lora={rank: 16, merge: false}; tuning all weights would need a second copy of the model"
         raise RecipeError(Problem("C10", "model.lora", f"is off, but {message}", fix))
     fix = "set model.lora.merge=false"
-    raise RecipeError(Problem("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix))
+    raise RecipeError(
+        Problem("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix)
+    )
 
 
 def _check_judged(examples: Examples) -> None:

@@ -24,6 +24,7 @@ COLUMNS = {
     "chat": ["Text", "Answer in the data", "Generated answer", "Probability", "Place"],
     "classification": ["Text", "Label", "Prediction", "Probability", "Place"],
     "clm": ["Text", "Mean probability of a token", "Place"],
+    "dpo": ["Text", "Chosen answer", "Rejected answer", "Probability of the rejected", "Place"],
     "mlm": ["Text", "Mean probability of a hidden token", "Place"],
     "extractive_qa": ["Question", "Right answers", "Answer", "Probability", "Place"],
     "multi_label": ["Text", "Label", "Prediction", "Probability", "Place"],
