@@ -83,7 +83,9 @@ def test_plain_texts_and_a_system_message() -> None:
     assert pair(row) == (Pair([said("user", "1 + 1?")], "2", "3", "texts"), None)
     system = [said("system", "Count."), said("user", "1 + 1?")]
     assert pair({**row, "system": "Count."}) == (Pair(system, "2", "3", "texts"), None)
-    assert pair({"chosen": [*system, GOOD], "rejected": [*system, BAD]})[0] == Pair(system, "2", "3", "messages")
+    assert pair({"chosen": [*system, GOOD], "rejected": [*system, BAD]})[0] == Pair(
+        system, "2", "3", "messages"
+    )
 
 
 def test_an_answer_that_begins_with_human_is_an_answer() -> None:
@@ -106,7 +108,11 @@ ASK = {"prompt": "1 + 1?", "chosen": "2", "rejected": "3"}
         ({**ASK, "chosen": None}, "L02", "chosen: turn 2 (assistant): missing is no text"),
         ({"chosen": "2", "rejected": "3"}, "S11", "an answer to nothing"),
         ({"chosen": [*ASKED, GOOD], "rejected": [*ASKED[:1], BAD]}, "S11", "different turns"),
-        ({**ASK, "chosen": [*ASKED, GOOD], "prompt": "2 + 2?"}, "S11", "begins in another way than the prompt"),
+        (
+            {**ASK, "chosen": [*ASKED, GOOD], "prompt": "2 + 2?"},
+            "S11",
+            "begins in another way than the prompt",
+        ),
         ({"chosen": ASKED, "rejected": [*ASKED, BAD]}, "S02", "chosen: the last turn is no answer"),
         ({**ASK, "chosen": [said("tool", "2")]}, "S01", "the role 'tool' is unknown"),
         ({**ASK, "chosen": [GOOD, GOOD]}, "S03", "chosen: turn 3 is the assistant's again"),
@@ -164,7 +170,9 @@ def test_both_answers_follow_one_prompt_and_are_cut_and_counted(tiny_gpt: Path) 
     assert "labels" not in found.columns
     assert found.notes["chosen answers cut to 4 tokens"] == 1
     assert found.notes["rejected answers cut to 4 tokens"] == 2
-    assert [n for what, n in found.notes.items() if what.startswith("pairs whose answers are the same")] == [1]
+    assert [n for what, n in found.notes.items() if what.startswith("pairs whose answers are the same")] == [
+        1
+    ]
     assert found.counts.tokens == 2 * 2 * len(prompt) + 15
     whole = encoded(template, pairs, truncation=False, **how)
     assert whole.too_long == (0, 1)

@@ -217,7 +217,9 @@ def _run(code: str, folder: Path, row: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", [name for name in tasks.names() if name not in ("chat", "clm", "dpo", "mlm")])
+@pytest.mark.parametrize(
+    "task", [name for name in tasks.names() if name not in ("chat", "clm", "dpo", "mlm")]
+)
 def test_the_code_of_the_card_answers_as_llmkit_does(
     task: str, tmp_path: Path, tiny_for: Callable[[str], Path]
 ) -> None:
