@@ -65,7 +65,7 @@ def test_they_are_those_of_each_answer_alone(tiny_gpt: Path) -> None:
     model.eval()
     now_2B, before_2B = log_probabilities(model, batch_of(PAIRS), pad=PAD)
     for found, judge in ((now_2B, model), (before_2B, before)):
-        expected = [[plainly(judge, pair[0], pair[side]) for pair in PAIRS] for side in (1, 2)]
+        expected = [[plainly(judge, pair[0], pair[side]).item() for pair in PAIRS] for side in (1, 2)]
         torch.testing.assert_close(found, torch.tensor(expected), atol=2e-5, rtol=1e-5)
     assert (now_2B - before_2B).abs().max() > 0.1  # the adapter does something
 
