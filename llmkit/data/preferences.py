@@ -46,7 +46,7 @@ class Pair:
     turns: list[Message]
     chosen: str
     rejected: str
-    form: str
+    form: str = ""
 
 
 def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
@@ -187,7 +187,7 @@ def _with_pairs(part: Part, pairs: Sequence[Pair | None]) -> Part:
     import pyarrow as pa
 
     form = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
-    kept = [found or Pair([], "", "", "") for found in pairs]
+    kept = [found or Pair([], "", "") for found in pairs]
     columns = {
         "messages": pa.array([found.turns for found in kept], form),
         "prompt": pa.array([as_text(found.turns) if found.turns else "" for found in kept], pa.string()),

@@ -101,18 +101,21 @@ class Dpo(chat.Chat):
         if SIDES[0] not in rows:
             return super().encode(rows, golds, tokenizer, **how)
         assert self.template is not None, "for_model comes first"
-        columns = ("messages" if "messages" in rows else self.source, *SIDES)
-        pairs = [self._pair(texts) for texts in zip(*(rows[name] for name in columns), strict=True)]
+        pairs = [replace(found, turns=self.turns(found.turns)) for found in self._pairs(rows)]
         return preferences.encoded(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
 
-    def _pair(self, texts: Sequence[Any]) -> Pair:
-        """Of the turns and answers of a row that was checked, or that `predict` is given. Raises DataError."""
-        found, fault = pair(dict(zip(self.inputs, texts, strict=True)))
-        if found is None:
-            assert fault, "it is one or the other"
-            code, message, fix = fault
-            raise DataError(Problem(code, self.source, message, fix))
-        return replace(found, turns=self.turns(found.turns))
+    def _pairs(self, rows: Rows) -> Iterator[Pair]:
+        """Of rows that were checked, or as `predict` is given them. Raises DataError for these."""
+        if "messages" in rows:
+            yield from map(Pair, rows["messages"], *(rows[side] for side in SIDES))
+            return
+        for texts in zip(*(rows[name] for name in self.inputs), strict=True):
+            found, fault = pair(dict(zip(self.inputs, texts, strict=True)))
+            if found is None:
+                assert fault, "it is one or the other"
+                code, message, fix = fault
+                raise DataError(Problem(code, self.source, message, fix))
+            yield found
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -159,7 +159,7 @@ TURNS = [said("user", "good film")]
 
 def test_both_answers_follow_one_prompt_and_are_cut_and_counted(tiny_gpt: Path) -> None:
     template = chat_templates.of(AutoTokenizer.from_pretrained(tiny_gpt))
-    pairs = [Pair(TURNS, "very fine", "bad bad bad bad bad", ""), Pair(TURNS, "fine " * 6, "fine " * 7, "")]
+    pairs = [Pair(TURNS, "very fine", "bad bad bad bad bad"), Pair(TURNS, "fine " * 6, "fine " * 7)]
     how: dict[str, Any] = {"max_length": 40, "max_new_tokens": 4}
     found = encoded(template, pairs, truncation=True, **how)
     prompt, _ = template.read(TURNS)
