@@ -98,6 +98,7 @@ def sections(content: Content) -> list[Section]:
         _confusion,
         _slices,
         _calibration,
+        _samples,
         _errors,
         provenance.lengths,
         provenance.notes,
@@ -307,7 +308,7 @@ def _per_class(content: Content) -> Section | None:
     if "threshold" in names:
         lines = [
             f"A {one} is given where its probability reaches its threshold, which gave the best F1 of this "
-            f"{one} on the validation rows."
+            f"{one} on the validation rows; each {one} with fewer than 5 rows there has the one that is best for all."
         ]
     table = Table(f"Scores of each {one}", (words(one), *map(words, names)), rows, folded=len(rows) > FOLDED)
     return Section("classes", f"Each {one}", lines, tables=[table]) if rows else None
@@ -468,6 +469,16 @@ def _temperature(content: Content) -> list[str]:
     if content.get("part") == "validation":
         lines.append("The figures are of the same rows, so on new rows expect a little less.")
     return lines
+
+
+def _samples(content: Content) -> Section | None:
+    found = content.get("samples") or []
+    rows = [(Cell(one["beginning"]), Cell(one["text"], wide=True)) for one in found]
+    caption = "Beginnings of rows that it was not trained on, and what it goes on with"
+    if found:
+        caption += f" (drawn at temperature {number(found[0]['temperature'])})"
+    table = Table(caption, ("Beginning", "Written by the model"), rows)
+    return Section("samples", "What it writes", tables=[table]) if rows else None
 
 
 def _errors(content: Content) -> Section | None:
