@@ -74,7 +74,7 @@ def _costs(runs: Sequence[Content]) -> Table:
         for key, (name, form) in COSTS.items()
         if all(run["train"].get(key) is not None for run in runs)
     ]
-    return Table("What each took", ("", *(run["run"] for run in runs)), rows)
+    return Table("What each took", ("Measure", *(run["run"] for run in runs)), rows)
 
 
 def _samples(runs: Sequence[Content]) -> list[Table]:
