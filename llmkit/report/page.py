@@ -14,7 +14,8 @@ from typing import Any
 from llmkit import files
 from llmkit.report import format as form
 from llmkit.report.comparison import comparison
-from llmkit.report.content import facts, headline, sections
+from llmkit.report.content import facts, sections
+from llmkit.report.scores import headline
 from llmkit.report.seeds import seeds
 from llmkit.report.svg import inline
 

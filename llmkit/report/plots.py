@@ -18,8 +18,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from llmkit.report.content import FEW_CLASSES, MOST_CLASSES, headline
+from llmkit.report.classes import FEW_CLASSES, MOST_CLASSES
 from llmkit.report.format import better, count, shorten, words
+from llmkit.report.scores import headline
 from llmkit.report.svg import COLOURS, FAINT, HEAT, INK, QUIET, finish, stand_in, width
 from llmkit.report.tables import Content
 
