@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmkit.report.instances import samples
+from llmkit.report.instances import errors, samples
 
 
 def test_errors_show_only_what_they_have(content: dict[str, Any]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmkit.report.training import curves
+
 
 def test_many_evaluations_keep_the_best_and_the_last(content: dict[str, Any]) -> None:
     evaluations = [{"step": step, "loss": 1.0} for step in range(1, 1001)]
