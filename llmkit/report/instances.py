@@ -47,7 +47,10 @@ MISTAKES = {  # task: (title of the section, caption of its table)
     "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
     "chat": FAR_OFF,
-    "dpo": ("Pairs the wrong way round", "Pairs whose rejected answer is rewarded more, the most confident first"),
+    "dpo": (
+        "Pairs the wrong way round",
+        "Pairs whose rejected answer is rewarded more, the most confident first",
+    ),
     "summarization": FAR_OFF,
     "translation": FAR_OFF,
 }

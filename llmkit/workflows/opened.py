@@ -95,9 +95,8 @@ def _card_of(folder: Path, task: str | None) -> Any:
         return save.Card(
             {"name": task}, [], {}, load.longest(folder, load.tokenizer(folder)), base=str(folder)
         )
-    named = [
-        name for name in tasks.names() if name not in ("chat", "dpo")
-    ]  # asked for by name, or only of a run
+    by_name = ("chat", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
+    named = [name for name in tasks.names() if name not in by_name]
     fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
     if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])
