@@ -127,7 +127,7 @@ class Encoded:
 
         Of a pair of answers the prompt is read twice.
         """
-        names = ["input_ids", *(name for name in ("targets", "rejected") if name in self.ragged)]
+        names = [name for name in ("input_ids", "targets", "rejected") if name in self.ragged]
         if "rejected" in names:
             names.append("input_ids")
         return sum((self.ragged[name].lengths for name in names), np.zeros(len(self), np.int64))

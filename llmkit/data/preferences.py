@@ -163,11 +163,8 @@ def _whole(before: list[Turn], own: list[Turn], system: Any) -> tuple[list[Messa
     said = [message["content"] for message in found if message["role"] != "system"]
     asked = [text for role, text in before if role != "system"]
     if said[: len(asked)] != asked:
-        return [], (
-            "S11",
-            "is a conversation that begins in another way than the prompt",
-            "leave one of them out",
-        )
+        message = "is a conversation that begins in another way than the prompt"
+        return [], ("S11", message, "leave one of them out")
     return found, None
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from llmkit.data.collate import IGNORED
+from llmkit.engine import preference as engine
 from llmkit.engine.losses import preference
 from llmkit.engine.preference import log_probabilities
 from llmkit.models import lora
@@ -42,8 +43,8 @@ def batch_of(pairs: list[Any]) -> dict[str, torch.Tensor]:
 
 
 def adapted(folder: Path, *, dropout: float = 0.0) -> tuple[Any, Any]:
-    """The model with an adapter that has moved, and a copy from before."""
-    before = AutoModelForCausalLM.from_pretrained(folder).eval()
+    """The model with an adapter that has moved, and a copy from before. dropout: of the adapter and of the checkpoint."""
+    before = AutoModelForCausalLM.from_pretrained(folder, attention_dropout=dropout).eval()
     model = lora.add(copy.deepcopy(before), Lora(rank=4, dropout=dropout), seed=1)
     torch.manual_seed(3)
     with torch.no_grad():
@@ -100,9 +101,7 @@ def test_the_reference_is_without_dropout_draws_nothing_and_leaves_no_trace(tiny
     assert not before_2B.requires_grad
     assert (now_2B - still[0]).abs().max() > 0.01  # the model itself has dropout
     torch.manual_seed(5)
-    from llmkit.engine import preference as module
-
-    own = module._of_answers(model, module._both(batch_of(PAIRS)), PAD)
+    own = engine._of_answers(model, engine._both(batch_of(PAIRS)), PAD)
     torch.testing.assert_close(own, now_2B, atol=0, rtol=0)  # the same draws as without a reference
     assert torch.equal(torch.get_rng_state(), after)
     assert all(module.training for module in model.modules())
