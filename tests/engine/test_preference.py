@@ -43,7 +43,7 @@ def batch_of(pairs: list[Any]) -> dict[str, torch.Tensor]:
 
 
 def adapted(folder: Path, *, dropout: float = 0.0) -> tuple[Any, Any]:
-    """The model with an adapter that has moved, and a copy from before. dropout: of the adapter and of the checkpoint."""
+    """The model with an adapter that has moved, and a copy from before; dropout is for both."""
     before = AutoModelForCausalLM.from_pretrained(folder, attention_dropout=dropout).eval()
     model = lora.add(copy.deepcopy(before), Lora(rank=4, dropout=dropout), seed=1)
     torch.manual_seed(3)
