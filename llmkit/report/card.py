@@ -33,6 +33,7 @@ PIPELINES = {
     "mlm": "fill-mask",
     "clm": "text-generation",
     "chat": "text-generation",
+    "code": "text-generation",
     "summarization": "summarization",
     "translation": "translation",
 }
@@ -57,6 +58,7 @@ PURPOSES = {
     "mlm": "fills masked tokens; meant as a base for fine-tuning",
     "clm": "continues a text",
     "chat": "answers in a chat",
+    "code": "writes Python programs",
     "summarization": "shortens a text",
     "translation": "translates a text",
 }

@@ -58,12 +58,14 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
     "label": "Label",
     "prediction": "Prediction",
     "probability": "Probability",
+    "verdict": "Outcome",
     "place": "Place",
 }
 RENAMED = {
     "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
     "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
     "chat": {"label": "Answer in the data", "prediction": "Generated answer"},
+    "code": {"label": "Solution in the data", "prediction": "Generated program"},
     "clm": {"probability": "Mean probability of a token"},
     "mlm": {"probability": "Mean probability of a hidden token"},
     "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
@@ -81,6 +83,7 @@ MISTAKES = {  # task: (title of the section, caption of its table)
     "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
     "chat": FAR_OFF,
+    "code": FAR_OFF,
     "summarization": FAR_OFF,
     "translation": FAR_OFF,
 }
@@ -90,6 +93,7 @@ def sections(content: Content) -> list[Section]:
     """The chapters that this content can fill, in reading order."""
     makers = [
         _scores,
+        _verdicts,
         _baselines,
         _curves,
         _scatter,
@@ -138,6 +142,18 @@ def _scores(content: Content) -> Section | None:
     caption = f"All scores on the {content.get('part') or 'test'} rows"
     table = Table(caption, ("Score", "Value", "Interval", "n", "Method"), rows)
     return Section("scores", "Scores", tables=[table]) if rows else None
+
+
+def _verdicts(content: Content) -> Section | None:
+    """What became of the programs that were run."""
+    verdicts = content.get("verdicts") or {}
+    total = sum(verdicts.values())
+    rows = [
+        (Cell(name), count_cell(number), Cell(percent(number / total), numeric=True))
+        for name, number in verdicts.items()
+    ]
+    table = Table("What became of the programs", ("Outcome", "Programs", "Share"), rows)
+    return Section("verdicts", "Programs", tables=[table]) if rows else None
 
 
 def _name(name: str) -> Cell:

@@ -95,7 +95,8 @@ def _card_of(folder: Path, task: str | None) -> Any:
         return save.Card(
             {"name": task}, [], {}, load.longest(folder, load.tokenizer(folder)), base=str(folder)
         )
-    named = [name for name in tasks.names() if name != "chat"]  # which is asked for by name (`llmkit chat`)
+    # chat is asked for by name (`llmkit chat`), and code is chat.
+    named = [name for name in tasks.names() if name not in ("chat", "code")]
     fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
     if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])
