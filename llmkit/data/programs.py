@@ -31,7 +31,10 @@ EMPTY = ("L03", "S05")  # faults that data.empty_text=drop leaves out
 
 @dataclass(frozen=True)
 class Exercise:
-    """What is asked, the answer to learn, the program in it, and statements that must run through after it ("": none)."""
+    """What is asked, the answer to learn, the program in it, and statements that must run through after it.
+
+    Empty texts for an answer without a program, and for no tests.
+    """
 
     prompt: str
     answer: str
@@ -147,7 +150,5 @@ def _written(part: Part, exercises: list[Exercise]) -> Part:
 
 def _no_form(part: Part) -> Problem:
     there = f"columns there: {some(sorted(part.columns), 10)}"
-    fix = (
-        f"name the columns, e.g. data.columns.text=NAME; one of: {', '.join(MBPP)}; {' and '.join(COMPLETION)}"
-    )
+    fix = f"name the columns, e.g. data.columns.text=NAME; one of: {', '.join(MBPP)}; {' and '.join(COMPLETION)}"
     return Problem("L01", part.files[0], f"no columns of programs ({there})", fix)

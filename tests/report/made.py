@@ -190,9 +190,17 @@ def _chat() -> Made:
     return replace(made, rows={**made.rows, "messages": turns})
 
 
+def _code() -> Made:
+    made = _chat()
+    verdicts = objects(("failed", "timeout", "passed")[number % 3] for number in range(COUNT))
+    details = objects("" for _ in range(COUNT))
+    return replace(made, answers={**made.answers, "verdicts": verdicts, "details": details})
+
+
 CONTENTS: dict[str, Callable[[], Made]] = {
     "chat": _chat,
     "classification": lambda: _classes("text"),
+    "code": _code,
     "clm": lambda: _running_text("nats", "tokens"),
     "extractive_qa": _questions,
     "mlm": lambda: _running_text("nats", "tokens", "hits"),
