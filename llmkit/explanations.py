@@ -482,7 +482,7 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "X02": (
         "no program, or no tests",
         "A row's solution must be Python, and its tests a list of Python statements that run through when a program is "
-        "right. Correct the row, or remove it. Where no programs are run (task.run_programs=false) tests can be left out.",
+        "right. Correct the row, or remove it. Without task.run_programs tests can be left out.",
     ),
     "W01": (
         "disk full",
