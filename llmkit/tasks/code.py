@@ -52,6 +52,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Code:
 class Code(chat.Chat):
     """A program for each task; see `_task.Task` for what each part is."""
 
+    verbatim = True
     optional: ClassVar[Mapping[str, str]] = {name: name for name in COLUMNS}
 
     @property

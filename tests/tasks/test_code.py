@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 import llmkit
 from llmkit import cli, sandbox, tasks
-from llmkit.data.encode import Encoded
+from llmkit.cli import predict
 from llmkit.data.rowwise import objects
 from llmkit.errors import DataError, Problem, UserError
 from llmkit.metrics.intervals import wilson
@@ -192,6 +192,11 @@ def test_a_program_that_passes_is_no_mistake_however_it_is_written(running: Any)
     assert [(one["prediction"], one["verdict"]) for one in worst] == [(WRONG, "failed")]
 
 
+def test_programs_are_printed_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    predict._print_whole({"prediction": text} for text in ("def f():\n    return 1", "x = 2"))
+    assert capsys.readouterr().out == "def f():\n    return 1\n\nx = 2\n"
+
+
 def test_a_run_with_programs_run_says_so_everywhere(
     running: Any, tiny_gpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,4 +214,4 @@ def test_a_run_with_programs_run_says_so_everywhere(
     capsys.readouterr()
     asked = rows("code", 1, seed=5)[0]
     assert cli._run(["predict", str(tmp_path / "run"), asked["prompt"]]) == 0
-    assert asked["completion"] in capsys.readouterr().out
+    assert capsys.readouterr().out == asked["completion"] + "\n"
