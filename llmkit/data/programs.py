@@ -42,6 +42,9 @@ class Exercise:
     tests: str
 
 
+NOTHING = Exercise("", "", "", "")  # of a row that has a fault
+
+
 def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> tuple[Corpus, list[Problem], list[str]]:
     """All rows as exercises that a model can learn from: L01, L02, L03, S05, X02. tested: each must have tests.
 
@@ -56,25 +59,24 @@ def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> tuple[Corpus,
             continue
         rows = list(_rows(part))
         faults = [fault(row, tested=tested) for row in rows]
+        read = [NOTHING if found else exercise(row) for row, found in zip(rows, faults, strict=True)]
+        parts[name] = _written(part, read)
         empty[name] = np.array([found is not None and found[0] in EMPTY for found in faults], bool)
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
             notes.append(f"{name}: {counted(int(empty[name].sum()))} dropped, no task or no program")
             faults = [None if gone else found for found, gone in zip(faults, empty[name], strict=True)]
         problems += told((part.place(row), found) for row, found in enumerate(faults) if found)
-        if not any(faults):
-            parts[name] = _written(part, [exercise(row) for row in rows])
     if problems:
         return corpus, problems, notes
     return replace(corpus, parts=parts).without(empty), [], notes
 
 
 def exercise(row: Mapping[str, Any]) -> Exercise:
-    """The exercise in a row that has no fault, or an empty one in a row that is dropped."""
+    """The exercise in a row that has no fault."""
     tests = "\n".join(_tests(row))
     if "test_list" not in row:
-        answer = row["completion"] or ""
-        return Exercise(row["prompt"] or "", answer, program(answer).rstrip(), tests)
-    code = "\n".join((row["code"] or "").splitlines()).strip("\n").rstrip()
+        return Exercise(row["prompt"], row["completion"], program(row["completion"]).rstrip(), tests)
+    code = row["code"].replace("\r\n", "\n").strip("\n").rstrip()  # MBPP has both line ends
     shown = "\n".join(row["test_list"] or [])
     prompt = f"{row['text']}\n\nYour code should pass these tests:\n\n{shown}"
     return Exercise(prompt, f"```python\n{code}\n```", code, tests)
@@ -97,6 +99,8 @@ def _faults(row: Mapping[str, Any], tested: bool) -> Iterator[Fault]:
         yield "X02", f'column "{tests}" is missing, so no program can be run on it', "write a list of tests"
     elif given is not None and not _is_list_of_tests(given):
         yield "X02", f'column "{tests}" holds no list of tests', 'write such as ["assert f(1) == 2"]'
+    if not isinstance(row.get("test_setup_code") or "", str):
+        yield "X02", 'column "test_setup_code" is no text', "write Python there, or null"
     written = exercise(row)
     if not written.code:
         yield "X02", f'column "{solution}" holds no program', "write Python there, or remove the row"
@@ -109,7 +113,7 @@ def _tests(row: Mapping[str, Any]) -> list[str]:
     """MBPP's test_setup_code, which may use what the program defines, then the tests."""
     if "test_list" not in row:
         return list(row.get("tests") or [])
-    return [text for text in (row.get("test_setup_code"), *row["test_list"]) if text]
+    return [text for text in (row.get("test_setup_code"), *(row["test_list"] or [])) if text]
 
 
 def _is_list_of_tests(given: Any) -> bool:

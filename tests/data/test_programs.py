@@ -75,6 +75,7 @@ def test_setup_comes_before_the_tests_and_is_not_shown() -> None:
         ({"test_list": [1]}, "X02", "no list of tests"),
         ({"test_list": None}, "X02", 'column "test_list" is missing'),
         ({"test_list": ["assert f("]}, "X02", 'column "test_list" is no Python'),
+        ({"test_setup_code": 3}, "X02", 'column "test_setup_code" is no text'),
         ({"test_setup_code": "x ="}, "X02", 'column "test_list" is no Python'),
     ],
 )
@@ -107,6 +108,7 @@ def test_faults_of_prompt_and_completion_are_told(change: dict[str, Any], code: 
 
 def test_tests_may_be_left_out_where_nothing_is_run() -> None:
     assert fault({**OWN, "tests": None}, tested=False) is None
+    assert fault({**ROW, "test_list": None}, tested=False) is None
     assert fault({**OWN, "tests": []}, tested=False) is not None
 
 
@@ -135,7 +137,7 @@ def test_faulty_rows_are_told_with_their_lines(read: Callable[..., Corpus]) -> N
 
 
 def test_empty_rows_are_dropped_where_asked(read: Callable[..., Corpus]) -> None:
-    corpus = read([ROW, {**ROW, "text": ""}, {**ROW, "code": ""}])
+    corpus = read([ROW, {**ROW, "text": "", "test_list": None}, {**ROW, "code": ""}])
     found, problems, notes = check_programs(corpus, Data(empty_text="drop"), tested=True)
     assert problems == []
     assert notes == ["train: 2 rows dropped, no task or no program"]
