@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from llmkit import sandbox
+from llmkit import jail, sandbox
 from llmkit.errors import UserError
 from llmkit.sandbox import Limits, Outcome, Program, run, run_many
 
@@ -203,6 +204,21 @@ def test_a_program_that_waits_is_killed(monkeypatch: pytest.MonkeyPatch, code: s
     assert time.monotonic() - start < 5
 
 
+def test_a_program_that_works_is_not_killed_however_slow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at several times while it uses its processor time."""
+    monkeypatch.setattr(sandbox, "PATIENCE", 0.05)  # every half second
+    assert verdict("import time\nwhile time.process_time() < 2: pass", Limits(seconds=10)).passed
+
+
+def test_an_interrupted_run_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sandbox, "_converse", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verdict("")
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -230,9 +246,16 @@ def test_a_long_complaint_is_cut() -> None:
 
 
 def test_a_flood_on_the_channel_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program writes as much as its second gives it."""
+    kept: list[int] = []
+    outcome = sandbox._outcome
     monkeypatch.setattr(sandbox, "PATIENCE", 2)
+    monkeypatch.setattr(
+        sandbox, "_outcome", lambda said, *rest: kept.append(len(said)) or outcome(said, *rest)
+    )
     flood = "  for d in range(3, 64):\n    try: os.write(d, bytes(10 ** 6))\n    except OSError: pass"
     assert not verdict(f"import os\nwhile True:\n{flood}").passed
+    assert kept[0] <= sandbox.REPLY_BYTES
 
 
 def test_a_crash_of_the_interpreter_is_told() -> None:
@@ -421,13 +444,21 @@ def test_without_layers_the_attempts_would_have_worked() -> None:
             assert run(Program(code, ""), QUICK, layers=[], required=[]).passed
 
 
-def test_landlock_keeps_tcp_away_too() -> None:
+LATER = {  # what Landlock learned later: its ABI -> an attempt
+    4: "import socket; socket.create_connection(('127.0.0.1', {port}))",
+    6: "import os; os.kill(os.getppid(), 0)",
+}
+
+
+@pytest.mark.parametrize("abi", LATER)
+def test_landlock_keeps_tcp_and_signals_away_too(abi: int) -> None:
+    known = jail.libc.syscall(jail.LANDLOCK_CREATE, None, ctypes.c_size_t(0), jail.LANDLOCK_VERSION)
+    if known < abi:
+        pytest.skip(f"Landlock of this kernel has ABI {known}, not {abi}")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        code = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
+        code = LATER[abi].format(port=server.getsockname()[1])
         outcome = run(Program(code, ""), QUICK, layers=["landlock"], required=["landlock"])
-    if outcome.passed:
-        pytest.skip("Landlock of this kernel knows no TCP (ABI < 4)")
-    assert outcome.reason == "refused"
+    assert outcome.reason == "refused", outcome
 
 
 # A machine that can't
