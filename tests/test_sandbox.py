@@ -170,6 +170,17 @@ assert {os.readlink(f"/proc/self/fd/{d}") for d in (0, 1, 2)} == {"/dev/null"}
 """
 
 
+@pytest.fixture
+def _a_pipe_as_input() -> Iterator[None]:
+    kept, (reading, writing) = os.dup(0), os.pipe()
+    os.dup2(reading, 0)
+    yield
+    os.dup2(kept, 0)
+    for descriptor in (kept, reading, writing):
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("_a_pipe_as_input")
 def test_what_holds_without_any_layer_too() -> None:
     """Looked at from inside, where no layer forbids to look."""
     nothing = dict.fromkeys(("FSIZE", "NPROC", "CORE"), (0, 0))
