@@ -132,6 +132,21 @@ def test_a_program_can_not_claim_to_have_passed(code: str) -> None:
     assert run(Program(code, TEST), QUICK).reason == "failed"
 
 
+def test_a_program_can_not_jump_over_tests() -> None:
+    """Python lets a trace function choose the next line."""
+    skip = "def skip(frame, event, arg):\n  if frame.f_code.co_filename == '<tests>' and event == 'line':"
+    skip += "\n    if frame.f_lineno == 1: frame.f_lineno = 2\n  return skip"
+    code = f"import sys\n{skip}\nsys.settrace(skip)\ndef double(x): return 3"
+    assert run(Program(code, TEST + "assert double(1) == 3"), QUICK).reason == "failed"
+
+
+def test_what_is_required_is_put_up_though_not_asked_for() -> None:
+    assert (
+        run(Program("open('/etc/passwd')", ""), QUICK, layers=[], required=["landlock"]).reason == "refused"
+    )
+    assert run(Program("import os; os.fork()", ""), QUICK, layers=[]).reason == "refused"
+
+
 def test_the_tests_see_the_builtins_as_they_were() -> None:
     code = "import builtins\nbuiltins.sorted = lambda *a: [1, 2]\nbuiltins.len = lambda *a: 2\ndef f(): return [2]"
     assert run(Program(code, "assert sorted(f()) == [1, 2]"), QUICK).reason == "failed"
@@ -493,7 +508,7 @@ assert jail.libc.prctl(jail.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
 program = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(buffer))
 assert jail.libc.prctl(jail.PR_SET_SECCOMP, 2, program, 0, 0) == 0
 try:
-    run(Program("open({path!r}, 'w')", ""))
+    run(Program("open({path!r}, 'w')", ""), layers=[], required=[{layer!r}])
 except UserError as error:
     print(error)
 print(run(Program("", ""), required=[]).reason)
@@ -503,9 +518,12 @@ MISSING = {"landlock": (444, 0), "seccomp": (157, 22)}  # call, its first argume
 
 @pytest.mark.parametrize("layer", MISSING)
 def test_a_kernel_without_a_required_layer_runs_nothing(layer: str, tmp_path: Path) -> None:
-    """Such a kernel is played by a filter that refuses what the layer is made of; weaker only if told so."""
+    """Such a kernel is played by a filter that refuses what the layer is made of; weaker only if told so.
+
+    The other layers are left away: they would refuse the file too.
+    """
     path = tmp_path / "written"
-    script = KERNEL_WITHOUT.format(missing=MISSING[layer], path=str(path))
+    script = KERNEL_WITHOUT.format(missing=MISSING[layer], path=str(path), layer=layer)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent.parent
     )
