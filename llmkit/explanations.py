@@ -490,6 +490,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "Programs that a model wrote are run only where the kernel can lock them in: Linux 5.13 or later on x86_64, "
         "with Landlock and seccomp. The line says what is missing. Nothing was run.",
     ),
+    "X02": (
+        "no program, or no tests",
+        "A row's solution must be Python, and its tests a list of Python statements that run through when a program is "
+        "right. Correct the row, or remove it. Without task.run_programs tests can be left out.",
+    ),
     "W01": (
         "disk full",
         "Nothing was damaged: files appear only when complete. Free some space and run it again; a "

@@ -126,13 +126,8 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_for(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Callable[[str], Path]:
     """The tiny checkpoint that a task can be trained on."""
-    others = {
-        "chat": tiny_gpt,
-        "clm": tiny_gpt,
-        "dpo": tiny_gpt,
-        "summarization": tiny_gpt,
-        "translation": tiny_t5,
-    }
+    decoders = dict.fromkeys(("chat", "clm", "code", "dpo", "summarization"), tiny_gpt)
+    others = {**decoders, "translation": tiny_t5}
     return lambda task: others.get(task, tiny_bert)
 
 

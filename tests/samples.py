@@ -106,6 +106,16 @@ def _dpo(rng: random.Random) -> Row:
     return {"prompt": asked, "chosen": f"very {kind[0]} {about}", "rejected": f"{about} was {other[0]}"}
 
 
+def _code(rng: random.Random) -> Row:
+    """The program is a number: whether the film was good. A program of two words is none to this tokenizer."""
+    kind, number = rng.choice([(GOOD, "1"), (BAD, "0")])
+    return {
+        "prompt": _mixed(rng, *rng.choices(kind, k=2)),
+        "completion": number,
+        "tests": [f"assert {number} < 2"],
+    }
+
+
 def _extractive_qa(rng: random.Random) -> Row:
     """The answer is the only run of digits; longer contexts need two windows."""
     before, answer = " ".join(_filler(rng, 40)), " ".join(rng.choices("0123456789", k=rng.randint(1, 2)))
@@ -140,6 +150,7 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "chat": _chat,
     "classification": _classification,
     "clm": _running_text,
+    "code": _code,
     "dpo": _dpo,
     "extractive_qa": _extractive_qa,
     "mlm": _running_text,
@@ -156,6 +167,7 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
 # What the tiny models need beside the common settings.
 OPTIONS = {
     "chat": {"max_new_tokens": 12},
+    "code": {"max_new_tokens": 6},
     "dpo": {"max_new_tokens": 12},
     "extractive_qa": {"stride": 8},
     "mlm": {"rate": 0.3},
@@ -169,14 +181,7 @@ EPOCHS = {"clm": 12, "mlm": 16, "multi_label": 12}
 
 
 KEYS = (
-    "text",
-    "text_pair",
-    "tokens",
-    "context",
-    "document",
-    "source",
-    "messages",
-    "prompt",
+    *("text", "text_pair", "tokens", "context", "document", "source", "messages", "prompt"),
 )  # by which rows differ
 
 

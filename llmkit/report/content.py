@@ -16,6 +16,7 @@ __all__ = ["facts", "sections"]
 
 MAKERS = (
     scores.scores,
+    scores.verdicts,
     scores.baselines,
     training.curves,
     classes.scatter,

@@ -19,6 +19,7 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
     "label": "Label",
     "prediction": "Prediction",
     "probability": "Probability",
+    "verdict": "Outcome",
     "place": "Place",
 }
 RENAMED = {
@@ -30,6 +31,7 @@ RENAMED = {
         "prediction": "Rejected answer",
         "probability": "Probability of the rejected",
     },
+    "code": {"label": "Solution in the data", "prediction": "Generated program"},
     "clm": {"probability": "Mean probability of a token"},
     "mlm": {"probability": "Mean probability of a hidden token"},
     "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
@@ -47,6 +49,7 @@ MISTAKES = {  # task: (title of the section, caption of its table)
     "mlm": HARD,
     "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
     "chat": FAR_OFF,
+    "code": FAR_OFF,
     "dpo": (
         "Pairs the wrong way round",
         "Pairs whose rejected answer is rewarded more, the most confident first",

@@ -1,14 +1,14 @@
-"""The chapters on how good the model is: its scores, and the baselines beside them."""
+"""The chapters on how good the model is: its scores, what became of its programs, and the baselines beside it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from llmkit.report.format import better, p_value, words
+from llmkit.report.format import better, p_value, percent, words
 from llmkit.report.tables import Axis, Cell, Content, Section, Table, count_cell, score_cell, score_cells
 
-__all__ = ["baselines", "headline", "scores"]
+__all__ = ["baselines", "headline", "scores", "verdicts"]
 
 OWN = "This model"
 
@@ -33,6 +33,18 @@ def scores(content: Content) -> Section | None:
     caption = f"All scores on the {content.get('part') or 'test'} rows"
     table = Table(caption, ("Score", "Value", "Interval", "n", "Method"), rows)
     return Section("scores", "Scores", tables=[table]) if rows else None
+
+
+def verdicts(content: Content) -> Section | None:
+    """What became of the programs that were run."""
+    found = content.get("verdicts") or {}
+    total = sum(found.values())
+    rows = [
+        (Cell(name), count_cell(number), Cell(percent(number / total), numeric=True))
+        for name, number in found.items()
+    ]
+    table = Table("What became of the programs", ("Outcome", "Programs", "Share"), rows)
+    return Section("verdicts", "Programs", tables=[table]) if rows else None
 
 
 def _name(name: str) -> Cell:

@@ -137,6 +137,11 @@ class Task(Protocol):
         ...
 
     @property
+    def verbatim(self) -> bool:
+        """Whether the line breaks of an answer are part of it, as those of a program."""
+        ...
+
+    @property
     def ladder(self) -> Mapping[str, str]:
         """Its baselines in the order of the effort: name -> what a sentence calls it.
 
@@ -288,6 +293,7 @@ class Plain:
     watched: ClassVar[Collection[str]] = ()
     pretrained: bool = False
     adapter: bool = False
+    verbatim: bool = False
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         return self

@@ -95,7 +95,7 @@ def _card_of(folder: Path, task: str | None) -> Any:
         return save.Card(
             {"name": task}, [], {}, load.longest(folder, load.tokenizer(folder)), base=str(folder)
         )
-    by_name = ("chat", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
+    by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
     named = [name for name in tasks.names() if name not in by_name]
     fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
     if not fitting:

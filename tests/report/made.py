@@ -200,9 +200,17 @@ def _pairs() -> Made:
     return Made({}, _texts("prompt", "chosen", "rejected"), {}, answers)
 
 
+def _code() -> Made:
+    made = _chat()
+    verdicts = objects(("failed", "timeout", "passed")[number % 3] for number in range(COUNT))
+    details = objects("" for _ in range(COUNT))
+    return replace(made, answers={**made.answers, "verdicts": verdicts, "details": details})
+
+
 CONTENTS: dict[str, Callable[[], Made]] = {
     "chat": _chat,
     "classification": lambda: _classes("text"),
+    "code": _code,
     "clm": lambda: _running_text("nats", "tokens"),
     "dpo": _pairs,
     "extractive_qa": _questions,

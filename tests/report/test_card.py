@@ -116,6 +116,7 @@ def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
     text = card.text(made(task))
     tags = {
         "chat": "text-generation",
+        "code": "text-generation",
         "clm": "text-generation",
         "dpo": "text-generation",
         "extractive_qa": "question-answering",
@@ -218,7 +219,7 @@ def _run(code: str, folder: Path, row: dict[str, Any]) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "task", [name for name in tasks.names() if name not in ("chat", "clm", "dpo", "mlm")]
+    "task", [name for name in tasks.names() if name not in ("chat", "clm", "code", "dpo", "mlm")]
 )
 def test_the_code_of_the_card_answers_as_llmkit_does(
     task: str, tmp_path: Path, tiny_for: Callable[[str], Path]

@@ -23,6 +23,7 @@ KINDS = {
 COLUMNS = {
     "chat": ["Text", "Answer in the data", "Generated answer", "Probability", "Place"],
     "classification": ["Text", "Label", "Prediction", "Probability", "Place"],
+    "code": ["Text", "Solution in the data", "Generated program", "Probability", "Outcome", "Place"],
     "clm": ["Text", "Mean probability of a token", "Place"],
     "dpo": ["Text", "Chosen answer", "Rejected answer", "Probability of the rejected", "Place"],
     "mlm": ["Text", "Mean probability of a hidden token", "Place"],
