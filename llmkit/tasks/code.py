@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit import sandbox
+from llmkit import processes, sandbox
 from llmkit.data.corpus import Corpus, Part, counted
 from llmkit.data.encode import Encoded
 from llmkit.data.programs import COLUMNS, check_programs
@@ -32,7 +32,7 @@ from llmkit.text.code import program
 
 __all__ = ["Code", "Options", "make"]
 
-NOT_RUN = "programs were not run: task.run_programs=true runs them in a sandbox"
+NOT_RUN = "programs were not run: task.run_programs=true (for evaluate --run-programs) runs them in a sandbox"
 NO_PROGRAM = "no program"
 
 
@@ -40,7 +40,8 @@ class Options(chat.Options):
     """Task options of code."""
 
     run_programs: bool = False
-    """Whether programs are run on their rows' tests, locked in a sandbox (Linux only); false: compared as texts."""
+    """Whether programs are run on their rows' tests, locked in a sandbox (Linux only); false: compared as texts. Not
+    kept with a model: who opens it asks again."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Code:
@@ -86,7 +87,7 @@ class Code(chat.Chat):
         return {**found, "texts": texts, **self._verdicts(programs, rows)}
 
     def _verdicts(self, programs: Sequence[str], rows: Rows) -> Arrays:
-        if not (self.options.run_programs and "tests" in rows):
+        if not (self.options.run_programs and "tests" in rows and processes.is_main()):
             return {}
         there = [number for number, code in enumerate(programs) if code]
         tests = rows["tests"]

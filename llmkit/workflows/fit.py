@@ -226,7 +226,8 @@ def _validate(
     watching = prepared.recipe.evaluate.best in prepared.task.watched
     answers = predict_part(session, prepared, model, "validation", progress, watching=watching)
     golds = prepared.examples.golds["validation"]
-    values = prepared.task.values(golds, answers, prepared.examples.labels)
+    # of the first process for all: programs are run by it alone
+    values = session.from_main(prepared.task.values(golds, answers, prepared.examples.labels))
     name = prepared.recipe.evaluate.best
     _log(run, session, "evaluation", {"step": state.step, **values})
     shown = dict.fromkeys(["loss", name, *prepared.task.metrics[:2]])

@@ -146,16 +146,6 @@ def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, A
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
-def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
-    """What the checkpoint answered as it came, where it can: whether training was worth it. All processes take part."""
-    if not (prepared.task.pretrained and prepared.recipe.evaluate.baselines):
-        return {}
-    from llmkit.workflows.train import load_model
-
-    model = load_model(prepared, progress).to(session.device)
-    return {"untuned": predict_part(session, prepared, model, part, progress)}
-
-
 def _against_baselines(
     prepared: Prepared,
     part: str,

@@ -19,6 +19,7 @@ from llmkit.errors import DataError, Problem, UserError
 from llmkit.metrics.intervals import wilson
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.sandbox import Outcome, Program
+from llmkit.tasks.code import NOT_RUN
 from tests.samples import rows, write_recipe
 
 SHARES = {"validation_share": 0.0, "test_share": 0.0}
@@ -81,7 +82,7 @@ def test_rows_become_conversations_and_say_that_nothing_was_run(
     task = made(tiny_gpt)
     found = task.check(corpus_of(task, train=[mbpp(1), mbpp(2)]), Data(**SHARES), 1)
     assert found.golds["train"]["references"].tolist() == [(RIGHT,), (RIGHT,)]
-    assert "programs were not run: task.run_programs=true runs them in a sandbox" in found.notes
+    assert NOT_RUN in found.notes
     assert "verdicts" not in answered(task, RIGHT, tests=[TESTS])
     assert task.metrics == ("perplexity", "rougeL")
 
@@ -208,8 +209,12 @@ def test_a_run_with_programs_run_says_so_everywhere(
     assert set(content["baselines"]) == {"untuned"}
     assert "pass@1" in content["baselines"]["untuned"]
     assert "What became of the programs" in (tmp_path / "run" / "report.md").read_text()
-    again = llmkit.evaluate(str(tmp_path / "run"))
+    again = llmkit.evaluate(str(tmp_path / "run"), run_programs=True)
     assert again["scores"] == content["scores"]
+    unasked = llmkit.evaluate(
+        str(tmp_path / "run")
+    )  # what training was allowed is not for who opens the model
+    assert set(content["scores"]) - set(unasked["scores"]) == {"pass@1"}
     assert llmkit.compare(tmp_path / "run", tmp_path / "run")["differences"]["pass@1"]["value"] == 0
     capsys.readouterr()
     asked = rows("code", 1, seed=5)[0]
