@@ -22,7 +22,12 @@ COMMON = (
     "evaluate.resamples=100",
     "data.validation_share=0.15",
 )
-NEW = {"clm": ("lstm", "gpt2"), "classification": ("lstm", "bert"), "mlm": ("bert",), "translation": ("bart",)}
+NEW = {
+    "clm": ("lstm", "gpt2"),
+    "classification": ("lstm", "bert"),
+    "mlm": ("bert",),
+    "translation": ("bart",),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,15 @@ class Case:
     overrides: tuple[str, ...]
 
     def command(self, folder: Path, *more: str) -> list[str]:
-        return ["finetune", str(self.recipe), *self.overrides, *more, "--out", str(folder / "run"), "--resume"]
+        return [
+            "finetune",
+            str(self.recipe),
+            *self.overrides,
+            *more,
+            "--out",
+            str(folder / "run"),
+            "--resume",
+        ]
 
 
 def write_checkpoints(folder: Path) -> None:
@@ -82,7 +95,11 @@ def _model(rng: random.Random, task: str, model: Path) -> Sequence[str]:
     """All weights, an adapter, or new weights."""
     kind = rng.choice(["full", "full", "lora", "new" if task in NEW else "lora"])
     if kind == "lora":
-        return ["model.lora.rank=4", "model.lora.dropout=0.1", f"model.lora.merge={rng.choice(['true', 'false'])}"]
+        return [
+            "model.lora.rank=4",
+            "model.lora.dropout=0.1",
+            f"model.lora.merge={rng.choice(['true', 'false'])}",
+        ]
     if kind == "full":
         return []
     shape = f"model.from_scratch.shape={rng.choice(NEW[task])}"

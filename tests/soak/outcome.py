@@ -11,7 +11,7 @@ from typing import Any
 
 from llmkit.run import Run
 
-__all__ = ["Outcome", "differences", "outcome", "record"]
+__all__ = ["Outcome", "differences", "fed", "outcome", "record"]
 
 TIMES = {"seconds", "evaluation_seconds"}
 
@@ -77,7 +77,7 @@ def fed(folder: Path) -> dict[int, dict[int, list[Any]]]:
     found: dict[int, dict[int, list[Any]]] = {}
     for path in sorted(folder.glob("fed-*.jsonl")):
         rank, batches = int(path.stem.removeprefix("fed-")), []
-        for line in path.read_text().splitlines():
+        for line in path.read_text().split("\n")[:-1]:
             values = json.loads(line)
             if len(values) == 1:
                 batches = found.setdefault(values[0], {})[rank] = []
