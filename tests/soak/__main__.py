@@ -1,6 +1,6 @@
-"""`python -m tests.soak [short|long] [PART ...] [--seed N] [--folder DIR]`: break runs in every way, mend them, compare.
+"""`python -m tests.soak short|long [PART ...]`: break runs in every way there is, go on with them, compare.
 
-Prints a table; exit code 1 when anything differs.
+Prints a table; exit code 1 when anything differs from the run that nobody broke.
 """
 
 from __future__ import annotations

@@ -39,16 +39,10 @@ class Case:
     recipe: Path
     overrides: tuple[str, ...]
 
-    def command(self, folder: Path, *more: str) -> list[str]:
-        return [
-            "finetune",
-            str(self.recipe),
-            *self.overrides,
-            *more,
-            "--out",
-            str(folder / "run"),
-            "--resume",
-        ]
+    def command(self, folder: Path, *changes: str) -> list[str]:
+        """Begin the run in folder/run or go on with it; changes come instead of settings of the same key."""
+        settings = {text.partition("=")[0]: text for text in (*self.overrides, *changes)}
+        return ["finetune", str(self.recipe), *settings.values(), "--out", str(folder / "run"), "--resume"]
 
 
 def write_checkpoints(folder: Path) -> None:

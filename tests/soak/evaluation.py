@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ def evaluation(ground: Ground) -> Result:
     result = Result("evaluation, 1 to 40 rows")
     folder = ground.folder / "evaluation"
     folder.mkdir()
-    _wait([Child(lambda: _predict(folder, 0, 1, 0))])
+    _wait([Child(partial(_predict, folder, 0, 1, 0))])
     for processes in (2, 3):
         port = _free_port()
         ranks = range(processes)
-        _wait([Child(lambda rank=rank: _predict(folder, rank, processes, port)) for rank in ranks])  # type: ignore[misc]
+        _wait([Child(partial(_predict, folder, rank, processes, port)) for rank in ranks])
         for rows in ROWS:
             expected = np.load(folder / f"{rows}-1-0.npz")
             found = [np.load(folder / f"{rows}-{processes}-{rank}.npz") for rank in ranks]

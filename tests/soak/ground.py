@@ -89,7 +89,7 @@ class Ground:
         return folder
 
     def start(
-        self, case: Case, folder: Path, *more: str, processes: int = 1, hook: warm.Hook = nothing
+        self, case: Case, folder: Path, *changes: str, processes: int = 1, hook: warm.Hook = nothing
     ) -> warm.Child:
         """Begin the case's run in this folder, or go on with it; it has a cache of its own."""
         for path in folder.glob("rank-*"):
@@ -100,23 +100,23 @@ class Ground:
             record(folder, rank)
             hook(rank)
 
-        return warm.start(case.command(folder, *more), folder, processes=processes, hook=prepared)
+        return warm.start(case.command(folder, *changes), folder, processes=processes, hook=prepared)
 
-    def whole(self, case: Case, *more: str, processes: int = 1) -> Whole:
-        key = " ".join([str(case.recipe), *more]), processes
+    def whole(self, case: Case, *changes: str, processes: int = 1) -> Whole:
+        key = " ".join([str(case.recipe), *changes]), processes
         if key not in self.wholes:
             folder, began = self.new_folder(case), time.monotonic()
-            code = self.start(case, folder, *more, processes=processes).wait()
+            code = self.start(case, folder, *changes, processes=processes).wait()
             assert code == 0, (case, said(folder))
             self.wholes[key] = Whole(outcome(folder), folder, time.monotonic() - began)
         return self.wholes[key]
 
-    def finish(self, case: Case, folder: Path, *more: str, processes: int = 1) -> list[str]:
+    def finish(self, case: Case, folder: Path, *changes: str, processes: int = 1) -> list[str]:
         """Resume to the end; what differs from the unbroken run, or that it failed: the faults to be told."""
-        code = self.start(case, folder, *more, processes=processes).wait()
+        code = self.start(case, folder, *changes, processes=processes).wait()
         if code:
             return [f"{name_of(case, folder)}: the last resume ended with {code}: {said(folder)[-300:]}"]
-        found = differences(outcome(folder), self.whole(case, *more, processes=processes).outcome)
+        found = differences(outcome(folder), self.whole(case, *changes, processes=processes).outcome)
         return [f"{name_of(case, folder)}: {', '.join(found)} differ"] if found else []
 
 

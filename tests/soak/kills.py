@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,20 +65,15 @@ def _killed(
 
 def _kill(child: Child, folder: Path, ranks: str) -> None:
     """These processes; all of them with their launcher, as when a machine loses power."""
-    while child.poll() is None and not (found := list(folder.glob(ranks))):
+    found: list[Path] = []
+    while child.poll() is None and not found:
+        found = list(folder.glob(ranks))
         time.sleep(0.001)
     if ranks == "rank-*":
         child.kill()
     for path in found if child.poll() is None or ranks == "rank-*" else []:
-        _kill_process(int(path.read_text() or 0))
-
-
-def _kill_process(pid: int) -> None:
-    if pid:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        with suppress(ProcessLookupError, ValueError):  # it has gone, or had not yet written its number
+            os.kill(int(path.read_text()), signal.SIGKILL)
 
 
 def _phase(folder: Path, steps: int) -> str:

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,7 @@ def bad_numbers(ground: Ground, count: int, cases: int) -> Result:
         value = rng.choice([float("nan"), float("inf"), -float("inf")])
         whole = ground.whole(case, processes=processes).outcome
         moment, folder = _moment(rng, whole), ground.new_folder(case)
-        hook = _at(
-            moment, folder, spoil=lambda model, loss, batch: _spoiled(model, loss, batch, place, value)
-        )
+        hook = _at(moment, folder, spoil=partial(_spoiled, place=place, value=value))
         code = ground.start(case, folder, processes=processes, hook=hook).wait()
         faults = _refused_well(case, folder, whole, moment, place, code)
         result.add(faults or ground.finish(case, folder, processes=processes))
@@ -62,7 +61,7 @@ def _moment(rng: random.Random, whole: Outcome) -> Moment:
     return Moment(step, rank, rng.randrange(len(whole.fed[step][rank])))
 
 
-def _spoiled(model: Any, loss: Any, batch: Any, place: str, value: float) -> tuple[Any, Any]:
+def _spoiled(model: Any, loss: Any, batch: Any, *, place: str, value: float) -> tuple[Any, Any]:
     if place == "input":
         hook = model.get_input_embeddings().register_forward_hook(lambda _m, _i, out: out * value)
         try:
@@ -156,7 +155,7 @@ def _no_memory(model: Any, loss: Any, batch: Any) -> tuple[Any, Any]:
 
 
 def _at(moment: Moment, folder: Path, *, spoil: Callable[[Any, Any, Any], tuple[Any, Any]]) -> Hook:
-    """Once, at this moment, `spoil(model, loss, batch)` instead of `loss(model, batch)`; folder/kept-RANK: see below."""
+    """Once, at this moment, `spoil(model, loss, batch)` instead of `loss(model, batch)`."""
 
     def hook(rank: int) -> None:
         from llmkit.engine import train as engine
