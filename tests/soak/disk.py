@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -185,7 +186,10 @@ def _moments(ending: str, factor: float) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         path = folder / "optimizer.safetensors"
         save_file(
-            {k: v * v.dtype.type(factor) if k.endswith(ending) else v for k, v in load_file(path).items()},
+            {
+                k: np.asarray(v * v.dtype.type(factor)) if k.endswith(ending) else v
+                for k, v in load_file(path).items()
+            },
             path,
         )
 
