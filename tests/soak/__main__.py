@@ -54,16 +54,18 @@ def main() -> int:
     warm.warm_up()
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="soak-"))
     ground = Ground(folder, asked.seed, lambda line: print(line, file=sys.stderr, flush=True))
-    results = []
-    for name, part in parts(asked.size == "long").items():
-        if not asked.parts or name in asked.parts:
-            results.append(_timed(part, ground))
-    print(*results, *(fault for result in results for fault in result.faults), sep="\n")
+    chosen = {
+        name: part
+        for name, part in parts(asked.size == "long").items()
+        if not asked.parts or name in asked.parts
+    }
+    results = {name: _timed(part, ground) for name, part in chosen.items()}
+    print(*results.values(), *(fault for result in results.values() for fault in result.faults), sep="\n")
     if asked.json:
-        asked.json.write_text(json.dumps([asdict(result) for result in results]))
+        asked.json.write_text(json.dumps({name: asdict(result) for name, result in results.items()}))
     if not asked.folder:
         shutil.rmtree(folder)
-    return int(any(result.good < result.of for result in results))
+    return int(any(result.good < result.of for result in results.values()))
 
 
 def _timed(part: Callable[[Ground], Result], ground: Ground) -> Result:

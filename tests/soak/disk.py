@@ -223,5 +223,6 @@ def forgotten(ground: Ground) -> Result:
         faults = ground.finish(case, folder, *FIXED)
         noticed = any(shows in fault for fault in faults)
         result.add([] if noticed else [f"the loss of {name} was not noticed: {faults}"])
+        result.counts[name] = int(noticed)
         ground.say(str(result))
     return result
