@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from llmkit import files
-from llmkit.report.content import headline
 from llmkit.report.page import render
 from llmkit.report.provenance import seed
+from llmkit.report.scores import headline
 from llmkit.report.tables import Content
 
 __all__ = ["text", "write"]

@@ -272,6 +272,10 @@ class Task(Protocol):
         """The most instructive mistakes among these records, worst first."""
         ...
 
+    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
+        """Where free writing is the point: some (token ids, tokens to write) for the report's samples; else none."""
+        ...
+
 
 class Plain:
     """What most tasks leave as it is."""
@@ -298,6 +302,9 @@ class Plain:
         self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
     ) -> Arrays:
         raise AssertionError("none in its ladder")
+
+    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
+        return []
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

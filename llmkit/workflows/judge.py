@@ -22,6 +22,7 @@ from llmkit.tasks._task import take
 from llmkit.workflows import ladder, slices
 from llmkit.workflows.fit import Fitted, predict_part, tuned
 from llmkit.workflows.prepare import Prepared
+from llmkit.workflows.samples import samples
 
 if TYPE_CHECKING:
     from llmkit.engine.session import Session
@@ -50,6 +51,7 @@ def judge(
     prepared = tuned(session, prepared, model, progress)
     answers = predict_part(session, prepared, model, part, progress)
     learned = ladder.learned(session, prepared, part, progress)
+    written = samples(prepared, model, part, progress)
     if session.rank != 0:
         return {}
     sheet = _score(prepared, part, answers)
@@ -69,6 +71,7 @@ def judge(
         **_against_baselines(prepared, part, answers, learned, sheet, progress),
         "slices": _slices(prepared, part, answers, sheet),
         "errors": prepared.task.worst(records),
+        "samples": written,
         "notes": [
             *prepared.examples.corpus.notes,
             *prepared.examples.notes,

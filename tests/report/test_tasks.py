@@ -137,7 +137,7 @@ def test_the_threshold_of_a_label_stands_beside_its_scores() -> None:
     assert "PR-AUC" in table.head
     assert section.lines == [
         "A label is given where its probability reaches its threshold, which gave the best F1 of this label on "
-        "the validation rows."
+        "the validation rows; each label with fewer than 5 rows there has the one that is best for all."
     ]
     assert "thresholds" not in [section.key for section in sections(content("multi_label"))]
 
