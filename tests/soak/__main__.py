@@ -65,7 +65,7 @@ def main() -> int:
         asked.json.write_text(json.dumps({name: asdict(result) for name, result in results.items()}))
     if not asked.folder:
         shutil.rmtree(folder)
-    return int(any(result.good < result.of for result in results.values()))
+    return int(any(result.faults for result in results.values()))
 
 
 def _timed(part: Callable[[Ground], Result], ground: Ground) -> Result:

@@ -16,13 +16,17 @@ import pytest
 from llmkit.engine import checkpoint
 from tests.faults import Fault, arm
 from tests.soak.cases import Case
-from tests.soak.ground import Ground, Result, in_turn, nothing
+from tests.soak.ground import Ground, Result, in_turn, name_of, nothing, said
 from tests.soak.outcome import fed
 from tests.soak.warm import Child, Hook
 
 __all__ = ["kills"]
 
 INSIDE = 0.4  # of the kills are aimed at a save
+KILLED = {
+    1: (-signal.SIGKILL,),
+    2: (-signal.SIGKILL, 128 + signal.SIGKILL, 1),
+}  # 1: the other process saw it first
 CALLS = 14  # that a save makes at the disk, at least
 
 
@@ -41,6 +45,8 @@ def kills(ground: Ground, count: int, cases: int, processes: int) -> Result:
             met += phase is not None
             if phase:
                 result.counted(phase)
+            if phase and phase.startswith("ended"):
+                result.faults.append(f"{name_of(case, folder)}: {phase}: {said(folder)[-300:]}")
         result.add(ground.finish(case, folder, processes=processes), met)
         ground.say(str(result))
     return result
@@ -58,8 +64,11 @@ def _killed(
     if not aimed:
         time.sleep(rng.uniform(0, whole.seconds))
         _kill(child, folder, rng.choice(["rank-*"] if processes == 1 else ["rank-0", "rank-1", "rank-*"]))
-    if child.wait() == 0:
+    code = child.wait()
+    if code == 0:
         return None
+    if code not in KILLED[processes]:
+        return f"ended with {code}"
     return "inside a save" if aimed else _phase(folder, len(whole.outcome.fed))
 
 
