@@ -200,7 +200,7 @@ FORGOTTEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "first moments": (_moments("/exp_avg", 0), "weights"),
     "second moments": (_moments("/exp_avg_sq", 0), "weights"),
     "AdamW's step": (_moments("/step", 0), "weights"),
-    "place in the epoch": (_state(step=9), "fed"),
+    "place in the epoch": (_state(step=9), "log"),
     "best value": (_state(best_value=None), "state"),
     "misses": (_state(misses=0), "state"),
     "log offset": (

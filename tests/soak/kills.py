@@ -23,10 +23,8 @@ from tests.soak.warm import Child, Hook
 __all__ = ["kills"]
 
 INSIDE = 0.4  # of the kills are aimed at a save
-KILLED = {
-    1: (-signal.SIGKILL,),
-    2: (-signal.SIGKILL, 128 + signal.SIGKILL, 1),
-}  # 1: the other process saw it first
+# Exit codes by the number of processes; 1: the other one noticed before the launcher did.
+KILLED = {1: (-signal.SIGKILL,), 2: (-signal.SIGKILL, 128 + signal.SIGKILL, 1)}
 CALLS = 14  # that a save makes at the disk, at least
 
 
