@@ -56,9 +56,10 @@ def write_checkpoints(folder: Path) -> None:
         (folder / kind / "config.json").write_text(json.dumps(config | still))
 
 
-def draw(number: int, task: str, seed: int, folder: Path, models: Path, *, still: bool = False) -> Case:
+def draw(
+    number: int, task: str, rng: random.Random, folder: Path, models: Path, *, still: bool = False
+) -> Case:
     """The case of this number; still: without dropout, whose draws are other ones in another split."""
-    rng = random.Random(f"{seed} {number} {task}")
     own = folder / f"case-{number}"
     own.mkdir(parents=True)
     model = models / (TINY.get(task, "bert") + "-still" * still)

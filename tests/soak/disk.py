@@ -40,7 +40,7 @@ LAST = "data.validation_share=0"  # the last weights are the best, also when one
 def full_disks(ground: Ground, levels: int) -> Result:
     """Two saves in a row meet a disk with room for a part of them; some of the runs are killed right after."""
     result = Result("disk full")
-    for number, case in enumerate(ground.cases("disk", levels)):
+    for number, case in enumerate(ground.cases(levels)):
         settings = (*FIXED[:-1], "evaluate.best=loss", LAST)
         size = _size(ground.whole(case, *settings).folder)
         folder, killed = ground.new_folder(case), number % 2 == 1
@@ -136,7 +136,7 @@ def _fill(room: int) -> Callable[[], None]:
 def flipped_bytes(ground: Ground, places: int) -> Result:
     """In each file of the newest checkpoint, at so many places: found, named, and the one before is taken."""
     result = Result("flipped bytes")
-    case, killed = _killed(ground, "flips")
+    case, killed = _killed(ground)
     for name in sorted(path.name for path in _newest(killed).iterdir()):
         for place in range(places):
             folder = _copy(ground, case, killed)
@@ -153,9 +153,9 @@ def flipped_bytes(ground: Ground, places: int) -> Result:
     return result
 
 
-def _killed(ground: Ground, name: str) -> tuple[Case, Path]:
+def _killed(ground: Ground) -> tuple[Case, Path]:
     """A classification that was killed in step 11 with checkpoints of steps 4 and 8."""
-    case = next(case for case in ground.cases(name, 13) if case.task == "classification")
+    case = ground.case(0, "classification")
     folder = ground.new_folder(case)
     code = ground.start(case, folder, *FIXED, hook=at_step(KILLED, signal.SIGKILL)).wait()
     assert code == -signal.SIGKILL, said(folder)
@@ -213,7 +213,7 @@ FORGOTTEN: dict[str, tuple[Callable[[Path], None], str]] = {
 def forgotten(ground: Ground) -> Result:
     """Negative control: each piece of state, once lost, must be noticed; nothing lost, nothing noticed."""
     result = Result("lost state noticed")
-    case, killed = _killed(ground, "forgotten")
+    case, killed = _killed(ground)
     result.add(ground.finish(case, _copy(ground, case, killed), *FIXED))
     for name, (lose, shows) in FORGOTTEN.items():
         folder = _copy(ground, case, killed)

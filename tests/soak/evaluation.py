@@ -21,8 +21,7 @@ ROWS = range(1, 41)
 def evaluation(ground: Ground) -> Result:
     """Every process gets what one process alone gets: each row once, to the bit."""
     result = Result("evaluation, 1 to 40 rows")
-    folder = ground.folder / "evaluation"
-    folder.mkdir()
+    folder = ground.folder
     _wait([Child(partial(_predict, folder, 0, 1, 0))])
     for processes in (2, 3):
         port = _free_port()

@@ -7,11 +7,12 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from llmkit import tasks
 from tests.soak import warm
-from tests.soak.cases import Case, draw, write_checkpoints
+from tests.soak.cases import Case, draw
 from tests.soak.outcome import Outcome, differences, outcome, record
 
 __all__ = ["Ground", "Result", "Whole", "nothing"]
@@ -37,6 +38,20 @@ class Result:
     def counted(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
 
+    def join(self, other: Result) -> None:
+        """Another piece of the same part."""
+        self.of, self.good, self.faults = (
+            self.of + other.of,
+            self.good + other.good,
+            self.faults + other.faults,
+        )
+        self.counts = {
+            k: self.counts.get(k, 0) + other.counts.get(k, 0) for k in {**self.counts, **other.counts}
+        }
+        self.seconds += other.seconds
+        if other.largest is not None:
+            self.largest = max(self.largest or 0.0, other.largest)
+
     def __str__(self) -> str:
         about = [f"{count} {what}" for what, count in self.counts.items()]
         about += [] if self.largest is None else [f"weights differ by at most {self.largest:.1e}"]
@@ -58,28 +73,27 @@ def nothing(rank: int) -> None:
 
 @dataclass
 class Ground:
-    """folder is empty at the beginning; say gets a line after each trial."""
+    """What a piece stands on: folder is its own and empty, models holds the checkpoints; say hears of each trial."""
 
     folder: Path
+    models: Path
     seed: int
     say: Callable[[str], None]
     wholes: dict[tuple[str, int], Whole] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        write_checkpoints(self.folder / "models")
+    @cached_property
+    def rng(self) -> random.Random:
+        return random.Random(f"{self.seed} {self.folder.name}")
 
-    def rng(self, name: str) -> random.Random:
-        return random.Random(f"{self.seed} {name}")
-
-    def cases(self, name: str, count: int, *, still: bool = False) -> list[Case]:
+    def cases(self, count: int, *, still: bool = False) -> list[Case]:
         """So many, the tasks taken in turn."""
         names = tasks.names()
-        first = self.rng(name).randrange(len(names))
+        first = self.rng.randrange(len(names))
         turn = [names[(first + number) % len(names)] for number in range(count)]
-        return [
-            draw(number, task, self.seed, self.folder / name, self.folder / "models", still=still)
-            for number, task in enumerate(turn)
-        ]
+        return [self.case(number, task, still=still) for number, task in enumerate(turn)]
+
+    def case(self, number: int, task: str, *, still: bool = False) -> Case:
+        return draw(number, task, self.rng, self.folder, self.models, still=still)
 
     def new_folder(self, case: Case) -> Path:
         """For one run of the case."""

@@ -31,8 +31,8 @@ CALLS = 14  # that a save makes at the disk, at least
 def kills(ground: Ground, count: int, cases: int, processes: int) -> Result:
     """So many kills, over runs that are killed once to three times and then resumed to the end."""
     name = f"kills, {processes} process{'es' * (processes > 1)}"
-    result, rng = Result(name), ground.rng(name)
-    for case in in_turn(ground.cases(f"kills-{processes}", cases)):
+    result, rng = Result(name), ground.rng
+    for case in in_turn(ground.cases(cases)):
         if result.of >= count:
             return result
         most = min(rng.choice([1, 1, 1, 2, 3]), count - result.of)

@@ -38,8 +38,8 @@ class Moment:
 
 def bad_numbers(ground: Ground, count: int, cases: int) -> Result:
     """NaN and infinity in what the model reads, in the loss, and in the gradient."""
-    result, rng = Result("NaN or infinity"), ground.rng("bad numbers")
-    for case in in_turn(ground.cases("numbers", cases)):
+    result, rng = Result("NaN or infinity"), ground.rng
+    for case in in_turn(ground.cases(cases)):
         if result.of >= count:
             return result
         processes, place = 1 + result.of % 2, PLACES[result.of % 3]
@@ -97,8 +97,8 @@ def _refused_well(
 
 def out_of_memory(ground: Ground, count: int, cases: int) -> Result:
     """The update is that of enough memory but for rounding, and the same to the bit wherever memory ran out."""
-    result, rng = Result("out of memory", largest=0.0), ground.rng("memory")
-    for case in in_turn(ground.cases("memory", cases, still=True)):
+    result, rng = Result("out of memory", largest=0.0), ground.rng
+    for case in in_turn(ground.cases(cases, still=True)):
         if result.of >= count:
             return result
         processes = 1 + result.of % 2

@@ -25,8 +25,8 @@ GENTLE = ("train.learning_rate=1e-4", "train.early_stopping=null", "evaluate.bes
 
 def signals(ground: Ground, count: int, cases: int) -> Result:
     """SIGTERM and SIGUSR1 in turn, to one process and to the launcher of two."""
-    result, rng = Result("signals, 1 and 2 processes"), ground.rng("signals")
-    for case in in_turn(ground.cases("signals", cases)):
+    result, rng = Result("signals, 1 and 2 processes"), ground.rng
+    for case in in_turn(ground.cases(cases)):
         if result.of >= count:
             return result
         number = [signal.SIGTERM, signal.SIGUSR1][result.of % 2]
@@ -69,8 +69,8 @@ def _stopped_well(case: Case, folder: Path, code: int, processes: int) -> list[s
 
 def elastic(ground: Ground, count: int) -> Result:
     """1 -> 2 -> 1 processes: the same examples in each update, each once an epoch, and nearly the same weights."""
-    result, rng = Result("processes 1 -> 2 -> 1", largest=0.0), ground.rng("elastic")
-    for case in ground.cases("elastic", count, still=True):
+    result, rng = Result("processes 1 -> 2 -> 1", largest=0.0), ground.rng
+    for case in ground.cases(count, still=True):
         whole = ground.whole(case, *GENTLE)
         steps = len(whole.outcome.fed)
         first = rng.randint(1, steps // 2)

@@ -14,13 +14,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import llmkit
-from llmkit.report import plots
+from llmkit import environment
+from llmkit.report import page, plots
 
 __all__ = ["Child", "Hook", "start", "warm_up"]
 
@@ -32,13 +33,15 @@ PATIENCE = 120.0  # seconds; no run takes more than some
 
 
 def warm_up() -> None:
-    """Import all that a run needs. Plots, more than half of a small run's time, are not drawn."""
+    """Import all that a run needs. Pages and plots, more than half of a small run's time, are left empty."""
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     models = (f"transformers.models.{name}.modeling_{name}" for name in ARCHITECTURES)
     own = (module.name for module in pkgutil.walk_packages(llmkit.__path__, "llmkit."))
     for name in (*HEAVY, *models, *(name for name in own if not name.endswith("__main__"))):
         importlib.import_module(name)
+    page.render = lambda template, **values: ""
     plots.draw = lambda content: {}
+    environment.versions = cache(environment.versions)
 
 
 class Child:
