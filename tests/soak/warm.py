@@ -21,7 +21,7 @@ from typing import Any
 
 import llmkit
 from llmkit import environment
-from llmkit.report import page, plots
+from llmkit.report import card, page, plots
 
 __all__ = ["Child", "Hook", "start", "warm_up"]
 
@@ -39,9 +39,10 @@ def warm_up() -> None:
     own = (module.name for module in pkgutil.walk_packages(llmkit.__path__, "llmkit."))
     for name in (*HEAVY, *models, *(name for name in own if not name.endswith("__main__"))):
         importlib.import_module(name)
-    page.render = lambda template, **values: ""
+    page.render = card.render = lambda template, **values: ""
     plots.draw = lambda content: {}
     environment.versions = cache(environment.versions)
+    environment.versions()
 
 
 class Child:
