@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.distributed]
+pytestmark = [pytest.mark.slow, pytest.mark.distributed, pytest.mark.timeout(1600)]
 
 ROOT = Path(__file__).parent.parent
 TRIALS = {
@@ -23,7 +23,7 @@ TRIALS = {
     "memory": 4,
     "disk": 4,
     "flips": 4,
-    "elastic": 2,
+    "elastic": 1,
     "evaluation": 80,
 }
 
@@ -34,14 +34,13 @@ def soaked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     results = tmp_path_factory.mktemp("soak") / "results.json"
     command = [sys.executable, "-m", "tests.soak", "short", "--json", str(results)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500)
     assert results.exists(), done.stderr[-3000:]
     found: dict[str, Any] = json.loads(results.read_text())
     assert done.returncode == int(any(part["faults"] for part in found.values())), done.stderr[-3000:]
     return found
 
 
-@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("part", TRIALS)
 def test_all_trials_end_well(soaked: dict[str, Any], part: str) -> None:
     assert soaked[part]["faults"] == []

@@ -39,7 +39,7 @@ SHORT: list[Piece] = [
     ("memory", partial(out_of_memory, count=4, cases=2)),
     ("disk", partial(full_disks, levels=4)),
     ("flips", partial(flipped_bytes, places=1)),
-    ("elastic", partial(elastic, count=2)),
+    ("elastic", partial(elastic, count=1)),
     ("evaluation", evaluation),
 ]
 LONG: list[Piece] = [
