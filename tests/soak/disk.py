@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,8 @@ def _filling(room: int, killed: bool) -> Hook:
         save = checkpoint.save
 
         def full(folder: Path, model: Any, optimizer: Any, state: Any) -> Path:
-            if state.step not in (4, 8):
+            with Disk(room).instead() if state.step in (4, 8) else nullcontext():
                 return save(folder, model, optimizer, state)
-            undo = _fill(room)
-            try:
-                return save(folder, model, optimizer, state)
-            finally:
-                undo()
 
         checkpoint.save = full
         if killed:
@@ -83,54 +79,63 @@ def _filling(room: int, killed: bool) -> Hook:
     return hook
 
 
-def _fill(room: int) -> Callable[[], None]:
-    """From now on only so many bytes can be written; returns what ends that."""
-    left, plain, save = [room], Path.open, checkpoint.save_file
+class Disk:
+    """A disk with room for so many bytes: what does not fit is cut off, and an error like the kernel's is raised."""
 
-    def take(path: Path, before: int) -> bool:
-        """Whether what was written now did not fit; then it is cut."""
+    def __init__(self, room: int) -> None:
+        self.room, self.open, self.save_file = room, Path.open, checkpoint.save_file
+
+    @contextmanager
+    def instead(self) -> Iterator[None]:
+        """Within this block what llmkit writes goes to this disk."""
+
+        def opened(path: Path, mode: str = "r", **options: Any) -> Any:
+            file = self.open(path, mode, **options)
+            return _Writer(file, path, self) if "w" in mode else file
+
+        Path.open, checkpoint.save_file = opened, self.save  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            Path.open, checkpoint.save_file = self.open, self.save_file  # type: ignore[method-assign]
+
+    def fits(self, path: Path, before: int) -> bool:
+        """Take what was written beyond the first `before` bytes of this file."""
         written = path.stat().st_size - before
-        fits = written <= left[0]
+        fits = written <= self.room
         if not fits:
-            os.truncate(path, before + left[0])
-        left[0] = max(0, left[0] - written)
-        return not fits
+            os.truncate(path, before + self.room)
+        self.room = max(0, self.room - written)
+        return fits
 
-    def save_file(tensors: Any, path: Path) -> None:
-        save(tensors, path)
-        if take(path, 0):
+    def save(self, tensors: Any, path: Path) -> None:
+        self.save_file(tensors, path)
+        if not self.fits(path, 0):
             raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    class Writer:
-        def __init__(self, file: Any, path: Path) -> None:
-            self.file, self.path = file, path
 
-        def write(self, text: str) -> int:
-            before = self.path.stat().st_size
-            written: int = self.file.write(text)
-            self.file.flush()
-            if take(self.path, before):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return written
+class _Writer:
+    """A file on such a disk."""
 
-        def __enter__(self) -> Writer:
-            return self
+    def __init__(self, file: Any, path: Path, disk: Disk) -> None:
+        self.file, self.path, self.disk = file, path, disk
 
-        def __exit__(self, *_: object) -> None:
-            self.file.close()
+    def write(self, text: str) -> int:
+        before = self.path.stat().st_size
+        written: int = self.file.write(text)
+        self.file.flush()
+        if not self.disk.fits(self.path, before):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.file, name)
+    def __enter__(self) -> _Writer:
+        return self
 
-    def opened(path: Path, mode: str = "r", **options: Any) -> Any:
-        file = plain(path, mode, **options)
-        return Writer(file, path) if "w" in mode else file
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
 
-    def undo() -> None:
-        Path.open, checkpoint.save_file = plain, save  # type: ignore[method-assign]
-
-    Path.open, checkpoint.save_file = opened, save_file  # type: ignore[method-assign, assignment]
-    return undo
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
 
 
 def flipped_bytes(ground: Ground, places: int) -> Result:
