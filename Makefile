@@ -27,7 +27,7 @@ check: $(READY) ## format, lint, types, architecture (under a minute)
 test: $(READY) ## all tests, a file to a core (about a quarter of an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
-soak: $(READY) ## break runs in every way there is and go on with them: 250 kills, 40 signals, ... (half an hour on 2 cores)
+soak: $(READY) ## break runs in every way there is and go on with them: 250 kills, 40 signals, ... (16 minutes of CPU time)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak long
 
 golden: $(READY) ## rewrite the recorded figures in tests/golden (say why in the commit)

@@ -24,7 +24,7 @@ COMMON = (
 )
 NEW = {
     "clm": ("lstm", "gpt2"),
-    "classification": ("lstm", "bert"),
+    "classification": ("bert",),
     "mlm": ("bert",),
     "translation": ("bart",),
 }

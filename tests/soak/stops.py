@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from safetensors.numpy import load_file
 
@@ -20,6 +21,8 @@ __all__ = ["CLOSE", "GENTLE", "elastic", "largest_difference", "signals"]
 
 STOPPED = 75
 CLOSE = 1e-6  # weights after another split of the same sums
+NOISE = 1e-6  # gradients
+BETA = 0.999  # AdamW's, of the second moment
 GENTLE = ("train.learning_rate=1e-4", "train.early_stopping=null", "evaluate.best=loss")
 
 
@@ -113,7 +116,20 @@ def _updates(found: dict[int, dict[int, list[list[object]]]]) -> dict[int, tuple
 
 
 def largest_difference(one: Path, other: Path) -> float:
-    """Between the weights of two finished runs."""
-    files = [sorted((run / "model").glob("*.safetensors"))[0] for run in (one, other)]
-    mine, theirs = map(load_file, files)
-    return max(float(abs(mine[name] - theirs[name]).max()) for name in mine)
+    """Between the weights in the newest checkpoints of two runs.
+
+    Not where the gradient is nothing but rounding (a bias before a softmax): AdamW makes a whole step of its sign.
+    """
+    newest = [max((run / "checkpoints").glob("step-*")) for run in (one, other)]
+    mine, theirs = (load_file(checkpoint / "weights.safetensors") for checkpoint in newest)
+    moments = load_file(newest[0] / "optimizer.safetensors")
+    apart = {name: abs(mine[name] - theirs[name]) for name in mine}
+    return max(float((apart[name] * _moves(moments, name)).max()) for name in mine)
+
+
+def _moves(moments: dict[str, Any], name: str) -> Any:
+    """Where the root mean square of a weight's gradients is more than rounding."""
+    if f"{name}/step" not in moments:
+        return 1.0  # a buffer
+    square = moments[f"{name}/exp_avg_sq"] / (1 - BETA ** moments[f"{name}/step"])
+    return square > NOISE**2
