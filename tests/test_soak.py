@@ -20,7 +20,7 @@ TRIALS = {
     "forgotten": 8,
     "signals": 8,
     "numbers": 6,
-    "memory": 4,
+    "memory": 2,
     "disk": 4,
     "flips": 4,
     "elastic": 1,
