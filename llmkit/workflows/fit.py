@@ -271,7 +271,12 @@ def _try_to_save(
     from llmkit.engine import checkpoint
 
     try:
-        state = replace(state, log_bytes=run.log.stat().st_size, identity=_identity(session, prepared))
+        state = replace(
+            state,
+            saved_step=state.step,  # so that a resume knows of it
+            log_bytes=run.log.stat().st_size,
+            identity=_identity(session, prepared),
+        )
         checkpoint.save(run.checkpoints, model, optimizer, state)
         checkpoint.rotate(run.checkpoints, keep=prepared.recipe.checkpoint.keep, best_step=state.best_step)
     except StorageError as error:
