@@ -63,11 +63,14 @@ def _moment(rng: random.Random, whole: Outcome) -> Moment:
 
 def _spoiled(model: Any, loss: Any, batch: Any, *, place: str, value: float) -> tuple[Any, Any]:
     if place == "input":
-        hook = model.get_input_embeddings().register_forward_hook(lambda _m, _i, out: out * value)
+        vectors = model.get_input_embeddings().weight  # T5 has several modules with them
+        readers = [part for part in model.modules() if getattr(part, "weight", None) is vectors]
+        hooks = [part.register_forward_hook(lambda _m, _i, out: out * value) for part in readers]
         try:
             return loss(model, batch)  # type: ignore[no-any-return]
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
     summed, count = loss(model, batch)
     if place == "gradient":
         summed.register_hook(lambda gradient: gradient * value)
