@@ -5,6 +5,10 @@ over all processes, once, and the gradient is divided by the count of the whole 
 however it was cut (micro-batches, accumulation, processes), and processes may have different numbers of
 micro-batches: they meet only at its end, where they also agree on what went wrong. Out of memory on one of them means
 smaller micro-batches on all, and the update is made again.
+
+A sharded model (`engine.sharding`) makes the processes meet in every forward and backward pass. There a process with
+fewer micro-batches than another runs the shortest example of the update in their place, times zero; and out of memory
+ends the run.
 """
 
 from __future__ import annotations
