@@ -73,7 +73,7 @@ def place(session: Session, model: nn.Module, *, shard: bool) -> Placed:
         sharded: FSDPModule = fully_shard(part, mesh=mesh)
         sharded.set_gradient_divide_factor(1.0)  # a sum, not a mean
         sharded.set_force_sum_reduction_for_comms(True)  # gloo knows no other way
-    return Placed(model.to(session.device), plan)
+    return Placed(model, plan)
 
 
 def is_sharded(model: nn.Module) -> bool:
