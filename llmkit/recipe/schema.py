@@ -176,6 +176,8 @@ class Train(Section):
     """Number format of the forward pass; auto: the fastest this device is good at."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, slower."""
+    shard: bool = False
+    """Spread weights, gradients and optimizer state over the processes (FSDP2), instead of a copy of all in each."""
     compile: bool = False
     """Run the model through torch.compile."""
     early_stopping: int | None = Field(default=None, ge=1)
