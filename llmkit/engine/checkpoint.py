@@ -144,8 +144,12 @@ def _restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, saved: 
     parameters = dict(model.named_parameters())
     for key in saved.keys():  # noqa: SIM118  # it is no dictionary
         name, _, kind = key.rpartition("/")
-        parameter = parameters[name].detach()
+        parameter = parameters[name]
         # fused AdamW keeps `step`, one number, on the parameter's device like the moments
-        moment = parameter.new_empty(()) if kind == "step" else torch.empty_like(parameter)
+        moment = (
+            torch.empty((), device=parameter.device)
+            if kind == "step"
+            else torch.empty_like(parameter, requires_grad=False)
+        )
         fill(moment, saved, key)
-        optimizer.state[parameters[name]][kind] = moment
+        optimizer.state[parameter][kind] = moment
