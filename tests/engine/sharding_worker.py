@@ -106,7 +106,7 @@ def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any
     opened_sharded = Trainer.begin(session, prepared, shard=True).load(of_whole)
     found = {
         "opened": {"saved": at_save, "sharded": again.digest(), "whole": opened_whole.digest()},
-        "rows": [sum(p.numel() for p in map(sharding.local, t.placed.model.parameters())) for t in (whole, again)],
+        "numbers": [numbers(trainer) for trainer in (whole, again)],
     }
     again.run(SAVED, len(SIZES))
     opened_whole.run(SAVED, len(SIZES))
@@ -122,6 +122,11 @@ def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any
         "across": [difference(sharded.weights(), t.weights()) for t in (opened_whole, opened_sharded)],
         "answers": max(apart(answers[name], theirs[name]) for name in theirs),
     }
+
+
+def numbers(trainer: Trainer) -> int:
+    """How many this process holds of the weights."""
+    return sum(sharding.local(p).numel() for p in trainer.placed.model.parameters())
 
 
 def difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
