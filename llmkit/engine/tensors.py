@@ -36,7 +36,9 @@ TYPES = {
 
 def pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
     """The file's bytes: its header, then one tensor after the other. For sharded ones all processes meet at each."""
-    ordered = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))  # wide types first: aligned
+    ordered = sorted(
+        tensors, key=lambda name: (-tensors[name].dtype.itemsize, name)
+    )  # wide types first: aligned
     yield _header({name: tensors[name] for name in ordered})
     for name in ordered:
         whole = full(tensors[name].detach()).cpu().contiguous()
@@ -61,7 +63,11 @@ def _header(tensors: Mapping[str, Tensor]) -> bytes:
     entries, end = {}, 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.numel() * tensor.dtype.itemsize
-        entries[name] = {"dtype": TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        entries[name] = {
+            "dtype": TYPES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text

@@ -185,7 +185,9 @@ def _accumulate(
     if not losses:
         return _Sums()
     found = torch.stack(losses).cpu().double().numpy()
-    bad = [indices for indices, value in zip(share.micro_batches, found, strict=True) if not np.isfinite(value)]
+    bad = [
+        indices for indices, value in zip(share.micro_batches, found, strict=True) if not np.isfinite(value)
+    ]
     return _Sums(
         float(found.sum()),
         float(torch.stack(counts).cpu().double().sum()),

@@ -1,6 +1,6 @@
 """What accelerate's configuration asks of a training run, as recipe keys.
 
-    accelerate launch --use_fsdp --fsdp_version 2 -m llmkit finetune RECIPE     as train.shard=true
+accelerate launch --use_fsdp --fsdp_version 2 -m llmkit finetune RECIPE     as train.shard=true
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def overrides() -> list[str]:
     for name, (value, fix) in NEEDED.items():
         found = os.environ.get(name, value).lower()
         if found != value:
-            raise RecipeError(Problem("C10", name, f"is {found}, and llmkit does FSDP with {value} only", fix))
+            raise RecipeError(
+                Problem("C10", name, f"is {found}, and llmkit does FSDP with {value} only", fix)
+            )
     del os.environ[ASKED]
     return ["train.shard=true"]

@@ -31,7 +31,7 @@ from llmkit.workflows.fit import batches_of, predict_part
 from llmkit.workflows.prepare import Prepared, prepare
 from llmkit.workflows.train import load_model
 
-SIZES = [9, 1, 6, 3]  # examples of each update; of one of them a single process has a micro-batch
+SIZES = [7, 1, 5, 3]  # examples of each update; of one of them a single process has a micro-batch
 SAVED = 2  # updates before the checkpoint
 
 
@@ -47,6 +47,9 @@ class Trainer:
     @classmethod
     def begin(cls, session: Session, prepared: Prepared, *, shard: bool) -> Trainer:
         placed = sharding.place(session, load_model(prepared, SILENT), shard=shard)
+        if prepared.recipe.train.gradient_checkpointing:
+            how = {"use_reentrant": False}
+            placed.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
         return cls(session, prepared, placed, adamw(placed.model, 0.01))
 
     def run(self, first: int, last: int) -> list[tuple[float, float]]:

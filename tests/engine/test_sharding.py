@@ -29,10 +29,13 @@ from tests.engine.test_train import steps_of
 from tests.samples import write_recipe
 
 WORKER = Path(__file__).with_name("sharding_worker.py")
-KINDS = ["classification", "chat", "translation"]  # BERT; GPT with adapters; T5, whose stacks share an embedding
+KINDS = [
+    "classification",
+    "chat",
+    "translation",
+]  # BERT; GPT with adapters and activations computed twice; T5, whose stacks share an embedding
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
-in_two = [pytest.mark.slow, pytest.mark.distributed]
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recipes(folder: Path, tiny_for: Any) -> dict[str, Path]:
     found = {kind: write_recipe(kind, folder, tiny_for(kind), count=60) for kind in KINDS}
-    text = found["chat"].read_text()
-    found["chat"].write_text(text.replace("data:\n", "  lora: {rank: 2}\ndata:\n", 1))
+    text = found["chat"].read_text().replace("data:\n", "  lora: {rank: 2}\ndata:\n", 1)
+    found["chat"].write_text(text.replace("train:\n", "train:\n  gradient_checkpointing: true\n"))
     return found
 
 

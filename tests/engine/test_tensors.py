@@ -14,7 +14,9 @@ from llmkit.engine import tensors
 from llmkit.engine.tensors import TYPES, fill, opened, pieces
 
 shapes = st.lists(st.integers(0, 3), max_size=3)
-some_tensors = st.dictionaries(st.text(max_size=5), st.tuples(st.sampled_from(list(TYPES)), shapes), max_size=6)
+some_tensors = st.dictionaries(
+    st.text(max_size=5), st.tuples(st.sampled_from(list(TYPES)), shapes), max_size=6
+)
 
 
 def drawn(about: dict[str, tuple[torch.dtype, list[int]]]) -> dict[str, torch.Tensor]:

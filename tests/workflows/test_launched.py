@@ -32,14 +32,20 @@ def test_without_accelerate_nothing_is_added(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_fsdp2_becomes_a_key_and_leaves_the_environment(asked: pytest.MonkeyPatch) -> None:
     assert launched.overrides() == ["train.shard=true"]
-    assert "ACCELERATE_USE_FSDP" not in os.environ  # transformers would load no weights but on the first process
+    assert (
+        "ACCELERATE_USE_FSDP" not in os.environ
+    )  # transformers would load no weights but on the first process
     assert launched.overrides() == []
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("FSDP_VERSION", "1", "FSDP_VERSION: is 1, and llmkit does FSDP with 2 only. Fix: set fsdp_version to 2"),
+        (
+            "FSDP_VERSION",
+            "1",
+            "FSDP_VERSION: is 1, and llmkit does FSDP with 2 only. Fix: set fsdp_version to 2",
+        ),
         ("FSDP_OFFLOAD_PARAMS", "true", "set fsdp_offload_params to false"),
         ("FSDP_ACTIVATION_CHECKPOINTING", "true", "train.gradient_checkpointing=true"),
     ],
