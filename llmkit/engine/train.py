@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from llmkit.engine.batching import Indices, deal, padded_tokens
 from llmkit.engine.optim import Schedule
-from llmkit.engine.sharding import is_sharded, local
 from llmkit.engine.session import Session
+from llmkit.engine.sharding import is_sharded, local
 from llmkit.errors import Problem, TrainingError
 
 __all__ = ["Batches", "Loss", "Step", "train"]
@@ -120,7 +120,8 @@ def train(
     """Run the updates one by one. optimizer is the one that the session prepared.
 
     Raises TrainingError before the weights change: T01 when a loss or gradient is not finite, T02 when a single
-    example (of a sharded model: a micro-batch) does not fit into the memory, T03 when an update has nothing to learn from.
+    example (of a sharded model: a micro-batch) does not fit into the memory, T03 when an update has nothing to learn
+    from.
     """
     budget, sharded = batches.budget, is_sharded(model)
     for update in updates:
