@@ -22,16 +22,7 @@ from llmkit.engine.sharding import full, local, own_rows
 
 __all__ = ["fill", "opened", "pieces"]
 
-TYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
+KINDS = {"float": "F", "bfloat": "BF", "int": "I", "uint": "U", "bool": "BOOL"}  # as safetensors calls them
 
 
 def pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
@@ -71,3 +62,10 @@ def _header(tensors: Mapping[str, Tensor]) -> bytes:
     text = json.dumps(entries).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
+
+
+def _kind(dtype: torch.dtype) -> str:
+    """torch.float32 -> F32"""
+    name = str(dtype).removeprefix("torch.")
+    letters = name.rstrip("0123456789")
+    return KINDS[letters] + name.removeprefix(letters)

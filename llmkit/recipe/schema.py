@@ -186,9 +186,11 @@ class Train(Section):
     """Seeds of order, head and dropout; several: train once for each, report mean and spread. Null: `seed`."""
 
     @model_validator(mode="after")
-    def _one_duration(self) -> Train:
+    def _no_contradiction(self) -> Train:
         if self.epochs is not None and self.max_steps is not None:
             raise ValueError("epochs and max_steps exclude each other; keep one of them")
+        if self.compile and self.shard:
+            raise ValueError("compile and shard exclude each other; keep one of them")
         return self
 
 

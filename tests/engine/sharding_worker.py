@@ -138,9 +138,10 @@ def difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -
 
 
 def apart(ours: Any, theirs: Any) -> float:
-    """The largest difference of two arrays; of texts whether any differs."""
+    """The largest difference of two arrays, relative where numbers are large; of texts whether any differs."""
     if ours.dtype.kind in "fiub":
-        return float(np.max(np.abs(ours.astype(float) - theirs.astype(float))))
+        ours, theirs = ours.astype(float), theirs.astype(float)
+        return float(np.max(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))))
     return float(any(str(a) != str(b) for a, b in zip(ours, theirs, strict=True)))
 
 

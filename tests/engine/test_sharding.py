@@ -59,7 +59,7 @@ def figures(folder: Path, recipes: dict[str, Path]) -> dict[str, Any]:
         [sys.executable, *launcher, str(WORKER), str(folder), *map(str, recipes.values())],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=580,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stderr[-3000:]
