@@ -55,7 +55,7 @@ def _header(tensors: Mapping[str, Tensor]) -> bytes:
     for name, tensor in tensors.items():
         start, end = end, end + tensor.numel() * tensor.dtype.itemsize
         entries[name] = {
-            "dtype": TYPES[tensor.dtype],
+            "dtype": _kind(tensor.dtype),
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }
