@@ -49,8 +49,7 @@ class Placed:
             for shape, own in zip(self.plan.parameters(), self.model.parameters(), strict=True)
         }
         model = copy.deepcopy(self.plan, gathered)  # the memo: what stands in the place of each parameter
-        buffers = list(zip(model.buffers(), self.model.buffers(), strict=True))
-        model.to(buffers[0][1].device if buffers else next(model.parameters()).device)
+        model.to(next(model.parameters()).device)
         for buffer, own in zip(model.buffers(), self.model.buffers(), strict=True):
             buffer.copy_(own)
         return model
