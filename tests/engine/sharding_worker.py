@@ -62,7 +62,7 @@ class Trainer:
             batches_of(self.session, self.prepared, "train"),
             task.loss(examples.golds["train"], len(examples.labels)),
             updates(first, last),
-            schedule=Schedule(1e-3, len(SIZES), 0, "constant"),
+            schedule=Schedule(1e-4, len(SIZES), 0, "constant"),
             max_grad_norm=0.5,
         )
         return [(step.loss, step.grad_norm) for step in steps]
