@@ -2,7 +2,8 @@
 
 accelerate is used for what it is good at (device placement, autocast, loss scaling, collectives). The model stays
 plain: DDP would average gradients where ours are summed, wait for processes that have no micro-batch left, and hang
-when one of them runs out of memory. Gradients are added up once an update instead.
+when one of them runs out of memory. Gradients are added up once an update instead. `engine.sharding` is for models
+that are too large for that.
 """
 
 from __future__ import annotations
