@@ -435,7 +435,8 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "one example does not fit into the memory",
         "Micro-batches were halved until one held a single example, and that was still too much. Shorten the "
         "examples (train.max_length), trade time for memory (train.gradient_checkpointing=true) or train fewer "
-        "weights (model.lora).",
+        "weights (model.lora). Under train.shard nothing is halved, as the processes can't go back together: "
+        "lower train.micro_batch_tokens.",
     ),
     "T03": (
         "nothing to learn from in an update",

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from llmkit.engine import checkpoint
-
 __all__ = ["KINDS", "Fault", "arm"]
 
 KINDS = ("ENOSPC", "EIO", "short", "kill")
@@ -51,17 +49,11 @@ def arm(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
 
         return call
 
-    def save_file(tensors: Any, path: Path) -> None:
-        fault.meet()
-        save(tensors, path)
-        fault.meet(path)
-
     def opened(path: Path, mode: str = "r", **options: Any) -> Any:
         file = plain(path, mode, **options)
         return _Writer(file, path, fault) if set(mode) & set("wa") else file
 
-    save, plain = checkpoint.save_file, Path.open
-    monkeypatch.setattr(checkpoint, "save_file", save_file)
+    plain = Path.open
     monkeypatch.setattr(Path, "open", opened)
     monkeypatch.setattr(os, "fsync", before(os.fsync))
     monkeypatch.setattr(Path, "replace", before(Path.replace))

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from llmkit.workflows.launched import NEEDED
+
 ROOT = Path(__file__).parent.parent / "recipes" / "cluster"
 
 # Starts the command once for each task, passes signals on as SLURM does, and leaves with the highest exit code.
@@ -117,6 +119,10 @@ def test_skypilot_resumes_on_a_folder_that_outlives_the_machine() -> None:
 
 def test_accelerate_asks_for_nothing_that_is_refused() -> None:
     assert _read("accelerate.yaml")["distributed_type"] == "MULTI_GPU"
+    fsdp = _read("fsdp.yaml")
+    assert fsdp["distributed_type"] == "FSDP"
+    asked = {name.upper(): str(value).lower() for name, value in fsdp["fsdp_config"].items()}
+    assert asked == {name: value for name, (value, _) in NEEDED.items()}
 
 
 def _read(name: str) -> Any:

@@ -6,24 +6,25 @@
                                  manifest.json          size and SHA-256 of the others, written last
 
 Order, dropout and learning rate are functions of (seed, step), so no generator, sampler or schedule state exists.
+That of a sharded model is the same, written by the first process as the others hand it their rows (`join`).
 Folders are published by rename after all bytes are on the disk; reading takes the newest that verifies.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from llmkit import files
+from llmkit.engine.tensors import fill, opened, pieces
 
-__all__ = ["State", "load", "newest", "rotate", "save", "state_of"]
+__all__ = ["State", "join", "load", "newest", "rotate", "save", "state_of"]
 
 PINNED = "pinned"
 
@@ -50,31 +51,40 @@ class State:
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Path:
-    """Write the checkpoint of this step into the folder `checkpoints`.
+    """Write the checkpoint of this step into the folder `checkpoints`. Of a sharded model the others call `join`.
 
     Raises StorageError, with nothing written where the disk has not enough room from the beginning.
     """
     target = folder / f"step-{state.step:08d}"
-    weights, moments = _weights(model), _moments(model, optimizer)
-    files.check_space(target, sum(tensor.nbytes for part in (weights, moments) for tensor in part.values()))
-    with files.staged_folder(target) as staged:
-        save_file(weights, staged / "weights.safetensors")
-        save_file(moments, staged / "optimizer.safetensors")
-        files.write_json(staged / "state.json", asdict(state))
+    parts = _parts(model, optimizer)
+    streams = {name: pieces(tensors) for name, tensors in parts.items()}
+    try:
+        files.check_space(target, sum(tensor.nbytes for part in parts.values() for tensor in part.values()))
+        with files.staged_folder(target) as staged:
+            for name, stream in streams.items():
+                files.write_pieces(staged / name, stream)
+            files.write_json(staged / "state.json", asdict(state))
+    finally:
+        _exhaust(streams.values())  # also where writing failed: the others wait at each tensor
     return target
+
+
+def join(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """What the other processes do while the first one saves a sharded model."""
+    _exhaust(map(pieces, _parts(model, optimizer).values()))
 
 
 def load(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> State:
     """Put weights (and moments, if an optimizer is given) back; returns where the run stood."""
     state = state_of(checkpoint)
     weights = _weights(model)
-    saved = load_file(checkpoint / "weights.safetensors")
-    assert saved.keys() == weights.keys(), "the checkpoint is of another model"
-    with torch.no_grad():
-        for name, value in saved.items():
-            weights[name].copy_(value)
+    with opened(checkpoint / "weights.safetensors") as saved:
+        assert set(saved.keys()) == weights.keys(), "the checkpoint is of another model"
+        for name, value in weights.items():
+            fill(value, saved, name)
     if optimizer is not None:
-        _restore_moments(model, optimizer, load_file(checkpoint / "optimizer.safetensors"))
+        with opened(checkpoint / "optimizer.safetensors") as saved:
+            _restore_moments(model, optimizer, saved)
     return state
 
 
@@ -100,12 +110,26 @@ def rotate(folder: Path, *, keep: int, best_step: int | None) -> None:
             files.remove(checkpoint)
 
 
+def _parts(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    """Tensors by name, by file."""
+    return {
+        "weights.safetensors": _weights(model),
+        "optimizer.safetensors": _moments(model, optimizer),
+    }
+
+
+def _exhaust(streams: Iterable[Iterator[bytes]]) -> None:
+    for stream in streams:
+        for _ in stream:
+            pass
+
+
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     """Trainable parameters and persistent buffers by name: what training changes."""
     trainable = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     buffers = {name: value for name, value in model.state_dict().items() if name not in parameters}
-    return {name: value.contiguous() for name, value in {**trainable, **buffers}.items()}
+    return {**trainable, **buffers}
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -116,10 +140,16 @@ def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
     }
 
 
-def _restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, saved: dict[str, Tensor]) -> None:
+def _restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, saved: Any) -> None:
     parameters = dict(model.named_parameters())
-    for key, value in saved.items():
+    for key in saved.keys():  # noqa: SIM118  # it is no dictionary
         name, _, kind = key.rpartition("/")
         parameter = parameters[name]
-        # fused AdamW keeps `step` on the parameter's device like the moments
-        optimizer.state[parameter][kind] = value.to(parameter.device)
+        # fused AdamW keeps `step`, one number, on the parameter's device like the moments
+        moment = (
+            torch.empty((), device=parameter.device)
+            if kind == "step"
+            else torch.empty_like(parameter, requires_grad=False)
+        )
+        fill(moment, saved, key)
+        optimizer.state[parameter][kind] = moment

@@ -2,7 +2,8 @@
 
 accelerate is used for what it is good at (device placement, autocast, loss scaling, collectives). The model stays
 plain: DDP would average gradients where ours are summed, wait for processes that have no micro-batch left, and hang
-when one of them runs out of memory. Gradients are added up once an update instead.
+when one of them runs out of memory. Gradients are added up once an update instead. `engine.sharding` is for models
+that are too large for that.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ class Session:
 def start(*, seed: int, precision: str) -> Iterator[Session]:
     """Join the process group (if a launcher started several processes), and leave it at the end.
 
-    Raises RecipeError C10 when the device can't do the wanted precision, or a launcher asks for sharding.
+    Raises RecipeError C10 when the device can't do the wanted precision, or a launcher asks for DeepSpeed, Megatron, or
+    (outside of training) FSDP.
     """
     _check_plain()
     on_cpu = not torch.accelerator.is_available()
@@ -152,7 +154,7 @@ def _check_plain() -> None:
         problem = Problem(
             "C10",
             f"ACCELERATE_USE_{asked[0]}",
-            f"asks for {asked[0]}, and llmkit keeps the whole model on each device",
-            "leave it out of accelerate's configuration; model.lora and train.gradient_checkpointing save memory",
+            f"asks for {asked[0]}, which llmkit does not do here",
+            "leave it out of accelerate's configuration; in training train.shard=true spreads the model",
         )
         raise RecipeError(problem)

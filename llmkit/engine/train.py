@@ -5,11 +5,16 @@ over all processes, once, and the gradient is divided by the count of the whole 
 however it was cut (micro-batches, accumulation, processes), and processes may have different numbers of
 micro-batches: they meet only at its end, where they also agree on what went wrong. Out of memory on one of them means
 smaller micro-batches on all, and the update is made again.
+
+A sharded model (`engine.sharding`) makes the processes meet in every forward and backward pass. There a process with
+fewer micro-batches than another runs the shortest example of the update in their place, times zero; and out of memory
+ends the run.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -23,6 +28,7 @@ from torch import Tensor, nn
 from llmkit.engine.batching import Indices, deal, padded_tokens
 from llmkit.engine.optim import Schedule
 from llmkit.engine.session import Session
+from llmkit.engine.sharding import is_sharded, local
 from llmkit.errors import Problem, TrainingError
 
 __all__ = ["Batches", "Loss", "Step", "train"]
@@ -49,6 +55,25 @@ class Batches:
     lengths: NDArray[np.int64]
     fetch: Callable[[Indices, int | None], dict[str, Tensor]]
     budget: int  # padded tokens in one micro-batch
+
+
+@dataclass(frozen=True)
+class _Share:
+    """One process's part of an update: its micro-batches, and after them passes over `filler` that count nothing."""
+
+    micro_batches: list[Indices]
+    filler: Indices
+    passes: int = 0
+
+    @classmethod
+    def of(
+        cls, shares: list[list[Indices]], rank: int, lengths: NDArray[np.int64], *, in_step: bool
+    ) -> _Share:
+        """in_step: all processes run equally many forward passes."""
+        own = shares[rank]
+        every = np.concatenate([batch for share in shares for batch in share])
+        shortest = every[[np.argmin(lengths[every])]]
+        return cls(own, shortest, max(map(len, shares)) - len(own) if in_step else 0)
 
 
 @dataclass(frozen=True)
@@ -95,9 +120,10 @@ def train(
     """Run the updates one by one. optimizer is the one that the session prepared.
 
     Raises TrainingError before the weights change: T01 when a loss or gradient is not finite, T02 when a single
-    example does not fit into the memory, T03 when an update has nothing to learn from.
+    example (of a sharded model: a micro-batch) does not fit into the memory, T03 when an update has nothing to learn
+    from.
     """
-    budget = batches.budget
+    budget, sharded = batches.budget, is_sharded(model)
     for update in updates:
         began = time.perf_counter()
         model.train()
@@ -106,16 +132,16 @@ def train(
             group["lr"] = rate
         while True:
             shares = deal(update.indices, batches.lengths, budget, session.world_size)
-            sums = _over_all(
-                session, _accumulate(session, model, batches, loss, shares[session.rank], update)
-            )
+            own = _Share.of(shares, session.rank, batches.lengths, in_step=sharded)
+            sums = _over_all(session, _accumulate(session, model, batches, loss, own, update))
             if not sums.no_memory:
                 break
             optimizer.zero_grad()
             budget = _smaller(session, budget, update, shares, note)
         if not sums.count:
             raise _nothing_to_learn(update)
-        session.sum_gradients(model)
+        if not sharded:
+            session.sum_gradients(model)
         norm = _divide_and_clip(session, model, optimizer, sums.count, max_grad_norm)
         if not np.isfinite(sums.loss) or (not np.isfinite(norm) and session.precision != "fp16"):
             raise _not_finite(session, update, sums, norm, rate)
@@ -136,27 +162,33 @@ def train(
 
 
 def _accumulate(
-    session: Session, model: nn.Module, batches: Batches, loss: Loss, share: list[Indices], update: _Update
+    session: Session, model: nn.Module, batches: Batches, loss: Loss, share: _Share, update: _Update
 ) -> _Sums:
-    """Forward and backward over this process's micro-batches, of which it may have none."""
+    """Forward and backward over this process's micro-batches, of which it may have none. Raises TrainingError T02."""
     session.seed_update(update.step)
     losses, counts = [], []
     try:
-        for indices in share:
+        for number, indices in enumerate([*share.micro_batches, *[share.filler] * share.passes]):
+            counted = number < len(share.micro_batches)
             batch = session.to_device(batches.fetch(indices, update.epoch))
             with session.accelerator.autocast():
                 summed, count = loss(model, batch)
-            session.accelerator.backward(summed)
-            losses.append(summed.detach())
-            counts.append(count.detach())
+            session.accelerator.backward(summed if counted else summed * 0)
+            if counted:
+                losses.append(summed.detach())
+                counts.append(count.detach())
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
+        if is_sharded(model):
+            raise _no_way_back(session, update) from error
         return _Sums(no_memory=True)
     if not losses:
         return _Sums()
     found = torch.stack(losses).cpu().double().numpy()
-    bad = [indices for indices, value in zip(share, found, strict=True) if not np.isfinite(value)]
+    bad = [
+        indices for indices, value in zip(share.micro_batches, found, strict=True) if not np.isfinite(value)
+    ]
     return _Sums(
         float(found.sum()),
         float(torch.stack(counts).cpu().double().sum()),
@@ -173,6 +205,18 @@ def _over_all(session: Session, own: _Sums) -> _Sums:
 def _is_out_of_memory(error: BaseException) -> bool:
     """A CPU's allocator raises a plain RuntimeError."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)
+
+
+def _no_way_back(session: Session, update: _Update) -> TrainingError:
+    """The other processes wait in the middle of a pass, where they can't be told; the launcher ends them."""
+    return TrainingError(
+        Problem(
+            "T02",
+            f"step {update.step}",
+            f"process {session.rank} ran out of memory, and sharded processes can't make an update again",
+            "lower train.micro_batch_tokens or set train.gradient_checkpointing=true, with another --out",
+        )
+    )
 
 
 def _smaller(
@@ -206,9 +250,11 @@ def _divide_and_clip(
 ) -> float:
     """Turn summed gradients into those of the mean loss, no longer than `most`; returns the norm before clipping."""
     session.accelerator.unscale_gradients(optimizer)  # does something under fp16 only
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [local(p.grad) for p in model.parameters() if p.grad is not None]
     scale = 1 / count
     norm = float(nn.utils.get_total_norm(gradients)) * scale
+    if is_sharded(model):  # so far that of this process's rows
+        norm = math.sqrt(session.sum([norm**2])[0])
     if most is not None and norm > most:
         scale *= most / norm
     torch._foreach_mul_(gradients, scale)

@@ -176,6 +176,8 @@ class Train(Section):
     """Number format of the forward pass; auto: the fastest this device is good at."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, slower."""
+    shard: bool = False
+    """Spread weights, gradients and optimizer state over the processes (FSDP2), instead of a copy of all in each."""
     compile: bool = False
     """Run the model through torch.compile."""
     early_stopping: int | None = Field(default=None, ge=1)
@@ -184,9 +186,11 @@ class Train(Section):
     """Seeds of order, head and dropout; several: train once for each, report mean and spread. Null: `seed`."""
 
     @model_validator(mode="after")
-    def _one_duration(self) -> Train:
+    def _no_contradiction(self) -> Train:
         if self.epochs is not None and self.max_steps is not None:
             raise ValueError("epochs and max_steps exclude each other; keep one of them")
+        if self.compile and self.shard:
+            raise ValueError("compile and shard exclude each other; keep one of them")
         return self
 
 

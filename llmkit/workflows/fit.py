@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmkit.data.encode import Encoded
     from llmkit.engine.checkpoint import State
     from llmkit.engine.session import Session
+    from llmkit.engine.sharding import Placed
     from llmkit.engine.signals import Request
     from llmkit.engine.train import Batches, Step
     from llmkit.tasks._task import Arrays, Task
@@ -38,11 +39,13 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
 
     Raises Stopped (or Interrupted) after saving, TrainingError, RunError M09 when the run was of another recipe.
     """
-    from llmkit.engine import checkpoint, optim, signals, watchdog
+    from llmkit.engine import checkpoint, optim, sharding, signals, watchdog
     from llmkit.engine.train import train
 
     began, recipe = time.monotonic(), prepared.recipe
-    model = model.to(session.device)
+    _check_same_weights(session, model)
+    placed = sharding.place(session, model, shard=recipe.train.shard)
+    model = placed.model
     optimizer = optim.adamw(model, recipe.train.weight_decay)
     state = _resume(session, run, prepared, model, optimizer, progress)
     if recipe.train.gradient_checkpointing:
@@ -68,7 +71,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
             last = step.step == prepared.schedule.total_steps
             improved = False
             if last or step.step % prepared.evaluate_every == 0:
-                state, improved = _validate(session, run, prepared, model, state, progress)
+                state, improved = _validate(session, run, prepared, placed, state, progress)
             enough = _enough(prepared, state)
             stop = _asked_to_stop(session, request, prepared, began)
             if improved or last or stop or enough or step.step % prepared.checkpoint_every == 0:
@@ -82,7 +85,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
                 break
     if state.best_step not in (None, state.step):
         checkpoint.load(run.checkpoints / f"step-{state.best_step:08d}", model, None)
-    return Fitted(model, state)
+    return Fitted(placed.whole(), state)
 
 
 def batches_of(session: Session, prepared: Prepared, part: str) -> Batches:
@@ -214,17 +217,14 @@ def _detail(step: Step, state: State) -> str:
 
 
 def _validate(
-    session: Session, run: Run, prepared: Prepared, model: Any, state: State, progress: Progress
+    session: Session, run: Run, prepared: Prepared, placed: Placed, state: State, progress: Progress
 ) -> tuple[State, bool]:
-    """Score the validation rows; the new state, and whether it is the best so far.
-
-    model is the plain one: DDP's forward waits for the other processes, which may have fewer batches to predict.
-    """
+    """Score the validation rows; the new state, and whether it is the best so far."""
     if "validation" not in prepared.encoded:
         return replace(state, best_step=state.step), False
     began = time.perf_counter()
     watching = prepared.recipe.evaluate.best in prepared.task.watched
-    answers = predict_part(session, prepared, model, "validation", progress, watching=watching)
+    answers = predict_part(session, prepared, placed.whole(), "validation", progress, watching=watching)
     golds = prepared.examples.golds["validation"]
     # of the first process for all: programs are run by it alone
     values = session.from_main(prepared.task.values(golds, answers, prepared.examples.labels))
@@ -256,7 +256,13 @@ def _save(
 
     A disk that does not take it ends no run: that is said, and the best model stays the one saved before.
     """
-    fault = _try_to_save(session, run, prepared, model, optimizer, state) if session.rank == 0 else None
+    from llmkit.engine import checkpoint, sharding
+
+    fault = None
+    if session.rank == 0:
+        fault = _try_to_save(session, run, prepared, model, optimizer, state)
+    elif sharding.is_sharded(model):
+        checkpoint.join(model, optimizer)
     fault = session.from_main(fault)
     if fault is None:
         return replace(state, saved_step=state.step)
@@ -303,7 +309,6 @@ def _resume(
 
     found = checkpoint.newest(run.checkpoints, progress.note) if session.rank == 0 else None
     found = session.from_main(found)
-    _check_same_weights(session, model)
     if found is None:
         if session.rank == 0 and run.log.exists():
             files.truncate(run.log, 0)

@@ -44,9 +44,10 @@ def finetune(
     """
     from llmkit import tasks
     from llmkit.recipe import catalog, load
-    from llmkit.workflows import seeds
+    from llmkit.workflows import launched, seeds
 
     catalog.check_kind(source, command)
+    overrides = [*overrides, *launched.overrides()]
     recipe = load.load(source, overrides, task_names=tasks.names(), task_options=tasks.options)
     seeds.check(recipe)
     name = Path(source).stem
@@ -108,12 +109,18 @@ def train_in(
         settings = begin(run, session, prepared, command)
         progress.note(
             f"run {run.path}: {settings['device']}, {settings['precision']}, {session.world_size} process(es) of "
-            f"{settings['threads']} thread(s), {prepared.schedule.total_steps} steps"
+            f"{settings['threads']} thread(s){_sharded(session, prepared)}, {prepared.schedule.total_steps} steps"
         )
         fitted = fit(session, run, prepared, model, progress)
         content = judge(session, run, prepared, fitted, name=name, command=command, progress=progress)
         session.wait()
     return content
+
+
+def _sharded(session: Session, prepared: Prepared) -> str:
+    if not prepared.recipe.train.shard:
+        return ""
+    return " that share the model" if session.world_size > 1 else " (nothing to shard)"
 
 
 def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress: Progress) -> Run:

@@ -193,6 +193,10 @@ LINES = {
         TOP + "train:\n  max_steps: 9\n  epochs: 1\n",
         "[C10] a.yaml:7:3: train.epochs and train.max_steps exclude each other. Fix: keep one of them",
     ),
+    "C10 compiled shards": (
+        TOP + "train: {compile: true, shard: true}\n",
+        "[C10] a.yaml:5:1: train: compile and shard exclude each other. Fix: keep one of them",
+    ),
     "C10 heads": (
         SCRATCH + "    hidden: 100\n    heads: 3\n  tokenizer: t\n",
         "[C10] a.yaml:4:3: model.from_scratch: 3 heads can't share a width of 100 evenly. "
