@@ -1,0 +1,51 @@
+"""One run of `llmkit finetune`, from Python for the sake of marks in its middle.
+
+Usage: train.py OUT RECIPE [KEY=VALUE ...]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from bench.clock import Clock
+from llmkit.progress import Progress
+
+
+class Marks(Progress):
+    """What the workflow says of its progress, as marks: training, step (the first), trained, predicted."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def note(self, text: str) -> None:
+        if text.startswith("run "):  # the last words before training
+            self.clock.mark("training")
+
+    def advance(self, what: str, done: int, total: int, unit: str, detail: str = "") -> None:
+        if what == "training":
+            self.clock.mark("step")
+        if done == total and what in ("training", "predicting test"):
+            self.clock.mark({"training": "trained"}.get(what, "predicted"))
+
+
+def main(out: Path, recipe: str, overrides: list[str]) -> None:
+    clock = Clock()
+    import llmkit
+
+    result = llmkit.finetune(recipe, overrides, out=out, progress=Marks(clock))
+    records = [json.loads(line) for line in (out / "predictions" / "test.jsonl").open(encoding="utf-8")]
+    train = result["train"]
+    clock.end(
+        examples=round(train["examples_per_second"] * train["seconds"]),
+        steps=train["steps"],
+        outputs={
+            "predictions": [record["prediction"] for record in records],
+            "golds": [record.get("label") for record in records],
+        },
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
