@@ -35,9 +35,7 @@ def questions(folder: Path, examples: int) -> dict[str, str]:
     if not (target / "test.jsonl").exists():
         sizes = {"train": examples, "validation": 8, "test": 8}
         for part, rows in _split().items():
-            asked = [
-                {"instruction": QUESTION, "input": row["text"], "output": row["label"]} for row in rows
-            ]
+            asked = [{"instruction": QUESTION, "input": row["text"], "output": row["label"]} for row in rows]
             _write(target / f"{part}.jsonl", asked[: sizes[part]])
     return {part: str(target / f"{part}.jsonl") for part in ("train", "validation", "test")}
 

@@ -54,9 +54,7 @@ class Results:
 def _outputs(suite: Suite, number: int, settings: Settings) -> dict[str, Any]:
     """What each variant of a round put out, for the variants whose output is there."""
     paths = {each.name: settings.run_folder(suite, each, number) / "stdout" for each in suite.variants}
-    return {
-        name: process.last_object(path).get("outputs") for name, path in paths.items() if path.exists()
-    }
+    return {name: process.last_object(path).get("outputs") for name, path in paths.items() if path.exists()}
 
 
 def _record(found: dict[str, Any]) -> Record:

@@ -96,12 +96,18 @@ def probe(settings: Settings) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join([*SUITES, *LONG]))
     parser.add_argument("--rounds", type=int, default=3, help="each with a seed of its own")
-    parser.add_argument("--threads", type=int, default=2, help="1: compare seconds of the processor (a busy machine)")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="1: compare seconds of the processor (a busy machine)"
+    )
     parser.add_argument("--size", type=int, help="examples, where the suite's own number is too many")
-    parser.add_argument("--name", default=f"{date.today():%Y-%m-%d}", help="of the results; an old one goes on")
+    parser.add_argument(
+        "--name", default=f"{date.today():%Y-%m-%d}", help="of the results; an old one goes on"
+    )
     parser.add_argument("--long", action="store_true", help="also the suites that take an hour")
     chosen = parser.parse_args()
     unknown = set(chosen.suites) - {*SUITES, *LONG}

@@ -53,7 +53,11 @@ def markdown(suite: Suite, runs: Sequence[Record], facts: Sequence[str]) -> str:
         "",
         *_goals(suite.goals, rounds, clock),
         *(f"- {fact}" for fact in facts),
-        *(["", f"\\* others used more than {BUSY:.0%} of the machine in one of its runs."] if _busy(runs) else []),
+        *(
+            ["", f"\\* others used more than {BUSY:.0%} of the machine in one of its runs."]
+            if _busy(runs)
+            else []
+        ),
         "",
     ]
     return "\n".join(lines)
@@ -66,7 +70,9 @@ def _figures(suite: Suite, rounds: Sequence[Round], clock: Clock) -> list[str]:
         runs = [found[variant.name] for found in rounds if variant.name in found]
         if runs:
             star = "\\*" if _busy(runs) else ""
-            lines.append(_row([variant.name + star, *(_cell(figure, runs, clock) for figure in suite.figures)]))
+            lines.append(
+                _row([variant.name + star, *(_cell(figure, runs, clock) for figure in suite.figures)])
+            )
     return lines
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench.clock import Clock
 from llmkit.progress import Progress
@@ -35,7 +36,8 @@ def main(out: Path, recipe: str, overrides: list[str]) -> None:
     import llmkit
 
     result = llmkit.finetune(recipe, overrides, out=out, progress=Marks(clock))
-    records = [json.loads(line) for line in (out / "predictions" / "test.jsonl").open(encoding="utf-8")]
+    records, log = _lines(out / "predictions" / "test.jsonl"), _lines(out / "log.jsonl")
+    losses = [line["loss"] for line in log if line["kind"] == "step"]
     train = result["train"]
     clock.end(
         examples=round(train["examples_per_second"] * train["seconds"]),
@@ -43,8 +45,13 @@ def main(out: Path, recipe: str, overrides: list[str]) -> None:
         outputs={
             "predictions": [record["prediction"] for record in records],
             "golds": [record.get("label") for record in records],
+            "loss": sum(losses) / len(losses),
         },
     )
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.open(encoding="utf-8")]
 
 
 if __name__ == "__main__":

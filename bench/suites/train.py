@@ -55,7 +55,9 @@ def suite(settings: Settings) -> Suite:
             Goal("training beside the example's padding", ratio(TRAINING, EXAMPLE, OURS), 4.5, True),
             Goal("training beside padding by batch", ratio(TRAINING, LONGEST, OURS), 1.8, True),
             Goal("training beside length groups", ratio(TRAINING, GROUPED, OURS), 1.25, True),
-            Goal("useful share of what matrix products reach", only(mfu(TRAINING, flops), OURS), 0.65, True, ""),
+            Goal(
+                "useful share of what matrix products reach", only(mfu(TRAINING, flops), OURS), 0.65, True, ""
+            ),
             Goal("peak memory beside padding by batch", ratio(peak, OURS, LONGEST), 0.85, False),
             Goal("peak memory beside length groups", ratio(peak, OURS, GROUPED), 0.85, False),
         ],
@@ -65,14 +67,23 @@ def suite(settings: Settings) -> Suite:
 
 def finetune(files: Mapping[str, str], *more: str) -> Variant:
     settings = [f"data.{part}={file}" for part, file in files.items()]
-    settings += ["train.epochs=1", "train.learning_rate=2e-4", "evaluate.baselines=false", "seed={round}", *more]
+    settings += [
+        "train.epochs=1",
+        "train.learning_rate=2e-4",
+        "evaluate.baselines=false",
+        "seed={round}",
+        *more,
+    ]
     script = str(HERE / "ours" / "train.py")
     return Variant(OURS, [sys.executable, script, "{out}", "sentiment", *settings])
 
 
 def trainer(name: str, files: Mapping[str, str], *more: str) -> Variant:
     model = str(prepared.model("all-MiniLM-L6-v2"))
-    script, paths = str(HERE / "peers" / "trainer.py"), [files[part] for part in ("train", "validation", "test")]
+    script, paths = (
+        str(HERE / "peers" / "trainer.py"),
+        [files[part] for part in ("train", "validation", "test")],
+    )
     how = ["--seed", "{round}", "--padding", PADDING[name], *more]
     return Variant(name, [sys.executable, script, model, *paths, "{out}", *how])
 
@@ -94,9 +105,10 @@ def accuracies(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     said = [f"Test accuracy of llmkit {right.mean():.4f} [{low:.4f}, {high:.4f}], {len(rounds)} seeds."]
     for peer in PADDING:
         assert (numbers(peer, "golds") == golds).all(), "not the same test rows"
-        found = classification.difference(golds, numbers(OURS, "predictions"), numbers(peer, "predictions"), names)
+        found = classification.difference(
+            golds, numbers(OURS, "predictions"), numbers(peer, "predictions"), names
+        )
         said.append(
             f"Accuracy, llmkit minus {peer}: {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}], p {found.p_value:.3f}."
         )
     return said
-
