@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["classifier", "dense_flops", "model", "questions", "reviews", "sentences"]
+__all__ = [
+    "classifier",
+    "dense_flops",
+    "lines",
+    "long_rows",
+    "model",
+    "questions",
+    "reviews",
+    "sentences",
+    "written",
+]
 
 QUESTION = "Is this sentence of a film review positive or negative?"
 
@@ -48,6 +59,42 @@ def sentences(folder: Path, examples: int) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("".join(f"{text}\n" for text in rows), encoding="utf-8")
     return target
+
+
+def lines(folder: Path, count: int) -> Path:
+    """A text file of so many different lines of five words."""
+    target = folder / "data" / f"lines-{count}.txt"
+    if not target.exists():
+        words = _words()
+        with target.open("w", encoding="utf-8") as file:
+            file.writelines(f"{' '.join(_pick(words, number, 5))}\n" for number in range(count))
+    return target
+
+
+def long_rows(folder: Path, count: int) -> str:
+    """A file of so many different labelled rows of a thousand characters."""
+    target = folder / "data" / f"long-{count}.jsonl"
+    if not target.exists():
+        words, labels = _words(), ("negative", "positive")
+        with target.open("w", encoding="utf-8") as file:
+            for number in range(count):
+                text = " ".join([str(number), *_pick(words, number, 200)])[:1000]
+                file.write(json.dumps({"text": text, "label": labels[number % 2]}) + "\n")
+    return str(target)
+
+
+def written(folder: Path, examples: int) -> tuple[Path, Path]:
+    """Made of words of the reviews: pairs of texts of 100 words, [prediction, reference], and what two systems wrote,
+    [first, second, reference], sentences of 4 to 30 words. One word in five differs."""
+    pairs, systems = (folder / "data" / f"{name}-{examples}.jsonl" for name in ("pairs", "systems"))
+    if not (pairs.exists() and systems.exists()):
+        rng = random.Random(0)
+        words = _words()
+        long = [_run(rng, words, 100) for _ in range(examples)]
+        short = [_run(rng, words, rng.randint(4, 30)) for _ in range(examples)]
+        _write(pairs, [[_damaged(rng, text), " ".join(text)] for text in long])
+        _write(systems, [[_damaged(rng, text), _damaged(rng, text), " ".join(text)] for text in short])
+    return pairs, systems
 
 
 def classifier(folder: Path) -> Path:
@@ -111,6 +158,25 @@ def _split() -> dict[str, list[dict[str, Any]]]:
     return {**rows, "train": [rows["train"][number] for number in order]}
 
 
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _words() -> list[str]:
+    return [word for part in _split().values() for row in part for word in row["text"].split()]
+
+
+def _pick(words: Sequence[str], number: int, count: int) -> list[str]:
+    """Words of the reviews that the number draws."""
+    return random.Random(number).choices(words, k=count)
+
+
+def _run(rng: random.Random, words: Sequence[str], count: int) -> Sequence[str]:
+    start = rng.randrange(len(words) - count)
+    return words[start : start + count]
+
+
+def _damaged(rng: random.Random, text: Sequence[str]) -> str:
+    """One word in five replaced by another of the same text."""
+    return " ".join(rng.choice(text) if rng.random() < 0.2 else word for word in text)
+
+
+def _write(path: Path, rows: Sequence[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
