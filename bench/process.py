@@ -1,4 +1,4 @@
-"""One variant, run once in a process of its own: what it took, what it said, and what else the machine did meanwhile."""
+"""One variant, run once in a process of its own: what it took, what it said, and what else the machine did then."""
 
 from __future__ import annotations
 

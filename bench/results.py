@@ -1,4 +1,4 @@
-"""The dated file of results: one JSON object with every run, rewritten whole after each, so nothing is lost when cut."""
+"""The dated file of results: one JSON object with every run, rewritten after each, so that nothing is lost when cut."""
 
 from __future__ import annotations
 

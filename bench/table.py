@@ -47,7 +47,8 @@ def markdown(suite: Suite, runs: Sequence[Record], facts: Sequence[str]) -> str:
     lines = [
         f"## {suite.name}",
         "",
-        f"{suite.about} {suite.size:,} examples, {threads} thread(s), {len(rounds)} rounds; seconds of {CLOCKS[clock]}.",
+        f"{suite.about} {suite.size:,} examples, {threads} thread(s), {len(rounds)} round(s); "
+        f"seconds of {CLOCKS[clock]}.",
         "",
         *_figures(suite, rounds, clock),
         "",

@@ -20,7 +20,9 @@ from llmkit.metrics import intervals, ngram, paired  # noqa: E402
 
 
 def main(file: str, draws: int) -> None:
-    *systems, references = zip(*(json.loads(line) for line in Path(file).open(encoding="utf-8")))
+    *systems, references = zip(
+        *(json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines())
+    )
     listed = [[text] for text in references]
     ngram.bleu(systems[0][:1], listed[:1])
     clock.mark("ready")

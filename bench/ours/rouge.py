@@ -19,7 +19,7 @@ SHOWN = 200
 
 
 def main(file: str) -> None:
-    pairs = [json.loads(line) for line in Path(file).open(encoding="utf-8")]
+    pairs = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
     predictions, references = [pair[0] for pair in pairs], [[pair[1]] for pair in pairs]
     rouge(predictions[:1], references[:1])
     clock.mark("ready")

@@ -24,7 +24,7 @@ class Marks(Progress):
         if text.startswith("run "):  # the last words before training
             self.clock.mark("training")
 
-    def advance(self, what: str, done: int, total: int, unit: str, detail: str = "") -> None:
+    def advance(self, what: str, done: int, total: int, _unit: str, _detail: str = "") -> None:
         if what == "training":
             self.clock.mark("step")
         if done == total and what in ("training", "predicting test"):

@@ -19,7 +19,8 @@ from sacrebleu.significance import PairedTest  # noqa: E402
 
 def main(file: str, draws: int) -> None:
     *systems, references = (
-        list(column) for column in zip(*(json.loads(line) for line in Path(file).open(encoding="utf-8")))
+        list(column)
+        for column in zip(*(json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()))
     )
     BLEU().corpus_score(systems[0][:1], [references[:1]])
     clock.mark("ready")

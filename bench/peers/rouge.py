@@ -21,7 +21,9 @@ SHOWN = 200
 
 
 def main(file: str, examples: int) -> None:
-    pairs = [json.loads(line) for line in islice(Path(file).open(encoding="utf-8"), examples)]
+    pairs = [
+        json.loads(line) for line in islice(Path(file).read_text(encoding="utf-8").splitlines(), examples)
+    ]
     scorer = RougeScorer(list(NAMES))
     scorer.score(*pairs[0])
     clock.mark("ready")

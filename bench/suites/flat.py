@@ -1,4 +1,4 @@
-"""Is memory flat? Labels for a million lines beside a hundredth of them, a gigabyte of training rows beside a hundredth.
+"""Is memory flat? A million lines to label, and a gigabyte to train on, beside a hundredth of them.
 
 Takes hours, so that it runs only when it is asked for by name, or with --long.
 """

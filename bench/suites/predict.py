@@ -63,6 +63,5 @@ def _equality(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
             others += label != their_label
             apart = max(apart, abs(probability - theirs))
     count = len(rounds[0][OURS])
-    return [
-        f"Of {count:,} labels {others / len(rounds):g} differ from pipeline's; largest difference of probability {apart:.1e}."
-    ]
+    labels = f"Of {count:,} labels {others / len(rounds):g} differ from pipeline's"
+    return [f"{labels}; largest difference of probability {apart:.1e}."]

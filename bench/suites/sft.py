@@ -74,6 +74,5 @@ def _trl(name: str, files: Mapping[str, str], *more: str) -> Variant:
 def _losses(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     """The same examples in another order: means over the epoch agree but for that and the cut of answers' tokens."""
     ours, theirs = ([outputs[side]["loss"] for outputs in rounds] for side in (OURS, FP32))
-    return [
-        f"Mean loss of the epoch (nats a token): llmkit {statistics.fmean(ours):.4f}, {FP32} {statistics.fmean(theirs):.4f}."
-    ]
+    means = f"llmkit {statistics.fmean(ours):.4f}, {FP32} {statistics.fmean(theirs):.4f}"
+    return [f"Mean loss of the epoch (nats a token): {means}."]

@@ -11,6 +11,7 @@ from bench.suites.train import EXAMPLE, OURS, finetune, trainer
 __all__ = ["suite"]
 
 HELP, THEIRS = "llmkit --help", "transformers --help"
+MAIN = "from transformers.cli.transformers import main; main()"
 STEP = until("step")
 
 
@@ -23,7 +24,7 @@ def suite(settings: Settings) -> Suite:
         size,
         [
             Variant(HELP, [sys.executable, "-m", "llmkit", "--help"]),
-            Variant(THEIRS, [sys.executable, "-m", "transformers.cli.transformers", "--help"]),
+            Variant(THEIRS, [sys.executable, "-c", MAIN, "--help"]),
             finetune(files, "train.max_steps=1", "train.epochs=null"),
             trainer(EXAMPLE, files, "--steps", "1"),
         ],

@@ -108,7 +108,6 @@ def accuracies(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
         found = classification.difference(
             golds, numbers(OURS, "predictions"), numbers(peer, "predictions"), names
         )
-        said.append(
-            f"Accuracy, llmkit minus {peer}: {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}], p {found.p_value:.3f}."
-        )
+        gap = f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}], p {found.p_value:.3f}"
+        said.append(f"Accuracy, llmkit minus {peer}: {gap}.")
     return said
