@@ -24,7 +24,7 @@ from bench.results import Results  # noqa: E402
 from bench.suite import Record, Settings, Suite, Variant  # noqa: E402
 
 SUITES = ("train", "sft", "predict", "generate", "metrics", "startup", "job")
-LONG = ("flat",)  # minutes to hours: asked for by name, or with --long
+LONG = ("flat", "scaling")  # an hour and more: asked for by name, or with --long
 
 
 def main(names: list[str], rounds: int, threads: int, size: int | None, name: str, long: bool) -> None:
@@ -108,7 +108,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--name", default=f"{date.today():%Y-%m-%d}", help="of the results; an old one goes on"
     )
-    parser.add_argument("--long", action="store_true", help="also the suites that take an hour")
+    parser.add_argument("--long", action="store_true", help="also those that take an hour and more")
     chosen = parser.parse_args()
     unknown = set(chosen.suites) - {*SUITES, *LONG}
     if unknown:

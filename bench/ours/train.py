@@ -36,6 +36,8 @@ def main(out: Path, recipe: str, overrides: list[str]) -> None:
     import llmkit
 
     result = llmkit.finetune(recipe, overrides, out=out, progress=Marks(clock))
+    if not result:  # of several processes only the first has one
+        return
     records, log = _lines(out / "predictions" / "test.jsonl"), _lines(out / "log.jsonl")
     losses = [line["loss"] for line in log if line["kind"] == "step"]
     train = result["train"]
