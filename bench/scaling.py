@@ -1,12 +1,12 @@
 """A model of training's time and memory from the points of the suite `scaling`, and its error on points held back.
 
-    python bench/run.py scaling --name scaling      # measures; the same command again goes on where it was cut
+    python bench/run.py scaling --name scaling      # measures, or goes on
     python bench/scaling.py --name scaling          # fits, and writes bench/scaling.md
 
 Seconds of an update: c0 + c1 x (operations of the weights' products) + c2 x (operations of attention, which grow with
-the square of the length). Seconds until training: r0 + r1 x (rows) + r2 x (parameters). Peak bytes: m0 + m1 x (4 bytes a
-parameter) + m2 x (values of a micro-batch) + m3 x (its attention weights) + m4 x (rows). No coefficient is below 0, and
-the error that is made small is the relative one.
+the square of the length). Seconds until training: r0 + r1 x (rows) + r2 x (parameters). Peak bytes: m0 + m1 x (4 bytes
+a parameter) + m2 x (values of a micro-batch) + m3 x (its attention weights) + m4 x (rows). No coefficient is below 0,
+and the error that is made small is the relative one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bench import prepared  # noqa: E402
 from bench.results import Results  # noqa: E402
 from bench.suite import Clock, Record, between, until  # noqa: E402
 from bench.suites.scaling import BATCH, MODELS, POINTS, UPDATES, Point  # noqa: E402
+from bench.table import CLOCKS  # noqa: E402
 
 BUDGET = 1024  # padded tokens of a micro-batch on a processor (llmkit/engine/batching.py)
 Floats = np.ndarray
@@ -92,9 +93,8 @@ def main(name: str, threads: int) -> None:
     clock: Clock = "cpu" if threads == 1 else "wall"
     shapes = {model: shape(prepared.model(asset)) for model, asset in MODELS.items()}
     parts = [section(law, measured(law, runs, clock), shapes) for law in LAWS]
-    machine = results.machine
     head = (
-        f"# How training grows\n\n{machine['processor']}, {threads} thread(s), seconds of {'the processor' if clock == 'cpu' else 'the clock'}, "
+        f"# How training grows\n\n{results.machine['processor']}, {threads} thread(s), seconds of {CLOCKS[clock]}, "
         f"medians of {len({run.round for run in runs})} round(s); full fine-tuning, batches of {BATCH}.\n"
     )
     (HERE / "scaling.md").write_text("\n".join([head, *parts]), encoding="utf-8")
@@ -174,7 +174,7 @@ def _attention(point: Point, shape: Shape) -> float:
 
 
 def _micro_batch(point: Point, shape: Shape) -> list[float]:
-    """MB of one value for each token, layer and unit of a micro-batch; of one for each pair of tokens, layer and head."""
+    """MB of a micro-batch: one value for each token, layer and unit; one for each pair of tokens, layer and head."""
     texts = min(BATCH, max(1, BUDGET // point.tokens))
     tokens = texts * point.tokens
     return [

@@ -11,7 +11,7 @@ from itertools import groupby
 from bench.results import Results
 from bench.suite import Clock, Figure, Goal, Record, Round, Settings, Suite
 
-__all__ = ["BUSY", "markdown", "write"]
+__all__ = ["BUSY", "CLOCKS", "markdown", "write"]
 
 BUSY = 0.05  # share of the machine that others used; above it a run is marked
 CLOCKS: dict[Clock, str] = {"wall": "the clock", "cpu": "the processor"}

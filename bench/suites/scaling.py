@@ -1,7 +1,7 @@
 """How training grows with the length of texts, the model, the number of rows, and processes: one variant a point.
 
-Texts are made up, each of the point's length in tokens; six updates of 32 texts under full fine-tuning. bench/scaling.py
-fits its model to these points but for those held back.
+Texts are made up, each of the point's length in tokens; six updates of 32 texts, all weights trained.
+bench/scaling.py fits its model to these points but for those held back.
 """
 
 from __future__ import annotations
