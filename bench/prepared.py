@@ -65,9 +65,9 @@ def lines(folder: Path, count: int) -> Path:
     """A text file of so many different lines of five words."""
     target = folder / "data" / f"lines-{count}.txt"
     if not target.exists():
-        words = _words()
+        known = words()
         with target.open("w", encoding="utf-8") as file:
-            file.writelines(f"{' '.join(_pick(words, number, 5))}\n" for number in range(count))
+            file.writelines(f"{' '.join(pick(known, number, 5))}\n" for number in range(count))
     return target
 
 
@@ -75,10 +75,10 @@ def long_rows(folder: Path, count: int) -> str:
     """A file of so many different labelled rows of a thousand characters."""
     target = folder / "data" / f"long-{count}.jsonl"
     if not target.exists():
-        words, labels = _words(), ("negative", "positive")
+        known, labels = words(), ("negative", "positive")
         with target.open("w", encoding="utf-8") as file:
             for number in range(count):
-                text = " ".join([str(number), *_pick(words, number, 200)])[:1000]
+                text = " ".join([str(number), *pick(known, number, 200)])[:1000]
                 file.write(json.dumps({"text": text, "label": labels[number % 2]}) + "\n")
     return str(target)
 
@@ -89,9 +89,9 @@ def written(folder: Path, examples: int) -> tuple[Path, Path]:
     pairs, systems = (folder / "data" / f"{name}-{examples}.jsonl" for name in ("pairs", "systems"))
     if not (pairs.exists() and systems.exists()):
         rng = random.Random(0)
-        words = _words()
-        long = [_run(rng, words, 100) for _ in range(examples)]
-        short = [_run(rng, words, rng.randint(4, 30)) for _ in range(examples)]
+        known = words()
+        long = [_run(rng, known, 100) for _ in range(examples)]
+        short = [_run(rng, known, rng.randint(4, 30)) for _ in range(examples)]
         _write(pairs, [[_damaged(rng, text), " ".join(text)] for text in long])
         _write(systems, [[_damaged(rng, text), _damaged(rng, text), " ".join(text)] for text in short])
     return pairs, systems
@@ -118,6 +118,16 @@ def dense_flops(folder: Path, file: str) -> float:
     width, inner = config["hidden_size"], config["intermediate_size"]
     weights = config["num_hidden_layers"] * (4 * width**2 + 2 * width * inner)
     return 6 * weights * _tokens_each(folder, Path(file))
+
+
+def words() -> list[str]:
+    """All words of the reviews, in their order."""
+    return [word for part in _split().values() for row in part for word in row["text"].split()]
+
+
+def pick(words: Sequence[str], number: int, count: int) -> list[str]:
+    """Words of the reviews that the number draws."""
+    return random.Random(number).choices(words, k=count)
 
 
 def _tokens_each(folder: Path, file: Path) -> float:
@@ -156,15 +166,6 @@ def _split() -> dict[str, list[dict[str, Any]]]:
     }
     order = np.random.default_rng(0).permutation(len(rows["train"]))
     return {**rows, "train": [rows["train"][number] for number in order]}
-
-
-def _words() -> list[str]:
-    return [word for part in _split().values() for row in part for word in row["text"].split()]
-
-
-def _pick(words: Sequence[str], number: int, count: int) -> list[str]:
-    """Words of the reviews that the number draws."""
-    return random.Random(number).choices(words, k=count)
 
 
 def _run(rng: random.Random, words: Sequence[str], count: int) -> Sequence[str]:

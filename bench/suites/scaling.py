@@ -20,7 +20,6 @@ HERE = Path(__file__).parent.parent
 UPDATES, BATCH = 6, 32
 ROWS = UPDATES * BATCH
 MODELS = {"22 M": "all-MiniLM-L6-v2", "135 M": "SmolLM2-135M-Instruct"}
-WORDS = {"positive": ["good", "great", "fine"], "negative": ["bad", "poor", "dull"]}  # one token each
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def _variant(folder: Path, point: Point) -> Variant:
         "train.epochs=null",
         "seed={round}",
     ]
-    settings += ["evaluate.baselines=false", "data.duplicates=allow"]
+    settings += ["evaluate.baselines=false"]
     script = [str(HERE / "ours" / "train.py"), "{out}", "sentiment", *settings]
     return Variant(point.name, [*_launcher(point.processes), *script])
 
@@ -89,19 +88,20 @@ def _launcher(processes: int) -> list[str]:
 
 
 def _texts(folder: Path, point: Point) -> dict[str, str]:
-    """Files of texts of the point's length, special tokens included or cut; few for validation and test."""
+    """Files of different texts of so many words that each is cut to the point's length; few to validate and test."""
     target = folder / "data" / f"texts-{point.tokens}-{point.rows}"
-    sizes = {"train": point.rows, "validation": 8, "test": 8}
+    begins = {"train": (0, point.rows), "validation": (10**6, 8), "test": (2 * 10**6, 8)}
     if not (target / "test.jsonl").exists():
         target.mkdir(parents=True, exist_ok=True)
-        for part, count in sizes.items():
-            lines = (json.dumps(_row(number, point.tokens)) + "\n" for number in range(count))
-            (target / f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
-    return {part: str(target / f"{part}.jsonl") for part in sizes}
+        words = prepared.words()
+        for part, (first, count) in begins.items():
+            rows = (
+                _row(prepared.pick(words, number, point.tokens), number)
+                for number in range(first, first + count)
+            )
+            (target / f"{part}.jsonl").write_text("".join(rows), encoding="utf-8")
+    return {part: str(target / f"{part}.jsonl") for part in begins}
 
 
-def _row(number: int, tokens: int) -> dict[str, str]:
-    """Words in an order that the number gives."""
-    label = ("negative", "positive")[number % 2]
-    words = WORDS[label]
-    return {"text": " ".join(words[(number >> place % 24) % 3] for place in range(tokens)), "label": label}
+def _row(words: list[str], number: int) -> str:
+    return json.dumps({"text": " ".join(words), "label": ("negative", "positive")[number % 2]}) + "\n"
