@@ -35,22 +35,37 @@ class Measured:
 
 
 def run(command: list[str], environment: Mapping[str, str], folder: Path) -> Measured:
-    """Run it, with its output kept in the folder. Raises Failed where it does not end well."""
+    """Run it, with its output kept in the folder. Raises Failed where it does not end well.
+
+    A small process between starts it: what the system tells of a process's peak memory begins with that of the one
+    that started it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    out, errors = folder / "stdout", folder / "stderr"
+    subprocess.run(
+        [sys.executable, __file__, str(folder), *command], env=environment, cwd=HERE.parent, check=True
+    )
+    used = json.loads((folder / "used.json").read_text(encoding="utf-8"))
+    if used["code"]:
+        raise Failed(f"{' '.join(command)}\nexit code {used['code']}\n{_tail(folder / 'stderr')}")
+    return Measured(used["wall"], used["cpu"], used["peak"], used["foreign"], last_object(folder / "stdout"))
+
+
+def _start(folder: Path, command: list[str]) -> None:
+    """What the process between does: run the command, and write down what it used."""
     busy, began = _busy_seconds(), time.time()
-    with out.open("wb") as stdout, errors.open("wb") as stderr:
-        known = {**environment, "BENCH_BEGAN": repr(began)}
-        process = subprocess.Popen(command, env=known, stdout=stdout, stderr=stderr, cwd=HERE.parent)
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as errors:
+        known = {**os.environ, "BENCH_BEGAN": repr(began)}
+        process = subprocess.Popen(command, env=known, stdout=out, stderr=errors)
         _, status, used = os.wait4(process.pid, 0)  # of this child alone, with those that it waited for
-    wall = time.time() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise Failed(f"{' '.join(command)}\nexit code {process.returncode}\n{_tail(errors)}")
-    cpu = used.ru_utime + used.ru_stime
-    foreign = max(0.0, _busy_seconds() - busy - cpu) / (wall * (os.cpu_count() or 1))
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Measured(wall, cpu, peak, foreign, last_object(out))
+    wall, cpu = time.time() - began, used.ru_utime + used.ru_stime
+    found = {
+        "wall": wall,
+        "cpu": cpu,
+        "foreign": max(0.0, _busy_seconds() - busy - cpu) / (wall * (os.cpu_count() or 1)),
+        "peak": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        "code": os.waitstatus_to_exitcode(status),
+    }
+    (folder / "used.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 def environment(threads: int, folder: Path) -> dict[str, str]:
@@ -94,3 +109,7 @@ def _busy_seconds() -> float:
 
 def _tail(path: Path) -> str:
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
+
+
+if __name__ == "__main__":
+    _start(Path(sys.argv[1]), sys.argv[2:])
