@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shutil
 import sys
 from datetime import date
@@ -89,7 +90,7 @@ def measured(
 
 def probe(settings: Settings) -> tuple[float, float]:
     """GFLOP/s by the clock, and per second of the processor."""
-    folder = settings.folder / "probe"
+    folder = settings.folder / "runs" / f"probe-{os.getpid()}"
     command = [sys.executable, str(HERE / "probe.py")]
     found = process.run(command, process.environment(settings.threads, folder), folder).said
     return found["wall"], found["cpu"]
