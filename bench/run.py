@@ -4,7 +4,7 @@ Variants run as A B C A B C, so that a machine that grows slower does so for all
 are compared. Each run is kept as soon as it is done: the same command again goes on where it was cut, and the table is
 written anew after every round. What is measured stands in bench/README.md.
 
-Usage: python bench/run.py [SUITE ...] [--rounds 3] [--threads 2] [--size N] [--name DATE] [--long]
+Usage: python bench/run.py [SUITE ...] [--rounds N] [--threads 2] [--size N] [--name DATE] [--long]
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SUITES = ("train", "sft", "predict", "generate", "metrics", "startup", "job")
 LONG = ("flat", "scaling")  # an hour and more: asked for by name, or with --long
 
 
-def main(names: list[str], rounds: int, threads: int, size: int | None, name: str, long: bool) -> None:
+def main(names: list[str], rounds: int | None, threads: int, size: int | None, name: str, long: bool) -> None:
     settings = Settings(HERE.parent / "build" / "bench", threads, size)
     results = Results(HERE / "results" / f"{name}.json")
     for suite_name in names or [*SUITES, *(LONG if long else ())]:
         suite = importlib.import_module(f"bench.suites.{suite_name}").suite(settings)
-        for number in range(1, rounds + 1):
+        for number in range(1, (rounds or suite.rounds) + 1):
             one_round(suite, number, settings, results)
             results.keep_facts(suite, settings)
             table.write(results, settings)
@@ -101,7 +101,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join([*SUITES, *LONG]))
-    parser.add_argument("--rounds", type=int, default=3, help="each with a seed of its own")
+    parser.add_argument("--rounds", type=int, help="in place of each suite's own number")
     parser.add_argument(
         "--threads", type=int, default=2, help="1: compare seconds of the processor (a busy machine)"
     )

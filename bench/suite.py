@@ -107,7 +107,8 @@ class Goal:
 
 @dataclass(frozen=True)
 class Suite:
-    """facts: sentences from the outputs of all rounds (outputs by variant, one mapping a round)."""
+    """rounds: enough of them; each has a seed of its own. facts: sentences from the outputs of all rounds (outputs by
+    variant, one mapping a round)."""
 
     name: str
     about: str
@@ -115,6 +116,7 @@ class Suite:
     variants: Sequence[Variant]
     figures: Sequence[Figure]
     goals: Sequence[Goal] = ()
+    rounds: int = 3
     facts: Callable[[Sequence[Mapping[str, Any]]], list[str]] = field(default=lambda _rounds: [])
 
 

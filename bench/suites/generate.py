@@ -47,7 +47,7 @@ def suite(settings: Settings) -> Suite:
             Figure("peak memory", "MB", peak, 1e-6),
         ],
         [Goal("beside generate, one by one", ratio(WORK, SINGLE, OURS), 5, True)],
-        _equality,
+        facts=_equality,
     )
 
 

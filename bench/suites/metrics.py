@@ -66,7 +66,7 @@ def suite(settings: Settings) -> Suite:
             Goal("paired test by BLEU beside sacrebleu's", ratio(TESTING, SACREBLEU, PAIRED), 5, True),
             Goal("its draws alone", ratio(resampling, SACREBLEU, PAIRED), 5, True),
         ],
-        _equality,
+        facts=_equality,
     )
 
 

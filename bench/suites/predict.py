@@ -52,7 +52,7 @@ def suite(settings: Settings) -> Suite:
             Goal("beside pipeline, one by one", ratio(WORK, SINGLE, OURS), 3.2, True),
             Goal("beside pipeline, batches of 32", ratio(WORK, BATCHED, OURS), 2.2, True),
         ],
-        _equality,
+        facts=_equality,
     )
 
 

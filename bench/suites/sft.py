@@ -54,7 +54,7 @@ def suite(settings: Settings) -> Suite:
             Goal("training beside TRL as it comes", ratio(TRAINING, AS_IT_COMES, OURS), 30, True),
             Goal("peak memory beside TRL in float32", ratio(peak, OURS, FP32), 1, False),
         ],
-        _losses,
+        facts=_losses,
     )
 
 

@@ -61,7 +61,8 @@ def suite(settings: Settings) -> Suite:
             Goal("peak memory beside padding by batch", ratio(peak, OURS, LONGEST), 0.85, False),
             Goal("peak memory beside length groups", ratio(peak, OURS, GROUPED), 0.85, False),
         ],
-        accuracies,
+        rounds=5,
+        facts=accuracies,
     )
 
 

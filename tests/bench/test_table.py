@@ -126,7 +126,12 @@ def test_what_was_run_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Monke
 def test_facts_are_of_rounds_whose_outputs_are_all_there(tmp_path: Path) -> None:
     told: list[Any] = []
     own = Suite(
-        "toy", "", 10, [Variant("ours", []), Variant("theirs", [])], [], (), lambda r: told.extend(r) or ["x"]
+        "toy",
+        "",
+        10,
+        [Variant("ours", []), Variant("theirs", [])],
+        [],
+        facts=lambda r: told.extend(r) or ["x"],
     )
     settings, results = Settings(tmp_path, 2, 10), Results(tmp_path / "day.json")
     for variant, number in ((0, 1), (1, 1), (0, 2)):
