@@ -89,8 +89,8 @@ def _goals(goals: Sequence[Goal], rounds: Sequence[Round], clock: Clock) -> list
             continue
         middle = statistics.median(found)
         verdict = "met" if goal.met(middle) else "missed"
-        each_round = ", ".join(f"{value:.3g}" for value in found)
-        lines.append(_row([goal.text, asked, f"{middle:.3g} {goal.unit}", each_round, verdict]))
+        each_round = ", ".join(map(_number, found))
+        lines.append(_row([goal.text, asked, f"{_number(middle)} {goal.unit}", each_round, verdict]))
     return [*lines, ""]
 
 
@@ -99,8 +99,13 @@ def _cell(figure: Figure, runs: Sequence[Record], clock: Clock) -> str:
     found = [value * figure.scale for run in runs if (value := figure.value(run, clock)) is not None]
     if not found:
         return ""
-    span = f" [{min(found):.3g}, {max(found):.3g}]" if len(found) > 1 else ""
-    return f"{statistics.median(found):.3g}{span}"
+    span = f" [{_number(min(found))}, {_number(max(found))}]" if len(found) > 1 else ""
+    return _number(statistics.median(found)) + span
+
+
+def _number(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _busy(runs: Sequence[Record]) -> bool:

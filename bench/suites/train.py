@@ -66,15 +66,11 @@ def suite(settings: Settings) -> Suite:
     )
 
 
-def finetune(files: Mapping[str, str], *more: str) -> Variant:
+def finetune(files: Mapping[str, str], *length: str) -> Variant:
+    """length: how long to train; else one epoch."""
     settings = [f"data.{part}={file}" for part, file in files.items()]
-    settings += [
-        "train.epochs=1",
-        "train.learning_rate=2e-4",
-        "evaluate.baselines=false",
-        "seed={round}",
-        *more,
-    ]
+    settings += ["train.learning_rate=2e-4", "evaluate.baselines=false", "seed={round}"]
+    settings += length or ["train.epochs=1"]
     script = str(HERE / "ours" / "train.py")
     return Variant(OURS, [sys.executable, script, "{out}", "sentiment", *settings])
 
