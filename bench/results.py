@@ -30,11 +30,21 @@ class Results:
         self.records.append(record)
         self._write()
 
+    def forget(self, foreign: float) -> None:
+        """The runs during which others used more than this share of the machine."""
+        self.records = [record for record in self.records if record.foreign <= foreign]
+
     def keep_facts(self, suite: Suite, settings: Settings) -> None:
-        """Of the rounds of which every variant's output is still there."""
-        runs = self.of(suite.name, settings.threads, suite.size)
-        outputs = [_outputs(suite, number, settings) for number in sorted({run.round for run in runs})]
-        whole = [found for found in outputs if len(found) == len(suite.variants)]
+        """Of the rounds that are whole, and whose output is still there."""
+        names = [variant.name for variant in suite.variants]
+        runs = {(run.round, run.variant) for run in self.of(suite.name, settings.threads, suite.size)}
+        rounds = [
+            number
+            for number in sorted({number for number, _ in runs})
+            if all((number, name) in runs for name in names)
+        ]
+        outputs = [_outputs(suite, number, settings) for number in rounds]
+        whole = [found for found in outputs if len(found) == len(names)]
         if whole:
             self.facts[f"{suite.name} {settings.threads} {suite.size}"] = suite.facts(whole)
             self._write()

@@ -4,7 +4,7 @@ Variants run as A B C A B C, so that a machine that grows slower does so for all
 are compared. Each run is kept as soon as it is done: the same command again goes on where it was cut, and the table is
 written anew after every round. What is measured stands in bench/README.md.
 
-Usage: python bench/run.py [SUITE ...] [--rounds N] [--threads 2] [--size N] [--name DATE] [--long]
+Usage: python bench/run.py [SUITE ...] [--rounds N] [--threads 2] [--size N] [--name DATE] [--again] [--long]
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ SUITES = ("train", "sft", "predict", "generate", "metrics", "startup", "job")
 LONG = ("flat", "scaling")  # an hour and more: asked for by name, or with --long
 
 
-def main(names: list[str], rounds: int | None, threads: int, size: int | None, name: str, long: bool) -> None:
-    settings = Settings(HERE.parent / "build" / "bench", threads, size)
-    results = Results(HERE / "results" / f"{name}.json")
-    for suite_name in names or [*SUITES, *(LONG if long else ())]:
+def main(chosen: argparse.Namespace) -> None:
+    settings = Settings(HERE.parent / "build" / "bench", chosen.threads, chosen.size)
+    results = Results(HERE / "results" / f"{chosen.name}.json")
+    if chosen.again:
+        results.forget(table.BUSY)
+    for suite_name in chosen.suites or [*SUITES, *(LONG if chosen.long else ())]:
         suite = importlib.import_module(f"bench.suites.{suite_name}").suite(settings)
-        for number in range(1, (rounds or suite.rounds) + 1):
+        for number in range(1, (chosen.rounds or suite.rounds) + 1):
             one_round(suite, number, settings, results)
             results.keep_facts(suite, settings)
             table.write(results, settings)
-    print(f"\n{HERE / 'results' / name}.md")
+    print(f"\n{results.path.with_suffix('.md')}")
 
 
 def one_round(suite: Suite, number: int, settings: Settings, results: Results) -> None:
@@ -109,9 +111,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--name", default=f"{date.today():%Y-%m-%d}", help="of the results; an old one goes on"
     )
+    parser.add_argument(
+        "--again", action="store_true", help="measure anew what others' work may have blurred"
+    )
     parser.add_argument("--long", action="store_true", help="also those that take an hour and more")
     chosen = parser.parse_args()
     unknown = set(chosen.suites) - {*SUITES, *LONG}
     if unknown:
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join([*SUITES, *LONG])}")
-    main(chosen.suites, chosen.rounds, chosen.threads, chosen.size, chosen.name, chosen.long)
+    main(chosen)

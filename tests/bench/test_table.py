@@ -123,6 +123,14 @@ def test_what_was_run_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert ran == ["ours 1", "theirs 1", "theirs 1"]
 
 
+def test_runs_on_a_busy_machine_can_be_forgotten(tmp_path: Path) -> None:
+    results = Results(tmp_path / "day.json")
+    results.add(record("ours", 1, 1.0, foreign=0.04))
+    results.add(record("ours", 2, 1.0, foreign=0.06))
+    results.forget(table.BUSY)
+    assert [run.round for run in results.records] == [1]
+
+
 def test_facts_are_of_rounds_whose_outputs_are_all_there(tmp_path: Path) -> None:
     told: list[Any] = []
     own = Suite(
@@ -134,8 +142,9 @@ def test_facts_are_of_rounds_whose_outputs_are_all_there(tmp_path: Path) -> None
         facts=lambda r: told.extend(r) or ["x"],
     )
     settings, results = Settings(tmp_path, 2, 10), Results(tmp_path / "day.json")
-    for variant, number in ((0, 1), (1, 1), (0, 2)):
-        results.add(record(own.variants[variant].name, number, 1.0))
+    for variant, number, done in ((0, 1, True), (1, 1, True), (0, 2, True), (1, 2, False), (0, 3, True)):
+        if done:
+            results.add(record(own.variants[variant].name, number, 1.0))
         folder = settings.run_folder(own, own.variants[variant], number)
         folder.mkdir(parents=True)
         (folder / "stdout").write_text(f'noise\n{{"outputs": {number}}}\n')
