@@ -1,6 +1,8 @@
 """One run of `llmkit finetune`, from Python for the sake of marks in its middle.
 
-Usage: train.py OUT RECIPE [KEY=VALUE ...]
+With --first-step it ends there.
+
+Usage: train.py OUT RECIPE [KEY=VALUE ...] [--first-step]
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ from bench.clock import Clock
 from llmkit.progress import Progress
 
 
+class Enough(Exception):
+    """The first step is made, and no more was asked for."""
+
+
 class Marks(Progress):
     """What the workflow says of its progress, as marks: training, step (the first), trained, predicted."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self, clock: Clock, first_step: bool) -> None:
+        self.clock, self.first_step = clock, first_step
 
     def note(self, text: str) -> None:
         if text.startswith("run "):  # the last words before training
@@ -27,6 +33,8 @@ class Marks(Progress):
     def advance(self, what: str, done: int, total: int, _unit: str, _detail: str = "") -> None:
         if what == "training":
             self.clock.mark("step")
+            if self.first_step:
+                raise Enough
         if done == total and what in ("training", "predicting test"):
             self.clock.mark({"training": "trained"}.get(what, "predicted"))
 
@@ -35,7 +43,13 @@ def main(out: Path, recipe: str, overrides: list[str]) -> None:
     clock = Clock()
     import llmkit
 
-    result = llmkit.finetune(recipe, overrides, out=out, progress=Marks(clock))
+    first_step = "--first-step" in overrides
+    settings = [key for key in overrides if key != "--first-step"]
+    try:
+        result = llmkit.finetune(recipe, settings, out=out, progress=Marks(clock, first_step))
+    except Enough:
+        clock.end(examples=0)
+        return
     if not result:  # of several processes only the first has one
         return
     records, log = _lines(out / "predictions" / "test.jsonl"), _lines(out / "log.jsonl")

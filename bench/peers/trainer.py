@@ -3,7 +3,7 @@
 --padding max_length is what the example does by default; longest is padding by batch; grouped also puts texts of like
 length into a batch.
 
-Usage: trainer.py MODEL TRAIN.jsonl VALIDATION.jsonl TEST.jsonl OUT --seed 1 --padding max_length [--steps N]
+Usage: trainer.py MODEL TRAIN.jsonl VALIDATION.jsonl TEST.jsonl OUT --seed 1 --padding max_length [--first-step]
 """
 
 from __future__ import annotations
@@ -27,9 +27,18 @@ from transformers import (  # noqa: E402
 )
 
 
+class Enough(Exception):
+    """The first step is made, and no more was asked for."""
+
+
 class Steps(TrainerCallback):
+    def __init__(self, first_step: bool) -> None:
+        self.first_step = first_step
+
     def on_step_end(self, *_: Any, **__: Any) -> None:
         clock.mark("step")
+        if self.first_step:
+            raise Enough
 
 
 def main(options: argparse.Namespace) -> None:
@@ -54,7 +63,7 @@ def main(options: argparse.Namespace) -> None:
         eval_dataset=rows["validation"],
         data_collator=default_data_collator if whole else DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
-        callbacks=[Steps()],
+        callbacks=[Steps(options.first_step)],
     )
     clock.mark("training")
     outcome = trainer.train()
@@ -64,7 +73,7 @@ def main(options: argparse.Namespace) -> None:
     found = trainer.predict(rows["test"])
     clock.mark("predicted")
     clock.end(
-        examples=outcome.global_step * 32 if options.steps else len(rows["train"]),
+        examples=len(rows["train"]),
         steps=outcome.global_step,
         outputs={
             "predictions": [names[number] for number in found.predictions.argmax(-1)],
@@ -77,7 +86,6 @@ def arguments(options: argparse.Namespace) -> TrainingArguments:
     return TrainingArguments(
         output_dir=options.out,
         num_train_epochs=1,
-        max_steps=options.steps or -1,
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
         learning_rate=2e-4,
@@ -100,5 +108,8 @@ if __name__ == "__main__":
         parser.add_argument(name)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--padding", choices=["max_length", "longest", "grouped"], required=True)
-    parser.add_argument("--steps", type=int)
-    main(parser.parse_args())
+    parser.add_argument("--first-step", action="store_true", help="end there")
+    try:
+        main(parser.parse_args())
+    except Enough:
+        clock.end(examples=0)

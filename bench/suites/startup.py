@@ -25,8 +25,8 @@ def suite(settings: Settings) -> Suite:
         [
             Variant(HELP, [sys.executable, "-m", "llmkit", "--help"]),
             Variant(THEIRS, [sys.executable, "-c", MAIN, "--help"]),
-            finetune(files, "train.max_steps=1", "train.epochs=null"),
-            trainer(EXAMPLE, files, "--steps", "1"),
+            finetune(files, "--first-step"),
+            trainer(EXAMPLE, files, "--first-step"),
         ],
         [
             Figure("whole", "s", whole),

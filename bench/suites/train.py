@@ -66,13 +66,11 @@ def suite(settings: Settings) -> Suite:
     )
 
 
-def finetune(files: Mapping[str, str], *length: str) -> Variant:
-    """length: how long to train; else one epoch."""
+def finetune(files: Mapping[str, str], *more: str) -> Variant:
     settings = [f"data.{part}={file}" for part, file in files.items()]
-    settings += ["train.learning_rate=2e-4", "evaluate.baselines=false", "seed={round}"]
-    settings += length or ["train.epochs=1"]
+    settings += ["train.epochs=1", "train.learning_rate=2e-4", "evaluate.baselines=false", "seed={round}"]
     script = str(HERE / "ours" / "train.py")
-    return Variant(OURS, [sys.executable, script, "{out}", "sentiment", *settings])
+    return Variant(OURS, [sys.executable, script, "{out}", "sentiment", *settings, *more])
 
 
 def trainer(name: str, files: Mapping[str, str], *more: str) -> Variant:
