@@ -28,7 +28,7 @@ from bench import prepared  # noqa: E402
 from bench.results import Results  # noqa: E402
 from bench.suite import Clock, Record, between, until  # noqa: E402
 from bench.suites.scaling import BATCH, MODELS, POINTS, UPDATES, Point  # noqa: E402
-from bench.table import CLOCKS  # noqa: E402
+from bench.table import CLOCKS, number  # noqa: E402
 
 BUDGET = 1024  # padded tokens of a micro-batch on a processor (llmkit/engine/batching.py)
 Floats = np.ndarray
@@ -124,8 +124,8 @@ def fit(rows: Floats, values: Floats) -> Floats:
 def section(law: Law, values: dict[Point, float], shapes: dict[str, Shape]) -> str:
     kept = [point for point in values if not point.held]
     rows = {point: law.terms(point, shapes[point.model]) for point in values}
-    if len(kept) < 2:
-        return f"## {law.name}\n\nToo few points.\n"
+    if len(kept) < len(law.names):
+        return f"## {law.name}\n\nToo few points ({len(kept)}) for {len(law.names)} coefficients.\n"
     found = fit(np.array([rows[point] for point in kept]), np.array([values[point] for point in kept]))
     lines = [
         f"## {law.name}",
@@ -137,7 +137,9 @@ def section(law: Law, values: dict[Point, float], shapes: dict[str, Shape]) -> s
     for point, value in values.items():
         told = float(np.dot(rows[point], found))
         mark = "held back" if point.held else ""
-        lines.append(f"| {point.name} | {value:.3g} | {told:.3g} | {told / value - 1:+.0%} | {mark} |")
+        lines.append(
+            f"| {point.name} | {number(value)} | {number(told)} | {told / value - 1:+.0%} | {mark} |"
+        )
     apart = [abs(float(np.dot(rows[p], found)) / values[p] - 1) for p in values if p.held]
     if apart:
         lines += ["", f"Largest error of the {len(apart)} points held back: {max(apart):.0%}."]

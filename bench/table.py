@@ -11,7 +11,7 @@ from itertools import groupby
 from bench.results import Results
 from bench.suite import Clock, Figure, Goal, Record, Round, Settings, Suite
 
-__all__ = ["BUSY", "CLOCKS", "markdown", "write"]
+__all__ = ["BUSY", "CLOCKS", "markdown", "number", "write"]
 
 BUSY = 0.05  # share of the machine that others used; above it a run is marked
 CLOCKS: dict[Clock, str] = {"wall": "the clock", "cpu": "the processor"}
@@ -89,8 +89,8 @@ def _goals(goals: Sequence[Goal], rounds: Sequence[Round], clock: Clock) -> list
             continue
         middle = statistics.median(found)
         verdict = "met" if goal.met(middle) else "missed"
-        each_round = ", ".join(map(_number, found))
-        lines.append(_row([goal.text, asked, f"{_number(middle)} {goal.unit}", each_round, verdict]))
+        each_round = ", ".join(map(number, found))
+        lines.append(_row([goal.text, asked, f"{number(middle)} {goal.unit}", each_round, verdict]))
     return [*lines, ""]
 
 
@@ -99,11 +99,11 @@ def _cell(figure: Figure, runs: Sequence[Record], clock: Clock) -> str:
     found = [value * figure.scale for run in runs if (value := figure.value(run, clock)) is not None]
     if not found:
         return ""
-    span = f" [{_number(min(found))}, {_number(max(found))}]" if len(found) > 1 else ""
-    return _number(statistics.median(found)) + span
+    span = f" [{number(min(found))}, {number(max(found))}]" if len(found) > 1 else ""
+    return number(statistics.median(found)) + span
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits, or all before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 

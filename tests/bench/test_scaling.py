@@ -43,6 +43,10 @@ def test_points_held_back_are_not_fitted_and_their_error_is_told() -> None:
     assert found.count("| +0% |") + found.count("| -0% |") == len(values) - 1
 
 
+def test_too_few_points_are_no_fit() -> None:
+    assert "Too few points" in section(UPDATE, dict(list(made(SINGLE).items())[:2]), SHAPES)
+
+
 def test_each_law_names_its_terms() -> None:
     for law in LAWS:
         assert len(law.names) == len(law.terms(POINTS[0], SHAPES["22 M"]))
