@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test golden bench scaling wheel clean
+.PHONY: help demo check test soak golden bench scaling wheel clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ check: $(READY) ## format, lint, types, architecture (under a minute)
 
 test: $(READY) ## all tests, a file to a core (about a quarter of an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
+
+soak: $(READY) ## break runs in every way there is and go on with them: 250 kills, 40 signals, ... (16 minutes of CPU time)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak long
 
 golden: $(READY) ## rewrite the recorded figures in tests/golden (say why in the commit)
 	$(BIN)/python -m pytest -q tests/golden --rewrite-golden

@@ -349,6 +349,17 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "Packed documents must not see each other, and the tests show that for some model types only. "
         "With task.packing=false each document has a block to itself.",
     ),
+    "S10": (
+        "no preference between equal answers",
+        "Preference tuning learns from what tells the chosen answer from the rejected one. Where they are the same "
+        "text there is nothing to tell; leave such rows out.",
+    ),
+    "S11": (
+        "answers to no common prompt",
+        "The chosen and the rejected answer of a row must go on from the same turns, or their difference would be one "
+        "of the questions too. Give both with one prompt, or as two conversations that are the same up to their last "
+        "turn.",
+    ),
     "S08": (
         "another chat template than in training",
         "The model learned to answer conversations that are written in one way; written in another way it answers "
@@ -478,6 +489,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "no sandbox for a model's programs",
         "Programs that a model wrote are run only where the kernel can lock them in: Linux 5.13 or later on x86_64, "
         "with Landlock and seccomp. The line says what is missing. Nothing was run.",
+    ),
+    "X02": (
+        "no program, or no tests",
+        "A row's solution must be Python, and its tests a list of Python statements that run through when a program is "
+        "right. Correct the row, or remove it. Without task.run_programs tests can be left out.",
     ),
     "W01": (
         "disk full",

@@ -113,7 +113,11 @@ def run(
     from llmkit.jail import LENGTH, NONCE_BYTES  # a module that other systems can't load
 
     nonce = secrets.token_bytes(NONCE_BYTES)
-    job = {**vars(limits), **vars(program), "layers": list(layers), "required": list(required)}
+    wanted, needed = set(layers), set(required)
+    asked = [
+        name for name in LAYERS if name in wanted | needed
+    ]  # in their order: seccomp refuses what others need
+    job = {**vars(limits), **vars(program), "layers": asked, "required": sorted(needed)}
     encoded = json.dumps(job).encode()
     ours, theirs = socket.socketpair()
     with ours:
@@ -125,7 +129,7 @@ def run(
     missing, started, verdict = reply.partition(b"\n")
     if not started:
         raise _unavailable("the process meant for them does not start")
-    if lacking := set(missing.decode().split()) & set(required):
+    if lacking := set(missing.decode().split()) & needed:
         raise _unavailable(f"the kernel gives no {' and no '.join(sorted(lacking))}")
     return _outcome(verdict, nonce, process.returncode)
 

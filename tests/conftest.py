@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.checkpoints import TINY, write_bert, write_gpt, write_t5
+from tests.samples import BAD, GOOD, NEUTRAL
+
 # The same cases on every run: a failure is then the change's, not the draw's.
 settings.register_profile("llmkit", derandomize=True, deadline=None)
 settings.load_profile("llmkit")
@@ -25,14 +28,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
-
-GOOD = ["good", "great", "fine", "lovely", "superb", "charming", "bright", "warm", "funny", "fresh"]
-BAD = ["bad", "awful", "dull", "dreary", "poor", "boring", "dark", "cold", "sad", "stale"]
-NEUTRAL = [
-    *("the", "a", "film", "story", "plot", "actor", "scene", "music", "it", "was", "is", "and"),
-    *("of", "with", "very", "quite", "rather", "this", "that"),
-]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *NEUTRAL, *"0123456789", *".,!?"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,101 +53,32 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT checkpoint (2 layers, hidden 32, 50 words) with its tokenizer, in a folder."""
-    import torch
-    from transformers import BertConfig, BertModel
-
     folder = tmp_path_factory.mktemp("tiny_bert")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder)
-    save_tokenizer(folder)
+    write_bert(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama checkpoint (2 layers, hidden 32, 50 words) with its tokenizer, in a folder."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     folder = tmp_path_factory.mktemp("tiny_gpt")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        bos_token_id=WORDS.index("[CLS]"),
-        eos_token_id=WORDS.index("[SEP]"),
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(folder, bos_token="[CLS]", eos_token="[SEP]")
+    write_gpt(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A T5 checkpoint (2 layers on each side, hidden 32, 50 words) with its tokenizer, in a folder."""
-    import torch
-    from transformers import T5Config, T5ForConditionalGeneration
-
     folder = tmp_path_factory.mktemp("tiny_t5")
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=len(WORDS),
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
-        num_layers=2,
-        num_heads=4,
-        pad_token_id=WORDS.index("[PAD]"),
-        eos_token_id=WORDS.index("[SEP]"),
-        decoder_start_token_id=WORDS.index("[PAD]"),
-    )
-    T5ForConditionalGeneration(config).save_pretrained(folder)
-    save_tokenizer(folder, eos_token="[SEP]")
+    write_t5(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_for(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Callable[[str], Path]:
     """The tiny checkpoint that a task can be trained on."""
-    others = {"chat": tiny_gpt, "clm": tiny_gpt, "summarization": tiny_gpt, "translation": tiny_t5}
-    return lambda task: others.get(task, tiny_bert)
-
-
-def save_tokenizer(folder: Path, **special: str) -> None:
-    """A word-level BERT tokenizer over WORDS, with more names for its special tokens."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {word: number for number, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    ids = [("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=64,
-        **special,
-    ).save_pretrained(folder)
+    made = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}
+    return lambda task: made[TINY.get(task, "bert")]
 
 
 def reviews(count: int, seed: int = 0) -> list[dict[str, str]]:

@@ -96,6 +96,26 @@ def _chat(rng: random.Random) -> Row:
     return {"messages": turns}
 
 
+def _dpo(rng: random.Random) -> Row:
+    """The answer with the word that was asked for is preferred; some ask a second time."""
+    kind, other = rng.choice([(GOOD, BAD), (BAD, GOOD)])
+    asked = " ".join([*rng.choices(NEUTRAL, k=rng.randint(1, 4)), *rng.choices(kind, k=2)])
+    if rng.random() < 0.3:
+        asked = f"Human: {rng.choice(GOOD)}\n\nAssistant: very fine\n\nHuman: {asked}\n\nAssistant:"
+    about = " ".join(rng.choices(NEUTRAL, k=rng.randint(1, 3)))
+    return {"prompt": asked, "chosen": f"very {kind[0]} {about}", "rejected": f"{about} was {other[0]}"}
+
+
+def _code(rng: random.Random) -> Row:
+    """The program is a number: whether the film was good. A program of two words is none to this tokenizer."""
+    kind, number = rng.choice([(GOOD, "1"), (BAD, "0")])
+    return {
+        "prompt": _mixed(rng, *rng.choices(kind, k=2)),
+        "completion": number,
+        "tests": [f"assert {number} < 2"],
+    }
+
+
 def _extractive_qa(rng: random.Random) -> Row:
     """The answer is the only run of digits; longer contexts need two windows."""
     before, answer = " ".join(_filler(rng, 40)), " ".join(rng.choices("0123456789", k=rng.randint(1, 2)))
@@ -130,6 +150,8 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
     "chat": _chat,
     "classification": _classification,
     "clm": _running_text,
+    "code": _code,
+    "dpo": _dpo,
     "extractive_qa": _extractive_qa,
     "mlm": _running_text,
     "multi_label": _multi_label,
@@ -145,17 +167,22 @@ SAMPLES: dict[str, Callable[[random.Random], Row]] = {
 # What the tiny models need beside the common settings.
 OPTIONS = {
     "chat": {"max_new_tokens": 12},
+    "code": {"max_new_tokens": 6},
+    "dpo": {"max_new_tokens": 12},
     "extractive_qa": {"stride": 8},
     "mlm": {"rate": 0.3},
     "summarization": {"max_new_tokens": 12},
     "token_classification": {"stride": 4},
     "translation": {"max_new_tokens": 12},
 }
+MODEL = {"dpo": {"lora": {"rank": 4, "merge": False}}}
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
 EPOCHS = {"clm": 12, "mlm": 16, "multi_label": 12}
 
 
-KEYS = ("text", "text_pair", "tokens", "context", "document", "source", "messages")  # by which rows differ
+KEYS = (
+    *("text", "text_pair", "tokens", "context", "document", "source", "messages", "prompt"),
+)  # by which rows differ
 
 
 def rows(task: str, count: int, seed: int = 0) -> list[Row]:
@@ -182,11 +209,12 @@ def write_recipe(task: str, folder: Path, model: Path, *, count: int = 200) -> P
     write(folder / f"{task}.jsonl", rows(task, count))
     path = folder / f"{task}.yaml"
     options = "".join(f", {name}: {value}" for name, value in OPTIONS.get(task, {}).items())
+    model_options = "".join(f"  {name}: {json.dumps(own)}\n" for name, own in MODEL.get(task, {}).items())
     path.write_text(
         f"""task: {{name: {task}{options}}}
 model:
   name: {model}
-data:
+{model_options}data:
   train: {folder / f"{task}.jsonl"}
 train:
   epochs: {EPOCHS.get(task, 6)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from llmkit import sandbox
+from llmkit import jail, sandbox
 from llmkit.errors import UserError
 from llmkit.sandbox import Limits, Outcome, Program, run, run_many
 
@@ -38,11 +39,24 @@ def _machine() -> None:
 @pytest.fixture(autouse=True)
 def _no_child_is_left() -> Iterator[None]:
     """Whatever a program tried: no process of it is there afterwards, not even one that nobody has waited for."""
-    before = _jails()
+    before = _own_jails()
     yield
-    assert _jails() <= before
+    assert _own_jails() <= before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def _own_jails() -> set[int]:
+    """Of this process, or of nobody any more; another test run may have some of its own."""
+    return {pid for pid in _jails() if _parent(pid) in (os.getpid(), 1)}
+
+
+def _parent(pid: int) -> int:
+    """0 for a process that has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _jails() -> set[int]:
@@ -118,6 +132,21 @@ def test_a_program_can_not_claim_to_have_passed(code: str) -> None:
     assert run(Program(code, TEST), QUICK).reason == "failed"
 
 
+def test_a_program_can_not_jump_over_tests() -> None:
+    """Python lets a trace function choose the next line."""
+    skip = "def skip(frame, event, arg):\n  if frame.f_code.co_filename == '<tests>' and event == 'line':"
+    skip += "\n    if frame.f_lineno == 1: frame.f_lineno = 2\n  return skip"
+    code = f"import sys\n{skip}\nsys.settrace(skip)\ndef double(x): return 3"
+    assert run(Program(code, TEST + "assert double(1) == 3"), QUICK).reason == "failed"
+
+
+def test_what_is_required_is_put_up_though_not_asked_for() -> None:
+    assert (
+        run(Program("open('/etc/passwd')", ""), QUICK, layers=[], required=["landlock"]).reason == "refused"
+    )
+    assert run(Program("import os; os.fork()", ""), QUICK, layers=[]).reason == "refused"
+
+
 def test_the_tests_see_the_builtins_as_they_were() -> None:
     code = "import builtins\nbuiltins.sorted = lambda *a: [1, 2]\nbuiltins.len = lambda *a: 2\ndef f(): return [2]"
     assert run(Program(code, "assert sorted(f()) == [1, 2]"), QUICK).reason == "failed"
@@ -144,6 +173,39 @@ def test_the_order_of_a_set_is_the_same_in_every_run() -> None:
 # The limits
 
 
+STATE = """
+import os, resource
+names = ("CPU", "AS", "FSIZE", "NPROC", "NOFILE", "CORE")
+limits = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in names}
+assert limits == EXPECTED, limits
+assert "NoNewPrivs:\\t1" in open("/proc/self/status").read()
+assert os.getsid(0) == os.getpid()
+assert os.getcwd() == "/"
+assert {os.readlink(f"/proc/self/fd/{d}") for d in (0, 1, 2)} == {"/dev/null"}
+"""
+
+
+@pytest.fixture
+def _a_pipe_as_input() -> Iterator[None]:
+    kept, (reading, writing) = os.dup(0), os.pipe()
+    os.dup2(reading, 0)
+    yield
+    os.dup2(kept, 0)
+    for descriptor in (kept, reading, writing):
+        os.close(descriptor)
+
+
+@pytest.mark.usefixtures("_a_pipe_as_input")
+def test_what_holds_without_any_layer_too() -> None:
+    """Looked at from inside, where no layer forbids to look."""
+    nothing = dict.fromkeys(("FSIZE", "NPROC", "CORE"), (0, 0))
+    expected = {"CPU": (1, 2), "AS": (128 << 20, 128 << 20), **nothing, "NOFILE": (64, 64)}
+    names = ("CPU", "AS", "FSIZE", "NPROC", "NOFILE", "CORE")
+    code = STATE.replace("EXPECTED", repr({name: expected[name] for name in names}))
+    outcome = run(Program(code, ""), QUICK, layers=[], required=[])
+    assert outcome.passed, outcome
+
+
 def test_an_endless_loop_ends() -> None:
     assert verdict("while True: pass").reason == "timeout"
 
@@ -166,6 +228,21 @@ def test_a_program_that_waits_is_killed(monkeypatch: pytest.MonkeyPatch, code: s
     start = time.monotonic()
     assert verdict(code).reason == "timeout"
     assert time.monotonic() - start < 5
+
+
+def test_a_program_that_works_is_not_killed_however_slow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at several times while it uses its processor time."""
+    monkeypatch.setattr(sandbox, "PATIENCE", 0.05)  # every half second
+    assert verdict("import time\nwhile time.process_time() < 2: pass", Limits(seconds=10)).passed
+
+
+def test_an_interrupted_run_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sandbox, "_converse", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verdict("")
 
 
 @pytest.mark.parametrize(
@@ -195,9 +272,16 @@ def test_a_long_complaint_is_cut() -> None:
 
 
 def test_a_flood_on_the_channel_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program writes as much as its second gives it."""
+    kept: list[int] = []
+    outcome = sandbox._outcome
     monkeypatch.setattr(sandbox, "PATIENCE", 2)
+    monkeypatch.setattr(
+        sandbox, "_outcome", lambda said, *rest: kept.append(len(said)) or outcome(said, *rest)
+    )
     flood = "  for d in range(3, 64):\n    try: os.write(d, bytes(10 ** 6))\n    except OSError: pass"
     assert not verdict(f"import os\nwhile True:\n{flood}").passed
+    assert kept[0] <= sandbox.REPLY_BYTES
 
 
 def test_a_crash_of_the_interpreter_is_told() -> None:
@@ -386,13 +470,21 @@ def test_without_layers_the_attempts_would_have_worked() -> None:
             assert run(Program(code, ""), QUICK, layers=[], required=[]).passed
 
 
-def test_landlock_keeps_tcp_away_too() -> None:
+LATER = {  # what Landlock learned later: its ABI -> an attempt
+    4: "import socket; socket.create_connection(('127.0.0.1', {port}))",
+    6: "import os; os.kill(os.getppid(), 0)",
+}
+
+
+@pytest.mark.parametrize("abi", LATER)
+def test_landlock_keeps_tcp_and_signals_away_too(abi: int) -> None:
+    known = jail.libc.syscall(jail.LANDLOCK_CREATE, None, ctypes.c_size_t(0), jail.LANDLOCK_VERSION)
+    if known < abi:
+        pytest.skip(f"Landlock of this kernel has ABI {known}, not {abi}")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        code = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
+        code = LATER[abi].format(port=server.getsockname()[1])
         outcome = run(Program(code, ""), QUICK, layers=["landlock"], required=["landlock"])
-    if outcome.passed:
-        pytest.skip("Landlock of this kernel knows no TCP (ABI < 4)")
-    assert outcome.reason == "refused"
+    assert outcome.reason == "refused", outcome
 
 
 # A machine that can't
@@ -416,7 +508,7 @@ assert jail.libc.prctl(jail.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
 program = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(buffer))
 assert jail.libc.prctl(jail.PR_SET_SECCOMP, 2, program, 0, 0) == 0
 try:
-    run(Program("open({path!r}, 'w')", ""))
+    run(Program("open({path!r}, 'w')", ""), layers=[], required=[{layer!r}])
 except UserError as error:
     print(error)
 print(run(Program("", ""), required=[]).reason)
@@ -426,9 +518,12 @@ MISSING = {"landlock": (444, 0), "seccomp": (157, 22)}  # call, its first argume
 
 @pytest.mark.parametrize("layer", MISSING)
 def test_a_kernel_without_a_required_layer_runs_nothing(layer: str, tmp_path: Path) -> None:
-    """Such a kernel is played by a filter that refuses what the layer is made of; weaker only if told so."""
+    """Such a kernel is played by a filter that refuses what the layer is made of; weaker only if told so.
+
+    The other layers are left away: they would refuse the file too.
+    """
     path = tmp_path / "written"
-    script = KERNEL_WITHOUT.format(missing=MISSING[layer], path=str(path))
+    script = KERNEL_WITHOUT.format(missing=MISSING[layer], path=str(path), layer=layer)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent.parent
     )

@@ -1,4 +1,4 @@
-"""`llmkit compare RUN_A RUN_B`"""
+"""`llmkit compare RUN_A RUN_B [--out DIR]`"""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ def compare(
     second: Annotated[
         Path, typer.Argument(metavar="RUN_B", help="Another one, scored on the same test rows.")
     ],
+    out: Annotated[Path | None, typer.Option(help="New folder for a report with both.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Compare two runs. Is the second one better, by how much, and how sure is that?"""
     from llmkit.cli import show
     from llmkit.workflows import compare as workflow
 
-    result = workflow.compare(first, second)
+    result = workflow.compare(first, second, out=out)
     if as_json:
         show.print_json(result)
-    else:
-        _print(result)
+        return
+    _print(result)
+    if out is not None:
+        show.console().print(f"report   {out / 'report.html'}")
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -52,6 +52,9 @@ def evaluate(
             "script), source (file). May be repeated.",
         ),
     ] = None,
+    run_programs: Annotated[
+        bool, typer.Option("--run-programs", help="Run programs that the model writes, in a sandbox.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Score a trained model, or a file of predictions. Each score has an interval.
@@ -69,9 +72,12 @@ def evaluate(
         "strict": strict,
     }
     if not any(files.values()):
-        _model(_needed(target), data, columns, metrics, by or [], as_json)
+        how = {"data": data, "columns": columns, "metrics": metrics, "slices": by or []}
+        _model(_needed(target), {**how, "run_programs": run_programs}, as_json)
         return
-    _check_files({"RUN_OR_MODEL": target, "--data": data, "--slice": by}, files)
+    _check_files(
+        {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--run-programs": run_programs}, files
+    )
     how = {name: files[name] for name in ("language", "tokenizer", "stemmer", "strict")}
     _files(str(predictions), references or [], columns, metrics, how, as_json)
 
@@ -124,22 +130,13 @@ def _files(
     _print_scores(title, list(result["scores"]), result["scores"])
 
 
-def _model(
-    target: str,
-    data: list[str] | None,
-    columns: dict[str, str],
-    metrics: list[str],
-    slices: list[str],
-    as_json: bool,
-) -> None:
+def _model(target: str, how: dict[str, Any], as_json: bool) -> None:
     from llmkit import processes
     from llmkit.cli import show
     from llmkit.workflows import evaluate as workflow
 
     with show.progress() as progress:
-        result = workflow.evaluate(
-            target, data=data, columns=columns, metrics=metrics, slices=slices, progress=progress
-        )
+        result = workflow.evaluate(target, **how, progress=progress)
     if not processes.is_main():
         return
     if as_json:

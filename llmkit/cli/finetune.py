@@ -94,6 +94,8 @@ def print_result(result: dict[str, Any]) -> None:
     console = show.console()
     for sentence in result.get("verdict", []):
         console.print(sentence)
+    for sample in result.get("samples", [])[:1]:
+        console.print(f"\nit writes: {sample['beginning']}|{sample['text']}")
     train = result["train"]
     rates = (
         f"{train['examples_per_second']:.1f} examples/s, {train['tokens_per_second']:,.0f} tokens/s, "

@@ -61,7 +61,7 @@ def predict(
         elif as_json:
             show.print_json({"model": target, "predictions": list(records)})
         else:
-            _print(records)
+            _print_whole(records) if opened.task.verbatim else _print(records)
 
 
 def _examples(
@@ -93,6 +93,12 @@ def _print(records: Iterable[dict[str, Any]]) -> None:
         texts = [_text(record[name]) for name in SHOWN if name in record]
         cells = [_said(record["prediction"]), probability, *texts, *_choices(record.get("choices", []))]
         typer.echo("\t".join(" ".join(cell.split()) for cell in cells))
+
+
+def _print_whole(records: Iterable[dict[str, Any]]) -> None:
+    """Answers alone, line by line, an empty line between two."""
+    for number, record in enumerate(records):
+        typer.echo("\n" * (number > 0) + _said(record["prediction"]))
 
 
 def _choices(places: list[list[dict[str, Any]]]) -> list[str]:

@@ -64,7 +64,7 @@ def train_tokenizer(
         ["texts", f"{measured.texts:,} of {measured.tokens:,} tokens"],
         ["a token", f"{measured.bytes_per_token:.2f} bytes, {measured.characters_per_token:.2f} characters"],
         ["unknown", f"{measured.unknown_share:.3%} of the tokens"],
-        ["sample", " | ".join(_shown(token.name) for token in sample[:SHOWN])],
+        ["sample", " | ".join(_shown(token.text or token.name) for token in sample[:SHOWN])],
     ]
     show.table(f"{kind} tokenizer in {out}", ["", ""], rows)
 

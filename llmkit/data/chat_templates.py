@@ -163,12 +163,13 @@ def encoded(
     max_length: int,
     max_new_tokens: int,
     truncation: bool,
+    called: str = "answers",
 ) -> Features:
     """`input_ids`: all turns before the last answer; where answered, their `labels` and the answer as `targets`.
 
     A prompt of more than max_length less max_new_tokens loses its first turns, then the end of its question; an answer
     of more than max_new_tokens its end: counted in the notes, without truncation only named. Raises RecipeError C09
-    where no prompt has room.
+    where no prompt has room. called: what the last answers are called.
     """
     room = max_length - max_new_tokens
     if room < 1:
@@ -192,9 +193,9 @@ def encoded(
         over = [number for number, ids in enumerate(written) if len(ids) > max_new_tokens]
         columns["targets"] = [ids[:max_new_tokens] for ids in written]
         counts += count_tokens(tokenizer, columns["targets"], list(map(len, written)), max_new_tokens)
-        notes[f"answers cut to {max_new_tokens} tokens"] = len(over)
+        notes[f"{called} cut to {max_new_tokens} tokens"] = len(over)
         if over and not long:
-            too_long, most, setting = over, ("answers", max_new_tokens), "task.max_new_tokens"
+            too_long, most, setting = over, (called, max_new_tokens), "task.max_new_tokens"
     notes["conversations with special tokens of the tokenizer in their texts"] = _with_special(
         tokenizer, conversations
     )

@@ -27,13 +27,13 @@ def collate(
 ) -> dict[str, Tensor]:
     """Some windows: input_ids, attention_mask and the other ragged columns as (B, L), and the scalar columns.
 
-    Labels and targets are padded with IGNORED, all else but input_ids with 0; each column is as long as the longest of
-    its own rows. scalars are indexed by example (class labels, for
-    instance): (examples,) becomes (B,), (examples, C) becomes (B, C).
+    Labels, targets and rejected answers are padded with IGNORED, all else but input_ids with 0; each column is as long
+    as the longest of its own rows. scalars are indexed by example (class labels, for instance): (examples,) becomes
+    (B,), (examples, C) becomes (B, C).
     """
     import torch
 
-    padding = {"input_ids": pad_token_id, "labels": IGNORED, "targets": IGNORED}
+    padding = {"input_ids": pad_token_id, **dict.fromkeys(("labels", "targets", "rejected"), IGNORED)}
     batch: dict[str, Tensor] = {}
     for name, column in encoded.ragged.items():
         rows = [column[int(index)] for index in indices]

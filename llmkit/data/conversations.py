@@ -24,6 +24,7 @@ __all__ = [
     "COLUMNS",
     "COMPLETION",
     "MESSAGES",
+    "ROLES",
     "SHAREGPT",
     "Form",
     "Message",

@@ -112,7 +112,8 @@ class Features:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Windows ready for the collator; `input_ids` is always there, `targets` where texts are to be written."""
+    """Windows ready for the collator; `input_ids` is always there, `targets` where texts are to be written,
+    `rejected` where they have others to be told from."""
 
     ragged: dict[str, Ragged]
     counts: TokenCounts
@@ -122,11 +123,14 @@ class Encoded:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens that a model computes for each window: those it reads, and those it is to write."""
-        return sum(
-            (self.ragged[name].lengths for name in ("input_ids", "targets") if name in self.ragged),
-            np.zeros(len(self), np.int64),
-        )
+        """Tokens that a model computes for each window: those it reads, and those it is to write.
+
+        Of a pair of answers the prompt is read twice.
+        """
+        names = [name for name in ("input_ids", "targets", "rejected") if name in self.ragged]
+        if "rejected" in names:
+            names.append("input_ids")
+        return sum((self.ragged[name].lengths for name in names), np.zeros(len(self), np.int64))
 
     def __len__(self) -> int:
         return len(self.ragged["input_ids"])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["classification", "multi_label", "span", "squared_error", "tokens"]
+__all__ = ["classification", "multi_label", "preference", "span", "squared_error", "tokens"]
 
 
 def classification(
@@ -51,3 +51,8 @@ def span(start_BL: Tensor, end_BL: Tensor, starts_B: Tensor, ends_B: Tensor) -> 
     first = functional.cross_entropy(start_BL.float(), starts_B, reduction="sum")
     last = functional.cross_entropy(end_BL.float(), ends_B, reduction="sum")
     return (first + last) / 2, torch.tensor(float(len(starts_B)))
+
+
+def preference(margins_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Summed -log sigmoid of the reward margins (Rafailov et al. 2023, equation 7), and the number of pairs."""
+    return -functional.logsigmoid(margins_B).sum(), torch.tensor(float(len(margins_B)))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from llmkit import files
-from llmkit.report.content import headline
 from llmkit.report.page import render
 from llmkit.report.provenance import seed
+from llmkit.report.scores import headline
 from llmkit.report.tables import Content
 
 __all__ = ["text", "write"]
@@ -33,6 +33,8 @@ PIPELINES = {
     "mlm": "fill-mask",
     "clm": "text-generation",
     "chat": "text-generation",
+    "code": "text-generation",
+    "dpo": "text-generation",
     "summarization": "summarization",
     "translation": "translation",
 }
@@ -57,6 +59,8 @@ PURPOSES = {
     "mlm": "fills masked tokens; meant as a base for fine-tuning",
     "clm": "continues a text",
     "chat": "answers in a chat",
+    "code": "writes Python programs",
+    "dpo": "answers in a chat as people prefer it, and tells which of two answers they would prefer",
     "summarization": "shortens a text",
     "translation": "translates a text",
 }
@@ -66,6 +70,7 @@ EXAMPLES = {  # what follows `llmkit predict RUN`
     "relation_extraction": '"<e1>Ann</e1> founded <e2>Acme</e2>."',
     "extractive_qa": '"A question?" --context text.txt',
     "mlm": '"A text with [MASK] in it."',
+    "dpo": '"A question?" "An answer." "Another answer."',
 }
 HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "mcc": "matthews_correlation",
@@ -75,6 +80,7 @@ HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "subset_accuracy": "accuracy",
     "token_accuracy": "accuracy",
     "no_answer_accuracy": "accuracy",
+    **dict.fromkeys(("likelihood_accuracy", "likelihood_accuracy_per_token", "reward_accuracy"), "accuracy"),
     "has_answer_exact_match": "exact_match",
     "has_answer_f1": "f1",
     "pr_auc": "average_precision",

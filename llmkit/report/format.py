@@ -52,6 +52,7 @@ NAMES = {
     # tasks
     "multi_label": "Multi-label classification", "extractive_qa": "Extractive question answering",
     "mlm": "Masked language modelling", "clm": "Causal language modelling",
+    "dpo": "Direct preference optimization",
     # baselines
     "untuned": "Untuned checkpoint", "lstm": "LSTM from scratch",
     "tfidf": "TF-IDF", "tfidf_each": "TF-IDF for each label", "tfidf_ridge": "TF-IDF, ridge regression",

@@ -13,7 +13,9 @@ from typing import Any
 
 from llmkit import files
 from llmkit.report import format as form
-from llmkit.report.content import facts, headline, sections
+from llmkit.report.comparison import comparison
+from llmkit.report.content import facts, sections
+from llmkit.report.scores import headline
 from llmkit.report.seeds import seeds
 from llmkit.report.svg import inline
 
@@ -36,7 +38,7 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
         "content": content,
         "facts": facts(content),
         "headline": headline(content),
-        "sections": [*([own] if own else []), *sections(content)],
+        "sections": [*([own] if own else []), *comparison(content), *sections(content)],
         "titles": plots.TITLES,
         "plots": {name: inline(svg) for name, svg in drawn.items()},
     }

@@ -18,8 +18,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from llmkit.report.content import FEW_CLASSES, MOST_CLASSES, headline
+from llmkit.report.classes import FEW_CLASSES, MOST_CLASSES
 from llmkit.report.format import better, count, shorten, words
+from llmkit.report.scores import headline
 from llmkit.report.svg import COLOURS, FAINT, HEAT, INK, QUIET, finish, stand_in, width
 from llmkit.report.tables import Content
 
@@ -29,6 +30,7 @@ Points = list[tuple[float, float]]
 
 TITLES = {
     "loss": "Loss by step, in training and on the validation rows",
+    "losses": "Loss by step on the validation rows of each run, or in training where there was no validation",
     "metrics": "Scores on the validation rows by step",
     "confusion": "Confusion matrix: labels in rows, predictions in columns",
     "calibration": "Accuracy by confidence, and how many predictions have it",
@@ -76,6 +78,7 @@ def draw(content: Content) -> dict[str, str]:
     with matplotlib.style.context(STYLE, after_reset=True):  # a user's own matplotlibrc has no say here
         drawn = {
             "loss": _loss(content.get("curves") or {}),
+            "losses": _losses(content.get("compared") or []),
             "metrics": _metrics(content.get("curves") or {}, list(headline(content))),
             "confusion": _confusion(content.get("confusion") or {}),
             "calibration": _calibration(content.get("calibration") or {}),
@@ -103,6 +106,25 @@ def _loss(curves: Content) -> str:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend()
     return _svg(figure, "loss")
+
+
+def _losses(runs: Sequence[Content]) -> str:
+    """One line for each run."""
+    lines = {
+        run["run"]: _points(run["curves"].get("evaluations") or [], "loss")
+        or _smoothed(_points(run["curves"].get("steps") or [], "loss"))
+        for run in runs
+    }
+    if not any(lines.values()):
+        return ""
+    figure, axes = _figure()
+    for (name, points), colour in zip(lines.items(), COLOURS):
+        if points:
+            axes.plot(*zip(*points), color=colour, marker="o", label=shorten(name, LABEL_LENGTH))
+    axes.set(xlabel="Step", ylabel="Loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.legend()
+    return _svg(figure, "losses")
 
 
 def _metrics(curves: Content, first: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import re
 from llmkit.report.format import count, duration, kind, number, percent, plain, size, words
 from llmkit.report.tables import Cell, Content, Section, Table, count_cell, pairs
 
-__all__ = ["data", "environment", "lengths", "notes", "recipe", "repeat", "seed", "speed"]
+__all__ = ["COSTS", "data", "environment", "lengths", "notes", "recipe", "repeat", "seed", "speed"]
 
 LOUD_SHARE = 0.05  # of the tokens cut or unknown: above it the report warns
 MOST_CLASSES = 20  # rows of the table of classes shown unasked

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llmkit.report.content import headline
 from llmkit.report.format import words
+from llmkit.report.scores import headline
 from llmkit.report.tables import Cell, Content, Section, Table, number_cell, score_cell
 
 __all__ = ["seeds"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from llmkit.data import checks, prompts, splits
@@ -282,7 +283,7 @@ class Generation(Plain):
         named = find(metric, {own.name: own for own in one.metrics})
         return paired.difference(np.hstack([one.rows, other.rows]), named, **draws(evaluate, seed))
 
-    def right(self, golds: Arrays, answers: Arrays) -> None:
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
         return None
 
     def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:

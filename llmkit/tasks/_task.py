@@ -132,6 +132,16 @@ class Task(Protocol):
         ...
 
     @property
+    def adapter(self) -> bool:
+        """Whether it needs an adapter that is kept apart (model.lora, merge: false)."""
+        ...
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether the line breaks of an answer are part of it, as those of a program."""
+        ...
+
+    @property
     def ladder(self) -> Mapping[str, str]:
         """Its baselines in the order of the effort: name -> what a sentence calls it.
 
@@ -272,12 +282,18 @@ class Task(Protocol):
         """The most instructive mistakes among these records, worst first."""
         ...
 
+    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
+        """Where free writing is the point: some (token ids, tokens to write) for the report's samples; else none."""
+        ...
+
 
 class Plain:
     """What most tasks leave as it is."""
 
     watched: ClassVar[Collection[str]] = ()
     pretrained: bool = False
+    adapter: bool = False
+    verbatim: bool = False
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         return self
@@ -298,6 +314,9 @@ class Plain:
         self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
     ) -> Arrays:
         raise AssertionError("none in its ladder")
+
+    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
+        return []
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

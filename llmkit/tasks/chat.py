@@ -68,13 +68,16 @@ class Chat(Generation):
     pretrained = True
     ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
     watched: ClassVar[Collection[str]] = ("loss", "perplexity")
-    metrics: ClassVar[Sequence[str]] = ("perplexity", "rougeL")
     lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity"})
     optional: ClassVar[Mapping[str, str]] = {name: name for name in (*COLUMNS, "references")}
 
     @property
     def auto_class(self) -> str:
         return "AutoModelForCausalLM"
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        return ("perplexity", "rougeL")
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -98,7 +101,7 @@ class Chat(Generation):
         return replace(found, template=template, tuned={DIGEST: template.digest})
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = check_conversations(corpus, data)
+        corpus, problems, notes = self._read(corpus, data)
         problems += [found for part in corpus.parts.values() for found in no_references(part)]
         raise_if(problems, DataError)
         if labels is None:
@@ -109,6 +112,10 @@ class Chat(Generation):
         near, alike = checks.near_duplicates(corpus, (self.source,))
         golds = {name: {"references": self._references(part)} for name, part in corpus.parts.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
+
+    def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+        """The rows with the columns messages, prompt and answer; what is wrong with them; notes."""
+        return check_conversations(corpus, data)
 
     def encode(
         self,

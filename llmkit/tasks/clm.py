@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CausalLM", "Options", "make"]
 
+SAMPLES = 3  # in the report
+BEGUN, WRITTEN = 20, 300  # characters of a sample: given, and written by the model
+SHORTEST = 2 * BEGUN  # characters of a row that a sample may begin with
+
 
 class Options(base.Options):
     """Task options of causal language modelling."""
@@ -120,6 +124,18 @@ class CausalLM(OverDocuments):
     def measured(self, golds: Arrays, answers: Arrays) -> Measured:
         columns = by_unit(golds, answers["nats"], answers["tokens"], golds["bytes"])
         return language_model.of_sums(*columns)
+
+    def beginnings(self, rows: Rows) -> list[tuple[list[int], int]]:
+        """Of rows spread evenly over those that are long enough, with the tokens of about WRITTEN characters more."""
+        texts = [text for text in rows["text"] if len(text) > SHORTEST]
+        chosen = [texts[len(texts) * number // SAMPLES] for number in range(min(SAMPLES, len(texts)))]
+        rooms = []
+        for text in chosen:
+            ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+            whole_words = text[:BEGUN].rpartition(" ")[0] or text[:BEGUN]
+            begun = self.tokenizer(whole_words, add_special_tokens=False)["input_ids"]
+            rooms.append(([_start(self.tokenizer), *begun], round(WRITTEN * len(ids) / len(text))))
+        return rooms
 
     def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
         for number, text in enumerate(texts):

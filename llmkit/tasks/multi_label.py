@@ -42,7 +42,8 @@ class Options(Section):
     """Task options of multi-label classification."""
 
     tune_thresholds: bool = True
-    """Set each label's threshold where its F1 on the validation rows is highest; false: 0.5 for all."""
+    """Set each label's threshold where its F1 on the validation rows is highest (labels with fewer than 5 rows there
+    share one); false: 0.5 for all."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> MultiLabel:

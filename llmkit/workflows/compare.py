@@ -24,14 +24,17 @@ __all__ = ["compare"]
 Records = dict[tuple[str, ...], dict[str, Any]]
 
 
-def compare(first: Path, second: Path) -> dict[str, Any]:
+def compare(first: Path, second: Path, *, out: Path | None = None) -> dict[str, Any]:
     """second minus first: paired bootstrap on each headline metric, p-values of McNemar's test or random swaps,
-    adjusted over the metrics (Holm).
+    adjusted over the metrics (Holm). out: a new folder for a report with both.
 
-    Raises RunError when the runs have no test examples in common, or are of different tasks or labels.
+    Raises RunError when the runs have no test examples in common, or are of different tasks or labels, and R04 when
+    something stands at out.
     """
     from llmkit import tasks
 
+    if out is not None and out.exists():
+        raise RunError(Problem("R04", str(out), "exists already", "choose another --out"))
     runs = [Run.open(first), Run.open(second)]
     reports = [_report(run) for run in runs]
     card = _card(runs, reports)
@@ -49,7 +52,7 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
     adjusted = paired.holm([difference.p_value for difference in differences.values()])
     right = [task.right(golds, answers) for answers in (old, new)]
     pair = None if right[0] is None or right[1] is None else (right[0], right[1])
-    return {
+    result = {
         "first": str(first),
         "second": str(second),
         "n": len(common),
@@ -66,6 +69,27 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
             for metric, difference in differences.items()
         ],
     }
+    if out is not None:
+        _write(out, result, reports)
+    return result
+
+
+def _write(out: Path, result: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> None:
+    from llmkit.report import page
+
+    shown = ("scores", "curves", "train", "samples")
+    names = (result["first"], result["second"])
+    content = {
+        **result,
+        "name": f"{names[1]} against {names[0]}",
+        "task": reports[0]["task"],
+        "verdict": list(dict.fromkeys(result["verdict"])),
+        "compared": [
+            {"run": name, **{key: report[key] for key in shown if key in report}}
+            for name, report in zip(names, reports, strict=True)
+        ],
+    }
+    page.write(out, content)
 
 
 def _report(run: Run) -> Mapping[str, Any]:

@@ -53,17 +53,19 @@ def evaluate(
     columns: dict[str, str] | None = None,
     metrics: Sequence[str] = (),
     slices: Sequence[str] = (),
+    run_programs: bool = False,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Scores with intervals. target: a run folder, a model folder, a Hub id, or index:NAME.
 
     Without data a run is scored again on its own test rows. With several corpora each has its scores, and how far
     they lie below those of the run's own test rows. slices: columns of the rows, or length, label, language, source;
-    the first score is given for each of their slices too. Raises UserError for anything the user can mend.
+    the first score is given for each of their slices too. run_programs: run those that a model of `code` writes, in a
+    sandbox. Raises UserError for anything the user can mend.
     """
     named = [data] if isinstance(data, str) else list(data or [])
     _check_named_once(named)
-    opened = open_model(target, progress)
+    opened = open_model(target, progress, run_programs=run_programs)
     settings = _settings(opened, metrics)
     about = {"run" if opened.recipe else "model": target}
     asked = _Asked(settings, tuple(slices))
@@ -88,7 +90,9 @@ def _settings(opened: Opened, metrics: Sequence[str]) -> Evaluate:
 
     raise_if(unknown_metrics(opened.task, {"--metric": metrics}), RecipeError)
     settings = opened.recipe.evaluate if opened.recipe else Evaluate()
-    return settings.model_copy(update={"metrics": list(metrics)}) if metrics else settings
+    # what the run showed first may need what is not allowed here, as pass@1 needs programs to be run
+    shown = list(metrics) or [name for name in settings.metrics if name in opened.task.metrics]
+    return settings.model_copy(update={"metrics": shown})
 
 
 def _on_one(

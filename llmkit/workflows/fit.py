@@ -237,7 +237,8 @@ def _validate(
     answers = predict_part(session, prepared, model, "validation", progress, watching=watching)
     whole = None if watching else answers
     golds = prepared.examples.golds["validation"]
-    values = prepared.task.values(golds, answers, prepared.examples.labels)
+    # of the first process for all: programs are run by it alone
+    values = session.from_main(prepared.task.values(golds, answers, prepared.examples.labels))
     name = prepared.recipe.evaluate.best
     _log(run, session, "evaluation", {"step": state.step, **values})
     shown = dict.fromkeys(["loss", name, *prepared.task.metrics[:2]])
@@ -281,7 +282,12 @@ def _try_to_save(
     from llmkit.engine import checkpoint
 
     try:
-        state = replace(state, log_bytes=run.log.stat().st_size, identity=_identity(session, prepared))
+        state = replace(
+            state,
+            saved_step=state.step,  # so that a resume knows of it
+            log_bytes=run.log.stat().st_size,
+            identity=_identity(session, prepared),
+        )
         checkpoint.save(run.checkpoints, model, optimizer, state)
         checkpoint.rotate(run.checkpoints, keep=prepared.recipe.checkpoint.keep, best_step=state.best_step)
     except StorageError as error:

@@ -22,6 +22,7 @@ from llmkit.tasks._task import take
 from llmkit.workflows import ladder, slices
 from llmkit.workflows.fit import Fitted, predict_part, tuned
 from llmkit.workflows.prepare import Prepared
+from llmkit.workflows.samples import samples
 
 if TYPE_CHECKING:
     from llmkit.engine.session import Session
@@ -51,6 +52,7 @@ def judge(
     prepared = tuned(session, prepared, model, progress, known)
     answers = predict_part(session, prepared, model, part, progress)
     learned = ladder.learned(session, prepared, part, progress)
+    written = samples(prepared, model, part, progress)
     if session.rank != 0:
         return {}
     sheet = _score(prepared, part, answers)
@@ -70,6 +72,7 @@ def judge(
         **_against_baselines(prepared, part, answers, learned, sheet, progress),
         "slices": _slices(prepared, part, answers, sheet),
         "errors": prepared.task.worst(records),
+        "samples": written,
         "notes": [
             *prepared.examples.corpus.notes,
             *prepared.examples.notes,
@@ -142,16 +145,6 @@ def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, A
         rows.columns, answers, prepared.examples.labels, prepared.examples.golds[part]
     )
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
-
-
-def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
-    """What the checkpoint answered as it came, where it can: whether training was worth it. All processes take part."""
-    if not (prepared.task.pretrained and prepared.recipe.evaluate.baselines):
-        return {}
-    from llmkit.workflows.train import load_model
-
-    model = load_model(prepared, progress).to(session.device)
-    return {"untuned": predict_part(session, prepared, model, part, progress)}
 
 
 def _against_baselines(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.errors import ModelError, Problem
+from llmkit.errors import ModelError, Problem, RecipeError
 from llmkit.progress import Progress
 from llmkit.recipe.schema import Recipe, Train
 from llmkit.run import Run
@@ -31,10 +32,13 @@ class Opened:
     recipe: Recipe | None
 
 
-def open_model(target: str, progress: Progress, *, task: str | None = None) -> Opened:
+def open_model(
+    target: str, progress: Progress, *, task: str | None = None, run_programs: bool = False
+) -> Opened:
     """Load what `target` names; task: what a model that llmkit has not trained is to do, None: what its head tells.
 
-    Raises ModelError or RunError when it can't be used.
+    run_programs: whether programs that it writes may be run; that its training asked for it is not enough. Raises
+    ModelError or RunError when it can't be used, RecipeError U01 where it writes no programs to be run.
     """
     from llmkit import tasks
     from llmkit.assets import hub
@@ -44,7 +48,9 @@ def open_model(target: str, progress: Progress, *, task: str | None = None) -> O
     card = save.load_card(folder) or _card_of(folder, task)
     tokenizer = load.tokenizer(folder, weights=not card.adapter)
     base = hub.model_folder(card.base, progress) if card.adapter else folder
-    known = tasks.load(card.task, card.tuned).for_model(load.check_folder(base), tokenizer)
+    known = tasks.load(_allowed(card.task, run_programs), card.tuned).for_model(
+        load.check_folder(base), tokenizer
+    )
     recipe = _recipe_of(run) if run.exists else None
     kept = recipe.train if recipe else Train()
     return Opened(
@@ -57,6 +63,16 @@ def open_model(target: str, progress: Progress, *, task: str | None = None) -> O
         tokenizer=tokenizer,
         recipe=recipe,
     )
+
+
+def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
+    """The task's options as they are kept with the model, but for the leave to run programs."""
+    if options["name"] == "code":
+        return {**options, "run_programs": run_programs}
+    if run_programs:
+        message = f"this is a model of {options['name']}, which writes no programs"
+        raise RecipeError(Problem("U01", "--run-programs", message, "leave it out"))
+    return dict(options)
 
 
 def model_folder(target: str, progress: Progress) -> Path:
@@ -95,7 +111,8 @@ def _card_of(folder: Path, task: str | None) -> Any:
         return save.Card(
             {"name": task}, [], {}, load.longest(folder, load.tokenizer(folder)), base=str(folder)
         )
-    named = [name for name in tasks.names() if name != "chat"]  # which is asked for by name (`llmkit chat`)
+    by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
+    named = [name for name in tasks.names() if name not in by_name]
     fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
     if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])

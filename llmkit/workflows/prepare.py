@@ -54,6 +54,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
         fix = "add data.train=reviews.jsonl, or train: under data: in the recipe"
         raise RecipeError(Problem("C11", "data.train", "is missing: nothing to train on", fix))
     task = tasks.load(recipe.task)
+    _check_adapter(task, recipe)
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
     raise_if([*unknown_metrics(task, named), *_unknown_baselines(task, recipe)], RecipeError)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
@@ -113,6 +114,21 @@ def _start(recipe: Recipe, base: Path, special: Sequence[str]) -> tuple[dict[str
     tokenizer = load.tokenizer(base, weights=False, special=special)
     scratch.fit(tokenizer, shape, recipe.train.max_length)
     return scratch.config(shape, tokenizer, recipe.train.max_length), tokenizer
+
+
+def _check_adapter(task: Task, recipe: Recipe) -> None:
+    """Raises RecipeError C10 where a task needs an adapter beside the checkpoint and the recipe leaves none."""
+    lora, name = recipe.model.lora, recipe.task["name"]
+    if not task.adapter or (lora and not lora.merge):
+        return
+    message = f"{name} compares the model with its checkpoint, which is the model without its adapter"
+    if lora is None:
+        fix = "set model.lora={rank: 16, merge: false}; tuning all weights would need a second copy of the model"
+        raise RecipeError(Problem("C10", "model.lora", f"is off, but {message}", fix))
+    fix = "set model.lora.merge=false"
+    raise RecipeError(
+        Problem("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix)
+    )
 
 
 def _check_judged(examples: Examples) -> None:

@@ -28,6 +28,22 @@ def test_the_table_has_a_line_a_score(command: Callable[..., Any], finished: Pat
     assert lines[5].startswith("McNemar's test on accuracy: p = 0.")
 
 
+def test_a_report_shows_both(
+    command: Callable[..., Any], finished: Path, other: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "both"
+    done = command("compare", finished, other, "--out", out)
+    assert done.out.splitlines()[-1] == f"report   {out / 'report.html'}"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") > 3
+    for run in (finished, other):
+        assert page.count(str(run)) > 3
+    assert {path.name for path in (out / "plots").iterdir()} == {"losses.svg"}
+    again = command("compare", finished, other, "--out", out)
+    assert again.code == 2
+    assert again.err.startswith(f"error[R04] {out}: exists already")
+
+
 def test_a_verdict_that_several_scores_share_is_said_once(
     command: Callable[..., Any], finished: Path
 ) -> None:

@@ -158,3 +158,13 @@ def test_slices_make_a_table_of_their_own(
     assert re.search(r"^domain: a +20 +accuracy +[\d.]+ \[[\d.]+, [\d.]+\] +[-+][\d.]+ \[", done.out, re.M)
     found = command(*asked, "--json").json["slices"]["slices"]
     assert {one["grouping"] for one in found} >= {"domain", "length"}
+
+
+def test_only_a_model_that_writes_programs_has_some_to_run(
+    command: Callable[..., Any], finished: Path
+) -> None:
+    done = command("evaluate", finished, "--run-programs")
+    assert done.code == 2
+    assert done.err.startswith(
+        "error[U01] --run-programs: this is a model of classification, which writes no"
+    )

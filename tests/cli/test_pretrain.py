@@ -30,7 +30,12 @@ def test_it_runs_and_says_how_to_repeat_it(
     assert done.json["command"].startswith("llmkit pretrain clm-continue model.name=")
     assert set(done.json["baselines"]) == {"untuned"}
     assert "the checkpoint before this training" in done.json["verdict"][0]
+    samples = done.json["samples"]
+    assert len(samples) == 3
+    assert all(one["beginning"] and one["text"] for one in samples)
     shown = command("runs", "show", tmp_path / "run").out
+    assert f"it writes: {samples[0]['beginning']}|{samples[0]['text']}" in shown
+    assert "What it writes" in (tmp_path / "run" / "report.md").read_text()
     assert [line.split()[0] for line in shown.splitlines()[1:4]] == ["perplexity", "model", "untuned"]
     best, probability, text, choices = (
         command("predict", tmp_path / "run", "good good").out.rstrip().split("\t")

@@ -46,6 +46,13 @@ def run(tokenizer: Any, texts: Sequence[str], *, truncation: bool) -> Encoded:
     )
 
 
+def test_of_a_pair_of_answers_the_prompt_is_read_twice() -> None:
+    columns = {"input_ids": [[1, 2, 3], [1]], "targets": [[4], [4, 5]], "rejected": [[6, 7], [8]]}
+    alone = {name: columns[name] for name in ("input_ids", "targets")}
+    assert Encoded.of([(0, Features(columns, TokenCounts()))]).lengths.tolist() == [9, 5]
+    assert Encoded.of([(0, Features(alone, TokenCounts()))]).lengths.tolist() == [4, 3]
+
+
 def test_ragged_rows_come_back() -> None:
     rows = [[1, 2, 3], [], [4]]
     ragged = Ragged.of(rows)

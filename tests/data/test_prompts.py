@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, ByT5Tokenizer, MBart50Tokenizer
 from llmkit.data.encode import tokenizer_digest
 from llmkit.data.prompts import Shape, begins, encoded
 from llmkit.errors import RecipeError
-from tests.conftest import WORDS
+from tests.checkpoints import WORDS
 
 CLS, END, UNKNOWN = (WORDS.index(word) for word in ("[CLS]", "[SEP]", "[UNK]"))
 READ = {"max_length": 12, "truncation": True}

@@ -1,4 +1,4 @@
-"""Killed, stopped, resumed: the end is the same to the bit, and a lost piece of state would be noticed."""
+"""The installed command, killed, stopped and resumed: the end is the same to the bit. tests.soak does it more often."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
-from llmkit import files
+from llmkit import cli, finetune
 
 pytestmark = pytest.mark.slow
 
@@ -65,17 +63,16 @@ def killed(
     return process.returncode, err
 
 
-@pytest.mark.parametrize("step", [3, 16, 50])
 def test_kill_9_then_resume_gives_the_same_weights_and_log(
-    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, whole: Path, tmp_path: Path, step: int
+    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, whole: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    code, _ = killed(start, wait_for_step, tiny_recipe, out, step, signal.SIGKILL)
+    code, _ = killed(start, wait_for_step, tiny_recipe, out, 16, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert not (out / "report.json").exists()
     done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
-    assert ("resumed" in done.stderr) == (step > 7)
+    assert "resumed" in done.stderr
     assert len(steps(out)) == TOTAL
     assert steps(out) == steps(whole)
     assert digest(out) == digest(whole)
@@ -84,39 +81,12 @@ def test_kill_9_then_resume_gives_the_same_weights_and_log(
     ).read_bytes()
 
 
-def test_a_lost_piece_of_state_would_be_noticed(
+def test_ctrl_c_saves_and_says_how_to_go_on(
     llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, whole: Path, tmp_path: Path
 ) -> None:
-    """The negative control: forget AdamW's second moments, and the oracle above must fail."""
     out = tmp_path / "run"
-    killed(start, wait_for_step, tiny_recipe, out, 30, signal.SIGKILL)
-    for checkpoint in (out / "checkpoints").glob("step-*"):
-        moments = load_file(checkpoint / "optimizer.safetensors")
-        moments = {k: torch.zeros_like(v) if k.endswith("exp_avg_sq") else v for k, v in moments.items()}
-        save_file(moments, checkpoint / "optimizer.safetensors")
-        (checkpoint / files.MANIFEST).unlink()
-        files._write_manifest(checkpoint)
-    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert "resumed" in done.stderr
-    assert steps(out) != steps(whole)
-    assert digest(out) != digest(whole)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
-def test_a_signal_saves_and_says_how_to_go_on(
-    llmkit: Any,
-    start: Any,
-    wait_for_step: Any,
-    tiny_recipe: Path,
-    whole: Path,
-    tmp_path: Path,
-    number: signal.Signals,
-    code: int,
-) -> None:
-    out = tmp_path / "run"
-    returned, err = killed(start, wait_for_step, tiny_recipe, out, 10, number)
-    assert returned == code, err
+    returned, err = killed(start, wait_for_step, tiny_recipe, out, 10, signal.SIGINT)
+    assert returned == 130, err
     assert "Traceback" not in err
     assert "--resume" in err
     stopped_at = max(step for step, *_ in steps(out))
@@ -132,28 +102,25 @@ def test_the_same_seed_gives_the_same_model(
     done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
     assert digest(tmp_path / "again") == digest(whole)
-    other = llmkit("finetune", tiny_recipe, *SETTINGS, "seed=2", "--out", tmp_path / "other")
-    assert other.returncode == 0, other.stderr
-    assert digest(tmp_path / "other") != digest(whole)
+    other = finetune(str(tiny_recipe), [*SETTINGS, "seed=2"], out=tmp_path / "other")
+    assert other["weights_sha256"] != digest(whole)
 
 
 def test_another_recipe_or_other_data_is_refused(
-    llmkit: Any, start: Any, wait_for_step: Any, tmp_path: Path, tiny_recipe: Path, reviews_jsonl: Path
+    start: Any, wait_for_step: Any, tmp_path: Path, tiny_recipe: Path, reviews_jsonl: Path, capsys: Any
 ) -> None:
     data = tmp_path / "data.jsonl"
     data.write_bytes(reviews_jsonl.read_bytes())
     out = tmp_path / "run"
-    process = start("finetune", tiny_recipe, f"data.train={data}", *SETTINGS, "--out", out)
+    command = ["finetune", str(tiny_recipe), f"data.train={data}", *SETTINGS, "--out", str(out)]
+    process = start(*command)
     wait_for_step(out, 20)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    again = ["finetune", tiny_recipe, f"data.train={data}", *SETTINGS, "--out", out, "--resume"]
-    changed = llmkit(*again, "train.learning_rate=1e-3")
-    assert changed.returncode == 2
-    assert changed.stderr.startswith(
+    assert cli._run([*command, "--resume", "train.learning_rate=1e-3"]) == 2
+    assert capsys.readouterr().err.startswith(
         f"error[M09] {out}: was begun with another recipe; train.learning_rate differ"
     )
     data.write_text(data.read_text().replace("film", "movie", 3))
-    other = llmkit(*again)
-    assert other.returncode == 2
-    assert f"error[M09] {out}: the data is not what this run was trained on" in other.stderr
+    assert cli._run([*command, "--resume"]) == 2
+    assert f"error[M09] {out}: the data is not what this run was trained on" in capsys.readouterr().err

@@ -1,10 +1,8 @@
-"""Every task, the whole way on made-up data: trained, scored, reported, asked again, killed and resumed."""
+"""Every task, the whole way on made-up data: trained, scored, reported, asked again (tests.soak kills, resumes)."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +34,8 @@ LEARNED = {
     "chat": ("rougeL", 90),
     "classification": ("accuracy", 0.95),
     "clm": ("perplexity", 8),
+    "code": ("rougeL", 90),
+    "dpo": ("likelihood_accuracy", 0.9),
     "extractive_qa": ("f1", 0.8),
     "mlm": ("token_accuracy", 0.15),
     "multi_label": ("f1_micro", 0.8),
@@ -147,35 +147,12 @@ def test_compare_finds_no_difference_to_itself(case: Case) -> None:
         assert difference["value"] == 0, metric
 
 
-def test_kill_9_and_resume_end_the_same_to_the_bit(
-    case: Case, start: Callable[..., Any], wait_for_step: Callable[..., None], tmp_path: Path
-) -> None:
-    whole, out = tmp_path / "whole", tmp_path / "killed"
-    expected = llmkit.finetune(str(case.recipe), SETTINGS, out=whole)
-    process = start("finetune", case.recipe, *SETTINGS, "--out", out)
-    try:
-        wait_for_step(out, 16)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert not (out / "report.json").exists(), "it was too fast to be killed"
-    found = llmkit.finetune(str(case.recipe), SETTINGS, out=out, resume=True)
-    assert found["weights_sha256"] == expected["weights_sha256"]
-    assert _steps(out) == _steps(whole)
-    predictions = [Run(path).predictions("test").read_bytes() for path in (whole, out)]
-    assert predictions[0] == predictions[1]
-
-
-def _steps(run: Path) -> list[tuple[int, float, float]]:
-    log = Run(run).read_log()
-    return [(line["step"], line["loss"], line["grad_norm"]) for line in log if line["kind"] == "step"]
-
-
 BAD = {
     "chat": ("messages", [{"role": "user", "content": "fine"}], "S02"),
     "classification": ("label", " ", "L04"),
     "clm": ("text", None, "L02"),
+    "code": ("completion", "def double(x: return", "X02"),
+    "dpo": ("rejected", " ", "S05"),
     "extractive_qa": ("answers", {"text": ["fine"], "answer_start": [0]}, "Q01"),
     "mlm": ("text", "  ", "L03"),
     "multi_label": ("labels", "good", "J06"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,48 @@ def test_one_copy_of_the_outputs_is_made(session: Any, make_model: Any) -> None:
     tracemalloc.stop()
     assert found["x"].shape == (1000, 219)
     assert peak < 1.2 * found["x"].nbytes
+
+
+@dataclass
+class OneOf:
+    """The session of one of several processes; `others` is what the gather gives, once it is known."""
+
+    rank: int
+    world_size: int
+    accelerator: Any
+    others: list[Any] | None = None
+    own: Any = None
+
+    def to_device(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return batch
+
+    def gather(self, value: Any) -> list[Any]:
+        self.own = value
+        return self.others or [[]] * self.rank + [value] + [[]] * (self.world_size - self.rank - 1)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("budget", [1, 12, 10_000])
+def test_any_number_of_processes_predicts_each_example_once(
+    session: Any, make_model: Any, toy: Any, budget: int, processes: int
+) -> None:
+    """1 to 40 examples, also fewer than processes: what one process alone predicts, to the bit."""
+    model, rng = make_model(), np.random.default_rng(0)
+    for count in range(1, 41):
+        values = torch.from_numpy(rng.normal(size=(count, 4)).astype(np.float32))
+        labels = torch.zeros(count, dtype=torch.long)
+
+        def fetch(indices: Any, epoch: int | None, rows: Any = (values, labels)) -> dict[str, torch.Tensor]:
+            return {"values": rows[0][indices], "labels": rows[1][indices]}
+
+        batches = Batches(rng.integers(1, 7, count), fetch, budget)
+        expected = predict(session, model, batches, toy.decode)
+        ranks = [OneOf(rank, processes, session.accelerator) for rank in range(processes)]
+        for each in ranks:  # what each one has to give
+            with suppress(AssertionError):
+                predict(each, model, batches, toy.decode)  # type: ignore[arg-type]
+        gathered = [each.own for each in ranks]
+        for each in ranks:
+            found = predict(replace(each, others=gathered), model, batches, toy.decode)  # type: ignore[arg-type]
+            assert found.keys() == expected.keys()
+            assert all(np.array_equal(found[name], expected[name]) for name in expected), (count, each.rank)

@@ -6,7 +6,15 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn
 
 from llmkit.errors import UserError
-from llmkit.metrics.multi_label import METRICS, best_thresholds, difference, per_label, scores, values
+from llmkit.metrics.multi_label import (
+    FEW,
+    METRICS,
+    best_thresholds,
+    difference,
+    per_label,
+    scores,
+    values,
+)
 from llmkit.metrics.paired import verdict
 
 ORACLES = {
@@ -213,6 +221,20 @@ def test_every_label_has_its_own_threshold_and_equal_data_equal_ones():
     assert best_thresholds(golds[shuffled], probabilities[shuffled]).tolist() == together.tolist()
     tuned = values(golds, probabilities >= together)["f1"]
     assert tuned > values(golds, probabilities >= 0.5)["f1"]
+
+
+def test_labels_with_few_examples_share_the_threshold_that_is_best_for_all_together():
+    golds, _ = random_labels()
+    probabilities = random_probabilities(golds)
+    for examples in (FEW - 1, FEW):
+        rare = golds.copy()
+        rare[np.flatnonzero(golds[:, 0])[examples:], 0] = 0
+        first, second = best_thresholds(rare, probabilities)[:2]
+        common = best_thresholds(rare.reshape(-1, 1), probabilities.reshape(-1, 1))[0]
+        own = best_thresholds(rare[:, [0]], probabilities[:, [0]])[0]
+        assert own != common
+        assert first == (common if examples < FEW else own)
+        assert second == best_thresholds(golds[:, [1]], probabilities[:, [1]])[0]
 
 
 def test_single_precision_probabilities_keep_their_side():

@@ -190,10 +190,29 @@ def _chat() -> Made:
     return replace(made, rows={**made.rows, "messages": turns})
 
 
+def _pairs() -> Made:
+    rng = np.random.default_rng(0)
+    answers = {
+        "now": -30 * rng.random((COUNT, 2)),
+        "before": np.full((COUNT, 2), -20.0),
+        "tokens": rng.integers(5, 30, (COUNT, 2)),
+    }
+    return Made({}, _texts("prompt", "chosen", "rejected"), {}, answers)
+
+
+def _code() -> Made:
+    made = _chat()
+    verdicts = objects(("failed", "timeout", "passed")[number % 3] for number in range(COUNT))
+    details = objects("" for _ in range(COUNT))
+    return replace(made, answers={**made.answers, "verdicts": verdicts, "details": details})
+
+
 CONTENTS: dict[str, Callable[[], Made]] = {
     "chat": _chat,
     "classification": lambda: _classes("text"),
+    "code": _code,
     "clm": lambda: _running_text("nats", "tokens"),
+    "dpo": _pairs,
     "extractive_qa": _questions,
     "mlm": lambda: _running_text("nats", "tokens", "hits"),
     "multi_label": _label_sets,

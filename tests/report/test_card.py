@@ -91,6 +91,7 @@ def test_the_text_tells_scores_with_intervals_training_limits_and_use(content: d
         ("translation", "AutoModelForSeq2SeqLM.from_pretrained"),
         ("mlm", "mask_token"),
         ("clm", 'pipeline("text-generation"'),
+        ("dpo", '[{"role": "user", "content": "A text of yours."}]'),
         ("a task of the user", "AutoModel.from_pretrained"),
     ],
 )
@@ -115,7 +116,9 @@ def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
     text = card.text(made(task))
     tags = {
         "chat": "text-generation",
+        "code": "text-generation",
         "clm": "text-generation",
+        "dpo": "text-generation",
         "extractive_qa": "question-answering",
         "mlm": "fill-mask",
         "summarization": "summarization",
@@ -126,6 +129,7 @@ def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
     assert re.search(r"^This model \w+ ", text, re.MULTILINE)
     command = text.split("```\nllmkit predict runs/made ")[1].split("\n```")[0]
     assert command == {
+        "dpo": '"A question?" "An answer." "Another answer."',
         "extractive_qa": '"A question?" --context text.txt',
         "mlm": '"A text with [MASK] in it."',
         "pair_classification": '"The first text." "The second text."',
@@ -144,6 +148,7 @@ def test_the_front_matter_knows_the_metrics_by_the_names_of_the_hub() -> None:
     assert types["has_answer_f1"] == "f1"
     assert types["has_answer_exact_match"] == "exact_match"
     assert types["no_answer_accuracy"] == "accuracy"
+    assert names["dpo"] == ["accuracy", "reward_margin"]
     metrics = _front(card.text(made("relation_extraction")))["model-index"][0]["results"][0]["metrics"]
     types = {metric["name"]: metric["type"] for metric in metrics}
     assert types["recall_semeval2010"] == types["recall_micro"] == "recall"
@@ -213,7 +218,9 @@ def _run(code: str, folder: Path, row: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", [name for name in tasks.names() if name not in ("chat", "clm", "mlm")])
+@pytest.mark.parametrize(
+    "task", [name for name in tasks.names() if name not in ("chat", "clm", "code", "dpo", "mlm")]
+)
 def test_the_code_of_the_card_answers_as_llmkit_does(
     task: str, tmp_path: Path, tiny_for: Callable[[str], Path]
 ) -> None:

@@ -23,7 +23,9 @@ KINDS = {
 COLUMNS = {
     "chat": ["Text", "Answer in the data", "Generated answer", "Probability", "Place"],
     "classification": ["Text", "Label", "Prediction", "Probability", "Place"],
+    "code": ["Text", "Solution in the data", "Generated program", "Probability", "Outcome", "Place"],
     "clm": ["Text", "Mean probability of a token", "Place"],
+    "dpo": ["Text", "Chosen answer", "Rejected answer", "Probability of the rejected", "Place"],
     "mlm": ["Text", "Mean probability of a hidden token", "Place"],
     "extractive_qa": ["Question", "Right answers", "Answer", "Probability", "Place"],
     "multi_label": ["Text", "Label", "Prediction", "Probability", "Place"],
@@ -137,7 +139,7 @@ def test_the_threshold_of_a_label_stands_beside_its_scores() -> None:
     assert "PR-AUC" in table.head
     assert section.lines == [
         "A label is given where its probability reaches its threshold, which gave the best F1 of this label on "
-        "the validation rows."
+        "the validation rows; each label with fewer than 5 rows there has the one that is best for all."
     ]
     assert "thresholds" not in [section.key for section in sections(content("multi_label"))]
 

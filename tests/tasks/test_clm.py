@@ -15,6 +15,7 @@ from llmkit.data.collate import IGNORED, collate
 from llmkit.data.encode import Encoded
 from llmkit.errors import ModelError
 from llmkit.models import load
+from llmkit.tasks.clm import WRITTEN
 
 TEXTS = ["the film was good", "it is", "the story of a lovely actor with music", "bad"]
 LENGTHS = [4, 2, 8, 1]  # tokens
@@ -158,3 +159,19 @@ def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) ->
     with pytest.raises(ModelError, match=r'S09.*"mamba".*task.packing=false'):
         task.for_model({"model_type": "mamba"}, tokenizer)
     tasks.load({"name": "clm", "packing": False}).for_model({"model_type": "mamba"}, tokenizer)
+
+
+def test_samples_begin_with_rows_spread_over_the_long_ones(tokenizer: Any) -> None:
+    long = [f"{word} film with music by a lovely actor and a story" for word in ("good", "bad", "it", "the")]
+    found = made(tokenizer).beginnings({"text": ["it is", *long, "bad"]})
+    assert [tokenizer.decode(ids, skip_special_tokens=True) for ids, _ in found] == [
+        "good film with",
+        "bad film with music",
+        "it film with music",
+    ]
+    assert all(ids[0] == CLS for ids, _ in found)
+    text = long[0]
+    assert found[0][1] == round(
+        WRITTEN * len(tokenizer(text, add_special_tokens=False)["input_ids"]) / len(text)
+    )
+    assert made(tokenizer).beginnings({"text": ["it is"]}) == []

@@ -268,9 +268,9 @@ def test_the_model_is_opened_once(
 ) -> None:
     opened = []
 
-    def open_and_count(*arguments: Any) -> Any:
+    def open_and_count(*arguments: Any, **options: Any) -> Any:
         opened.append(arguments)
-        return open_model(*arguments)
+        return open_model(*arguments, **options)
 
     monkeypatch.setattr("llmkit.workflows.evaluate.open_model", open_and_count)
     llmkit.evaluate(str(finished.path), data=list(corpora.values()))

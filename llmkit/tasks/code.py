@@ -1,0 +1,170 @@
+"""Programs: a task is read, a Python program is written, learned as an answer in a chat.
+
+Rows are MBPP's, or prompt and completion (`data.programs`). With `run_programs` each program is run on its row's tests
+in a sandbox (`llmkit.sandbox`), and pass@1 is the share of problems whose program passes all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit import processes, sandbox
+from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.encode import Encoded
+from llmkit.data.programs import COLUMNS, check_programs
+from llmkit.data.rowwise import objects
+from llmkit.errors import Problem, some
+from llmkit.metrics import pass_at_k
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import Measured
+from llmkit.recipe.schema import Data, Evaluate
+from llmkit.sandbox import Outcome, Program
+from llmkit.tasks import chat
+from llmkit.tasks._task import Arrays, Examples, Rows, Sheet
+from llmkit.text.code import program
+
+__all__ = ["Code", "Options", "make"]
+
+NOT_RUN = "programs were not run: task.run_programs=true (for evaluate --run-programs) runs them in a sandbox"
+NO_PROGRAM = "no program"
+
+
+class Options(chat.Options):
+    """Task options of code."""
+
+    run_programs: bool = False
+    """Whether programs are run on their rows' tests, locked in a sandbox (Linux only); false: compared as texts. Not
+    kept with a model: who opens it asks again."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> Code:
+    """The task with these options."""
+    return Code(options, tuned)
+
+
+@dataclass(frozen=True)
+class Code(chat.Chat):
+    """A program for each task; see `_task.Task` for what each part is."""
+
+    verbatim = True
+    optional: ClassVar[Mapping[str, str]] = {name: name for name in COLUMNS}
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        return ("pass@1", *super().metrics) if self.options.run_programs else super().metrics
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        """Raises UserError X01 where programs are to be run and can't be, before any time is spent."""
+        if not self.options.run_programs:
+            found = super().check(corpus, data, seed, labels)
+            return replace(found, notes=(*found.notes, NOT_RUN))
+        sandbox.run(Program("", ""))
+        found = super().check(corpus, data, seed, labels)
+        failing = [note for name, part in found.corpus.parts.items() for note in _failing(name, part)]
+        return replace(found, notes=(*found.notes, *failing))
+
+    def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+        return check_programs(corpus, data, tested=self.options.run_programs)
+
+    def _references(self, part: Part) -> Any:
+        return objects((code,) for code in part.column("code"))
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        """As in chat; texts: the programs, or the answers without one as they are. Where there are tests to run:
+        verdicts and details (N,)."""
+        found = super().answers(outputs, encoded, rows)
+        if "texts" not in found:
+            return found
+        programs = [program(text).rstrip() for text in found["texts"]]
+        texts = objects(code or text for code, text in zip(programs, found["texts"], strict=True))
+        return {**found, "texts": texts, **self._verdicts(programs, rows)}
+
+    def _verdicts(self, programs: Sequence[str], rows: Rows) -> Arrays:
+        if not (self.options.run_programs and "tests" in rows and processes.is_main()):
+            return {}
+        there = [number for number, code in enumerate(programs) if code]
+        tests = rows["tests"]
+        outcomes = dict(zip(there, _run([Program(programs[n], tests[n]) for n in there]), strict=True))
+        of_each = [outcomes.get(number) for number in range(len(programs))]
+        return {
+            "verdicts": objects(NO_PROGRAM if one is None else one.reason for one in of_each),
+            "details": objects("" if one is None else one.detail for one in of_each),
+        }
+
+    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+        found = super()._measured(golds, answers)
+        if "verdicts" not in answers:
+            return found
+        passed = [(1, int(verdict == "passed")) for verdict in answers["verdicts"]]
+        return Measured.joined([pass_at_k.measure(passed), found])
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        sheet = super().score(golds, answers, labels, evaluate=evaluate, seed=seed)
+        if "verdicts" not in answers:
+            return sheet
+        verdicts = dict(Counter(answers["verdicts"]).most_common())
+        return replace(sheet, details={**sheet.details, "verdicts": verdicts})
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        """By what both have: the programs of one run may have been run, those of the other not."""
+        both = first.keys() & second.keys()
+        first, second = ({name: own[name] for name in both} for own in (first, second))
+        return super().difference(golds, first, second, metric, labels, evaluate=evaluate, seed=seed)
+
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
+        return answers["verdicts"] == "passed" if "verdicts" in answers else None
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """As in chat; verdict: passed, failed, timeout, memory, refused, crashed, or no program; detail: why."""
+        told = {"verdict": "verdicts", "detail": "details"} if "verdicts" in answers else {}
+        for number, record in enumerate(super().records(rows, answers, labels, golds)):
+            yield record | {key: answers[name][number] for key, name in told.items()}
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        golds, answers = super().from_records(records, labels)
+        if not all("verdict" in record for record in records):
+            return golds, answers
+        return golds, {**answers, "verdicts": objects(record["verdict"] for record in records)}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those that have the least in common with the solution in the data, without those that pass."""
+        verdicts = {record["place"]: record.get("verdict") for record in records}
+        wrong = super().worst([record for record in records if verdicts[record["place"]] != "passed"])
+        return [{**row, "verdict": verdicts[row["place"]]} for row in wrong]
+
+
+def _run(programs: Sequence[Program]) -> list[Outcome]:
+    return sandbox.run_many(programs, workers=len(os.sched_getaffinity(0)))
+
+
+def _failing(name: str, part: Part) -> Iterator[str]:
+    """Rows whose own solution does not pass: no program could be judged by such tests."""
+    outcomes = _run([Program(*pair) for pair in zip(part.column("code"), part.column("tests"), strict=True)])
+    bad = [f"{part.place(row)} ({one.reason})" for row, one in enumerate(outcomes) if not one.passed]
+    if bad:
+        yield f"{name}: {counted(len(bad))} whose own solution does not pass its tests: {some(bad, 20)}"
+    else:
+        yield f"{name}: all {len(part):,} solutions in the data pass their tests"

@@ -1,0 +1,200 @@
+"""Preference tuning: of two answers to a prompt the chosen one is to become more probable, the rejected one less.
+
+Direct Preference Optimization (Rafailov et al. 2023) on pairs of answers (`data.preferences`). The checkpoint is the
+reference: it is the model with its adapter switched off, so an adapter is needed and kept apart, also in model/.
+A run answers in a chat too, as a model that has learned from conversations does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from llmkit.data import checks, preferences, splits
+from llmkit.data.conversations import as_text
+from llmkit.data.corpus import Corpus
+from llmkit.data.encode import Encoded, Features
+from llmkit.data.preferences import SIDES, Pair, check_pairs, pair
+from llmkit.errors import DataError, Problem, raise_if
+from llmkit.metrics.intervals import wilson_score
+from llmkit.metrics.preference import margins, preference
+from llmkit.metrics.score import Floats, Measured
+from llmkit.recipe.schema import Data, Evaluate
+from llmkit.tasks import chat
+from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Dpo", "Options", "make"]
+
+ANSWERS = ("now", "before", "tokens")
+
+
+class Options(chat.Options):
+    """Task options of dpo."""
+
+    beta: float = Field(default=0.1, gt=0)
+    """What a nat counts in a reward: the larger, the closer the model stays to the checkpoint."""
+
+
+def make(options: Options, tuned: Mapping[str, Any]) -> Dpo:
+    """The task with these options."""
+    return Dpo(options, tuned)
+
+
+@dataclass(frozen=True)
+class Dpo(chat.Chat):
+    """Which of two answers the model rewards more; see `_task.Task` for what each part is."""
+
+    adapter = True
+    watched: ClassVar[Collection[str]] = ()
+    metrics: ClassVar[Sequence[str]] = (
+        "likelihood_accuracy",
+        "reward_accuracy",
+        "reward_margin",
+        "likelihood_accuracy_per_token",
+    )
+    lower: ClassVar[Collection[str]] = frozenset({"loss"})
+    optional: ClassVar[Mapping[str, str]] = {name: name for name in ("prompt", "conversations", "system")}
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {side: side for side in SIDES}
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return (self.source, *SIDES)
+
+    @property
+    def identity(self) -> Sequence[str]:
+        return self.inputs
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, problems, notes = check_pairs(corpus, data)
+        raise_if(problems, DataError)
+        if labels is None:
+            corpus, repeated, said = checks.check_duplicates(corpus, (self.source,), None, data)
+            raise_if(repeated, DataError)
+            corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
+            notes = [*notes, *said]
+        near, alike = checks.near_duplicates(corpus, (self.source,))
+        golds: dict[str, Arrays] = {name: {} for name in corpus.parts}  # chosen and rejected say it all
+        return Examples(corpus, (), golds, (*notes, *alike), near)
+
+    def encode(
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
+    ) -> Features:
+        """rows without answers are conversations to go on with, as in `llmkit chat`."""
+        how: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
+        if SIDES[0] not in rows:
+            return super().encode(rows, golds, tokenizer, **how)
+        assert self.template is not None, "for_model comes first"
+        pairs = [replace(found, turns=self.turns(found.turns)) for found in self._pairs(rows)]
+        return preferences.encoded(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
+
+    def _pairs(self, rows: Rows) -> Iterator[Pair]:
+        """Of rows that were checked, or as `predict` is given them. Raises DataError for these."""
+        if "messages" in rows:
+            yield from map(Pair, rows["messages"], *(rows[side] for side in SIDES))
+            return
+        for texts in zip(*(rows[name] for name in self.inputs), strict=True):
+            found, fault = pair(dict(zip(self.inputs, texts, strict=True)))
+            if found is None:
+                assert fault, "it is one or the other"
+                code, message, fix = fault
+                raise DataError(Problem(code, self.source, message, fix))
+            yield found
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+            from llmkit.engine.preference import log_probabilities
+
+            now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)
+            chosen_B, rejected_B = self.options.beta * (now_2B - before_2B)
+            return losses.preference(chosen_B - rejected_B)
+
+        return of_batch
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """(B, 2) each, chosen and rejected: log-probabilities of the answers, now and before training, and tokens."""
+        import torch
+
+        from llmkit.engine.generate import IGNORED
+        from llmkit.engine.preference import log_probabilities
+
+        now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)
+        tokens = [(batch[name] != IGNORED).sum(1) for name in ("targets", "rejected")]
+        return {"now": now_2B.T, "before": before_2B.T, "tokens": torch.stack(tokens, dim=1)}
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.decode(model, batch)
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        return outputs
+
+    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+        return preference(*(answers[name] for name in ANSWERS), beta=self.options.beta)
+
+    def _margins(self, answers: Arrays) -> Floats:
+        return margins(answers["now"], answers["before"], self.options.beta)
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        """As of chat; where no two rewards are equal their accuracy is a share, which has an interval of its own."""
+        sheet, found = (
+            super().score(golds, answers, labels, evaluate=evaluate, seed=seed),
+            self._margins(answers),
+        )
+        if found.all():
+            of_share = wilson_score(int((found > 0).sum()), len(found), evaluate.confidence)
+            sheet.scores["reward_accuracy"] = of_share
+        return sheet
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """prediction: the side with the larger reward; probability: that people prefer it, by Bradley and Terry's model
+        of rewards, 1 / (1 + exp(-margin)). prompt: a question, or the turns before the answers where they are several.
+        """
+        for number, found in enumerate(self._margins(answers).tolist()):
+            turns = rows["messages"][number] if "messages" in rows else []
+            record = {name: rows[name][number] for name in self.inputs}
+            if len(turns) > 1:
+                record[self.source] = turns
+            record["prediction"] = "chosen" if found > 0 else "rejected" if found else "neither"
+            record["probability"] = float(np.exp(-np.logaddexp(0, -abs(found))))
+            record["reward_margin"] = found
+            kept = {name: answers[name][number].tolist() for name in ANSWERS} if golds is not None else {}
+            yield record | kept  # for `compare`
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        return {}, {name: np.array([record[name] for record in records]) for name in ANSWERS}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The pairs whose rejected answer is rewarded most above the chosen one."""
+        wrong = [record for record in records if record["prediction"] == "rejected"]
+        return [
+            {
+                "text": asked if isinstance(asked := record[self.source], str) else as_text(asked),
+                "label": record["chosen"],
+                "prediction": record["rejected"],
+                **{key: record[key] for key in ("probability", "place")},
+            }
+            for record in sorted(wrong, key=lambda record: float(record["reward_margin"]))[:20]
+        ]

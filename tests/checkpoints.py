@@ -1,0 +1,98 @@
+"""Checkpoints small enough for milliseconds (2 layers, hidden 32, 50 words), with their tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.samples import BAD, GOOD, NEUTRAL
+
+__all__ = ["TINY", "WORDS", "save_tokenizer", "write_bert", "write_gpt", "write_t5"]
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *NEUTRAL, *"0123456789", *".,!?"]
+
+# The kind of checkpoint that a task can be trained on; bert where nothing is said.
+TINY = {**dict.fromkeys(("chat", "clm", "code", "dpo", "summarization"), "gpt"), "translation": "t5"}
+
+
+def write_bert(folder: Path) -> None:
+    """A BERT checkpoint with its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    save_tokenizer(folder)
+
+
+def write_gpt(folder: Path) -> None:
+    """A Llama checkpoint with its tokenizer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        bos_token_id=WORDS.index("[CLS]"),
+        eos_token_id=WORDS.index("[SEP]"),
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    save_tokenizer(folder, bos_token="[CLS]", eos_token="[SEP]")
+
+
+def write_t5(folder: Path) -> None:
+    """A T5 checkpoint with its tokenizer."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(WORDS),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        pad_token_id=WORDS.index("[PAD]"),
+        eos_token_id=WORDS.index("[SEP]"),
+        decoder_start_token_id=WORDS.index("[PAD]"),
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    save_tokenizer(folder, eos_token="[SEP]")
+
+
+def save_tokenizer(folder: Path, **special: str) -> None:
+    """A word-level BERT tokenizer over WORDS, with more names for its special tokens."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ids = [("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+        **special,
+    ).save_pretrained(folder)

@@ -1,0 +1,127 @@
+"""Runs that cost a second: what is heavy is imported once, and each run is a fork of this process.
+
+`start` is `llmkit ARGUMENTS`, with several processes `llmkit launch --processes N ARGUMENTS`, whose own processes are
+forks as well. The parent computes nothing with torch, or a fork would wait for threads that it does not have.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import llmkit
+from llmkit import environment
+from llmkit.report import card, page, plots
+
+__all__ = ["Child", "Hook", "start", "warm_up"]
+
+Hook = Callable[[int], None]  # gets its rank in each process, before the command begins
+
+HEAVY = ("accelerate", "datasets", "matplotlib.pyplot", "peft", "sklearn.metrics", "torch", "transformers")
+ARCHITECTURES = ("bart", "bert", "gpt2", "llama", "t5")
+PATIENCE = 120.0  # seconds; no run takes more than some
+
+
+def warm_up() -> None:
+    """Import all that a run needs. Pages and plots, more than half of a small run's time, are left empty."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    models = (f"transformers.models.{name}.modeling_{name}" for name in ARCHITECTURES)
+    own = (module.name for module in pkgutil.walk_packages(llmkit.__path__, "llmkit."))
+    for name in (*HEAVY, *models, *(name for name in own if not name.endswith("__main__"))):
+        importlib.import_module(name)
+    page.render = card.render = lambda template, **values: ""
+    plots.draw = lambda content: {}
+    environment.versions = cache(environment.versions)
+    environment.versions()
+
+
+class Child:
+    """A fork that does this work and leaves with its exit code; to its parent like a subprocess.Popen."""
+
+    def __init__(self, work: Callable[[], int]) -> None:
+        self.returncode: int | None = None
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                os.setsid()
+                code = work()
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Raises TimeoutError when it does not end, after killing it."""
+        deadline = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                self.kill()
+                raise TimeoutError(f"no end after {seconds:.0f} s")
+            time.sleep(0.002)
+        return self.returncode if self.returncode is not None else 1
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def start(
+    arguments: Sequence[str], folder: Path, *, processes: int = 1, hook: Hook = lambda _: None
+) -> Child:
+    """Begin the command; what it says is added to folder/said.txt, its ranks' process ids are in folder/rank-N."""
+    if processes == 1:
+        return Child(partial(_command, arguments, folder, hook, {}))
+    return Child(partial(_launch, arguments, folder, hook, processes))
+
+
+def _launch(arguments: Sequence[str], folder: Path, hook: Hook, processes: int) -> int:
+    """The real launcher, but for how a process is started."""
+    from llmkit import cli, launcher
+
+    def popen(command: list[str], *, env: dict[str, str], start_new_session: bool) -> Child:
+        return Child(partial(_command, command[3:], folder, hook, env))
+
+    launcher.subprocess = SimpleNamespace(Popen=popen)  # type: ignore[assignment]
+    _redirect(folder)
+    return cli._run(["launch", "--processes", str(processes), *arguments])
+
+
+def _command(arguments: Sequence[str], folder: Path, hook: Hook, environment: Mapping[str, Any]) -> int:
+    """What `python -m llmkit ARGUMENTS` does, in this process."""
+    os.environ |= environment
+    from llmkit import cli, processes
+
+    _redirect(folder)
+    (folder / f"rank-{processes.rank()}").write_text(str(os.getpid()))
+    hook(processes.rank())
+    return cli._run(list(arguments))
+
+
+def _redirect(folder: Path) -> None:
+    os.chdir(folder)
+    said = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(said, stream.fileno())
