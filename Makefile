@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak golden bench wheel clean
+.PHONY: help demo check test soak golden bench scaling wheel clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -33,11 +34,20 @@ soak: $(READY) ## break runs in every way there is and go on with them: 250 kill
 golden: $(READY) ## rewrite the recorded figures in tests/golden (say why in the commit)
 	$(BIN)/python -m pytest -q tests/golden --rewrite-golden
 
-bench: $(READY) ## measure against plain transformers, interleaved (about 12 minutes)
-	$(BIN)/python bench/run.py
+$(BENCH)/.ready: pyproject.toml constraints.txt bench/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt --requirement bench/requirements.txt --editable .
+	@touch $@
+
+bench: $(BENCH)/.ready ## measure beside Trainer, TRL, pipeline and others (hours; SUITES="predict metrics": minutes)
+	$(BENCH)/bin/python bench/run.py $(SUITES)
+
+scaling: $(BENCH)/.ready ## measure how training grows, and fit bench/scaling.md (an hour)
+	$(BENCH)/bin/python bench/run.py scaling --name scaling
+	$(BENCH)/bin/python bench/scaling.py --name scaling
 
 wheel: $(READY) ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build --outdir dist
 
 clean: ## remove the environment and everything built (runs/ and the cache stay)
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

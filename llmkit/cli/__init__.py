@@ -14,6 +14,7 @@ import typer
 from typer.main import get_command
 
 from llmkit import processes
+from llmkit.cli.commands import Root
 from llmkit.errors import LlmkitError, Problem
 
 __all__ = ["app", "main"]
@@ -22,6 +23,7 @@ UsageError: Any = typer.BadParameter.__bases__[0]  # the root of all usage error
 
 app = typer.Typer(
     name="llmkit",
+    cls=Root,
     help="Fine-tune and pretrain BERT- and GPT-type checkpoints, with results you can trust.",
     rich_markup_mode=None,
     add_completion=False,
@@ -37,46 +39,6 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
         typer.echo(f"llmkit {__version__}")
         raise typer.Exit
-
-
-def _register() -> None:
-    from llmkit.cli import (
-        chat,
-        check,
-        compare,
-        doctor,
-        embed,
-        evaluate,
-        explain_error,
-        finetune,
-        launch,
-        metrics,
-        predict,
-        pretrain,
-        recipes,
-        runs,
-        tokenizer,
-    )
-
-    app.command("finetune", no_args_is_help=True)(finetune.finetune)
-    app.command("pretrain", no_args_is_help=True)(pretrain.pretrain)
-    app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
-    app.command("predict", no_args_is_help=True)(predict.predict)
-    app.command("chat", no_args_is_help=True)(chat.chat)
-    app.command("check", no_args_is_help=True)(check.check)
-    app.command("embed", no_args_is_help=True)(embed.embed)
-    passing_on = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-    app.command("launch", context_settings=passing_on, no_args_is_help=True)(launch.launch)
-    app.command("compare", no_args_is_help=True)(compare.compare)
-    app.add_typer(recipes.app, name="recipes")
-    app.add_typer(runs.app, name="runs")
-    app.add_typer(tokenizer.app, name="tokenizer")
-    app.add_typer(metrics.app, name="metrics")
-    app.command("doctor")(doctor.doctor)
-    app.command("explain-error", no_args_is_help=True)(explain_error.explain_error)
-
-
-_register()
 
 
 def main() -> NoReturn:

@@ -28,10 +28,14 @@ __all__ = ["Fitted", "batches_of", "fit", "predict_part", "tuned"]
 
 @dataclass(frozen=True)
 class Fitted:
-    """The best weights found are in the model; state says how training went."""
+    """The best weights found are in the model; state says how training went.
+
+    answers: whole ones to the validation rows, by these weights, where this process has validated them.
+    """
 
     model: Any
     state: State
+    answers: Arrays | None = None
 
 
 def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Progress) -> Fitted:
@@ -43,6 +47,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
     from llmkit.engine.train import train
 
     began, recipe = time.monotonic(), prepared.recipe
+    answers: dict[int | None, Arrays | None] = {}  # of the best step
     _check_same_weights(session, model)
     placed = sharding.place(session, model, shard=recipe.train.shard)
     model = placed.model
@@ -71,7 +76,8 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
             last = step.step == prepared.schedule.total_steps
             improved = False
             if last or step.step % prepared.evaluate_every == 0:
-                state, improved = _validate(session, run, prepared, placed, state, progress)
+                state, improved, found = _validate(session, run, prepared, placed, state, progress)
+                answers = {state.step: found} if improved else answers
             enough = _enough(prepared, state)
             stop = _asked_to_stop(session, request, prepared, began)
             if improved or last or stop or enough or step.step % prepared.checkpoint_every == 0:
@@ -85,7 +91,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
                 break
     if state.best_step not in (None, state.step):
         checkpoint.load(run.checkpoints / f"step-{state.best_step:08d}", model, None)
-    return Fitted(placed.whole(), state)
+    return Fitted(placed.whole(), state, answers.get(state.best_step))  # none of a step that was not saved
 
 
 def batches_of(session: Session, prepared: Prepared, part: str) -> Batches:
@@ -144,17 +150,21 @@ def predict_part(
     return task.answers(outputs, encoded, prepared.examples.corpus.parts[part].columns)
 
 
-def tuned(session: Session, prepared: Prepared, model: Any, progress: Progress) -> Prepared:
-    """With thresholds set on this model's answers to the validation rows, for tasks that have some."""
+def tuned(
+    session: Session, prepared: Prepared, model: Any, progress: Progress, known: Arrays | None = None
+) -> Prepared:
+    """With thresholds set on this model's answers to the validation rows, for tasks that have some.
+
+    known: these answers, where they were given already.
+    """
     from llmkit import tasks
 
     task = prepared.task
     if not task.tunes or "validation" not in prepared.encoded:
         return prepared
-    answers = predict_part(session, prepared, model, "validation", progress)
-    found = task.tune(prepared.examples.golds["validation"], answers)
-    known = tasks.load(prepared.recipe.task, found)
-    return replace(prepared, task=known.for_model(prepared.config, prepared.tokenizer))
+    answers = predict_part(session, prepared, model, "validation", progress) if known is None else known
+    found = tasks.load(prepared.recipe.task, task.tune(prepared.examples.golds["validation"], answers))
+    return replace(prepared, task=found.for_model(prepared.config, prepared.tokenizer))
 
 
 def _enough(prepared: Prepared, state: State) -> bool:
@@ -218,13 +228,14 @@ def _detail(step: Step, state: State) -> str:
 
 def _validate(
     session: Session, run: Run, prepared: Prepared, placed: Placed, state: State, progress: Progress
-) -> tuple[State, bool]:
-    """Score the validation rows; the new state, and whether it is the best so far."""
+) -> tuple[State, bool, Arrays | None]:
+    """Score the validation rows; the new state, whether it is the best so far, and the answers if they are whole."""
     if "validation" not in prepared.encoded:
-        return replace(state, best_step=state.step), False
+        return replace(state, best_step=state.step), False, None
     began = time.perf_counter()
     watching = prepared.recipe.evaluate.best in prepared.task.watched
     answers = predict_part(session, prepared, placed.whole(), "validation", progress, watching=watching)
+    whole = None if watching else answers
     golds = prepared.examples.golds["validation"]
     # of the first process for all: programs are run by it alone
     values = session.from_main(prepared.task.values(golds, answers, prepared.examples.labels))
@@ -238,8 +249,8 @@ def _validate(
     state = replace(state, evaluation_seconds=state.evaluation_seconds + time.perf_counter() - began)
     value = -values[name] if name in prepared.task.lower else values[name]
     if state.best_value is None or value > state.best_value:
-        return replace(state, best_value=value, best_step=state.step, misses=0), True
-    return replace(state, misses=state.misses + 1), False
+        return replace(state, best_value=value, best_step=state.step, misses=0), True, whole
+    return replace(state, misses=state.misses + 1), False, whole
 
 
 def _save(

@@ -48,7 +48,8 @@ def judge(
         p.numel() for p in fitted.model.parameters() if p.requires_grad
     )  # a merge leaves no adapters
     model = _finished(prepared, fitted)
-    prepared = tuned(session, prepared, model, progress)
+    known = None if prepared.recipe.model.lora else fitted.answers  # a merge rounds the weights
+    prepared = tuned(session, prepared, model, progress, known)
     answers = predict_part(session, prepared, model, part, progress)
     learned = ladder.learned(session, prepared, part, progress)
     written = samples(prepared, model, part, progress)

@@ -132,6 +132,18 @@ def test_the_best_weights_are_put_back(
         assert_weights_of(done, 8)
 
 
+def test_the_answers_kept_are_those_of_the_best_weights(train: Train, scripted: Callable[..., None]) -> None:
+    scripted(accuracy=[0.1, 0.9, 0.2, 0.3])
+    done = train(*EVERY_TWO)
+    assert done.fitted.state.best_step == 4
+    prepared, model = done.prepared, done.fitted.model.eval()
+    text = prepared.examples.corpus.parts["validation"].column("text")[3]
+    with torch.no_grad():
+        read = prepared.tokenizer(text, return_tensors="pt", return_token_type_ids=False)
+        told = model(**read).logits.softmax(-1)[0]
+    assert done.fitted.answers["probabilities"][3] == pytest.approx(told.numpy(), abs=1e-6)
+
+
 def test_early_stopping_waits_as_long_as_asked(train: Train, scripted: Callable[..., None]) -> None:
     scripted(accuracy=[0.1, 0.5, 0.4, 0.6, 0.6, 0.5, 0.9])
     done = train(
@@ -299,6 +311,7 @@ def test_a_full_disk_ends_no_run(train: Train, monkeypatch: pytest.MonkeyPatch, 
     said = [note for note in done.notes if "not saved, training goes on: error[W01]" in note]
     assert [note.split()[3] for note in said] == ["6", "8"]
     assert done.fitted.state.best_step == 4 < whole.fitted.state.best_step
+    assert done.fitted.answers is None  # those of a later step
     assert_weights_of(done, 4)
 
 

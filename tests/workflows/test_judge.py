@@ -198,6 +198,16 @@ def test_without_a_test_part_validation_is_judged(train: Callable[..., Any]) -> 
 
 
 @pytest.mark.usefixtures("_without_report")
+def test_validation_rows_are_not_answered_twice(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temperature is fitted on the answers of the best step."""
+    training = train(*short())
+    monkeypatch.delattr("llmkit.workflows.fit.predict_part")
+    assert judged(training)["tuned"]
+
+
+@pytest.mark.usefixtures("_without_report")
 def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that could not write its predictions is not finished."""
     training = train(*short())

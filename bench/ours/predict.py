@@ -1,0 +1,34 @@
+"""Labels for a file of sentences, one a line, in one process.
+
+Usage: predict.py MODEL SENTENCES.txt
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from bench.clock import Clock
+
+clock = Clock()
+
+from llmkit.progress import SILENT  # noqa: E402
+from llmkit.workflows.opened import open_model  # noqa: E402
+from llmkit.workflows.predict import answer  # noqa: E402
+
+
+def main(model: str, file: str) -> None:
+    opened = open_model(model, SILENT)
+    texts = Path(file).read_text(encoding="utf-8").splitlines()
+    list(answer(opened, texts[:1]))
+    clock.mark("ready")
+    records = list(answer(opened, texts))
+    clock.mark("done")
+    clock.end(
+        examples=len(texts),
+        outputs=[[record["prediction"], record["probability"]] for record in records],
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,32 @@
+"""ROUGE-1, -2, -L and -Lsum of pairs of texts.
+
+Usage: rouge.py PAIRS.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from bench.clock import Clock
+
+clock = Clock()
+
+from llmkit.metrics.rouge import NAMES, rouge  # noqa: E402
+
+SHOWN = 200
+
+
+def main(file: str) -> None:
+    pairs = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
+    predictions, references = [pair[0] for pair in pairs], [[pair[1]] for pair in pairs]
+    rouge(predictions[:1], references[:1])
+    clock.mark("ready")
+    measured = rouge(predictions, references)
+    clock.mark("scored")
+    clock.end(examples=len(pairs), outputs=measured.rows[:SHOWN, : len(NAMES)].tolist())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
