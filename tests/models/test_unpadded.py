@@ -1,0 +1,148 @@
+"""Texts one behind another: what the padded model says and learns, for each known type and head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor, nn
+
+from llmkit.models import lora, unpadded
+from llmkit.models.dropout import keep
+from llmkit.models.unpadded import STACKS, Unpadded, can
+from llmkit.recipe.schema import Lora
+
+LENGTHS = (5, 9, 9, 3, 12, 1, 9)
+HEADS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MaskedLM")
+
+
+def made(kind: str, head: str = "SequenceClassification") -> Any:
+    torch.manual_seed(3)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    if kind == "distilbert":
+        shape = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+    if kind in ("albert", "electra"):
+        shape["embedding_size"] = 16
+    config = transformers.AutoConfig.for_model(kind, vocab_size=50, max_position_embeddings=40, **shape)
+    model = getattr(transformers, f"AutoModelFor{head}").from_config(config, attn_implementation="sdpa")
+    with torch.no_grad():  # so that attention is far from uniform
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def batch(model: Any) -> dict[str, Tensor]:
+    torch.manual_seed(4)
+    mask_BL = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).long()
+    ids_BL = torch.randint(5, 50, mask_BL.shape)
+    return {
+        "input_ids": ids_BL.masked_fill(mask_BL == 0, model.config.pad_token_id),
+        "attention_mask": mask_BL,
+    }
+
+
+def said(model: nn.Module, inputs: dict[str, Tensor]) -> list[Tensor]:
+    """The outputs, 0 at padded places."""
+    outputs, mask_BL = model(**inputs), inputs["attention_mask"]
+    found = [outputs[name] for name in ("logits", "start_logits", "end_logits") if name in outputs]
+    return [
+        output.masked_fill((mask_BL == 0).view(*mask_BL.shape, *[1] * (output.ndim - 2)), 0)
+        if output.shape[:2] == mask_BL.shape
+        else output
+        for output in found
+    ]
+
+
+def gradients(model: nn.Module, outputs: list[Tensor]) -> dict[str, Tensor]:
+    model.zero_grad()
+    sum(output.square().sum() for output in outputs).backward()  # type: ignore[union-attr]
+    return {
+        name.removeprefix("module."): p.grad for name, p in model.named_parameters() if p.grad is not None
+    }
+
+
+def compare(plain: nn.Module, inputs: dict[str, Tensor]) -> None:
+    wanted = said(plain, inputs)
+    slopes = gradients(plain, wanted)
+    packed = Unpadded(plain)
+    found = said(packed, inputs)
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    ours_of = gradients(packed, found)
+    assert ours_of.keys() == slopes.keys()
+    for name, slope in slopes.items():
+        torch.testing.assert_close(ours_of[name], slope, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("kind", STACKS)
+@pytest.mark.parametrize("head", HEADS)
+def test_says_and_learns_what_the_padded_model_does(kind: str, head: str) -> None:
+    plain = made(kind, head)
+    compare(plain, batch(plain))
+
+
+def test_with_adapters() -> None:
+    model = lora.add(made("bert"), Lora(rank=2), seed=1).eval()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.1)
+    compare(model, batch(model))
+
+
+def test_layers_see_no_padding() -> None:
+    model = made("bert")
+    seen = []
+    model.bert.encoder.layer[0].output.dense.register_forward_hook(lambda _, __, out: seen.append(out.shape))
+    Unpadded(model)(**batch(model))
+    assert seen == [(1, sum(LENGTHS), 32)]
+
+
+def test_the_model_is_as_before_even_after_a_fault() -> None:
+    model = made("bert")
+    inputs = batch(model)
+    before = model(**inputs).logits
+    fault = model.bert.pooler.register_forward_hook(lambda *_: pytest.fail("planted"))
+    with pytest.raises(pytest.fail.Exception):
+        Unpadded(model)(**inputs)
+    fault.remove()
+    assert model.config._attn_implementation == "sdpa"
+    assert torch.equal(model(**inputs).logits, before)
+
+
+def test_a_mask_of_ones_own_goes_to_the_plain_model() -> None:
+    model = made("bert", "MaskedLM")
+    ids_BL = torch.randint(5, 50, (1, 6))
+    mask = torch.eye(6, dtype=torch.bool)[None, None]
+    inputs = {"input_ids": ids_BL, "attention_mask": mask}
+    assert torch.equal(Unpadded(model)(**inputs).logits, model(**inputs).logits)
+
+
+def test_the_written_gradient_is_that_of_the_attention_with_dropout() -> None:
+    torch.manual_seed(5)
+    rows = [torch.randn(10, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    groups = ((0, 1, 1), (1, 2, 3), (7, 1, 3))
+
+    def attend(*rows_THK: Tensor) -> Tensor:
+        torch.manual_seed(6)
+        return unpadded._Attention.apply(*rows_THK, groups, 0.7, 0.3)  # type: ignore[no-any-return,no-untyped-call]
+
+    assert torch.autograd.gradcheck(attend, rows)
+
+
+def test_dropout_acts_on_the_softmax() -> None:
+    torch.manual_seed(7)
+    q_THK, k_THK, v_THK = torch.randn(3, 4, 2, 3).unbind()
+    torch.manual_seed(8)
+    found = unpadded._Attention.apply(q_THK, k_THK, v_THK, ((0, 1, 4),), 0.5, 0.4)  # type: ignore[no-untyped-call]
+    torch.manual_seed(8)
+    q, k, v = (rows.transpose(0, 1) for rows in (q_THK, k_THK, v_THK))
+    weights = (0.5 * q @ k.mT).softmax(-1)
+    wanted = (weights * keep(weights, 0.4)) @ v
+    torch.testing.assert_close(found, wanted.transpose(0, 1))
+
+
+def test_only_known_types_and_encoders() -> None:
+    assert can(transformers.BertConfig()) and not can(transformers.BertConfig(is_decoder=True))
+    assert not can(transformers.LlamaConfig()) and not can(transformers.DebertaV2Config())
