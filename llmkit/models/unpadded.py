@@ -15,7 +15,7 @@ N texts of one length.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +83,7 @@ def _packed(stack: nn.Module, config: Any, mask_BL: Tensor) -> Iterator[None]:
         return (), {**kwargs, "hidden_states": states_1TD, "attention_mask": layout}
 
     def unpack(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
-        states_TD = output.last_hidden_state[0]
+        states_TD = output.last_hidden_state.squeeze(0)
         room = states_TD.new_zeros(mask_BL.numel(), states_TD.shape[1])
         output.last_hidden_state = room.index_copy(0, layout.places_T, states_TD).view(*mask_BL.shape, -1)
         return output
@@ -163,7 +163,7 @@ def _put(rows_THK: Tensor, group: tuple[int, int, int], found: Tensor) -> None:
 
 
 def _attend(
-    module: nn.Module,
+    _module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -175,7 +175,7 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """What transformers calls: (1, H, T, K) each in, (1, T, H, K) out."""
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    q_THK, k_THK, v_THK = (heads[0].transpose(0, 1) for heads in (query, key, value))
+    q_THK, k_THK, v_THK = (heads.squeeze(0).transpose(0, 1) for heads in (query, key, value))
     out = _Attention.apply(q_THK, k_THK, v_THK, attention_mask.groups, scaling, dropout)  # type: ignore[no-untyped-call]
     return out[None], None
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmkit.engine.train import Batches, Step
     from llmkit.tasks._task import Arrays, Task
 
-__all__ = ["Fitted", "batches_of", "fit", "predict_part", "tuned"]
+__all__ = ["Fitted", "batches_of", "fit", "for_training", "predict_part", "tuned"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
     state = _resume(session, run, prepared, model, optimizer, progress)
     if recipe.train.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    trained, padding = _for_training(session, prepared, model)
+    trained, padding = for_training(session, prepared, model)
     with signals.listening() as request, watchdog.watching(session.rank) as beat:
         for step in train(
             session,
@@ -192,7 +192,7 @@ def _asked_to_stop(
     return "Ctrl-C" if interrupted else "a signal" if signalled else "train.max_hours" if over else ""
 
 
-def _for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any, bool]:
+def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any, bool]:
     """The model as its updates go through it (the same weights), and whether that one computes padded places.
 
     On a CPU dropout takes cheap random bits, and encoders of known types compute no padding. Gradient checkpointing
