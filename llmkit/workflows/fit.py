@@ -195,8 +195,8 @@ def _asked_to_stop(
 def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any, bool]:
     """The model as its updates go through it (the same weights), and whether that one computes padded places.
 
-    On a CPU dropout takes cheap random bits, adapters are computed in one piece, and encoders of known types compute no
-    padding. Gradient checkpointing calls the layers again in the backward pass, out of reach of what packs their inputs.
+    On a CPU dropout takes cheap random bits, adapters are computed in one piece, and models of known types compute no
+    padding. Gradient checkpointing calls the layers once more in the backward pass, where nothing packs their inputs.
     """
     import torch
 
@@ -212,7 +212,7 @@ def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any,
         from llmkit.models import lora  # peft takes seconds to import
 
         lora.fuse(model)
-    if not train.gradient_checkpointing and unpadded.can(model.config):
+    if not train.gradient_checkpointing and unpadded.can(model):
         return unpadded.Unpadded(model), False
     return model, True
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from llmkit.models import lora, unpadded
 from llmkit.models.dropout import keep
-from llmkit.models.unpadded import STACKS, Unpadded, can
+from llmkit.models.unpadded import CAUSAL, ENCODERS, Unpadded, can
 from llmkit.recipe.schema import Lora
 
 LENGTHS = (5, 9, 9, 3, 12, 1, 9)
@@ -23,6 +23,10 @@ def made(kind: str, head: str = "SequenceClassification") -> Any:
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     if kind == "distilbert":
         shape = {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}
+    if kind == "gpt2":
+        shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "bos_token_id": 1, "eos_token_id": 2}
+    if kind == "llama":
+        shape["num_key_value_heads"] = 2
     if kind in ("albert", "electra"):
         shape["embedding_size"] = 16
     config = transformers.AutoConfig.for_model(kind, vocab_size=50, max_position_embeddings=40, **shape)
@@ -76,7 +80,7 @@ def compare(plain: nn.Module, inputs: dict[str, Tensor]) -> None:
         torch.testing.assert_close(ours_of[name], slope, rtol=1e-4, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("kind", STACKS)
+@pytest.mark.parametrize("kind", ENCODERS)
 @pytest.mark.parametrize("head", HEADS)
 def test_says_and_learns_what_the_padded_model_does(kind: str, head: str) -> None:
     plain = made(kind, head)
@@ -119,14 +123,15 @@ def test_a_mask_of_ones_own_goes_to_the_plain_model() -> None:
     assert torch.equal(Unpadded(model)(**inputs).logits, model(**inputs).logits)
 
 
-def test_the_written_gradient_is_that_of_the_attention_with_dropout() -> None:
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_written_gradient_is_that_of_the_attention_with_dropout(causal: bool) -> None:
     torch.manual_seed(5)
     rows = [torch.randn(10, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(3)]
     groups = ((0, 1, 1), (1, 2, 3), (7, 1, 3))
 
     def attend(*rows_THK: Tensor) -> Tensor:
         torch.manual_seed(6)
-        return unpadded._Attention.apply(*rows_THK, groups, 0.7, 0.3)  # type: ignore[no-any-return,no-untyped-call]
+        return unpadded._Attention.apply(*rows_THK, groups, 0.7, 0.3, causal)  # type: ignore[no-any-return,no-untyped-call]
 
     assert torch.autograd.gradcheck(attend, rows)
 
@@ -135,7 +140,7 @@ def test_dropout_acts_on_the_softmax() -> None:
     torch.manual_seed(7)
     q_THK, k_THK, v_THK = torch.randn(3, 4, 2, 3).unbind()
     torch.manual_seed(8)
-    found = unpadded._Attention.apply(q_THK, k_THK, v_THK, ((0, 1, 4),), 0.5, 0.4)  # type: ignore[no-untyped-call]
+    found = unpadded._Attention.apply(q_THK, k_THK, v_THK, ((0, 1, 4),), 0.5, 0.4, False)  # type: ignore[no-untyped-call]
     torch.manual_seed(8)
     q, k, v = (rows.transpose(0, 1) for rows in (q_THK, k_THK, v_THK))
     weights = (0.5 * q @ k.mT).softmax(-1)
@@ -143,6 +148,42 @@ def test_dropout_acts_on_the_softmax() -> None:
     torch.testing.assert_close(found, wanted.transpose(0, 1))
 
 
-def test_only_known_types_and_encoders() -> None:
-    assert can(transformers.BertConfig()) and not can(transformers.BertConfig(is_decoder=True))
-    assert not can(transformers.LlamaConfig()) and not can(transformers.DebertaV2Config())
+@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize("chosen", [0, 3, torch.tensor([1, 8, 11])])
+@pytest.mark.parametrize("left", [True, False])
+def test_language_models(kind: str, chosen: Any, left: bool) -> None:
+    """At the places asked for; padded on the left, as for answers, or on the right."""
+    model = made(kind, "CausalLM")
+    mask_BL = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).long()
+    mask_BL = mask_BL.flip(1) if left else mask_BL
+    torch.manual_seed(4)
+    positions_BL = (mask_BL.cumsum(1) - 1).clamp(min=0)
+    inputs = {"input_ids": torch.randint(5, 50, mask_BL.shape), "position_ids": positions_BL}
+
+    def learned(asked: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
+        logits_BSV = asked(**inputs, attention_mask=mask_BL, logits_to_keep=chosen, use_cache=False).logits
+        places = slice(-chosen or None, None) if isinstance(chosen, int) else chosen
+        logits_BSV = logits_BSV * mask_BL[:, places, None]
+        return logits_BSV, gradients(asked, [logits_BSV])
+
+    wanted, slopes = learned(model)
+    found, ours = learned(Unpadded(model))
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    for name, slope in slopes.items():
+        torch.testing.assert_close(ours[name], slope, rtol=1e-4, atol=2e-5, msg=name)
+
+
+def test_only_known_types_and_heads() -> None:
+    assert can(made("bert")) and can(made("llama", "CausalLM")) and not can(made("llama"))
+    config = transformers.BertConfig(
+        is_decoder=True,
+        hidden_size=8,
+        num_attention_heads=1,
+        num_hidden_layers=1,
+        intermediate_size=8,
+        vocab_size=9,
+    )
+    assert not can(transformers.BertLMHeadModel(config))
+    assert not can(
+        transformers.T5ForConditionalGeneration(transformers.T5Config(d_model=8, d_ff=8, num_layers=1))
+    )
