@@ -3,14 +3,12 @@
     model = Unpadded(model)  # if can(model)
     model(input_ids=..., attention_mask=...)  # what the plain model gives, wherever there is a text
 
-Linear layers and norms need no change for that; only the attention has to know where a text ends. transformers lets one
-register a function for it, and this one takes all texts of the same length at once, so that there is neither padding
-nor a mask. Embeddings and heads of encoders see the batch as ever, since they are cheap: hooks pack what enters the
+Linear layers and norms need no change for that; only the attention has to know where a text ends, and transformers lets
+one register a function for it (`grouped_attention`). Embeddings and heads of encoders see the batch as ever, since they are cheap: hooks pack what enters the
 stack of layers, and put back what leaves it. A language model's tokens are packed before its embeddings, and what its
 layers say is put back before its head.
 
-For training on a CPU. Shapes: B texts, L tokens (padded), T tokens of all texts, D hidden, H heads, K head width;
-N texts of one length.
+For training on a CPU. Shapes: B texts, L tokens (padded), T tokens of all texts, D hidden; N texts of one length.
 """
 
 from __future__ import annotations
@@ -22,10 +20,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers import AttentionInterface
 
-from llmkit.models.dropout import keep
+from llmkit.models.grouped_attention import NAME, Group
 
 __all__ = ["Unpadded", "can"]
 
@@ -38,9 +34,6 @@ ENCODERS = {
     "roberta": "encoder",
 }
 CAUSAL = ("gpt2", "llama")  # under a head over the vocabulary
-NAME = "llmkit_unpadded"
-
-Group = tuple[int, int, int]  # texts of one length: first token in the row, N, length
 
 
 def can(model: Any) -> bool:
@@ -48,7 +41,7 @@ def can(model: Any) -> bool:
     plain = _plain(model)
     if plain.config.model_type in CAUSAL:
         return plain.get_output_embeddings() is not None
-    return plain.config.model_type in ENCODERS and not plain.config.is_decoder
+    return plain.config.model_type in ENCODERS and not getattr(plain.config, "is_decoder", False)
 
 
 def _plain(model: Any) -> Any:
@@ -156,96 +149,3 @@ def _layout(mask_BL: Tensor) -> _Layout:
         groups.append((first, texts, length))
         first += texts * length
     return _Layout(mask_BL.shape, places_BL[mask_BL[order_B].bool()], tuple(groups))
-
-
-def _attend(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor,
-    *,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """What transformers calls: (1, H, T, K) each in, keys and values with fewer heads perhaps; (1, T, H, K) out."""
-    groups = [tuple(group) for group in attention_mask[0, 0].tolist()]
-    shared = query.shape[1] // key.shape[1]
-    if shared > 1:
-        key, value = (rows.repeat_interleave(shared, dim=1) for rows in (key, value))
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    causal = bool(getattr(module, "is_causal", False))
-    rows = [heads.squeeze(0).transpose(0, 1) for heads in (query, key, value)]
-    if dropout:
-        return _Attention.apply(*rows, groups, scaling, dropout, causal)[None], None  # type: ignore[no-untyped-call]
-    found = []
-    for group in groups:
-        q, k, v = (_texts(part, group) for part in rows)
-        out = functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scaling)
-        found.append(out.transpose(1, 2).flatten(0, 1))
-    return torch.cat(found)[None], None
-
-
-AttentionInterface.register(NAME, _attend)
-
-
-class _Attention(torch.autograd.Function):
-    """softmax(scaling Q K^T) V inside each text, with dropout on the softmax. Q, K, V and the result: (T, H, K).
-
-    Written out because torch's attention with dropout is slow on a CPU: it draws the expensive way.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        q_THK: Tensor,
-        k_THK: Tensor,
-        v_THK: Tensor,
-        groups: Any,
-        scaling: float,
-        p: float,
-        causal: bool,
-    ) -> Tensor:
-        out_THK = torch.empty(q_THK.shape, dtype=q_THK.dtype)
-        weights, kept = [], []
-        for group in groups:
-            q, k, v = (_matrices(rows, group) for rows in (q_THK, k_THK, v_THK))
-            scores = (q * scaling).bmm(k.mT)
-            if causal:
-                scores += torch.full_like(scores[0], -torch.inf).triu(1)
-            weights.append(scores.softmax(-1))
-            kept.append(keep(scores, p))
-            _put(out_THK, group, (weights[-1] * kept[-1]).bmm(v))
-        ctx.save_for_backward(q_THK, k_THK, v_THK, *weights, *kept)
-        ctx.groups, ctx.scaling = groups, scaling
-        return out_THK
-
-    @staticmethod
-    def backward(ctx: Any, d_out_THK: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        q_THK, k_THK, v_THK, *rest = ctx.saved_tensors
-        d_q_THK, d_k_THK, d_v_THK = (torch.empty(q_THK.shape, dtype=q_THK.dtype) for _ in range(3))
-        half = len(ctx.groups)
-        for group, weights, kept in zip(ctx.groups, rest[:half], rest[half:], strict=True):
-            q, k, v, d_out = (_matrices(rows, group) for rows in (q_THK, k_THK, v_THK, d_out_THK))
-            _put(d_v_THK, group, (weights * kept).mT.bmm(d_out))
-            d_weights = d_out.bmm(v.mT).mul_(kept)
-            d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).mul_(ctx.scaling)
-            _put(d_q_THK, group, d_scores.bmm(k))
-            _put(d_k_THK, group, d_scores.mT.bmm(q))
-        return d_q_THK, d_k_THK, d_v_THK, None, None, None, None
-
-
-def _texts(rows_THK: Tensor, group: Group) -> Tensor:
-    """These texts alone, (N, H, length, K); a view."""
-    first, texts, length = group
-    return rows_THK[first : first + texts * length].view(texts, length, *rows_THK.shape[1:]).transpose(1, 2)
-
-
-def _matrices(rows_THK: Tensor, group: Group) -> Tensor:
-    """As one batch, (N H, length, K)."""
-    return _texts(rows_THK, group).reshape(-1, group[2], rows_THK.shape[2])
-
-
-def _put(rows_THK: Tensor, group: Group, found: Tensor) -> None:
-    _texts(rows_THK, group).copy_(found.view(group[1], -1, *found.shape[1:]))

@@ -9,8 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from llmkit.models import lora, unpadded
-from llmkit.models.dropout import keep
+from llmkit.models import lora
 from llmkit.models.unpadded import CAUSAL, ENCODERS, Unpadded, can
 from llmkit.recipe.schema import Lora
 
@@ -121,31 +120,6 @@ def test_a_mask_of_ones_own_goes_to_the_plain_model() -> None:
     mask = torch.eye(6, dtype=torch.bool)[None, None]
     inputs = {"input_ids": ids_BL, "attention_mask": mask}
     assert torch.equal(Unpadded(model)(**inputs).logits, model(**inputs).logits)
-
-
-@pytest.mark.parametrize("causal", [False, True])
-def test_the_written_gradient_is_that_of_the_attention_with_dropout(causal: bool) -> None:
-    torch.manual_seed(5)
-    rows = [torch.randn(10, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(3)]
-    groups = ((0, 1, 1), (1, 2, 3), (7, 1, 3))
-
-    def attend(*rows_THK: Tensor) -> Tensor:
-        torch.manual_seed(6)
-        return unpadded._Attention.apply(*rows_THK, groups, 0.7, 0.3, causal)  # type: ignore[no-any-return,no-untyped-call]
-
-    assert torch.autograd.gradcheck(attend, rows)
-
-
-def test_dropout_acts_on_the_softmax() -> None:
-    torch.manual_seed(7)
-    q_THK, k_THK, v_THK = torch.randn(3, 4, 2, 3).unbind()
-    torch.manual_seed(8)
-    found = unpadded._Attention.apply(q_THK, k_THK, v_THK, ((0, 1, 4),), 0.5, 0.4, False)  # type: ignore[no-untyped-call]
-    torch.manual_seed(8)
-    q, k, v = (rows.transpose(0, 1) for rows in (q_THK, k_THK, v_THK))
-    weights = (0.5 * q @ k.mT).softmax(-1)
-    wanted = (weights * keep(weights, 0.4)) @ v
-    torch.testing.assert_close(found, wanted.transpose(0, 1))
 
 
 @pytest.mark.parametrize("kind", CAUSAL)
