@@ -4,9 +4,9 @@
     model(input_ids=..., attention_mask=...)  # what the plain model gives, wherever there is a text
 
 Linear layers and norms need no change for that; only the attention has to know where a text ends, and transformers lets
-one register a function for it (`grouped_attention`). Embeddings and heads of encoders see the batch as ever, since they are cheap: hooks pack what enters the
-stack of layers, and put back what leaves it. A language model's tokens are packed before its embeddings, and what its
-layers say is put back before its head.
+one register a function for it (`grouped_attention`). Embeddings and heads of encoders see the batch as ever, since they
+are cheap: hooks pack what enters the stack of layers, and put back what leaves it. A language model's tokens are packed
+before its embeddings, and what its layers say is put back before its head.
 
 For training on a CPU. Shapes: B texts, L tokens (padded), T tokens of all texts, D hidden; N texts of one length.
 """
@@ -146,6 +146,7 @@ def _layout(mask_BL: Tensor) -> _Layout:
     groups, first = [], 0
     sizes, counts = lengths_B.unique(return_counts=True)
     for length, texts in zip(sizes.tolist(), counts.tolist(), strict=True):
-        groups.append((first, texts, length))
+        if length:
+            groups.append((first, texts, length))
         first += texts * length
     return _Layout(mask_BL.shape, places_BL[mask_BL[order_B].bool()], tuple(groups))

@@ -102,6 +102,16 @@ def test_layers_see_no_padding() -> None:
     assert seen == [(1, sum(LENGTHS), 32)]
 
 
+def test_a_row_without_a_token_changes_no_other() -> None:
+    model = made("bert")
+    inputs = batch(model)
+    wanted = model(**inputs).logits
+    inputs["attention_mask"][3] = 0
+    found = Unpadded(model)(**inputs).logits
+    torch.testing.assert_close(found[:3], wanted[:3], rtol=1e-5, atol=1e-5)
+    assert found.isfinite().all()
+
+
 def test_the_model_is_as_before_even_after_a_fault() -> None:
     model = made("bert")
     inputs = batch(model)
