@@ -2,8 +2,8 @@
 
 transformers calls it by its NAME for models whose config says so. It takes all texts of a length at once, so that there
 is neither padding nor a mask. Which they are stands in the place of the mask, as a tensor (1, 1, groups, 3), since
-transformers hands on a tensor of four dimensions as it is. Shapes: T tokens of all texts, H heads, K head width; N texts
-of one length.
+transformers hands on a tensor of four dimensions as it is. Shapes: T tokens of all texts, H heads, K head width; N
+texts of one length.
 """
 
 from __future__ import annotations
