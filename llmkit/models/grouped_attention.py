@@ -88,7 +88,7 @@ class _Attention(torch.autograd.Function):
         return out_THK
 
     @staticmethod
-    def backward(ctx: Any, d_out_THK: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_out_THK: Tensor) -> tuple[Tensor | None, ...]:
         q_THK, k_THK, v_THK, *rest = ctx.saved_tensors
         d_q_THK, d_k_THK, d_v_THK = (torch.empty(q_THK.shape, dtype=q_THK.dtype) for _ in range(3))
         half = len(ctx.groups)

@@ -54,17 +54,18 @@ def fuse(model: nn.Module) -> None:
             module.__class__ = _Fused
 
 
-class _Fused(Linear):  # type: ignore[misc]  # peft has no types
+class _Fused(Linear):
     """As peft's, to which all but the plain case is left."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         base, names = self.get_base_layer(), self.active_adapters
         if args or kwargs or self.disable_adapters or self.merged or self.lora_variant or len(names) != 1:
-            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
-        down, up = self.lora_A[names[0]], self.lora_B[names[0]]
+            return super().forward(x, *args, **kwargs)
+        down: Any = self.lora_A[names[0]]
+        up: Any = self.lora_B[names[0]]
         without_dropout = isinstance(self.lora_dropout[names[0]], nn.Identity)
         if not (self.training and without_dropout and type(base) is nn.Linear and up.bias is None):
-            return super().forward(x)  # type: ignore[no-any-return]
+            return super().forward(x)
         flat_NO: Tensor = _Adapted.apply(  # type: ignore[no-untyped-call]
             x.flatten(0, -2), base.weight, base.bias, down.weight, up.weight, self.scaling[names[0]]
         )
@@ -84,7 +85,7 @@ class _Adapted(torch.autograd.Function):
         return nn.functional.linear(x_NI, w_OI, b_O).addmm_(low_NR, b_OR.T, alpha=s)
 
     @staticmethod
-    def backward(ctx: Any, d_NO: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_NO: Tensor) -> tuple[Tensor | None, ...]:
         x_NI, w_OI, a_RI, b_OR, low_NR = ctx.saved_tensors
         d_low_NR = (d_NO @ b_OR).mul_(ctx.s)
         d_x_NI = (d_NO @ w_OI).addmm_(d_low_NR, a_RI) if ctx.needs_input_grad[0] else None

@@ -13,6 +13,7 @@ For training on a CPU. Shapes: B texts, L tokens (padded), T tokens of all texts
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,8 +145,7 @@ def _layout(mask_BL: Tensor) -> _Layout:
     order_B = lengths_B.argsort(stable=True)
     places_BL = torch.arange(mask_BL.numel()).view_as(mask_BL)[order_B]
     groups, first = [], 0
-    sizes, counts = lengths_B.unique(return_counts=True)
-    for length, texts in zip(sizes.tolist(), counts.tolist(), strict=True):
+    for length, texts in sorted(Counter(lengths_B.tolist()).items()):
         if length:
             groups.append((first, texts, length))
         first += texts * length
