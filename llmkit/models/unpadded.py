@@ -127,7 +127,9 @@ def _hooked(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[N
             return (change(args[0]), *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
 
-    with _removed(module.register_forward_pre_hook(before, with_kwargs=True)):
+    with _removed(
+        module.register_forward_pre_hook(before, with_kwargs=True, prepend=True)
+    ):  # before `heads`'
         yield
 
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from llmkit.models import lora
+from llmkit.models import heads, lora
 from llmkit.models.unpadded import CAUSAL, ENCODERS, Unpadded, can
 from llmkit.recipe.schema import Lora
 
@@ -155,6 +155,21 @@ def test_language_models(kind: str, chosen: Any, left: bool) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     for name, slope in slopes.items():
         torch.testing.assert_close(ours[name], slope, rtol=1e-4, atol=2e-5, msg=name)
+
+
+@pytest.mark.parametrize("kind", CAUSAL)
+def test_a_head_asked_for_some_tokens_only(kind: str) -> None:
+    model = made(kind, "CausalLM")
+    inputs = batch(model)
+    chosen_BL = (torch.arange(max(LENGTHS)) % 3 == 1) & inputs["attention_mask"].bool()
+    wanted = model(**inputs).logits[chosen_BL]
+    seen = []
+    hook = model.lm_head.register_forward_hook(lambda _, __, out: seen.append(out.shape))
+    torch.testing.assert_close(
+        heads.logits_at(Unpadded(model), inputs, chosen_BL), wanted, rtol=1e-5, atol=1e-5
+    )
+    hook.remove()
+    assert seen == [wanted.shape]
 
 
 def test_only_known_types_and_heads() -> None:
