@@ -63,15 +63,19 @@ def cut(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indic
 
 
 def fill(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
-    """As few micro-batches as hold about `budget` tokens each, without padding; all of nearly the same size.
+    """Few micro-batches of at most `budget` tokens without padding, about equally large; a longer example goes alone.
 
     Texts of similar length stay together: embeddings and heads are padded all the same.
     """
     chosen = indices[np.lexsort((indices, lengths[indices]))]
-    ends = lengths[chosen].cumsum()
-    total = int(ends[-1])
-    number = -(-total // max(1, budget))
-    borders = np.flatnonzero(np.diff((ends - 1) * number // total)) + 1
+    total = int(lengths[chosen].sum())
+    enough = total / -(-total // max(1, budget))
+    borders, size = [], 0
+    for place, length in enumerate(lengths[chosen].tolist()):
+        if size and (size >= enough or size + length > budget):
+            borders.append(place)
+            size = 0
+        size += length
     return np.split(chosen, borders)
 
 

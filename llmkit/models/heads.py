@@ -2,8 +2,9 @@
 
     logits_NV = logits_at(model, inputs, batch["labels"] != IGNORED)
 
-Of a masked language model's tokens 15 % have a label, of a conversation's those of the answers: the head on all of them,
-with its vocabulary of 30,000, would be most of the work. Shapes: B windows, L tokens, N chosen tokens, D hidden, V vocabulary.
+Of a masked language model's tokens 15 % have a label, of a conversation's those of the answers: the head on all of
+them, with its vocabulary of 30,000, would be most of the work. Shapes: B windows, L tokens, N chosen tokens, D hidden,
+V vocabulary.
 """
 
 from __future__ import annotations
