@@ -15,7 +15,7 @@ SHAPE = (1001, 1003)  # no multiple of 4
 def test_share_and_scale(p: float) -> None:
     torch.manual_seed(1)
     kept = keep(torch.empty(SHAPE), p)
-    assert kept.unique().tolist() == pytest.approx([0, 1 / (1 - p)], rel=1e-4)
+    assert sorted(set(kept.flatten().tolist())) == pytest.approx([0, 1 / (1 - p)], rel=1e-4)
     deviation = (p * (1 - p) / kept.numel()) ** 0.5
     assert abs((kept == 0).double().mean() - p) < 5 * deviation
 
@@ -45,7 +45,7 @@ def test_the_gradient_goes_where_the_value_went() -> None:
     ones = torch.ones(40, requires_grad=True)
     out = Dropout(0.5)(ones)
     out.sum().backward()
-    assert torch.equal(ones.grad, out.detach())
+    assert ones.grad is not None and torch.equal(ones.grad, out.detach())
 
 
 def test_swap_changes_nothing_but_the_draws() -> None:

@@ -187,7 +187,7 @@ def test_fused_adapters_say_and_learn_the_same(base: Any, dropout: float) -> Non
 def test_fused_adapters_take_the_short_way(base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = shaken(lora.add(base, Lora(rank=2), seed=1))
     lora.fuse(model)
-    monkeypatch.setattr(lora.Linear, "forward", lambda *_, **__: pytest.fail("peft's way"))
+    monkeypatch.setattr("peft.tuners.lora.Linear.forward", lambda *_, **__: pytest.fail("peft's way"))
     learned(model)
 
 
@@ -207,4 +207,5 @@ def test_fused_adapters_merge_as_ever(base: Any) -> None:
     model = shaken(lora.add(base, Lora(rank=2), seed=1)).eval()
     before = model(input_ids=IDS).logits
     lora.fuse(model)
-    torch.testing.assert_close(lora.merge(model).eval()(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-5)
+    merged: Any = lora.merge(model)
+    torch.testing.assert_close(merged.eval()(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-5)
