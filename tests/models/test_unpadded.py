@@ -41,7 +41,7 @@ def batch(model: Any) -> dict[str, Tensor]:
     mask_BL = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).long()
     ids_BL = torch.randint(5, 50, mask_BL.shape)
     return {
-        "input_ids": ids_BL.masked_fill(mask_BL == 0, model.config.pad_token_id),
+        "input_ids": ids_BL.masked_fill(mask_BL == 0, model.config.pad_token_id or 0),
         "attention_mask": mask_BL,
     }
 
