@@ -11,33 +11,39 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from llmkit.engine.generate import IGNORED, left_padded, unwrapped
 
-__all__ = ["supervised"]
+__all__ = ["read", "supervised"]
 
 
 def supervised(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> tuple[Tensor, Tensor]:
     """(B, S, V) logits and (B, S) the tokens they are to tell, IGNORED where a row has none at that place."""
+    inputs, told_BL = read(model, batch, pad=pad)
+    places_S = (told_BL != IGNORED).any(0).nonzero().squeeze(1)
+    if "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters:
+        found = model(**inputs, logits_to_keep=places_S).logits
+    else:
+        found = model(**inputs).logits[:, places_S]
+    return torch.as_tensor(found), told_BL[:, places_S]
+
+
+def read(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> tuple[dict[str, Any], Tensor]:
+    """What the forward of the model takes, padded on the left, and what each place is to tell (or IGNORED), (B, L)."""
     ids_BL, mask_BL = left_padded(batch["input_ids"], batch["attention_mask"])
     labels_BL, _ = left_padded(batch["labels"], batch["attention_mask"])
     follow_BT = batch["targets"]
     labels_BL = labels_BL.masked_fill(mask_BL == 0, IGNORED)
     read_BT = follow_BT[:, :-1]  # the last is told, never read
-    told_B_ = torch.cat([labels_BL, follow_BT], dim=1)[:, 1:]  # behind each token that is read
-    places_S = (told_B_ != IGNORED).any(0).nonzero().squeeze(1)
+    told_BL = torch.cat([labels_BL, follow_BT], dim=1)[:, 1:]  # behind each token that is read
     inputs = {
         "input_ids": torch.cat([ids_BL, read_BT.masked_fill(read_BT == IGNORED, pad)], dim=1),
         "attention_mask": torch.cat([mask_BL, (read_BT != IGNORED).to(mask_BL)], dim=1),
     }
-    known = inspect.signature(unwrapped(model).forward).parameters
-    if "position_ids" in known:
+    if "position_ids" in inspect.signature(unwrapped(model).forward).parameters:
         inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
-    if "logits_to_keep" in known:
-        found = model(**inputs, use_cache=False, logits_to_keep=places_S).logits
-    else:
-        found = model(**inputs, use_cache=False).logits[:, places_S]
-    return torch.as_tensor(found), told_B_[:, places_S]
+    return {**inputs, "use_cache": False}, told_BL

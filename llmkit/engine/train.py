@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from llmkit.engine.batching import Indices, deal, padded_tokens
+from llmkit.engine.batching import Indices, computed_tokens, deal
 from llmkit.engine.optim import Schedule
 from llmkit.engine.session import Session
 from llmkit.engine.sharding import is_sharded, local
@@ -54,7 +54,8 @@ class Batches:
 
     lengths: NDArray[np.int64]
     fetch: Callable[[Indices, int | None], dict[str, Tensor]]
-    budget: int  # padded tokens in one micro-batch
+    budget: int  # tokens in one micro-batch, padded ones included if the model computes them
+    padding: bool = True  # whether it does
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Step:
     learning_rate: float
     examples: int
     tokens: int
-    padded_tokens: int
+    padded_tokens: int  # what was computed for them
     micro_batch_tokens: int  # the budget it was cut by: smaller than asked for once memory ran out
     seconds: float
 
@@ -131,7 +132,9 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         while True:
-            shares = deal(update.indices, batches.lengths, budget, session.world_size)
+            shares = deal(
+                update.indices, batches.lengths, budget, session.world_size, padding=batches.padding
+            )
             own = _Share.of(shares, session.rank, batches.lengths, in_step=sharded)
             sums = _over_all(session, _accumulate(session, model, batches, loss, own, update))
             if not sums.no_memory:
@@ -155,7 +158,11 @@ def train(
             learning_rate=rate,
             examples=len(update.indices),
             tokens=int(batches.lengths[update.indices].sum()),
-            padded_tokens=sum(padded_tokens(batch, batches.lengths) for share in shares for batch in share),
+            padded_tokens=sum(
+                computed_tokens(batch, batches.lengths, batches.padding)
+                for share in shares
+                for batch in share
+            ),
             micro_batch_tokens=budget,
             seconds=time.perf_counter() - began,
         )

@@ -2,8 +2,9 @@
 
     logits_NV = logits_at(model, inputs, batch["labels"] != IGNORED)
 
-Of a masked language model's tokens 15 % have a label: the head on all of them, with its vocabulary of 30,000, would be
-most of the work. Shapes: B windows, L tokens, N chosen tokens, D hidden, V vocabulary.
+Of a masked language model's tokens 15 % have a label, of a conversation's those of the answers: the head on all of
+them, with its vocabulary of 30,000, would be most of the work. Shapes: B windows, L tokens, N chosen tokens, D hidden,
+V vocabulary.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Any], chosen_BL: Tensor) ->
     """The logits of the chosen tokens only, (N, V), in float32.
 
     A hook hands the head its tokens, so that the model's own forward (and what wraps it, such as DDP) stays in charge.
-    Where no head is known, all logits are computed and the chosen ones taken.
+    Where no head is found, all logits are computed and the chosen ones taken.
     """
     head = _head(model)
     if head is None:
@@ -40,5 +41,6 @@ def _head(model: nn.Module) -> nn.Module | None:
         return None
     plain: Any = getattr(model, "module", model)  # DDP
     plain = plain.get_base_model() if hasattr(plain, "get_base_model") else plain  # peft
-    found = (getattr(plain, name, None) for name in HEADS)
+    found = [getattr(plain, name, None) for name in HEADS]
+    found.append(plain.get_output_embeddings() if hasattr(plain, "get_output_embeddings") else None)
     return next((head for head in found if isinstance(head, nn.Module)), None)

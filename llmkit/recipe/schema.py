@@ -171,7 +171,7 @@ class Train(Section):
     truncation: bool = False
     """Cut longer examples (counted and reported) instead of stopping."""
     micro_batch_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Padded tokens in one forward pass: speed and memory only. The update is the same but for rounding and dropout."""
+    """Tokens in one forward pass: speed and memory only. The update is the same but for rounding and dropout."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Number format of the forward pass; auto: the fastest this device is good at."""
     gradient_checkpointing: bool = False

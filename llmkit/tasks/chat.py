@@ -152,9 +152,14 @@ class Chat(Generation):
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
-            from llmkit.engine.supervised import supervised
+            from llmkit.engine.generate import IGNORED
+            from llmkit.engine.supervised import read
+            from llmkit.models import heads
 
-            return losses.tokens(*supervised(model, batch, pad=self._pad))
+            inputs, told_BL = read(model, batch, pad=self._pad)
+            learned_BL = told_BL != IGNORED
+            logits_NV = heads.logits_at(model, inputs, learned_BL)
+            return losses.tokens(logits_NV[None], told_BL[learned_BL][None])
 
         return of_batch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from llmkit.workflows.opened import Opened, open_model
 if TYPE_CHECKING:
     from llmkit.data.conversations import Message
 
-__all__ = ["Dialogue", "start"]
+__all__ = ["Dialogue", "pieces", "start"]
 
 
 @dataclass
@@ -53,9 +53,7 @@ class Dialogue:
             {"prompt": [self.turns]}, {}, tokenizer, max_length=self.opened.train.max_length, truncation=True
         )
         self.notes = list(features.notes)
-        written: list[int] = []
-        shown = ""
-        for token in stream(
+        tokens = stream(
             self.opened.model,
             features.columns["input_ids"][0],
             end=task.template.end,
@@ -63,12 +61,24 @@ class Dialogue:
             max_new_tokens=options.max_new_tokens,
             temperature=self.temperature,
             draws=self.draws,
-        ):
-            written.append(token)
-            text = tokenizer.decode(written, skip_special_tokens=True)
-            if not text.endswith("\ufffd"):  # else a character of which more tokens are to come
-                yield text[len(shown) :]
-                shown = text
+        )
+        return pieces(tokens, lambda ids: tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def pieces(tokens: Iterable[int], decode: Callable[[list[int]], str]) -> Generator[str]:
+    """The text of these tokens as they come; each piece costs the same, however long the text is by then.
+
+    A token's text depends on the one before it (a space, the rest of a word), so they are decoded together. A piece
+    that ends in half a character waits for its other tokens.
+    """
+    before: list[int] = []
+    new: list[int] = []
+    for token in tokens:
+        new.append(token)
+        known, text = decode(before), decode(before + new)
+        if len(text) > len(known) and not text.endswith("\ufffd"):
+            yield text[len(known) :]
+            before, new = new, []
 
 
 def start(

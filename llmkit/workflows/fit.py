@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmkit.engine.train import Batches, Step
     from llmkit.tasks._task import Arrays, Task
 
-__all__ = ["Fitted", "batches_of", "fit", "predict_part", "tuned"]
+__all__ = ["Fitted", "batches_of", "fit", "for_training", "predict_part", "tuned"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
     state = _resume(session, run, prepared, model, optimizer, progress)
     if recipe.train.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    trained, padding = for_training(session, prepared, model)
     with signals.listening() as request, watchdog.watching(session.rank) as beat:
         for step in train(
             session,
-            _compiled(model) if recipe.train.compile else model,
+            trained,
             session.accelerator.prepare_optimizer(optimizer),
-            _as_before(batches_of(session, prepared, "train"), state),
+            _as_before(replace(batches_of(session, prepared, "train"), padding=padding), state),
             prepared.task.loss(prepared.examples.golds["train"], len(prepared.examples.labels)),
             _updates(prepared, state),
             schedule=prepared.schedule,
@@ -204,10 +205,29 @@ def _asked_to_stop(
     return "Ctrl-C" if interrupted else "a signal" if signalled else "train.max_hours" if over else ""
 
 
-def _compiled(model: Any) -> Any:
+def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any, bool]:
+    """The model as its updates go through it (the same weights), and whether that one computes padded places.
+
+    On a CPU dropout takes cheap random bits, adapters are computed in one piece, and models of known types compute no
+    padding. Gradient checkpointing calls the layers once more in the backward pass, where nothing packs their inputs.
+    """
     import torch
 
-    return torch.compile(model, dynamic=True)
+    from llmkit.models import dropout, unpadded
+
+    train = prepared.recipe.train
+    if train.compile:
+        return torch.compile(model, dynamic=True), True
+    if session.device.type != "cpu" or session.precision != "fp32":
+        return model, True
+    dropout.swap(model)
+    if prepared.recipe.model.lora:
+        from llmkit.models import lora  # peft takes seconds to import
+
+        lora.fuse(model)
+    if not train.gradient_checkpointing and unpadded.can(model):
+        return unpadded.Unpadded(model), False
+    return model, True
 
 
 def _count(state: State, step: Step) -> State:

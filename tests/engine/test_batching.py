@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmkit.engine.batching import OVERHEAD, auto_budget, cut, deal, padded_tokens, sorted_batches
+from llmkit.engine.batching import OVERHEAD, auto_budget, cut, deal, fill, padded_tokens, sorted_batches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40).map(lambda values: np.array(values, np.int64))
 
@@ -47,12 +47,32 @@ def test_cut_does_not_depend_on_the_order_of_the_examples() -> None:
     assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
 
 
-@settings(max_examples=100, deadline=None)
-@given(LENGTHS, st.integers(1, 300), st.integers(1, 4))
-def test_deal_shares_all_examples_out_and_leaves_no_process_idle(
-    lengths: np.ndarray, budget: int, world_size: int
+@settings(max_examples=200, deadline=None)
+@given(LENGTHS, st.integers(1, 300))
+def test_fill_takes_each_example_once_in_few_micro_batches_of_one_size(
+    lengths: np.ndarray, budget: int
 ) -> None:
-    shares = deal(np.arange(len(lengths)), lengths, budget, world_size)
+    batches = fill(np.arange(len(lengths)), lengths, budget)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert len(batches) <= 3 * -(-lengths.sum() // budget)
+    assert all(len(batch) == 1 or lengths[batch].sum() <= budget for batch in batches)
+
+
+def test_fill_does_not_depend_on_the_order_and_ends_at_single_examples() -> None:
+    lengths = np.array([5, 5, 9, 2, 9, 7], np.int64)
+    assert [batch.tolist() for batch in fill(np.array([4, 2, 5, 0, 3, 1]), lengths, 20)] == [
+        [3, 0, 1, 5],
+        [2, 4],
+    ]
+    assert all(len(batch) == 1 for batch in fill(np.arange(6), lengths, 1))
+
+
+@settings(max_examples=100, deadline=None)
+@given(LENGTHS, st.integers(1, 300), st.integers(1, 4), st.booleans())
+def test_deal_shares_all_examples_out_and_leaves_no_process_idle(
+    lengths: np.ndarray, budget: int, world_size: int, padding: bool
+) -> None:
+    shares = deal(np.arange(len(lengths)), lengths, budget, world_size, padding=padding)
     assert len(shares) == world_size
     dealt = [index for share in shares for batch in share for index in batch.tolist()]
     assert sorted(dealt) == list(range(len(lengths)))

@@ -158,3 +158,54 @@ def test_the_new_rows_of_a_kept_adapter_come_back(tiny_bert: Path, tmp_path: Pat
     again = lora.open_kept(other, tmp_path).eval()
     with torch.no_grad():
         assert torch.equal(again(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+def learned(model: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Logits in training, and the gradient of each trained parameter."""
+    torch.manual_seed(5)
+    model.train().zero_grad()
+    logits = model(input_ids=IDS.repeat(3, 1)).logits
+    logits.square().sum().backward()
+    return logits, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_fused_adapters_say_and_learn_the_same(base: Any, dropout: float) -> None:
+    model = shaken(lora.add(base, Lora(rank=2, dropout=dropout), seed=1))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout) and not dropout:
+            module.p = 0.0
+    wanted, slopes = learned(model)
+    lora.fuse(model)
+    found, ours = learned(model)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    assert ours.keys() == slopes.keys() and any("lora_A" in name for name in ours)
+    for name, slope in slopes.items():
+        torch.testing.assert_close(ours[name], slope, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_fused_adapters_take_the_short_way(base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = shaken(lora.add(base, Lora(rank=2), seed=1))
+    lora.fuse(model)
+    monkeypatch.setattr("peft.tuners.lora.Linear.forward", lambda *_, **__: pytest.fail("peft's way"))
+    learned(model)
+
+
+def test_fused_adapters_of_gpt2_whose_layers_are_no_linear_ones() -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=20, n_embd=8, n_layer=1, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0
+    )
+    model = shaken(lora.add(GPT2LMHeadModel(config), Lora(rank=2), seed=1))
+    wanted, _ = learned(model)
+    lora.fuse(model)
+    torch.testing.assert_close(learned(model)[0], wanted)
+
+
+def test_fused_adapters_merge_as_ever(base: Any) -> None:
+    model = shaken(lora.add(base, Lora(rank=2), seed=1)).eval()
+    before = model(input_ids=IDS).logits
+    lora.fuse(model)
+    merged: Any = lora.merge(model)
+    torch.testing.assert_close(merged.eval()(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -18,7 +19,7 @@ from llmkit.engine.session import Session
 from llmkit.engine.train import Loss, train
 from llmkit.progress import SILENT
 from llmkit.recipe import load
-from llmkit.workflows.fit import make_batches
+from llmkit.workflows.fit import for_training, make_batches
 from llmkit.workflows.prepare import Prepared, prepare
 from llmkit.workflows.train import load_model
 
@@ -48,11 +49,12 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
     settings = prepared.recipe.train.model_copy(update={"micro_batch_tokens": budget})
     batches = make_batches(session, encoded, golds, prepared.tokenizer, settings, prepared.task)
     loss = prepared.task.loss(golds, len(prepared.examples.labels))
+    trained, padding = for_training(session, prepared, model)
     steps = train(
         session,
-        model,
+        trained,
         session.accelerator.prepare_optimizer(optimizer),
-        batches,
+        replace(batches, padding=padding),
         mean_of_means(loss) if fault else loss,
         updates(len(encoded), 24, 1, total=2),
         schedule=Schedule(1e-4, 2, 0, "constant"),

@@ -43,6 +43,26 @@ def test_pieces_are_those_of_the_task_as_a_whole(dialogue: Any) -> None:
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
+def test_pieces_of_characters_that_need_several_tokens_and_a_cost_that_does_not_grow() -> None:
+    bytes_of = list("naïve 猫 and 😀, so it goes".encode()) * 20
+    asked = []
+
+    def decode(ids: list[int]) -> str:
+        asked.append(len(ids))
+        return bytes(ids).decode("utf-8", errors="replace")
+
+    found = list(chat.pieces(bytes_of, decode))
+    assert "".join(found) == bytes(bytes_of).decode() and "😀" in found
+    assert max(asked) <= 8
+
+
+def test_pieces_keep_the_spaces_between_words() -> None:
+    """A decoder that drops the space before its first word, as those of sentencepiece do."""
+    words = [" good", " film", "s", " are", "", " rare"]
+    found = list(chat.pieces(range(6), lambda ids: "".join(words[i] for i in ids).removeprefix(" ")))
+    assert "".join(found) == "good films are rare"
+
+
 def test_a_broken_off_answer_stays_as_far_as_it_came(dialogue: Any) -> None:
     pieces = dialogue.ask("good film")
     begun = next(pieces) + next(pieces)
