@@ -72,8 +72,8 @@ def evaluate(
         "strict": strict,
     }
     if not any(files.values()):
-        how = {"data": data, "columns": columns, "metrics": metrics, "slices": by or []}
-        _model(_needed(target), {**how, "run_programs": run_programs}, as_json)
+        asked = {"columns": columns, "metrics": metrics, "slices": by or [], "run_programs": run_programs}
+        _model(_needed(target), {"data": data, **asked}, as_json)
         return
     _check_files(
         {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--run-programs": run_programs}, files

@@ -23,7 +23,7 @@ from transformers import GenerationConfig
 
 from llmkit.errors import ModelError, Problem
 
-__all__ = ["Search", "generate", "left_padded", "logits", "nats", "shifted", "unwrapped"]
+__all__ = ["Search", "adapted", "generate", "left_padded", "logits", "nats", "shifted", "unwrapped"]
 
 IGNORED = -100  # no token here; what torch's cross entropy leaves out
 
@@ -157,7 +157,12 @@ def _start(plain: Any) -> int:
 
 
 def unwrapped(model: nn.Module) -> Any:
-    """The transformers model inside torch.compile, DDP and adapters, which stay in place in its layers."""
-    inside: Any = getattr(model, "_orig_mod", model)
-    inside = getattr(inside, "module", inside)
+    """The transformers model inside all that calls it; adapters stay in place in its layers."""
+    inside = adapted(model)
     return inside.get_base_model() if hasattr(inside, "get_base_model") else inside
+
+
+def adapted(model: nn.Module) -> Any:
+    """The model with its adapters inside what only calls it: torch.compile, or the model without padding."""
+    inside: Any = getattr(model, "_orig_mod", model)
+    return getattr(inside, "module", inside)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from llmkit.engine.generate import IGNORED, nats
+from llmkit.engine.generate import IGNORED, adapted, nats
 from llmkit.engine.supervised import supervised
 
 __all__ = ["log_probabilities"]
@@ -59,7 +59,7 @@ def _both(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _reference(model: Any) -> Iterator[None]:
     """Inside, the model is what it was before its adapter, and makes no use of chance."""
     training = model.training
-    with model.disable_adapter():
+    with adapted(model).disable_adapter():
         model.eval()
         try:
             yield

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from llmkit import files
@@ -85,7 +84,7 @@ class Disk:
     """A disk with room for so many bytes: what does not fit is cut off, and an error like the kernel's is raised."""
 
     def __init__(self, room: int) -> None:
-        self.room, self.open, self.save_file = room, Path.open, checkpoint.save_file
+        self.room, self.open = room, Path.open
 
     @contextmanager
     def instead(self) -> Iterator[None]:
@@ -95,11 +94,11 @@ class Disk:
             file = self.open(path, mode, **options)
             return _Writer(file, path, self) if "w" in mode else file
 
-        Path.open, checkpoint.save_file = opened, self.save  # type: ignore[method-assign, assignment]
+        Path.open = opened  # type: ignore[method-assign]
         try:
             yield
         finally:
-            Path.open, checkpoint.save_file = self.open, self.save_file  # type: ignore[method-assign]
+            Path.open = self.open  # type: ignore[method-assign]
 
     def fits(self, path: Path, before: int) -> bool:
         """Take what was written beyond the first `before` bytes of this file."""
@@ -110,11 +109,6 @@ class Disk:
         self.room = max(0, self.room - written)
         return fits
 
-    def save(self, tensors: Any, path: Path) -> None:
-        self.save_file(tensors, path)
-        if not self.fits(path, 0):
-            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
-
 
 class _Writer:
     """A file on such a disk."""
@@ -122,7 +116,7 @@ class _Writer:
     def __init__(self, file: Any, path: Path, disk: Disk) -> None:
         self.file, self.path, self.disk = file, path, disk
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
         before = self.path.stat().st_size
         written: int = self.file.write(text)
         self.file.flush()
