@@ -281,6 +281,8 @@ def write_example_files(folder: Path, rows: list[dict[str, str]]) -> None:
     (folder / "new.jsonl").write_text("".join(jsonl(rows[:40])), encoding="utf-8")
     (folder / "tweets.jsonl").write_text("".join(jsonl(rows[40:80])), encoding="utf-8")
     samples.write(folder / "conversations.jsonl", samples.rows("chat", 80))
+    samples.write(folder / "preferences.jsonl", samples.rows("dpo", 80))
+    samples.write(folder / "programs.jsonl", samples.rows("code", 80))
     samples.write(folder / "translations.jsonl", samples.rows("translation", 80))
     text = [f"it was a {row['text']}\n" for row in rows]
     for name in ("notes.txt", "written.txt", "references.txt"):
