@@ -48,7 +48,8 @@ def _predict(name: str, settings: Settings, lines: int) -> Variant:
 def _finetune(name: str, settings: Settings, rows: int) -> Variant:
     files = {**prepared.reviews(settings.folder, 32), "train": prepared.long_rows(settings.folder, rows)}
     keys = [f"data.{part}={file}" for part, file in files.items()]
-    keys += ["train.max_steps=5", "train.epochs=null", "evaluate.baselines=false"]
+    keys += ["train.max_steps=5", "train.epochs=null", "evaluate.every_steps=5"]
+    keys += ["evaluate.baselines=false"]
     return Variant(name, [sys.executable, "-m", "llmkit", "finetune", "sentiment", *keys, "--out", "{out}"])
 
 
