@@ -7,14 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from tests.e2e.test_processes import OWN, _kill_rank, _wait_for_step, steps
+from tests.e2e.test_processes import OWN, steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.distributed]
 
@@ -65,8 +67,20 @@ def apart(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
     return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours)
 
 
+def kill_rank(run: Path, rank: int) -> None:
+    """SIGKILL to the process of this run that has this rank."""
+    for process in psutil.process_iter():
+        try:
+            if str(run) in process.cmdline() and process.environ().get("RANK") == str(rank):
+                process.kill()
+                return
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    raise AssertionError(f"no process of rank {rank}")
+
+
 def test_killed_and_resumed_it_ends_the_same_to_the_bit_and_one_process_can_go_on(
-    still: Path, tmp_path: Path
+    still: Path, wait_for_step: Callable[..., None], tmp_path: Path
 ) -> None:
     """Resumed by accelerate, whose configuration asks for sharding in the place of the recipe's key."""
     whole, run, alone = (tmp_path / name for name in ("whole", "run", "alone"))
@@ -75,8 +89,8 @@ def test_killed_and_resumed_it_ends_the_same_to_the_bit_and_one_process_can_go_o
 
     begun = command(OWN, still, run, "train.shard=true")
     killed = subprocess.Popen(begun, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
-    _wait_for_step(run, 9, PATIENCE)
-    _kill_rank(run, 1)
+    wait_for_step(run, 9, PATIENCE)
+    kill_rank(run, 1)
     assert killed.wait(timeout=90) != 0
     assert not (run / "report.json").exists()
     shutil.copytree(run, alone)
