@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from llmkit.errors import ModelError, Problem, some
+from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Lora
 from llmkit.seeds import derive
 
@@ -41,7 +42,8 @@ def add(model: PreTrainedModel, lora: Lora, *, seed: int, new_tokens: Sequence[i
         trainable_token_indices=list(new_tokens) or None,
     )
     torch.manual_seed(derive(seed, "lora"))
-    return get_peft_model(model, config)
+    with quiet():
+        return get_peft_model(model, config)
 
 
 def fuse(model: nn.Module) -> None:
@@ -104,7 +106,8 @@ def open_kept(base: PreTrainedModel, folder: Path) -> PeftModel:
     Raises ModelError M07 when the adapter does not fit the base.
     """
     try:
-        return PeftModel.from_pretrained(base, str(folder))
+        with quiet():
+            return PeftModel.from_pretrained(base, str(folder))
     except (RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0].rstrip(".:")
         raise ModelError(

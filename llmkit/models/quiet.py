@@ -1,7 +1,9 @@
-"""transformers without its bars and reports: missing heads and shard counts are not news to a user of llmkit."""
+"""transformers and peft without bars, reports and warnings: missing heads, shard counts and names that one of them will
+change are not news to a user of llmkit."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,13 +15,15 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within this block transformers prints errors only; its settings come back afterwards."""
+    """Within this block nothing but errors is printed; the settings come back afterwards."""
     logging: Any = transformers.logging  # untyped
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

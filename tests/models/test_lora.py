@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,16 @@ def test_fused_adapters_merge_as_ever(base: Any) -> None:
     lora.fuse(model)
     merged: Any = lora.merge(model)
     torch.testing.assert_close(merged.eval()(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_is_said_of_names_that_will_change(base: Any) -> None:
+    """peft and transformers warn each other's users, who can do nothing about it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lora.add(base, Lora(rank=4), seed=1)
+
+
+def test_other_warnings_come_back_afterwards(base: Any) -> None:
+    lora.add(base, Lora(rank=4), seed=1)
+    with pytest.warns(FutureWarning, match="heard"):
+        warnings.warn("heard", FutureWarning, stacklevel=1)
