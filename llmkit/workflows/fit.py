@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from llmkit.engine.sharding import Placed
     from llmkit.engine.signals import Request
     from llmkit.engine.train import Batches, Step
+    from llmkit.recipe.schema import Train
     from llmkit.tasks._task import Arrays, Task
 
 __all__ = ["Fitted", "batches_of", "fit", "for_training", "predict_part", "tuned"]
+
+WIDE = 512  # hidden size above which a micro-batch without padding is kept to half the tokens
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
     Raises Stopped (or Interrupted) after saving, TrainingError, RunError M09 when the run was of another recipe.
     """
     from llmkit.engine import checkpoint, optim, sharding, signals, watchdog
+    from llmkit.models.quiet import quiet
     from llmkit.engine.train import train
 
     began, recipe = time.monotonic(), prepared.recipe
@@ -54,14 +58,15 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
     optimizer = optim.adamw(model, recipe.train.weight_decay)
     state = _resume(session, run, prepared, model, optimizer, progress)
     if recipe.train.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        with quiet():  # its new name is not yet in the oldest transformers that llmkit takes
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trained, padding = for_training(session, prepared, model)
     with signals.listening() as request, watchdog.watching(session.rank) as beat:
         for step in train(
             session,
             trained,
             session.accelerator.prepare_optimizer(optimizer),
-            _as_before(replace(batches_of(session, prepared, "train"), padding=padding), state),
+            _as_before(_cut_for(model, recipe.train, batches_of(session, prepared, "train"), padding), state),
             prepared.task.loss(prepared.examples.golds["train"], len(prepared.examples.labels)),
             _updates(prepared, state),
             schedule=prepared.schedule,
@@ -186,6 +191,17 @@ def _updates(prepared: Prepared, state: State) -> Any:
         total=state.step if _enough(prepared, state) else prepared.schedule.total_steps,
         done=state.step,
     )
+
+
+def _cut_for(model: Any, train: Train, batches: Batches, padding: bool) -> Batches:
+    """How the engine is to cut updates of this model.
+
+    Without padding every micro-batch is full, and a wide model then keeps half as much again as before; half the tokens
+    cost it little time, since each of them is more work.
+    """
+    wide = getattr(model.config, "hidden_size", 0) > WIDE
+    smaller = wide and not padding and train.micro_batch_tokens == "auto"
+    return replace(batches, padding=padding, budget=batches.budget // 2 if smaller else batches.budget)
 
 
 def _as_before(batches: Batches, state: State) -> Batches:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from safetensors.torch import load_file
 
 from llmkit.engine import checkpoint, signals
 from llmkit.engine.session import Session
+from llmkit.engine.train import Batches
 from llmkit.errors import Interrupted, Problem, RunError, Stopped, StorageError
 from llmkit.metrics.classification import METRICS
+from llmkit.recipe import schema
 from llmkit.tasks.classification import Classification
+from llmkit.workflows import fit
 
 Train = Callable[..., Any]
 EIGHT = ("train.epochs=null", "train.max_steps=8")
@@ -427,3 +431,21 @@ def test_nothing_of_how_it_was_trained_is_in_the_model(train: Train) -> None:
     assert config._attn_implementation == "sdpa" and "llmkit" not in config.to_json_string()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in done.fitted.model.modules())
     assert all(line["padded_tokens"] == line["tokens"] for line in done.log("step"))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "padding", "asked", "budget"),
+    [
+        (384, False, "auto", 1024),
+        (576, False, "auto", 512),
+        (576, True, "auto", 1024),
+        (576, False, 1024, 1024),
+    ],
+)
+def test_a_wide_model_without_padding_gets_smaller_micro_batches(
+    hidden: int, padding: bool, asked: Any, budget: int
+) -> None:
+    model = SimpleNamespace(config=SimpleNamespace(hidden_size=hidden))
+    batches = Batches(np.array([3]), lambda *_: {}, 1024)
+    found = fit._cut_for(model, schema.Train(micro_batch_tokens=asked), batches, padding)
+    assert (found.padding, found.budget) == (padding, budget)
