@@ -47,8 +47,8 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
     Raises Stopped (or Interrupted) after saving, TrainingError, RunError M09 when the run was of another recipe.
     """
     from llmkit.engine import checkpoint, optim, sharding, signals, watchdog
-    from llmkit.models.quiet import quiet
     from llmkit.engine.train import train
+    from llmkit.models.quiet import quiet
 
     began, recipe = time.monotonic(), prepared.recipe
     answers: dict[int | None, Arrays | None] = {}  # of the best step
