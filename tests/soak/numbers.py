@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from llmkit.engine.generate import unwrapped
 from tests.soak.cases import Case
 from tests.soak.ground import Ground, Result, in_turn, name_of, said
 from tests.soak.outcome import Outcome, fed, outcome
@@ -63,7 +64,7 @@ def _moment(rng: random.Random, whole: Outcome) -> Moment:
 
 def _spoiled(model: Any, loss: Any, batch: Any, *, place: str, value: float) -> tuple[Any, Any]:
     if place == "input":
-        vectors = model.get_input_embeddings().weight  # T5 has several modules with them
+        vectors = unwrapped(model).get_input_embeddings().weight  # T5 has several modules with them
         readers = [part for part in model.modules() if getattr(part, "weight", None) is vectors]
         hooks = [part.register_forward_hook(lambda _m, _i, out: out * value) for part in readers]
         try:
