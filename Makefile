@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(READY) ## fine-tune MiniLM on movie reviews and say where the report lies (about 5 minutes on 2 cores)
+demo: $(READY) ## fine-tune MiniLM on movie reviews and say where the report lies (about 3 minutes on 2 cores)
 	$(BIN)/llmkit finetune sentiment
 
 check: $(READY) ## format, lint, types, architecture (under a minute)
