@@ -1,13 +1,19 @@
-"""Attention inside each text of a row of texts, where those of one length lie side by side.
+"""Attention inside each text of a row of texts, shortest first.
 
-transformers calls it by its NAME for models whose config says so. It takes all texts of a length at once, so that there
-is neither padding nor a mask. Which they are stands in the place of the mask, as a tensor (1, 1, groups, 3), since
-transformers hands on a tensor of four dimensions as it is. Shapes: T tokens of all texts, H heads, K head width; N
-texts of one length.
+transformers calls it by its NAME for models whose config says so. How long the texts are stands in the place of the
+mask, as a tensor (1, 1, 1, texts), since transformers hands on a tensor of four dimensions as it is. Without dropout,
+texts of one length go to torch's attention together, without padding or mask. With dropout torch's is slow on a CPU, as
+it draws the expensive way: here texts of about one length are padded to the longest of them, and what works on single
+elements does so for all texts at once, since starting an operation costs more than a short text's share of it.
+Shapes: T tokens of all texts, H heads, K head width; N texts of a group, L its length; P padded tokens of all groups, S
+scores of all groups (N H L L each).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -17,11 +23,12 @@ from transformers import AttentionInterface
 
 from llmkit.models.dropout import keep
 
-__all__ = ["NAME", "Group", "attend"]
+__all__ = ["NAME", "attend"]
 
 NAME = "llmkit_grouped"
 
-Group = tuple[int, int, int]  # first token in the row, N, length
+ALIKE = 0.75  # a text joins a group when it has at least this share of the longest's tokens
+NO_TOKEN = -1
 
 
 def attend(
@@ -36,7 +43,7 @@ def attend(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls: (1, H, T, K) each in, keys and values with fewer heads perhaps; (1, T, H, K) out."""
-    groups = [tuple(group) for group in attention_mask[0, 0].tolist()]
+    lengths = tuple(attention_mask.flatten().tolist())
     shared = query.shape[1] // key.shape[1]
     if shared > 1:
         key, value = (rows.repeat_interleave(shared, dim=1) for rows in (key, value))
@@ -44,74 +51,139 @@ def attend(
     causal = bool(getattr(module, "is_causal", False))
     rows = [heads.squeeze(0).transpose(0, 1) for heads in (query, key, value)]
     if dropout:
-        return _Attention.apply(*rows, groups, scaling, dropout, causal)[None], None  # type: ignore[no-untyped-call]
-    found = []
-    for group in groups:
-        q, k, v = (_texts(part, group) for part in rows)
-        out = functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scaling)
-        found.append(out.transpose(1, 2).flatten(0, 1))
-    return torch.cat(found)[None], None
+        plan = planned(lengths, query.shape[1], causal)
+        return _Attention.apply(*rows, plan, scaling, dropout)[None], None  # type: ignore[no-untyped-call]
+    return _exact(rows, lengths, causal, scaling)[None], None
 
 
 AttentionInterface.register(NAME, attend)
 
 
-class _Attention(torch.autograd.Function):
-    """softmax(scaling Q K^T) V inside each text, with dropout on the softmax. Q, K, V and the result: (T, H, K).
+def _exact(rows: list[Tensor], lengths: tuple[int, ...], causal: bool, scaling: float) -> Tensor:
+    """Texts of one length at a time. Three (T, H, K) in, one out."""
+    sizes = [(length, len(list(texts))) for length, texts in groupby(lengths)]
+    pieces = zip(*(part.split([length * texts for length, texts in sizes]) for part in rows), strict=True)
+    found = []
+    for (length, _), group in zip(sizes, pieces, strict=True):
+        q, k, v = (part.unflatten(0, (-1, length)).transpose(1, 2) for part in group)
+        out = functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scaling)
+        found.append(out.transpose(1, 2).flatten(0, 1))
+    return torch.cat(found)
 
-    Written out because torch's attention with dropout is slow on a CPU: it draws the expensive way.
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Where everything goes, for one layout of texts.
+
+    A padded token is a row of a matrix (P H, K), by group, text, head and place in the text. `into` has the row (token
+    major) of the (T H, K) input that each is taken from; `pads` are those without a token, which take any; `back` the row
+    for each token and head. `bias` (S,) is -inf where a token must not see another.
     """
+
+    shapes: tuple[tuple[int, int], ...]  # N H and L of each group
+    into: Tensor
+    pads: Tensor
+    back: Tensor
+    bias: Tensor
+
+    def matrices(self, rows: Tensor) -> list[Tensor]:
+        """Each group's (N H, L, K); views."""
+        parts = rows.split([batch * length for batch, length in self.shapes])
+        return [part.view(*shape, -1) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def squares(self, scores_S: Tensor) -> list[Tensor]:
+        """Each group's (N H, L, L); views."""
+        parts = scores_S.split([batch * length**2 for batch, length in self.shapes])
+        return [part.view(*shape, shape[1]) for part, shape in zip(parts, self.shapes, strict=True)]
+
+
+@lru_cache(maxsize=8)  # the layers of a model, one after another, ask for the same
+def planned(lengths: tuple[int, ...], heads: int, causal: bool) -> _Plan:
+    """The plan for texts of these lengths, shortest first."""
+    shapes, sources, biases, first = [], [], [], 0
+    for longest, sizes in _groups(lengths):
+        sizes_N, places_L = torch.tensor(sizes), torch.arange(longest)
+        there_NL = places_L < sizes_N[:, None]
+        tokens_NL = (first + sizes_N.cumsum(0) - sizes_N)[:, None] + places_L
+        rows_NHL = tokens_NL[:, None] * heads + torch.arange(heads)[:, None]
+        sources.append(rows_NHL.masked_fill(~there_NL[:, None], NO_TOKEN).flatten())
+        seen_NLL = there_NL[:, None, :].expand(-1, longest, -1)
+        if causal:
+            seen_NLL = seen_NLL & (places_L <= places_L[:, None])
+        bias_NLL = torch.zeros(seen_NLL.shape).masked_fill_(~seen_NLL, -torch.inf)
+        biases.append(bias_NLL[:, None].expand(-1, heads, -1, -1).flatten())
+        shapes.append((len(sizes) * heads, longest))
+        first += sum(sizes)
+    into = torch.cat(sources)
+    real = (into != NO_TOKEN).nonzero().squeeze(1)
+    back = torch.empty_like(real)
+    back[into[real]] = real
+    pads = (into == NO_TOKEN).nonzero().squeeze(1)
+    return _Plan(tuple(shapes), into.clamp(min=0), pads, back, torch.cat(biases))
+
+
+def _groups(lengths: tuple[int, ...]) -> list[tuple[int, list[int]]]:
+    """(longest, lengths) of each group, shortest group first."""
+    groups: list[tuple[int, list[int]]] = []
+    for length in reversed(lengths):
+        if groups and length >= ALIKE * groups[-1][0]:
+            groups[-1][1].insert(0, length)
+        else:
+            groups.append((length, [length]))
+    return groups[::-1]
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(scaling Q K^T) V inside each text, with dropout on the softmax. Q, K, V and the result: (T, H, K)."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        q_THK: Tensor,
-        k_THK: Tensor,
-        v_THK: Tensor,
-        groups: Any,
-        scaling: float,
-        p: float,
-        causal: bool,
+        ctx: Any, q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, plan: _Plan, scaling: float, p: float
     ) -> Tensor:
-        out_THK = torch.empty(q_THK.shape, dtype=q_THK.dtype)
-        weights, kept = [], []
-        for group in groups:
-            q, k, v = (_matrices(rows, group) for rows in (q_THK, k_THK, v_THK))
-            scores = (q * scaling).bmm(k.mT)
-            if causal:
-                scores += torch.full_like(scores[0], -torch.inf).triu(1)
-            weights.append(scores.softmax(-1))
-            kept.append(keep(scores, p))
-            _put(out_THK, group, (weights[-1] * kept[-1]).bmm(v))
-        ctx.save_for_backward(q_THK, k_THK, v_THK, *weights, *kept)
-        ctx.groups, ctx.scaling = groups, scaling
-        return out_THK
+        q, k, v = (
+            rows.reshape(-1, rows.shape[2]).index_select(0, plan.into) for rows in (q_THK, k_THK, v_THK)
+        )
+        bias_S = plan.bias.to(q.dtype)
+        scores_S, weights_S = torch.empty_like(bias_S), torch.empty_like(bias_S)
+        parts = zip(
+            *map(plan.matrices, (q, k)), *map(plan.squares, (bias_S, scores_S, weights_S)), strict=True
+        )
+        for q_NLK, k_NLK, bias_NLL, scores_NLL, weights_NLL in parts:
+            torch.baddbmm(bias_NLL, q_NLK, k_NLK.mT, alpha=scaling, out=scores_NLL)
+            torch.softmax(scores_NLL, -1, out=weights_NLL)
+        kept_S = keep(scores_S, p)
+        out = torch.empty_like(v)
+        torch.mul(weights_S, kept_S, out=scores_S)
+        for w_NLL, v_NLK, out_NLK in zip(
+            plan.squares(scores_S), plan.matrices(v), plan.matrices(out), strict=True
+        ):
+            torch.bmm(w_NLL, v_NLK, out=out_NLK)
+        ctx.save_for_backward(q, k, v, weights_S, kept_S)
+        ctx.plan, ctx.scaling = plan, scaling
+        return out.index_select(0, plan.back).view(q_THK.shape)
 
     @staticmethod
     def backward(ctx: Any, d_out_THK: Tensor) -> tuple[Tensor | None, ...]:
-        q_THK, k_THK, v_THK, *rest = ctx.saved_tensors
-        d_q_THK, d_k_THK, d_v_THK = (torch.empty(q_THK.shape, dtype=q_THK.dtype) for _ in range(3))
-        half = len(ctx.groups)
-        for group, weights, kept in zip(ctx.groups, rest[:half], rest[half:], strict=True):
-            q, k, v, d_out = (_matrices(rows, group) for rows in (q_THK, k_THK, v_THK, d_out_THK))
-            _put(d_v_THK, group, (weights * kept).mT.bmm(d_out))
-            d_weights = d_out.bmm(v.mT).mul_(kept)
-            d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).mul_(ctx.scaling)
-            _put(d_q_THK, group, d_scores.bmm(k))
-            _put(d_k_THK, group, d_scores.mT.bmm(q))
-        return d_q_THK, d_k_THK, d_v_THK, None, None, None, None
-
-
-def _texts(rows_THK: Tensor, group: Group) -> Tensor:
-    """These texts alone, (N, H, length, K); a view."""
-    first, texts, length = group
-    return rows_THK[first : first + texts * length].view(texts, length, *rows_THK.shape[1:]).transpose(1, 2)
-
-
-def _matrices(rows_THK: Tensor, group: Group) -> Tensor:
-    """As one batch, (N H, length, K)."""
-    return _texts(rows_THK, group).reshape(-1, group[2], rows_THK.shape[2])
-
-
-def _put(rows_THK: Tensor, group: Group, found: Tensor) -> None:
-    _texts(rows_THK, group).copy_(found.view(group[1], -1, *found.shape[1:]))
+        q, k, v, weights_S, kept_S = ctx.saved_tensors
+        plan: _Plan = ctx.plan
+        d_out = d_out_THK.reshape(-1, q.shape[1]).index_select(0, plan.into).index_fill_(0, plan.pads, 0)
+        d_q, d_k, d_v = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
+        d_weights_S = torch.empty_like(weights_S)
+        parts = zip(
+            *map(plan.matrices, (v, d_v, d_out)),
+            *map(plan.squares, (weights_S * kept_S, d_weights_S)),
+            strict=True,
+        )
+        for v_NLK, d_v_NLK, d_out_NLK, dropped_NLL, d_weights_NLL in parts:
+            torch.bmm(dropped_NLL.mT, d_out_NLK, out=d_v_NLK)
+            torch.bmm(d_out_NLK, v_NLK.mT, out=d_weights_NLL)
+        d_weights_S.mul_(kept_S).mul_(ctx.scaling)
+        parts = zip(
+            *map(plan.matrices, (q, k, d_q, d_k)), *map(plan.squares, (weights_S, d_weights_S)), strict=True
+        )
+        for q_NLK, k_NLK, d_q_NLK, d_k_NLK, weights_NLL, d_weights_NLL in parts:
+            d_scores_NLL = torch._softmax_backward_data(d_weights_NLL, weights_NLL, -1, weights_NLL.dtype)
+            torch.bmm(d_scores_NLL, k_NLK, out=d_q_NLK)
+            torch.bmm(d_scores_NLL.mT, q_NLK, out=d_k_NLK)
+        found = (rows.index_select(0, plan.back).view(d_out_THK.shape) for rows in (d_q, d_k, d_v))
+        return *found, None, None, None

@@ -8,12 +8,11 @@ one register a function for it (`grouped_attention`). Embeddings and heads of en
 are cheap: hooks pack what enters the stack of layers, and put back what leaves it. A language model's tokens are packed
 before its embeddings, and what its layers say is put back before its head.
 
-For training on a CPU. Shapes: B texts, L tokens (padded), T tokens of all texts, D hidden; N texts of one length.
+For training on a CPU. Shapes: B texts, L tokens (padded), T tokens of all texts, D hidden.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llmkit.models.grouped_attention import NAME, Group
+from llmkit.models.grouped_attention import NAME
 
 __all__ = ["Unpadded", "can"]
 
@@ -52,16 +51,16 @@ def _plain(model: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The padded batch's shape (B, L), where in it each token of the row stands (T,), and the texts by length."""
+    """The padded batch's shape (B, L), where in it each token of the row stands (T,), and the texts' lengths in it."""
 
     shape: torch.Size
     places_T: Tensor
-    groups: tuple[Group, ...]
+    lengths: Tensor
 
     @property
     def mask(self) -> Tensor:
-        """The groups in the place of an attention mask: transformers hands on a tensor of four dimensions as it is."""
-        return torch.tensor(self.groups)[None, None]
+        """The lengths in the place of an attention mask: transformers hands on a tensor of four dimensions as it is."""
+        return self.lengths[None, None, None]
 
     def pack(self, batch: Tensor) -> Tensor:
         """(B, L, ...) to (1, T, ...)."""
@@ -142,13 +141,9 @@ def _removed(hook: Any) -> Iterator[None]:
 
 
 def _layout(mask_BL: Tensor) -> _Layout:
-    """Texts sorted by length, so that those of one length stand side by side."""
+    """Texts sorted by length, so that those of about one length stand side by side; without those of no token."""
     lengths_B = mask_BL.sum(1)
     order_B = lengths_B.argsort(stable=True)
     places_BL = torch.arange(mask_BL.numel()).view_as(mask_BL)[order_B]
-    groups, first = [], 0
-    for length, texts in sorted(Counter(lengths_B.tolist()).items()):
-        if length:
-            groups.append((first, texts, length))
-        first += texts * length
-    return _Layout(mask_BL.shape, places_BL[mask_BL[order_B].bool()], tuple(groups))
+    sorted_B = lengths_B[order_B]
+    return _Layout(mask_BL.shape, places_BL[mask_BL[order_B].bool()], sorted_B[sorted_B > 0])

@@ -46,11 +46,13 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
 
     Raises Stopped (or Interrupted) after saving, TrainingError, RunError M09 when the run was of another recipe.
     """
-    from llmkit.engine import checkpoint, optim, sharding, signals, watchdog
+    from llmkit.engine import checkpoint, memory, optim, sharding, signals, watchdog
     from llmkit.engine.train import train
     from llmkit.models.quiet import quiet
 
     began, recipe = time.monotonic(), prepared.recipe
+    if session.device.type == "cpu":
+        memory.keep_freed()
     answers: dict[int | None, Arrays | None] = {}  # of the best step
     _check_same_weights(session, model)
     placed = sharding.place(session, model, shard=recipe.train.shard)
