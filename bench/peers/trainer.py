@@ -72,14 +72,22 @@ def main(options: argparse.Namespace) -> None:
     trainer.evaluate()
     found = trainer.predict(rows["test"])
     clock.mark("predicted")
+    order = list(
+        trainer._get_eval_sampler(rows["test"])
+    )  # grouped, Trainer's answers come in an order of its own
     clock.end(
         examples=len(rows["train"]),
         steps=outcome.global_step,
         outputs={
-            "predictions": [names[number] for number in found.predictions.argmax(-1)],
-            "golds": [names[number] for number in found.label_ids],
+            "predictions": _in_order([names[number] for number in found.predictions.argmax(-1)], order),
+            "golds": _in_order([names[number] for number in found.label_ids], order),
         },
     )
+
+
+def _in_order(answers: list[str], order: list[int]) -> list[str]:
+    """By row of the file; order has the row of each answer."""
+    return [answer for _, answer in sorted(zip(order, answers, strict=True))]
 
 
 def arguments(options: argparse.Namespace) -> TrainingArguments:

@@ -62,7 +62,9 @@ AttentionInterface.register(NAME, attend)
 def _exact(rows: list[Tensor], lengths: tuple[int, ...], causal: bool, scaling: float) -> Tensor:
     """Texts of one length at a time. Three (T, H, K) in, one out."""
     sizes = [(length, len(list(texts))) for length, texts in groupby(lengths)]
-    pieces = zip(*(part.split([length * texts for length, texts in sizes]) for part in rows), strict=True)
+    pieces = zip(
+        *(torch.split(part, [length * texts for length, texts in sizes]) for part in rows), strict=True
+    )
     found = []
     for (length, _), group in zip(sizes, pieces, strict=True):
         q, k, v = (part.unflatten(0, (-1, length)).transpose(1, 2) for part in group)
@@ -76,8 +78,8 @@ class _Plan:
     """Where everything goes, for one layout of texts.
 
     A padded token is a row of a matrix (P H, K), by group, text, head and place in the text. `into` has the row (token
-    major) of the (T H, K) input that each is taken from; `pads` are those without a token, which take any; `back` the row
-    for each token and head. `bias` (S,) is -inf where a token must not see another.
+    major) of the (T H, K) input that each is taken from; `pads` are those without a token, which take any; `back` has
+    the row for each token and head. `bias` (S,) is -inf where a token must not see another.
     """
 
     shapes: tuple[tuple[int, int], ...]  # N H and L of each group
@@ -88,12 +90,12 @@ class _Plan:
 
     def matrices(self, rows: Tensor) -> list[Tensor]:
         """Each group's (N H, L, K); views."""
-        parts = rows.split([batch * length for batch, length in self.shapes])
+        parts = torch.split(rows, [batch * length for batch, length in self.shapes])
         return [part.view(*shape, -1) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def squares(self, scores_S: Tensor) -> list[Tensor]:
         """Each group's (N H, L, L); views."""
-        parts = scores_S.split([batch * length**2 for batch, length in self.shapes])
+        parts = torch.split(scores_S, [batch * length**2 for batch, length in self.shapes])
         return [part.view(*shape, shape[1]) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
