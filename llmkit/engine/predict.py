@@ -25,14 +25,16 @@ def predict(
     batches: Batches,
     decode: Decode,
     *,
+    wider: int = 1,
     done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Arrays:
     """What `decode` says of every window, by window index, the same on all processes.
 
     decode reduces a micro-batch to a few numbers a window (arg-max, probability, loss) or a token, so memory never
-    grows with logits over a vocabulary. `done` hears (windows done, all windows) of this process's share.
+    grows with logits over a vocabulary. wider: how many budgets of tokens it takes at once. `done` hears (windows done,
+    all windows) of this process's share.
     """
-    mine = sorted_batches(batches.lengths, batches.budget)[session.rank :: session.world_size]
+    mine = sorted_batches(batches.lengths, wider * batches.budget)[session.rank :: session.world_size]
     total = sum(map(len, mine))
     parts: list[tuple[Indices, Arrays]] = []
     so_far = 0

@@ -76,6 +76,9 @@ class Generation(Plain):
     special_tokens: ClassVar[Sequence[str]] = ()
     tunes: ClassVar[bool] = False
     watched: ClassVar[Collection[str]] = ("loss",)
+    wider: ClassVar[int] = (
+        2  # all weights are read for each token: the more texts get one by that, the better
+    )
     optional: ClassVar[Mapping[str, str]] = {"references": "references"}
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
@@ -190,7 +193,7 @@ class Generation(Plain):
         from llmkit.engine import generate
 
         search = generate.Search(**self.options.model_dump(include=SEARCH))
-        written_BT = generate.generate(
+        written = generate.generate(
             model,
             batch,
             search,
@@ -198,8 +201,12 @@ class Generation(Plain):
             pad=self._pad,
             first=self._first,
         )
-        own = self._costs(model, {**batch, "targets": written_BT})
-        found = {"written": written_BT.clamp(min=0), **{f"written_{k}": v for k, v in own.items()}}
+        tokens_BT = written.tokens_BT
+        found = {
+            "written": tokens_BT.clamp(min=0),
+            "written_nats": written.nats_B,
+            "written_tokens": (tokens_BT != generate.IGNORED).sum(1),
+        }
         return found | (self.watch(model, batch) if "targets" in batch else {})
 
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:

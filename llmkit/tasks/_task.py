@@ -192,6 +192,11 @@ class Task(Protocol):
         """The function (model, batch) -> (summed loss, count), golds being those of the training part."""
         ...
 
+    @property
+    def wider(self) -> int:
+        """How many times a training's micro-batch `decode` takes at once."""
+        ...
+
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A few numbers for each window of the batch, never its logits over a large vocabulary."""
         ...
@@ -291,6 +296,7 @@ class Plain:
     """What most tasks leave as it is."""
 
     watched: ClassVar[Collection[str]] = ()
+    wider: ClassVar[int] = 1
     pretrained: bool = False
     adapter: bool = False
     verbatim: bool = False

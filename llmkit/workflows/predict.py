@@ -117,6 +117,7 @@ def _answer(
         opened.model,
         batches,
         task.decode,
+        wider=task.wider,
         done=lambda done, total: (
             progress.advance("reading", done, total, "windows") if total > 1000 else None
         ),

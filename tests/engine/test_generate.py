@@ -101,7 +101,7 @@ def batch_of(rows: list[list[int]], targets: list[list[int]] | None = None, pad:
 
 def written(model: Any, batch: Batch, search: Search, **ids: Any) -> list[list[int]]:
     with torch.inference_mode():
-        found = generate(model, batch, search, **{"end": END, "pad": PAD, **ids})
+        found = generate(model, batch, search, **{"end": END, "pad": PAD, **ids}).tokens_BT
     return [[token for token in row if token != IGNORED] for row in found.tolist()]
 
 
@@ -127,6 +127,38 @@ def test_beams_and_rules_are_no_different(model: Any, search: Search) -> None:
     together = written(model, batch_of(rows), search)
     assert together == [written(model, batch_of([row]), search)[0] for row in rows]
     assert together != written(model, batch_of(rows), Search(search.max_new_tokens))
+
+
+@pytest.mark.parametrize("search", [GREEDY, *OTHERS.values()], ids=["greedy", *OTHERS])
+def test_what_all_prompts_begin_with_is_read_once(model: Any, search: Search) -> None:
+    start = prompts(1, seed=9)[0][:12]
+    rows = [start + row for row in prompts(8, most=12)] + [[*start, 7]]
+    layer = (
+        model.get_decoder() if hasattr(model, "get_decoder") else model.base_model
+    ).get_input_embeddings()
+    read: list[int] = []
+    hook = layer.register_forward_hook(lambda _, ids, __: read.append(ids[0].numel()))
+    together = written(model, batch_of(rows), search)
+    hook.remove()
+    assert together == [written(model, batch_of([row]), search)[0] for row in rows]
+    if model.config.model_type in ("llama", "gpt2"):
+        assert read[:2] == [12, len(rows) * search.num_beams * max(len(row) - 12 for row in rows)]
+
+
+def test_a_prompt_that_is_the_beginning_of_all_others_keeps_a_token() -> None:
+    model, start = spread(_gpt), [9] * 10
+    rows = [start, [*start, 4, 7], [*start, 8]]
+    together = written(model, batch_of(rows), GREEDY)
+    assert together == [written(model, batch_of([row]), GREEDY)[0] for row in rows]
+
+
+@pytest.mark.parametrize("search", [GREEDY, *OTHERS.values()], ids=["greedy", *OTHERS])
+def test_what_texts_cost_is_what_reading_them_costs(model: Any, end: int, search: Search) -> None:
+    batch = batch_of(prompts(12))
+    with torch.inference_mode():
+        found = generate(model, batch, search, end=end, pad=PAD)
+        read = nats(logits(model, {**batch, "targets": found.tokens_BT}, pad=PAD), found.tokens_BT)
+    torch.testing.assert_close(found.nats_B, read, rtol=1e-4, atol=1e-4)
 
 
 def test_padding_on_the_right_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +234,7 @@ def test_what_is_written_is_what_was_most_probable(model: Any) -> None:
     """Greedy: each token is the arg-max of the teacher-forced logits of the same text."""
     batch = batch_of(prompts(8))
     with torch.inference_mode():
-        found = generate(model, batch, GREEDY, end=END, pad=PAD)
+        found = generate(model, batch, GREEDY, end=END, pad=PAD).tokens_BT
         scores = logits(model, {**batch, "targets": found}, pad=PAD)
     best = scores[..., 1:].argmax(-1) + 1  # padding, 0, is never written
     assert torch.equal(best[found != IGNORED], found[found != IGNORED])
