@@ -272,11 +272,19 @@ def _swap_p_value(sample: Sample, metric: Metric, resamples: int, seed: int) -> 
     observed = abs(float(metric.score(first) - metric.score(second)))
     rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, len(counts))), 0
     for start in range(0, resamples, size):
-        swapped = rng.binomial(counts, 0.5, (min(size, resamples - start), len(counts)))
-        shift = swapped.astype(np.float64) @ change
+        shift = _swapped(rng, counts, min(size, resamples - start)) @ change
         found = metric.score(first - shift) - metric.score(second + shift)
         extreme += int((np.abs(found) >= observed - ROUNDING).sum())
     return (1 + extreme) / (1 + resamples)
+
+
+def _swapped(rng: np.random.Generator, counts: Ints, size: int) -> Floats:
+    """How many of each distinct row's examples are swapped, (size, D), each with probability 1/2."""
+    bits = np.frombuffer(rng.bytes(size * -(-len(counts) // 8)), np.uint8).reshape(size, -1)
+    swapped = np.unpackbits(bits, axis=1, count=len(counts)).astype(np.float64)
+    several = np.flatnonzero(counts > 1)
+    swapped[:, several] = rng.binomial(counts[several], 0.5, (size, len(several)))
+    return swapped
 
 
 def _rank_swap_p_value(
