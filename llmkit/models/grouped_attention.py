@@ -1,10 +1,11 @@
-"""Attention inside each text of a row of texts, shortest first.
+"""Attention inside each text of a row of texts, shortest first, behind tokens that are the beginning of each perhaps.
 
-transformers calls it by its NAME for models whose config says so. How long the texts are stands in the place of the
-mask, as a tensor (1, 1, 1, texts), since transformers hands on a tensor of four dimensions as it is. Without dropout,
-texts of one length go to torch's attention together, without padding or mask. With dropout torch's is slow on a CPU, as
-it draws the expensive way: here texts of about one length are padded to the longest of them, and what works on single
-elements does so for all texts at once, since starting an operation costs more than a short text's share of it.
+transformers calls it by its NAME for models whose config says so. How many tokens they share and how many more each has
+stands in the place of the mask, as a tensor (1, 1, 1, 1 + texts), since transformers hands on a tensor of four
+dimensions as it is. Without dropout, texts of one length go to torch's attention together, without padding. With
+dropout torch's is slow on a CPU, as it draws the expensive way: here texts of about one length are padded to the
+longest of them, and what works on single elements does so for all texts at once, since starting an operation costs more
+than a short text's share of it.
 Shapes: T tokens of all texts, H heads, K head width; N texts of a group, L its length; P padded tokens of all groups, S
 scores of all groups (N H L L each).
 """
@@ -43,7 +44,7 @@ def attend(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls: (1, H, T, K) each in, keys and values with fewer heads perhaps; (1, T, H, K) out."""
-    lengths = tuple(attention_mask.flatten().tolist())
+    common, *lengths = attention_mask.flatten().tolist()
     shared = query.shape[1] // key.shape[1]
     if shared > 1:
         key, value = (rows.repeat_interleave(shared, dim=1) for rows in (key, value))
@@ -51,26 +52,49 @@ def attend(
     causal = bool(getattr(module, "is_causal", False))
     rows = [heads.squeeze(0).transpose(0, 1) for heads in (query, key, value)]
     if dropout:
-        plan = planned(lengths, query.shape[1], causal)
+        assert not common, "with dropout each text has a beginning of its own"
+        plan = planned(tuple(lengths), query.shape[1], causal)
         return _Attention.apply(*rows, plan, scaling, dropout)[None], None  # type: ignore[no-untyped-call]
-    return _exact(rows, lengths, causal, scaling)[None], None
+    return _exact(rows, common, lengths, causal, scaling)[None], None
 
 
 AttentionInterface.register(NAME, attend)
 
 
-def _exact(rows: list[Tensor], lengths: tuple[int, ...], causal: bool, scaling: float) -> Tensor:
+def _exact(rows: list[Tensor], common: int, lengths: list[int], causal: bool, scaling: float) -> Tensor:
     """Texts of one length at a time. Three (T, H, K) in, one out."""
-    sizes = [(length, len(list(texts))) for length, texts in groupby(lengths)]
-    pieces = zip(
-        *(torch.split(part, [length * texts for length, texts in sizes]) for part in rows), strict=True
-    )
     found = []
-    for (length, _), group in zip(sizes, pieces, strict=True):
-        q, k, v = (part.unflatten(0, (-1, length)).transpose(1, 2) for part in group)
-        out = functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scaling)
-        found.append(out.transpose(1, 2).flatten(0, 1))
+    if common:
+        first_q, first_k, first_v = (_texts(part[:common], common) for part in rows)
+        found.append(_attention(first_q, first_k, first_v, causal, scaling))
+    sizes = [(length, len(list(texts))) for length, texts in groupby(lengths)]
+    splits = [length * texts for length, texts in sizes]
+    for (length, _), *group in zip(
+        sizes, *(torch.split(part[common:], splits) for part in rows), strict=True
+    ):
+        q, k, v = (_texts(part, length) for part in group)
+        if common:
+            k, v = (
+                torch.cat([first.expand(len(q), -1, -1, -1), own], dim=2)
+                for first, own in ((first_k, k), (first_v, v))
+            )
+        found.append(_attention(q, k, v, causal, scaling))
     return torch.cat(found)
+
+
+def _texts(rows_THK: Tensor, length: int) -> Tensor:
+    """(N, H, L, K)."""
+    return rows_THK.reshape(-1, length, *rows_THK.shape[1:]).transpose(1, 2)
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, causal: bool, scaling: float) -> Tensor:
+    """(N, H, L, K) of the last L tokens of texts to (N L, H, K)."""
+    length, read = q.shape[2], k.shape[2]
+    how: dict[str, Any] = {"is_causal": causal}
+    if read > length:  # torch's own causal mask is for the first L
+        how = {"attn_mask": torch.ones(length, read, dtype=torch.bool).tril(read - length)}
+    out = functional.scaled_dot_product_attention(q, k, v, scale=scaling, **how)
+    return out.transpose(1, 2).flatten(0, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,11 @@
 Linear layers and norms need no change for that; only the attention has to know where a text ends, and transformers lets
 one register a function for it (`grouped_attention`). Embeddings and heads of encoders see the batch as ever, since they
 are cheap: hooks pack what enters the stack of layers, and put back what leaves it. A language model's tokens are packed
-before its embeddings, and what its layers say is put back before its head.
+before its embeddings, and what its layers say is put back before its head. What all its texts begin with, as the
+system's words in a chat, stands there once: no token sees a later one, so these come out the same in every text, and
+their gradient is the sum over all texts.
 
-For training on a CPU. Shapes: B texts, L tokens (padded), T tokens of all texts, D hidden.
+For training on a CPU. Shapes: B texts, L tokens (padded), P shared by all texts, T tokens of all texts, D hidden.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ ENCODERS = {
 }
 CAUSAL = ("gpt2", "llama")  # under a head over the vocabulary
 
+WORTHWHILE = 8  # shared tokens from which computing them once saves time
+
 
 def can(model: Any) -> bool:
     """Whether this is known to give what the padded model gives; for all others the plain model is the way."""
@@ -51,25 +55,35 @@ def _plain(model: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The padded batch's shape (B, L), where in it each token of the row stands (T,), and the texts' lengths in it."""
+    """Where the tokens of a padded batch are in the row.
 
-    shape: torch.Size
+    places_T: the place in the flat batch that each token of the row is taken from. back_BL: its place in the row for
+    each of the batch, T where there is none. lengths: of the texts as they stand in the row, behind `shared` tokens
+    that are the beginning of all of them.
+    """
+
     places_T: Tensor
+    back_BL: Tensor
     lengths: Tensor
+    shared: int = 0
 
     @property
     def mask(self) -> Tensor:
-        """The lengths in the place of an attention mask: transformers hands on a tensor of four dimensions as it is."""
-        return self.lengths[None, None, None]
+        """`shared` and the lengths in the place of an attention mask: transformers hands on a tensor of four dimensions
+        as it is."""
+        return torch.cat([torch.tensor([self.shared]), self.lengths])[None, None, None]
 
     def pack(self, batch: Tensor) -> Tensor:
         """(B, L, ...) to (1, T, ...)."""
         return batch.flatten(0, 1).index_select(0, self.places_T)[None]
 
-    def unpack(self, row_1TD: Tensor) -> Tensor:
-        """Back to (B, L, D), 0 at padded places."""
-        room = row_1TD.new_zeros(self.shape.numel(), row_1TD.shape[2])
-        return room.index_copy(0, self.places_T, row_1TD.squeeze(0)).view(*self.shape, -1)
+    def unpack(self, row_1TD: Tensor, places: Any = slice(None)) -> Tensor:
+        """Back to (B, L, D), 0 at padded places; or only some of its L places."""
+        back = self.back_BL[:, places]
+        nothing_1D = row_1TD.new_zeros(1, row_1TD.shape[2])
+        return (
+            torch.cat([row_1TD.squeeze(0), nothing_1D]).index_select(0, back.flatten()).view(*back.shape, -1)
+        )
 
 
 class Unpadded(nn.Module):
@@ -79,13 +93,17 @@ class Unpadded(nn.Module):
         super().__init__()
         assert can(module)
         self.module = module
+        self.draws = _draws(module)
 
     def forward(self, **inputs: Any) -> Any:
         mask = inputs.get("attention_mask")
         if mask is None or mask.ndim != 2:  # packed documents have their own ways
             return self.module(**inputs)
-        plain, layout = _plain(self.module), _layout(mask)
-        run = _causal if plain.config.model_type in CAUSAL else _encoder
+        plain = _plain(self.module)
+        if plain.config.model_type in CAUSAL:
+            run, layout = _causal, _layout(mask, 0 if self.draws else _beginning(inputs))
+        else:
+            run, layout = _encoder, _layout(mask)
         before = plain.config._attn_implementation
         plain.config._attn_implementation = NAME
         try:
@@ -107,14 +125,35 @@ def _encoder(model: nn.Module, plain: Any, inputs: dict[str, Any], layout: _Layo
 
 def _causal(model: nn.Module, plain: Any, inputs: dict[str, Any], layout: _Layout) -> Any:
     """The head sees the padded batch at the places asked for."""
-    positions_BL = inputs.get("position_ids")
-    if positions_BL is None:
-        positions_BL = torch.arange(layout.shape[1]).expand(layout.shape)
     chosen = inputs.get("logits_to_keep", 0)
     places = slice(-chosen or None, None) if isinstance(chosen, int) else chosen
-    row = {"input_ids": layout.pack(inputs["input_ids"]), "position_ids": layout.pack(positions_BL)}
-    with _hooked(plain.get_output_embeddings(), lambda states_1TD: layout.unpack(states_1TD)[:, places]):
+    row = {name: layout.pack(part) for name, part in _read(inputs).items()}
+    with _hooked(plain.get_output_embeddings(), lambda states_1TD: layout.unpack(states_1TD, places)):
         return model(**row, attention_mask=layout.mask, use_cache=False)
+
+
+def _read(inputs: dict[str, Any]) -> dict[str, Tensor]:
+    """What the model reads at each place, (B, L) each."""
+    ids_BL, positions_BL = inputs["input_ids"], inputs.get("position_ids")
+    if positions_BL is None:
+        positions_BL = torch.arange(ids_BL.shape[1]).expand(ids_BL.shape)
+    return {"input_ids": ids_BL, "position_ids": positions_BL}
+
+
+def _draws(model: nn.Module) -> bool:
+    """Whether some dropout would act on each text's beginning otherwise than on another's."""
+    inside = any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules())
+    return inside or getattr(_plain(model).config, "attention_dropout", 0) > 0
+
+
+def _beginning(inputs: dict[str, Any]) -> int:
+    """How many tokens all texts begin with, leaving each one of its own; 0 where that is not worth the while."""
+    mask_BL = inputs["attention_mask"]
+    order_BL = (1 - mask_BL).sort(dim=1, stable=True).indices
+    alike_BL = torch.stack([part.gather(1, order_BL) for part in _read(inputs).values()])
+    shared = (alike_BL == alike_BL[:, :1]).all(0).all(0).long().cumprod(0).sum()
+    found = min(int(shared), int(mask_BL.sum(1).min()) - 1)
+    return found if found >= WORTHWHILE and len(mask_BL) > 1 else 0
 
 
 @contextmanager
@@ -140,10 +179,17 @@ def _removed(hook: Any) -> Iterator[None]:
         hook.remove()
 
 
-def _layout(mask_BL: Tensor) -> _Layout:
+def _layout(mask_BL: Tensor, shared: int = 0) -> _Layout:
     """Texts sorted by length, so that those of about one length stand side by side; without those of no token."""
     lengths_B = mask_BL.sum(1)
     order_B = lengths_B.argsort(stable=True)
-    places_BL = torch.arange(mask_BL.numel()).view_as(mask_BL)[order_B]
-    sorted_B = lengths_B[order_B]
-    return _Layout(mask_BL.shape, places_BL[mask_BL[order_B].bool()], sorted_B[sorted_B > 0])
+    numbers_BL = mask_BL.cumsum(1) - 1  # of each token in its text
+    first_BL = mask_BL.bool() & (numbers_BL < shared)
+    own_BL = mask_BL.bool() & (numbers_BL >= shared)
+    places_BL = torch.arange(mask_BL.numel()).view_as(mask_BL)
+    places_T = torch.cat([places_BL[0][first_BL[0]], places_BL[order_B][own_BL[order_B]]])
+    back_BL = torch.full_like(mask_BL, len(places_T))
+    back_BL[first_BL] = numbers_BL[first_BL]
+    back_BL.view(-1)[places_T[shared:]] = torch.arange(shared, len(places_T))
+    sorted_B = lengths_B[order_B] - shared
+    return _Layout(places_T, back_BL, sorted_B[sorted_B > 0], shared)

@@ -9,6 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from llmkit.engine.generate import left_padded
 from llmkit.models import heads, lora
 from llmkit.models.unpadded import CAUSAL, ENCODERS, Unpadded, can
 from llmkit.recipe.schema import Lora
@@ -84,6 +85,40 @@ def compare(plain: nn.Module, inputs: dict[str, Tensor]) -> None:
 def test_says_and_learns_what_the_padded_model_does(kind: str, head: str) -> None:
     plain = made(kind, head)
     compare(plain, batch(plain))
+
+
+@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
+def test_what_all_texts_begin_with_is_computed_once(kind: str, left: bool) -> None:
+    model = without_dropout(made(kind, "CausalLM")).double()  # gradients are sums over many tokens
+    lengths_B = torch.tensor([12, 30, 11, 30])
+    mask_BL = (torch.arange(36) < lengths_B[:, None]).long()
+    ids_BL = torch.randint(5, 50, (4, 36), generator=torch.Generator().manual_seed(1))
+    ids_BL[:, :10] = ids_BL[0, :10].clone()
+    inputs = {"input_ids": ids_BL, "attention_mask": mask_BL}
+    if left:
+        inputs = dict(zip(inputs, left_padded(ids_BL, mask_BL), strict=True))
+        inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+    read = []
+    hook = model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: read.append(given[0].numel())
+    )
+    compare(model, inputs)
+    hook.remove()
+    assert read == [4 * 36, int(lengths_B.sum()) - 3 * 10]
+
+
+def test_texts_with_dropout_share_nothing() -> None:
+    model = made("gpt2", "CausalLM")
+    assert Unpadded(model).draws
+    assert not Unpadded(without_dropout(model)).draws
+
+
+def without_dropout(model: Any) -> Any:
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    return model
 
 
 def test_with_adapters() -> None:
