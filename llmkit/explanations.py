@@ -425,6 +425,11 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "runs can't be compared",
         "A paired comparison needs the same test examples and the same labels in both runs.",
     ),
+    "R08": (
+        "another process has ended",
+        "Of several processes one ended first: killed, out of memory, or with an error of its own. The others can't go "
+        "on without it. The run is as of its last checkpoint; --resume goes on from there.",
+    ),
     "T01": (
         "loss or gradient is not finite",
         "The update was not made, so the weights are still good. Most often the learning rate is too "

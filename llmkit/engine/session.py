@@ -21,12 +21,13 @@ from torch import Tensor, nn
 
 from llmkit import processes
 from llmkit.engine.precision import Precision, choose
-from llmkit.errors import Problem, RecipeError
+from llmkit.errors import Problem, RecipeError, RunError
 from llmkit.seeds import derive
 
 __all__ = ["Session", "start"]
 
 BUCKET = 1 << 26  # bytes
+LEFT_ALONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "ncclRemoteError")
 SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 
 
@@ -113,7 +114,7 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
     """Join the process group (if a launcher started several processes), and leave it at the end.
 
     Raises RecipeError C10 when the device can't do the wanted precision, or a launcher asks for DeepSpeed, Megatron, or
-    (outside of training) FSDP.
+    (outside of training) FSDP; RunError R08 when another process ended inside of the block.
     """
     _check_plain()
     on_cpu = not torch.accelerator.is_available()
@@ -129,8 +130,19 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
         )
     try:
         yield Session(accelerator, seed, chosen)
+    except RuntimeError as error:
+        if accelerator.num_processes > 1 and any(sign in str(error) for sign in LEFT_ALONE):
+            raise _left_alone() from error
+        raise
     finally:
         accelerator.end_training()
+
+
+def _left_alone() -> RunError:
+    message = "another process of this run has ended, and nothing goes on without it"
+    return RunError(
+        Problem("R08", "", message, "what it said stands above, unless it was killed; then --resume")
+    )
 
 
 def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -88,10 +88,19 @@ def test_killed_and_resumed_it_ends_the_same_to_the_bit_and_one_process_can_go_o
     assert "2 process(es) of 1 thread(s) that share the model" in said
 
     begun = command(OWN, still, run, "train.shard=true")
-    killed = subprocess.Popen(begun, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    killed = subprocess.Popen(
+        begun,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     wait_for_step(run, 9, PATIENCE)
     kill_rank(run, 1)
-    assert killed.wait(timeout=90) != 0
+    _, said_last = killed.communicate(timeout=90)
+    assert killed.returncode != 0
+    assert not list(tmp_path.glob("llmkit-bug-*")), said_last
+    assert "error[R08] another process of this run has ended" in said_last
     assert not (run / "report.json").exists()
     shutil.copytree(run, alone)
 

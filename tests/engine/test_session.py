@@ -9,7 +9,7 @@ import torch
 
 from llmkit import processes
 from llmkit.engine import session as sessions
-from llmkit.errors import RecipeError
+from llmkit.errors import RecipeError, RunError
 
 
 def test_one_process_sums_and_gathers_its_own(session: Any) -> None:
@@ -36,6 +36,23 @@ def test_processes_that_did_not_join_are_noticed(monkeypatch: Any) -> None:
         sessions.start(seed=1, precision="fp32"),
     ):
         pass
+
+
+def test_a_partner_that_has_ended_is_no_bug(monkeypatch: Any) -> None:
+    """That gloo says so when one is killed is shown in tests/e2e/test_sharding.py."""
+    gone = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:32434")
+    monkeypatch.setattr(processes, "world_size", lambda: 2)
+    monkeypatch.setattr(sessions.Accelerator, "num_processes", 2)
+    with (
+        pytest.raises(RunError, match="another process of this run has ended"),
+        sessions.start(seed=1, precision="fp32"),
+    ):
+        raise gone
+    with (
+        pytest.raises(RuntimeError, match="a fault of ours"),
+        sessions.start(seed=1, precision="fp32"),
+    ):
+        raise RuntimeError("a fault of ours")
 
 
 def test_sharding_that_a_launcher_asks_for_is_refused(monkeypatch: Any) -> None:
