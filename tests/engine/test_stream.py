@@ -23,7 +23,7 @@ def model(tiny_gpt: Path) -> Any:
 
 def greedy(model: Any, ids: list[int], end: int) -> list[int]:
     batch = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-    written = generate(model, batch, Search(NEW), end=end, pad=0)[0].tolist()
+    written = generate(model, batch, Search(NEW), end=end, pad=0).tokens_BT[0].tolist()
     return [token for token in written if token not in (end, IGNORED)]
 
 
