@@ -123,7 +123,7 @@ class _Plan:
         return [part.view(*shape, shape[1]) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
-@lru_cache(maxsize=8)  # the layers of a model, one after another, ask for the same
+@lru_cache(maxsize=1)  # the layers of a model, one after another, ask for the same
 def planned(lengths: tuple[int, ...], heads: int, causal: bool) -> _Plan:
     """The plan for texts of these lengths, shortest first."""
     shapes, sources, biases, first = [], [], [], 0
