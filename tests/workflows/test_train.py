@@ -167,7 +167,7 @@ def test_adapters_are_merged_or_kept_and_answer_the_same(
         "train.learning_rate=2e-2",
         "model.lora.rank=4",
         f"model.lora.merge={str(merge).lower()}",
-        steps=12,
+        steps=24,
         out=Path("run"),
     )
     names = {path.name for path in Path("run/model").iterdir()}
