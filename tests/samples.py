@@ -177,7 +177,7 @@ OPTIONS = {
 }
 MODEL = {"dpo": {"lora": {"rank": 4, "merge": False}}}
 MAX_LENGTH = {"extractive_qa": 32, "token_classification": 20}
-EPOCHS = {"clm": 12, "mlm": 16, "multi_label": 12}
+EPOCHS = {"clm": 12, "mlm": 16, "multi_label": 12, "relation_extraction": 9}
 
 
 KEYS = (

@@ -24,7 +24,7 @@ def test_its_head_says_purpose_data_and_what_to_expect(name: str) -> None:
     for part in ("# Data: ", "# Expected: "):
         assert any(line.startswith(part) for line in head), part
     measured = re.search(
-        r"\d\.\d{3} \(95 % interval \d\.\d{3} to \d\.\d{3}\), about \d+ minutes?", " ".join(head)
+        r"\d\.\d+ \(95 % interval \d+\.\d+ to \d+\.\d+\), about \d+ minutes?", " ".join(head)
     )
     assert measured or "# Expected: not measured yet." in head
 

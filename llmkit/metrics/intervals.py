@@ -77,8 +77,9 @@ class Sample:
 
     @property
     def total(self) -> Floats:
-        """The sum over all examples, (K,)."""
-        return self.counts.astype(np.float64) @ self.rows
+        """The sum over all examples, (K,): of equal columns the same to the last bit, as BLAS does not promise."""
+        total: Floats = (self.counts[:, None] * self.rows).sum(axis=0)
+        return total
 
 
 def as_sample(statistics: Floats | Sample) -> Sample:
