@@ -10,7 +10,7 @@ time. Each call holds score and statistics (BLEU: of some segments) against sacr
 otherwise is noticed.
 sacrebleu: Post (2018), "A Call for Clarity in Reporting BLEU Scores". Its signature is the metric's note.
 
-Time for 10,000 segments: statistics 0.4 s (BLEU, 17 words each), 2.5 s (chrF, 12 words), minutes (TER); 2000 draws 0.2 s.
+Time for 10,000 segments: statistics 0.4 s (BLEU, 17 words), 2.5 s (chrF, 12 words), minutes (TER); 2000 draws 0.2 s.
 Shapes: N segments, K statistics of a segment, O orders of n-grams.
 """
 
