@@ -375,6 +375,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "Each process reads the checkpoint itself, and they did not read the same. Most often one machine holds "
         "an older copy of the model.",
     ),
+    "M13": (
+        "nothing to compute in 8 bits",
+        "--int8 rounds the weights of linear layers, on a CPU. GPT-2 has layers of its own kind, and an LSTM none.",
+    ),
     "A01": (
         "no network",
         "The package index or the Hub can't be reached. Assets already in the cache work without it; "

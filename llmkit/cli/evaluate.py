@@ -55,6 +55,9 @@ def evaluate(
     run_programs: Annotated[
         bool, typer.Option("--run-programs", help="Run programs that the model writes, in a sandbox.")
     ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Score it in 8 bits (CPU), and tell what that changed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Score a trained model, or a file of predictions. Each score has an interval.
@@ -72,12 +75,11 @@ def evaluate(
         "strict": strict,
     }
     if not any(files.values()):
-        asked = {"columns": columns, "metrics": metrics, "slices": by or [], "run_programs": run_programs}
-        _model(_needed(target), {"data": data, **asked}, as_json)
+        asked = {"data": data, "columns": columns, "metrics": metrics, "slices": by or []}
+        _model(_needed(target), {**asked, "run_programs": run_programs, "int8": int8}, as_json)
         return
-    _check_files(
-        {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--run-programs": run_programs}, files
-    )
+    of_models = {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--int8": int8}
+    _check_files({**of_models, "--run-programs": run_programs}, files)
     how = {name: files[name] for name in ("language", "tokenizer", "stemmer", "strict")}
     _files(str(predictions), references or [], columns, metrics, how, as_json)
 
@@ -161,6 +163,7 @@ def _print(result: dict[str, Any]) -> None:
     first = result["headline"]
     names = [*first, *(name for name in scores if name not in first)]
     _print_scores(f"{result['data']}: {scores[names[0]]['n']:,} examples", names, scores)
+    _print_int8("", result)
     _print_slices("", result)
     _warn("", result["unknown_tokens_share"])
 
@@ -196,10 +199,18 @@ def _print_corpora(result: dict[str, Any]) -> None:
     if home:
         _print_drops(result, names)
     for name, corpus in corpora.items():
+        _print_int8(f"{name}: ", corpus)
         _print_slices(f"{name}: ", corpus)
         _warn(f"{name}: ", corpus["unknown_tokens_share"])
     for sentence in result["verdict"]:
         show.console().print(sentence)
+
+
+def _print_int8(where: str, result: dict[str, Any]) -> None:
+    from llmkit.cli import show
+
+    for metric, change in result.get("int8", {}).items():
+        show.console().print(f"{where}{metric} in 8 bits minus in 32: {_difference_text(change)}")
 
 
 def _print_slices(where: str, result: dict[str, Any]) -> None:

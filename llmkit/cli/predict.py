@@ -37,6 +37,9 @@ def predict(
         bool,
         typer.Option("--calibrated", help="Probabilities by the temperature fitted on the validation rows."),
     ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Faster on many CPUs, in 8 bits; `evaluate --int8` tells the loss.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write one JSON object a line here.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with all predictions.")
@@ -46,13 +49,15 @@ def predict(
     from llmkit import files
     from llmkit.cli import show
     from llmkit.workflows import predict as workflow
-    from llmkit.workflows.opened import open_model
+    from llmkit.workflows.opened import in_int8, open_model
 
     to_screen = out is None and not as_json and sys.stdout.isatty()
     with show.progress(bars=not to_screen) as progress:  # bars and answers on one screen would be a mess
         opened = open_model(target, progress)
         if calibrated:
             opened = workflow.recalibrated(opened)
+        if int8:
+            opened = in_int8(opened)
         given = _examples(opened, texts or [], file, context)
         records = workflow.answer(opened, given, progress=progress)
         if out is not None:

@@ -242,7 +242,7 @@ def _no_lists(part: Part, column: str) -> Iterator[Problem]:
         )
 
 
-def _not_strings(part: Part, column: str, texts: list[object]) -> list[Problem]:
+def _not_strings(part: Part, column: str, texts: Sequence[object]) -> list[Problem]:
     """L02, row by row; from errors.SHOWN on only counted."""
     rows = [row for row, text in enumerate(texts) if not isinstance(text, str)]
     problems = []

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit import files
-from llmkit.data import sources
+from llmkit.data import sources, stored
 from llmkit.data.findings import Findings
 from llmkit.data.gather import Gather, renamed
 from llmkit.data.lines import unheard
 from llmkit.data.sources import PARTS, ResolveHub, ResolveIndex, Source
+from llmkit.data.stored import Column
 from llmkit.errors import DataError, Problem, raise_if, some
 from llmkit.progress import Progress
 from llmkit.recipe.schema import Data
 
 if TYPE_CHECKING:
+    import mmap
+
     import datasets
 
 __all__ = ["Corpus", "Part", "counted", "read"]
@@ -45,6 +47,7 @@ class Part:
     files: tuple[str, ...]
     file_index: NDArray[np.int32]  # (rows,), into files
     lines: NDArray[np.int64]  # (rows,), from 1; the row's number where a file has no lines
+    mapped: mmap.mmap | None = None  # the file behind the rows, where they are too many for memory
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -56,15 +59,26 @@ class Part:
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Part:
         """These rows, in this order."""
         chosen = np.asarray(indices, np.int64)
-        return Part(self.rows.select(chosen), self.files, self.file_index[chosen], self.lines[chosen])
+        return replace(
+            self,
+            rows=self.rows.select(chosen),
+            file_index=self.file_index[chosen],
+            lines=self.lines[chosen],
+        )
 
-    def column(self, name: str) -> list[Any]:
-        """All values of a column."""
-        return list(self.rows.select_columns(name)[:][name])
+    def __getitem__(self, span: slice) -> dict[str, list[Any]]:
+        """All columns of these rows."""
+        found: dict[str, list[Any]] = self.rows[span]
+        stored.let_go(self.mapped)
+        return found
+
+    def column(self, name: str) -> Column:
+        """All values of a column, which are not held in memory."""
+        return Column(self.rows, name, self.mapped)
 
     @property
     def columns(self) -> Mapping[str, list[Any]]:
-        """All columns by name, each read when it is first asked for."""
+        """All columns by name, each read into memory when it is first asked for."""
         return _Columns(self)
 
 
@@ -77,7 +91,7 @@ class _Columns(Mapping[str, list[Any]]):
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            self._read[name] = self._part.column(name)
+            self._read[name] = list(self._part.column(name))
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -195,49 +209,24 @@ def _part(gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str],
     import datasets
 
     if gather.in_memory:
-        rows = datasets.Dataset(gather.table(), fingerprint=gather.digest()[:16])
+        table, mapped = gather.table(), None
     else:
-        rows = _stored(gather, of_part, columns, progress)
-    return Part(rows, tuple(gather.files), *gather.places())
+        path = files.cache_folder() / "datasets" / f"{gather.digest()}.arrow"
+        stored.store(path, gather.schema(), _again(gather, of_part, columns, progress))
+        table, mapped = stored.opened(path)
+    rows = datasets.Dataset(table, fingerprint=gather.digest()[:16])
+    return Part(rows, tuple(gather.files), *gather.places(), mapped)
 
 
-def _stored(
+def _again(
     gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress
-) -> datasets.Dataset:
-    """The rows read once more, into an Arrow file of the cache; found there when read before."""
-    import datasets
-
-    features, total = datasets.Features.from_arrow_schema(gather.schema()), len(gather.lines)
-
-    def generate() -> Iterator[dict[str, Any]]:
-        done = 0
-        for source in of_part:
-            for _, row in source.read(Findings(source.shown), unheard):
-                own = renamed(row, columns)
-                yield {name: own.get(name) for name in features}
-                done += 1
-                if done % 10_000 == 0 or done == total:
-                    progress.advance("storing data", done, total, "rows")
-
-    cache = files.cache_folder() / "datasets"
-    with files.storage_errors(cache), _no_bars():
-        try:
-            return datasets.Dataset.from_generator(
-                generate, features=features, cache_dir=str(cache), fingerprint=gather.digest()
-            )
-        except datasets.exceptions.DatasetGenerationError as error:
-            raise error.__cause__ or error from None
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """datasets draws its own progress bars otherwise."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    drawn = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if drawn:
-            enable_progress_bars()
+) -> Iterator[dict[str, Any]]:
+    """The rows, read a second time."""
+    names, total, done = gather.schema().names, len(gather.lines), 0
+    for source in of_part:
+        for _, row in source.read(Findings(source.shown), unheard):
+            own = renamed(row, columns)
+            yield {name: own.get(name) for name in names}
+            done += 1
+            if done % 10_000 == 0 or done == total:
+                progress.advance("storing data", done, total, "rows")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -127,10 +128,10 @@ def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, l
 
 def _digests(part: Part, unit: Unit) -> list[bytes]:
     """One for the document of each row, equal for equal documents; empty for short ones, which anyone may write."""
-    texts = part.column("text")
+    texts = iter(part.column("text"))
     digests: list[bytes] = []
     for rows in runs(numbered(part, unit)):
-        text = "".join(texts[row] for row in rows).strip().encode("utf-8", "surrogatepass")
+        text = "".join(islice(texts, len(rows))).strip().encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(text, digest_size=16).digest() if len(text) >= SHORT else b""
         digests += [digest] * len(rows)
     return digests

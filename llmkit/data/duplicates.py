@@ -7,7 +7,7 @@ Of a leaked text the earlier part loses its rows when the recipe says drop, so t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,21 +57,28 @@ def near_duplicates(
 
     Returns (part -> rows, ascending; parts without such rows are left out) and a note for each pair of parts.
     """
-    texts = {name: _texts(part, text_column) for name, part in corpus.parts.items()}
+    names = list(corpus.parts)
+    texts = {name: list(_texts(corpus.parts[name], text_column)) for name in names[1:]}
+    pairs: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
+    for number, earlier in enumerate(names[:-1]):
+        later = names[number + 1 :]
+        first = texts.get(earlier) or _texts(corpus.parts[earlier], text_column)
+        found = near_pairs(first, [texts[name] for name in later], NEAR)
+        pairs |= {(earlier, name): own for name, own in zip(later, found, strict=True) if own}
     concerned: dict[str, NDArray[np.int64]] = {}
     notes = []
-    for later in corpus.parts:
-        for earlier in _before(corpus.parts, later):
-            pairs = near_pairs(texts[earlier], texts[later], NEAR)
-            if not pairs:
-                continue
-            both = np.union1d(concerned.get(later, np.zeros(0, np.int64)), [j for _, j, _ in pairs])
-            concerned[later] = both.astype(np.int64)
-            first, second = corpus.parts[earlier], corpus.parts[later]
-            shown = some((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in pairs), 3)
-            share = f"{len({j for _, j, _ in pairs}):,} of {counted(len(second))}"
-            notes.append(f"{later}: {share} nearly repeat a row of {earlier}: {shown}")
+    for (earlier, name), own in sorted(pairs.items(), key=lambda item: names.index(item[0][1])):
+        both = np.union1d(concerned.get(name, np.zeros(0, np.int64)), [j for _, j, _ in own])
+        concerned[name] = both.astype(np.int64)
+        notes.append(_near_note(corpus, earlier, name, own))
     return concerned, notes
+
+
+def _near_note(corpus: Corpus, earlier: str, later: str, pairs: Sequence[tuple[int, int, float]]) -> str:
+    first, second = corpus.parts[earlier], corpus.parts[later]
+    shown = some((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in pairs), 3)
+    share = f"{len({j for _, j, _ in pairs}):,} of {counted(len(second))}"
+    return f"{later}: {share} nearly repeat a row of {earlier}: {shown}"
 
 
 def text_keys(part: Part, text_column: str | Sequence[str]) -> list[bytes]:
@@ -82,10 +89,10 @@ def text_keys(part: Part, text_column: str | Sequence[str]) -> list[bytes]:
     ]
 
 
-def _texts(part: Part, text_column: str | Sequence[str]) -> list[str]:
+def _texts(part: Part, text_column: str | Sequence[str]) -> Iterator[str]:
     """One text a row; of several columns, joined by a mark that texts don't hold."""
     columns = [text_column] if isinstance(text_column, str) else list(text_column)
-    return ["\x00".join(texts) for texts in zip(*(part.column(column) for column in columns))]
+    return ("\x00".join(texts) for texts in zip(*(part.column(column) for column in columns)))
 
 
 def _rows_by_key(keys: Sequence[bytes]) -> Rows:

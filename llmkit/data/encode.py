@@ -11,9 +11,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from llmkit.progress import Progress
 
 __all__ = [
     "LOST",
+    "Collect",
     "Encoded",
     "Features",
     "Ragged",
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 BATCH = 1000  # rows in one tokenizer call
-FORMAT = 2  # of the cache's files; raised with every change of what examples look like
+FORMAT = 3  # of the cache's files; raised with every change of what examples look like
 LOST = "answers that no window holds whole"
 
 
@@ -151,6 +153,9 @@ class Encoded:
         )
 
 
+Collect = Callable[[Iterable[tuple[int, Features]]], Encoded]  # as Encoded.of
+
+
 def _packed(first: int, features: Features) -> Encoded:
     return Encoded(
         ragged={name: Ragged.of(rows) for name, rows in features.columns.items()},
@@ -174,8 +179,9 @@ def encode(
     max_length: int,
     progress: Progress,
     what: str,
+    collect: Collect = Encoded.of,
 ) -> Encoded:
-    """Tokenize a datasets.Dataset batch by batch; to_features gets some rows and where they stand.
+    """Tokenize rows, a Part or a datasets.Dataset, batch by batch; to_features gets some and where they stand.
 
     Raises DataError L12 when examples are longer than max_length and the recipe does not allow to cut them, Q06 when
     the answer to a training question stands whole in no window.
@@ -196,7 +202,7 @@ def encode(
             yield first, features
             progress.advance(f"tokenizing {what}", span.stop, len(rows), "rows")
 
-    encoded = Encoded.of(batches())
+    encoded = collect(batches())
     if too_long:
         raise _too_long(too_long, len(rows), encoded.counts, most, setting, place)
     if lost and what == "train":
@@ -275,10 +281,11 @@ def tokenizer_digest(tokenizer: Any) -> str:
     return hashlib.sha256(f"{backend.to_str()}\n{special}".encode()).hexdigest()
 
 
-def cached(make: Callable[[], Encoded], **identity: Any) -> Encoded:
+def cached(make: Callable[[Collect], Encoded], **identity: Any) -> Encoded:
     """The examples of this identity from the cache; made once, under a lock, if they are not there.
 
-    All processes of this machine may ask at the same time: one tokenizes, the others wait and then map the same pages.
+    make: makes them, and has them collected by what it is given, straight into files. All processes of this machine may
+    ask at the same time: one tokenizes, the others wait and then map the same pages.
     """
     named = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
     digest = hashlib.sha256(named.encode()).hexdigest()[:32]
@@ -286,42 +293,78 @@ def cached(make: Callable[[], Encoded], **identity: Any) -> Encoded:
     with files.lock(folder.with_suffix(".lock")):
         if not (folder / files.MANIFEST).exists():
             with files.staged_folder(folder) as staged:
-                _save(staged, make())
-    return _open(folder)
+                made = make(lambda batches: _written(staged, batches))
+                about = {"counts": asdict(made.counts), "notes": made.notes}
+                files.write_json(staged / "about.json", about)
+    return _open(folder, json.loads((folder / "about.json").read_text(encoding="utf-8")))
 
 
-def _save(folder: Path, encoded: Encoded) -> None:
-    for kind, columns in (("ragged", encoded.ragged), ("aside", encoded.aside)):
-        for name, column in columns.items():
-            np.save(folder / f"{name}.{kind}.flat.npy", column.flat)
-            np.save(folder / f"{name}.{kind}.offsets.npy", column.offsets)
-    np.save(folder / "examples.npy", encoded.examples)
-    files.write_json(folder / "about.json", {"counts": asdict(encoded.counts), "notes": encoded.notes})
+def _written(folder: Path, batches: Iterable[tuple[int, Features]]) -> Encoded:
+    """As `Encoded.of`, but in files, so that no more than a batch is in memory at a time."""
+    counts, notes = TokenCounts(), Counter[str]()
+    with ExitStack() as stack:
+        growing = _Growing(folder, stack)
+        for first, features in batches:
+            part = _packed(first, features)
+            for kind, columns in (("ragged", part.ragged), ("aside", part.aside)):
+                for name, column in columns.items():
+                    growing.add_rows(f"{name}.{kind}", column)
+            growing.add("examples", part.examples)
+            counts, notes = counts + part.counts, notes + Counter(part.notes)
+        growing.end()
+    return _open(folder, {"counts": asdict(counts), "notes": dict(notes)})
 
 
-def _open(folder: Path) -> Encoded:
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+class _Growing:
+    """Arrays as plain numbers in files of their names; the stack closes them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder, self._stack = folder, stack
+        self._files: dict[str, BinaryIO] = {}
+        self._ends: dict[str, int] = {}  # of the flat arrays
+
+    def add(self, name: str, values: NDArray[Any]) -> None:
+        if name not in self._files:
+            self._files[name] = self._stack.enter_context((self._folder / name).open("wb"))
+        self._files[name].write(values.tobytes())
+
+    def add_rows(self, name: str, rows: Ragged) -> None:
+        end = self._ends.get(name, 0)
+        self.add(f"{name}.flat", rows.flat)
+        self.add(f"{name}.offsets", end + rows.offsets[:-1])
+        self._ends[name] = end + len(rows.flat)
+
+    def end(self) -> None:
+        """An offset more than there are rows."""
+        for name, end in self._ends.items():
+            self.add(f"{name}.offsets", np.array([end], np.int64))
+
+
+def _open(folder: Path, about: Mapping[str, Any]) -> Encoded:
     return Encoded(
         ragged=_open_columns(folder, "ragged"),
         counts=TokenCounts(**about["counts"]),
-        examples=np.load(folder / "examples.npy", mmap_mode="r"),
+        examples=_mapped(folder / "examples", np.int64),
         aside=_open_columns(folder, "aside"),
         notes=about["notes"],
     )
 
 
 def _open_columns(folder: Path, kind: str) -> dict[str, Ragged]:
-    end = f".{kind}.flat.npy"
+    end = f".{kind}.flat"
     names = sorted(path.name.removesuffix(end) for path in folder.glob(f"*{end}"))
     return {
-        name: Ragged(*(_mapped(folder / f"{name}.{kind}.{part}.npy") for part in ("flat", "offsets")))
+        name: Ragged(
+            _mapped(folder / f"{name}{end}", np.int32),
+            _mapped(folder / f"{name}.{kind}.offsets", np.int64),
+        )
         for name in names
     }
 
 
-def _mapped(path: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(path, mmap_mode="r")
-    return array
+def _mapped(path: Path, kind: type) -> NDArray[Any]:
+    """Numpy can't map an empty file."""
+    return np.memmap(path, kind, mode="r") if path.stat().st_size else np.empty(0, kind)
 
 
 def _too_long(

@@ -92,7 +92,7 @@ def _words_of_lists(corpus: Corpus, data: Data) -> Step:
     notes: list[str] = []
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, part in corpus.parts.items():
-        tokens, tags = part.column("tokens"), _named(part.column("tags"), data.labels)
+        tokens, tags = list(part.column("tokens")), _named(part.column("tags"), data.labels)
         empty = np.array([row == [] for row in tokens], bool)
         dropped[name] = empty if data.empty_text == "drop" and not empty.all() else np.zeros_like(empty)
         rows = np.flatnonzero(~dropped[name]).tolist()
@@ -134,10 +134,10 @@ def _fault(tokens: Any, tags: Any) -> Fault | None:
     return None if other is None else ("N03", f"a tag is {_what(other)}, not a string", fix)
 
 
-def _named(tags: list[Any], names: Sequence[str] | None) -> list[Any]:
+def _named(tags: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     """Numbers as the tags that data.labels names."""
     if not names:
-        return tags
+        return list(tags)
     by_number: dict[Any, str] = dict(enumerate(names))
     return [[by_number.get(tag, tag) for tag in row] if isinstance(row, list) else row for row in tags]
 

@@ -167,7 +167,7 @@ def _marked(corpus: Corpus) -> tuple[Corpus, list[Problem]]:
 
 
 def _marked_part(part: Part) -> tuple[Part, list[Problem]]:
-    texts: list[Any] = part.column("text")
+    texts = list(part.column("text"))
     named = {"head", "tail"} <= set(part.rows.column_names) and not any("<e1>" in str(text) for text in texts)
     if not named:
         wrong = [(row, fault(text)) for row, text in enumerate(texts) if isinstance(text, str)]

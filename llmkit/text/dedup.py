@@ -1,6 +1,6 @@
 """Near-duplicate texts: MinHash signatures, candidates by banding, verified by the true Jaccard similarity.
 
-    near_pairs(train_texts, test_texts)   ->   [(812, 40, 0.93), ...]   row of train, row of test, similarity
+    near_pairs(train_texts, [test_texts])   ->   [[(812, 40, 0.93), ...]]   row of train, row of test, similarity
 
 A text is its set of character 5-grams after `normalize.canonical`. Two texts agree in one MinHash with a
 probability equal to the Jaccard similarity of their sets; 25 bands of 5 find a pair of 0.8 with probability
@@ -14,8 +14,8 @@ Ullman, Mining of Massive Datasets, chapter 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ __all__ = ["jaccard", "near_pairs", "signatures"]
 SHINGLE = 5  # characters
 HASHES = 128
 BANDS, ROWS = 25, 5  # 125 of the 128 hashes
-BLOCK_CHARACTERS = 1 << 18  # hashed at once: bounds the memory to 2 MB a hash
+BLOCK_CHARACTERS = 1 << 15  # hashed at once: 256 kB a hash stay in the cache of a core
 BLOCK_TEXTS = 20_000  # of the first side, joined at once
 BUCKET = 16  # texts looked at in one bucket of one band
 TRIES = 16  # candidates of one row that are verified
@@ -36,20 +36,25 @@ SLACK = 0.15  # four standard deviations of a similarity of 0.8 estimated from 1
 Hashes = NDArray[np.uint32]  # (N, HASHES)
 
 
-def near_pairs(a: Sequence[str], b: Sequence[str], threshold: float = 0.8) -> list[tuple[int, int, float]]:
-    """For each text of `b` with a text of `a` this similar or more: (row of a, row of b, Jaccard).
+def near_pairs(
+    a: Iterable[str], others: Sequence[Sequence[str]], threshold: float = 0.8
+) -> list[list[tuple[int, int, float]]]:
+    """For each text of each `b` of the others with a text of `a` this similar or more: (row of a, row of b, Jaccard).
 
-    One pair for each such row of b, in their order, with the nearest text found. threshold is meant to be
-    0.7 or more: below, the bands miss pairs.
+    One pair for each such row of b, in their order, with the nearest text found. `a` is gone through once, and need
+    not fit into memory. threshold is meant to be 0.7 or more: below, the bands miss pairs.
     """
-    b_hashes = signatures(b)
-    best: dict[int, tuple[int, float]] = {}
-    for start in range(0, len(a), BLOCK_TEXTS):
-        block = a[start : start + BLOCK_TEXTS]
-        for i, j, similarity in _near_in_block(block, b, signatures(block), b_hashes, threshold):
-            if similarity > best.get(j, (0, 0.0))[1]:
-                best[j] = (start + i, similarity)
-    return [(i, j, similarity) for j, (i, similarity) in sorted(best.items())]
+    hashes = [signatures(b) for b in others]
+    best: list[dict[int, tuple[int, float]]] = [{} for _ in others]
+    left, start = iter(a), 0
+    while block := list(islice(left, BLOCK_TEXTS)):
+        block_hashes = signatures(block)
+        for found, b, b_hashes in zip(best, others, hashes, strict=True):
+            for i, j, similarity in _near_in_block(block, b, block_hashes, b_hashes, threshold):
+                if similarity > found.get(j, (0, 0.0))[1]:
+                    found[j] = (start + i, similarity)
+        start += len(block)
+    return [[(i, j, similarity) for j, (i, similarity) in sorted(found.items())] for found in best]
 
 
 def signatures(texts: Sequence[str]) -> Hashes:
@@ -57,9 +62,10 @@ def signatures(texts: Sequence[str]) -> Hashes:
     out = np.empty((len(texts), HASHES), np.uint32)
     for start, stop in _blocks(texts):
         shingles, offsets = _shingle_hashes([canonical(text) for text in texts[start:stop]])
-        for k, (factor, offset) in enumerate(_FUNCTIONS):
-            hashed = (shingles * factor + offset) >> np.uint64(32)  # multiply-shift (Dietzfelbinger 1996)
-            out[start:stop, k] = np.minimum.reduceat(hashed, offsets)
+        hashed = np.empty_like(shingles)
+        for k, (factor, offset) in enumerate(_FUNCTIONS):  # multiply-shift (Dietzfelbinger 1996)
+            np.add(np.multiply(shingles, factor, out=hashed), offset, out=hashed)
+            out[start:stop, k] = np.minimum.reduceat(hashed, offsets) >> np.uint64(32)
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from llmkit.progress import SILENT, Progress
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.run import Run
 from llmkit.workflows import slices as by_slices
-from llmkit.workflows.opened import Opened, open_model
+from llmkit.workflows.opened import Opened, in_int8, open_model
 
 if TYPE_CHECKING:
     from llmkit.data.encode import Encoded
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
-OF_CORPUS = ("scores", "headline", "unknown_tokens_share", "cut_examples", "slices")
+OF_CORPUS = ("scores", "headline", "unknown_tokens_share", "cut_examples", "slices", "int8")
 LABEL_CODES = ("L05", "L06")  # a label that the model does not have
 
 
@@ -40,10 +40,11 @@ class _Ready:
 
 @dataclass(frozen=True)
 class _Asked:
-    """How to score, and by which slices too."""
+    """How to score, by which slices too, and whether in 8 bits beside the model as it is."""
 
     settings: Evaluate
     slices: tuple[str, ...]
+    int8: bool
 
 
 def evaluate(
@@ -54,6 +55,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     slices: Sequence[str] = (),
     run_programs: bool = False,
+    int8: bool = False,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Scores with intervals. target: a run folder, a model folder, a Hub id, or index:NAME.
@@ -61,14 +63,15 @@ def evaluate(
     Without data a run is scored again on its own test rows. With several corpora each has its scores, and how far
     they lie below those of the run's own test rows. slices: columns of the rows, or length, label, language, source;
     the first score is given for each of their slices too. run_programs: run those that a model of `code` writes, in a
-    sandbox. Raises UserError for anything the user can mend.
+    sandbox. int8: the scores are those with linear layers in 8 bits (CPU only), and what that changed is told, paired
+    by row. Raises UserError for anything the user can mend.
     """
     named = [data] if isinstance(data, str) else list(data or [])
     _check_named_once(named)
     opened = open_model(target, progress, run_programs=run_programs)
     settings = _settings(opened, metrics)
     about = {"run" if opened.recipe else "model": target}
-    asked = _Asked(settings, tuple(slices))
+    asked = _Asked(settings, tuple(slices), int8)
     if len(named) > 1:
         return about | _over_corpora(opened, named, columns or {}, asked, progress)
     return about | _on_one(opened, named, columns or {}, asked, progress)
@@ -278,25 +281,53 @@ def _score_all(
     if opened.recipe and len(opened.recipe.train.seeds or []) > 1:
         progress.note(f"{opened.name} was trained with several seeds: this is the model that it kept")
     seed = opened.recipe.seed if opened.recipe else 1
+    rough = in_int8(opened) if asked.int8 else None
     with sessions.start(seed=seed, precision=opened.train.precision) as session:
-        model = opened.model.to(session.device)
-        return [_score(session, opened, model, one, asked, progress) for one in ready.values()]
+        opened.model.to(session.device)
+        return [_score(session, opened, rough, one, asked, progress) for one in ready.values()]
 
 
 def _score(
-    session: Session, opened: Opened, model: Any, ready: _Ready, asked: _Asked, progress: Progress
+    session: Session, opened: Opened, rough: Opened | None, ready: _Ready, asked: _Asked, progress: Progress
 ) -> dict[str, Any]:
+    """rough: the same model in 8 bits, whose scores are then given, with what that changed."""
     golds, counts = ready.examples.golds[ready.part], ready.encoded.counts
-    answers = _predict(session, opened, model, ready, progress)
+    answers = _predict(session, rough or opened, ready, progress)
     sheet = opened.task.score(golds, answers, opened.labels, evaluate=asked.settings, seed=session.seed)
+    changed = {}
+    if rough:
+        exact = _predict(session, opened, ready, progress)
+        changed = {"int8": _changes(opened, golds, answers, exact, sheet.headline, asked, session.seed)}
     return {
         "scores": {name: score.to_json() for name, score in sheet.scores.items()},
         "headline": list(sheet.headline),
+        **changed,
         **sheet.details,
         **_by_slice(opened, ready, answers, sheet.headline[0], asked, session.seed),
         "cut_examples": counts.cut_examples,
         "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
     }
+
+
+def _changes(
+    opened: Opened,
+    golds: Arrays,
+    rough: Arrays,
+    exact: Arrays,
+    metrics: Sequence[str],
+    asked: _Asked,
+    seed: int,
+) -> dict[str, Any]:
+    """metric -> its score in 8 bits minus that of the model as it is; of the first ones that can be compared by row."""
+
+    def change(metric: str) -> dict[str, Any]:
+        found = opened.task.difference(
+            golds, rough, exact, metric, opened.labels, evaluate=asked.settings, seed=seed
+        )
+        return asdict(found)
+
+    known = opened.task.metrics
+    return {metric: change(metric) for metric in [name for name in metrics if name in known] or known[:1]}
 
 
 def _by_slice(
@@ -309,14 +340,14 @@ def _by_slice(
     return {"slices": by_slices.slices(judged, metric, asked.slices, evaluate=asked.settings, seed=seed)}
 
 
-def _predict(session: Session, opened: Opened, model: Any, ready: _Ready, progress: Progress) -> Arrays:
+def _predict(session: Session, opened: Opened, ready: _Ready, progress: Progress) -> Arrays:
     from llmkit.engine.predict import predict
     from llmkit.workflows.fit import make_batches
 
     golds = ready.examples.golds[ready.part]
     outputs = predict(
         session,
-        model,
+        opened.model,
         make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train, opened.task),
         opened.task.decode,
         wider=opened.task.wider,

@@ -241,7 +241,7 @@ def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any,
         return model, True
     dropout.swap(model)
     if prepared.recipe.model.lora:
-        from llmkit.models import lora  # peft takes seconds to import
+        from llmkit.models import lora  # peft takes a while to import
 
         lora.fuse(model)
     if not train.gradient_checkpointing and unpadded.can(model):

@@ -56,6 +56,7 @@ def judge(
     if session.rank != 0:
         return {}
     sheet = _score(prepared, part, answers)
+    simple, fewer = _simple(prepared, part, learned, progress)
     records = _records(prepared, part, answers)
     content = {
         "llmkit": llmkit.__version__,
@@ -69,7 +70,7 @@ def judge(
         "scores": to_json(sheet.scores),
         "headline": list(sheet.headline),
         **sheet.details,
-        **_against_baselines(prepared, part, answers, learned, sheet, progress),
+        **_against_baselines(prepared, part, answers, {**simple, **learned}, sheet),
         "slices": _slices(prepared, part, answers, sheet),
         "errors": prepared.task.worst(records),
         "samples": written,
@@ -78,6 +79,7 @@ def judge(
             *prepared.examples.notes,
             *_windows(prepared),
             *_without_near(prepared, part, answers),
+            *fewer,
         ],
         "tuned": dict(prepared.task.tuned),
         "data": _data(prepared),
@@ -99,10 +101,12 @@ def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
 
 def _finished(prepared: Prepared, fitted: Fitted) -> Any:
     """The model as it will be saved: adapters merged into the weights unless the recipe keeps them."""
+    adapters = prepared.recipe.model.lora
+    if not (adapters and adapters.merge):
+        return fitted.model
     from llmkit.models import lora
 
-    adapters = prepared.recipe.model.lora
-    return lora.merge(fitted.model) if adapters and adapters.merge else fitted.model
+    return lora.merge(fitted.model)
 
 
 def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
@@ -147,24 +151,26 @@ def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, A
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
+def _simple(
+    prepared: Prepared, part: str, learned: Mapping[str, Arrays], progress: Progress
+) -> tuple[dict[str, Arrays], list[str]]:
+    """Answers of the chosen baselines that are not learned yet, and notes on how they were made."""
+    names = ladder.chosen(prepared.task, prepared.recipe)
+    if names:
+        progress.note("comparing with simple baselines")
+    return ladder.simple(prepared, part) if set(names) - learned.keys() else ({}, [])
+
+
 def _against_baselines(
-    prepared: Prepared,
-    part: str,
-    answers: Arrays,
-    learned: Mapping[str, Arrays],
-    sheet: Sheet,
-    progress: Progress,
+    prepared: Prepared, part: str, answers: Arrays, found: Mapping[str, Arrays], sheet: Sheet
 ) -> dict[str, Any]:
-    """Scores of the baselines on the same rows, and a sentence on each paired difference; learned: see `ladder`."""
+    """Scores of the baselines on the same rows, and a sentence on each paired difference; found: name -> answers."""
     from llmkit.metrics import paired
 
     task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
     names = ladder.chosen(task, prepared.recipe)
     if not names:
         return {"baselines": {}, "comparisons": [], "verdict": []}
-    progress.note("comparing with simple baselines")
-    simple = task.baselines(prepared.examples, part, seed) if set(names) - learned.keys() else {}
-    found = {**simple, **learned}
     golds, labels = prepared.examples.golds[part], prepared.examples.labels
     metric = sheet.headline[0]
     scores: dict[str, Any] = {}

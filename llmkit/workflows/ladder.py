@@ -1,8 +1,10 @@
-"""The baselines that need torch: what the checkpoint knew before this training, and an LSTM that knew nothing.
+"""What a model is compared with: the task's simple baselines, what the checkpoint knew before, and an LSTM.
 
+    simple(prepared, "test")  ->  {"majority": answers, "tfidf": answers, ...}, notes
     learned(session, prepared, "test", progress)  ->  {"untuned": answers, "lstm": answers}
 
-Both learn from the same training rows as the model and depend on the recipe's seed alone. All processes take part.
+All learn from the training rows of the model and depend on the recipe's seed alone. Those that need torch are
+`learned`, by all processes together.
 Shapes: N rows, D numbers of an embedding.
 """
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from llmkit.progress import SILENT, Progress
 from llmkit.seeds import derive
+from llmkit.tasks._task import take
 from llmkit.workflows.fit import batches_of, predict_part, tuned
 from llmkit.workflows.prepare import Prepared, baselines_of
 
@@ -26,10 +29,11 @@ if TYPE_CHECKING:
     from llmkit.recipe.schema import Recipe
     from llmkit.tasks._task import Arrays, Task
 
-__all__ = ["chosen", "learned"]
+__all__ = ["chosen", "learned", "simple"]
 
 SLOW = ("lstm",)  # only where the recipe names them
 MOST_EMBEDDED = 2000  # training rows; more would hardly move the class means
+MOST_TEXT = 32 << 20  # characters that simple baselines learn from: their n-grams are held in memory
 # Of the LSTM, the same for everyone.
 LEARNING_RATE = 2e-3
 BATCH_SIZE = 32
@@ -43,6 +47,26 @@ def chosen(task: Task, recipe: Recipe) -> list[str]:
     if isinstance(asked, list):
         return [name for name in known if name in asked]
     return [name for name in known if name not in SLOW] if asked else []
+
+
+def simple(prepared: Prepared, part: str) -> tuple[dict[str, Arrays], list[str]]:
+    """The task's own baselines: name -> answers to the rows of this part, and a note where they saw fewer rows."""
+    task, examples, seed = prepared.task, prepared.examples, prepared.recipe.seed
+    train = examples.corpus.parts["train"]
+    size = sum(len(text) for name in task.inputs for text in train.column(name) if isinstance(text, str))
+    if size <= MOST_TEXT:
+        return task.baselines(examples, part, seed), []
+    rows = _drawn(len(train), int(len(train) * MOST_TEXT / size), seed, "simple")
+    golds = {**examples.golds, "train": take(examples.golds["train"], rows)}
+    fewer = replace(examples, corpus=examples.corpus.rearranged({"train": ("train", rows)}), golds=golds)
+    note = f"the simple baselines learned from {len(rows):,} of the {len(train):,} training rows"
+    return task.baselines(fewer, part, seed), [note]
+
+
+def _drawn(total: int, count: int, seed: int, purpose: str) -> NDArray[np.int64]:
+    """So many of the rows, ascending; one seed, one choice."""
+    drawn = np.random.default_rng(derive(seed, purpose)).permutation(total)
+    return np.sort(drawn[:count])
 
 
 def learned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
@@ -64,23 +88,14 @@ def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress
         model = load_model(prepared, progress).to(session.device)
         return predict_part(session, prepared, model, part, progress)
     rows = {name: np.arange(len(own)) for name, own in examples.corpus.parts.items()}
-    drawn = np.random.default_rng(derive(prepared.recipe.seed, "embedded")).permutation(rows["train"])
-    rows["train"] = np.sort(drawn[:MOST_EMBEDDED])
-    golds = {
-        name: {kind: values[rows[name]] for kind, values in own.items()}
-        for name, own in examples.golds.items()
-    }
+    rows["train"] = _drawn(len(rows["train"]), MOST_EMBEDDED, prepared.recipe.seed, "embedded")
+    golds = {name: take(own, rows[name]) for name, own in examples.golds.items()}
     parts = dict.fromkeys(["train", part, *(["validation"] if "thresholds" in task.tuned else [])])
     texts = {
-        name: [_at(examples.corpus.parts[name].columns[text], rows[name]) for text in task.inputs]
+        name: [list(examples.corpus.parts[name].select(rows[name]).column(text)) for text in task.inputs]
         for name in parts
     }
     return task.untuned(_vectors(session, prepared, texts, progress), golds, part, examples.labels)
-
-
-def _at(texts: Any, rows: NDArray[np.int64]) -> list[str]:
-    every = list(texts)
-    return [every[row] for row in rows]
 
 
 def _vectors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from llmkit.run import Run
 if TYPE_CHECKING:
     from llmkit.tasks._task import Task
 
-__all__ = ["Opened", "model_folder", "open_model"]
+__all__ = ["Opened", "in_int8", "model_folder", "open_model"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ def open_model(
     """
     from llmkit import tasks
     from llmkit.assets import hub
+    from llmkit.workflows import libraries
+
+    libraries.load()
     from llmkit.models import load, save
 
     run, folder = Run(Path(target)), model_folder(target, progress)
@@ -63,6 +66,17 @@ def open_model(
         tokenizer=tokenizer,
         recipe=recipe,
     )
+
+
+def in_int8(opened: Opened) -> Opened:
+    """The same model with linear layers in 8 bits. Raises RecipeError U01 where there is a GPU, ModelError M13."""
+    import torch
+
+    from llmkit.models import int8
+
+    if torch.accelerator.is_available():
+        raise RecipeError(Problem("U01", "--int8", "is for predictions on a CPU", "leave it out"))
+    return replace(opened, model=int8.rounded(opened.model))
 
 
 def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
@@ -139,7 +153,7 @@ def _fits(config: dict[str, Any], task: Task) -> bool:
 
 def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> Any:
     """The weights in the base folder, with the adapter kept in the folder on top if there is one."""
-    from llmkit.models import load, lora
+    from llmkit.models import load
 
     model = load.pretrained(
         base,
@@ -149,4 +163,8 @@ def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> A
         seed=0,
         tokenizer=tokenizer,
     )
-    return lora.open_kept(model, folder) if card.adapter else model
+    if not card.adapter:
+        return model
+    from llmkit.models import lora  # peft takes a while to import
+
+    return lora.open_kept(model, folder)

@@ -18,7 +18,7 @@ from llmkit.recipe.schema import Data, Recipe, Train
 
 if TYPE_CHECKING:
     from llmkit.data.corpus import Corpus
-    from llmkit.data.encode import Encoded
+    from llmkit.data.encode import Collect, Encoded
     from llmkit.engine.optim import Schedule
     from llmkit.tasks._task import Examples, Task
 
@@ -65,6 +65,9 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
 
 
 def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progress) -> Prepared:
+    from llmkit.workflows import libraries
+
+    libraries.load()
     from llmkit.assets import hub
     from llmkit.data.sampler import steps_per_epoch
     from llmkit.models import load, scratch
@@ -249,7 +252,7 @@ def encode_part(
     from llmkit.data import encode
 
     return encode.cached(
-        lambda: encode_rows(recipe.train, task, tokenizer, examples, part, progress),
+        lambda collect: encode_rows(recipe.train, task, tokenizer, examples, part, progress, collect),
         rows=examples.corpus.fingerprint,
         part=part,
         task=recipe.task,
@@ -263,9 +266,15 @@ def encode_part(
 
 
 def encode_rows(
-    train: Train, task: Task, tokenizer: Any, examples: Examples, part: str, progress: Progress
+    train: Train,
+    task: Task,
+    tokenizer: Any,
+    examples: Examples,
+    part: str,
+    progress: Progress,
+    collect: Collect | None = None,
 ) -> Encoded:
-    """Token ids of one part, made anew."""
+    """Token ids of one part, made anew; collect: where they go, into memory where it is None."""
     from llmkit.data import encode
 
     rows, golds = examples.corpus.parts[part], examples.golds[part]
@@ -282,7 +291,13 @@ def encode_rows(
         )
 
     return encode.encode(
-        rows.rows, to_features, place=rows.place, max_length=train.max_length, progress=progress, what=part
+        rows,
+        to_features,
+        place=rows.place,
+        max_length=train.max_length,
+        progress=progress,
+        what=part,
+        collect=collect or encode.Encoded.of,
     )
 
 

@@ -201,7 +201,7 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
 
 def load_model(prepared: Prepared, progress: Progress) -> Any:
     """The checkpoint (or the new weights) under the task's head, with adapters if the recipe asks for them."""
-    from llmkit.models import load, lora, scratch
+    from llmkit.models import load, scratch
 
     recipe, task = prepared.recipe, prepared.task
     head = task.config(prepared.examples.labels)
@@ -224,6 +224,8 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     _check_checkpointing(recipe, model)
     if recipe.model.lora is None:
         return model
+    from llmkit.models import lora  # peft takes a while to import
+
     new = prepared.tokenizer.convert_tokens_to_ids(list(task.special_tokens))
     return lora.add(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 

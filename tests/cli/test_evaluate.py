@@ -62,6 +62,13 @@ def test_texts_of_unknown_words_are_warned_about(
     assert "of the tokens are unknown" in done.out
 
 
+def test_8_bits_are_scored_beside_32(command: Callable[..., Any], finished: Path) -> None:
+    done = command("evaluate", finished, "--int8")
+    assert re.search(r"^accuracy in 8 bits minus in 32: [+-]\d\.\d{3}", done.out, re.MULTILINE)
+    found = json.loads(command("predict", finished, "a good film", "--int8", "--json").out)
+    assert len(found["predictions"]) == 1
+
+
 def test_wrong_requests_are_one_line_each(command: Callable[..., Any], finished: Path) -> None:
     for arguments, start in [
         (

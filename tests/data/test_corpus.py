@@ -14,7 +14,7 @@ from pyarrow import parquet
 from llmkit import files
 from llmkit.data import corpus as module
 from llmkit.data import gather
-from llmkit.errors import DataError
+from llmkit.errors import DataError, StorageError
 
 ROWS = [{"text": f"text {i}, or so", "label": "pos" if i % 3 else "neg", "year": str(i)} for i in range(10)]
 
@@ -142,7 +142,11 @@ def test_large_files_are_stored_in_the_cache_and_read_the_same(in_folder, read, 
     told = Told()
     part = read(train=write("a.jsonl", rows), progress=told).parts["train"]
     assert list(part.rows) == rows
-    assert part.rows.cache_files[0]["filename"].startswith(str(files.cache_folder()))
+    assert part.mapped is not None
+    assert part.column("text") == [row["text"] for row in rows]
+    assert part.column("text")[3:5] == [row["text"] for row in rows[3:5]]
+    assert part.select([7, 2]).column("text") == [rows[7]["text"], rows[2]["text"]]
+    assert part[8:10] == {name: [row[name] for row in rows[8:10]] for name in rows[0]}
     assert part.place(9) == "a.jsonl:10"
     size = Path("a.jsonl").stat().st_size
     assert told.steps == [("reading data", size, size, "bytes"), ("storing data", 10, 10, "rows")]
@@ -176,16 +180,14 @@ def test_a_large_file_read_again_comes_from_the_cache(in_folder, read, large):
 
 
 def test_a_full_disk_is_told_as_such(in_folder, read, large, monkeypatch):
-    import datasets
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
 
-    from llmkit.errors import StorageError
-
-    def full(*args, **keys):
-        raise datasets.exceptions.DatasetGenerationError("failed") from OSError(28, "No space left on device")
-
-    monkeypatch.setattr(datasets.Dataset, "from_generator", full)
+    monkeypatch.setattr(files, "_sync", full)
+    monkeypatch.setenv("LLMKIT_CACHE", "cache")
     with pytest.raises(StorageError, match="no space left on the disk"):
         read(train=write("a.jsonl"))
+    assert not list(Path("cache/datasets").glob("*arrow"))
 
 
 def test_progress_is_not_told_for_small_files(in_folder, read):

@@ -14,6 +14,7 @@ from tokenizers import pre_tokenizers
 from transformers import BertTokenizer, GPT2Tokenizer, RobertaTokenizer
 
 from llmkit.data.encode import (
+    Collect,
     Encoded,
     Features,
     Ragged,
@@ -35,7 +36,7 @@ def tokenizer(tiny_bert: Path) -> Any:
     return load_tokenizer(tiny_bert)
 
 
-def run(tokenizer: Any, texts: Sequence[str], *, truncation: bool) -> Encoded:
+def run(tokenizer: Any, texts: Sequence[str], *, truncation: bool, collect: Collect = Encoded.of) -> Encoded:
     return encode(
         datasets.Dataset.from_dict({"text": list(texts)}),
         lambda rows, _: texts_to_ids(tokenizer, rows["text"], max_length=8, truncation=truncation),
@@ -43,6 +44,7 @@ def run(tokenizer: Any, texts: Sequence[str], *, truncation: bool) -> Encoded:
         max_length=8,
         progress=SILENT,
         what="train",
+        collect=collect,
     )
 
 
@@ -90,9 +92,9 @@ def test_the_second_time_nothing_is_made(tmp_path: Path, monkeypatch: Any, token
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
     made: list[int] = []
 
-    def make() -> Encoded:
+    def make(collect: Collect) -> Encoded:
         made.append(1)
-        return run(tokenizer, [SHORT, LONG], truncation=True)
+        return run(tokenizer, [SHORT, LONG], truncation=True, collect=collect)
 
     first = cached(make, rows="abc", max_length=8)
     second = cached(make, rows="abc", max_length=8)
@@ -246,11 +248,12 @@ def test_one_window_a_row_counts_on_over_batches() -> None:
 
 def test_all_there_is_comes_back_from_the_cache(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    made = Encoded.of([(0, windows([0, 0, 3]))])
-    cached(lambda: made, rows="abc")
-    found = cached(lambda: pytest.fail("made twice"), rows="abc")
+    batches = [(0, windows([0, 0, 3])), (5, windows([])), (7, windows([1]))]
+    made = Encoded.of(batches)
+    cached(lambda collect: collect(iter(batches)), rows="abc")
+    found = cached(lambda _: pytest.fail("made twice"), rows="abc")
     assert (found.counts, found.notes) == (made.counts, made.notes)
-    assert found.examples.tolist() == [0, 0, 3]
+    assert found.examples.tolist() == [0, 0, 3, 8]
     for kind in ("ragged", "aside"):
         ours, theirs = getattr(made, kind), getattr(found, kind)
         assert list(theirs) == sorted(ours)
@@ -261,9 +264,9 @@ def test_all_there_is_comes_back_from_the_cache(tmp_path: Path, monkeypatch: Any
 def test_another_format_is_made_anew(tmp_path: Path, monkeypatch: Any) -> None:
     """What an older version left in the cache must not be opened by a newer one."""
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    cached(lambda: Encoded.of([(0, windows([0]))]), rows="abc")
+    cached(lambda collect: collect([(0, windows([0]))]), rows="abc")
     monkeypatch.setattr("llmkit.data.encode.FORMAT", -1)
-    assert len(cached(lambda: Encoded.of([(0, windows([0, 1]))]), rows="abc")) == 2
+    assert len(cached(lambda collect: collect([(0, windows([0, 1]))]), rows="abc")) == 2
 
 
 def test_the_digest_forgets_what_was_cut_before(tokenizer: Any) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from llmkit.data import windows
 from llmkit.data.collate import IGNORED
-from llmkit.data.encode import Encoded, Features, cached, encode, tokenizer_digest
+from llmkit.data.encode import Collect, Encoded, Features, cached, encode, tokenizer_digest
 from llmkit.errors import DataError, RecipeError
 from llmkit.progress import SILENT
 
@@ -450,7 +450,14 @@ def test_without_answers_there_are_no_targets() -> None:
     assert list(features.columns["token_type_ids"][0])[:5] == [0] * 5
 
 
-def of_rows(rows: dict[str, list[Any]], max_length: int, what: str, *, truncation: bool = False) -> Encoded:
+def of_rows(
+    rows: dict[str, list[Any]],
+    max_length: int,
+    what: str,
+    *,
+    truncation: bool = False,
+    collect: Collect = Encoded.of,
+) -> Encoded:
     return encode(
         datasets.Dataset.from_dict(rows),
         lambda some, _: windows.of_contexts(
@@ -466,6 +473,7 @@ def of_rows(rows: dict[str, list[Any]], max_length: int, what: str, *, truncatio
         max_length=max_length,
         progress=SILENT,
         what=what,
+        collect=collect,
     )
 
 
@@ -524,8 +532,8 @@ def test_windows_come_back_from_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
     rows = {"question": ["the film"] * 3, "context": [ENGLISH, "good", ENGLISH], "answer": [[0, 3]] * 3}
     made = of_rows(rows, 24, "validation")
-    cached(lambda: made, rows="a")
-    found = cached(lambda: pytest.fail("made again"), rows="a")
+    cached(lambda collect: of_rows(rows, 24, "validation", collect=collect), rows="a")
+    found = cached(lambda _: pytest.fail("made again"), rows="a")
     assert found.ragged.keys() == made.ragged.keys()
     assert found.aside.keys() == made.aside.keys() == {"begins", "ends"}
     for name, column in (made.ragged | made.aside).items():

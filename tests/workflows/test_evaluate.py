@@ -46,6 +46,20 @@ def test_a_run_scored_again_gives_the_scores_of_its_report(finished: Any, listen
     assert any("160 rows split" in note for note in listener.notes)
 
 
+def test_what_8_bits_change_is_told_by_row(write: Callable[..., Path], finished: Any) -> None:
+    rows = [{"text": row["text"], "label": "negative"} for row in finished.predictions]
+    exact, rough = (
+        llmkit.evaluate(str(finished.path), data=str(write(rows)), int8=int8, metrics=["recall", "loss"])
+        for int8 in (False, True)
+    )
+    assert "int8" not in exact
+    assert rough["scores"]["loss"]["value"] != exact["scores"]["loss"]["value"]
+    (change,) = rough["int8"].values()
+    difference = rough["scores"]["recall"]["value"] - exact["scores"]["recall"]["value"]
+    assert (change["metric"], change["n"]) == ("recall", len(rows))
+    assert change["value"] == pytest.approx(difference)
+
+
 def test_the_number_format_of_the_run_is_kept(tiny_recipe: Path, tmp_path: Path) -> None:
     short = ["train.epochs=null", "train.max_steps=2", "evaluate.baselines=false", "train.precision=bf16"]
     content = llmkit.finetune(str(tiny_recipe), short, out=tmp_path / "run")

@@ -98,7 +98,7 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
         evaluate=prepared.recipe.evaluate,
         seed=1,
     )
-    content = _against_baselines(prepared, "test", model, found, sheet, SILENT)
+    content = _against_baselines(prepared, "test", model, found, sheet)
     assert list(content["baselines"]) == ["untuned", "lstm"]
     for name, row in zip(found, content["comparisons"], strict=True):
         expected = 1 - content["baselines"][name]["accuracy"]["value"]
@@ -127,6 +127,22 @@ def test_of_many_rows_a_drawn_part_is_embedded(
     (answers,) = learned(prepared, listener).values()
     assert any(note.startswith("embedding 182 texts") for note in listener.notes)  # 150 and 32 of the test
     assert value(prepared, answers) > 0.6
+
+
+def test_of_much_text_the_simple_baselines_see_a_drawn_part_and_say_so(
+    prepared_of: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepared_of("classification")
+    whole, said = ladder.simple(prepared, "test")
+    assert not said
+    texts = list(prepared.examples.corpus.parts["train"].column("text"))
+    monkeypatch.setattr(ladder, "MOST_TEXT", -(-sum(map(len, texts)) // 4))
+    fewer, said = ladder.simple(prepared, "test")
+    assert said == ["the simple baselines learned from 64 of the 256 training rows"]
+    assert not np.array_equal(fewer["tfidf"]["probabilities"], whole["tfidf"]["probabilities"])
+    again, _ = ladder.simple(prepared, "test")
+    assert np.array_equal(fewer["tfidf"]["probabilities"], again["tfidf"]["probabilities"])
+    assert value(prepared, fewer["tfidf"]) > value(prepared, fewer["majority"])
 
 
 def test_two_texts_are_compared_as_vectors(prepared_of: Callable[..., Prepared]) -> None:

@@ -70,6 +70,20 @@ def test_alone_or_together_is_the_same(finished: Any, texts: list[str]) -> None:
     assert (together - one_by_one).abs().max() < 1e-6 * max(1.0, together.abs().max().item())
 
 
+def test_in_8_bits_the_answers_are_near_and_one_text_has_one_answer(finished: Any, texts: list[str]) -> None:
+    exact = logits(list(llmkit.predict(str(finished.path), texts)))
+    rough = logits(list(llmkit.predict(str(finished.path), texts, int8=True)))
+    assert 0 < (rough - exact).abs().max() < 0.1 * exact.abs().max()
+    alone = logits([next(llmkit.predict(str(finished.path), [text], int8=True)) for text in texts])
+    assert (rough - alone).abs().max() < 0.01 * exact.abs().max()
+
+
+def test_8_bits_are_for_a_cpu(finished: Any, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    with pytest.raises(RecipeError, match=r"U01.*--int8"):
+        next(llmkit.predict(str(finished.path), texts, int8=True))
+
+
 def test_the_test_rows_get_the_answers_of_the_report(finished: Any) -> None:
     records = list(llmkit.predict(str(finished.path), [r["text"] for r in finished.predictions]))
     for record, reported in zip(records, finished.predictions, strict=True):
