@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from llmkit.engine.batching import Indices, computed_tokens, deal
 from llmkit.engine.optim import Schedule
+from llmkit.engine.row_gradients import RowGradients, values
 from llmkit.engine.session import Session
 from llmkit.engine.sharding import is_sharded, local
 from llmkit.errors import Problem, TrainingError
@@ -124,7 +125,7 @@ def train(
     example (of a sharded model: a micro-batch) does not fit into the memory, T03 when an update has nothing to learn
     from.
     """
-    budget, sharded = batches.budget, is_sharded(model)
+    budget, sharded, rows = batches.budget, is_sharded(model), RowGradients()
     for update in updates:
         began = time.perf_counter()
         model.train()
@@ -148,7 +149,8 @@ def train(
         norm = _divide_and_clip(session, model, optimizer, sums.count, max_grad_norm)
         if not np.isfinite(sums.loss) or (not np.isfinite(norm) and session.precision != "fp16"):
             raise _not_finite(session, update, sums, norm, rate)
-        optimizer.step()
+        with rows.spread(model):
+            optimizer.step()
         optimizer.zero_grad()
         yield Step(
             step=update.step,
@@ -257,15 +259,23 @@ def _divide_and_clip(
 ) -> float:
     """Turn summed gradients into those of the mean loss, no longer than `most`; returns the norm before clipping."""
     session.accelerator.unscale_gradients(optimizer)  # does something under fp16 only
-    gradients = [local(p.grad) for p in model.parameters() if p.grad is not None]
+    gradients = [local(values(p)) for p in model.parameters() if p.grad is not None]
     scale = 1 / count
-    norm = float(nn.utils.get_total_norm(gradients)) * scale
+    norm = _norm(gradients) * scale
     if is_sharded(model):  # so far that of this process's rows
         norm = math.sqrt(session.sum([norm**2])[0])
     if most is not None and norm > most:
         scale *= most / norm
     torch._foreach_mul_(gradients, scale)
     return norm
+
+
+def _norm(gradients: Sequence[Tensor]) -> float:
+    """That of all of them together. On a CPU a dot product takes half the time of torch's norm, and is nearer."""
+    if any(gradient.device.type != "cpu" for gradient in gradients):
+        return float(nn.utils.get_total_norm(gradients))
+    flat = [gradient.flatten() for gradient in gradients]
+    return math.sqrt(sum(float(torch.dot(one, one)) for one in flat))
 
 
 def _not_finite(session: Session, update: _Update, sums: _Sums, norm: float, rate: float) -> TrainingError:

@@ -227,11 +227,13 @@ def _asked_to_stop(
 def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any, bool]:
     """The model as its updates go through it (the same weights), and whether that one computes padded places.
 
-    On a CPU dropout takes cheap random bits, adapters are computed in one piece, and models of known types compute no
-    padding. Gradient checkpointing calls the layers once more in the backward pass, where nothing packs their inputs.
+    On a CPU dropout takes cheap random bits, embeddings have gradients by row, adapters are computed in one piece, and
+    models of known types compute no padding. Gradient checkpointing calls the layers once more in the backward pass,
+    where nothing packs their inputs.
     """
     import torch
 
+    from llmkit.engine import row_gradients
     from llmkit.models import dropout, unpadded
 
     train = prepared.recipe.train
@@ -240,6 +242,8 @@ def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any,
     if session.device.type != "cpu" or session.precision != "fp32":
         return model, True
     dropout.swap(model)
+    if session.world_size == 1:  # else gradients are summed as they are
+        row_gradients.mark(model)
     if prepared.recipe.model.lora:
         from llmkit.models import lora  # peft takes a while to import
 

@@ -1,0 +1,114 @@
+"""Gradients by row are the whole ones: the same sums, the same updates, and nothing is left between two steps."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from llmkit.engine import row_gradients
+from llmkit.engine.optim import adamw
+from llmkit.engine.row_gradients import RowGradients, mark, values
+
+
+class Bag(nn.Module):
+    """A classifier over the mean of embeddings, with the methods that transformers' models have."""
+
+    def __init__(self, rows: int = 5000) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.embeddings = nn.Embedding(rows, 8, padding_idx=0)
+        self.head = nn.Linear(8, 2)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embeddings
+
+    def get_output_embeddings(self) -> None:
+        return None
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embeddings(ids).mean(1))
+
+
+def updated(model: Bag, steps: int = 4) -> list[torch.Tensor]:
+    """Its parameters after updates of two micro-batches each, with clipping."""
+    optimizer, rows = adamw(model, 0.1), RowGradients()
+    draws = torch.Generator().manual_seed(3)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01
+    for _ in range(steps):
+        for _ in range(2):
+            ids = torch.randint(0, 200, (6, 9), generator=draws)
+            nn.functional.cross_entropy(model(ids), torch.tensor([0, 1] * 3)).backward()
+        gradients = [values(p) for p in model.parameters()]
+        torch._foreach_mul_(gradients, 0.5)
+        with rows.spread(model):
+            optimizer.step()
+        optimizer.zero_grad()
+    return list(model.parameters())
+
+
+def test_updates_are_those_of_whole_gradients() -> None:
+    plain, sparse = Bag(), Bag()
+    mark(sparse)
+    assert sparse.embeddings.sparse
+    for expected, found in zip(updated(plain), updated(sparse), strict=True):
+        assert torch.allclose(found, expected, rtol=1e-6, atol=1e-8)
+    assert not torch.equal(plain.embeddings.weight, Bag().embeddings.weight)
+
+
+def test_a_row_read_twice_counts_once_in_the_norm() -> None:
+    whole, sparse = Bag(), Bag()
+    mark(sparse)
+    ids = torch.tensor([[7, 7, 9, 0]])
+    for model in (whole, sparse):
+        model(ids)[0, 0].backward()
+        model(ids)[0, 1].backward()
+    rows = values(sparse.embeddings.weight)
+    assert rows.shape == (2, 8)  # 7 and 9; 0 is padding
+    assert torch.allclose(rows.norm(), values(whole.embeddings.weight).norm())
+
+
+def test_what_one_step_had_is_gone_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = Bag(), RowGradients()
+    mark(model)
+    seen = []
+    for number in (7, 9):
+        model(torch.tensor([[number]])).sum().backward()
+        values(model.embeddings.weight)
+        with rows.spread(model):
+            grad: Any = model.embeddings.weight.grad
+            seen.append(grad.any(1).nonzero().flatten().tolist())
+        model.zero_grad()
+    assert seen == [[7], [9]]
+
+
+@pytest.mark.parametrize("change", ["small", "frozen", "tied"])
+def test_others_are_left_whole(change: str, tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = Bag(rows=50 if change == "small" else 5000)
+    if change == "frozen":
+        model.embeddings.weight.requires_grad = False
+    if change == "tied":
+        monkeypatch.setattr(row_gradients, "WORTHWHILE", 1)
+        model = AutoModelForCausalLM.from_pretrained(tiny_gpt)
+    mark(model)
+    assert not model.get_input_embeddings().sparse
+
+
+def test_a_bert_with_many_words_is_marked(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = AutoModelForSequenceClassification.from_pretrained(tiny_bert)
+    whole = copy.deepcopy(model)
+    monkeypatch.setattr(row_gradients, "WORTHWHILE", 40)
+    mark(model)
+    ids = torch.tensor([[2, 5, 5, 7, 3]])
+    for one in (model, whole):
+        one.eval()(input_ids=ids).logits[0, 0].backward()
+    name = "bert.embeddings.word_embeddings.weight"
+    sparse, dense = (dict(one.named_parameters())[name].grad for one in (model, whole))
+    assert sparse.is_sparse
+    assert torch.allclose(sparse.to_dense(), dense, atol=1e-9)
