@@ -15,6 +15,11 @@ from llmkit.engine.train import Batches
 
 __all__ = ["Arrays", "predict", "stream"]
 
+WRITTEN_ON_CPU, WRITTEN = (
+    16,
+    2,
+)  # budgets of tokens, read and to be written, that are held while texts are written
+
 Arrays = dict[str, NDArray[np.generic]]
 Decode = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
 
@@ -25,16 +30,16 @@ def predict(
     batches: Batches,
     decode: Decode,
     *,
-    wider: int = 1,
+    writes: int = 0,
     done: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Arrays:
     """What `decode` says of every window, by window index, the same on all processes.
 
     decode reduces a micro-batch to a few numbers a window (arg-max, probability, loss) or a token, so memory never
-    grows with logits over a vocabulary. wider: how many budgets of tokens it takes at once. `done` hears (windows done,
-    all windows) of this process's share.
+    grows with logits over a vocabulary. writes: how many tokens it adds to a window at most. `done` hears (windows
+    done, all windows) of this process's share.
     """
-    mine = sorted_batches(batches.lengths, wider * batches.budget)[session.rank :: session.world_size]
+    mine = _cut(session, batches, writes)[session.rank :: session.world_size]
     total = sum(map(len, mine))
     parts: list[tuple[Indices, Arrays]] = []
     so_far = 0
@@ -44,6 +49,14 @@ def predict(
         done(so_far, total)
     gathered = [part for share in session.gather(parts) for part in share]
     return _in_order(gathered, len(batches.lengths))
+
+
+def _cut(session: Session, batches: Batches, writes: int) -> list[Indices]:
+    """Sorted by length. For each token written all weights are read once, so that more texts are written at once."""
+    if not writes:
+        return sorted_batches(batches.lengths, batches.budget)
+    wider = WRITTEN_ON_CPU if session.device.type == "cpu" else WRITTEN
+    return sorted_batches(batches.lengths + writes, wider * batches.budget)
 
 
 def stream(

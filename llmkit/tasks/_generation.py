@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Generation", "Options", "no_references"]
 
+LOGITS = 1024  # places of targets at which the whole vocabulary is scored at once
 SEARCH = {"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty"}
 LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_better=False, point=None)
 
@@ -76,10 +77,11 @@ class Generation(Plain):
     special_tokens: ClassVar[Sequence[str]] = ()
     tunes: ClassVar[bool] = False
     watched: ClassVar[Collection[str]] = ("loss",)
-    wider: ClassVar[int] = (
-        2  # all weights are read for each token: the more texts get one by that, the better
-    )
     optional: ClassVar[Mapping[str, str]] = {"references": "references"}
+
+    @property
+    def writes(self) -> int:
+        return int(self.options.max_new_tokens * self.options.num_beams)
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
         """What the predictions have come to, each against one or several references."""
@@ -207,7 +209,18 @@ class Generation(Plain):
             "written_nats": written.nats_B,
             "written_tokens": (tokens_BT != generate.IGNORED).sum(1),
         }
-        return found | (self.watch(model, batch) if "targets" in batch else {})
+        return found | (self._watched(model, batch) if "targets" in batch else {})
+
+    def _watched(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`watch`, some rows at a time: more texts are written at once than their logits would fit into memory."""
+        import torch
+
+        rows = max(1, LOGITS // batch["targets"].shape[1])
+        parts = [
+            self.watch(model, {name: column[first : first + rows] for name, column in batch.items()})
+            for first in range(0, len(batch["targets"]), rows)
+        ]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self._costs(model, batch)

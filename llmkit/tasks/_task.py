@@ -193,8 +193,8 @@ class Task(Protocol):
         ...
 
     @property
-    def wider(self) -> int:
-        """How many times a training's micro-batch `decode` takes at once."""
+    def writes(self) -> int:
+        """Tokens that `decode` writes for an example at most; 0 where it only reads."""
         ...
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -296,10 +296,13 @@ class Plain:
     """What most tasks leave as it is."""
 
     watched: ClassVar[Collection[str]] = ()
-    wider: ClassVar[int] = 1
     pretrained: bool = False
     adapter: bool = False
     verbatim: bool = False
+
+    @property
+    def writes(self) -> int:
+        return 0
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         return self

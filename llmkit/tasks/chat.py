@@ -138,6 +138,10 @@ class Chat(Generation):
             truncation=truncation,
         )
 
+    @property
+    def writes(self) -> int:
+        return int(self.options.max_new_tokens)
+
     def turns(self, given: str | Sequence[Message]) -> list[Message]:
         """A question, or messages, as what the template writes. Raises DataError for faulty messages."""
         messages = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)

@@ -128,6 +128,10 @@ class Dpo(chat.Chat):
 
         return of_batch
 
+    @property
+    def writes(self) -> int:
+        return 0
+
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """(B, 2) each, chosen and rejected: log-probabilities of the answers, now and before training, and tokens."""
         import torch

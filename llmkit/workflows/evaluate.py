@@ -350,7 +350,7 @@ def _predict(session: Session, opened: Opened, ready: _Ready, progress: Progress
         opened.model,
         make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train, opened.task),
         opened.task.decode,
-        wider=opened.task.wider,
+        writes=opened.task.writes,
         done=lambda done, total: progress.advance("predicting", done, total, "rows"),
     )
     return opened.task.answers(outputs, ready.encoded, ready.examples.corpus.parts[ready.part].columns)

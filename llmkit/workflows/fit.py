@@ -153,7 +153,7 @@ def predict_part(
         model,
         batches_of(session, prepared, part),
         task.watch if watching else task.decode,
-        wider=1 if watching else task.wider,
+        writes=0 if watching else task.writes,
         done=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
     )
     return task.answers(outputs, encoded, prepared.examples.corpus.parts[part].columns)

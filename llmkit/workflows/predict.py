@@ -120,7 +120,7 @@ def _answer(
         opened.model,
         batches,
         task.decode,
-        wider=task.wider,
+        writes=task.writes,
         done=lambda done, total: (
             progress.advance("reading", done, total, "windows") if total > 1000 else None
         ),

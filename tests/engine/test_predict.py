@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit.engine.predict import _in_order, predict
+from llmkit.engine.predict import WRITTEN_ON_CPU, _in_order, predict
 from llmkit.engine.train import Batches
 
 
@@ -24,6 +24,28 @@ def test_outputs_stand_in_the_order_of_the_examples(
     assert np.array_equal(outputs["values"], toy.values.numpy())
     with torch.no_grad():
         assert np.array_equal(outputs["prediction"], model.eval()(toy.values).argmax(-1).numpy())
+
+
+def test_texts_are_written_in_fewer_batches_that_hold_what_will_be_written(
+    session: Any, make_model: Any, toy: Any
+) -> None:
+    lengths = toy.batches.lengths
+    sizes: list[list[int]] = []
+    for writes in (0, 10):
+        sizes.append([])
+
+        def decode(model: Any, batch: Any, seen: list[int] = sizes[-1]) -> Any:
+            seen.append(len(batch["values"]))
+            return toy.decode(model, batch)
+
+        found = predict(
+            session, make_model(), replace(toy.batches, budget=int(lengths.max())), decode, writes=writes
+        )
+        assert len(next(iter(found.values()))) == len(lengths)
+    reading, writing = sizes
+    assert sum(reading) == sum(writing) == len(lengths)
+    assert max(writing) > max(reading)
+    assert max(writing) <= WRITTEN_ON_CPU * lengths.max() // (lengths.min() + 10)
 
 
 def test_dropout_is_off(session: Any, make_model: Any, toy: Any) -> None:
