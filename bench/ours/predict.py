@@ -1,6 +1,6 @@
 """Labels for a file of sentences, one a line, in one process.
 
-Usage: predict.py MODEL SENTENCES.txt
+Usage: predict.py MODEL SENTENCES.txt [--int8]
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from bench.clock import Clock
 clock = Clock()
 
 from llmkit.progress import SILENT  # noqa: E402
-from llmkit.workflows.opened import open_model  # noqa: E402
+from llmkit.workflows.opened import in_int8, open_model  # noqa: E402
 from llmkit.workflows.predict import answer  # noqa: E402
 
 
-def main(model: str, file: str) -> None:
+def main(model: str, file: str, *how: str) -> None:
     opened = open_model(model, SILENT)
+    if "--int8" in how:
+        opened = in_int8(opened)
     texts = Path(file).read_text(encoding="utf-8").splitlines()
     list(answer(opened, texts[:1]))
     clock.mark("ready")

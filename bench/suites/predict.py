@@ -1,4 +1,5 @@
-"""Labels for film reviews with MiniLM: llmkit beside transformers' pipeline, one by one and in batches of 32."""
+"""Labels for film reviews with MiniLM: llmkit, also in 8 bits, beside transformers' pipeline, one by one and in batches
+of 32."""
 
 from __future__ import annotations
 
@@ -25,20 +26,23 @@ from bench.suite import (
 __all__ = ["suite"]
 
 HERE = Path(__file__).parent.parent
-OURS, SINGLE, BATCHED = "llmkit", "pipeline, one by one", "pipeline, batches of 32"
+OURS, ROUNDED = "llmkit", "llmkit, 8 bits"
+SINGLE, BATCHED = "pipeline, one by one", "pipeline, batches of 32"
 WORK = each_example(between("ready", "done"))
 
 
 def suite(settings: Settings) -> Suite:
     size = settings.size or 1600
     texts, model = str(prepared.sentences(settings.folder, size)), str(prepared.classifier(settings.folder))
+    ours = [sys.executable, str(HERE / "ours" / "predict.py"), model, texts]
     pipeline = [sys.executable, str(HERE / "peers" / "pipeline.py"), model, texts]
     return Suite(
         "predict",
         "MiniLM labels film reviews.",
         size,
         [
-            Variant(OURS, [sys.executable, str(HERE / "ours" / "predict.py"), model, texts]),
+            Variant(OURS, ours),
+            Variant(ROUNDED, [*ours, "--int8"]),
             Variant(SINGLE, [*pipeline, "1"]),
             Variant(BATCHED, [*pipeline, "32"]),
         ],
@@ -51,17 +55,22 @@ def suite(settings: Settings) -> Suite:
         [
             Goal("beside pipeline, one by one", ratio(WORK, SINGLE, OURS), 3.2, True),
             Goal("beside pipeline, batches of 32", ratio(WORK, BATCHED, OURS), 2.2, True),
+            Goal("8 bits beside 32", ratio(WORK, OURS, ROUNDED), 1.0, True),
         ],
         facts=_equality,
     )
 
 
 def _equality(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{name} beside pipeline: {_apart(rounds, name)}." for name in (OURS, ROUNDED)]
+
+
+def _apart(rounds: Sequence[Mapping[str, Any]], name: str) -> str:
     apart, others = 0.0, 0
     for outputs in rounds:
-        for (label, probability), (their_label, theirs) in zip(outputs[OURS], outputs[SINGLE], strict=True):
+        for (label, probability), (their_label, theirs) in zip(outputs[name], outputs[SINGLE], strict=True):
             others += label != their_label
-            apart = max(apart, abs(probability - theirs))
-    count = len(rounds[0][OURS])
-    labels = f"Of {count:,} labels {others / len(rounds):g} differ from pipeline's"
-    return [f"{labels}; largest difference of probability {apart:.1e}."]
+            apart = max(apart, abs(probability - theirs) if label == their_label else 0)
+    count = len(rounds[0][name])
+    labels = f"of {count:,} labels {others / len(rounds):g} differ"
+    return f"{labels}; of the others' probabilities the largest difference is {apart:.1e}"
