@@ -15,10 +15,8 @@ from llmkit.engine.train import Batches
 
 __all__ = ["Arrays", "predict", "stream"]
 
-WRITTEN_ON_CPU, WRITTEN = (
-    16,
-    2,
-)  # budgets of tokens, read and to be written, that are held while texts are written
+# Budgets of tokens, read and to be written, that are held while texts are written.
+WRITTEN_ON_CPU, WRITTEN = 16, 2
 
 Arrays = dict[str, NDArray[np.generic]]
 Decode = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
