@@ -13,12 +13,14 @@ from llmkit.engine.generate import left_padded
 from llmkit.models import heads, lora
 from llmkit.models.unpadded import CAUSAL, ENCODERS, Unpadded, can
 from llmkit.recipe.schema import Lora
+from tests.float64 import EXACT, in_float64
 
 LENGTHS = (5, 9, 9, 3, 12, 1, 9)
 HEADS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MaskedLM")
 
 
 def made(kind: str, head: str = "SequenceClassification") -> Any:
+    """In float64: what is compared is how something is computed, not how it is rounded."""
     torch.manual_seed(3)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     if kind == "distilbert":
@@ -34,7 +36,7 @@ def made(kind: str, head: str = "SequenceClassification") -> Any:
     with torch.no_grad():  # so that attention is far from uniform
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    return model.eval()
+    return in_float64(model).eval()
 
 
 def batch(model: Any) -> dict[str, Tensor]:
@@ -73,11 +75,11 @@ def compare(plain: nn.Module, inputs: dict[str, Tensor]) -> None:
     packed = Unpadded(plain)
     found = said(packed, inputs)
     for ours, theirs in zip(found, wanted, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(ours, theirs, **EXACT)
     ours_of = gradients(packed, found)
     assert ours_of.keys() == slopes.keys()
     for name, slope in slopes.items():
-        torch.testing.assert_close(ours_of[name], slope, rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(ours_of[name], slope, **EXACT, msg=name)
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -90,7 +92,7 @@ def test_says_and_learns_what_the_padded_model_does(kind: str, head: str) -> Non
 @pytest.mark.parametrize("kind", CAUSAL)
 @pytest.mark.parametrize("left", [False, True], ids=["right", "left"])
 def test_what_all_texts_begin_with_is_computed_once(kind: str, left: bool) -> None:
-    model = without_dropout(made(kind, "CausalLM")).double()  # gradients are sums over many tokens
+    model = without_dropout(made(kind, "CausalLM"))
     lengths_B = torch.tensor([12, 30, 11, 30])
     mask_BL = (torch.arange(36) < lengths_B[:, None]).long()
     ids_BL = torch.randint(5, 50, (4, 36), generator=torch.Generator().manual_seed(1))
@@ -130,11 +132,13 @@ def test_with_adapters() -> None:
 
 
 def test_layers_see_no_padding() -> None:
-    model = made("bert")
+    model = made("bert").float()
     seen = []
-    model.bert.encoder.layer[0].output.dense.register_forward_hook(lambda _, __, out: seen.append(out.shape))
+    model.bert.encoder.layer[0].output.dense.register_forward_hook(
+        lambda _, __, out: seen.append((out.shape, out.dtype))
+    )
     Unpadded(model)(**batch(model))
-    assert seen == [(1, sum(LENGTHS), 32)]
+    assert seen == [((1, sum(LENGTHS), 32), torch.float32)]
 
 
 def test_a_row_without_a_token_changes_no_other() -> None:
@@ -143,7 +147,7 @@ def test_a_row_without_a_token_changes_no_other() -> None:
     wanted = model(**inputs).logits
     inputs["attention_mask"][3] = 0
     found = Unpadded(model)(**inputs).logits
-    torch.testing.assert_close(found[:3], wanted[:3], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found[:3], wanted[:3], **EXACT)
     assert found.isfinite().all()
 
 
@@ -187,9 +191,9 @@ def test_language_models(kind: str, chosen: Any, left: bool) -> None:
 
     wanted, slopes = learned(model)
     found, ours = learned(Unpadded(model))
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found, wanted, **EXACT)
     for name, slope in slopes.items():
-        torch.testing.assert_close(ours[name], slope, rtol=1e-4, atol=2e-5, msg=name)
+        torch.testing.assert_close(ours[name], slope, **EXACT, msg=name)
 
 
 @pytest.mark.parametrize("kind", CAUSAL)
@@ -200,9 +204,8 @@ def test_a_head_asked_for_some_tokens_only(kind: str) -> None:
     wanted = model(**inputs).logits[chosen_BL]
     seen = []
     hook = model.lm_head.register_forward_hook(lambda _, __, out: seen.append(out.shape))
-    torch.testing.assert_close(
-        heads.logits_at(Unpadded(model), inputs, chosen_BL), wanted, rtol=1e-5, atol=1e-5
-    )
+    found = heads.logits_at(Unpadded(model), inputs, chosen_BL)  # rounded to float32
+    torch.testing.assert_close(found, wanted.float(), rtol=1e-6, atol=1e-9)
     hook.remove()
     assert seen == [wanted.shape]
 
