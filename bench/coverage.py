@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from llmkit.metrics import classification, intervals
-from llmkit.metrics.regression import METRICS as OF_NUMBERS
+from llmkit.metrics import intervals
 from llmkit.metrics.score import Floats, Metric, Score, ratio
+from llmkit.metrics.tasks import classification
+from llmkit.metrics.tasks.regression import METRICS as OF_NUMBERS
 
 __all__ = ["SETTINGS", "coverage"]
 

@@ -26,7 +26,7 @@ QUESTION = "Is this sentence of a film review positive or negative?"
 def model(name: str) -> Path:
     """An asset's folder, fetched where it is not there."""
     from llmkit.assets import store
-    from llmkit.progress import SILENT
+    from llmkit.base.progress import SILENT
 
     return store.folder(name, SILENT)
 
@@ -150,9 +150,9 @@ def _split() -> dict[str, list[dict[str, Any]]]:
     import numpy as np
 
     from llmkit import tasks
-    from llmkit.progress import SILENT
+    from llmkit.base.progress import SILENT
     from llmkit.recipe import load
-    from llmkit.workflows.prepare import read_rows
+    from llmkit.training.prepare import read_rows
 
     recipe = load.load("sentiment", task_names=tasks.names(), task_options=tasks.options)
     task = tasks.load({"name": "classification"})

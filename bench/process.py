@@ -70,7 +70,7 @@ def _start(folder: Path, command: list[str]) -> None:
 
 def environment(threads: int, folder: Path) -> dict[str, str]:
     """Both sides offline, with so many threads, with caches of data that are empty, and models that are fetched."""
-    from llmkit import files
+    from llmkit.base import files
 
     assets, cache = files.cache_folder() / "assets", folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ class Results:
         return [run for run in self.records if (run.suite, run.threads, run.size) == wanted]
 
     def _write(self) -> None:
-        from llmkit import files
+        from llmkit.base import files
 
         self.path.parent.mkdir(exist_ok=True)
         rows = [asdict(record) for record in self.records]
@@ -74,6 +74,6 @@ def _record(found: dict[str, Any]) -> Record:
 def _machine() -> dict[str, Any]:
     import platform
 
-    from llmkit import environment
+    from llmkit.base import environment
 
     return {**environment.versions(), "system": platform.system()}

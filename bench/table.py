@@ -19,7 +19,7 @@ CLOCKS: dict[Clock, str] = {"wall": "the clock", "cpu": "the processor"}
 
 def write(results: Results, settings: Settings) -> None:
     """Beside the results, with the same name."""
-    from llmkit import files
+    from llmkit.base import files
 
     kinds = dict.fromkeys((run.suite, run.threads, run.size) for run in results.records)
     parts = []

@@ -18,12 +18,12 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "compare", "embed", "evaluate", "finetune", "predict", "pretrain"]
 
 _HOMES = {
-    "finetune": "llmkit.workflows.train",
-    "pretrain": "llmkit.workflows.train",
-    "evaluate": "llmkit.workflows.evaluate",
-    "predict": "llmkit.workflows.predict",
-    "compare": "llmkit.workflows.compare",
-    "embed": "llmkit.workflows.embed",
+    "finetune": "llmkit.commands.finetune",
+    "pretrain": "llmkit.commands.finetune",
+    "evaluate": "llmkit.commands.evaluate",
+    "predict": "llmkit.commands.predict",
+    "compare": "llmkit.commands.compare",
+    "embed": "llmkit.commands.embed",
 }
 
 

@@ -15,6 +15,8 @@ from hypothesis import settings
 from tests.checkpoints import TINY, write_bert, write_gpt, write_t5
 from tests.samples import BAD, GOOD, NEUTRAL
 
+pytest_plugins = ["tests.runs"]
+
 # The same cases on every run: a failure is then the change's, not the draw's.
 settings.register_profile("llmkit", derandomize=True, deadline=None)
 settings.load_profile("llmkit")

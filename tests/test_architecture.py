@@ -12,19 +12,22 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "llmkit"
 
-# A package may import from those on lower rows, and from itself.
+# A package may import from packages on lower rows, and from itself. Two packages of one row never import each other.
 LAYERS = [
     {"cli"},
-    {"workflows"},
+    {"commands"},
+    {"training", "explain", "stress", "export", "serve", "tuning"},
+    {"quality", "privacy", "planning"},
+    {"inference"},
     {"tasks"},
     {"engine", "models", "data"},
-    {"report", "run", "recipe", "assets"},
-    {"metrics", "text"},
-    {"environment", "explanations"},
-    {"files", "launcher", "sandbox"},
-    {"errors", "jail", "progress", "seeds", "processes"},
+    {"report", "recipe", "assets"},
+    {"metrics", "text", "sandbox"},
+    {"base"},
 ]
 HEIGHT = {name: len(LAYERS) - row for row, layer in enumerate(LAYERS) for name in layer}
+MOST_FILES = 24  # in a folder; cli and commands hold one file per command
+WIDE = {"cli", "commands"}
 HEAVY = {
     "torch",
     "transformers",
@@ -38,7 +41,7 @@ HEAVY = {
 }
 HEAVY_ALLOWED = {"engine", "models"}  # heavy by nature
 PURE = {"metrics", "text"}  # numpy and the standard library; no disk
-PURE_FORBIDDEN = {"llmkit.files", "pathlib", "shutil", "torch"}
+PURE_FORBIDDEN = {"llmkit.base.files", "pathlib", "shutil", "torch"}
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,13 @@ def test_every_part_of_the_package_has_a_layer() -> None:
     ("part", "line", "caught"),
     [
         ("metrics", "import torch", True),
-        ("metrics", "from llmkit.files import sha256", True),
+        ("metrics", "from llmkit.base.files import sha256", True),
         ("data", "from llmkit.engine import train", True),
         ("data", "def f():\n    from llmkit.models import load", True),
-        ("run", "import torch", True),
-        ("run", "def f():\n    import torch", False),
-        ("recipe", "from llmkit.errors import Problem", False),
-        ("tasks", "from llmkit.workflows import train", True),
+        ("base", "import torch", True),
+        ("base", "def f():\n    import torch", False),
+        ("recipe", "from llmkit.base.errors import Problem", False),
+        ("tasks", "from llmkit.training import loop", True),
     ],
 )
 def test_the_rule_catches_planted_imports(tmp_path: Path, part: str, line: str, caught: bool) -> None:
@@ -120,6 +123,61 @@ def test_the_rule_catches_planted_imports(tmp_path: Path, part: str, line: str, 
     path.parent.mkdir()
     path.write_text(line, encoding="utf-8")
     assert bool(layer_faults(path, tmp_path)) is caught
+
+
+def import_graph(root: Path = PACKAGE) -> dict[str, set[str]]:
+    """Module -> modules of the same package tree that it imports, at its top or inside a function."""
+    modules = {
+        ".".join(("llmkit", *path.relative_to(root).with_suffix("").parts)): path
+        for path in sorted(root.rglob("*.py"))
+        if path.name != "__init__.py"
+    }
+    graph: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        names = (found.module for found in imports(path))
+        targets = (module if module in modules else module.rpartition(".")[0] for module in names)
+        graph[name] = {target for target in targets if target in modules and target != name}
+    return graph
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """A cycle of imports as the modules along it, or [] where there is none."""
+    done: set[str] = set()
+
+    def visit(module: str, trail: list[str]) -> list[str]:
+        if module in trail:
+            return [*trail[trail.index(module) :], module]
+        if module in done:
+            return []
+        for target in sorted(graph[module]):
+            if cycle := visit(target, [*trail, module]):
+                return cycle
+        done.add(module)
+        return []
+
+    return next((cycle for module in sorted(graph) if (cycle := visit(module, []))), [])
+
+
+def test_modules_do_not_import_each_other_in_a_cycle() -> None:
+    assert find_cycle(import_graph()) == []
+
+
+def test_a_planted_cycle_is_found(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "first.py").write_text("from llmkit.data import second", encoding="utf-8")
+    (tmp_path / "data" / "second.py").write_text(
+        "def f():\n    from llmkit.data.first import g", encoding="utf-8"
+    )
+    assert find_cycle(import_graph(tmp_path)) == [
+        "llmkit.data.first",
+        "llmkit.data.second",
+        "llmkit.data.first",
+    ]
+
+
+def test_folders_stay_small() -> None:
+    counts = {folder: len(list(folder.glob("*.py"))) for folder in {path.parent for path in MODULES}}
+    assert not [folder for folder, count in counts.items() if count > MOST_FILES and folder.name not in WIDE]
 
 
 def test_only_files_py_writes() -> None:
@@ -152,7 +210,7 @@ def test_only_files_py_writes() -> None:
 
 
 def test_each_module_has_a_mirrored_test() -> None:
-    exempt = {"__init__.py", "__main__.py", "_task.py", "progress.py"}
+    exempt = {"__init__.py", "__main__.py", "progress.py"}
     missing = [
         str(path.relative_to(PACKAGE))
         for path in MODULES

@@ -12,10 +12,10 @@ import pytest
 
 import llmkit
 from llmkit import cli
-from llmkit.errors import Interrupted, Stopped
-from llmkit.files import storage_errors
-from llmkit.recipe import catalog
-from llmkit.workflows import train
+from llmkit.base.errors import Interrupted, Stopped
+from llmkit.base.files import storage_errors
+from llmkit.commands import finetune
+from llmkit.recipe import packaged
 
 HEAVY = {"torch", "transformers", "datasets", "accelerate", "peft", "evaluate", "sklearn", "matplotlib"}
 MIDDLE = {"numpy", "rich", "yaml"}
@@ -102,12 +102,12 @@ def with_training(body: str, folder: Path) -> subprocess.Popen[str]:
     """`llmkit finetune sentiment` in this folder, with something else in the place of the training."""
     script = f"""
 from llmkit.cli import main
-from llmkit.workflows import train
+from llmkit.commands import finetune
 
 def finetune(*arguments, **options):
     {body}
 
-train.finetune = finetune
+finetune.finetune = finetune
 main()
 """
     return subprocess.Popen(
@@ -146,7 +146,7 @@ def test_a_run_that_was_stopped_says_so_in_one_line(
     def stopped(*arguments: object, **options: object) -> None:
         raise kind("stopped at step 12 of 90, saved")
 
-    monkeypatch.setattr(train, "finetune", stopped)
+    monkeypatch.setattr(finetune, "finetune", stopped)
     assert cli._run(["finetune", "sentiment"]) == code
     assert capsys.readouterr() == ("", "stopped at step 12 of 90, saved\n")
 
@@ -158,7 +158,7 @@ def test_a_full_disk_exits_with_74(
         with storage_errors(Path("a.yaml")):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(catalog, "copy", full)
+    monkeypatch.setattr(packaged, "copy", full)
     assert cli._run(["recipes", "copy", "sentiment"]) == 74
     assert capsys.readouterr().err.startswith("error[W01] a.yaml: no space left on the disk")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from llmkit.workflows.launched import NEEDED
+from llmkit.training.accelerate_settings import NEEDED
 
 ROOT = Path(__file__).parent.parent / "recipes" / "cluster"
 

@@ -18,9 +18,9 @@ from typer.main import get_command
 
 import llmkit
 from llmkit import cli, tasks
-from llmkit.assets.catalog import ASSETS
-from llmkit.errors import RecipeError
-from llmkit.recipe import catalog
+from llmkit.assets.pinned import ASSETS
+from llmkit.base.errors import RecipeError
+from llmkit.recipe import packaged
 from llmkit.recipe.load import load
 from llmkit.recipe.schema import Recipe
 from tests import samples
@@ -114,7 +114,7 @@ def test_every_recipe_exists_and_takes_the_overrides(page: Path) -> None:
     for parameters in finetunes:
         read_recipe(parameters["recipe"], parameters["overrides"] or [])
     named = [parameters["name"] for name, parameters in parsed if name in ("recipes show", "recipes copy")]
-    assert {name for name in named if name} <= set(catalog.names())
+    assert {name for name in named if name} <= set(packaged.names())
 
 
 def test_overrides_in_the_text_are_accepted(page: Path) -> None:
@@ -129,7 +129,7 @@ def test_overrides_in_the_text_are_accepted(page: Path) -> None:
 def recipe_with(override: str) -> str:
     """A recipe whose task has this option; any for the keys that all recipes have."""
     key = re.match(r"task\.(\w+)=", override)
-    named = {name: read_recipe(name, []).task for name in catalog.names()}
+    named = {name: read_recipe(name, []).task for name in packaged.names()}
     names = ("sentiment", *sorted(named, key=len))  # the general recipes before those for Chinese
     return next(name for name in names if key is None or key.group(1) in named[name])
 

@@ -16,7 +16,8 @@ clock = Clock()
 
 import numpy as np  # noqa: E402
 
-from llmkit.metrics import intervals, ngram, paired  # noqa: E402
+from llmkit.metrics import intervals, paired  # noqa: E402
+from llmkit.metrics.text import ngram  # noqa: E402
 
 
 def main(file: str, draws: int) -> None:

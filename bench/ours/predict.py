@@ -12,9 +12,9 @@ from bench.clock import Clock
 
 clock = Clock()
 
-from llmkit.progress import SILENT  # noqa: E402
-from llmkit.workflows.opened import in_int8, open_model  # noqa: E402
-from llmkit.workflows.predict import answer  # noqa: E402
+from llmkit.base.progress import SILENT  # noqa: E402
+from llmkit.inference.predict import answer  # noqa: E402
+from llmkit.inference.trained_model import in_int8, open_model  # noqa: E402
 
 
 def main(model: str, file: str, *how: str) -> None:

@@ -13,7 +13,7 @@ from bench.clock import Clock
 
 clock = Clock()
 
-from llmkit.metrics.rouge import NAMES, rouge  # noqa: E402
+from llmkit.metrics.text.rouge import NAMES, rouge  # noqa: E402
 
 SHOWN = 200
 

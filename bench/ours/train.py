@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.clock import Clock
-from llmkit.progress import Progress
+from llmkit.base.progress import Progress
 
 
 class Enough(Exception):

@@ -87,7 +87,8 @@ def accuracies(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     """llmkit's accuracy, and its difference to each Trainer's, paired by test row, over the seeds."""
     import numpy as np
 
-    from llmkit.metrics import classification, intervals
+    from llmkit.metrics import intervals
+    from llmkit.metrics.tasks import classification
 
     names = sorted(set(rounds[0][OURS]["golds"]))
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from llmkit.errors import AssetError, Problem
+from llmkit.base.errors import AssetError, Problem
 
 __all__ = ["NESTED", "below", "read"]
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llmkit import files
 from llmkit.assets import albert, archive
-from llmkit.assets.catalog import Asset
-from llmkit.errors import AssetError, Problem
-from llmkit.progress import Progress
+from llmkit.assets.pinned import Asset
+from llmkit.base import files
+from llmkit.base.errors import AssetError, Problem
+from llmkit.base.progress import Progress
 
 __all__ = ["ABOUT", "DATA", "NEUTRAL", "convert"]
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from llmkit import files
-from llmkit.assets.catalog import ASSETS, Asset
-from llmkit.errors import AssetError, Problem, StorageError
-from llmkit.progress import Progress
+from llmkit.assets.pinned import ASSETS, Asset
+from llmkit.base import files
+from llmkit.base.errors import AssetError, Problem, StorageError
+from llmkit.base.progress import Progress
 
 if TYPE_CHECKING:
     import requests

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit import files
-from llmkit.assets import catalog, store
+from llmkit.assets import pinned, store
 from llmkit.assets.hub_requests import (
     Reference,
     commit,
@@ -27,8 +26,9 @@ from llmkit.assets.hub_requests import (
     transport_error,
     unreachable,
 )
-from llmkit.errors import AssetError, ModelError, Problem, closest
-from llmkit.progress import Progress
+from llmkit.base import files
+from llmkit.base.errors import AssetError, ModelError, Problem, closest
+from llmkit.base.progress import Progress
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,8 +56,8 @@ def model_folder(name: str, progress: Progress) -> Path:
 
     Raises ModelError M01 (nothing of that name), M02 (no safetensors) and AssetError A01, A02, A05, A06, A07.
     """
-    if name.startswith(catalog.ASSET_PREFIX):
-        return store.folder(catalog.find(name, "model").name, progress)
+    if name.startswith(pinned.ASSET_PREFIX):
+        return store.folder(pinned.find(name, "model").name, progress)
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -144,10 +144,10 @@ def _cached(reference: Reference, progress: Progress) -> Path | None:
 
 def _stand_in(reference: Reference, progress: Progress) -> Path:
     """The pinned asset that holds this repository's model."""
-    asset = catalog.on_hub(reference.repo)
+    asset = pinned.on_hub(reference.repo)
     if asset is None or reference.revision not in (None, "main"):
         raise unreachable(reference)
-    instead = f"{catalog.ASSET_PREFIX}{asset.name} ({asset.description})"
+    instead = f"{pinned.ASSET_PREFIX}{asset.name} ({asset.description})"
     progress.note(f"{reference.repo}: the Hub can't be reached; using {instead}")
     return store.folder(asset.name, progress)
 

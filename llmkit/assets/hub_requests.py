@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llmkit.errors import AssetError, ModelError, Problem
+from llmkit.base.errors import AssetError, ModelError, Problem
 
 __all__ = [
     "Reference",

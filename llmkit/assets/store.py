@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmkit import files
-from llmkit.assets import catalog
-from llmkit.assets.catalog import Asset, Kind
+from llmkit.assets import pinned
 from llmkit.assets.convert import ABOUT, DATA, convert
 from llmkit.assets.download import fetch
-from llmkit.progress import Progress
+from llmkit.assets.pinned import Asset, Kind
+from llmkit.base import files
+from llmkit.base.progress import Progress
 
 __all__ = ["Entry", "about", "data_file", "folder", "listing"]
 
@@ -39,7 +39,7 @@ def folder(name: str, progress: Progress) -> Path:
 
     An asset that is there costs one look for its manifest. Of two processes, one fetches and the other waits.
     """
-    asset = catalog.find(name)
+    asset = pinned.find(name)
     target = _target(asset)
     if not _published(target):
         with files.lock(_root() / f".{asset.filename}.lock"):
@@ -50,7 +50,7 @@ def folder(name: str, progress: Progress) -> Path:
 
 def data_file(name: str, progress: Progress) -> Path:
     """The JSONL file of a data asset (text, label and for rated texts score), fetched first where needed."""
-    return folder(catalog.find(name, "data").name, progress) / DATA
+    return folder(pinned.find(name, "data").name, progress) / DATA
 
 
 def about(path: Path) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def listing(*, verify: bool = False) -> list[Entry]:
     """All assets and whether they are in the cache; verify reads every cached byte again."""
     return [
         Entry(asset.name, asset.kind, asset.size_bytes, asset.licence, _state(asset, verify))
-        for asset in catalog.ASSETS.values()
+        for asset in pinned.ASSETS.values()
     ]
 
 

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import typer
 from typer.main import get_command
 
-from llmkit import processes
+from llmkit.base import processes
+from llmkit.base.errors import LlmkitError, Problem
 from llmkit.cli.commands import Root
-from llmkit.errors import LlmkitError, Problem
 
 __all__ = ["app", "main"]
 

@@ -10,8 +10,8 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from llmkit import environment, files, processes
-from llmkit.errors import StorageError
+from llmkit.base import environment, files, processes
+from llmkit.base.errors import StorageError
 
 __all__ = ["report"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from llmkit.workflows.chat import Dialogue
+    from llmkit.commands.chat import Dialogue
 
 __all__ = ["chat"]
 
@@ -35,7 +35,7 @@ def chat(
 ) -> None:
     """Talk to a model in the terminal. Answers appear as they are written; the conversation is remembered."""
     from llmkit.cli import show
-    from llmkit.workflows import chat as workflow
+    from llmkit.commands import chat as workflow
 
     with show.progress() as progress:
         dialogue = workflow.start(

@@ -16,7 +16,7 @@ def check(
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. train.max_length=512"),
+        typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. finetune.max_length=512"),
     ] = None,
     show_mask: Annotated[
         bool,
@@ -27,15 +27,15 @@ def check(
     """Check a recipe and its data, as a run would before its first step, and print the plan."""
     from llmkit.cli import show
     from llmkit.cli.finetune import print_plan
-    from llmkit.recipe import catalog
-    from llmkit.workflows import train
+    from llmkit.commands import finetune
+    from llmkit.recipe import packaged
 
-    command: catalog.Kind = (
-        "pretrain" if recipe in catalog.names() and catalog.kind(recipe) == "pretrain" else "finetune"
+    command: packaged.Kind = (
+        "pretrain" if recipe in packaged.names() and packaged.kind(recipe) == "pretrain" else "finetune"
     )
 
     with show.progress() as progress:
-        plan = train.finetune(recipe, overrides or [], dry_run=True, progress=progress, command=command)
+        plan = finetune.finetune(recipe, overrides or [], dry_run=True, progress=progress, command=command)
     if as_json:
         show.print_json(plan)
         return

@@ -20,7 +20,7 @@ def compare(
 ) -> None:
     """Compare two runs. Is the second one better, by how much, and how sure is that?"""
     from llmkit.cli import show
-    from llmkit.workflows import compare as workflow
+    from llmkit.commands import compare as workflow
 
     result = workflow.compare(first, second, out=out)
     if as_json:

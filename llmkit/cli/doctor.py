@@ -12,7 +12,7 @@ __all__ = ["doctor"]
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Check this machine. Versions, devices, measured speed, Hub and index, cache."""
     from llmkit.cli import show
-    from llmkit.workflows import doctor as workflow
+    from llmkit.commands import doctor as workflow
 
     with show.progress() as progress:
         found = workflow.doctor(progress)
@@ -25,7 +25,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
 
 def _sections(found: dict[str, Any]) -> dict[str, list[list[str]]]:
-    from llmkit import environment
+    from llmkit.base import environment
 
     cache = found["cache"]
     return {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from llmkit.workflows.embed import Embedding, Neighbour
+    from llmkit.commands.embed import Embedding, Neighbour
 
 __all__ = ["embed"]
 
@@ -46,7 +46,7 @@ def embed(
     """Turn texts into vectors, or find the texts nearest to one. Mean over the tokens, scaled to length 1."""
     from llmkit.cli import show
     from llmkit.cli import texts as reading
-    from llmkit.workflows import embed as workflow
+    from llmkit.commands import embed as workflow
 
     _check(out, near, top)
     given = reading.plain(texts or [], file, "embed")
@@ -69,7 +69,7 @@ def embed(
 
 def _check(out: Path | None, near: str | None, top: int | None) -> None:
     """What can be told before anything is read. Raises RecipeError U01."""
-    from llmkit.errors import Problem, RecipeError
+    from llmkit.base.errors import Problem, RecipeError
 
     if out is not None and out.suffix not in SUFFIXES:
         message = f'the suffix "{out.suffix}" names no format for embeddings'
@@ -86,7 +86,7 @@ def _write(out: Path, embeddings: Iterable[Embedding], rows: int) -> dict[str, i
 
     rows: how many embeddings come; an .npy file begins with it.
     """
-    from llmkit import files
+    from llmkit.base import files
 
     counts = {"texts": 0, "blank": 0, "dimension": 0}
     tallied = _tallied(embeddings, counts)

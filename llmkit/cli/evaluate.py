@@ -85,7 +85,7 @@ def evaluate(
 
 
 def _needed(target: str | None) -> str:
-    from llmkit.errors import Problem, UserError
+    from llmkit.base.errors import Problem, UserError
 
     if target is None:
         fix = "name a run or a model, or two files with --predictions and --references"
@@ -95,7 +95,7 @@ def _needed(target: str | None) -> str:
 
 def _check_files(of_models: dict[str, Any], of_files: dict[str, Any]) -> None:
     """Scoring files and scoring a model do not go together. Raises UserError U01."""
-    from llmkit.errors import Problem, UserError
+    from llmkit.base.errors import Problem, UserError
 
     mixed = next((name for name, value in of_models.items() if value), None)
     used = next(name for name, value in of_files.items() if value)
@@ -118,8 +118,8 @@ def _files(
     as_json: bool,
 ) -> None:
     from llmkit.cli import show
-    from llmkit.metrics.catalog import How
-    from llmkit.workflows.score_files import score_files
+    from llmkit.commands.score import score_files
+    from llmkit.metrics.registry import How
 
     with show.progress() as progress:
         result = score_files(
@@ -133,9 +133,9 @@ def _files(
 
 
 def _model(target: str, how: dict[str, Any], as_json: bool) -> None:
-    from llmkit import processes
+    from llmkit.base import processes
     from llmkit.cli import show
-    from llmkit.workflows import evaluate as workflow
+    from llmkit.commands import evaluate as workflow
 
     with show.progress() as progress:
         result = workflow.evaluate(target, **how, progress=progress)
@@ -150,7 +150,7 @@ def _model(target: str, how: dict[str, Any], as_json: bool) -> None:
 
 
 def _columns(pairs: list[str]) -> dict[str, str]:
-    from llmkit.errors import Problem, RecipeError
+    from llmkit.base.errors import Problem, RecipeError
 
     for pair in pairs:
         if "=" not in pair:

@@ -13,8 +13,8 @@ def explain_error(
     code: Annotated[str, typer.Argument(help="The code in the brackets of an error line, e.g. L05.")],
 ) -> None:
     """Say what an error code means. Also why it stops the run, and what to do."""
-    from llmkit.errors import Problem, RecipeError, closest
-    from llmkit.explanations import EXPLANATIONS
+    from llmkit.base.errors import Problem, RecipeError, closest
+    from llmkit.base.explanations import EXPLANATIONS
 
     known = EXPLANATIONS.get(code.strip("[]").upper())
     if known is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from llmkit.recipe.catalog import Kind
+    from llmkit.recipe.packaged import Kind
 
 __all__ = [
     "AsJson",
@@ -58,9 +58,9 @@ def train(
     as_json: bool,
 ) -> None:
     """Run a recipe and print what came out."""
-    from llmkit import processes
+    from llmkit.base import processes
     from llmkit.cli import show
-    from llmkit.workflows.train import finetune as run
+    from llmkit.commands.finetune import finetune as run
 
     with show.progress() as progress:
         result = run(

@@ -16,8 +16,8 @@ def launch(
     ] = None,
 ) -> None:
     """Run a command in several processes on this machine, e.g. `llmkit launch --processes 2 finetune sentiment`."""
-    from llmkit import launcher
-    from llmkit.errors import Problem, RecipeError
+    from llmkit.base import launcher
+    from llmkit.base.errors import Problem, RecipeError
 
     if not context.args:
         message, fix = "nothing to launch", "name a command: llmkit launch --processes 2 finetune sentiment"

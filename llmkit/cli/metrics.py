@@ -20,7 +20,7 @@ app = typer.Typer(
 def list_metrics(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Names of the metrics, with what each is."""
     from llmkit.cli import show
-    from llmkit.metrics.catalog import ENTRIES
+    from llmkit.metrics.registry import ENTRIES
 
     if as_json:
         show.print_json({"metrics": {name: metric.summary for name, metric in ENTRIES.items()}})
@@ -37,7 +37,7 @@ def show_metric(
 ) -> None:
     """What a metric compares, the keys of its scores, and the options that change it."""
     from llmkit.cli import show
-    from llmkit.metrics.catalog import KINDS, entry
+    from llmkit.metrics.registry import KINDS, entry
 
     metric = entry(name)
     settings = [f"--{setting}" for setting in metric.settings]
@@ -57,6 +57,6 @@ def export_metric(
     folder: Annotated[Path, typer.Argument(help="Where to; FOLDER/NAME is made.")] = Path(),
 ) -> None:
     """Write a metric as a module of the `evaluate` library, for evaluate.load("FOLDER/NAME")."""
-    from llmkit.workflows.evaluate_module import export
+    from llmkit.commands.metric_export import export
 
     typer.echo(f"written to {export(name, folder)}")

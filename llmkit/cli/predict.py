@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from llmkit.workflows.opened import Opened
+    from llmkit.inference.trained_model import Opened
 
 __all__ = ["predict"]
 
@@ -46,20 +46,20 @@ def predict(
     ] = False,
 ) -> None:
     """Answer texts, with probabilities, in the order they come."""
-    from llmkit import files
+    from llmkit.base import files
     from llmkit.cli import show
-    from llmkit.workflows import predict as workflow
-    from llmkit.workflows.opened import in_int8, open_model
+    from llmkit.inference.predict import answer, recalibrated
+    from llmkit.inference.trained_model import in_int8, open_model
 
     to_screen = out is None and not as_json and sys.stdout.isatty()
     with show.progress(bars=not to_screen) as progress:  # bars and answers on one screen would be a mess
         opened = open_model(target, progress)
         if calibrated:
-            opened = workflow.recalibrated(opened)
+            opened = recalibrated(opened)
         if int8:
             opened = in_int8(opened)
         given = _examples(opened, texts or [], file, context)
-        records = workflow.answer(opened, given, progress=progress)
+        records = answer(opened, given, progress=progress)
         if out is not None:
             files.write_lines(out, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
             typer.echo(f"predictions in {out}")
@@ -72,8 +72,8 @@ def predict(
 def _examples(
     opened: Opened, given: list[str], file: Path | None, context: Path | None
 ) -> Iterable[dict[str, Any]]:
+    from llmkit.base.errors import Problem, RecipeError
     from llmkit.cli import texts
-    from llmkit.errors import Problem, RecipeError
 
     inputs = opened.task.inputs
     if context is None:

@@ -18,15 +18,15 @@ app = typer.Typer(
 def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Names of the packaged recipes, the command that runs each, and what it is for."""
     from llmkit.cli import show
-    from llmkit.recipe import catalog
+    from llmkit.recipe import packaged
 
-    summaries = {name: catalog.summary(name) for name in catalog.names()}
+    summaries = {name: packaged.summary(name) for name in packaged.names()}
     if as_json:
         show.print_json({"recipes": summaries})
         return
     width = max(map(len, summaries))
     for name, summary in summaries.items():
-        typer.echo(f"{name:{width}}  {catalog.kind(name):8}  {summary}")
+        typer.echo(f"{name:{width}}  {packaged.kind(name):8}  {summary}")
 
 
 @app.command("show")
@@ -38,7 +38,7 @@ def show_recipe(
 ) -> None:
     """Print a recipe with all its defaults. With --schema, every key there is."""
     from llmkit import tasks
-    from llmkit.errors import Problem, RecipeError
+    from llmkit.base.errors import Problem, RecipeError
     from llmkit.recipe import load
 
     if schema:
@@ -56,6 +56,6 @@ def copy_recipe(
     target: Annotated[Path | None, typer.Argument(help="Where to; else NAME.yaml here.")] = None,
 ) -> None:
     """Copy a recipe, to be edited. The copy is run by its path, as in `llmkit finetune ./NAME.yaml`."""
-    from llmkit.recipe import catalog
+    from llmkit.recipe import packaged
 
-    typer.echo(f"copied to {catalog.copy(name, target or Path(f'{name}.yaml'))}")
+    typer.echo(f"copied to {packaged.copy(name, target or Path(f'{name}.yaml'))}")

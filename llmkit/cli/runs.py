@@ -19,8 +19,8 @@ def list_runs(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """List the runs below a folder. Oldest first, with their state and first score."""
+    from llmkit.base.run import runs
     from llmkit.cli import show
-    from llmkit.run import runs
 
     found = [_summary(run) for run in runs(folder)]
     if as_json:
@@ -38,9 +38,9 @@ def show_run(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show a run's result. Or how far an unfinished one got."""
+    from llmkit.base.run import Run
     from llmkit.cli import show
     from llmkit.cli.finetune import print_result
-    from llmkit.run import Run
 
     opened = Run.open(run)
     if opened.finished:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from llmkit import processes
-from llmkit.progress import SILENT, Progress
+from llmkit.base import processes
+from llmkit.base.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmkit.data.findings import Findings
+    from llmkit.data.reading.findings import Findings
 
 __all__ = ["examples", "plain", "whole"]
 
@@ -29,7 +29,7 @@ def examples(
     of blank texts; a data file has a column for each, named as in the data that the model was trained on (columns), or
     as here.
     """
-    from llmkit.errors import Problem, RecipeError
+    from llmkit.base.errors import Problem, RecipeError
 
     if texts and file:
         raise RecipeError(Problem("U01", "--file", "texts are given as well", "give one of the two"))
@@ -45,7 +45,7 @@ def examples(
 
 def whole(file: Path) -> str:
     """A text file as one text."""
-    from llmkit.data.findings import Findings
+    from llmkit.data.reading.findings import Findings
 
     findings = Findings(str(file))
     _check_file(file, findings)
@@ -57,7 +57,7 @@ def whole(file: Path) -> str:
 
 
 def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
-    from llmkit.errors import Problem, RecipeError
+    from llmkit.base.errors import Problem, RecipeError
 
     size = len(inputs)
     if len(texts) % size:
@@ -71,7 +71,7 @@ def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]
 
 def _from_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
     """One example a line, as it comes."""
-    from llmkit.data.findings import Findings
+    from llmkit.data.reading.findings import Findings
 
     assert isinstance(sys.stdin, TextIOWrapper)  # what it is outside of tests and notebooks
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
@@ -84,7 +84,7 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
 
 def _checked(text: str, place: str) -> str:
     """Bytes that are not UTF-8 come as lone surrogates, from the command line and from stdin."""
-    from llmkit.errors import DataError, Problem
+    from llmkit.base.errors import DataError, Problem
 
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise DataError(Problem("F07", place, "the text is not UTF-8", "convert it, e.g. with iconv"))
@@ -105,8 +105,8 @@ def _fields(inputs: Sequence[str], line: str, number: int, findings: Findings) -
 
 def _from_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) -> list[dict[str, str]]:
     """Lines of a text file, or columns of a data file; read whole, so that its faults come first."""
-    from llmkit.data.findings import Findings
-    from llmkit.data.readers import PLAIN, data_suffix
+    from llmkit.data.reading.findings import Findings
+    from llmkit.data.reading.readers import PLAIN, data_suffix
 
     findings = Findings(str(file))
     _check_file(file, findings)
@@ -128,7 +128,7 @@ def _check_file(file: Path, findings: Findings) -> None:
 def _rows(
     inputs: Sequence[str], columns: Mapping[str, str], file: Path, findings: Findings
 ) -> Iterator[dict[str, Any]]:
-    from llmkit.data.readers import rows
+    from llmkit.data.reading.readers import rows
     from llmkit.recipe.schema import Data
 
     for number, row in rows(file, Data(), findings):
@@ -147,7 +147,7 @@ def _rows(
 
 
 def _lines(file: Path, findings: Findings) -> Iterator[tuple[int, str]]:
-    from llmkit.data.lines import read_lines, unheard
+    from llmkit.data.reading.lines import read_lines, unheard
     from llmkit.recipe.schema import Data
 
     data = Data()

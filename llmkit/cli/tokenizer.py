@@ -42,7 +42,7 @@ def train_tokenizer(
 ) -> None:
     """Learn a vocabulary from texts. Says how long its tokens are, and what it does not know."""
     from llmkit.cli import show
-    from llmkit.workflows import tokenizer
+    from llmkit.commands import tokenizer
 
     with show.progress() as progress:
         measured, sample = tokenizer.train(
@@ -79,7 +79,7 @@ def show_tokens(
 ) -> None:
     """How a text is cut into tokens."""
     from llmkit.cli import show
-    from llmkit.workflows import tokenizer
+    from llmkit.commands import tokenizer
 
     with show.progress() as progress:
         tokens = tokenizer.show(target, text, progress=progress)

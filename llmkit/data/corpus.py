@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit import files
-from llmkit.data import sources, stored
-from llmkit.data.findings import Findings
-from llmkit.data.gather import Gather, renamed
-from llmkit.data.lines import unheard
-from llmkit.data.sources import PARTS, ResolveHub, ResolveIndex, Source
-from llmkit.data.stored import Column
-from llmkit.errors import DataError, Problem, raise_if, some
-from llmkit.progress import Progress
+from llmkit.base import files
+from llmkit.base.errors import DataError, Problem, raise_if, some
+from llmkit.base.progress import Progress
+from llmkit.data.reading import sources, stored
+from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.gather import Gather, renamed
+from llmkit.data.reading.lines import unheard
+from llmkit.data.reading.sources import PARTS, ResolveHub, ResolveIndex, Source
+from llmkit.data.reading.stored import Column
 from llmkit.recipe.schema import Data
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.seeds import derive
+from llmkit.base.seeds import derive
 
 __all__ = ["Update", "draws", "order", "steps_per_epoch", "updates"]
 

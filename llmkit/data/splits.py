@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from llmkit.base.errors import DataError, Problem
+from llmkit.data.checks.duplicates import text_keys
+from llmkit.data.checks.labels import in_order, labels_of
 from llmkit.data.corpus import Corpus, Part, counted
-from llmkit.data.duplicates import text_keys
-from llmkit.data.labels import in_order, labels_of
-from llmkit.errors import DataError, Problem
 from llmkit.recipe.schema import Data
 
 __all__ = ["apportion", "complete"]

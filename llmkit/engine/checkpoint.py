@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llmkit import files
+from llmkit.base import files
 from llmkit.engine.tensors import fill, opened, pieces
 
 __all__ = ["State", "join", "load", "newest", "rotate", "save", "state_of"]

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from llmkit.errors import Problem, RecipeError
+from llmkit.base.errors import Problem, RecipeError
 
 __all__ = ["Precision", "choose", "dtype_of"]
 

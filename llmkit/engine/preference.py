@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from llmkit.engine.generate import IGNORED, adapted, nats
+from llmkit.engine.generation.generate import IGNORED, adapted, nats
 from llmkit.engine.supervised import supervised
 
 __all__ = ["log_probabilities"]

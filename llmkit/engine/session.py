@@ -19,10 +19,10 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from llmkit import processes
+from llmkit.base import processes
+from llmkit.base.errors import Problem, RecipeError, RunError
+from llmkit.base.seeds import derive
 from llmkit.engine.precision import Precision, choose
-from llmkit.errors import Problem, RecipeError, RunError
-from llmkit.seeds import derive
 
 __all__ = ["Session", "start"]
 

@@ -27,8 +27,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
+from llmkit.base.errors import Problem, RecipeError
 from llmkit.engine.session import Session
-from llmkit.errors import Problem, RecipeError
 
 __all__ = ["Placed", "full", "is_sharded", "local", "own_rows", "place"]
 

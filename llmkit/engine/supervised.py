@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llmkit.engine.generate import IGNORED, left_padded, unwrapped
+from llmkit.engine.generation.generate import IGNORED, left_padded, unwrapped
 
 __all__ = ["read", "supervised"]
 

@@ -25,12 +25,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from llmkit.base.errors import Problem, TrainingError
 from llmkit.engine.batching import Indices, computed_tokens, deal
 from llmkit.engine.optim import Schedule
 from llmkit.engine.row_gradients import RowGradients, values
 from llmkit.engine.session import Session
 from llmkit.engine.sharding import is_sharded, local
-from llmkit.errors import Problem, TrainingError
 
 __all__ = ["Batches", "Loss", "Step", "train"]
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.errors import Problem, UserError, closest
+from llmkit.base.errors import Problem, UserError, closest
 
 __all__ = ["BY_COUNTS", "Floats", "Ints", "Measured", "Metric", "RankMetric", "Score", "find", "ratio"]
 

@@ -17,10 +17,10 @@ import transformers
 from safetensors import SafetensorError, safe_open
 from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from llmkit.errors import ModelError, Problem, some
+from llmkit.base.errors import ModelError, Problem, some
+from llmkit.base.seeds import derive
 from llmkit.models import lstm  # noqa: F401  # the Auto classes then know it
 from llmkit.models.quiet import quiet
-from llmkit.seeds import derive
 
 __all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "set_bias", "tokenizer"]
 

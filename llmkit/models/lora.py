@@ -15,10 +15,10 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from llmkit.errors import ModelError, Problem, some
+from llmkit.base.errors import ModelError, Problem, some
+from llmkit.base.seeds import derive
 from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Lora
-from llmkit.seeds import derive
 
 __all__ = ["add", "fuse", "merge", "open_kept"]
 

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from llmkit import files
-from llmkit.errors import ModelError, Problem
+from llmkit.base import files
+from llmkit.base.errors import ModelError, Problem
 from llmkit.models.quiet import quiet
 
 __all__ = ["Card", "load_card", "save", "weights_digest"]

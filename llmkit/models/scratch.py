@@ -26,12 +26,12 @@ from transformers import (
     T5Config,
 )
 
-from llmkit.errors import Problem, RecipeError
+from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.seeds import derive
 from llmkit.models.load import set_bias
 from llmkit.models.lstm import LSTMConfig
 from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Scratch
-from llmkit.seeds import derive
 
 __all__ = ["check_head", "config", "count", "fit", "model"]
 

@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from llmkit.errors import ModelError, Problem, some
+from llmkit.base.errors import ModelError, Problem, some
 from llmkit.models import load
 from llmkit.models.quiet import quiet
 

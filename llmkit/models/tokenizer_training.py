@@ -28,7 +28,7 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from llmkit.errors import Problem, UserError
+from llmkit.base.errors import Problem, UserError
 
 __all__ = ["KINDS", "Kind", "Measured", "measure", "train"]
 

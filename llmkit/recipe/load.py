@@ -20,8 +20,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from llmkit.errors import Problem, RecipeError, closest, raise_if
-from llmkit.recipe import catalog, yaml
+from llmkit.base.errors import Problem, RecipeError, closest, raise_if
+from llmkit.recipe import packaged, yaml
 from llmkit.recipe.describe import schema_text, sections
 from llmkit.recipe.problems import Context, Place, missing, translate
 from llmkit.recipe.schema import Recipe
@@ -59,7 +59,7 @@ def load(
     task_options(name) is the model of a task's own options. Raises RecipeError with all problems (C01 to C15)
     in the order of their places: the file from top to bottom, then the overrides.
     """
-    file = Path(source) if _is_path(source) else catalog.path(source)
+    file = Path(source) if _is_path(source) else packaged.path(source)
     document = yaml.read(file, source if _is_path(source) else str(file))
     found: Found = [(_place(document, mark), problem) for mark, problem in document.problems]
     settings = _read_overrides(overrides, found)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from llmkit.errors import Problem, closest
+from llmkit.base.errors import Problem, closest
 from llmkit.recipe.describe import Sections, allowed, allowed_item, choices, takes_null
 from llmkit.recipe.yaml import Where, scalar
 

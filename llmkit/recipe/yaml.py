@@ -20,7 +20,7 @@ from typing import Any, Never
 
 import yaml
 
-from llmkit.errors import Problem, RecipeError, closest, raise_if
+from llmkit.base.errors import Problem, RecipeError, closest, raise_if
 
 __all__ = ["Document", "Mark", "Where", "dump", "parse", "read", "scalar", "value"]
 

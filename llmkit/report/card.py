@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llmkit import files
+from llmkit.base import files
 from llmkit.report.page import render
 from llmkit.report.provenance import seed
 from llmkit.report.scores import headline

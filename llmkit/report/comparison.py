@@ -6,15 +6,7 @@ from collections.abc import Sequence
 
 from llmkit.report.format import better, count, p_value, words
 from llmkit.report.provenance import COSTS
-from llmkit.report.tables import (
-    Axis,
-    Cell,
-    Content,
-    Section,
-    Table,
-    count_cell,
-    score_cells,
-)
+from llmkit.report.tables import Axis, Cell, Content, Section, Table, count_cell, score_cells
 
 __all__ = ["comparison"]
 

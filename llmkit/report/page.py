@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmkit import files
+from llmkit.base import files
 from llmkit.report import format as form
 from llmkit.report.comparison import comparison
 from llmkit.report.content import facts, sections
 from llmkit.report.scores import headline
-from llmkit.report.seeds import seeds
+from llmkit.report.seed_spread import seeds
 from llmkit.report.svg import inline
 
 __all__ = ["render", "write"]

@@ -1,7 +1,7 @@
 """The tasks. The folder is the registry: a module here whose name has no underscore is a task.
 
 A task module holds `Options` (what the recipe's task section may say beside `name`) and `make(options, tuned)`,
-which gives an object that keeps the protocol in `_task.py`.
+which gives an object that keeps the protocol in `protocol.py`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from llmkit.tasks._task import Task
+    from llmkit.tasks.protocol import Task
 
 __all__ = ["load", "names", "options"]
 
 
 def names() -> list[str]:
     """Names of all tasks, without importing them."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_") and name != "protocol")
 
 
 def options(name: str) -> type[BaseModel]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from llmkit.data import chat_templates, checks, splits
-from llmkit.data.chat_templates import Template
-from llmkit.data.conversations import (
+from llmkit.base.errors import DataError, ModelError, Problem, raise_if
+from llmkit.data import splits
+from llmkit.data.checks import row_checks
+from llmkit.data.checks.conversations import (
     COLUMNS,
     MESSAGES,
     Message,
@@ -24,15 +25,17 @@ from llmkit.data.conversations import (
     conversation,
 )
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Features
-from llmkit.errors import DataError, ModelError, Problem, raise_if
-from llmkit.metrics import intervals, language_model
-from llmkit.metrics.rouge import rouge
+from llmkit.data.encoding import chat_templates
+from llmkit.data.encoding.chat_templates import Template
+from llmkit.data.encoding.encode import Features
+from llmkit.metrics import intervals
 from llmkit.metrics.score import Measured, find
+from llmkit.metrics.tasks import language_model
+from llmkit.metrics.text.rouge import rouge
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._generation import Generation, no_references
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet
-from llmkit.tasks._texts import draws
+from llmkit.tasks._shared.generation import Generation, no_references
+from llmkit.tasks._shared.texts import draws
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,7 +61,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Chat:
 
 @dataclass(frozen=True)
 class Chat(Generation):
-    """An answer at the end of each conversation; see `_task.Task` for what each part is."""
+    """An answer at the end of each conversation; see `protocol.Task` for what each part is."""
 
     template: Template | None = None  # of the checkpoint, once `for_model` knows it
 
@@ -105,11 +108,11 @@ class Chat(Generation):
         problems += [found for part in corpus.parts.values() for found in no_references(part)]
         raise_if(problems, DataError)
         if labels is None:
-            corpus, repeated, said = checks.check_duplicates(corpus, (self.source,), None, data)
+            corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
             corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
             notes = [*notes, *said]
-        near, alike = checks.near_duplicates(corpus, (self.source,))
+        near, alike = row_checks.near_duplicates(corpus, (self.source,))
         golds = {name: {"references": self._references(part)} for name, part in corpus.parts.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
@@ -156,7 +159,7 @@ class Chat(Generation):
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
-            from llmkit.engine.generate import IGNORED
+            from llmkit.engine.generation.generate import IGNORED
             from llmkit.engine.supervised import read
             from llmkit.models import heads
 
@@ -169,7 +172,7 @@ class Chat(Generation):
 
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Nats and number of the tokens of all answers in a conversation, (B,) each."""
-        from llmkit.engine.generate import IGNORED, nats
+        from llmkit.engine.generation.generate import IGNORED, nats
         from llmkit.engine.supervised import supervised
 
         logits_BSV, told_BS = supervised(model, batch, pad=self._pad)

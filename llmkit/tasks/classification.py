@@ -13,17 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from llmkit.data import checks, splits
+from llmkit.base.errors import DataError, Problem, UserError, closest, raise_if, some
+from llmkit.data import splits
+from llmkit.data.checks import row_checks
+from llmkit.data.checks.labels import all_integers
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded
-from llmkit.data.labels import all_integers
-from llmkit.errors import DataError, Problem, UserError, closest, raise_if, some
-from llmkit.metrics import calibration, classification, intervals, ranking
+from llmkit.data.encoding.encode import Encoded
+from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Score
+from llmkit.metrics.tasks import calibration, classification, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
-from llmkit.tasks._texts import OverTexts, draws, logits_of, named_classes
+from llmkit.tasks._shared.texts import OverTexts, draws, logits_of, named_classes
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,7 +63,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Classification:
 
 @dataclass(frozen=True)
 class Classification(OverTexts):
-    """One label for each text or pair; see `_task.Task` for what each part is.
+    """One label for each text or pair; see `protocol.Task` for what each part is.
 
     heated: the probabilities are those of the fitted temperature; the logits stay as they are.
     """
@@ -89,21 +91,22 @@ class Classification(OverTexts):
         return ("accuracy", "mae", "f1") if self.options.ordered else ("accuracy", "f1", "mcc")
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
-        names, unnamed = checks.label_names(corpus, "label", data, known=labels)
+        corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)
+        names, unnamed = row_checks.label_names(corpus, "label", data, known=labels)
         unnamed += [*self._no_positive(names), *self._no_order(names, data.labels or labels)]
         raise_if([*problems, *unnamed], DataError)
-        corpus, dropped = checks.drop_unknown_labels(corpus, "label", names, data)
+        corpus, dropped = row_checks.drop_unknown_labels(corpus, "label", names, data)
         if labels is None:
-            corpus, repeated, said = checks.check_duplicates(corpus, self.texts, "label", data)
+            corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, "label", data)
             raise_if(repeated, DataError)
             corpus = splits.complete(
                 corpus, label_column="label", text_column=self.together, data=data, seed=seed
             )
             dropped = [*dropped, *said]
-        near, alike = checks.near_duplicates(corpus, self.texts)
+        near, alike = row_checks.near_duplicates(corpus, self.texts)
         golds = {
-            part: {"labels": checks.label_ids(rows, "label", names)} for part, rows in corpus.parts.items()
+            part: {"labels": row_checks.label_ids(rows, "label", names)}
+            for part, rows in corpus.parts.items()
         }
         return Examples(corpus, names, golds, (*notes, *dropped, *alike), near)
 

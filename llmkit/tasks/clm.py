@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
-from llmkit.data.collate import IGNORED
-from llmkit.data.documents import runs
-from llmkit.data.encode import Features, count_tokens
-from llmkit.data.packing import Piece, Room
-from llmkit.metrics import language_model
+from llmkit.data.checks.documents import runs
+from llmkit.data.encoding.collate import IGNORED
+from llmkit.data.encoding.encode import Features, count_tokens
+from llmkit.data.encoding.packing import Piece, Room
 from llmkit.metrics.score import Measured
-from llmkit.tasks import _language_model as base
-from llmkit.tasks._language_model import Columns, OverDocuments, by_unit, check_packing, no_token
-from llmkit.tasks._task import Arrays, Loss, Rows, model_inputs
+from llmkit.metrics.tasks import language_model
+from llmkit.tasks._shared import language_model as base
+from llmkit.tasks._shared.language_model import Columns, OverDocuments, by_unit, check_packing, no_token
+from llmkit.tasks.protocol import Arrays, Loss, Rows, model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,7 +54,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> CausalLM:
 
 @dataclass(frozen=True)
 class CausalLM(OverDocuments):
-    """Next tokens of documents; see `_task.Task` for what each part is."""
+    """Next tokens of documents; see `protocol.Task` for what each part is."""
 
     auto_class = "AutoModelForCausalLM"
     metrics = ("perplexity", "bits_per_byte")

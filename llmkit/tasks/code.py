@@ -1,7 +1,7 @@
 """Programs: a task is read, a Python program is written, learned as an answer in a chat.
 
 Rows are MBPP's, or prompt and completion (`data.programs`). With `run_programs` each program is run on its row's tests
-in a sandbox (`llmkit.sandbox`), and pass@1 is the share of problems whose program passes all of them.
+in a sandbox (`llmkit.sandbox.runner`), and pass@1 is the share of problems whose program passes all of them.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit import processes, sandbox
+from llmkit.base import processes
+from llmkit.base.errors import Problem, some
+from llmkit.data.checks.programs import COLUMNS, check_programs
+from llmkit.data.checks.rowwise import objects
 from llmkit.data.corpus import Corpus, Part, counted
-from llmkit.data.encode import Encoded
-from llmkit.data.programs import COLUMNS, check_programs
-from llmkit.data.rowwise import objects
-from llmkit.errors import Problem, some
-from llmkit.metrics import pass_at_k
+from llmkit.data.encoding.encode import Encoded
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured
+from llmkit.metrics.tasks import pass_at_k
 from llmkit.recipe.schema import Data, Evaluate
-from llmkit.sandbox import Outcome, Program
+from llmkit.sandbox import runner
+from llmkit.sandbox.runner import Outcome, Program
 from llmkit.tasks import chat
-from llmkit.tasks._task import Arrays, Examples, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet
 from llmkit.text.code import program
 
 __all__ = ["Code", "Options", "make"]
@@ -51,7 +52,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Code:
 
 @dataclass(frozen=True)
 class Code(chat.Chat):
-    """A program for each task; see `_task.Task` for what each part is."""
+    """A program for each task; see `protocol.Task` for what each part is."""
 
     verbatim = True
     optional: ClassVar[Mapping[str, str]] = {name: name for name in COLUMNS}
@@ -65,7 +66,7 @@ class Code(chat.Chat):
         if not self.options.run_programs:
             found = super().check(corpus, data, seed, labels)
             return replace(found, notes=(*found.notes, NOT_RUN))
-        sandbox.run(Program("", ""))
+        runner.run(Program("", ""))
         found = super().check(corpus, data, seed, labels)
         failing = [note for name, part in found.corpus.parts.items() for note in _failing(name, part)]
         return replace(found, notes=(*found.notes, *failing))
@@ -157,7 +158,7 @@ class Code(chat.Chat):
 
 
 def _run(programs: Sequence[Program]) -> list[Outcome]:
-    return sandbox.run_many(programs, workers=len(os.sched_getaffinity(0)))
+    return runner.run_many(programs, workers=len(os.sched_getaffinity(0)))
 
 
 def _failing(name: str, part: Part) -> Iterator[str]:

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from llmkit.data import checks, preferences, splits
-from llmkit.data.conversations import as_text
+from llmkit.base.errors import DataError, Problem, raise_if
+from llmkit.data import splits
+from llmkit.data.checks import preferences, row_checks
+from llmkit.data.checks.conversations import as_text
+from llmkit.data.checks.preferences import SIDES, Pair, check_pairs, pair
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded, Features
-from llmkit.data.preferences import SIDES, Pair, check_pairs, pair
-from llmkit.errors import DataError, Problem, raise_if
+from llmkit.data.encoding.encode import Encoded, Features
 from llmkit.metrics.intervals import wilson_score
-from llmkit.metrics.preference import margins, preference
 from llmkit.metrics.score import Floats, Measured
+from llmkit.metrics.tasks.preference import margins, preference
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks import chat
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,7 +50,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Dpo:
 
 @dataclass(frozen=True)
 class Dpo(chat.Chat):
-    """Which of two answers the model rewards more; see `_task.Task` for what each part is."""
+    """Which of two answers the model rewards more; see `protocol.Task` for what each part is."""
 
     adapter = True
     watched: ClassVar[Collection[str]] = ()
@@ -78,11 +79,11 @@ class Dpo(chat.Chat):
         corpus, problems, notes = check_pairs(corpus, data)
         raise_if(problems, DataError)
         if labels is None:
-            corpus, repeated, said = checks.check_duplicates(corpus, (self.source,), None, data)
+            corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
             corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
             notes = [*notes, *said]
-        near, alike = checks.near_duplicates(corpus, (self.source,))
+        near, alike = row_checks.near_duplicates(corpus, (self.source,))
         golds: dict[str, Arrays] = {name: {} for name in corpus.parts}  # chosen and rejected say it all
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
@@ -136,7 +137,7 @@ class Dpo(chat.Chat):
         """(B, 2) each, chosen and rejected: log-probabilities of the answers, now and before training, and tokens."""
         import torch
 
-        from llmkit.engine.generate import IGNORED
+        from llmkit.engine.generation.generate import IGNORED
         from llmkit.engine.preference import log_probabilities
 
         now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)

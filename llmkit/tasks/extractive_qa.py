@@ -18,19 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from llmkit.data import windows
+from llmkit.base.errors import DataError, raise_if
+from llmkit.data.checks.questions import check_questions
+from llmkit.data.checks.rowwise import objects
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded, Features
-from llmkit.data.questions import check_questions
-from llmkit.data.rowwise import objects
-from llmkit.errors import DataError, raise_if
-from llmkit.metrics import extractive_qa, intervals
-from llmkit.metrics.answers import Rules, has_answer
+from llmkit.data.encoding import windows
+from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
+from llmkit.metrics.tasks import extractive_qa
+from llmkit.metrics.tasks.answers import Rules, has_answer
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
-from llmkit.tasks._texts import draws
+from llmkit.tasks._shared.texts import draws
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
 from llmkit.text.sentences import sentence_around
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> ExtractiveQA:
 
 @dataclass(frozen=True)
 class ExtractiveQA(Plain):
-    """A span of the context for each question; see `_task.Task` for what each part is."""
+    """A span of the context for each question; see `protocol.Task` for what each part is."""
 
     options: Options
     tuned: Mapping[str, Any] = field(default_factory=dict)

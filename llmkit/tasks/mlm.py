@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from llmkit.data.collate import IGNORED
-from llmkit.data.documents import runs
-from llmkit.data.encode import Features, texts_to_ids
-from llmkit.data.masking import NEVER, Masking
-from llmkit.data.packing import Piece, Room
-from llmkit.data.words import Unit, in_words
-from llmkit.metrics import language_model
+from llmkit.data.checks.documents import runs
+from llmkit.data.encoding.collate import IGNORED
+from llmkit.data.encoding.encode import Features, texts_to_ids
+from llmkit.data.encoding.masking import NEVER, Masking
+from llmkit.data.encoding.packing import Piece, Room
+from llmkit.data.encoding.words import Unit, in_words
 from llmkit.metrics.score import Measured
-from llmkit.tasks import _language_model as base
-from llmkit.tasks._language_model import Columns, OverDocuments, by_unit, check_packing, no_token
-from llmkit.tasks._task import Arrays, Loss, Rows, model_inputs
+from llmkit.metrics.tasks import language_model
+from llmkit.tasks._shared import language_model as base
+from llmkit.tasks._shared.language_model import Columns, OverDocuments, by_unit, check_packing, no_token
+from llmkit.tasks.protocol import Arrays, Loss, Rows, model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,7 +54,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> MaskedLM:
 
 @dataclass(frozen=True)
 class MaskedLM(OverDocuments):
-    """Hidden tokens of documents; see `_task.Task` for what each part is."""
+    """Hidden tokens of documents; see `protocol.Task` for what each part is."""
 
     auto_class = "AutoModelForMaskedLM"
     metrics = ("token_accuracy", "perplexity")

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.data import checks, splits
+from llmkit.base.errors import DataError, raise_if
+from llmkit.data import splits
+from llmkit.data.checks import row_checks
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded
-from llmkit.errors import DataError, raise_if
-from llmkit.metrics import intervals, multi_label, ranking
+from llmkit.data.encoding.encode import Encoded
+from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.tasks import multi_label, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
-from llmkit.tasks._texts import OverTexts, draws, logits_of, named_classes
+from llmkit.tasks._shared.texts import OverTexts, draws, logits_of, named_classes
 from llmkit.tasks.classification import RANKED, per_class_details
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -52,7 +54,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> MultiLabel:
 
 
 class MultiLabel(OverTexts):
-    """Some labels for each text; see `_task.Task` for what each part is."""
+    """Some labels for each text; see `protocol.Task` for what each part is."""
 
     options: Options
     ladder: ClassVar[Mapping[str, str]] = LADDER
@@ -61,21 +63,21 @@ class MultiLabel(OverTexts):
     lower: Collection[str] = frozenset({"loss", "hamming_loss"})
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
-        names, unfit = checks.label_set(corpus, self.gold, data, known=labels)
+        corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)
+        names, unfit = row_checks.label_set(corpus, self.gold, data, known=labels)
         raise_if([*problems, *unfit], DataError)
-        corpus, dropped = checks.drop_unknown_labels(corpus, self.gold, names, data)
+        corpus, dropped = row_checks.drop_unknown_labels(corpus, self.gold, names, data)
         notes = [*notes, *dropped]
         if labels is None:
-            corpus, repeated, said = checks.check_duplicates(corpus, self.texts, None, data)
+            corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
             corpus = splits.complete(
                 corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]
-        near, alike = checks.near_duplicates(corpus, self.texts)
+        near, alike = row_checks.near_duplicates(corpus, self.texts)
         golds = {
-            part: {"labels": checks.label_marks(rows, self.gold, names)}
+            part: {"labels": row_checks.label_marks(rows, self.gold, names)}
             for part, rows in corpus.parts.items()
         }
         return Examples(corpus, names, golds, (*notes, *alike), near)

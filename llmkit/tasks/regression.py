@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmkit.data import checks, splits
+from llmkit.base.errors import DataError, raise_if
+from llmkit.data import splits
+from llmkit.data.checks import row_checks
 from llmkit.data.corpus import Corpus
-from llmkit.errors import DataError, raise_if
-from llmkit.metrics import intervals, regression
+from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
-from llmkit.tasks._texts import OverTexts, draws, logits_of
+from llmkit.tasks._shared.texts import OverTexts, draws, logits_of
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,26 +41,26 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Regression:
 
 
 class Regression(OverTexts):
-    """A number for each text or pair; see `_task.Task` for what each part is."""
+    """A number for each text or pair; see `protocol.Task` for what each part is."""
 
     gold = "score"
     metrics: Sequence[str] = tuple(regression.METRICS)
     lower: Collection[str] = frozenset({"loss", "mse", "mae"})
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = checks.check_all_texts(corpus, self.texts, data)
-        numbers, unfit = checks.numbers(corpus, self.gold)
+        corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)
+        numbers, unfit = row_checks.numbers(corpus, self.gold)
         raise_if([*problems, *unfit], DataError)
         if labels is None:
             # Equal texts with different numbers are two measurements, no contradiction.
-            corpus, repeated, said = checks.check_duplicates(corpus, self.texts, None, data)
+            corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
             corpus = splits.complete(
                 corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]
-        numbers, _ = checks.numbers(corpus, self.gold)  # rows were dropped and dealt out since
-        near, alike = checks.near_duplicates(corpus, self.texts)
+        numbers, _ = row_checks.numbers(corpus, self.gold)  # rows were dropped and dealt out since
+        near, alike = row_checks.near_duplicates(corpus, self.texts)
         golds = {part: {"labels": values} for part, values in numbers.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 

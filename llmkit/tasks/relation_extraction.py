@@ -12,17 +12,17 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, ClassVar
 
-from llmkit.data import rowwise
+from llmkit.base.errors import DataError, Problem, closest, raise_if, some
+from llmkit.data.checks import rowwise
 from llmkit.data.corpus import Corpus, Part
-from llmkit.data.encode import Features
-from llmkit.errors import DataError, Problem, closest, raise_if, some
-from llmkit.metrics import relation
+from llmkit.data.encoding.encode import Features
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.tasks import relation
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks import classification
-from llmkit.tasks._task import Arrays, Examples, Rows, Sheet
-from llmkit.tasks._texts import draws
+from llmkit.tasks._shared.texts import draws
 from llmkit.tasks.classification import Classification, per_class_details
+from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet
 from llmkit.text.markers import MARKERS, fault, mark, unmarked
 
 __all__ = ["Options", "RelationExtraction", "make"]

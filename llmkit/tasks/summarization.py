@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from llmkit.data.rowwise import objects
-from llmkit.metrics.rouge import rouge
+from llmkit.data.checks.rowwise import objects
 from llmkit.metrics.score import Measured
-from llmkit.tasks import _generation as base
-from llmkit.tasks._generation import Generation
-from llmkit.tasks._task import Arrays, Examples
+from llmkit.metrics.text.rouge import rouge
+from llmkit.tasks._shared import generation as base
+from llmkit.tasks._shared.generation import Generation
+from llmkit.tasks.protocol import Arrays, Examples
 from llmkit.text.sentences import lead, sentences
 
 __all__ = ["Options", "Summarization", "make"]
@@ -34,7 +34,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Summarization:
 
 
 class Summarization(Generation):
-    """A summary for each document; see `_task.Task` for what each part is."""
+    """A summary for each document; see `protocol.Task` for what each part is."""
 
     source = "document"
     target = "summary"

@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from llmkit.data import windows
+from llmkit.base.errors import DataError, ModelError, Problem, raise_if
+from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.tagged import check_tagged
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded, Features
-from llmkit.data.rowwise import objects
-from llmkit.data.tagged import check_tagged
-from llmkit.errors import DataError, ModelError, Problem, raise_if
-from llmkit.metrics import entities, intervals
+from llmkit.data.encoding import windows
+from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
+from llmkit.metrics.tasks import entities
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._task import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
-from llmkit.tasks._texts import draws, named_classes
+from llmkit.tasks._shared.texts import draws, named_classes
 from llmkit.tasks.classification import per_class_details
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
 from llmkit.text import tags as schemes
 from llmkit.text.words import words
 
@@ -61,7 +62,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> TokenClassification:
 
 @dataclass(frozen=True)
 class TokenClassification(Plain):
-    """Entities of sentences; see `_task.Task` for what each part is."""
+    """Entities of sentences; see `protocol.Task` for what each part is."""
 
     options: Options
     tuned: Mapping[str, Any] = field(default_factory=dict)

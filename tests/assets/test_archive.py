@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from llmkit.assets import archive
-from llmkit.errors import AssetError
+from llmkit.base.errors import AssetError
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # SHA-256 of b"abc"
 

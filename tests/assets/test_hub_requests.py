@@ -7,7 +7,7 @@ from huggingface_hub import constants
 
 from llmkit.assets import hub_requests
 from llmkit.assets.hub_requests import Reference, commit, parse
-from llmkit.errors import AssetError, ModelError
+from llmkit.base.errors import AssetError, ModelError
 
 TINY = Reference("owner/tiny", None, None)
 

@@ -7,16 +7,16 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from llmkit import files
-from llmkit.assets import catalog, store
-from llmkit.errors import AssetError
+from llmkit.assets import pinned, store
+from llmkit.base import files
+from llmkit.base.errors import AssetError
 
 FETCH = """
 import json, sys
-from llmkit.assets import catalog, store
-from llmkit.progress import SILENT
-asset = catalog.Asset(**json.loads(sys.argv[1]))
-catalog.ASSETS = {asset.name: asset}
+from llmkit.assets import pinned, store
+from llmkit.base.progress import SILENT
+asset = pinned.Asset(**json.loads(sys.argv[1]))
+pinned.ASSETS = {asset.name: asset}
 print(store.folder(asset.name, SILENT))
 """
 
@@ -38,13 +38,13 @@ def test_a_folder_that_is_there_needs_no_index(wheel, cache, heard, monkeypatch)
 def test_a_changed_pin_gets_another_folder(wheel, cache, heard, monkeypatch):
     folder = store.folder("tiny-model", heard)
     fewer = replace(wheel, members={"tiny/config.json": wheel.members["tiny/config.json"]})
-    monkeypatch.setattr(catalog, "ASSETS", {fewer.name: fewer})
+    monkeypatch.setattr(pinned, "ASSETS", {fewer.name: fewer})
     assert store.folder("tiny-model", heard) != folder
 
 
 def test_a_member_with_a_wrong_hash_leaves_no_folder(wheel, cache, heard, monkeypatch):
     wrong = replace(wheel, members={"tiny/config.json": ("config.json", "0" * 64)})
-    monkeypatch.setattr(catalog, "ASSETS", {wrong.name: wrong})
+    monkeypatch.setattr(pinned, "ASSETS", {wrong.name: wrong})
     with pytest.raises(AssetError, match="is pinned"):
         store.folder("tiny-model", heard)
     assert not [path for path in (cache / "assets").iterdir() if path.is_dir()]

@@ -72,7 +72,7 @@ def test_where_no_answer_is_right_or_wrong_there_is_no_such_test(
     """Perplexity and the like."""
     none = {"mcnemar_p": None, "examples_needed": None, "only_in_first": 0, "only_in_second": 0}
     result = {"first": "a", "second": "b", "n": 3, "differences": {}, "verdict": ["b is better"], **none}
-    monkeypatch.setattr("llmkit.workflows.compare.compare", lambda *_, **__: result)
+    monkeypatch.setattr("llmkit.commands.compare.compare", lambda *_, **__: result)
     done = command("compare", "a", "b")
     assert done.code == 0
     assert done.out.splitlines()[-1] == "b is better"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from llmkit import environment
-from llmkit.workflows import doctor as workflow
+from llmkit.base import environment
+from llmkit.commands import doctor as workflow
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 @pytest.fixture
 def expected(tiny_bert: Path) -> Any:
     """The matrix of TEXTS; the blank one is NaN."""
-    from llmkit.workflows.embed import embed
+    from llmkit.commands.embed import embed
 
     return np.stack([one.vector for one in embed(str(tiny_bert), TEXTS)])
 

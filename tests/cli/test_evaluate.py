@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmkit.run import Run
+from llmkit.base.run import Run
 
 
 def test_a_run_scores_as_it_did_when_it_ended(command: Callable[..., Any], finished: Path) -> None:

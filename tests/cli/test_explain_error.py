@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmkit.explanations import EXPLANATIONS
+from llmkit.base.explanations import EXPLANATIONS
 
 
 @pytest.mark.parametrize("written", ["L05", "l05", "[L05]"])

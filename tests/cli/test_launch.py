@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from llmkit import cli, launcher
+from llmkit import cli
+from llmkit.base import launcher
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmkit.metrics.catalog import ENTRIES
+from llmkit.metrics.registry import ENTRIES
 
 
 def test_the_list_names_each_metric(command: Callable[..., Any]) -> None:

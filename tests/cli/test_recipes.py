@@ -6,20 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmkit.recipe import catalog
+from llmkit.recipe import packaged
 
 
 def test_list_has_a_line_a_recipe_with_what_it_is_for(command: Callable[..., Any]) -> None:
     lines = command("recipes", "list").out.splitlines()
-    assert [line.split()[0] for line in lines] == catalog.names()
-    assert all(line.endswith(catalog.summary(line.split()[0])) for line in lines)
-    starts = {line.index(catalog.summary(line.split()[0])) for line in lines}
+    assert [line.split()[0] for line in lines] == packaged.names()
+    assert all(line.endswith(packaged.summary(line.split()[0])) for line in lines)
+    starts = {line.index(packaged.summary(line.split()[0])) for line in lines}
     assert len(starts) == 1
 
 
 def test_list_as_json(command: Callable[..., Any]) -> None:
     done = command("recipes", "list", "--json")
-    assert done.json == {"recipes": {name: catalog.summary(name) for name in catalog.names()}}
+    assert done.json == {"recipes": {name: packaged.summary(name) for name in packaged.names()}}
 
 
 def test_show_prints_a_recipe_that_can_be_run_again(
@@ -49,7 +49,7 @@ def test_copy_writes_the_file_here_and_never_over_another(
 ) -> None:
     assert command("recipes", "copy", "sentiment").out == "copied to sentiment.yaml\n"
     copied = (tmp_path / "sentiment.yaml").read_bytes()
-    assert copied == catalog.path("sentiment").read_bytes()
+    assert copied == packaged.path("sentiment").read_bytes()
     done = command("recipes", "copy", "sentiment")
     assert done.code == 2
     assert done.err.startswith("error[C16] sentiment.yaml: ")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmkit.run import Run
+from llmkit.base.run import Run
 
 
 def test_list_tells_finished_from_unfinished_runs(

@@ -14,7 +14,7 @@ from termios import TIOCSWINSZ
 
 import pytest
 
-from llmkit import processes
+from llmkit.base import processes
 from llmkit.cli import show
 
 # A little work as `finetune` tells it; slow enough for the bars to be drawn (ten times a second).

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from llmkit.base.errors import UserError
 from llmkit.cli import texts
-from llmkit.errors import UserError
 
 PAIR = ("text", "text_pair")
 QA = ("question", "context")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from llmkit.base.progress import SILENT
 from llmkit.data import corpus
-from llmkit.progress import SILENT
 from llmkit.recipe.schema import Data
 
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from llmkit import files
+from llmkit.base import files
+from llmkit.base.errors import DataError, StorageError
 from llmkit.data import corpus as module
-from llmkit.data import gather
-from llmkit.errors import DataError, StorageError
+from llmkit.data.reading import gather
 
 ROWS = [{"text": f"text {i}, or so", "label": "pos" if i % 3 else "neg", "year": str(i)} for i in range(10)]
 
@@ -269,15 +269,15 @@ def test_a_mutated_file_is_read_or_refused_but_never_crashes(in_folder, read, na
     ],
 )
 def test_the_sample_sets_have_no_fault(shared, read, name):
-    from llmkit.data import checks
+    from llmkit.data.checks import row_checks
     from llmkit.recipe.schema import Data
 
     corpus, data = read(train=str(shared / name)), Data()
     assert list(corpus.parts) == ["train", "validation", "test"]
-    _, texts, _ = checks.check_texts(corpus, "text", data)
-    names, labels = checks.label_names(corpus, "label", data)
-    _, duplicates, _ = checks.check_duplicates(corpus, "text", "label", data)
+    _, texts, _ = row_checks.check_texts(corpus, "text", data)
+    names, labels = row_checks.label_names(corpus, "label", data)
+    _, duplicates, _ = row_checks.check_duplicates(corpus, "text", "label", data)
     assert texts + labels + duplicates == []
     assert len(names) >= 2
     for part in corpus.parts.values():
-        assert set(checks.label_ids(part, "label", names)) <= set(range(len(names)))
+        assert set(row_checks.label_ids(part, "label", names)) <= set(range(len(names)))

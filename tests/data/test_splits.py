@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llmkit.base.errors import DataError
 from llmkit.data.splits import apportion, complete
-from llmkit.errors import DataError
 from llmkit.recipe.schema import Data
 from llmkit.text.normalize import canonical
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from llmkit import cli, files
+from llmkit import cli
+from llmkit.base import files
 
 Row = dict[str, Any]
 Content = str | bytes

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from llmkit.assets import store
+from llmkit.base.errors import AssetError
+from llmkit.base.progress import SILENT
 from llmkit.engine.batching import auto_budget, cut, padded_tokens, sorted_batches
-from llmkit.errors import AssetError
-from llmkit.progress import SILENT
 
 pytestmark = [pytest.mark.slow, pytest.mark.index]
 

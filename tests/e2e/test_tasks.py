@@ -13,10 +13,10 @@ import torch
 
 import llmkit
 from llmkit import cli, tasks
-from llmkit.progress import SILENT
+from llmkit.base.progress import SILENT
+from llmkit.base.run import Run
+from llmkit.inference.trained_model import open_model
 from llmkit.report.format import number
-from llmkit.run import Run
-from llmkit.workflows.opened import open_model
 from tests.samples import rows, write, write_recipe
 
 pytestmark = pytest.mark.slow

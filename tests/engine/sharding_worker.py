@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from llmkit import tasks
+from llmkit.base.progress import SILENT
 from llmkit.data.sampler import Update
 from llmkit.engine import checkpoint, sharding
 from llmkit.engine import session as sessions
@@ -25,11 +26,10 @@ from llmkit.engine.session import Session
 from llmkit.engine.sharding import Placed
 from llmkit.engine.train import train
 from llmkit.models.save import weights_digest
-from llmkit.progress import SILENT
 from llmkit.recipe import load
-from llmkit.workflows.fit import batches_of, predict_part
-from llmkit.workflows.prepare import Prepared, prepare
-from llmkit.workflows.train import load_model
+from llmkit.training.loop import batches_of, predict_part
+from llmkit.training.model import load_model
+from llmkit.training.prepare import Prepared, prepare
 
 SIZES = [7, 1, 5, 3]  # examples of each update; of one of them a single process has a micro-batch
 SAVED = 2  # updates before the checkpoint

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from llmkit import files
+from llmkit.base import files
+from llmkit.base.errors import StorageError
 from llmkit.engine import checkpoint
 from llmkit.engine.checkpoint import State
 from llmkit.engine.optim import adamw
-from llmkit.errors import StorageError
 from tests.faults import KINDS, Fault, arm
 
 

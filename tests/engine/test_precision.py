@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from llmkit.base.errors import RecipeError
 from llmkit.engine.precision import choose, dtype_of
-from llmkit.errors import RecipeError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

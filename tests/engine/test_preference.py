@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-from llmkit.data.collate import IGNORED
+from llmkit.data.encoding.collate import IGNORED
 from llmkit.engine import preference as engine
 from llmkit.engine.losses import preference
 from llmkit.engine.preference import log_probabilities

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from llmkit import processes
+from llmkit.base import processes
+from llmkit.base.errors import RecipeError, RunError
 from llmkit.engine import session as sessions
-from llmkit.errors import RecipeError, RunError
 
 
 def test_one_process_sums_and_gathers_its_own(session: Any) -> None:

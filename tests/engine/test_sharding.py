@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from llmkit import files, tasks
+from llmkit import tasks
+from llmkit.base import files
+from llmkit.base.errors import RecipeError, StorageError, TrainingError
+from llmkit.base.progress import SILENT
 from llmkit.engine import checkpoint, sharding
 from llmkit.engine import train as training
 from llmkit.engine.optim import adamw
 from llmkit.engine.train import _Share
-from llmkit.errors import RecipeError, StorageError, TrainingError
 from llmkit.models.save import weights_digest
-from llmkit.progress import SILENT
 from llmkit.recipe import load
-from llmkit.workflows.prepare import prepare
-from llmkit.workflows.train import load_model
+from llmkit.training.model import load_model
+from llmkit.training.prepare import prepare
 from tests.engine.test_train import steps_of
 from tests.samples import write_recipe
 

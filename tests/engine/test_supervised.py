@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from llmkit.data.collate import IGNORED
+from llmkit.data.encoding.collate import IGNORED
 from llmkit.engine.supervised import supervised
 
 PAD = 0

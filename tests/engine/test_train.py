@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from llmkit.base.errors import TrainingError
 from llmkit.data.sampler import updates
 from llmkit.engine.optim import Schedule, adamw
 from llmkit.engine.train import Step, train
-from llmkit.errors import TrainingError
 
 SCHEDULE = Schedule(1e-2, 6, 0, "constant")
 

@@ -17,7 +17,7 @@ import torch
 
 import llmkit
 from llmkit import tasks
-from llmkit.run import Run
+from llmkit.base.run import Run
 from tests.samples import write_recipe
 
 RECORDED = Path(__file__).with_name("losses.json")

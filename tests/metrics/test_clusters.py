@@ -6,8 +6,8 @@ from scipy import stats
 
 from llmkit.metrics import clusters, paired
 from llmkit.metrics.intervals import interval, measure, measure_ranks
-from llmkit.metrics.ranking import SPEARMAN
 from llmkit.metrics.score import Metric, ratio
+from llmkit.metrics.tasks.ranking import SPEARMAN
 
 
 def mean(sums):

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from llmkit.errors import UserError
+from llmkit.base.errors import UserError
 from llmkit.metrics.score import BY_COUNTS, Measured, Metric, Score, find, ratio
 
 

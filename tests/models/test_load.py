@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from llmkit.errors import ModelError
+from llmkit.base.errors import ModelError
 from llmkit.models import load
-from llmkit.tasks._texts import named_classes
+from llmkit.tasks._shared.texts import named_classes
 
 HEAD = "AutoModelForSequenceClassification"
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from llmkit import files
-from llmkit.errors import ModelError
+from llmkit.base import files
+from llmkit.base.errors import ModelError
 from llmkit.models import load, save
 from llmkit.models.save import Card
-from llmkit.tasks._texts import named_classes
+from llmkit.tasks._shared.texts import named_classes
 
 CARD = Card({"name": "classification"}, ["a", "b"], {"text": "text"}, 32, "base")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from llmkit.errors import RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.models import load, scratch
 from llmkit.models.save import weights_digest
 from llmkit.models.tokenizer_training import train

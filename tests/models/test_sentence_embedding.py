@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit.errors import ModelError
+from llmkit.base.errors import ModelError
 from llmkit.models import load, sentence_embedding
 
 IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 9, 9]])

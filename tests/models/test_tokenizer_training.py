@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from llmkit.errors import UserError
+from llmkit.base.errors import UserError
 from llmkit.models import load
 from llmkit.models.tokenizer_training import KINDS, Kind, Measured, measure, train
 

@@ -12,16 +12,17 @@ from dataclasses import replace
 import torch
 
 from llmkit import tasks
+from llmkit.base.progress import SILENT
 from llmkit.data.sampler import updates
 from llmkit.engine import session as sessions
 from llmkit.engine.optim import Schedule, adamw
 from llmkit.engine.session import Session
 from llmkit.engine.train import Loss, train
-from llmkit.progress import SILENT
+from llmkit.inference.batches import make_batches
 from llmkit.recipe import load
-from llmkit.workflows.fit import for_training, make_batches
-from llmkit.workflows.prepare import Prepared, prepare
-from llmkit.workflows.train import load_model
+from llmkit.training.loop import for_training
+from llmkit.training.model import load_model
+from llmkit.training.prepare import Prepared, prepare
 
 
 def mean_of_means(loss: Loss) -> Loss:

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from llmkit.errors import Problem, RecipeError
+from llmkit.base.errors import Problem, RecipeError
 from llmkit.recipe.load import load
 from llmkit.recipe.schema import Recipe, Section
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmkit.errors import RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.recipe.load import differences, digest, dump, load
 from llmkit.recipe.schema import Recipe, Section
 

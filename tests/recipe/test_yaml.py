@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmkit.errors import RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.recipe.yaml import MAX_BYTES, dump, parse, read, value
 
 SCALARS = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from llmkit import tasks
-from llmkit.data.rowwise import objects
+from llmkit.data.checks.rowwise import objects
 from llmkit.recipe.schema import Evaluate
 from llmkit.text.words import words
 

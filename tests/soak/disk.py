@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from llmkit import files
+from llmkit.base import files
 from llmkit.engine import checkpoint
 from tests.soak.cases import Case
 from tests.soak.ground import Ground, Result, name_of, said

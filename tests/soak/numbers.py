@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from llmkit.engine.generate import unwrapped
+from llmkit.engine.generation.generate import unwrapped
 from tests.soak.cases import Case
 from tests.soak.ground import Ground, Result, in_turn, name_of, said
 from tests.soak.outcome import Outcome, fed, outcome

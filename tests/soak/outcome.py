@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llmkit.run import Run
+from llmkit.base.run import Run
 
 __all__ = ["Outcome", "differences", "fed", "outcome", "record"]
 
@@ -30,9 +30,9 @@ class Outcome:
 def record(folder: Path, rank: int) -> None:
     """From now on note what each update of this process is fed, in folder/fed-RANK.jsonl."""
     from llmkit.engine.session import Session
-    from llmkit.workflows import fit
+    from llmkit.training import loop
 
-    seed_update, make_batches = Session.seed_update, fit.make_batches
+    seed_update, make_batches = Session.seed_update, loop.make_batches
     file = os.open(folder / f"fed-{rank}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(*values: Any) -> None:
@@ -54,7 +54,7 @@ def record(folder: Path, rank: int) -> None:
         return replace(batches, fetch=fetch)
 
     Session.seed_update = seeded  # type: ignore[method-assign]
-    fit.make_batches = made
+    loop.make_batches = made
 
 
 def outcome(folder: Path) -> Outcome:

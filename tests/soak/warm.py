@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import llmkit
-from llmkit import environment
+from llmkit.base import environment
 from llmkit.report import card, page, plots
 
 __all__ = ["Child", "Hook", "start", "warm_up"]
@@ -99,7 +99,8 @@ def start(
 
 def _launch(arguments: Sequence[str], folder: Path, hook: Hook, processes: int) -> int:
     """The real launcher, but for how a process is started."""
-    from llmkit import cli, launcher
+    from llmkit import cli
+    from llmkit.base import launcher
 
     def popen(command: list[str], *, env: dict[str, str], start_new_session: bool) -> Child:
         return Child(partial(_command, command[3:], folder, hook, env))
@@ -112,7 +113,8 @@ def _launch(arguments: Sequence[str], folder: Path, hook: Hook, processes: int) 
 def _command(arguments: Sequence[str], folder: Path, hook: Hook, environment: Mapping[str, Any]) -> int:
     """What `python -m llmkit ARGUMENTS` does, in this process."""
     os.environ |= environment
-    from llmkit import cli, processes
+    from llmkit import cli
+    from llmkit.base import processes
 
     _redirect(folder)
     (folder / f"rank-{processes.rank()}").write_text(str(os.getpid()))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
+from llmkit.base.progress import SILENT
 from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
-from llmkit.progress import SILENT
 from llmkit.recipe.schema import Data, Evaluate
 
 

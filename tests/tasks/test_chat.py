@@ -16,10 +16,10 @@ from transformers import AutoTokenizer
 
 import llmkit
 from llmkit import cli, tasks
-from llmkit.data.collate import IGNORED, collate
-from llmkit.data.encode import Encoded
-from llmkit.data.rowwise import objects
-from llmkit.errors import DataError, ModelError
+from llmkit.base.errors import DataError, ModelError
+from llmkit.data.checks.rowwise import objects
+from llmkit.data.encoding.collate import IGNORED, collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.models import load, lora
 from llmkit.recipe.schema import Data, Evaluate, Lora
 from tests.samples import rows, write_recipe

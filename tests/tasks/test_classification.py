@@ -16,14 +16,14 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional
 
+from llmkit.base.errors import DataError, UserError
+from llmkit.base.progress import SILENT
 from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
-from llmkit.errors import DataError, UserError
 from llmkit.models import load
-from llmkit.progress import SILENT
 from llmkit.recipe.schema import Data, Evaluate
-from llmkit.tasks._task import Examples
 from llmkit.tasks.classification import Options, balanced, make
+from llmkit.tasks.protocol import Examples
 
 LABELS = ("no", "perhaps", "yes")
 TASK = make(Options(), {})

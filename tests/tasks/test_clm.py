@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from llmkit import tasks
-from llmkit.data.collate import IGNORED, collate
-from llmkit.data.encode import Encoded
-from llmkit.errors import ModelError
+from llmkit.base.errors import ModelError
+from llmkit.data.encoding.collate import IGNORED, collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.models import load
 from llmkit.tasks.clm import WRITTEN
 

@@ -12,13 +12,13 @@ import pytest
 from transformers import AutoTokenizer
 
 import llmkit
-from llmkit import cli, sandbox, tasks
+from llmkit import cli, tasks
+from llmkit.base.errors import DataError, Problem, UserError
 from llmkit.cli import predict
-from llmkit.data.rowwise import objects
-from llmkit.errors import DataError, Problem, UserError
+from llmkit.data.checks.rowwise import objects
 from llmkit.metrics.intervals import wilson
 from llmkit.recipe.schema import Data, Evaluate
-from llmkit.sandbox import Outcome, Program
+from llmkit.sandbox.runner import Outcome, Program, runner
 from llmkit.tasks.code import NOT_RUN
 from tests.samples import rows, write_recipe
 
@@ -43,7 +43,7 @@ def made(checkpoint: Path, **options: Any) -> Any:
 def running(tiny_gpt: Path) -> Any:
     """The task that runs programs, where this machine can."""
     try:
-        sandbox.run(Program("", ""))
+        runner.run(Program("", ""))
     except UserError as error:
         pytest.skip(str(error))
     return made(tiny_gpt, run_programs=True)
@@ -77,8 +77,8 @@ def answered(task: Any, *texts: str, tests: list[str] | None = None) -> Any:
 def test_rows_become_conversations_and_say_that_nothing_was_run(
     corpus_of: Callable[..., Any], tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "run", None)  # nothing of the sandbox is touched
-    monkeypatch.setattr(sandbox, "run_many", None)
+    monkeypatch.setattr(runner, "run", None)  # nothing of the sandbox is touched
+    monkeypatch.setattr(runner, "run_many", None)
     task = made(tiny_gpt)
     found = task.check(corpus_of(task, train=[mbpp(1), mbpp(2)]), Data(**SHARES), 1)
     assert found.golds["train"]["references"].tolist() == [(RIGHT,), (RIGHT,)]
@@ -126,8 +126,8 @@ def test_each_program_has_a_verdict(running: Any) -> None:
 
 
 def test_an_endless_program_is_a_timeout(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = sandbox.run
-    monkeypatch.setattr(sandbox, "run", lambda program, _: run(program, sandbox.Limits(seconds=1)))
+    run = runner.run
+    monkeypatch.setattr(runner, "run", lambda program, _: run(program, runner.Limits(seconds=1)))
     found = answered(running, "def double(x):\n  while True: pass", tests=[TESTS])
     assert found["verdicts"].tolist() == ["timeout"]
 
@@ -150,7 +150,7 @@ def test_without_a_sandbox_the_check_ends_at_once(
     def unable(*_: Any) -> Outcome:
         raise UserError(Problem("X01", "", "programs of a model are not run here", ""))
 
-    monkeypatch.setattr(sandbox, "run", unable)
+    monkeypatch.setattr(runner, "run", unable)
     task = made(tiny_gpt, run_programs=True)
     with pytest.raises(UserError, match="X01"):
         task.check(corpus_of(task, train=[mbpp(1)]), Data(**SHARES), 1)

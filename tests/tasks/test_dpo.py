@@ -16,12 +16,12 @@ from transformers import AutoTokenizer
 
 import llmkit
 from llmkit import cli, tasks
-from llmkit.data.collate import collate
-from llmkit.data.encode import Encoded
-from llmkit.errors import DataError, RecipeError
+from llmkit.base.errors import DataError, RecipeError
+from llmkit.commands import chat
+from llmkit.data.encoding.collate import collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.models import load, lora
 from llmkit.recipe.schema import Data, Evaluate, Lora
-from llmkit.workflows import chat
 from tests.samples import rows, write_recipe
 
 SHARES = {"validation_share": 0.0, "test_share": 0.0}

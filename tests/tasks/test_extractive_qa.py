@@ -16,17 +16,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from llmkit.data.collate import collate
+from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded
+from llmkit.data.encoding.collate import collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.engine import session as sessions
 from llmkit.engine.predict import predict
 from llmkit.engine.session import Session
-from llmkit.errors import DataError
+from llmkit.inference.batches import make_batches
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate, Train
 from llmkit.tasks.extractive_qa import ExtractiveQA, Options, make
-from llmkit.workflows.fit import make_batches
 
 TASK = make(Options(), {})
 SQUAD2 = make(Options(unanswerable=True), {})

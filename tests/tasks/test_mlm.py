@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from llmkit import tasks
-from llmkit.data.collate import IGNORED, collate
-from llmkit.data.encode import Encoded
-from llmkit.errors import ModelError
+from llmkit.base.errors import ModelError
+from llmkit.data.encoding.collate import IGNORED, collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.models import load
 
 TEXTS = ["the film was good .", "it is", "the story of a lovely actor with music !", "bad"]

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 import llmkit
 from llmkit import tasks
-from llmkit.data.collate import collate
+from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded
-from llmkit.errors import DataError
-from llmkit.metrics import multi_label
+from llmkit.data.encoding.collate import collate
+from llmkit.data.encoding.encode import Encoded
+from llmkit.metrics.tasks import multi_label
 from llmkit.models import load
 from llmkit.models.save import load_card
 from llmkit.recipe.schema import Data, Evaluate

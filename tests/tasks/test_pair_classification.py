@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from llmkit.data.collate import collate
+from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded
-from llmkit.errors import DataError
+from llmkit.data.encoding.collate import collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks.pair_classification import Options, make

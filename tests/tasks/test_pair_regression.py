@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
-from llmkit.errors import DataError
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks.pair_regression import Options, make

@@ -14,13 +14,13 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 from torch import Tensor, nn
 
+from llmkit.base.errors import DataError
+from llmkit.base.progress import SILENT
 from llmkit.data import corpus
-from llmkit.data.collate import collate
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded
-from llmkit.errors import DataError
+from llmkit.data.encoding.collate import collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.models import load
-from llmkit.progress import SILENT
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks.regression import Options, make
 from tests.samples import rows

@@ -15,15 +15,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 import llmkit
+from llmkit.base.errors import DataError
+from llmkit.base.progress import SILENT
 from llmkit.data.corpus import Corpus
-from llmkit.errors import DataError
-from llmkit.metrics import relation
+from llmkit.inference.trained_model import open_model
+from llmkit.metrics.tasks import relation
 from llmkit.models import load
-from llmkit.progress import SILENT
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks.relation_extraction import Options, make
 from llmkit.text.markers import MARKERS
-from llmkit.workflows.opened import open_model
 from tests.samples import rows, write_recipe
 
 TASK = make(Options(), {})

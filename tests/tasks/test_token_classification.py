@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from llmkit.data.collate import collate
+from llmkit.base.errors import DataError, ModelError
 from llmkit.data.corpus import Corpus
-from llmkit.data.encode import Encoded
+from llmkit.data.encoding.collate import collate
+from llmkit.data.encoding.encode import Encoded
 from llmkit.engine import session as sessions
 from llmkit.engine.predict import predict
 from llmkit.engine.session import Session
-from llmkit.errors import DataError, ModelError
+from llmkit.inference.batches import make_batches
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate, Train
 from llmkit.tasks.token_classification import Options, TokenClassification, _canonical, make
-from llmkit.workflows.fit import make_batches
 
 LABELS = ("O", "B-BAD", "I-BAD", "B-GOOD", "I-GOOD")
 TASK = make(Options(), {})

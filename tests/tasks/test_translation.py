@@ -10,8 +10,8 @@ from sacrebleu import BLEU, CHRF, TER
 from transformers import AutoTokenizer, MBart50Tokenizer
 
 from llmkit import tasks
-from llmkit.data.prompts import begins
-from llmkit.errors import RecipeError
+from llmkit.base.errors import RecipeError
+from llmkit.data.encoding.prompts import begins
 from llmkit.recipe.schema import Data
 from llmkit.tasks.translation import _short
 

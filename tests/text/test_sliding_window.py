@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.metrics.answers import RULES
+from llmkit.metrics.tasks.answers import RULES
 from llmkit.text.sliding_window import MOST_CHARACTERS, MOST_WORDS, answer
 
 TEXTS = st.text(st.sampled_from("ab cd the. 是 北京年3，。!\n"), max_size=60)

@@ -1,0 +1,94 @@
+"""llmkit's metrics inside the `evaluate` library: what `llmkit metrics export NAME DIR` writes loads this.
+
+metric = evaluate.load("DIR/rouge")
+metric.compute(predictions=["a cat sat"], references=[["the cat sat"]], stemmer=True)
+# {"rouge1": 66.7, "rouge1_low": None, "rouge1_high": None, ...}: low and high bound the 95% interval
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llmkit.base import files
+from llmkit.data.reading.scored_values import as_iob2
+from llmkit.metrics.registry import KINDS, Entry, How, Kind, entry
+
+__all__ = ["export", "metric_class"]
+
+FILE = '''"""{summary} (llmkit's "{name}"), for the evaluate library: evaluate.load("{folder}")"""
+
+from llmkit.commands.metric_export import metric_class
+
+Metric = metric_class("{name}")
+'''
+
+
+def export(name: str, folder: Path) -> Path:
+    """Write FOLDER/NAME/NAME.py, which `evaluate.load("FOLDER/NAME")` takes; returns FOLDER/NAME. UserError E01."""
+    metric, target = entry(name), folder / name
+    files.make_folder(target)
+    text = FILE.format(summary=metric.summary, name=name, folder=target.as_posix())
+    files.write_text(target / f"{name}.py", text)
+    return target
+
+
+def metric_class(name: str) -> Any:
+    """The subclass of evaluate.Metric that computes llmkit's metric of that name. UserError E01."""
+    import datasets
+    import evaluate
+
+    metric = entry(name)
+
+    class Exported(evaluate.Metric):  # type: ignore[misc]
+        def _info(self) -> Any:
+            return evaluate.MetricInfo(
+                description=f"{metric.summary}. Keys: {', '.join(metric.keys)}, each with _low and _high.",
+                citation="",
+                inputs_description=f"An example has {KINDS[metric.kind]}.",
+                features=[datasets.Features(form) for form in _features(metric.kind)],
+            )
+
+        def _compute(self, predictions: list[Any], references: list[Any], **settings: Any) -> dict[str, Any]:
+            return _values(metric, predictions, references, settings)
+
+    return Exported
+
+
+def _features(kind: Kind) -> list[dict[str, Any]]:
+    """The forms of an example; where one reference text may stand for a list of one, there are two."""
+    from datasets import Sequence, Value
+
+    text, number = Value("string"), Value("float64")
+    several = {"predictions": text, "references": Sequence(text)}
+    one = {"predictions": text, "references": text}
+    forms: dict[Kind, list[dict[str, Any]]] = {
+        "labels": [{"predictions": Value("int64"), "references": Value("int64")}, one],
+        "numbers": [{"predictions": number, "references": number}],
+        "texts": [several, one],
+        "answers": [several, one],
+        "tags": [{"predictions": Sequence(text), "references": Sequence(text)}],
+        "log_probabilities": [{"predictions": Sequence(number), "references": text}],
+    }
+    return forms[kind]
+
+
+def _values(
+    metric: Entry, predictions: list[Any], references: list[Any], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Each score's value under its key, and the ends of its interval. TypeError for an unknown setting."""
+    unknown = [name for name in settings if name not in metric.settings]
+    if unknown:
+        raise TypeError(f"{metric.name} has no setting {unknown[0]}; it has {metric.settings}")
+    if metric.kind == "labels":
+        predictions, references = list(map(str, predictions)), list(map(str, references))
+    if metric.kind == "tags":
+        predictions, references = as_iob2(predictions, references, strict=settings.get("strict", False))
+    if metric.kind in ("texts", "answers"):
+        references = [[texts] if isinstance(texts, str) else list(texts) for texts in references]
+    found = metric.score(predictions, references, How(**settings))
+    return {
+        name: value
+        for key, score in found.items()
+        for name, value in ((key, score.value), (f"{key}_low", score.low), (f"{key}_high", score.high))
+    }

@@ -1,0 +1,194 @@
+"""Pairs of answers, of which one was preferred, from rows of any usual form.
+
+    pair({"prompt": "1 + 1?", "chosen": "2", "rejected": "3"})
+        -> (Pair([{"role": "user", "content": "1 + 1?"}], "2", "3", "texts"), None)
+
+chosen and rejected are answers to the prompt (or to the turns in `conversations`), or whole conversations that are the
+same up to their last turn. Each is a text, a turn, or a list of turns; a text of "Human:" and "Assistant:" is turns
+too, as HH-RLHF writes them (Bai et al. 2022).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit.base.errors import Problem
+from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, as_text, conversation
+from llmkit.data.checks.rowwise import Fault, told, with_columns
+from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.encoding import chat_templates
+from llmkit.data.encoding.chat_templates import Template
+from llmkit.data.encoding.encode import Features
+from llmkit.recipe.schema import Data
+
+__all__ = ["SIDES", "Pair", "check_pairs", "encoded", "pair"]
+
+SIDES = ("chosen", "rejected")
+READ = ("prompt", "conversations", "system", *SIDES)  # columns, where they are there
+MARK = re.compile(r"(?:^|\n\n)(Human|Assistant):")
+TEXTS, MARKED, LISTED, SHAREGPT = "texts", "texts of Human and Assistant", "messages", "ShareGPT"
+SAME = "pairs whose answers are the same once cut, so nothing is learned of them"
+
+Turn = tuple[Any, Any]  # role, text
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A conversation up to its last question, the preferred answer to it and the other one; form: how it is written."""
+
+    turns: list[Message]
+    chosen: str
+    rejected: str
+    form: str = ""
+
+
+def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+    """All rows as pairs to learn from: L02, L03, S01, S02, S03, S05, and S10, S11 of `pair`.
+
+    Returns the corpus with the columns `messages` (the turns before the answers), `prompt` (the same as one text),
+    `chosen` and `rejected` (texts); the problems; and notes. Rows with an empty turn are dropped where
+    data.empty_text=drop.
+    """
+    parts, problems, notes = dict(corpus.parts), list[Problem](), list[str]()
+    empty: dict[str, NDArray[np.bool_]] = {}
+    for name, part in corpus.parts.items():
+        read = [pair(row) for row in _rows(part)]
+        forms = Counter(found.form for found, _ in read if found)
+        notes += [f"{name}: {counted(count)} of pairs written as {form}" for form, count in forms.items()]
+        faults = [fault for _, fault in read]
+        empty[name] = np.array([fault is not None and fault[0] in ("L03", "S05") for fault in faults], bool)
+        if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
+            notes.append(f"{name}: {counted(int(empty[name].sum()))} dropped, an empty turn")
+            faults = [None if gone else fault for fault, gone in zip(faults, empty[name], strict=True)]
+        problems += told((part.place(row), fault) for row, fault in enumerate(faults) if fault)
+        parts[name] = _with_pairs(part, [found for found, _ in read])
+    if problems:
+        return corpus, problems, notes
+    return replace(corpus, parts=parts).without(empty), [], notes
+
+
+def pair(row: Mapping[str, Any]) -> tuple[Pair | None, Fault | None]:
+    """What a row holds, and what is wrong with it, if anything is.
+
+    S10: both answers are the same. S11: they are no answers to the same turns.
+    """
+    before, form = _turns(row.get("conversations") or row.get("prompt"), "user")
+    if before and before[-1] == ("assistant", ""):
+        before.pop()  # "Assistant:" at the end of a prompt asks for the answer
+    both: list[list[Message]] = []
+    for side in SIDES:
+        own, written = _turns(row.get(side), "assistant")
+        form = form if written == TEXTS else written
+        found, fault = _whole(before, own, row.get("system"))
+        if fault:
+            code, message, fix = fault
+            return None, (code, f"{side}: {message}", fix)
+        both.append(found)
+    (*turns, chosen), (*others, rejected) = both
+    if turns != others:
+        message = "chosen and rejected go on from different turns"
+        return None, ("S11", message, "let both answer the same conversation, or leave the row out")
+    if chosen["content"].strip() == rejected["content"].strip():
+        return None, ("S10", "chosen and rejected are the same answer", "leave the row out")
+    return Pair(turns, chosen["content"], rejected["content"], form), None
+
+
+def encoded(
+    template: Template, pairs: Sequence[Pair], *, max_length: int, max_new_tokens: int, truncation: bool
+) -> Features:
+    """`input_ids`: the turns before the answers; `targets`: the chosen answer, `rejected` the other one.
+
+    Cut, counted and refused as conversations are (`chat_templates.encoded`). In the counts of tokens a prompt stands
+    with both of its answers, as a model reads it.
+    """
+    chosen, rejected = (
+        chat_templates.encoded(
+            template,
+            [[*found.turns, {"role": "assistant", "content": getattr(found, side)}] for found in pairs],
+            answered=True,
+            max_length=max_length,
+            max_new_tokens=max_new_tokens,
+            truncation=truncation,
+            called=f"{side} answers",
+        )
+        for side in SIDES
+    )
+    columns = {**chosen.columns, "rejected": rejected.columns["targets"]}
+    del columns["labels"]  # of earlier answers nothing is learned
+    same = sum(one == other for one, other in zip(columns["targets"], columns["rejected"], strict=True))
+    first = chosen if chosen.too_long else rejected
+    return replace(
+        first,
+        columns=columns,
+        counts=chosen.counts + rejected.counts,
+        too_long=tuple(sorted({*chosen.too_long, *rejected.too_long})),
+        notes=Counter(chosen.notes) | Counter(rejected.notes) | Counter({SAME: same}),
+    )
+
+
+def _turns(value: Any, role: str) -> tuple[list[Turn], str]:
+    """The turns of a column and how they are written; role: of a text that is a single turn."""
+    if isinstance(value, str):
+        before, *marked = MARK.split(value.strip())
+        if not before and "Assistant" in marked[::2]:  # an answer alone may begin with "Human:", and some do
+            texts = [text.strip() for text in marked[1::2]]
+            return list(zip(map(str.lower, marked[::2]), texts, strict=True)), MARKED
+        return [(role, value)], TEXTS
+    listed = [value] if isinstance(value, Mapping) else value
+    if isinstance(listed, list | tuple) and listed and all(isinstance(turn, Mapping) for turn in listed):
+        if any(turn.get("from") is not None for turn in listed):
+            return [(turn.get("from"), turn.get("value")) for turn in listed], SHAREGPT
+        return [(turn.get("role"), turn.get("content")) for turn in listed], LISTED
+    return ([], TEXTS) if value is None and role == "user" else ([(role, value)], TEXTS)
+
+
+def _whole(before: list[Turn], own: list[Turn], system: Any) -> tuple[list[Message], Fault | None]:
+    """The conversation up to and with an answer; own: that answer, or the conversation itself."""
+    begun = not _is_answer(own[0])
+    if not begun and not before:
+        return [], ("S11", "is an answer to nothing", "name its column, e.g. data.columns.prompt=question")
+    turns = [{"role": role, "content": text} for role, text in (own if begun else [*before, *own])]
+    found, fault = conversation({"messages": turns, "system": system}, MESSAGES)
+    if fault:
+        return [], fault
+    if found[-1]["role"] != "assistant":
+        return [], ("S02", "the last turn is no answer", "let it end with an answer")
+    said = [message["content"] for message in found if message["role"] != "system"]
+    asked = [text for role, text in before if role != "system"]
+    if said[: len(asked)] != asked:
+        message = "is a conversation that begins in another way than the prompt"
+        return [], ("S11", message, "leave one of them out")
+    return found, None
+
+
+def _is_answer(turn: Turn) -> bool:
+    role, _ = turn
+    return isinstance(role, str) and ROLES.get(role) == "assistant"
+
+
+def _rows(part: Part) -> Iterator[dict[str, Any]]:
+    known = part.columns
+    names = [name for name in READ if name in known]
+    return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
+
+
+def _with_pairs(part: Part, pairs: Sequence[Pair | None]) -> Part:
+    """The part with the columns that `check_pairs` names; blank ones where a row is no pair."""
+    import pyarrow as pa
+
+    form = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
+    kept = [found or Pair([], "", "") for found in pairs]
+    columns = {
+        "messages": pa.array([found.turns for found in kept], form),
+        "prompt": pa.array([as_text(found.turns) if found.turns else "" for found in kept], pa.string()),
+        "chosen": pa.array([found.chosen for found in kept], pa.string()),
+        "rejected": pa.array([found.rejected for found in kept], pa.string()),
+    }
+    return with_columns(part, columns)

@@ -1,0 +1,1 @@
+"""Turn rows into token ids: templates, windows, packing, masking, padding."""

@@ -1,0 +1,166 @@
+"""Lines of a text file, decoded, in flat memory, each fault with its line and column.
+
+A line is read in bounded pieces, so a file without line ends costs `limit` bytes of memory and no more. A
+line that can't be decoded is still handed on (with replacement characters), for what follows to find its
+own faults; the reader raises at the end of the file, so no such row is ever used.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from io import BufferedIOBase
+from pathlib import Path
+
+from llmkit.data.reading.findings import Findings
+
+__all__ = ["Moved", "check_encoding", "open_bytes", "read_lines", "unheard"]
+
+Moved = Callable[[int], None]  # called with the bytes of the file (as stored) that are read
+
+EVERY = 4096  # lines between two calls of Moved
+PIECE = 1 << 16  # bytes of a line that is too long, skipped at once
+
+
+def unheard(stored: int) -> None:
+    """The Moved that nobody listens to."""
+
+
+def open_bytes(path: Path) -> tuple[BufferedIOBase, BufferedIOBase]:
+    """(the file's content, the file as stored): two views of one file, which differ for .gz."""
+    stored = path.open("rb")
+    return (gzip.GzipFile(fileobj=stored) if path.suffix.lower() == ".gz" else stored), stored
+
+
+def check_encoding(encoding: str, findings: Findings) -> None:
+    """Stop at an encoding that Python does not know, or whose line ends are not the byte 0x0A."""
+    try:
+        end = "a\n".encode(encoding)
+    except LookupError:
+        findings.stop(
+            "F07", f'"{encoding}" is no text encoding', "set data.encoding to utf-8, gb18030, cp1252, ..."
+        )
+    if not end.endswith(b"a\n"):
+        findings.stop("F06", f"{encoding} can't be read line by line", _convert(encoding))
+
+
+def read_lines(
+    path: Path, findings: Findings, *, encoding: str, limit: int | None, moved: Moved
+) -> Iterator[tuple[int, str]]:
+    """(line number, text with its line end). Problems F05, F07, F08, F09, F10 go to the findings.
+
+    limit: longest line in bytes, None for no limit.
+    """
+    undecodable = _Undecodable(encoding)
+    for number, line in _raw_lines(path, findings, limit, moved):
+        if number == 1 and line.startswith(codecs.BOM_UTF8):
+            line = _without_bom(line, encoding, findings)
+        if b"\0" in line:
+            column = line.index(b"\0") + 1
+            findings.add(
+                "F08", "NUL byte: not text, or damaged", "write the file again", line=number, column=column
+            )
+            line = line.replace(b"\0", b"")
+        try:
+            yield number, line.decode(encoding)
+        except UnicodeDecodeError as error:
+            undecodable.add(number, line, error)
+            yield number, line.decode(encoding, "replace")
+    undecodable.report(findings)
+
+
+def _raw_lines(
+    path: Path, findings: Findings, limit: int | None, moved: Moved
+) -> Iterator[tuple[int, bytes]]:
+    """(line number, bytes); a line over the limit is reported and skipped in pieces."""
+    piece = -1 if limit is None else limit + 2  # room for a line end of two bytes
+    content, stored = open_bytes(path)
+    number = 0
+    with stored, content:
+        try:
+            while line := content.readline(piece):
+                number += 1
+                if number % EVERY == 0:
+                    moved(stored.tell())
+                if limit is not None and _length(line) > limit:
+                    _skip_rest(content, line)
+                    fix = "split it, or raise data.max_line_bytes"
+                    findings.add("F09", f"the line is longer than {limit:,} bytes", fix, line=number)
+                else:
+                    yield number, line
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            findings.add(
+                "F10", "the gzip file ends too early or is damaged", "fetch it again", line=number + 1
+            )
+
+
+def _length(line: bytes) -> int:
+    """Bytes without the line end."""
+    return len(line) - (2 if line.endswith(b"\r\n") else line.endswith(b"\n"))
+
+
+def _skip_rest(content: BufferedIOBase, line: bytes) -> None:
+    while line and not line.endswith(b"\n"):
+        line = content.readline(PIECE)
+
+
+def _without_bom(line: bytes, encoding: str, findings: Findings) -> bytes:
+    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
+        fix = "set data.encoding=utf-8"
+        findings.add(
+            "F05", f"the file begins with a UTF-8 mark (BOM), but data.encoding is {encoding}", fix, line=1
+        )
+    findings.notes.append(f"{findings.shown}: begins with a UTF-8 byte order mark, which was skipped")
+    return line.removeprefix(codecs.BOM_UTF8)
+
+
+class _Undecodable:
+    """Bytes that are not in the encoding: the first is shown, the lines are counted."""
+
+    def __init__(self, encoding: str) -> None:
+        self.encoding = encoding
+        self.lines = 0
+        self.first: tuple[int, bytes, UnicodeDecodeError] | None = None
+
+    def add(self, number: int, line: bytes, error: UnicodeDecodeError) -> None:
+        self.lines += 1
+        self.first = self.first or (number, line, error)
+
+    def report(self, findings: Findings) -> None:
+        if not self.first:
+            return
+        number, line, error = self.first
+        column = len(line[: error.start].decode(self.encoding)) + 1
+        more = f" (and {self.lines - 1} more lines)" if self.lines > 1 else ""
+        likely = _likely_encoding(line, self.encoding)
+        message = (
+            f"byte 0x{line[error.start]:02X} is not {self.encoding}{more}; probably the file is {likely}"
+        )
+        fix = f"convert it to UTF-8, or set data.encoding={likely}"
+        findings.add("F07", message, fix, line=number, column=column)
+
+
+def _likely_encoding(line: bytes, tried: str) -> str:
+    """utf-8 where it fits; gb18030 where high bytes come in runs (two a character); else cp1252."""
+    runs = re.findall(rb"[\x80-\xff]+", line)
+    paired = sum(len(run) for run in runs if len(run) > 1) > sum(map(len, runs)) / 2
+    candidates = ["utf-8", "gb18030", "cp1252"] if paired else ["utf-8", "cp1252"]
+    known = codecs.lookup(tried).name
+    return next(
+        (name for name in candidates if codecs.lookup(name).name != known and _fits(line, name)), "latin-1"
+    )
+
+
+def _fits(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _convert(encoding: str) -> str:
+    return f"convert it: iconv -f {encoding.upper()} -t UTF-8 OLD > NEW, and set data.encoding=utf-8"

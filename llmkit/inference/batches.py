@@ -1,0 +1,38 @@
+"""Micro-batches of encoded examples for training and prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmkit.data.encoding.encode import Encoded
+    from llmkit.engine.session import Session
+    from llmkit.engine.train import Batches
+    from llmkit.tasks.protocol import Arrays, Task
+
+__all__ = ["make_batches"]
+
+
+def make_batches(
+    session: Session, encoded: Encoded, golds: Arrays, tokenizer: Any, train: Any, task: Task | None = None
+) -> Batches:
+    """The engine's view of some windows. Golds that are lists (object arrays) are for the scores only.
+
+    task: whose `vary` each batch goes through.
+    """
+    from llmkit.data.encoding.collate import collate
+    from llmkit.data.sampler import draws
+    from llmkit.engine.batching import auto_budget
+    from llmkit.engine.train import Batches
+
+    budget = (
+        auto_budget(session.device.type) if train.micro_batch_tokens == "auto" else train.micro_batch_tokens
+    )
+    pad = tokenizer.pad_token_id or 0
+    scalars = {name: values for name, values in golds.items() if values.dtype != object}
+
+    def fetch(indices: Any, epoch: int | None) -> dict[str, Any]:
+        batch = collate(encoded, indices, pad_token_id=pad, scalars=scalars)
+        return task.vary(batch, draws(session.seed, epoch, indices)) if task else batch
+
+    return Batches(encoded.lengths, fetch, budget)

@@ -1,0 +1,170 @@
+"""A trained model, opened from a run folder, a model folder, a Hub id or the package index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmkit.base.errors import ModelError, Problem, RecipeError
+from llmkit.base.progress import Progress
+from llmkit.base.run import Run
+from llmkit.recipe.schema import Recipe, Train
+
+if TYPE_CHECKING:
+    from llmkit.tasks.protocol import Task
+
+__all__ = ["Opened", "in_int8", "model_folder", "open_model"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Ready to answer. recipe is that of the run, None for a model that is no run."""
+
+    name: str
+    task: Task
+    labels: tuple[str, ...]
+    columns: dict[str, str]
+    train: Train  # how texts are cut to length, and forward passes are made
+    model: Any
+    tokenizer: Any
+    recipe: Recipe | None
+
+
+def open_model(
+    target: str, progress: Progress, *, task: str | None = None, run_programs: bool = False
+) -> Opened:
+    """Load what `target` names; task: what a model that llmkit has not trained is to do, None: what its head tells.
+
+    run_programs: whether programs that it writes may be run; that its training asked for it is not enough. Raises
+    ModelError or RunError when it can't be used, RecipeError U01 where it writes no programs to be run.
+    """
+    from llmkit import tasks
+    from llmkit.assets import hub
+    from llmkit.inference import libraries
+
+    libraries.load()
+    from llmkit.models import load, save
+
+    run, folder = Run(Path(target)), model_folder(target, progress)
+    card = save.load_card(folder) or _card_of(folder, task)
+    tokenizer = load.tokenizer(folder, weights=not card.adapter)
+    base = hub.model_folder(card.base, progress) if card.adapter else folder
+    known = tasks.load(_allowed(card.task, run_programs), card.tuned).for_model(
+        load.check_folder(base), tokenizer
+    )
+    recipe = _recipe_of(run) if run.exists else None
+    kept = recipe.train if recipe else Train()
+    return Opened(
+        name=target,
+        task=known,
+        labels=tuple(card.labels),
+        columns=card.columns,
+        train=kept.model_copy(update={"max_length": card.max_length, "truncation": True}),
+        model=_model(base, folder, card, known, tokenizer),
+        tokenizer=tokenizer,
+        recipe=recipe,
+    )
+
+
+def in_int8(opened: Opened) -> Opened:
+    """The same model with linear layers in 8 bits. Raises RecipeError U01 where there is a GPU, ModelError M13."""
+    import torch
+
+    from llmkit.models.cpu import int8
+
+    if torch.accelerator.is_available():
+        raise RecipeError(Problem("U01", "--int8", "is for predictions on a CPU", "leave it out"))
+    return replace(opened, model=int8.rounded(opened.model))
+
+
+def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
+    """The task's options as they are kept with the model, but for the leave to run programs."""
+    if options["name"] == "code":
+        return {**options, "run_programs": run_programs}
+    if run_programs:
+        message = f"this is a model of {options['name']}, which writes no programs"
+        raise RecipeError(Problem("U01", "--run-programs", message, "leave it out"))
+    return dict(options)
+
+
+def model_folder(target: str, progress: Progress) -> Path:
+    """The folder of the model that `target` names. Raises RunError R05 for a run without one."""
+    from llmkit.assets import hub
+
+    run = Run(Path(target))
+    return _model_of(run) if run.exists else hub.model_folder(target, progress)
+
+
+def _model_of(run: Run) -> Path:
+    if not (run.model / "llmkit.json").exists():
+        raise ModelError(
+            Problem(
+                "R05", str(run.path), "has no model yet: its training is not finished", "go on with --resume"
+            )
+        )
+    return run.model
+
+
+def _recipe_of(run: Run) -> Recipe:
+    from llmkit import tasks
+    from llmkit.recipe import load
+
+    return load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
+
+
+def _card_of(folder: Path, task: str | None) -> Any:
+    """What can be told of a model that llmkit did not make: its head says the task, if none is given, its config the
+    labels."""
+    from llmkit import tasks
+    from llmkit.models import load, save
+
+    config = load.check_folder(folder)
+    if task is not None:
+        return save.Card(
+            {"name": task}, [], {}, load.longest(folder, load.tokenizer(folder)), base=str(folder)
+        )
+    by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
+    named = [name for name in tasks.names() if name not in by_name]
+    fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
+    if not fitting:
+        heads = ", ".join(config.get("architectures") or ["none"])
+        raise ModelError(
+            Problem("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
+        )
+    found = tasks.load({"name": fitting[0]})
+    names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
+    labels = [names[key] for key in sorted(names, key=int)]
+    reach = min(512, load.longest(folder, load.tokenizer(folder)))
+    return save.Card({"name": fitting[0]}, labels, dict(found.columns), reach, base=str(folder))
+
+
+def _fits(config: dict[str, Any], task: Task) -> bool:
+    """Whether a checkpoint's head is of this task, as far as its config tells."""
+    from llmkit.models import load
+
+    if not load.has_head(config, task.auto_class):
+        return False
+    outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
+    kind = config.get("problem_type") or ("regression" if outputs == 1 else None)
+    return kind in (None, task.config(["a", "b"]).get("problem_type"))
+
+
+def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> Any:
+    """The weights in the base folder, with the adapter kept in the folder on top if there is one."""
+    from llmkit.models import load
+
+    model = load.pretrained(
+        base,
+        task.auto_class,
+        task.config(card.labels),
+        new_head=card.adapter,
+        seed=0,
+        tokenizer=tokenizer,
+    )
+    if not card.adapter:
+        return model
+    from llmkit.models import lora  # peft takes a while to import
+
+    return lora.open_kept(model, folder)

@@ -1,0 +1,1 @@
+"""Metrics of understanding tasks: labels, numbers, spans, rankings and language models."""

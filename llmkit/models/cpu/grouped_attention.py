@@ -1,0 +1,215 @@
+"""Attention inside each text of a row of texts, shortest first, behind tokens that are the beginning of each perhaps.
+
+transformers calls it by its NAME for models whose config says so. How many tokens they share and how many more each has
+stands in the place of the mask, as a tensor (1, 1, 1, 1 + texts), since transformers hands on a tensor of four
+dimensions as it is. Without dropout, texts of one length go to torch's attention together, without padding. With
+dropout torch's is slow on a CPU, as it draws the expensive way: here texts of about one length are padded to the
+longest of them, and what works on single elements does so for all texts at once, since starting an operation costs more
+than a short text's share of it.
+Shapes: T tokens of all texts, H heads, K head width; N texts of a group, L its length; P padded tokens of all groups, S
+scores of all groups (N H L L each).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface
+
+from llmkit.models.cpu.dropout import keep
+
+__all__ = ["NAME", "attend"]
+
+NAME = "llmkit_grouped"
+
+ALIKE = 0.75  # a text joins a group when it has at least this share of the longest's tokens
+NO_TOKEN = -1
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    *,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """What transformers calls: (1, H, T, K) each in, keys and values with fewer heads perhaps; (1, T, H, K) out."""
+    common, *lengths = attention_mask.flatten().tolist()
+    shared = query.shape[1] // key.shape[1]
+    if shared > 1:
+        key, value = (rows.repeat_interleave(shared, dim=1) for rows in (key, value))
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    causal = bool(getattr(module, "is_causal", False))
+    rows = [heads.squeeze(0).transpose(0, 1) for heads in (query, key, value)]
+    if dropout:
+        assert not common, "with dropout each text has a beginning of its own"
+        plan = planned(tuple(lengths), query.shape[1], causal)
+        return _Attention.apply(*rows, plan, scaling, dropout)[None], None  # type: ignore[no-untyped-call]
+    return _exact(rows, common, lengths, causal, scaling)[None], None
+
+
+AttentionInterface.register(NAME, attend)
+
+
+def _exact(rows: list[Tensor], common: int, lengths: list[int], causal: bool, scaling: float) -> Tensor:
+    """Texts of one length at a time. Three (T, H, K) in, one out."""
+    found = []
+    if common:
+        first_q, first_k, first_v = (_texts(part[:common], common) for part in rows)
+        found.append(_attention(first_q, first_k, first_v, causal, scaling))
+    sizes = [(length, len(list(texts))) for length, texts in groupby(lengths)]
+    splits = [length * texts for length, texts in sizes]
+    for (length, _), *group in zip(
+        sizes, *(torch.split(part[common:], splits) for part in rows), strict=True
+    ):
+        q, k, v = (_texts(part, length) for part in group)
+        if common:
+            k, v = (
+                torch.cat([first.expand(len(q), -1, -1, -1), own], dim=2)
+                for first, own in ((first_k, k), (first_v, v))
+            )
+        found.append(_attention(q, k, v, causal, scaling))
+    return torch.cat(found)
+
+
+def _texts(rows_THK: Tensor, length: int) -> Tensor:
+    """(N, H, L, K)."""
+    return rows_THK.reshape(-1, length, *rows_THK.shape[1:]).transpose(1, 2)
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, causal: bool, scaling: float) -> Tensor:
+    """(N, H, L, K) of the last L tokens of texts to (N L, H, K)."""
+    length, read = q.shape[2], k.shape[2]
+    how: dict[str, Any] = {"is_causal": causal}
+    if read > length:  # torch's own causal mask is for the first L
+        how = {"attn_mask": torch.ones(length, read, dtype=torch.bool).tril(read - length)}
+    out = functional.scaled_dot_product_attention(q, k, v, scale=scaling, **how)
+    return out.transpose(1, 2).flatten(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Where everything goes, for one layout of texts.
+
+    A padded token is a row of a matrix (P H, K), by group, text, head and place in the text. `into` has the row (token
+    major) of the (T H, K) input that each is taken from; `pads` are those without a token, which take any; `back` has
+    the row for each token and head. `bias` (S,) is -inf where a token must not see another.
+    """
+
+    shapes: tuple[tuple[int, int], ...]  # N H and L of each group
+    into: Tensor
+    pads: Tensor
+    back: Tensor
+    bias: Tensor
+
+    def matrices(self, rows: Tensor) -> list[Tensor]:
+        """Each group's (N H, L, K); views."""
+        parts = torch.split(rows, [batch * length for batch, length in self.shapes])
+        return [part.view(*shape, -1) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def squares(self, scores_S: Tensor) -> list[Tensor]:
+        """Each group's (N H, L, L); views."""
+        parts = torch.split(scores_S, [batch * length**2 for batch, length in self.shapes])
+        return [part.view(*shape, shape[1]) for part, shape in zip(parts, self.shapes, strict=True)]
+
+
+@lru_cache(maxsize=1)  # the layers of a model, one after another, ask for the same
+def planned(lengths: tuple[int, ...], heads: int, causal: bool) -> _Plan:
+    """The plan for texts of these lengths, shortest first."""
+    shapes, sources, biases, first = [], [], [], 0
+    for longest, sizes in _groups(lengths):
+        sizes_N, places_L = torch.tensor(sizes), torch.arange(longest)
+        there_NL = places_L < sizes_N[:, None]
+        tokens_NL = (first + sizes_N.cumsum(0) - sizes_N)[:, None] + places_L
+        rows_NHL = tokens_NL[:, None] * heads + torch.arange(heads)[:, None]
+        sources.append(rows_NHL.masked_fill(~there_NL[:, None], NO_TOKEN).flatten())
+        seen_NLL = there_NL[:, None, :].expand(-1, longest, -1)
+        if causal:
+            seen_NLL = seen_NLL & (places_L <= places_L[:, None])
+        bias_NLL = torch.zeros(seen_NLL.shape).masked_fill_(~seen_NLL, -torch.inf)
+        biases.append(bias_NLL[:, None].expand(-1, heads, -1, -1).flatten())
+        shapes.append((len(sizes) * heads, longest))
+        first += sum(sizes)
+    into = torch.cat(sources)
+    real = (into != NO_TOKEN).nonzero().squeeze(1)
+    back = torch.empty_like(real)
+    back[into[real]] = real
+    pads = (into == NO_TOKEN).nonzero().squeeze(1)
+    return _Plan(tuple(shapes), into.clamp(min=0), pads, back, torch.cat(biases))
+
+
+def _groups(lengths: tuple[int, ...]) -> list[tuple[int, list[int]]]:
+    """(longest, lengths) of each group, shortest group first."""
+    groups: list[tuple[int, list[int]]] = []
+    for length in reversed(lengths):
+        if groups and length >= ALIKE * groups[-1][0]:
+            groups[-1][1].insert(0, length)
+        else:
+            groups.append((length, [length]))
+    return groups[::-1]
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(scaling Q K^T) V inside each text, with dropout on the softmax. Q, K, V and the result: (T, H, K)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q_THK: Tensor, k_THK: Tensor, v_THK: Tensor, plan: _Plan, scaling: float, p: float
+    ) -> Tensor:
+        q, k, v = (
+            rows.reshape(-1, rows.shape[2]).index_select(0, plan.into) for rows in (q_THK, k_THK, v_THK)
+        )
+        bias_S = plan.bias.to(q.dtype)
+        scores_S, weights_S = torch.empty_like(bias_S), torch.empty_like(bias_S)
+        parts = zip(
+            *map(plan.matrices, (q, k)), *map(plan.squares, (bias_S, scores_S, weights_S)), strict=True
+        )
+        for q_NLK, k_NLK, bias_NLL, scores_NLL, weights_NLL in parts:
+            torch.baddbmm(bias_NLL, q_NLK, k_NLK.mT, alpha=scaling, out=scores_NLL)
+            torch.softmax(scores_NLL, -1, out=weights_NLL)
+        kept_S = keep(scores_S, p)
+        out = torch.empty_like(v)
+        torch.mul(weights_S, kept_S, out=scores_S)
+        for w_NLL, v_NLK, out_NLK in zip(
+            plan.squares(scores_S), plan.matrices(v), plan.matrices(out), strict=True
+        ):
+            torch.bmm(w_NLL, v_NLK, out=out_NLK)
+        ctx.save_for_backward(q, k, v, weights_S, kept_S)
+        ctx.plan, ctx.scaling = plan, scaling
+        return out.index_select(0, plan.back).view(q_THK.shape)
+
+    @staticmethod
+    def backward(ctx: Any, d_out_THK: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, weights_S, kept_S = ctx.saved_tensors
+        plan: _Plan = ctx.plan
+        d_out = d_out_THK.reshape(-1, q.shape[1]).index_select(0, plan.into).index_fill_(0, plan.pads, 0)
+        d_q, d_k, d_v = torch.empty_like(q), torch.empty_like(q), torch.empty_like(q)
+        d_weights_S = torch.empty_like(weights_S)
+        parts = zip(
+            *map(plan.matrices, (v, d_v, d_out)),
+            *map(plan.squares, (weights_S * kept_S, d_weights_S)),
+            strict=True,
+        )
+        for v_NLK, d_v_NLK, d_out_NLK, dropped_NLL, d_weights_NLL in parts:
+            torch.bmm(dropped_NLL.mT, d_out_NLK, out=d_v_NLK)
+            torch.bmm(d_out_NLK, v_NLK.mT, out=d_weights_NLL)
+        d_weights_S.mul_(kept_S).mul_(ctx.scaling)
+        parts = zip(
+            *map(plan.matrices, (q, k, d_q, d_k)), *map(plan.squares, (weights_S, d_weights_S)), strict=True
+        )
+        for q_NLK, k_NLK, d_q_NLK, d_k_NLK, weights_NLL, d_weights_NLL in parts:
+            d_scores_NLL = torch._softmax_backward_data(d_weights_NLL, weights_NLL, -1, weights_NLL.dtype)
+            torch.bmm(d_scores_NLL, k_NLK, out=d_q_NLK)
+            torch.bmm(d_scores_NLL.mT, q_NLK, out=d_k_NLK)
+        found = (rows.index_select(0, plan.back).view(d_out_THK.shape) for rows in (d_q, d_k, d_v))
+        return *found, None, None, None

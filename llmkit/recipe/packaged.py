@@ -1,0 +1,77 @@
+"""The recipes that come with llmkit, by name.
+
+A checkout reads its own recipes/ folder; an installed wheel carries the same files as llmkit/_recipes. So an
+edit in a checkout is seen at once, also by an editable install beside which an older copy may lie.
+
+    names("finetune")       ["sentiment", ...]
+    path("sentiment")       .../recipes/finetune/sentiment.yaml
+    check_kind("clm-continue", "finetune")       error[C17]: `llmkit pretrain clm-continue`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from llmkit.base import files
+from llmkit.base.errors import Problem, RecipeError, closest
+
+__all__ = ["KINDS", "Kind", "check_kind", "copy", "kind", "names", "path", "root", "summary"]
+
+Kind = Literal["finetune", "pretrain"]
+KINDS: tuple[Kind, ...] = ("finetune", "pretrain")  # a folder of recipes, and the command that runs them
+
+
+def root() -> Path:
+    """The folder that holds a folder of recipes for each kind."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent
+    # site-packages could hold a foreign package named "recipes", but no pyproject.toml
+    is_checkout = (checkout / "recipes").is_dir() and (checkout / "pyproject.toml").is_file()
+    return checkout / "recipes" if is_checkout else package / "_recipes"
+
+
+def names(kind: str | None = None) -> list[str]:
+    """The recipes of this kind ("finetune" or "pretrain"), or all of them."""
+    kinds = KINDS if kind is None else (kind,)
+    return [file.stem for folder in kinds for file in sorted((root() / folder).glob("*.yaml"))]
+
+
+def path(name: str) -> Path:
+    """The file of a recipe. Raises RecipeError C15 where there is no such recipe."""
+    for kind in KINDS:
+        file = root() / kind / f"{name}.yaml"
+        if name in names(kind):
+            return file
+    message = f'there is no recipe "{name}"{closest(name, names())}'
+    fix = f"choose one of {', '.join(names())}, or give the path of a .yaml file"
+    raise RecipeError(Problem("C15", "", message, fix))
+
+
+def kind(name: str) -> str:
+    """The command that runs a recipe. Raises RecipeError C15 where there is no such recipe."""
+    return path(name).parent.name
+
+
+def check_kind(source: str, command: Kind) -> None:
+    """Raises RecipeError C17 for a packaged recipe of the other command; a file of the user's runs under both."""
+    if source in names() and kind(source) != command:
+        right = f"llmkit {kind(source)} {source}"
+        message = f'"{source}" is no recipe of `llmkit {command}`'
+        raise RecipeError(Problem("C17", "", message, f"run it as `{right}`"))
+
+
+def summary(name: str) -> str:
+    """The first line of the comment at the top of the recipe."""
+    first = path(name).read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip()
+
+
+def copy(name: str, target: Path) -> Path:
+    """Copy a recipe to a new file, or into a folder; returns it. Raises RecipeError C15, C16 (exists)."""
+    file = target / f"{name}.yaml" if target.is_dir() else target
+    text = path(name).read_text(encoding="utf-8")
+    if file.exists():
+        raise RecipeError(Problem("C16", str(file), "the file exists already", "choose another name"))
+    files.write_text(file, text)
+    return file

@@ -1,0 +1,1 @@
+"""Run programs that a model generated in an isolated process (Linux, x86_64)."""

@@ -1,0 +1,371 @@
+"""What the tasks that answer with a text have in common: a prompt is read, a target is learned, an answer is generated.
+
+Encoder-decoder checkpoints (T5, BART, mBART, Marian) and decoder-only ones (GPT, Llama) alike. The loss counts the
+tokens of the target and its end. Shapes: B examples, L tokens read, T tokens to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from llmkit.base.errors import DataError, ModelError, Problem, raise_if
+from llmkit.data import splits
+from llmkit.data.checks import row_checks
+from llmkit.data.checks.rowwise import objects
+from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.encoding import prompts
+from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.metrics import intervals, paired
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import Measured, Metric, find, ratio
+from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.tasks._shared.texts import draws
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet
+from llmkit.text.normalize import canonical
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Generation", "Options", "no_references"]
+
+LOGITS = 1024  # places of targets at which the whole vocabulary is scored at once
+SEARCH = {"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty"}
+LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_better=False, point=None)
+
+
+class Options(Section):
+    """What all of these tasks can be told."""
+
+    place: ClassVar[str]  # of the text in a prompt
+
+    prompt: str | None = None
+    """What the model reads, with {source} or {document} for the text; null: the text (GPT type: a plain prompt)."""
+    max_new_tokens: int = Field(default=64, ge=1)
+    """Longest text that is written, in tokens with its end; longer targets are an error, or cut (train.truncation)."""
+    num_beams: int = Field(default=1, ge=1)
+    """Texts kept at each step of beam search; 1: greedy, always the most probable token."""
+    no_repeat_ngram_size: int = Field(default=0, ge=0)
+    """Tokens in a row that are never written twice; 0: no such rule."""
+    length_penalty: float = 1.0
+    """Exponent of the length by which beam search divides its scores; above 0 it favours longer texts."""
+
+    @model_validator(mode="after")
+    def _prompt_holds_the_text(self) -> Self:
+        if self.prompt is not None and self.prompt.count(self.place) != 1:
+            raise ValueError(f"the prompt must hold {self.place} once")
+        return self
+
+
+@dataclass(frozen=True)
+class Generation(Plain):
+    """Subclasses name the columns, the prompt and the scores."""
+
+    options: Any
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
+    continues: bool = False  # decoder-only: the target goes on where the prompt ends
+
+    source: ClassVar[str]  # columns
+    target: ClassVar[str]
+    prompt: ClassVar[str]  # of decoder-only checkpoints
+    shown_worst: ClassVar[str]  # the metric by which single answers are ranked
+
+    special_tokens: ClassVar[Sequence[str]] = ()
+    tunes: ClassVar[bool] = False
+    watched: ClassVar[Collection[str]] = ("loss",)
+    optional: ClassVar[Mapping[str, str]] = {"references": "references"}
+
+    @property
+    def writes(self) -> int:
+        return int(self.options.max_new_tokens * self.options.num_beams)
+
+    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+        """What the predictions have come to, each against one or several references."""
+        raise AssertionError("each task has its own")
+
+    @property
+    def auto_class(self) -> str:
+        return "AutoModelForCausalLM" if self.continues else "AutoModelForSeq2SeqLM"
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {name: name for name in (self.source, self.target)}
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return (self.source,)
+
+    @property
+    def identity(self) -> Sequence[str]:
+        return (self.source, "references")
+
+    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+        """Raises ModelError: M11 for a checkpoint that can't write, S07 for no end token, C09 for too few positions."""
+        if _only_reads(config):
+            message = f"is of a type ({config['model_type']}) that reads texts and can't write any"
+            raise ModelError(Problem("M11", "model.name", message, "use a GPT, T5 or BART type checkpoint"))
+        if tokenizer.eos_token_id is None:
+            message = "the tokenizer has no end token, so no text would ever end"
+            raise ModelError(Problem("S07", "model.name", message, "use a GPT, T5 or BART type checkpoint"))
+        continues = not config.get("is_encoder_decoder", False)
+        reach = config.get("max_position_embeddings")
+        if not continues and reach and self.options.max_new_tokens > reach:
+            message = (
+                f"{self.options.max_new_tokens} tokens are more than the {reach} positions of the decoder"
+            )
+            raise ModelError(Problem("C09", "task.max_new_tokens", message, f"use at most {reach}"))
+        return replace(self, tokenizer=tokenizer, continues=continues)
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, problems, notes = row_checks.check_texts(corpus, self.source, data)
+        corpus, empty, also = row_checks.check_texts(corpus, self.target, data)
+        empty = [replace(found, code="S05") if found.code == "L03" else found for found in empty]
+        lists = [found for part in corpus.parts.values() for found in no_references(part)]
+        raise_if([*problems, *empty, *lists], DataError)
+        notes = [*notes, *also]
+        if labels is None:
+            corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
+            raise_if(repeated, DataError)
+            corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
+            notes = [*notes, *said]
+        notes += [note for name, part in corpus.parts.items() for note in self._copies(name, part)]
+        near, alike = row_checks.near_duplicates(corpus, (self.source,))
+        golds = {name: {"references": self._references(part)} for name, part in corpus.parts.items()}
+        return Examples(corpus, (), golds, (*notes, *alike), near)
+
+    def _copies(self, name: str, part: Part) -> Iterator[str]:
+        """Rows that would teach to repeat what was read."""
+        pairs = zip(part.column(self.source), part.column(self.target), strict=True)
+        same = sum(canonical(source) == canonical(target) for source, target in pairs)
+        if same:
+            yield f"{name}: {counted(same)} whose {self.target} is the {self.source} itself"
+
+    def _references(self, part: Part) -> Any:
+        """What each answer is scored against: the row's references, or its target alone. (N,) of tuples."""
+        targets = part.column(self.target)
+        several = part.column("references") if "references" in part.columns else [None] * len(part)
+        return objects(tuple(own or [target]) for own, target in zip(several, targets, strict=True))
+
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        return {}
+
+    def bias(self, golds: Arrays) -> None:
+        return None
+
+    def encode(
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
+    ) -> Features:
+        return prompts.encoded(
+            tokenizer,
+            prompts.Shape(self._around(), self.continues, self.options.max_new_tokens),
+            rows[self.source],
+            rows[self.target] if golds else None,
+            max_length=max_length,
+            truncation=truncation,
+        )
+
+    def _around(self) -> tuple[str, str]:
+        """What stands before and behind the text in a prompt; nothing where the model knows only this one task."""
+        place = self.options.place
+        asked = self.options.prompt or (self.prompt if self.continues else place)
+        head, _, tail = asked.partition(place)
+        return head, tail
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            from llmkit.engine import losses
+            from llmkit.engine.generation import generate
+
+            return losses.tokens(generate.logits(model, batch, pad=self._pad), batch["targets"])
+
+        return of_batch
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The text written (0 behind its end), its tokens and their nats; those of the target where there is one."""
+        from llmkit.engine.generation import generate
+
+        search = generate.Search(**self.options.model_dump(include=SEARCH))
+        written = generate.generate(
+            model,
+            batch,
+            search,
+            end=self._end,
+            pad=self._pad,
+            first=self._first,
+        )
+        tokens_BT = written.tokens_BT
+        found = {
+            "written": tokens_BT.clamp(min=0),
+            "written_nats": written.nats_B,
+            "written_tokens": (tokens_BT != generate.IGNORED).sum(1),
+        }
+        return found | (self._watched(model, batch) if "targets" in batch else {})
+
+    def _watched(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`watch`, some rows at a time: more texts are written at once than their logits would fit into memory."""
+        import torch
+
+        rows = max(1, LOGITS // batch["targets"].shape[1])
+        parts = [
+            self.watch(model, {name: column[first : first + rows] for name, column in batch.items()})
+            for first in range(0, len(batch["targets"]), rows)
+        ]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self._costs(model, batch)
+
+    def _costs(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Nats and number of the targets' tokens, (B,) each."""
+        from llmkit.engine.generation import generate
+
+        nats_B = generate.nats(generate.logits(model, batch, pad=self._pad), batch["targets"])
+        return {"nats": nats_B, "tokens": (batch["targets"] != generate.IGNORED).sum(1)}
+
+    @property
+    def _end(self) -> int:
+        """The token that ends a text."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def _first(self) -> int | None:
+        return None if self.continues else prompts.begins(self.tokenizer)
+
+    @property
+    def _pad(self) -> int:
+        return int(self.tokenizer.pad_token_id)
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        """texts (N,) and probability (N,), the geometric mean of their tokens'; nats and tokens of the targets."""
+        found = {name: outputs[name] for name in ("nats", "tokens") if name in outputs}
+        if "written" not in outputs:
+            return found
+        sizes = outputs["written_tokens"]
+        ids = [row[:size].tolist() for row, size in zip(outputs["written"], sizes, strict=True)]
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        mean = outputs["written_nats"].astype(np.float64) / np.maximum(1, sizes)
+        return {"texts": objects(text.strip() for text in texts), "probability": np.exp(-mean), **found}
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        return {}
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        values = {"loss": float(LOSS.score(_loss_rows(answers).sum(0)))}
+        return values | (self._measured(golds, answers).values() if "texts" in answers else {})
+
+    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+        return self.measured(list(answers["texts"]), list(golds["references"]))
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        found, how = self._measured(golds, answers), draws(evaluate, seed)
+        scores = intervals.measure(found.rows, found.metrics, **how)
+        if "nats" in answers:
+            scores |= intervals.measure(_loss_rows(answers), [LOSS], **how)
+        details = {"generation": self._how()} if self.tokenizer else {}
+        return Sheet(scores, tuple(evaluate.metrics) or tuple(own.name for own in found.metrics), details)
+
+    def _how(self) -> dict[str, Any]:
+        """What a reader needs to have the same texts from plain transformers."""
+        how = self.options.model_dump(include=SEARCH)
+        head, tail = self._around()
+        return {
+            "auto_class": self.auto_class,
+            "before": head,
+            "behind": tail,
+            "forced_bos_token_id": self._first,
+            **how,
+        }
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        one, other = self._measured(golds, first), self._measured(golds, second)
+        named = find(metric, {own.name: own for own in one.metrics})
+        return paired.difference(np.hstack([one.rows, other.rows]), named, **draws(evaluate, seed))
+
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
+        return None
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        return {}
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        for number, text in enumerate(answers["texts"]):
+            record: dict[str, Any] = {self.source: rows[self.source][number]}
+            if golds is not None:
+                record["references"] = list(golds["references"][number])
+            yield {**record, "prediction": text, "probability": float(answers["probability"][number])}
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        references = objects(tuple(record["references"]) for record in records)
+        return {"references": references}, {"texts": objects(record["prediction"] for record in records)}
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The answers that have the least in common with their references."""
+        wrong = [record for record in records if record["prediction"] not in record["references"]]
+        if not wrong:
+            return []
+        found = self._measured(*self.from_records(wrong, ()))
+        scores = find(self.shown_worst, {own.name: own for own in found.metrics}).score(found.rows)
+        return [
+            {
+                "text": wrong[number][self.source],
+                "label": " / ".join(dict.fromkeys(wrong[number]["references"])),
+                **{key: wrong[number][key] for key in ("prediction", "probability", "place")},
+            }
+            for number in np.argsort(scores, kind="stable")[:20]
+        ]
+
+
+def _only_reads(config: Mapping[str, Any]) -> bool:
+    """Encoders (BERT and its kin): transformers would open them as causal models that see what they are to say."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    masked = config.get("model_type") in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return masked and not config.get("is_encoder_decoder") and not config.get("is_decoder")
+
+
+def _loss_rows(answers: Arrays) -> Any:
+    """Nats and tokens of each target, (N, 2)."""
+    return np.stack([answers["nats"], answers["tokens"]], axis=1).astype(np.float64)
+
+
+def no_references(part: Part) -> Iterator[Problem]:
+    """L10: references that are no list of texts; null and [] stand for the target alone."""
+    if "references" not in part.columns:
+        return
+    for row, value in enumerate(part.column("references")):
+        if value is None or (
+            isinstance(value, list) and all(isinstance(text, str) and text.strip() for text in value)
+        ):
+            continue
+        message = '"references" is no list of texts that are not blank'
+        yield Problem("L10", part.place(row), message, 'write a list such as ["one", "another"], or null')
+        return

@@ -1,0 +1,235 @@
+"""What the tasks over running text have in common: documents in blocks, and what each token costs in nats.
+
+Shapes: W windows (blocks), L tokens; N rows, U units (documents, or rows where documents are few).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit.base.errors import DataError, ModelError, Problem, raise_if, some
+from llmkit.data.checks.documents import Unit, check_documents
+from llmkit.data.corpus import Corpus
+from llmkit.data.encoding.encode import Encoded, Features, count_tokens
+from llmkit.data.encoding.packing import Piece, Room, pack
+from llmkit.metrics import intervals, paired
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import Measured, find
+from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.tasks._shared.texts import draws
+from llmkit.tasks.protocol import Arrays, Examples, Plain, Rows, Sheet
+
+__all__ = ["Columns", "Options", "OverDocuments", "by_unit", "check_packing", "features", "no_token"]
+
+Columns = Mapping[str, NDArray[np.int64]]  # of equal length, a number for each token
+
+ENOUGH = 30  # documents from which on they are the units of the bootstrap
+SHOWN = 300  # characters of a row in its record
+SHORT = 5  # tokens below which a row is not listed among the hardest
+
+
+class Options(Section):
+    """What all of these tasks can be told."""
+
+    documents: Unit = "file"
+    """What of a .txt file belongs together: the whole file, each paragraph, or each line. Other rows stand alone."""
+
+
+@dataclass(frozen=True)
+class OverDocuments(Plain):
+    """Subclasses add the head, the tokens' labels and the scores."""
+
+    options: Any
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
+
+    inputs: ClassVar[Sequence[str]] = ("text",)
+    identity: ClassVar[Sequence[str]] = ("place",)
+    columns: ClassVar[Mapping[str, str]] = {"text": "text"}
+    optional: ClassVar[Mapping[str, str]] = {}
+    special_tokens: ClassVar[Sequence[str]] = ()
+    lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity", "bits_per_byte"})
+    tunes: ClassVar[bool] = False
+    metrics: ClassVar[Sequence[str]] = ()
+    ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
+    pretrained = True
+
+    def measured(self, golds: Arrays, answers: Arrays) -> Measured:
+        """Statistics of the units and the metrics over them."""
+        raise AssertionError("each task has its own")
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        corpus, golds, problems, notes = check_documents(
+            corpus, data, self.options.documents, seed if labels is None else None
+        )
+        raise_if(problems, DataError)
+        return Examples(corpus, (), golds, tuple(notes))
+
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        return {}
+
+    def bias(self, golds: Arrays) -> None:
+        return None
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        """Sums by row (N,); of `predict`, the outputs as they are."""
+        return _by_row(outputs, encoded, len(rows["text"])) if "nats" in outputs else outputs
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        return {}
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        return self.measured(golds, answers).values()
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        found = self.measured(golds, answers)
+        scores = intervals.measure(found.rows, found.metrics, **draws(evaluate, seed))
+        return Sheet(scores, tuple(evaluate.metrics) or tuple(self.metrics))
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        return {}
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        one, other = self.measured(golds, first), self.measured(golds, second)
+        named = find(metric, {own.name: own for own in one.metrics})
+        return paired.difference(np.hstack([one.rows, other.rows]), named, **draws(evaluate, seed))
+
+    def right(self, golds: Arrays, answers: Arrays) -> None:
+        return None
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        return {"documents": int(golds["last"].sum()), "bytes": int(golds["bytes"].sum())}
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Of rows that are scored, what they cost; of texts for `predict`, the most probable tokens."""
+        if golds is None:
+            return self.completed(rows["text"], answers)
+        return _costs(rows["text"], answers, golds)
+
+    def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
+        """A record of each text with the tokens that the model puts there."""
+        raise AssertionError("each task has its own")
+
+    def choices(self, ids: NDArray[Any], probabilities: NDArray[Any]) -> list[dict[str, Any]]:
+        """Tokens that may stand at one place, the most probable first, (K,) each."""
+        return [
+            {"token": self.tokenizer.decode([int(number)]), "probability": float(probability)}
+            for number, probability in zip(ids, probabilities, strict=True)
+        ]
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        columns = {
+            name: np.array([record[name] for record in records])
+            for name in ("document", "bytes", "nats", "tokens", "hits")
+            if all(name in record for record in records)
+        }
+        return {"documents": columns.pop("document"), "bytes": columns.pop("bytes")}, columns
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows whose tokens are the least expected."""
+        long = [record for record in records if record["tokens"] >= SHORT]
+        hardest = sorted(long, key=lambda record: -record["nats"] / record["tokens"])
+        return [{key: record[key] for key in ("text", "probability", "place")} for record in hardest[:20]]
+
+
+def _costs(texts: Sequence[str], answers: Arrays, golds: Arrays) -> Iterator[dict[str, Any]]:
+    """What each row costs; probability: the geometric mean over its tokens, None where it has none."""
+    for number, text in enumerate(texts):
+        nats, tokens = float(answers["nats"][number]), int(answers["tokens"][number])
+        yield {
+            "text": text[:SHOWN],
+            "prediction": None,
+            "probability": float(np.exp(-nats / tokens)) if tokens else None,
+            "document": int(golds["documents"][number]),
+            "bytes": int(golds["bytes"][number]),
+            "nats": nats,
+            "tokens": tokens,
+            **({"hits": int(answers["hits"][number])} if "hits" in answers else {}),
+        }
+
+
+def _by_row(outputs: Arrays, encoded: Encoded, rows: int) -> dict[str, NDArray[Any]]:
+    """Sums by row (N,) of what `decode` says of each token (W, L)."""
+    lengths = encoded.lengths
+    inside_WL = np.arange(outputs["nats"].shape[1]) < lengths[:, None]
+    owners = encoded.aside["owners"].flat + np.repeat(encoded.examples, lengths)
+    return {
+        name: np.bincount(owners, weights=values_WL[inside_WL], minlength=rows)
+        for name, values_WL in outputs.items()
+    }
+
+
+def no_token(what: str, fix: str) -> ModelError:
+    """S07: the tokenizer lacks a token that the task can't do without."""
+    return ModelError(Problem("S07", "model.name", f"the tokenizer has no {what}", fix))
+
+
+def check_packing(config: Mapping[str, Any], direction: Literal["causal", "bidirectional"]) -> None:
+    """Raises ModelError S09 for a model type of which it is not known that packed documents stay apart."""
+    from llmkit.models import packed
+
+    kind, known = config.get("model_type"), packed.TYPES[direction]
+    if kind not in known:
+        message = f'model type "{kind}" is none of those that keep packed documents apart ({some(known, 20)})'
+        raise ModelError(Problem("S09", "task.packing", message, "set task.packing=false"))
+
+
+def by_unit(golds: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:
+    """Sums of columns (N,) over each unit, (U,): documents, or rows where documents are few."""
+    documents = golds["documents"]
+    known = np.unique(documents, return_inverse=True)[1]
+    units = known if known.max(initial=-1) + 1 >= ENOUGH else np.arange(len(documents))
+    return [np.bincount(units, weights=column).astype(np.float64) for column in columns]
+
+
+def features(
+    documents: Sequence[Columns],
+    room: Room,
+    tokenizer: Any,
+    names: Sequence[str],
+    columns_of: Callable[[Columns, Piece], Columns],
+) -> Features:
+    """Documents in blocks, each a window of the row that its first token is of.
+
+    Documents have `input_ids` and `owners`, the row of each token, both (T,); columns_of makes the columns of a piece,
+    of which `names` go to the model and the loss.
+    """
+    blocks = [
+        _joined([columns_of(documents[piece.document], piece) for piece in pieces])
+        for pieces in pack([len(document["input_ids"]) for document in documents], room)
+    ]
+    rows = [int(block["owners"][0]) for block in blocks]
+    columns = {name: [block[name].tolist() for block in blocks] for name in ("input_ids", "segments", *names)}
+    full = [len(document["input_ids"]) for document in documents]
+    counts = count_tokens(tokenizer, columns["input_ids"], full, sys.maxsize)  # nothing is cut
+    owners = [(block["owners"] - row).tolist() for block, row in zip(blocks, rows, strict=True)]
+    return Features(columns, counts, aside={"owners": owners}, rows=rows)
+
+
+def _joined(pieces: Sequence[Columns]) -> Columns:
+    """The columns of a block, and `segments` from 1."""
+    sizes = [len(piece["input_ids"]) for piece in pieces]
+    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+    return {**joined, "segments": np.repeat(np.arange(1, len(pieces) + 1), sizes)}

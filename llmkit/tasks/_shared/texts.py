@@ -1,0 +1,101 @@
+"""What the tasks over one text, or two as one input, have in common: one window an example, cut at max_length.
+
+Subclasses add what the label is, its loss and its scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from llmkit.data.encoding.encode import Encoded, Features, texts_to_ids
+from llmkit.recipe.schema import Evaluate
+from llmkit.tasks.protocol import Arrays, Plain, Rows, model_inputs
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["OverTexts", "draws", "logits_of", "named_classes"]
+
+
+@dataclass(frozen=True)
+class OverTexts(Plain):
+    """texts names the input columns: one, or two that make a pair."""
+
+    options: Any
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    texts: tuple[str, ...] = ("text",)
+
+    auto_class = "AutoModelForSequenceClassification"
+    gold = "label"  # the column with the answer
+    special_tokens: ClassVar[Sequence[str]] = ()
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        return {name: name for name in (*self.texts, self.gold)}
+
+    @property
+    def optional(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def tunes(self) -> bool:
+        return False
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return self.texts
+
+    @property
+    def together(self) -> str:
+        """Rows that are equal in this column never stand in two parts of a split: what they share would leak."""
+        return self.texts[0]
+
+    @property
+    def identity(self) -> Sequence[str]:
+        return (*self.texts, self.gold)
+
+    def encode(
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
+    ) -> Features:
+        return texts_to_ids(
+            tokenizer, *(rows[name] for name in self.texts), max_length=max_length, truncation=truncation
+        )
+
+    def bias(self, golds: Arrays) -> Sequence[float] | None:
+        return None
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        return outputs
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        return {}
+
+
+def logits_of(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """What the head says of each example, (B, C)."""
+    logits: Tensor = model(**model_inputs(batch)).logits.float()
+    return logits
+
+
+def named_classes(labels: Sequence[str], problem_type: str) -> dict[str, Any]:
+    """Config entries of a head with a name for each output."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {name: number for number, name in enumerate(labels)},
+        "problem_type": problem_type,
+    }
+
+
+def draws(evaluate: Evaluate, seed: int) -> dict[str, Any]:
+    """The keywords of every function that gives intervals."""
+    return {"confidence": evaluate.confidence, "resamples": evaluate.resamples, "seed": seed}

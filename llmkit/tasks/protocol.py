@@ -1,0 +1,343 @@
+"""What a task is. A new task is one module beside this one that keeps the protocol; the rest of llmkit needs no change.
+
+The way of an example, with the member that takes each step:
+
+    row --check--> row and gold --encode--> windows of token ids --decode--> outputs by window
+        --answers--> answers by example --score--> scores with intervals;  --records--> predictions/*.jsonl
+
+Most tasks have one window an example; a sentence or a text longer than max_length may need several. Everything from
+`decode` on is small, so that scores, intervals, paired tests, slices and several processes come for free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmkit.data.corpus import Corpus
+from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import Score
+from llmkit.recipe.schema import Data, Evaluate
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = [
+    "Arrays",
+    "Examples",
+    "Loss",
+    "Plain",
+    "Rows",
+    "Sheet",
+    "Task",
+    "Vectors",
+    "model_inputs",
+    "take",
+    "tfidf_text",
+]
+
+Arrays = Mapping[
+    str, NDArray[Any]
+]  # each of shape (examples, ...), by example index; object arrays hold lists
+Vectors = Mapping[str, NDArray[np.float64]]
+Rows = Mapping[str, Sequence[Any]]  # columns of some rows, by the task's names
+Loss = Callable[["nn.Module", "dict[str, Tensor]"], "tuple[Tensor, Tensor]"]
+
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows that passed the task's checks, split in parts, with what the model should answer."""
+
+    corpus: Corpus
+    labels: tuple[str, ...]  # class names by number; empty for tasks without classes
+    golds: Mapping[str, Arrays]  # part -> what the loss and the scores need
+    notes: tuple[str, ...] = ()  # counted and said: rows dropped, splits made, near duplicates
+    near_duplicates: Mapping[str, NDArray[np.int64]] = field(
+        default_factory=dict
+    )  # part -> rows like training rows
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The scores of one set of predictions, and the details that only the report shows (JSON values)."""
+
+    scores: dict[str, Score]
+    headline: tuple[str, ...]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """The parts of a task; an object of it knows the recipe's options and never changes."""
+
+    @property
+    def tuned(self) -> Mapping[str, Any]:
+        """What `tune` found, when the task is that of a trained model."""
+        ...
+
+    @property
+    def auto_class(self) -> str:
+        """Name of the transformers class with the right head."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Columns that the task reads, with their usual names in files."""
+        ...
+
+    @property
+    def optional(self) -> Mapping[str, str]:
+        """Columns that it reads where they are there."""
+        ...
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The texts that an answer needs: what `predict` is given for each example."""
+        ...
+
+    @property
+    def identity(self) -> Sequence[str]:
+        """Fields of a record that tell which example it is; `compare` pairs by them."""
+        ...
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """Names of its scores, beside `loss`."""
+        ...
+
+    @property
+    def lower(self) -> Collection[str]:
+        """The scores of which less is better, `loss` among them."""
+        ...
+
+    @property
+    def special_tokens(self) -> Sequence[str]:
+        """Tokens that the vocabulary must have."""
+        ...
+
+    @property
+    def tunes(self) -> bool:
+        """Whether `tune` finds anything."""
+        ...
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the checkpoint can answer as it comes: it is then a baseline, which training must beat."""
+        ...
+
+    @property
+    def adapter(self) -> bool:
+        """Whether it needs an adapter that is kept apart (model.lora, merge: false)."""
+        ...
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether the line breaks of an answer are part of it, as those of a program."""
+        ...
+
+    @property
+    def ladder(self) -> Mapping[str, str]:
+        """Its baselines in the order of the effort: name -> what a sentence calls it.
+
+        `lstm` and `untuned` are made by `workflows.ladder`, all others by `baselines`.
+        """
+        ...
+
+    def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
+        """Find the data's faults before any weights are loaded, and fill in missing splits. Raises DataError.
+
+        labels are those of a trained model that is to be scored on this corpus, which then is not split.
+        """
+        ...
+
+    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Task:
+        """The task knowing the checkpoint that it works with: its config.json and its tokenizer."""
+        ...
+
+    def config(self, labels: Sequence[str]) -> dict[str, Any]:
+        """What the checkpoint's config must say of the head: num_labels, id2label, problem_type."""
+        ...
+
+    def bias(self, golds: Arrays) -> Sequence[float] | None:
+        """What a fresh head should answer before it is trained, golds being those of the training part; None: 0."""
+        ...
+
+    def encode(
+        self,
+        rows: Rows,
+        golds: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
+    ) -> Features:
+        """Token ids of some rows. golds are those of the same rows; empty for `predict`.
+
+        training: to learn from these rows, not to be scored on them.
+        """
+        ...
+
+    def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
+        """The batch with what differs from epoch to epoch (masks). draws (B,): a random number of each example."""
+        ...
+
+    def loss(self, golds: Arrays, classes: int) -> Loss:
+        """The function (model, batch) -> (summed loss, count), golds being those of the training part."""
+        ...
+
+    @property
+    def writes(self) -> int:
+        """Tokens that `decode` writes for an example at most; 0 where it only reads."""
+        ...
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A few numbers for each window of the batch, never its logits over a large vocabulary."""
+        ...
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As decode, but no more than the scores in `watched` need: a task that generates texts need not."""
+        ...
+
+    @property
+    def watched(self) -> Collection[str]:
+        """The scores for which `watch` is enough, when one of them picks the best model; empty: none."""
+        ...
+
+    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+        """The answer to each example, from what `decode` said of its windows."""
+        ...
+
+    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+        """What can be set once training is over (thresholds, a temperature), from the validation rows; JSON values."""
+        ...
+
+    def calibrated(self) -> Task | None:
+        """The same with probabilities as `tune` found them to be right; None where it found no such thing."""
+        ...
+
+    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        """The scores without intervals: what validation watches."""
+        ...
+
+    def score(
+        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
+    ) -> Sheet:
+        """The scores with intervals."""
+        ...
+
+    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
+        """What simple methods, trained on the same rows, would answer: name -> answers."""
+        ...
+
+    def untuned(
+        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+    ) -> Arrays:
+        """What the checkpoint knew before this training, for tasks with `untuned` in their ladder: the answers to this
+        part's rows from embeddings, by a method that needs no gradient.
+
+        vectors, golds: by part, those of the same rows; part -> (examples, D).
+        """
+        ...
+
+    def difference(
+        self,
+        golds: Arrays,
+        first: Arrays,
+        second: Arrays,
+        metric: str,
+        labels: Sequence[str],
+        *,
+        evaluate: Evaluate,
+        seed: int,
+    ) -> Difference:
+        """first minus second on the same examples, paired."""
+        ...
+
+    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
+        """Which examples are answered rightly as a whole; None where an answer is only more or less right."""
+        ...
+
+    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
+        """What there is of each class (or entity type ...) in a part."""
+        ...
+
+    def records(
+        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """One JSON object an example, for predictions/*.jsonl and (without golds) for `predict`.
+
+        `prediction` and `probability` are always there.
+        """
+        ...
+
+    def from_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        """(golds, answers) that gave these records, as far as `difference` and `right` need them."""
+        ...
+
+    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The most instructive mistakes among these records, worst first."""
+        ...
+
+    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
+        """Where free writing is the point: some (token ids, tokens to write) for the report's samples; else none."""
+        ...
+
+
+class Plain:
+    """What most tasks leave as it is."""
+
+    watched: ClassVar[Collection[str]] = ()
+    pretrained: bool = False
+    adapter: bool = False
+    verbatim: bool = False
+
+    @property
+    def writes(self) -> int:
+        return 0
+
+    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+        return self
+
+    def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
+        return batch
+
+    def calibrated(self) -> Self | None:
+        return None
+
+    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.decode(model, batch)
+
+    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        raise AssertionError("each task has its own")
+
+    def untuned(
+        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+    ) -> Arrays:
+        raise AssertionError("none in its ladder")
+
+    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
+        return []
+
+
+def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a model's forward takes, without the labels: its own loss is never used."""
+    return {name: batch[name] for name in MODEL_INPUTS if name in batch}
+
+
+def take(arrays: Arrays, index: NDArray[np.int64]) -> Arrays:
+    """Golds or answers of these examples alone."""
+    return {name: values[index] for name, values in arrays.items()}
+
+
+def tfidf_text(rows: Rows, columns: Sequence[str]) -> list[str]:
+    """One text a row for bag-of-words baselines: the texts of several columns joined."""
+    return [" ".join(texts) for texts in zip(*(rows[column] for column in columns), strict=True)]

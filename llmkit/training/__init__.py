@@ -1,0 +1,1 @@
+"""The stages of a training run: prepare, train, validate, resume, compare with baselines, finalize."""

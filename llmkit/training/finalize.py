@@ -1,0 +1,305 @@
+"""The end of a run: model saved, test rows predicted, scored, compared with baselines, report written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import llmkit
+from llmkit.base import environment, files
+from llmkit.base.progress import Progress
+from llmkit.base.run import Run
+from llmkit.data.encoding.encode import TokenCounts
+from llmkit.inference import slices
+from llmkit.metrics.score import Score
+from llmkit.models import save
+from llmkit.report.format import phrase
+from llmkit.tasks.protocol import take
+from llmkit.training import baselines
+from llmkit.training.loop import Fitted, predict_part, tuned
+from llmkit.training.prepare import Prepared
+from llmkit.training.samples import samples
+
+if TYPE_CHECKING:
+    from llmkit.engine.session import Session
+    from llmkit.tasks.protocol import Arrays, Sheet
+
+__all__ = ["judge", "to_json"]
+
+
+def judge(
+    session: Session,
+    run: Run,
+    prepared: Prepared,
+    fitted: Fitted,
+    *,
+    name: str,
+    command: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write model/, predictions/, scores.json and the report; returns the report's content on the first process."""
+    peak = environment.peak_memory_bytes()
+    part = "test" if "test" in prepared.encoded else "validation"
+    trainable = sum(
+        p.numel() for p in fitted.model.parameters() if p.requires_grad
+    )  # a merge leaves no adapters
+    model = _finished(prepared, fitted)
+    known = None if prepared.recipe.model.lora else fitted.answers  # a merge rounds the weights
+    prepared = tuned(session, prepared, model, progress, known)
+    answers = predict_part(session, prepared, model, part, progress)
+    learned = baselines.learned(session, prepared, part, progress)
+    written = samples(prepared, model, part, progress)
+    if session.rank != 0:
+        return {}
+    sheet = _score(prepared, part, answers)
+    simple, fewer = _simple(prepared, part, learned, progress)
+    records = _records(prepared, part, answers)
+    content = {
+        "llmkit": llmkit.__version__,
+        "run": str(run.path),
+        "name": name,
+        "task": prepared.recipe.task["name"],
+        "model": prepared.recipe.model.title,
+        "architecture": prepared.config.get("model_type"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "part": part,
+        "scores": to_json(sheet.scores),
+        "headline": list(sheet.headline),
+        **sheet.details,
+        **_against_baselines(prepared, part, answers, {**simple, **learned}, sheet),
+        "slices": _slices(prepared, part, answers, sheet),
+        "errors": prepared.task.worst(records),
+        "samples": written,
+        "notes": [
+            *prepared.examples.corpus.notes,
+            *prepared.examples.notes,
+            *_windows(prepared),
+            *_without_near(prepared, part, answers),
+            *fewer,
+        ],
+        "tuned": dict(prepared.task.tuned),
+        "data": _data(prepared),
+        "lengths": _lengths(prepared),
+        "curves": _curves(run, fitted),
+        "train": _training(session, fitted, model, peak, trainable),
+        "environment": json.loads(run.environment.read_text(encoding="utf-8")),
+        "recipe": run.recipe.read_text(encoding="utf-8"),
+        "command": command,
+        "weights_sha256": save.weights_digest(model),
+    }
+    _write(run, prepared, model, part, records, content)
+    return content
+
+
+def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
+    return {name: score.to_json() for name, score in scores.items()}
+
+
+def _finished(prepared: Prepared, fitted: Fitted) -> Any:
+    """The model as it will be saved: adapters merged into the weights unless the recipe keeps them."""
+    adapters = prepared.recipe.model.lora
+    if not (adapters and adapters.merge):
+        return fitted.model
+    from llmkit.models import lora
+
+    return lora.merge(fitted.model)
+
+
+def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
+    return prepared.task.score(
+        prepared.examples.golds[part],
+        answers,
+        prepared.examples.labels,
+        evaluate=prepared.recipe.evaluate,
+        seed=prepared.recipe.seed,
+    )
+
+
+def _windows(prepared: Prepared) -> list[str]:
+    """What tokenizing noted, part by part."""
+    return [
+        f"{part}: {count:,} {what}"
+        for part, encoded in prepared.encoded.items()
+        for what, count in encoded.notes.items()
+    ]
+
+
+def _without_near(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
+    """The scores again without the rows that nearly repeat a training row: did they flatter the model?"""
+    near = prepared.examples.near_duplicates.get(part)
+    if near is None:
+        return []
+    kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.parts[part])), near)
+    golds = take(prepared.examples.golds[part], kept)
+    values = prepared.task.values(golds, take(answers, kept), prepared.examples.labels)
+    return [
+        f"{part} without its {len(near)} near repeats: "
+        + ", ".join(f"{k} {v:.4f}" for k, v in values.items())
+    ]
+
+
+def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, Any]]:
+    """The predictions, with the place of each row in its file."""
+    rows = prepared.examples.corpus.parts[part]
+    records = prepared.task.records(
+        rows.columns, answers, prepared.examples.labels, prepared.examples.golds[part]
+    )
+    return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
+
+
+def _simple(
+    prepared: Prepared, part: str, learned: Mapping[str, Arrays], progress: Progress
+) -> tuple[dict[str, Arrays], list[str]]:
+    """Answers of the chosen baselines that are not learned yet, and notes on how they were made."""
+    names = baselines.chosen(prepared.task, prepared.recipe)
+    if names:
+        progress.note("comparing with simple baselines")
+    return baselines.simple(prepared, part) if set(names) - learned.keys() else ({}, [])
+
+
+def _against_baselines(
+    prepared: Prepared, part: str, answers: Arrays, found: Mapping[str, Arrays], sheet: Sheet
+) -> dict[str, Any]:
+    """Scores of the baselines on the same rows, and a sentence on each paired difference; found: name -> answers."""
+    from llmkit.metrics import paired
+
+    task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
+    names = baselines.chosen(task, prepared.recipe)
+    if not names:
+        return {"baselines": {}, "comparisons": [], "verdict": []}
+    golds, labels = prepared.examples.golds[part], prepared.examples.labels
+    metric = sheet.headline[0]
+    scores: dict[str, Any] = {}
+    comparisons: list[dict[str, Any]] = []
+    for name in names:
+        theirs = found[name]
+        scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
+        difference = task.difference(golds, answers, theirs, metric, labels, evaluate=evaluate, seed=seed)
+        called = task.ladder[name]
+        comparisons.append(
+            {
+                "baseline": name,
+                "called": called,
+                "metric": metric,
+                "difference": asdict(difference),
+                "sentence": paired.verdict(replace(difference, metric=phrase(metric)), "the model", called),
+            }
+        )
+    return {
+        "baselines": scores,
+        "comparisons": comparisons,
+        "verdict": [comparison["sentence"] for comparison in comparisons],
+    }
+
+
+def _slices(prepared: Prepared, part: str, answers: Arrays, sheet: Sheet) -> dict[str, Any]:
+    """Where the model is weakest: by length, label, language and source, as far as the rows have several.
+
+    Nothing where answers are not one a row, as those to blocks of running text.
+    """
+    rows, golds = prepared.examples.corpus.parts[part], prepared.examples.golds[part]
+    if any(len(values) != len(rows) for values in (*golds.values(), *answers.values())):
+        return {}
+    judged = slices.Judged(prepared.task, rows, golds, answers, prepared.examples.labels)
+    return slices.slices(
+        judged, sheet.headline[0], evaluate=prepared.recipe.evaluate, seed=prepared.recipe.seed
+    )
+
+
+def _data(prepared: Prepared) -> dict[str, Any]:
+    corpus, data = prepared.examples.corpus, prepared.recipe.data
+    return {
+        "parts": {
+            part: {
+                "rows": len(rows),
+                "classes": prepared.task.counts(prepared.examples.golds[part], prepared.examples.labels),
+            }
+            for part, rows in corpus.parts.items()
+        },
+        "fingerprint": corpus.fingerprint,
+        "sources": {"train": data.train, "validation": data.validation, "test": data.test},
+    }
+
+
+def _lengths(prepared: Prepared) -> dict[str, Any]:
+    """How long the examples are, what was cut, and what the vocabulary does not know; all parts together."""
+    encoded = prepared.encoded.values()
+    lengths = np.concatenate([part.lengths for part in encoded])
+    counts = sum((part.counts for part in encoded), TokenCounts())
+    edges = np.linspace(0, max(8, int(lengths.max())), 25).round().astype(int)
+    heights, _ = np.histogram(lengths, np.unique(edges))
+    bins = zip(np.unique(edges)[:-1].tolist(), np.unique(edges)[1:].tolist(), heights.tolist(), strict=True)
+    return {
+        "max_length": prepared.recipe.train.max_length,
+        "bins": [{"low": low, "high": high, "count": count} for low, high, count in bins],
+        "mean": float(lengths.mean()),
+        "longest": counts.longest,
+        "cut_examples": counts.cut_examples,
+        "cut_tokens_share": counts.cut_tokens / max(1, counts.tokens + counts.cut_tokens),
+        "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
+    }
+
+
+def _curves(run: Run, fitted: Fitted) -> dict[str, Any]:
+    log = run.read_log()
+    keys = ("step", "loss", "learning_rate", "grad_norm")
+    return {
+        "steps": [{key: line[key] for key in keys} for line in log if line["kind"] == "step"],
+        "evaluations": [
+            {key: value for key, value in line.items() if key != "kind"}
+            for line in log
+            if line["kind"] == "evaluation"
+        ],
+        "best_step": fitted.state.best_step,
+    }
+
+
+def _training(session: Session, fitted: Fitted, model: Any, peak: int, trainable: int) -> dict[str, Any]:
+    state = fitted.state
+    seconds = max(state.seconds, 1e-9)
+    return {
+        "seconds": state.seconds,
+        "evaluation_seconds": state.evaluation_seconds,
+        "steps": state.step,
+        "examples_per_second": state.examples / seconds,
+        "tokens_per_second": state.tokens / seconds,
+        "padding_efficiency": state.tokens / max(1, state.padded_tokens),
+        "peak_memory_bytes": peak,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trainable_parameters": trainable,
+        "precision": session.precision,
+        "world_size": session.world_size,
+    }
+
+
+def _write(
+    run: Run,
+    prepared: Prepared,
+    model: Any,
+    part: str,
+    records: list[dict[str, Any]],
+    content: dict[str, Any],
+) -> None:
+    """Model first, report last: a run with a report is finished."""
+    from llmkit.report import card, page
+
+    recipe = prepared.recipe
+    about = save.Card(
+        task=recipe.task,
+        labels=list(prepared.examples.labels),
+        columns={**prepared.task.columns, **recipe.data.columns},
+        max_length=recipe.train.max_length,
+        base=recipe.model.title,
+        adapter=bool(recipe.model.lora and not recipe.model.lora.merge),
+        llmkit=llmkit.__version__,
+        tuned=dict(prepared.task.tuned),
+    )
+    save.save(run.model, model, prepared.tokenizer, about, readme=card.text(content))
+    files.write_lines(run.predictions(part), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+    files.write_json(run.path / "scores.json", {"part": part, "scores": content["scores"]})
+    page.write(run.path, content)

@@ -1,0 +1,296 @@
+"""One recipe trained once for each of `train.seeds`: a run for each, then mean and spread, and the best one's model.
+
+    runs/sentiment/20261122-141502-3f2a1b/
+        seed-1/  seed-2/  seed-3/     complete runs; a stopped one goes on, a finished one is kept
+        model/  predictions/          copies from the seed that is best on the validation rows
+        scores.json  report.*         means over the seeds, their spread, and each seed's own scores
+
+Data, splits, baselines and bootstraps depend on the recipe's `seed` alone, so they are the same for all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmkit.base import files
+from llmkit.base.errors import Problem, RecipeError, RunError, Stopped, raise_if, some
+from llmkit.base.progress import Progress
+from llmkit.base.run import Run
+from llmkit.metrics.spread import Spread, over_seeds
+from llmkit.training.prepare import Prepared
+
+if TYPE_CHECKING:
+    from llmkit.engine.session import Session
+    from llmkit.recipe.schema import Recipe
+
+__all__ = ["check", "train_each"]
+
+Contents = Mapping[int, Mapping[str, Any]]  # seed -> the content of its report
+
+CHUNK = 1 << 20  # bytes
+SUMMED = ("seconds", "evaluation_seconds", "steps")
+RATES = ("examples_per_second", "tokens_per_second")
+CORRELATIONS = ("mcc", "pearson", "spearman")  # from -1 to 1; no other score is below 0
+
+
+def check(recipe: Recipe) -> None:
+    """Raises RecipeError C10 when a seed is named twice: it would count twice in the mean."""
+    seeds = recipe.train.seeds or []
+    problems = [
+        Problem("C10", "train.seeds", f"names {seed} twice", "name each seed once")
+        for seed in dict.fromkeys(seeds)
+        if seeds.count(seed) > 1
+    ]
+    raise_if(problems, RecipeError)
+
+
+def train_each(
+    run: Run,
+    prepared: Prepared,
+    *,
+    name: str,
+    command: str,
+    commands: Mapping[int, str],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train, or go on, seed by seed; returns the content of the report about all of them.
+
+    commands: what would train one seed alone. Raises as a run of one seed does; Stopped names the seed.
+    """
+    from llmkit.engine import session as sessions
+    from llmkit.training.model import load_model
+    from llmkit.training.run import begin
+
+    recipe = prepared.recipe
+    how = {"precision": recipe.train.precision}
+    with ExitStack() as open_sessions:  # the process group can be left only once, at the end
+        session = open_sessions.enter_context(sessions.start(seed=recipe.seed, **how))
+        run = Run(session.from_main(run.path))
+        contents = _finished(session, run, prepared, progress)
+        left = [seed for seed in commands if seed not in contents]
+        first = [load_model(_of(prepared, seed), progress) for seed in left[:1]]  # before anything is written
+        with run.writing() if session.rank == 0 else nullcontext():
+            session.wait()
+            begin(run, session, prepared, command)
+            for seed in left:
+                progress.note(f"seed {seed} ({list(commands).index(seed) + 1} of {len(commands)})")
+                own = open_sessions.enter_context(sessions.start(seed=seed, **how))
+                contents[seed] = _train(own, run, _of(prepared, seed), first, name, commands[seed], progress)
+            content = {}
+            if session.rank == 0:
+                ordered = {seed: contents[seed] for seed in commands}
+                content = _judge(run, prepared, ordered, command, progress)
+            session.wait()
+    return content
+
+
+def _of(prepared: Prepared, seed: int) -> Prepared:
+    """The same for one of the seeds: nothing that was prepared depends on it."""
+    train = prepared.recipe.train.model_copy(update={"seeds": [seed]})
+    return replace(prepared, recipe=prepared.recipe.model_copy(update={"train": train}))
+
+
+def _finished(session: Session, run: Run, prepared: Prepared, progress: Progress) -> dict[int, Any]:
+    """The reports of the seeds that are finished. Raises RunError M09 if one is of another recipe or other rows."""
+    from llmkit.training.run import check_same
+
+    contents: dict[int, Any] = {}
+    begun = {seed: run.of_seed(seed) for seed in prepared.recipe.train.seeds or []}
+    for seed in session.from_main([seed for seed, own in begun.items() if own.exists]):
+        check_same(begun[seed], _of(prepared, seed).recipe)
+    for seed in session.from_main([seed for seed, own in begun.items() if own.finished]):
+        contents[seed] = begun[seed].read_report()
+        if contents[seed]["data"]["fingerprint"] != prepared.examples.corpus.fingerprint:
+            message = "the data is not what this run was trained on (its fingerprint differs)"
+            fix = "put the old files back, or start a new run with another --out"
+            raise RunError(Problem("M09", str(begun[seed].path), message, fix))
+        progress.note(f"{begun[seed].path} is finished already")
+    return contents
+
+
+def _train(
+    session: Session,
+    run: Run,
+    prepared: Prepared,
+    loaded: list[Any],
+    name: str,
+    command: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The run of one seed. loaded holds its model, if there was reason to load it before."""
+    from llmkit.training.model import load_model
+    from llmkit.training.run import train_in
+
+    seed = prepared.recipe.training_seed
+    try:
+        return train_in(
+            session,
+            run.of_seed(seed),
+            prepared,
+            loaded.pop() if loaded else load_model(prepared, progress),
+            name=name,
+            command=command,
+            progress=progress,
+        )
+    except Stopped as stop:
+        where = str(stop).partition(";")[0]
+        about = json.loads(run.of_seed(seed).stopped.read_text(encoding="utf-8"))
+        begun = json.loads(run.environment.read_text(encoding="utf-8"))["command"]
+        about |= {"seed": seed, "resume": f"{begun} --out {run.path} --resume"}
+        if session.rank == 0:
+            files.write_json(run.stopped, about)
+        raise type(stop)(f"seed {seed} {where}; go on with: {about['resume']}") from None
+    finally:
+        session.accelerator.free_memory()  # it would hold model and optimizer to the end
+
+
+def _judge(
+    run: Run, prepared: Prepared, contents: Contents, command: str, progress: Progress
+) -> dict[str, Any]:
+    """Keep the best seed's model and predictions, and write the report about all seeds; the report last."""
+    from llmkit.report import page
+
+    kept, why = _best(prepared, contents)
+    source = run.of_seed(kept)
+    _copy(source.model, run.model)
+    _copy(source.predictions("test").parent, run.predictions("test").parent)
+    progress.note(f"model/ and predictions/ are those of seed {kept}, {why}")
+    content = _content(run, prepared, contents, kept, why, command)
+    figures = {key: content[key] for key in ("part", "scores", "seeds", "spread", "kept_seed")}
+    files.write_json(run.path / "scores.json", figures)
+    page.write(run.path, content)
+    return content
+
+
+def _best(prepared: Prepared, contents: Contents) -> tuple[int, str]:
+    """The seed to keep, and why. Test scores have no say: to choose by them would flatter the model."""
+    name = prepared.recipe.evaluate.best
+    values = {seed: _validated(content, name) for seed, content in contents.items()}
+    known = {seed: value for seed, value in values.items() if value is not None}
+    if len(known) < len(values):
+        return next(iter(contents)), "the first: there are no validation rows to choose by"
+    choose = min if name in prepared.task.lower else max
+    best = choose(known, key=lambda seed: known[seed])
+    return best, f"the best on the validation rows ({name} {known[best]:.4f})"
+
+
+def _validated(content: Mapping[str, Any], name: str) -> float | None:
+    """The validation score of the weights that a run ended with."""
+    curves = content["curves"]
+    at_best = (line[name] for line in curves["evaluations"] if line["step"] == curves["best_step"])
+    return next(at_best, None)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A folder, whole or not at all."""
+    with files.staged_folder(target) as staged:
+        for path in sorted(source.rglob("*")):
+            if path.is_file() and path.name != files.MANIFEST:
+                files.write_pieces(staged / path.relative_to(source), _pieces(path))
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield piece
+
+
+def _content(
+    run: Run, prepared: Prepared, contents: Contents, kept: int, why: str, command: str
+) -> dict[str, Any]:
+    """The kept seed's report with the scores of all seeds in the place of its own."""
+    own = contents[kept]
+    scores, spread = _over_seeds(prepared, contents)
+    about = (
+        f"the scores are means over {len(contents)} seeds ({some(contents, 20)}); model, predictions, curves, errors "
+        f"and all details of the scores are those of seed {kept}, {why}"
+    )
+    return {
+        **own,
+        "run": str(run.path),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "scores": scores,
+        "seeds": {str(seed): content["scores"] for seed, content in contents.items()},
+        "spread": {name: found.to_json() for name, found in spread.items()},
+        "kept_seed": kept,
+        "comparisons": [
+            {**item, "sentence": f"Seed {kept}: {item['sentence']}"} for item in own["comparisons"]
+        ],
+        "verdict": _verdict(own["headline"][0], contents, scores, spread),
+        "notes": [about, *own["notes"]],
+        "train": _training([content["train"] for content in contents.values()], own["train"]),
+        "environment": json.loads(run.environment.read_text(encoding="utf-8")),
+        "recipe": run.recipe.read_text(encoding="utf-8"),
+        "command": command,
+    }
+
+
+def _over_seeds(
+    prepared: Prepared, contents: Contents
+) -> tuple[dict[str, dict[str, Any]], dict[str, Spread]]:
+    """Mean with interval, and spread, of every score that all seeds have."""
+    confidence = prepared.recipe.evaluate.confidence
+    all_scores = [content["scores"] for content in contents.values()]
+    means, spreads = {}, {}
+    for name in all_scores[0]:
+        if all(name in scores for scores in all_scores):
+            values = [scores[name]["value"] for scores in all_scores]
+            limits = _limits(name, values, lower=name in prepared.task.lower)
+            n = min(scores[name]["n"] for scores in all_scores)
+            mean, spreads[name] = over_seeds(values, n=n, confidence=confidence, limits=limits)
+            means[name] = mean.to_json()
+    return means, spreads
+
+
+def _limits(name: str, values: Sequence[float], *, lower: bool) -> tuple[float, float]:
+    """What the score can be at least and at most. A loss has no upper end, nor has what goes to 100."""
+    return -1.0 if name in CORRELATIONS else 0.0, math.inf if lower or max(values) > 1 else 1.0
+
+
+def _verdict(
+    metric: str, contents: Contents, scores: Mapping[str, Any], spread: Mapping[str, Spread]
+) -> list[str]:
+    """What the first score says over all seeds, and with how many of them the model beats each baseline."""
+    found = spread[metric]
+    sentences = [
+        f"Over {len(contents)} seeds {metric} is {scores[metric]['value']:.3f} on average, between {found.min:.3f} "
+        f"and {found.max:.3f} (standard deviation {found.sd:.3f})."
+    ]
+    columns = zip(*(content["comparisons"] for content in contents.values()), strict=True)
+    return sentences + [_beaten(column) for column in columns]
+
+
+def _beaten(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """The comparisons of each seed with the same baseline, in one sentence."""
+    signs = [_sign(item["difference"]) for item in comparisons]
+    count, better = len(signs), signs.count(1)
+    often = f"all {count} seeds" if better == count else f"{better or 'none'} of {count} seeds"
+    rest = [
+        f"{word} with {signs.count(sign)}"
+        for sign, word in ((-1, "worse"), (0, "undecided"))
+        if sign in signs
+    ]
+    return ", ".join([f"The model is better than {comparisons[0]['called']} with {often}", *rest]) + "."
+
+
+def _sign(difference: Mapping[str, Any]) -> int:
+    """1 for better, -1 for worse, 0 where the interval covers zero or there is none."""
+    low, high = difference["low"], difference["high"]
+    if low is None or low <= 0 <= high:
+        return 0
+    return 1 if (low > 0) == difference["higher_is_better"] else -1
+
+
+def _training(each: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Steps and seconds of all seeds together."""
+    seconds = sum(train["seconds"] for train in each)
+    rates = {key: sum(train[key] * train["seconds"] for train in each) / max(seconds, 1e-9) for key in RATES}
+    sums = {key: sum(train[key] for train in each) for key in SUMMED}
+    return {**own, **sums, **rates, "peak_memory_bytes": max(train["peak_memory_bytes"] for train in each)}

@@ -1,0 +1,99 @@
+"""One training run of one seed, from its first file to its report."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from llmkit.base import environment, files
+from llmkit.base.errors import Problem, RunError, some
+from llmkit.base.progress import SILENT, Progress
+from llmkit.base.run import Run
+from llmkit.training.prepare import Prepared
+
+if TYPE_CHECKING:
+    from llmkit.engine.session import Session
+    from llmkit.recipe.schema import Recipe
+
+__all__ = ["begin", "check_same", "train_in"]
+
+SAFE = ("train.max_hours", "checkpoint.every_steps", "checkpoint.keep")  # change no update
+
+
+def train_in(
+    session: Session,
+    run: Run,
+    prepared: Prepared,
+    model: Any,
+    *,
+    name: str,
+    command: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """One run of one seed, from its beginning or its newest checkpoint to its report; {} but on the first process."""
+    from llmkit.training.finalize import judge
+    from llmkit.training.loop import fit
+
+    with run.writing() if session.rank == 0 else nullcontext():
+        session.wait()
+        settings = begin(run, session, prepared, command)
+        progress.note(
+            f"run {run.path}: {settings['device']}, {settings['precision']}, {session.world_size} process(es) of "
+            f"{settings['threads']} thread(s){_sharded(session, prepared)}, {prepared.schedule.total_steps} steps"
+        )
+        fitted = fit(session, run, prepared, model, progress)
+        content = judge(session, run, prepared, fitted, name=name, command=command, progress=progress)
+        session.wait()
+    return content
+
+
+def _sharded(session: Session, prepared: Prepared) -> str:
+    if not prepared.recipe.train.shard:
+        return ""
+    return " that share the model" if session.world_size > 1 else " (nothing to shard)"
+
+
+def check_same(run: Run, recipe: Recipe, progress: Progress = SILENT) -> None:
+    """A run resumes only under the recipe that it began with, but for how long and how often it saves.
+
+    Raises RunError M09 with the keys that differ.
+    """
+    from llmkit import tasks
+    from llmkit.recipe import load
+
+    began = load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
+    changed = load.differences(began, recipe)
+    changes = [key for key in changed if key not in SAFE]
+    if changes:
+        raise RunError(
+            Problem(
+                "M09",
+                str(run.path),
+                f"was begun with another recipe; {some(changes, 10)} differ",
+                f"resume with the same settings, e.g. `llmkit finetune {run.recipe} --out {run.path} --resume`",
+            )
+        )
+    if changed:
+        progress.note(f"resuming with another {some(changed)}, which changes no result")
+
+
+def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[str, Any]:
+    """Write what the run is, before its first step; returns the environment."""
+    from llmkit.recipe import load
+
+    settings = {
+        **environment.versions(),
+        "device": str(session.device.type),
+        "precision": session.precision,
+        "threads": environment.threads(),
+        "world_size": session.world_size,
+        "command": command,
+    }
+    if session.rank == 0:
+        if not run.exists:
+            files.write_text(run.recipe, load.dump(prepared.recipe))
+        files.write_json(run.environment, settings)
+        files.remove(run.stopped)
+        files.truncate(run.log, run.log.stat().st_size if run.log.exists() else 0)  # so that it exists
+    session.wait()
+    return settings

@@ -1,0 +1,136 @@
+"""Mistakes as lines: one a problem, code, place, message, fix; an exit code for each kind."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from llmkit.base import errors
+from llmkit.base.errors import DataError, LlmkitError, Problem, closest, raise_if, some
+
+CLASSES = {
+    name: value
+    for name, value in vars(errors).items()
+    if inspect.isclass(value) and issubclass(value, LlmkitError)
+}
+TREE = re.compile(r"^    ([| ]*)(?:\+-- )?(\w+) +(\d+)?", re.MULTILINE)
+
+
+def tree() -> list[tuple[str, int]]:
+    """(class, exit code) of each line of the docstring's tree; a class without one has that of its parent."""
+    rows: list[tuple[int, str, int]] = []
+    assert errors.__doc__ is not None
+    for found in TREE.finditer(errors.__doc__):
+        depth, name, code = found.start(2), found[2], found[3]
+        depth -= found.start()
+        parent = next((row for row in reversed(rows) if row[0] < depth), None)
+        assert code or parent
+        rows.append((depth, name, int(code) if code else parent[2] if parent else 0))
+    return [(name, code) for _, name, code in rows]
+
+
+def test_the_docstring_shows_every_class_with_its_exit_code() -> None:
+    assert len(CLASSES) == 11
+    assert sorted(tree()) == sorted((name, kind.exit_code) for name, kind in CLASSES.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("LlmkitError", 1),
+        ("UserError", 2),
+        ("RecipeError", 2),
+        ("DataError", 2),
+        ("ModelError", 2),
+        ("AssetError", 2),
+        ("RunError", 2),
+        ("TrainingError", 2),
+        ("StorageError", 74),
+        ("Stopped", 75),
+        ("Interrupted", 130),
+    ],
+)
+def test_exit_codes_are_those_that_scripts_rely_on(name: str, code: int) -> None:
+    assert CLASSES[name].exit_code == code
+
+
+def test_every_class_is_public() -> None:
+    assert set(CLASSES) <= set(errors.__all__)
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [
+        (
+            Problem("L05", "val.jsonl:812", 'label "refnd" is unknown', "correct it"),
+            'error[L05] val.jsonl:812: label "refnd" is unknown. Fix: correct it',
+        ),
+        (Problem("U01", "", "no text"), "error[U01] no text."),
+        (
+            Problem("C03", "a.yaml:2", 'unknown key "lr"; did you mean "x"?', "remove it"),
+            'error[C03] a.yaml:2: unknown key "lr"; did you mean "x"? Fix: remove it',
+        ),
+        (
+            Problem("F01", "a\nb\tc", "is  not\r\nthere", "look\n\nagain"),
+            "error[F01] a b c: is not there. Fix: look again",
+        ),
+        (
+            Problem("F01", "\x1b[31mred\x00", "\u202eabc \ud800 好", ""),
+            "error[F01] \ufffd[31mred\ufffd: \ufffdabc \ufffd 好.",
+        ),
+    ],
+)
+def test_a_problem_is_one_printable_line(problem: Problem, line: str) -> None:
+    assert str(problem) == line
+    line.encode("utf-8")
+
+
+def test_at_most_twenty_lines_then_a_count() -> None:
+    problems = [Problem("L05", f"a:{number}", "wrong") for number in range(23)]
+    assert DataError(problems[:20]).lines() == [str(problem) for problem in problems[:20]]
+    lines = DataError(problems).lines()
+    assert lines[:20] == [str(problem) for problem in problems[:20]]
+    assert lines[20:] == ["... and 3 more problems"]
+    assert DataError(problems).problems == problems  # none is lost for a reader of the object
+
+
+def test_one_problem_or_many_or_any_iterable() -> None:
+    problem = Problem("L05", "a:1", "wrong")
+    assert DataError(problem).problems == DataError(iter([problem])).problems == [problem]
+    assert str(DataError([problem, problem])) == f"{problem}\n{problem}"
+
+
+def test_errors_without_problems_have_their_own_words() -> None:
+    assert LlmkitError("broken").lines() == ["error: broken"]
+    assert errors.Stopped("stopped at step 3").lines() == ["stopped at step 3"]
+
+
+def test_raise_if_raises_all_or_nothing() -> None:
+    raise_if([], DataError)
+    problems = [Problem("L05", "a:1", "wrong"), Problem("L06", "a:2", "wrong")]
+    with pytest.raises(DataError) as caught:
+        raise_if(problems, DataError)
+    assert caught.value.problems == problems
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("acuracy", '; did you mean "accuracy"?'),
+        ("F1", '; did you mean "f1"?'),  # equal but for the case
+        ("LOSS", '; did you mean "loss"?'),
+        ("banana", ""),
+        ("", ""),
+    ],
+)
+def test_the_closest_word_is_offered_when_it_is_near(word: str, hint: str) -> None:
+    assert closest(word, iter(["loss", "accuracy", "f1"])) == hint
+
+
+def test_some_items_then_a_count() -> None:
+    assert some([]) == ""
+    assert some(range(5)) == "0, 1, 2, 3, 4"
+    assert some(range(6)) == "0, 1, 2, 3, 4 and 1 more"
+    assert some(iter("abcd"), 2) == "a, b and 2 more"

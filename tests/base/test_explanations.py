@@ -1,0 +1,25 @@
+"""Every code that can be printed is explained, and nothing else is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from llmkit.base.explanations import EXPLANATIONS
+
+PACKAGE = Path(__file__).parents[2] / "llmkit"
+
+
+def test_explained_codes_are_those_in_use() -> None:
+    used: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "explanations.py":
+            used |= set(re.findall(r'"([A-Z]\d\d)"', path.read_text(encoding="utf-8")))
+    assert set(EXPLANATIONS) == used
+
+
+def test_titles_are_short_and_texts_say_something() -> None:
+    for code, (title, text) in EXPLANATIONS.items():
+        assert len(title) < 60, code
+        assert len(text) > 30, code
+        assert text.endswith("."), code

@@ -1,0 +1,314 @@
+"""A run scored again gives the report's figures; other rows are checked against the model's labels; several corpora."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llmkit
+from llmkit.base.errors import DataError, ModelError, RecipeError, RunError, UserError
+from llmkit.base.run import Run
+from llmkit.inference.trained_model import open_model
+from llmkit.metrics import independent
+from llmkit.metrics.score import Score
+
+
+def refusal(kind: type[UserError], *arguments: Any, **settings: Any) -> str:
+    with pytest.raises(kind) as caught:
+        llmkit.evaluate(*map(str, arguments), **settings)
+    (line,) = caught.value.lines()
+    return line
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """A file of these rows."""
+
+    def to_file(rows: list[dict[str, str]], name: str = "rows.jsonl") -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return to_file
+
+
+def test_a_run_scored_again_gives_the_scores_of_its_report(finished: Any, listener: Any) -> None:
+    again = llmkit.evaluate(str(finished.path), progress=listener)
+    for key in ("scores", "headline", "per_class", "confusion", "calibration", "part"):
+        assert again[key] == finished.content[key], key
+    assert (again["run"], again["data"], again["cut_examples"]) == (str(finished.path), "test", 0)
+    assert any("160 rows split" in note for note in listener.notes)
+
+
+def test_what_8_bits_change_is_told_by_row(write: Callable[..., Path], finished: Any) -> None:
+    rows = [{"text": row["text"], "label": "negative"} for row in finished.predictions]
+    exact, rough = (
+        llmkit.evaluate(str(finished.path), data=str(write(rows)), int8=int8, metrics=["recall", "loss"])
+        for int8 in (False, True)
+    )
+    assert "int8" not in exact
+    assert rough["scores"]["loss"]["value"] != exact["scores"]["loss"]["value"]
+    (change,) = rough["int8"].values()
+    difference = rough["scores"]["recall"]["value"] - exact["scores"]["recall"]["value"]
+    assert (change["metric"], change["n"]) == ("recall", len(rows))
+    assert change["value"] == pytest.approx(difference)
+
+
+def test_the_number_format_of_the_run_is_kept(tiny_recipe: Path, tmp_path: Path) -> None:
+    short = ["train.epochs=null", "train.max_steps=2", "evaluate.baselines=false", "train.precision=bf16"]
+    content = llmkit.finetune(str(tiny_recipe), short, out=tmp_path / "run")
+    assert llmkit.evaluate(str(tmp_path / "run"))["scores"] == content["scores"]
+
+
+def test_metrics_asked_for_come_first_with_the_intervals_of_the_recipe(finished: Any) -> None:
+    again = llmkit.evaluate(str(finished.path), metrics=["recall", "loss"])
+    assert again["headline"] == ["recall", "loss"]
+    assert again["scores"] == finished.content["scores"]
+
+
+def test_an_unknown_metric_is_refused(finished: Any) -> None:
+    line = refusal(RecipeError, finished.path, metrics=["acuracy"])
+    assert line.startswith(
+        'error[E01] --metric: "acuracy" is no score of this task; did you mean "accuracy"?'
+    )
+
+
+def test_the_test_rows_in_a_file_give_the_same_scores(finished: Any, write: Callable[..., Path]) -> None:
+    """In another order and under other column names: the model's own label numbers count."""
+    rows = [{"sentence": r["text"], "polarity": r["label"]} for r in reversed(finished.predictions)]
+    again = llmkit.evaluate(
+        str(finished.path),
+        data=str(write(rows)),
+        columns={"text": "sentence", "label": "polarity"},
+    )
+    assert again["confusion"] == finished.content["confusion"]
+    for name, score in finished.content["scores"].items():
+        assert again["scores"][name]["value"] == pytest.approx(score["value"], rel=1e-5), name
+
+
+def test_new_rows_are_scored(finished: Any, make_reviews: Any, write: Callable[..., Path]) -> None:
+    path = write(make_reviews(50, 9))
+    again = llmkit.evaluate(str(finished.path), data=str(path))
+    assert (again["data"], again["part"], again["scores"]["accuracy"]["n"]) == (str(path), "test", 50)
+    assert again["scores"]["accuracy"]["value"] > 0.9
+    swapped = {"negative": "positive", "positive": "negative"}
+    rows = [{**row, "label": swapped[row["label"]]} for row in make_reviews(50, 9)]
+    wrong = llmkit.evaluate(str(finished.path), data=str(write(rows)))
+    assert wrong["scores"]["accuracy"]["value"] == pytest.approx(1 - again["scores"]["accuracy"]["value"])
+
+
+def test_rows_of_one_class_keep_their_number(finished: Any, write: Callable[..., Path]) -> None:
+    rows = [{"text": r["text"], "label": r["label"]} for r in finished.predictions]
+    positive = [row for row in rows if row["label"] == "positive"]
+    again = llmkit.evaluate(str(finished.path), data=str(write(positive)))
+    right = [r["prediction"] == "positive" for r in finished.predictions if r["label"] == "positive"]
+    assert again["scores"]["accuracy"]["value"] == pytest.approx(sum(right) / len(right))
+
+
+def test_an_unknown_label_is_told(finished: Any, write: Callable[..., Path]) -> None:
+    path = write([{"text": "a good film", "label": "postive"}, {"text": "a bad film", "label": "negative"}])
+    line = refusal(DataError, finished.path, data=str(path))
+    assert line.startswith(f'error[L05] {path}:1: label "postive" is not one of the 2 labels of the model')
+
+
+def test_a_missing_column_is_told(finished: Any, write: Callable[..., Path]) -> None:
+    line = refusal(DataError, finished.path, data=str(write([{"sentence": "a", "label": "negative"}])))
+    assert line.startswith("error[L01]")
+
+
+def test_long_texts_are_cut_and_counted(finished: Any, write: Callable[..., Path]) -> None:
+    rows = [{"text": "good film " * 40, "label": "positive"}, {"text": "bad nonsense", "label": "negative"}]
+    again = llmkit.evaluate(str(finished.path), data=str(write(rows)))
+    assert again["cut_examples"] == 1
+    assert again["unknown_tokens_share"] == pytest.approx(1 / (32 + 4))
+
+
+def test_a_model_has_no_test_rows_of_its_own(finished: Any) -> None:
+    model = finished.path / "model"
+    assert refusal(RunError, model).startswith(f"error[R06] {model}: is a model, not a run")
+
+
+def test_a_model_folder_is_scored_on_a_file(finished: Any, write: Callable[..., Path]) -> None:
+    rows = [{"text": r["text"], "label": r["label"]} for r in finished.predictions]
+    again = llmkit.evaluate(str(finished.path / "model"), data=str(write(rows)))
+    assert "run" not in again
+    assert again["model"] == str(finished.path / "model")
+    assert again["confusion"] == finished.content["confusion"]
+
+
+def test_a_model_knows_the_columns_that_it_was_trained_on(
+    finished: Any, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(finished.path / "model", tmp_path / "model"))
+    card = json.loads((model / "llmkit.json").read_text())
+    card["columns"] = {"text": "sentence", "label": "polarity"}
+    (model / "llmkit.json").write_text(json.dumps(card))
+    rows = [{"sentence": r["text"], "polarity": r["label"]} for r in finished.predictions]
+    again = llmkit.evaluate(str(model), data=str(write(rows)))
+    assert again["confusion"] == finished.content["confusion"]
+
+
+def test_a_run_whose_data_has_changed_is_refused(finished: Any, reviews_jsonl: Path, tmp_path: Path) -> None:
+    """Another split could put rows into the test that the model has learned from."""
+    run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
+    changed = tmp_path / "reviews.jsonl"
+    changed.write_text("".join(reviews_jsonl.read_text().splitlines(keepends=True)[1:]))
+    run.recipe.write_text(run.recipe.read_text().replace(str(reviews_jsonl), str(changed)))
+    line = refusal(RunError, run.path)
+    assert line.startswith(f"error[M09] {run.path}: the data is not what this run was trained on")
+    changed.write_bytes(reviews_jsonl.read_bytes())  # the same rows under another name
+    assert llmkit.evaluate(str(run.path))["scores"] == finished.content["scores"]
+
+
+def test_an_unfinished_run_is_refused(unfinished: Path) -> None:
+    assert refusal(ModelError, unfinished).startswith("error[R05]")
+
+
+def test_a_run_that_was_killed_before_its_report_is_refused(finished: Any, tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
+    run.report.unlink()
+    assert refusal(RunError, run.path).startswith(f"error[R05] {run.path}: is not finished")
+
+
+# Several corpora
+
+
+@pytest.fixture
+def corpora(make_reviews: Any, write: Callable[..., Path]) -> dict[str, str]:
+    """Two corpora like home, and one where every third label is wrong."""
+    noisy = make_reviews(60, 11)
+    swapped = {"negative": "positive", "positive": "negative"}
+    for row in noisy[::3]:
+        row["label"] = swapped[row["label"]]
+    rows = {"like": make_reviews(50, 9), "short": make_reviews(12, 10), "noisy": noisy}
+    return {name: str(write(own, f"{name}.jsonl")) for name, own in rows.items()}
+
+
+def test_each_corpus_has_the_scores_that_it_has_alone(finished: Any, corpora: dict[str, str]) -> None:
+    named = list(corpora.values())
+    result = llmkit.evaluate(str(finished.path), data=named)
+    assert result["data"] == list(result["corpora"]) == named
+    assert result["run"] == str(finished.path)
+    for name, corpus in result["corpora"].items():
+        alone = llmkit.evaluate(str(finished.path), data=[name])
+        assert corpus["n"] == alone["scores"]["accuracy"]["n"]
+        for key in ("scores", "headline", "unknown_tokens_share", "cut_examples"):
+            assert corpus[key] == alone[key], (name, key)
+        assert alone == llmkit.evaluate(str(finished.path), data=name)
+
+
+def test_the_drop_is_home_minus_corpus(finished: Any, corpora: dict[str, str]) -> None:
+    result = llmkit.evaluate(str(finished.path), data=list(corpora.values()))
+    assert result["home"] == {"part": "test", "n": 16, "scores": finished.content["scores"]}
+    noisy = result["corpora"][corpora["noisy"]]
+    assert list(noisy["drop"]) == ["accuracy", "f1", "mcc"]
+    for metric, drop in noisy["drop"].items():
+        at_home, away = Score(**finished.content["scores"][metric]), Score(**noisy["scores"][metric])
+        assert drop == independent.difference(at_home, away).to_json()
+    accuracy = noisy["drop"]["accuracy"]
+    assert accuracy["value"] == pytest.approx(1 / 3, abs=0.02)
+    assert 0 < accuracy["low"] < accuracy["value"] < accuracy["high"] < 0.5
+    (sentence,) = result["verdict"]  # the others' intervals cover zero
+    assert sentence == (
+        f"On {corpora['noisy']} accuracy is lower than at home by {100 * accuracy['value']:.1f} points "
+        f"(95% interval {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})."
+    )
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_score_that_never_varies_leaves_the_word_to_the_next(
+    finished: Any, corpora: dict[str, str]
+) -> None:
+    """F1 is 1 in every draw of the 16 rows at home; accuracy has a closed form."""
+    named = [corpora["noisy"], corpora["like"]]
+    result = llmkit.evaluate(str(finished.path), data=named, metrics=["f1", "accuracy"])
+    drop = result["corpora"][corpora["noisy"]]["drop"]
+    assert (drop["f1"]["low"], drop["f1"]["high"]) == (None, None)
+    assert drop["f1"]["value"] > 0.3
+    (sentence,) = result["verdict"]
+    assert " accuracy is lower than at home by " in sentence
+
+
+def test_of_a_loss_more_is_worse(finished: Any, corpora: dict[str, str]) -> None:
+    """The drop is home minus corpus here too, so it is below zero."""
+    named = [corpora["noisy"], corpora["like"]]
+    result = llmkit.evaluate(str(finished.path), data=named, metrics=["loss", "accuracy"])
+    assert result["lower_is_better"] == ["loss"]
+    drop = result["corpora"][corpora["noisy"]]["drop"]["loss"]
+    assert drop["low"] < drop["value"] < drop["high"] < 0
+    sentence = result["verdict"][0]
+    value, low, high = map(float, re.findall(r"\d+\.?\d*", sentence.split("home by")[1].replace("95%", "")))
+    assert sentence.startswith(f"On {corpora['noisy']} loss is higher than at home by ")
+    assert value == pytest.approx(-drop["value"], rel=0.05)
+    assert (low, high) == (pytest.approx(-drop["high"], rel=0.05), pytest.approx(-drop["low"], rel=0.05))
+
+
+def test_a_model_that_is_no_run_has_no_home(finished: Any, corpora: dict[str, str], listener: Any) -> None:
+    model = str(finished.path / "model")
+    result = llmkit.evaluate(model, data=list(corpora.values()), progress=listener)
+    assert (result["model"], result["home"], result["verdict"]) == (model, None, [])
+    assert all(corpus["drop"] == {} for corpus in result["corpora"].values())
+    assert any("no test rows of its own" in note for note in listener.notes)
+    as_run = llmkit.evaluate(str(finished.path), data=list(corpora.values()))
+    for name in corpora.values():
+        assert result["corpora"][name]["scores"]["accuracy"] == as_run["corpora"][name]["scores"]["accuracy"]
+
+
+def test_faults_of_all_corpora_are_told_before_any_is_predicted(
+    finished: Any, corpora: dict[str, str], write: Callable[..., Path], listener: Any
+) -> None:
+    """Labels of another kind are one mistake, however many; the model is not asked for anything."""
+    stars = write([{"text": f"film {n}", "label": f"{n} stars"} for n in range(5)], "stars.jsonl")
+    empty = write([{"text": "", "label": "positive"}, {"text": "good", "label": "positive"}], "empty.jsonl")
+    with pytest.raises(DataError) as caught:
+        llmkit.evaluate(str(finished.path), data=[corpora["like"], str(stars), str(empty)], progress=listener)
+    first, second = caught.value.lines()
+    assert first == (
+        f"error[L05] {stars}: 5 or more of its labels are none of the model's 2 (negative, positive); the first "
+        f"stands at {stars}:1. Fix: write the model's own labels, or leave this corpus out"
+    )
+    assert second.startswith(f"error[L03] {empty}:1: ")
+    assert listener.works == []
+
+
+def test_the_model_is_opened_once(
+    finished: Any, corpora: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def open_and_count(*arguments: Any, **options: Any) -> Any:
+        opened.append(arguments)
+        return open_model(*arguments, **options)
+
+    monkeypatch.setattr("llmkit.commands.evaluate.open_model", open_and_count)
+    llmkit.evaluate(str(finished.path), data=list(corpora.values()))
+    assert len(opened) == 1
+
+
+def test_a_corpus_named_twice_is_refused(finished: Any, corpora: dict[str, str]) -> None:
+    line = refusal(RecipeError, finished.path, data=[corpora["like"], corpora["noisy"], corpora["like"]])
+    assert line.startswith(f"error[U01] --data {corpora['like']}: is named twice")
+
+
+def test_a_run_without_its_report_has_no_home_yet(
+    finished: Any, corpora: dict[str, str], tmp_path: Path
+) -> None:
+    run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
+    run.report.unlink()
+    assert "error[R05]" in refusal(RunError, run.path, data=list(corpora.values()))
+
+
+def test_rows_that_chose_the_model_are_told_from_test_rows(
+    tiny_recipe: Path, tmp_path: Path, corpora: dict[str, str], listener: Any
+) -> None:
+    short = ["train.epochs=null", "train.max_steps=2", "evaluate.baselines=false", "data.test_share=0"]
+    llmkit.finetune(str(tiny_recipe), short, out=tmp_path / "run")
+    result = llmkit.evaluate(str(tmp_path / "run"), data=list(corpora.values()), progress=listener)
+    assert result["home"]["part"] == "validation"
+    assert any("the rows that chose the model" in note for note in listener.notes)

@@ -1,0 +1,146 @@
+"""Conversations from rows: the usual forms, and faults with their places."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmkit.base.progress import SILENT
+from llmkit.data import corpus
+from llmkit.data.checks.conversations import as_text, check_conversations
+from llmkit.recipe.schema import Data
+
+Row = dict[str, Any]
+USER, ANSWER = {"role": "user", "content": "Add.\n\n1 + 1"}, {"role": "assistant", "content": "2"}
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """check_conversations on rows of a file train.jsonl."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(rows: Sequence[Row], **settings: Any) -> Any:
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        Path("train.jsonl").write_text("".join(lines), encoding="utf-8")
+        data = Data(train="train.jsonl", **settings)
+        read = corpus.read(
+            data,
+            columns={},
+            progress=SILENT,
+            resolve_index=lambda name, _: Path(name),
+            resolve_hub=lambda name, _: {},
+        )
+        return check_conversations(read, data)
+
+    return check
+
+
+def messages(*turns: str, roles: str = "ua") -> Row:
+    names = {"u": "user", "a": "assistant", "s": "system"}
+    return {
+        "messages": [{"role": names[roles[i % len(roles)]], "content": text} for i, text in enumerate(turns)]
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "form"),
+    [
+        ({"messages": [USER, ANSWER]}, "messages"),
+        (
+            {"conversations": [{"from": "human", "value": "Add.\n\n1 + 1"}, {"from": "gpt", "value": "2"}]},
+            "ShareGPT",
+        ),
+        ({"instruction": "Add.", "input": "1 + 1", "output": "2", "id": 7}, "Alpaca"),
+        ({"instruction": "Add.\n\n1 + 1", "input": " ", "output": "2"}, "Alpaca"),
+        ({"instruction": "Add.\n\n1 + 1", "output": "2"}, "Alpaca"),
+        ({"prompt": "Add.\n\n1 + 1", "completion": "2"}, "prompt and completion"),
+    ],
+)
+def test_forms_are_told_by_their_columns(checked: Any, row: Row, form: str) -> None:
+    found, problems, notes = checked([row])
+    assert not problems
+    part = found.parts["train"]
+    assert part.column("messages") == [[USER, ANSWER]]
+    assert (part.column("prompt"), part.column("answer")) == (["Add.\n\n1 + 1"], ["2"])
+    assert notes == [f"train: conversations written as {form}"]
+
+
+def test_a_system_column_and_earlier_turns_are_part_of_the_prompt(checked: Any) -> None:
+    found, problems, _ = checked([{**messages("a", "b", "c", "d"), "system": "Be brief."}])
+    assert not problems
+    part = found.parts["train"]
+    assert part.column("messages")[0][0] == {"role": "system", "content": "Be brief."}
+    assert part.column("prompt") == ["System: Be brief.\nUser: a\nAssistant: b\nUser: c"]
+    assert part.column("answer") == ["d"]
+
+
+def test_a_last_question_without_an_answer_is_left_out_and_counted(checked: Any) -> None:
+    found, _, notes = checked([messages("a", "b", "c"), messages("a", "b")])
+    assert [len(turns) for turns in found.parts["train"].column("messages")] == [2, 2]
+    assert notes[-1] == "train: 1 row whose last question has no answer; it is left out"
+
+
+FAULTY = {
+    "no list": ({"messages": "hello"}, "S01", "not a list of turns"),
+    "empty": ({"messages": []}, "S01", "not a list of turns"),
+    "unknown role": ({"messages": [{"role": "tool", "content": "x"}]}, "S01", "the role 'tool' is unknown"),
+    "no role": ({"messages": [{"content": "x"}]}, "S01", "the role missing is unknown"),
+    "no answer": (messages("x"), "S02", "no turn is the assistant's"),
+    "only a system message": (messages("x", roles="s"), "S02", "no turn is the assistant's"),
+    "twice": (messages("x", "y", roles="u"), "S03", "turn 2 is the user's again"),
+    "answer first": (messages("x", "y", roles="au"), "S03", "turn 1 is the assistant's"),
+    "system later": (messages("x", "y", "z", roles="uas"), "S03", "turn 3 is the system's"),
+    "null": (
+        {"messages": [USER, {**ANSWER, "content": None}]},
+        "L02",
+        "turn 2 (assistant): missing is no text",
+    ),
+    "blank answer": (messages("x", " \n"), "S05", "turn 2: the answer is empty"),
+    "blank question": (messages("", "y"), "L03", "turn 1: the text of the user is empty"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_faults_are_told_with_their_place(checked: Any, name: str) -> None:
+    row, code, said = FAULTY[name]
+    good = messages("q", "r") if name != "no list" else {"messages": "x"}
+    _, problems, _ = checked([good, row])
+    problem = problems[-1]
+    assert (problem.code, problem.place) == (code, "train.jsonl:2")
+    assert said in problem.message
+    assert problem.fix
+
+
+def test_empty_turns_can_be_dropped(checked: Any) -> None:
+    rows = [messages("a", "b"), messages("c", ""), messages("e", "f")]
+    found, problems, notes = checked(rows, empty_text="drop")
+    assert not problems
+    assert found.parts["train"].column("answer") == ["b", "f"]
+    assert found.parts["train"].place(1) == "train.jsonl:3"
+    assert "train: 1 row dropped, an empty turn" in notes
+    assert checked([messages("c", "")], empty_text="drop")[1][0].code == "S05"  # none would be left
+
+
+def test_other_columns_are_an_error_that_names_those_there(checked: Any) -> None:
+    _, problems, _ = checked([{"text": "a", "label": "b"}])
+    assert problems[0].code == "L01"
+    assert "label, text" in problems[0].message
+    assert "data.columns.messages=NAME" in problems[0].fix
+
+
+def test_a_single_question_reads_as_it_is() -> None:
+    assert as_text([USER]) == USER["content"]
+    assert as_text([USER, ANSWER]) == "User: Add.\n\n1 + 1\nAssistant: 2"
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["alpaca_tiny", "alpaca_zh", "code_alpaca", "self_instruct_seed"])
+def test_shared_instructions_pass(checked: Any, shared: Path, name: str) -> None:
+    lines = (shared / "instruction" / name / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    _, problems, notes = checked([json.loads(line) for line in lines])
+    assert not problems
+    assert notes == ["train: conversations written as Alpaca"]

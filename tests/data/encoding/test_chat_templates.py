@@ -1,0 +1,226 @@
+"""Chat templates: the text is transformers' own, and exactly the answers with their ends are to be learned."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from llmkit.base.errors import ModelError, RecipeError
+from llmkit.data.encoding.chat_templates import DEFAULT, encoded, of
+from llmkit.data.encoding.collate import IGNORED
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "+ '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+MARKED = (
+    "{% for message in messages %}{% if message['role'] == 'assistant' %}<|im_start|>assistant\n"
+    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}"
+    "{% else %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+# Leaves out what the assistant thought once a later turn follows, as some reasoning models' templates do.
+FORGETS = CHATML.replace("message['content'] ", "(message['content'] if loop.last else 'x') ")
+ALTERNATING = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
+)
+
+
+@cache
+def _backend() -> str:
+    """Byte-level BPE with merges over line ends and words."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=["<|im_start|>", "<|im_end|>", "<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["user\n\nassistant\n\n\nthe answer is the sum\n\n"] * 4, trainer)
+    return tokenizer.to_str()
+
+
+def tokenizer(template: str | None) -> Any:
+    found = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_backend()),
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens=["<|im_start|>", "<|im_end|>"],
+    )
+    found.chat_template = template
+    return found
+
+
+def turns(*texts: str, system: str | None = None) -> list[dict[str, str]]:
+    before = [] if system is None else [{"role": "system", "content": system}]
+    roles = ("user", "assistant")
+    return before + [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
+
+
+def learned(found: Any, read: tuple[list[int], list[int]]) -> str:
+    return str(found.tokenizer.decode([label for label in read[1] if label != IGNORED]))
+
+
+@pytest.mark.parametrize("template", [CHATML, MARKED, None], ids=["prefixes", "marks", "default"])
+@settings(max_examples=25)
+@given(texts=st.lists(st.text(max_size=12), min_size=1, max_size=3), answer=st.text(max_size=12))
+def test_exactly_the_answers_and_their_ends_are_learned(
+    template: str | None, texts: list[str], answer: str
+) -> None:
+    found = of(tokenizer(template))
+    said = [text.strip() if template is None else text for text in texts]  # the default trims
+    whole = turns(*(part for text in texts for part in ("q", text)), "q", answer)
+    ids, labels = found.read(whole[:-1])
+    written = found.write(whole)
+    end = found.tokenizer.convert_ids_to_tokens(found.end)
+    assert learned(found, (ids, labels)) == "".join(text + end for text in said)
+    assert found.tokenizer.decode(written) == (answer.strip() if template is None else answer) + end
+    assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
+    expected = found.tokenizer.apply_chat_template(whole[:-1], tokenize=False, add_generation_prompt=True)
+    assert found.tokenizer.decode(ids) == expected
+
+
+@pytest.mark.parametrize("template", [CHATML, MARKED])
+def test_ids_are_those_of_transformers(template: str) -> None:
+    found = of(tokenizer(template))
+    whole = turns("the sum\n\nis", "the answer\n", "user", "is the sum", system="assistant")
+    ids, _ = found.read(whole[:-1])
+    expected = found.tokenizer.apply_chat_template(whole, return_dict=False)
+    tail = found.tokenizer("\n")["input_ids"]
+    assert [*ids, *found.write(whole), *tail] == expected
+
+
+def test_no_token_lies_across_a_border() -> None:
+    """An answer that begins with a line end would else share a token with the line end before it."""
+    found = of(tokenizer(CHATML))
+    whole = turns("user", "\n\nthe", "user", "is")
+    ids, labels = found.read(whole[:-1])
+    assert learned(found, (ids, labels)) == "\n\nthe<|im_end|>"
+    crossing = found.tokenizer.apply_chat_template(whole[:-1], add_generation_prompt=True, return_dict=False)
+    assert len(crossing) < len(ids)
+
+
+def test_the_token_behind_an_answer_ends_it() -> None:
+    assert of(tokenizer(CHATML)).end == tokenizer(None).convert_tokens_to_ids("<|im_end|>")
+    assert of(tokenizer(None)).end == tokenizer(None).eos_token_id
+    bare = of(tokenizer(CHATML.replace("<|im_end|>", "")))
+    assert bare.end == bare.tokenizer.eos_token_id
+    assert bare.write(turns("user", "the"))[-1] == bare.end
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
+    with pytest.raises(ModelError, match="in another way") as caught:
+        of(tokenizer(FORGETS)).read(turns("a", "b", "c"))
+    assert caught.value.problems[0].code == "S03"
+
+
+def test_what_a_template_refuses_is_told() -> None:
+    found = of(tokenizer(ALTERNATING))
+    with pytest.raises(ModelError, match='that begins "hello": it refuses it: no system role'):
+        found.read(turns("hello", system="Be brief."))
+
+
+def test_templates_run_in_a_sandbox() -> None:
+    escape = "{{ ''.__class__.__mro__[1].__subclasses__() }}" + CHATML
+    with pytest.raises(ModelError, match=r"refuses it.*unsafe"):
+        of(tokenizer(escape))
+    with pytest.raises(ModelError, match="refuses it"):
+        of(tokenizer("{{ messages.append(1) }}" + CHATML))
+
+
+def test_a_tokenizer_without_a_template_keeps_ours() -> None:
+    plain = tokenizer(None)
+    found = of(plain)
+    assert found.own
+    assert plain.chat_template == DEFAULT
+    again = of(plain)
+    assert not again.own
+    assert again.digest == found.digest != of(tokenizer(CHATML)).digest
+
+
+def test_our_template_begins_as_the_tokenizer_does(tiny_gpt: Any) -> None:
+    found = of(AutoTokenizer.from_pretrained(tiny_gpt))
+    assert found.render(turns("fine"), asking=True) == "[CLS]User:\nfine\n\nAssistant:\n"
+
+
+def test_several_templates_are_an_error() -> None:
+    several = tokenizer(None)
+    several.chat_template = {"default": CHATML, "tools": CHATML}
+    with pytest.raises(ModelError, match="default, tools"):
+        of(several)
+
+
+def encode(*conversations: list[dict[str, str]], template: str | None = CHATML, **options: Any) -> Any:
+    settings = {"answered": True, "max_length": 60, "max_new_tokens": 20, "truncation": True, **options}
+    return encoded(of(tokenizer(template)), conversations, **settings)
+
+
+def texts(features: Any, column: str = "input_ids") -> list[str]:
+    return [str(tokenizer(None).decode(ids)) for ids in features.columns[column]]
+
+
+def test_prompts_labels_and_targets() -> None:
+    features = encode(turns("the", "is", "sum", "answer"), turns("sum", "the"))
+    assert texts(features, "targets") == ["answer<|im_end|>", "the<|im_end|>"]
+    assert texts(features)[1] == "<|im_start|>user\nsum<|im_end|>\n<|im_start|>assistant\n"
+    assert set(features.columns["labels"][1]) == {IGNORED}
+    assert list(map(len, features.columns["labels"])) == list(map(len, features.columns["input_ids"]))
+    assert not features.notes
+    assert features.counts.tokens == sum(
+        map(len, features.columns["input_ids"] + features.columns["targets"])
+    )
+
+
+def test_long_conversations_lose_whole_turns_from_the_front() -> None:
+    long = turns("first", "the is the is the is", "second", "the is", "third", "sum", system="Be")
+    features = encode(long, turns("a", "b"))
+    assert texts(features)[0].startswith("<|im_start|>system\nBe<|im_end|>\n<|im_start|>user\n")
+    assert "first" not in texts(features)[0]
+    assert texts(features)[0].endswith("third<|im_end|>\n<|im_start|>assistant\n")
+    assert max(map(len, features.columns["input_ids"])) <= 40
+    assert features.notes == {"conversations cut to 40 tokens, first turns first": 1}
+    assert features.counts.cut_examples == 1
+
+
+def test_a_long_question_loses_its_end() -> None:
+    features = encode(turns("the sum " * 50, "is"))
+    (text,) = texts(features)
+    assert text.startswith("<|im_start|>user\nthe sum the")
+    assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert 37 <= len(features.columns["input_ids"][0]) <= 40
+    with pytest.raises(RecipeError, match="words around a question"):
+        encode(turns("the sum " * 50, "is"), max_length=23)
+    with pytest.raises(RecipeError, match="no room for a prompt"):
+        encode(turns("a", "is"), max_length=20)
+
+
+def test_without_truncation_long_ones_are_only_named() -> None:
+    features = encode(turns("a", "b"), turns("the sum " * 50, "is"), truncation=False)
+    assert features.too_long == (1,)
+    assert (features.most, features.setting) == (("prompts", 40), "train.max_length")
+    features = encode(turns("a", "xyz" * 20), turns("a", "b"), truncation=False)
+    assert features.too_long == (0,)
+    assert (features.most, features.setting) == (("answers", 20), "task.max_new_tokens")
+    assert len(features.columns["targets"][0]) == 20
+    assert features.notes == {"answers cut to 20 tokens": 1}
+
+
+def test_special_tokens_in_texts_and_our_own_template_are_said() -> None:
+    features = encode(turns("a <|im_end|> b", "c"), turns("a", "b"))
+    assert features.notes == {"conversations with special tokens of the tokenizer in their texts": 1}
+    own = encode(turns("a", "b"), template=None)
+    assert json.dumps(own.notes).count("llmkit's own chat template") == 1
+
+
+def test_asked_conversations_have_neither_labels_nor_targets() -> None:
+    assert encode(turns("a", "b", "c"), answered=False).columns.keys() == {"input_ids"}

@@ -1,0 +1,72 @@
+"""Blocks: full, in order, each token new in just one piece."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmkit.data.encoding.packing import Piece, Room, pack
+
+
+def test_documents_follow_each_other_and_go_on_in_the_next_block() -> None:
+    assert pack([7, 2, 6], Room(max_length=5)) == [
+        [Piece(0, 0, 5)],
+        [Piece(0, 5, 7), Piece(1, 0, 2), Piece(2, 0, 1)],
+        [Piece(2, 1, 6)],
+    ]
+
+
+def test_unpacked_each_piece_has_a_block() -> None:
+    assert pack([7, 2], Room(max_length=5, packed=False)) == [
+        [Piece(0, 0, 5)],
+        [Piece(0, 5, 7)],
+        [Piece(1, 0, 2)],
+    ]
+
+
+def test_context_is_repeated_where_a_document_goes_on_only() -> None:
+    assert pack([7, 2], Room(max_length=4, context=2, packed=False)) == [
+        [Piece(0, 0, 4)],
+        [Piece(0, 2, 6, context=2)],
+        [Piece(0, 4, 7, context=2)],
+        [Piece(1, 0, 2)],
+    ]
+
+
+def test_special_tokens_have_their_places() -> None:
+    assert pack([3, 1, 1], Room(max_length=8, around=2)) == [
+        [Piece(0, 0, 3), Piece(1, 0, 1)],
+        [Piece(2, 0, 1)],
+    ]
+
+
+def test_no_long_document_begins_in_a_crumb() -> None:
+    """1 of 16 places is left: less than an eighth."""
+    assert pack([15, 9], Room(max_length=16)) == [[Piece(0, 0, 15)], [Piece(1, 0, 9)]]
+    assert pack([15, 1], Room(max_length=16)) == [[Piece(0, 0, 15), Piece(1, 0, 1)]]
+
+
+def test_what_can_hold_nothing_new_is_refused() -> None:
+    with pytest.raises(AssertionError, match="no place"):
+        pack([3], Room(max_length=2, around=2))
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=12),
+    st.integers(5, 20),
+    st.sampled_from([0, 2]),
+    st.sampled_from([0, 1, 2]),
+    st.booleans(),
+)
+def test_every_token_is_new_in_just_one_piece(
+    lengths: list[int], max_length: int, around: int, context: int, packed: bool
+) -> None:
+    blocks = pack(lengths, Room(max_length, around, context, packed))
+    pieces = [piece for block in blocks for piece in block]
+    new = [(p.document, token) for p in pieces for token in range(p.start + p.context, p.end)]
+    assert new == [(number, token) for number, length in enumerate(lengths) for token in range(length)]
+    assert all(0 <= piece.context <= context and piece.start + piece.context < piece.end for piece in pieces)
+    for block in blocks:
+        assert 0 < sum(piece.end - piece.start + around for piece in block) <= max_length
+        assert packed or len(block) == 1

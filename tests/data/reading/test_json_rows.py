@@ -1,0 +1,102 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmkit.base.errors import DataError
+from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.json_rows import document_rows, line_rows
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+ROWS = st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), max_size=4)
+
+
+def lines(text):
+    findings = Findings("a")
+    rows = list(line_rows(enumerate(text.splitlines(keepends=True), 1), findings))
+    findings.raise_any()
+    return rows
+
+
+def document(text):
+    findings = Findings("a")
+    rows = list(document_rows(text, findings))
+    findings.raise_any()
+    return rows
+
+
+def faults(read, text):
+    with pytest.raises(DataError) as caught:
+        read(text)
+    return [(problem.code, problem.place) for problem in caught.value.problems]
+
+
+@given(ROWS, st.booleans())
+def test_lines_are_read_as_json_reads_them(rows, ascii_only):
+    text = "".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows)
+    findings = Findings("a")
+    found = list(line_rows(enumerate(text.split("\n"), 1), findings))
+    findings.raise_any()
+    assert found == list(enumerate(rows, 1))
+
+
+@given(ROWS, st.sampled_from([None, 0, 2]), st.booleans())
+def test_documents_are_read_as_json_reads_them(rows, indent, inside):
+    text = json.dumps({"a": [{}], "data": rows, "b": 1} if inside else rows, indent=indent)
+    assert [row for _, row in document(text)] == rows
+
+
+def test_the_line_of_a_row_is_that_of_its_bracket():
+    assert document('[{"a": "x\\n"}, {"b":\n2},\n\n {}]') == [(1, {"a": "x\n"}), (1, {"b": 2}), (4, {})]
+
+
+def test_blank_lines_are_passed_over():
+    assert lines('\n{"a": 1}\n \t\n{}\n') == [(2, {"a": 1}), (4, {})]
+
+
+def test_each_faulty_line_is_told():
+    assert faults(lines, '{"a": \n[1]\n{"a": 1}\n{"a": 1, "a": 2}\n{"a": -Infinity}\n') == [
+        ("J01", "a:1:7"),
+        ("J03", "a:2"),
+        ("J04", "a:4"),
+        ("J05", "a:5"),
+    ]
+
+
+def test_faults_inside_a_document_are_told_with_their_lines():
+    assert faults(document, '[{"a": NaN},\n{"b": {"c": 1, "c": 2}},\n3,\n{"d": "\\udead"}]') == [
+        ("J05", "a:1"),
+        ("J04", "a:2"),
+        ("J03", "a:3"),
+        ("J11", "a:4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [('{"a": 1,}', "a:1:8"), ('{"a": [1, 2 , ]}', "a:1:13"), ('{"a": 1\t,\t}', "a:1:9")],
+)
+def test_a_trailing_comma_is_found_where_it_stands(text, place):
+    assert faults(lines, text) == [("J02", place)]
+    assert faults(document, f"[\n{text}]") == [("J02", place.replace("a:1", "a:2"))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "[{}", "[{} {}]", '{"data": [{}]', '{"data" [{}]}', '{"data": [{}] "b": 1}', "{1: 2}", "[{}]]"],
+)
+def test_a_broken_document_is_j01(text):
+    assert [code for code, _ in faults(document, text)] == ["J01"]
+
+
+def test_a_pair_of_surrogates_is_a_character_and_a_backslash_no_escape():
+    assert lines(r'{"a": "\ud83d\ude00 \\ud83d"}') == [(1, {"a": "\U0001f600 \\ud83d"})]

@@ -1,0 +1,137 @@
+import gzip
+import tracemalloc
+
+import pytest
+
+from llmkit.base.errors import DataError
+from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.lines import check_encoding, open_bytes, read_lines, unheard
+
+
+def read(path, encoding="utf-8", limit=None, moved=unheard):
+    """(lines, problems, notes)."""
+    findings = Findings(path.name)
+    lines = list(read_lines(path, findings, encoding=encoding, limit=limit, moved=moved))
+    try:
+        findings.raise_any()
+    except DataError as error:
+        return lines, [(problem.code, problem.place) for problem in error.problems], findings.notes
+    return lines, [], findings.notes
+
+
+def test_lines_have_numbers_and_keep_their_ends(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("één\r\n\n\u2028two\x0b\nthree".encode())
+    expected = [(1, "één\r\n"), (2, "\n"), (3, "\u2028two\x0b\n"), (4, "three")]
+    assert read(path) == (expected, [], [])
+
+
+def test_a_gzip_file_is_opened_as_its_content(tmp_path):
+    path = tmp_path / "a.txt.GZ"
+    path.write_bytes(gzip.compress(b"one\ntwo\n"))
+    content, stored = open_bytes(path)
+    with stored, content:
+        assert content.read() == b"one\ntwo\n"
+        assert stored.tell() == path.stat().st_size
+
+
+def test_a_byte_order_mark_is_skipped_and_noted(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbfone\n\xef\xbb\xbftwo")
+    notes = ["a.txt: begins with a UTF-8 byte order mark, which was skipped"]
+    assert read(path) == ([(1, "one\n"), (2, "\ufefftwo")], [], notes)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gb18030", "big5", "shift_jis", "utf-8-sig", "latin-1"])
+def test_encodings_with_plain_line_ends_are_read(tmp_path, encoding):
+    text = {"gb18030": "酒店很差", "big5": "飯店很差", "shift_jis": "映画ソ"}.get(encoding, "café")
+    path = tmp_path / "a.txt"
+    path.write_bytes(f"{text}\n{text}".encode(encoding).replace(b"\xef\xbb\xbf", b""))
+    check_encoding(encoding, Findings("a.txt"))
+    assert read(path, encoding) == ([(1, text + "\n"), (2, text)], [], [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32-be", "utf9", "base64"])
+def test_other_encodings_are_refused(encoding):
+    with pytest.raises(DataError):
+        check_encoding(encoding, Findings("a.txt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "likely"),
+    [
+        ("un café à l'été".encode("cp1252"), "cp1252"),
+        ("酒店很差，不像四星".encode("gb18030"), "gb18030"),
+        ("the 酒店 was bad".encode("gb18030"), "gb18030"),
+        (b"\x81 and \x8d", "latin-1"),
+    ],
+)
+def test_the_likely_encoding_is_named(tmp_path, content, likely):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    findings = Findings("a.txt")
+    list(read_lines(path, findings, encoding="utf-8", limit=None, moved=unheard))
+    with pytest.raises(DataError, match=f"set data.encoding={likely}$"):
+        findings.raise_any()
+
+
+def test_a_utf8_file_read_as_something_else_is_told_so(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("一".encode())
+    findings = Findings("a.txt")
+    list(read_lines(path, findings, encoding="ascii", limit=None, moved=unheard))
+    with pytest.raises(DataError, match="probably the file is utf-8"):
+        findings.raise_any()
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+def test_the_limit_does_not_count_the_line_end(tmp_path, end):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"12345" + end)
+    assert len(read(path, limit=5)[0]) == 1
+    assert read(path, limit=4) == ([], [("F09", "a.txt:1")], [])
+
+
+def test_lines_after_one_that_is_too_long_keep_their_numbers(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\n" + 200_000 * b"x" + b"\nthree\n")
+    assert read(path, limit=10) == ([(1, "one\n"), (3, "three\n")], [("F09", "a.txt:2")], [])
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_a_line_of_20_mb_takes_memory_by_the_limit_only(tmp_path, name):
+    limit, path = 1 << 20, tmp_path / name
+    with gzip.open(path, "wb", compresslevel=1) if name.endswith(".gz") else path.open("wb") as file:
+        for _ in range(20):
+            file.write(b"x" * limit)
+    tracemalloc.start()
+    assert read(path, limit=limit) == ([], [("F09", f"{name}:1")], [])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * limit
+
+
+def test_many_lines_take_flat_memory(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(200_000 * b"a line of some words\n")
+    tracemalloc.start()
+    count = sum(1 for _ in read_lines(path, Findings("a"), encoding="utf-8", limit=100, moved=unheard))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 200_000
+    assert peak < 1 << 20
+
+
+def test_the_bytes_read_are_told_on_the_way(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(20_000 * b"a line of some words\n")
+    told = []
+    read(path, moved=told.append)
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] <= path.stat().st_size
+
+
+def test_what_stands_before_the_end_of_a_cut_gzip_file_is_numbered(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\n")[:-4])
+    assert read(path)[1] == [("F10", "a.txt.gz:3")]

@@ -1,0 +1,162 @@
+"""Values of each kind from rows: what is taken, and what is refused at its line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmkit.base.errors import DataError
+from llmkit.data.reading.scored_files import Table
+from llmkit.data.reading.scored_values import (
+    COLUMNS,
+    SEVERAL,
+    as_iob2,
+    check_same_words,
+    gold,
+    passages,
+    predicted,
+)
+from llmkit.metrics.registry import KINDS, Kind
+
+
+def table(*rows: dict[str, Any]) -> Table:
+    return Table("f.jsonl", range(1, len(rows) + 1), rows)
+
+
+def column(*values: Any, name: str = "value") -> Table:
+    return table(*({name: value} for value in values))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "found"),
+    [
+        ("labels", ["a ", 1, 1.5, True], ["a", "1", "1.5", "true"]),
+        ("numbers", ["1e3", 2, -0.5, " 7 "], [1000.0, 2.0, -0.5, 7.0]),
+        ("texts", ["a ", "", "😀"], ["a ", "", "😀"]),
+        ("answers", ["a", ""], ["a", ""]),
+        ("tags", ["B-A O", ["S-A"], ""], [["B-A", "O"], ["S-A"], []]),
+        ("log_probabilities", ["-1 0", [-2.5]], [[-1.0, 0.0], [-2.5]]),
+    ],
+)
+def test_predictions_of_each_kind(kind: Kind, values: list[Any], found: list[Any]) -> None:
+    assert predicted(column(*values), kind) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "found"),
+    [
+        ("texts", ["a", ["b", "c"]], [["a"], ["b", "c"]]),
+        ("answers", [["a"], [], {"text": ["b"], "answer_start": [0]}, "c"], [["a"], [], ["b"], ["c"]]),
+        ("log_probabilities", ["a", "b c"], ["a", "b c"]),
+        ("labels", ["a", 2], ["a", "2"]),
+    ],
+)
+def test_references_of_each_kind(kind: Kind, values: list[Any], found: list[Any]) -> None:
+    assert gold([column(*values)], kind) == found
+
+
+def test_several_files_of_references_are_one_list_an_example() -> None:
+    assert gold([column("a", "b"), column(["c", "d"], "e")], "texts") == [["a", "c", "d"], ["b", "e"]]
+    for kind in set(KINDS) - set(SEVERAL):
+        with pytest.raises(DataError, match="U01"):
+            gold([column("a"), column("b")], kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "says"),
+    [
+        ("labels", [], "is [], not one label"),
+        ("labels", "  ", "is empty"),
+        ("labels", float("nan"), "is nan"),
+        ("numbers", "NaN", 'is "NaN", not a finite number'),
+        ("numbers", True, "is True"),
+        ("numbers", 10**400, "not a number"),
+        ("texts", 3, "is 3, not a text"),
+        ("tags", "PER", '"PER" is no tag'),
+        ("tags", [1], "not a list of tags"),
+        ("log_probabilities", [0.1], "above 1"),
+        ("log_probabilities", ["x"], "not a number"),
+        ("log_probabilities", -1.0, "not a list of numbers"),
+    ],
+)
+def test_another_kind_is_told_with_its_line(kind: Kind, value: Any, says: str) -> None:
+    good = {"labels": "a", "numbers": 1, "texts": "a", "tags": "O", "log_probabilities": "-1"}[kind]
+    with pytest.raises(DataError) as raised:
+        predicted(column(good, value), kind)
+    assert str(raised.value).startswith('error[E07] f.jsonl:2: "value" ')
+    assert says in str(raised.value)
+
+
+@given(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.text(max_size=3)))
+)
+def test_whatever_a_row_holds_is_read_or_told(value: Any) -> None:
+    for kind in KINDS:
+        for read in (lambda kind: predicted(column(value), kind), lambda kind: gold([column(value)], kind)):
+            try:
+                assert len(read(kind)) == 1
+            except DataError as error:
+                assert [problem.code for problem in error.problems] == ["E07"]
+
+
+def test_the_surest_column_is_taken_and_a_named_one_before_it() -> None:
+    run = table({"text": "in", "label": "a", "prediction": "b", "probability": 0.7})
+    assert (predicted(run, "labels"), gold([run], "labels")) == (["b"], ["a"])
+    assert predicted(run, "labels", "label") == ["a"]
+    with pytest.raises(DataError, match='no column "labl"; did you mean "label"'):
+        predicted(run, "labels", "labl")
+    with pytest.raises(DataError, match=r"no column of references is in it.*--column references=NAME"):
+        gold([column("a", name="x")], "texts")
+
+
+def test_every_kind_has_columns_for_plain_text() -> None:
+    assert set(COLUMNS) == set(KINDS)
+    assert all("text" in ours and "text" in theirs for ours, theirs in COLUMNS.values())
+
+
+def test_passages_are_numbered_where_the_file_has_them() -> None:
+    found = passages(table({"context": "x"}, {"context": "y"}, {"context": "x"}))
+    assert found is not None and found.tolist() == [0, 1, 0]
+    assert passages(table({"context": "x"}, {"context": None})) is None
+    assert passages(table({"answers": []})) is None
+
+
+def test_tags_must_be_of_the_same_words() -> None:
+    ours = table({"tokens": ["a", "b"], "tags": ["O", "O"]})
+    other = table({"tokens": ["a", "c"], "tags": ["O", "O"]})
+    check_same_words(ours, ours, [["O", "O"]], [["O", "O"]])
+    check_same_words(table({"tags": ["O", "O"]}), other, [["O", "O"]], [["O", "O"]])
+    with pytest.raises(DataError, match=r'f\.jsonl:1: has the word "b" where f\.jsonl:1 has "c"'):
+        check_same_words(ours, other, [["O", "O"]], [["O", "O"]])
+    with pytest.raises(DataError, match=r"2 tags, but f\.jsonl:1 has 1"):
+        check_same_words(ours, other, [["O", "O"]], [["O"]])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["S-A", "O", "B-B", "E-B"],
+        ["I-A", "O", "I-B", "I-B"],
+        ["B-A", "O", "B-B", "M-B"],
+        ["U-A", "O", "B-B", "L-B"],
+    ],
+)
+def test_tags_of_any_scheme_become_iob2(row: list[str]) -> None:
+    assert as_iob2([row], [["O", *row]], strict=False) == (
+        [["B-A", "O", "B-B", "I-B"]],
+        [["O", "B-A", "O", "B-B", "I-B"]],
+    )
+
+
+def test_strict_tags_are_iob2_and_nothing_is_repaired() -> None:
+    faulty = [["I-A", "O", "B-A"]]
+    assert as_iob2(faulty, [["B-A", "O", "B-A"]], strict=True) == (faulty, [["B-A", "O", "B-A"]])
+    with pytest.raises(
+        DataError, match=r"error\[E07\] --strict: takes IOB2 tags, and the references are in IOB1"
+    ):
+        as_iob2([["O"] * 3], [["I-A", "O", "I-B"]], strict=True)
+    with pytest.raises(DataError, match='"S-A" is none'):
+        as_iob2([["S-A"]], [["B-A"]], strict=True)

@@ -1,0 +1,257 @@
+"""The recorded values are what the published scripts printed: the v2.0 rules as in transformers 4.57, the v1.1
+script, cmrc2018_evaluate.py with NLTK 3.9. The functions at the top say the same rules once more, in another way."""
+
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmkit.metrics.tasks.answers import RULES, Match, _cmrc_words, has_answer, squad_normal_form
+
+squad, squad_v2, cmrc = RULES["squad"], RULES["squad_v2"], RULES["cmrc"]
+
+PIECES = [
+    *["", "a", "an", "the", "The", "A.", "then", "anthem", "Eiffel", "tower", "1889", "3.5", "U.S.", "x-y"],
+    *[
+        "!",
+        "$",
+        "...",
+        "“",
+        "，",
+        "。",
+        "…",
+        "‘",
+        "—",
+        "\t",
+        "\u3000",
+        "\u00a0",
+        "é",
+        "É",
+        "İ",
+        "ß",
+        "😀",
+        "Ａ",
+    ],
+    *["北", "京", "凯尔特人", "《", "》", "·", "年", "GHz", "can't"],
+]
+TEXTS = st.one_of(
+    st.text(max_size=12),
+    st.lists(st.sampled_from(PIECES), max_size=6).map(" ".join),
+    st.lists(st.sampled_from(PIECES), max_size=6).map("".join),
+    st.text(st.sampled_from(string.punctuation + " "), max_size=4),
+)
+GOLDS = st.lists(TEXTS, max_size=3)
+
+
+# The rules once more
+
+
+def squad_words(text):
+    kept = [character for character in text.lower() if character not in string.punctuation]
+    words = re.split(r"\b(?:the|an|a)\b|\s+", "".join(kept))
+    return [word for word in " ".join(words).split() if word]
+
+
+def overlap_f1(a, b):
+    rest, common = list(b), 0
+    for word in a:
+        if word in rest:
+            rest.remove(word)
+            common += 1
+    return 2 * common / (len(a) + len(b)) if common else 0.0
+
+
+def squad_again(prediction, golds, empty_f1=0.0):
+    words = squad_words(prediction)
+    pairs = [(words, squad_words(gold)) for gold in golds]
+    f1 = max(empty_f1 if not a and not b else overlap_f1(a, b) for a, b in pairs)
+    return any(a == b for a, b in pairs), f1
+
+
+def squad_v2_again(prediction, golds):
+    return squad_again(prediction, [gold for gold in golds if squad_words(gold)] or [""], empty_f1=1.0)
+
+
+def cmrc_plain(text):
+    deleted = "-:_*^/\\~`+=" + "，。：？！“”；’《》·、「」（）－～『』"
+    return "".join(character for character in text.lower().strip() if character not in deleted)
+
+
+def cmrc_segments(text):
+    """For runs of letters and digits alone, which have no rules but blanks."""
+    return re.findall(r"[一-龥]|[^一-龥\s]+", cmrc_plain(text))
+
+
+def runs_of(segments):
+    size = range(len(segments) + 1)
+    return {tuple(segments[i:j]) for i in size for j in size if i < j}
+
+
+def cmrc_again(prediction, golds):
+    found = []
+    for gold in golds:
+        a, b = cmrc_segments(prediction), cmrc_segments(gold)
+        longest = max((len(run) for run in runs_of(a) & runs_of(b)), default=0)
+        found.append(2 * longest / (len(a) + len(b)) if longest else 0.0)
+    return cmrc_plain(prediction) in [cmrc_plain(gold) for gold in golds], max(found)
+
+
+def same(match, expected):
+    assert (match.exact, match.f1) == (expected[0], pytest.approx(expected[1], abs=1e-12))
+
+
+# SQuAD
+
+SQUAD = [  # prediction, golds, v1.1, v2.0
+    ("the Eiffel Tower!", ["Eiffel Tower", "tower"], (True, 1.0), (True, 1.0)),
+    ("in 1889 in Paris", ["in Paris, in 1889", "1889"], (False, 1.0), (False, 1.0)),
+    ("", ["the"], (True, 0.0), (True, 1.0)),
+    ("!", ["?"], (True, 0.0), (True, 1.0)),
+    ("", [".", "!"], (True, 0.0), (True, 1.0)),
+    ("U.S.-born", ["US born", "u.s.born"], (True, 1.0), (True, 1.0)),
+    ("the theatre", ["Theatre", "a the"], (True, 1.0), (True, 1.0)),
+    ("A A b", ["a b b"], (False, 2 / 3), (False, 2 / 3)),
+    ("x x y", ["x y y z"], (False, 4 / 7), (False, 4 / 7)),
+    ("“Tower”", ["Tower"], (False, 0.0), (False, 0.0)),
+    ("anthem", ["an them"], (False, 0.0), (False, 0.0)),
+    ("$5.00", ["500", "5"], (True, 1.0), (True, 1.0)),
+    ("é a", ["É"], (True, 1.0), (True, 1.0)),
+    ("x—the—y", ["x— —y"], (True, 1.0), (True, 1.0)),
+    ("a-b", ["ab"], (True, 1.0), (True, 1.0)),  # punctuation goes first, so "a" is no article here
+    ("Straße", ["strasse"], (False, 0.0), (False, 0.0)),
+    ("😀 the 😀", ["😀"], (False, 2 / 3), (False, 2 / 3)),
+]
+
+
+@pytest.mark.parametrize("prediction, golds, v1, v2", SQUAD)
+def test_squad_values_of_the_official_scripts(prediction, golds, v1, v2):
+    same(squad(prediction, golds), v1)
+    same(squad_v2(prediction, golds), v2)
+
+
+def test_without_an_answer_only_silence_is_right():
+    assert squad_v2("", []) == squad_v2("the", []) == Match(True, 1.0)
+    assert squad_v2("Paris", []) == Match(False, 0.0)
+
+
+def test_a_gold_answer_of_articles_and_marks_is_left_out_in_v2_only():
+    assert squad_v2("", ["the", "Paris"]) == Match(False, 0.0)
+    assert squad("", ["the", "Paris"]) == Match(True, 0.0)
+
+
+def test_exact_match_and_f1_take_their_own_best_gold():
+    assert squad("...", ["Paris", "!", "..."]) == Match(True, 0.0)
+    assert squad("in Paris", ["Paris in", "Lyon"]) == Match(False, 1.0)
+
+
+@pytest.mark.parametrize("rules", ["squad", "cmrc"])
+def test_rules_without_unanswerable_questions_need_a_gold_answer(rules):
+    with pytest.raises(AssertionError, match="without a gold answer"):
+        RULES[rules]("Paris", [])
+
+
+@given(TEXTS, GOLDS)
+def test_squad_rules_said_in_another_way(prediction, golds):
+    same(squad_v2(prediction, golds), squad_v2_again(prediction, golds))
+    if golds:
+        same(squad(prediction, golds), squad_again(prediction, golds))
+
+
+@given(TEXTS)
+def test_the_normal_form_is_stable(text):
+    # Not always at once: "a-n" is "an" after the first pass, an article only in the second.
+    form = squad_normal_form(text)
+    assert squad_normal_form(f"  The {form}!\n") == squad_normal_form(form)
+
+
+@pytest.mark.parametrize("rules", RULES)
+@given(text=TEXTS, other=TEXTS)
+def test_scores_lie_between_nothing_and_one_and_a_gold_more_never_hurts(rules, text, other):
+    one, two = RULES[rules](text, [other]), RULES[rules](text, [other, text])
+    assert 0 <= one.f1 <= two.f1 <= 1
+    assert two.exact or (rules == "squad_v2" and not squad_normal_form(text))
+
+
+def test_a_question_has_an_answer_unless_all_its_golds_are_empty():
+    assert [has_answer(golds) for golds in ([], [""], ["", "x"], ["the"])] == [False, False, True, True]
+
+
+# CMRC 2018
+
+CMRC = [
+    ("2008年", "2008年8月", False, 2 / 3),
+    ("波士顿凯尔特人（66–16）", "凯尔特人66–16", False, 10 / 13),
+    ("“北京”，", "北京", True, 1.0),
+    ("”北京", "“ 北京", False, 1.0),  # the blank stays for exact match, and is none of the segments
+    ("windows 7系统", "Windows 7", False, 2 / 3),
+    ("2-3-2", "232", True, 1.0),
+    ("他在1990年生", "生在1990年他", False, 0.6),
+    ("", "", True, 0.0),
+    ("，", "。", True, 0.0),
+    ("don't stop", "Don't", False, 0.8),
+    ("《第7集团军》", "第7集团军。", True, 1.0),
+    ("北京!", "北京", False, 0.8),  # only Chinese and some ASCII marks are deleted
+    ("北京…", "北京", False, 0.8),
+    ("‘北京", "北京", False, 0.8),
+    ("约$3.5亿(美元)", "3.5亿", False, 0.4),
+    ("a‘b’", "a‘b", True, 1.0),
+]
+
+
+@pytest.mark.parametrize("prediction, gold, exact, f1", CMRC)
+def test_cmrc_values_of_the_official_script(prediction, gold, exact, f1):
+    same(cmrc(prediction, [gold]), (exact, f1))
+
+
+def test_cmrc_by_hand():
+    # 8 segments against 4 with "凯 尔 特 人" in common; the other gold shares nothing.
+    same(cmrc("波士顿凯尔特人队", ["湖", "凯尔特人"]), (False, 2 * 4 / 12))
+    # Five common characters, but only two of them side by side.
+    same(cmrc("甲乙丙丁戊", ["丁戊丙甲乙"]), (False, 2 * 2 / 10))
+
+
+@given(
+    *[st.text(st.sampled_from("北京年月日，。“”《》·-+ ab7é"), max_size=8)] * 2,
+    st.text(st.sampled_from("北京年月日，。- a7"), max_size=8),
+)
+def test_cmrc_rules_said_in_another_way(prediction, one, two):
+    same(cmrc(prediction, [one, two]), cmrc_again(prediction, [one, two]))
+
+
+WORDS = [
+    ("2008", ["2008"]),
+    ("08 nba", ["08", "nba"]),
+    ("(cd+dvd)", ["(", "cd+dvd", ")"]),
+    ("don't", ["do", "n't"]),
+    ('we\'ll say "so".', ["we", "'ll", "say", "``", "so", "''", "."]),
+    ("3.5mm, 4,000 units,", ["3.5mm", ",", "4,000", "units", ","]),
+    ("u.s. army.", ["u.s.", "army", "."]),
+    ("66–16", ["66–16"]),
+    ("cannot wanna go", ["can", "not", "wan", "na", "go"]),
+    ("'tis what 'x' says", ["'t", "is", "what", "'", "x", "'", "says"]),
+    ("a...b", ["a", "...", "b"]),
+    ("$5 & 10%; c#", ["$", "5", "&", "10", "%", ";", "c", "#"]),
+    ("[x] {y} <z>?!", ["[", "x", "]", "{", "y", "}", "<", "z", ">", "?", "!"]),
+    ("«so» ‘so", ["«", "so", "»", "‘", "so"]),
+    ("it's o'neil's 'n", ["it", "'s", "o'neil", "'s", "'n"]),
+    ("\"quoted\" ''twice''", ["``", "quoted", "''", "``", "twice", "''"]),
+    ("e.g. this.)", ["e.g.", "this", ".", ")"]),
+    (
+        "gimme d'ye more'n lemme gotta gonna",
+        ["gim", "me", "d", "'ye", "more", "'n", "lem", "me", "got", "ta", "gon", "na"],
+    ),
+    ("'twas 'tis", ["'t", "was", "'t", "is"]),
+    (
+        "x's y'd z'm they've n't didn't",
+        ["x", "'s", "y", "'d", "z", "'m", "they", "'ve", "n't", "did", "n't"],
+    ),
+    ("", []),
+    ("  ", []),
+]
+
+
+@pytest.mark.parametrize("run, expected", WORDS)
+def test_words_between_chinese_characters_are_those_of_nltk(run, expected):
+    assert _cmrc_words(run) == expected

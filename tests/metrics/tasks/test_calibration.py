@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmkit.metrics.tasks.calibration import Bin, ece, fit_temperature, reliability, tempered
+
+
+def test_ece_by_hand():
+    # bins of 0.5: (0.3, 0.5) with accuracy 0.5 and gap 0.1, (0.7, 0.9) with accuracy 1 and gap 0.2
+    confidences, correct = np.array([0.3, 0.5, 0.7, 0.9]), np.array([True, False, True, True])
+    assert ece(confidences, correct, bins=2).value == pytest.approx(0.15, abs=1e-12)
+
+
+def test_one_bin_leaves_the_gap_of_the_means():
+    confidences, correct = np.array([0.6, 0.7, 0.95]), np.array([True, False, False])
+    assert ece(confidences, correct, bins=1).value == pytest.approx(0.75 - 1 / 3, abs=1e-12)
+
+
+def test_errors_of_opposite_sign_in_different_bins_do_not_cancel():
+    confidences, correct = np.array([0.25, 0.75]), np.array([True, False])
+    assert ece(confidences, correct, bins=2).value == pytest.approx(0.75, abs=1e-12)
+
+
+def test_ece_has_a_bootstrap_interval():
+    rng = np.random.default_rng(0)
+    confidences = rng.uniform(0.5, 1, 500)
+    score = ece(confidences, rng.random(500) < confidences - 0.2)
+    assert 0.1 < score.low < score.value < score.high < 0.3
+    assert score.method == "BCa bootstrap, 2000 draws, 95%"
+    assert score.n == 500
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30), st.integers(1, 20))
+def test_ece_is_the_weighted_gap_of_the_reliability_curve(examples, bins):
+    confidences, correct = np.array([c for c, _ in examples]), np.array([r for _, r in examples])
+    curve = reliability(confidences, correct, bins)
+    expected = sum(point.count * abs(point.confidence - point.accuracy) for point in curve) / len(examples)
+    assert ece(confidences, correct, bins=bins, resamples=2).value == pytest.approx(expected, abs=1e-12)
+    assert sum(point.count for point in curve) == len(examples)
+    assert all(point.low - 1e-12 <= point.confidence <= point.high + 1e-12 for point in curve)
+
+
+def test_reliability_by_hand():
+    confidences, correct = np.array([0.2, 0.5, 0.9, 1.0]), np.array([False, True, True, False])
+    assert reliability(confidences, correct, bins=4) == [
+        Bin(0.0, 0.25, 0.2, 0.0, 1),
+        Bin(0.25, 0.5, 0.5, 1.0, 1),  # an inner edge belongs to the bin below; the empty bin has no point
+        Bin(0.75, 1.0, 0.95, 0.5, 2),
+    ]
+
+
+def test_nothing_is_calibrated_without_examples():
+    nothing = np.zeros(0)
+    assert reliability(nothing, nothing.astype(bool)) == []
+    assert ece(nothing, nothing.astype(bool)).method == "no interval: no examples"
+
+
+def nll(probabilities, golds, temperature):
+    scaled = tempered(probabilities, temperature)
+    return -np.log(scaled[np.arange(len(golds)), golds]).mean()
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("true", [0.4, 1.0, 2.5])
+def test_the_temperature_that_made_the_labels_is_found(true):
+    rng = np.random.default_rng(0)
+    logits = 3 * rng.normal(size=(20_000, 4))
+    drawn = rng.random(20_000)[:, None] > softmax(logits / true).cumsum(1)
+    found = fit_temperature(softmax(logits), drawn.sum(1))
+    assert found == pytest.approx(true, rel=0.04)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.integers(5, 60))
+def test_no_other_temperature_has_less_loss(seed, classes, n):
+    rng = np.random.default_rng(seed)
+    probabilities = softmax(rng.normal(size=(n, classes)) * rng.uniform(0.1, 8))
+    golds = rng.integers(0, classes, n)
+    found = fit_temperature(probabilities, golds)
+    others = np.geomspace(0.05, 20, 40)
+    if found == 1:  # the colder the better
+        assert nll(probabilities, golds, 0.05) <= min(nll(probabilities, golds, t) for t in others)
+    else:
+        assert nll(probabilities, golds, found) <= min(nll(probabilities, golds, t) for t in others) + 1e-9
+
+
+def test_without_a_mistake_there_is_no_temperature_to_learn():
+    assert fit_temperature(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 1])) == 1
+    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == 1
+
+
+def test_answers_worse_than_chance_end_at_the_hottest():
+    assert fit_temperature(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([1, 0])) == pytest.approx(20)
+
+
+def test_a_temperature_changes_no_answer_and_one_changes_nothing():
+    probabilities = softmax(4 * np.random.default_rng(1).normal(size=(200, 3)))
+    for temperature in (0.3, 1.0, 7.0):
+        found = tempered(probabilities, temperature)
+        assert (found.argmax(1) == probabilities.argmax(1)).all()
+        assert found.sum(1) == pytest.approx(np.ones(200))
+    assert tempered(probabilities, 1.0) == pytest.approx(probabilities)
+
+
+def test_probabilities_of_zero_stay_finite():
+    found = fit_temperature(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.array([0, 1, 1]))
+    assert 1 < found <= 20
+    assert np.isfinite(tempered(np.array([[1.0, 0.0]]), found)).all()
+
+
+def test_a_temperature_mends_the_calibration_of_new_rows():
+    rng = np.random.default_rng(2)
+    logits = rng.normal(size=(4000, 3)) * 1.5
+    golds = (rng.random(4000)[:, None] > softmax(logits).cumsum(1)).sum(1)
+    sure = softmax(3 * logits)
+    fitted = fit_temperature(sure[:2000], golds[:2000])
+    new, right = tempered(sure[2000:], fitted), sure[2000:].argmax(1) == golds[2000:]
+    before, after = (ece(found.max(1), right, resamples=100).value for found in (sure[2000:], new))
+    assert (before > 0.15, after < 0.04) == (True, True)

@@ -1,0 +1,23 @@
+import pytest
+
+from llmkit.base.errors import UserError
+from llmkit.metrics.text.references import aligned
+
+
+def test_a_text_is_one_reference() -> None:
+    assert aligned(["a", "b"], ["cd", ["e", "f"]]) == [["cd"], ["e", "f"]]
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "code", "found"),
+    [
+        (["a"], [["a"], ["b"]], "E04", "1 predictions, but references for 2 rows"),
+        ([], [], "E02", "no text in the references"),
+        (["a", "b"], [["a"], []], "E02", "row 2 has no reference"),
+        (["a", "b"], [["", " "], ["\n"]], "E02", "no text in the references"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(predictions, references, code, found) -> None:
+    with pytest.raises(UserError, match=found) as caught:
+        aligned(predictions, references)
+    assert [problem.code for problem in caught.value.problems] == [code]

@@ -1,0 +1,125 @@
+import sys
+from itertools import chain
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rouge_score.tokenizers import DefaultTokenizer
+
+from llmkit.base.errors import UserError
+from llmkit.metrics.text import scored_words
+from llmkit.metrics.text.scored_words import numbered, tokenizer_for
+
+MIXED = st.text(st.sampled_from("abzAZ019 .,-_'\n\r\t\u2028\x1céİſKΣß山の한กำ😀\ud800"), max_size=30)
+ANY = st.one_of(MIXED, st.text(max_size=20))
+
+
+def flat(lists):
+    return list(chain.from_iterable(lists))
+
+
+def alike(found, expected):
+    """Whether numbers (nested) are equal where the strings are."""
+    return len(set(zip(found, expected))) == len(set(found)) == len(set(expected))
+
+
+def lines_of(texts, **how):
+    """The lines of each text that have a token, as numbers."""
+    found = numbered(texts, **{"tokenizer": "words", **how})
+    assert found.tokens.min(initial=1) >= 1 and found.tokens.max(initial=0) <= found.vocabulary
+    lines = [found.tokens[start:end].tolist() for start, end in found.lines]
+    split = [lines[start:end] for start, end in found.line_spans]
+    for (start, end), several in zip(found.spans, split):
+        assert found.tokens[start:end].tolist() == flat(several)
+    return split
+
+
+@pytest.mark.parametrize("stemmer", [False, True])
+@settings(max_examples=60)
+@given(texts=st.lists(ANY, max_size=4))
+def test_words_are_those_of_rouge_score(stemmer, texts):
+    tokenize = DefaultTokenizer(stemmer).tokenize
+    expected = [[tokens for line in text.split("\n") if (tokens := tokenize(line))] for text in texts]
+    found = lines_of(texts, stemmer=stemmer)
+    assert [list(map(len, text)) for text in found] == [list(map(len, text)) for text in expected]
+    assert alike(flat(flat(found)), flat(flat(expected)))
+
+
+@pytest.mark.parametrize(
+    "tokenizer, text, expected",
+    [
+        ("words", "the U.S. café", ["the", "u", "s", "caf"]),
+        ("characters", "gpt-4 的山东队，很好。", ["gpt", "4", "的", "山", "东", "队", "很", "好"]),
+        ("characters", "カメラ2台", ["カ", "メ", "ラ", "2", "台"]),
+        ("characters", "naïve 한국어 x_y", ["naïve", "한국어", "x", "y"]),
+        ("unicode", "l'été n'est pas fini.", ["l", "été", "n", "est", "pas", "fini"]),
+        ("unicode", "हिन्दी में x_y", ["हिन्दी", "में", "x_y"]),
+        ("jieba", "我们在北京大学，学习。", ["我们", "在", "北京大学", "学习"]),
+    ],
+)
+def test_tokens(tokenizer, text, expected):
+    found = numbered([text, *expected], tokenizer)
+    alone = [found.tokens[start:end].tolist() for start, end in found.spans[1:]]
+    assert [[number] for number in found.tokens[: len(expected)]] == alone
+    assert found.spans[0].tolist() == [0, len(expected)]
+
+
+@pytest.mark.parametrize("tokenizer", ["words", "characters", "unicode", "jieba"])
+@settings(max_examples=20)
+@given(texts=st.lists(MIXED, max_size=3))
+def test_texts_and_lines_do_not_change_each_other(tokenizer, texts):
+    together = lines_of(texts, tokenizer=tokenizer)
+    apart = [flat(lines_of(text.split("\n"), tokenizer=tokenizer)) for text in texts]
+    assert [list(map(len, text)) for text in together] == [list(map(len, text)) for text in apart]
+
+
+def test_how_texts_are_joined_makes_no_difference(monkeypatch):
+    texts = ["a b\n\nc", "", "\n", "c a.\nb"]
+    whole = lines_of(texts)
+    assert whole == [[[1, 2], [3]], [], [], [[3, 1], [2]]]
+    monkeypatch.setattr(scored_words, "BATCH", 1)
+    assert lines_of(texts) == whole
+
+
+def test_equal_stems_have_equal_numbers():
+    assert lines_of(["running dogs run", "ran dog"], stemmer=True) == [[[1, 2, 1]], [[3, 2]]]
+    assert lines_of(["his hi"], stemmer=True) == [[[1, 2]]]  # three letters stay, though the stem is "hi"
+
+
+@pytest.mark.parametrize(
+    "texts, language, expected",
+    [
+        (["all in ASCII"], None, "words"),
+        ([], None, "words"),
+        (["😀 …"], None, "words"),
+        (["a naïve word"], None, "words"),
+        (["机器学习"], None, "characters"),
+        (["用 GPT-4 做机器翻译的实验结果"], None, "characters"),
+        (["an English text about 山东队"], None, "words"),
+        (["これはペンです"], None, "characters"),
+        (["привет, мир"], None, "unicode"),
+        (["한국어 문장"], None, "unicode"),
+        (["plain"], "zh-CN", "characters"),
+        (["plain"], "ZH_tw", "characters"),
+        (["plain"], "ja", "characters"),
+        (["plain"], "fr", "unicode"),
+        (["plain"], "en-US", "words"),
+        (["机器学习"], "en", "characters"),
+        (["привет, мир"], "en", "words"),
+    ],
+)
+def test_a_tokenizer_by_language_or_letters(texts, language, expected):
+    assert tokenizer_for(texts, language) == expected
+
+
+def test_unknown_tokenizers_and_stems_of_other_languages_are_refused():
+    with pytest.raises(UserError, match=r'E10\] unknown tokenizer "word"; did you mean "words"\?'):
+        numbered(["a"], "word")
+    with pytest.raises(UserError, match=r"E10\] Porter's stemmer is for English"):
+        numbered(["a"], "characters", stemmer=True)
+
+
+def test_a_missing_jieba_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    with pytest.raises(UserError, match=r'E03\] the tokenizer "jieba" needs the package jieba'):
+        numbered(["我们"], "jieba")

@@ -1,0 +1,242 @@
+"""What translation and summarization share: columns, checks, losses, texts from ids, scores, records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+import llmkit
+from llmkit import tasks
+from llmkit.base.errors import DataError, ModelError, RecipeError
+from llmkit.data.checks.rowwise import objects
+from llmkit.data.encoding.encode import Encoded
+from llmkit.engine.generation.generate import IGNORED
+from llmkit.models import load
+from llmkit.recipe.schema import Data, Evaluate
+from tests.samples import rows, write_recipe
+
+NAMES = ("translation", "summarization")
+SHARES = {"validation_share": 0.0, "test_share": 0.0}
+
+each_task = pytest.mark.parametrize("name", NAMES)
+
+
+def made(name: str, checkpoint: Path | None = None, **options: Any) -> Any:
+    """The task, knowing the checkpoint if there is one."""
+    task = tasks.load({"name": name, **options})
+    if checkpoint is None:
+        return task
+    config = json.loads((checkpoint / "config.json").read_text())
+    return task.for_model(config, AutoTokenizer.from_pretrained(checkpoint))
+
+
+@each_task
+def test_the_checkpoint_decides_which_class_opens_it(name: str, tiny_t5: Path, tiny_gpt: Path) -> None:
+    assert made(name, tiny_t5).auto_class == "AutoModelForSeq2SeqLM"
+    assert made(name, tiny_gpt).auto_class == "AutoModelForCausalLM"
+
+
+@each_task
+def test_checkpoints_that_only_read_are_refused(name: str, tiny_bert: Path) -> None:
+    with pytest.raises(ModelError, match="reads texts and can't write any") as caught:
+        made(name, tiny_bert)
+    assert caught.value.problems[0].code == "M11"
+
+
+def test_texts_need_an_end_and_positions(tiny_t5: Path, tiny_gpt: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt, eos_token=None)
+    with pytest.raises(ModelError, match="no end token"):
+        made("translation").for_model({"model_type": "llama"}, tokenizer)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
+    bart = {"model_type": "bart", "is_encoder_decoder": True, "max_position_embeddings": 32}
+    with pytest.raises(ModelError, match="more than the 32 positions"):
+        made("translation").for_model(bart, tokenizer)
+
+
+@each_task
+def test_faulty_rows_are_named(name: str, corpus_of: Callable[..., Any]) -> None:
+    task = made(name)
+    found = rows(name, 6)
+    found[2][task.target] = " \u200b"
+    found[3][task.source] = ""
+    found[4]["references"] = ["fine", ""]
+    with pytest.raises(DataError) as caught:
+        task.check(corpus_of(task, train=found), Data(**SHARES), 1)
+    told = {(problem.code, problem.place) for problem in caught.value.problems}
+    assert told == {("S05", "train.jsonl:3"), ("L03", "train.jsonl:4"), ("L10", "train.jsonl:5")}
+
+
+@each_task
+def test_rows_without_a_target_can_be_dropped(name: str, corpus_of: Callable[..., Any]) -> None:
+    task, found = made(name), rows(name, 6)
+    found[2][task.target] = " "
+    examples = task.check(corpus_of(task, train=found), Data(empty_text="drop", **SHARES), 1)
+    assert len(examples.corpus.parts["train"]) == 5
+    assert f"train: 1 row dropped, {task.target} empty or blank" in examples.notes
+
+
+@each_task
+def test_copies_are_counted(name: str, corpus_of: Callable[..., Any]) -> None:
+    task, found = made(name), rows(name, 6)
+    found[1][task.target] = found[1][task.source].upper()
+    examples = task.check(corpus_of(task, train=found), Data(**SHARES), 1)
+    assert f"train: 1 row whose {task.target} is the {task.source} itself" in examples.notes
+
+
+@each_task
+def test_several_references_stand_for_the_target(name: str, corpus_of: Callable[..., Any]) -> None:
+    task, found = made(name), rows(name, 4)
+    targets = [row[task.target] for row in found]
+    test = [
+        {**row, "references": value}
+        for row, value in zip(found, [["a b", "c"], None, [], ["d"]], strict=True)
+    ]
+    for row in test:
+        row[task.source] += " again"
+    examples = task.check(corpus_of(task, train=found, test=test), Data(validation_share=0.0), 1)
+    assert list(examples.golds["train"]["references"]) == [(target,) for target in targets]
+    assert list(examples.golds["test"]["references"]) == [("a b", "c"), (targets[1],), (targets[2],), ("d",)]
+
+
+def test_the_prompt_is_the_recipe_s_or_fits_the_checkpoint(tiny_t5: Path, tiny_gpt: Path) -> None:
+    assert made("translation", tiny_t5)._around() == ("", "")
+    assert made("translation", tiny_gpt)._around() == ("", "\n\nTranslation:\n")
+    asked = made("summarization", tiny_t5, prompt="summarize: {document} {now}")
+    assert asked._around() == ("summarize: ", " {now}")
+    for name, prompt in (("translation", "no place"), ("summarization", "{document} {document}")):
+        with pytest.raises(ValueError, match="must hold"):
+            made(name, prompt=prompt)
+
+
+@each_task
+@pytest.mark.parametrize("kind", ["tiny_t5", "tiny_gpt"])
+def test_decode_gives_texts_and_their_probability(
+    name: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """The probability is the geometric mean of the tokens', the end included."""
+    from llmkit.data.encoding.collate import collate
+
+    checkpoint = request.getfixturevalue(kind)
+    task = made(name, checkpoint, max_new_tokens=6)
+    found = rows(name, 5)
+    columns = {key: [row[key] for row in found] for key in (task.source, task.target)}
+    golds = {"references": objects((text,) for text in columns[task.target])}
+    features = task.encode(columns, golds, task.tokenizer, max_length=60, truncation=True)
+    encoded = Encoded.of([(0, features)])
+    model = load.pretrained(
+        checkpoint, task.auto_class, {}, new_head=False, seed=0, tokenizer=task.tokenizer
+    ).eval()
+    batch = collate(encoded, np.arange(5), pad_token_id=0, scalars={})
+    with torch.inference_mode():
+        outputs = {key: value.numpy() for key, value in task.decode(model, batch).items()}
+        watched = {key: value.numpy() for key, value in task.watch(model, batch).items()}
+        total, count = task.loss(golds, 0)(model, batch)
+    answers = task.answers(outputs, encoded, columns)
+    assert set(watched) == {"nats", "tokens"}
+    assert np.allclose(watched["nats"], answers["nats"])
+    assert float(total) == pytest.approx(answers["nats"].sum(), rel=1e-5)
+    assert float(count) == answers["tokens"].sum() == (batch["targets"] != IGNORED).sum()
+    size = outputs["written_tokens"][0]
+    assert 1 <= size <= 6
+    text = task.tokenizer.decode(outputs["written"][0][:size], skip_special_tokens=True)
+    assert answers["texts"][0] == text
+    assert answers["probability"] == pytest.approx(
+        np.exp(-outputs["written_nats"] / outputs["written_tokens"])
+    )
+    only = task.answers(watched, encoded, columns)
+    assert set(task.values(golds, only, ())) == {"loss"}
+    assert set(task.values(golds, answers, ())) == {"loss", *task.metrics}
+
+
+def answered(texts: list[str], references: list[tuple[str, ...]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    costs = {"nats": np.arange(1.0, len(texts) + 1), "tokens": np.full(len(texts), 2)}
+    probability = np.linspace(0.1, 0.9, len(texts))
+    return {"references": objects(references)}, {
+        "texts": objects(texts),
+        "probability": probability,
+        **costs,
+    }
+
+
+TEXTS = [
+    "the film was very good indeed",
+    "a story that is dull",
+    "it was a plot",
+    "the music is quite warm and bright",
+]
+REFERENCES = [
+    ("the film was very good indeed",),
+    ("a dull story", "the story is dull"),
+    ("nothing",),
+    ("the music was warm",),
+]
+
+
+@each_task
+def test_scores_have_intervals_and_the_loss_is_per_token(name: str) -> None:
+    golds, answers = answered(TEXTS, REFERENCES)
+    sheet = made(name).score(golds, answers, (), evaluate=Evaluate(resamples=200), seed=1)
+    assert sheet.headline == made(name).metrics
+    assert set(sheet.scores) == {*made(name).metrics, "loss"}
+    assert sheet.scores["loss"].value == pytest.approx(10 / 8)
+    for score in sheet.scores.values():
+        assert score.low <= score.value <= score.high
+        assert score.n == 4
+    values = made(name).values(golds, answers, ())
+    assert values == pytest.approx({key: score.value for key, score in sheet.scores.items()})
+
+
+@each_task
+def test_differences_are_paired(name: str) -> None:
+    task, (golds, answers) = made(name), answered(TEXTS, REFERENCES)
+    _, right = answered([own[0] for own in REFERENCES], REFERENCES)
+    how: Any = {"evaluate": Evaluate(resamples=200), "seed": 1}
+    for metric in task.metrics:
+        found = task.difference(golds, right, answers, metric, (), **how)
+        scores = [task.score(golds, one, (), **how).scores[metric].value for one in (right, answers)]
+        assert found.value == pytest.approx(scores[0] - scores[1])
+        assert (found.value < 0) == (metric in task.lower)
+
+
+@each_task
+def test_records_tell_all_that_a_comparison_needs(name: str) -> None:
+    task, (golds, answers) = made(name), answered(TEXTS, REFERENCES)
+    columns = {task.source: ["one", "two", "three", "four"]}
+    records = list(task.records(columns, answers, (), golds))
+    assert records[1] == {
+        task.source: "two",
+        "references": ["a dull story", "the story is dull"],
+        "prediction": TEXTS[1],
+        "probability": pytest.approx(0.1 + 0.8 / 3),
+    }
+    assert set(task.identity) <= set(records[0])
+    again = task.from_records(json.loads(json.dumps(records)), ())
+    assert list(again[0]["references"]) == REFERENCES
+    assert list(again[1]["texts"]) == TEXTS
+    placed = [{**record, "place": str(number)} for number, record in enumerate(records)]
+    assert [error["place"] for error in task.worst(placed)] == ["2", "3", "1"]  # the right one is no mistake
+    assert task.worst(placed[:1]) == []
+    assert "references" not in next(task.records(columns, answers, ()))
+
+
+def test_targets_that_are_too_long_stop_the_run_with_the_key_to_raise(tiny_t5: Path, tmp_path: Path) -> None:
+    recipe = write_recipe("translation", tmp_path, tiny_t5, count=40)
+    settings = ["task.max_new_tokens=5"]
+    with pytest.raises(DataError, match=r"targets .* are longer than 5 tokens") as caught:
+        llmkit.finetune(str(recipe), [*settings, "train.truncation=false"], dry_run=True)
+    assert caught.value.problems[0].code == "L12"
+    assert "raise task.max_new_tokens" in caught.value.problems[0].fix
+    llmkit.finetune(str(recipe), settings, dry_run=True)  # the recipe cuts
+
+
+def test_a_prompt_and_its_answer_share_the_length(tiny_gpt: Path, tmp_path: Path) -> None:
+    recipe = write_recipe("translation", tmp_path, tiny_gpt, count=40)
+    with pytest.raises(RecipeError, match="no room for a prompt"):
+        llmkit.finetune(str(recipe), ["task.max_new_tokens=48"], dry_run=True)

@@ -1,0 +1,81 @@
+"""What the tasks over running text share: costs by row, units of the bootstrap, records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llmkit import tasks
+from llmkit.base.errors import ModelError
+from llmkit.data.encoding.encode import Encoded, Ragged, TokenCounts
+from llmkit.recipe.schema import Evaluate
+from llmkit.tasks._shared.language_model import by_unit, check_packing
+
+TEXTS = ["the film was good", "it is", "the story", "bad"]
+FEW = Evaluate(resamples=200)
+
+
+@pytest.fixture
+def task() -> Any:
+    return tasks.load({"name": "clm"})
+
+
+def golds_of(documents: list[int]) -> dict[str, Any]:
+    known = np.array(documents)
+    return {"documents": known, "bytes": np.full(len(known), 10)}
+
+
+def test_costs_of_tokens_go_to_their_rows(task: Any) -> None:
+    """Two windows: rows 0 and 1, then the rest of row 1 and row 3; row 2 is blank."""
+    windows = Ragged.of([[5, 6, 7], [8, 9]])
+    encoded = Encoded(
+        ragged={"input_ids": windows},
+        counts=TokenCounts(),
+        examples=np.array([0, 1]),
+        aside={"owners": Ragged.of([[0, 0, 1], [0, 2]])},
+    )
+    outputs = {
+        "nats": np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 99.0]]),
+        "tokens": np.array([[1, 1, 0], [1, 1, 99]]),
+    }
+    found = task.answers(outputs, encoded, {"text": TEXTS})
+    assert found["nats"].tolist() == [3, 12, 0, 16]
+    assert found["tokens"].tolist() == [2, 1, 0, 1]
+
+
+def test_units_are_documents_where_they_are_many() -> None:
+    many = by_unit(golds_of(np.repeat(range(30), 2).tolist()), np.arange(60))[0]
+    assert many.tolist() == [4 * i + 1 for i in range(30)]
+    assert by_unit(golds_of([0] * 29 + [1]), np.arange(30))[0].tolist() == list(range(30))
+
+
+def test_packing_is_only_for_model_types_that_were_compared() -> None:
+    check_packing({"model_type": "llama"}, "causal")
+    with pytest.raises(ModelError, match="S09"):
+        check_packing({"model_type": "llama"}, "bidirectional")
+
+
+def test_scores_are_of_rows_until_documents_are_many(task: Any) -> None:
+    rng = np.random.default_rng(0)
+    answers = {"nats": rng.random(60), "tokens": rng.integers(1, 9, 60)}
+    for documents, n in (([0] * 60, 60), (np.repeat(range(30), 2).tolist(), 30)):
+        sheet = task.score(golds_of(documents), answers, (), evaluate=FEW, seed=1)
+        assert {name: score.n for name, score in sheet.scores.items()} == dict.fromkeys(
+            ["loss", "perplexity", "bits_per_byte"], n
+        )
+        loss = answers["nats"].sum() / answers["tokens"].sum()
+        assert sheet.scores["perplexity"].value == pytest.approx(np.exp(loss))
+
+
+def test_records_give_back_what_a_comparison_needs(task: Any) -> None:
+    golds = golds_of([0, 0, 1, 2])
+    answers = {"nats": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2, 3, 4, 0])}
+    records = list(task.records({"text": TEXTS}, answers, (), golds))
+    assert [record["probability"] for record in records[::3]] == [pytest.approx(np.exp(-0.5)), None]
+    known, again = task.from_records(records, ())
+    better = {**again, "nats": again["nats"] / 2}
+    found = task.difference(known, better, again, "loss", (), evaluate=FEW, seed=1)
+    assert found.value == pytest.approx(-5 / 9)
+    assert [row["text"] for row in task.worst([{**r, "place": ""} for r in records])] == []

@@ -1,0 +1,69 @@
+"""Every task keeps the protocol, so that the rest of llmkit needs to know no task by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import transformers
+
+from llmkit import tasks
+from llmkit.recipe.schema import Section
+from llmkit.tasks.protocol import Task
+
+PARTS = [name for name in vars(Task) if not name.startswith("_")]
+METHODS = [name for name in PARTS if callable(getattr(Task, name))]
+
+each_task = pytest.mark.parametrize("name", tasks.names())
+
+
+def test_the_folder_is_the_registry() -> None:
+    assert "classification" in tasks.names()
+    assert not any(name.startswith("_") for name in tasks.names())
+    with pytest.raises(AssertionError):
+        tasks.load({"name": "no_such_task"})
+
+
+def test_the_protocol_has_its_methods() -> None:
+    assert {"check", "encode", "loss", "decode", "values", "score", "difference", "records"} <= set(METHODS)
+
+
+@each_task
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_take_what_the_protocol_says(name: str, method: str) -> None:
+    """The same parameters by name, kind and default: callers use the protocol's."""
+
+    def shape(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+        parameters = inspect.signature(function).parameters.values()
+        return [(p.name, p.kind, p.default) for p in parameters if p.name != "self"]
+
+    assert shape(getattr(tasks.load({"name": name}), method)) == shape(getattr(Task, method))
+
+
+@each_task
+def test_attributes_are_what_the_protocol_says(name: str) -> None:
+    task = tasks.load({"name": name})
+    assert hasattr(transformers, task.auto_class)
+    read = {**task.columns, **task.optional}  # a conversation has one of several forms
+    assert read
+    assert all(isinstance(text, str) for text in [*read, *read.values()])
+    assert task.metrics
+    assert "loss" not in task.metrics  # it is always there, beside them
+
+
+@each_task
+def test_a_ladder_says_what_each_baseline_is(name: str) -> None:
+    ladder = tasks.load({"name": name}).ladder
+    assert ladder
+    assert all(called and not called.endswith(".") for called in ladder.values())  # the end of a sentence
+
+
+@each_task
+def test_options_are_a_section_with_defaults(name: str) -> None:
+    options = tasks.options(name)
+    assert issubclass(options, Section)
+    assert "name" not in options.model_fields
+    options()
+    assert all((field.description or "").endswith(".") for field in options.model_fields.values())

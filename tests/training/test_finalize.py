@@ -1,0 +1,237 @@
+"""The end of a run: everything written, every number the same wherever it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+from sklearn import metrics as sklearn_metrics
+
+import llmkit
+from llmkit import tasks
+from llmkit.base import files
+from llmkit.base.errors import StorageError
+from llmkit.base.progress import SILENT
+from llmkit.base.run import Run
+from llmkit.engine import session as sessions
+from llmkit.training import finalize as module
+from llmkit.training.finalize import judge
+
+
+def test_the_run_folder_is_complete(finished: Any) -> None:
+    found = {str(path.relative_to(finished.path)) for path in finished.path.rglob("*") if path.is_file()}
+    assert found >= {
+        "recipe.yaml",
+        "environment.json",
+        "log.jsonl",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/tokenizer.json",
+        "model/llmkit.json",
+        "model/manifest.json",
+        "model/README.md",
+        "predictions/test.jsonl",
+        "scores.json",
+        "report.json",
+        "report.md",
+        "report.html",
+        "plots/loss.svg",
+        "plots/confusion.svg",
+    }
+    assert len(list((finished.path / "checkpoints").iterdir())) in (2, 3)  # the newest two and the best
+    assert not any(files.STAGING in name for name in found)
+    assert files.verify(finished.path / "model") is None
+
+
+def test_the_report_is_what_is_returned(finished: Any) -> None:
+    report = Run(finished.path).read_report()
+    assert report == json.loads(json.dumps(finished.content))
+    scores = json.loads((finished.path / "scores.json").read_text())
+    assert scores == {"part": "test", "scores": report["scores"]}
+    assert report["recipe"] == (finished.path / "recipe.yaml").read_text()
+    assert report["environment"] == json.loads((finished.path / "environment.json").read_text())
+    assert (report["run"], report["name"], report["task"]) == (str(finished.path), "tiny", "classification")
+    assert report["llmkit"] == llmkit.__version__
+
+
+def test_the_tiny_run_learns_its_task(finished: Any) -> None:
+    accuracy = finished.content["scores"]["accuracy"]
+    majority = finished.content["baselines"]["majority"]["accuracy"]
+    assert accuracy["value"] > majority["value"] + 0.25
+    assert accuracy["low"] > majority["value"]
+    assert accuracy["n"] == majority["n"] == 16
+
+
+def test_predictions_stand_in_the_order_of_the_data_with_their_place(finished: Any) -> None:
+    assert [record["index"] for record in finished.predictions] == list(range(16))
+    places = []
+    for record in finished.predictions:
+        name, line = record["place"].rsplit(":", 1)
+        row = json.loads(Path(name).read_text().splitlines()[int(line) - 1])
+        assert (record["text"], record["label"]) == (row["text"], row["label"])
+        places.append(int(line))
+    assert places == sorted(places)
+
+
+def test_the_scores_are_those_of_the_predictions(finished: Any) -> None:
+    golds = [record["label"] for record in finished.predictions]
+    answers = [record["prediction"] for record in finished.predictions]
+    scores = {name: score["value"] for name, score in finished.content["scores"].items()}
+    assert scores["accuracy"] == sklearn_metrics.accuracy_score(golds, answers)
+    assert scores["f1"] == pytest.approx(sklearn_metrics.f1_score(golds, answers, average="macro"))
+    losses = [-np.log(record["probabilities"][record["label"]]) for record in finished.predictions]
+    assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    labels = finished.content["confusion"]["labels"]
+    assert (
+        finished.content["confusion"]["counts"]
+        == sklearn_metrics.confusion_matrix(golds, answers, labels=labels).tolist()
+    )
+
+
+def test_mistakes_in_the_report_are_mistakes(other: Any) -> None:
+    wrong = [record for record in other.predictions if record["label"] != record["prediction"]]
+    assert wrong
+    assert len(other.content["errors"]) == min(20, len(wrong))
+    assert {error["place"] for error in other.content["errors"]} <= {record["place"] for record in wrong}
+
+
+def test_each_baseline_has_scores_and_a_sentence(finished: Any) -> None:
+    content = finished.content
+    assert list(content["baselines"]) == ["majority", "tfidf", "untuned"]
+    assert [row["baseline"] for row in content["comparisons"]] == list(content["baselines"])
+    assert content["verdict"] == [row["sentence"] for row in content["comparisons"]]
+    first = content["comparisons"][0]["difference"]
+    scores = content["scores"]["accuracy"]["value"], content["baselines"]["majority"]["accuracy"]["value"]
+    assert first["value"] == pytest.approx(scores[0] - scores[1])
+
+
+def test_rows_and_classes_are_counted(finished: Any, reviews_jsonl: Path) -> None:
+    data = finished.content["data"]
+    assert {part: row["rows"] for part, row in data["parts"].items()} == {
+        "train": 128,
+        "validation": 16,
+        "test": 16,
+    }
+    labels = Counter(json.loads(line)["label"] for line in reviews_jsonl.read_text().splitlines())
+    found: Counter[str] = sum((Counter(row["classes"]) for row in data["parts"].values()), Counter())
+    assert found == labels
+    assert data["sources"]["train"] == str(reviews_jsonl)
+
+
+def test_lengths_are_those_of_all_examples(finished: Any) -> None:
+    lengths = finished.content["lengths"]
+    assert sum(row["count"] for row in lengths["bins"]) == 160
+    assert lengths["bins"][-1]["high"] == lengths["longest"] <= lengths["max_length"] == 32
+    assert (lengths["cut_examples"], lengths["cut_tokens_share"]) == (0, 0)
+
+
+def test_curves_are_those_of_the_log(finished: Any) -> None:
+    log = Run(finished.path).read_log()
+    curves = finished.content["curves"]
+    assert [row["loss"] for row in curves["steps"]] == [
+        line["loss"] for line in log if line["kind"] == "step"
+    ]
+    evaluations = {line["step"]: line["accuracy"] for line in log if line["kind"] == "evaluation"}
+    assert {row["step"]: row["accuracy"] for row in curves["evaluations"]} == evaluations
+    assert evaluations[curves["best_step"]] == max(evaluations.values())
+
+
+def test_figures_of_the_training(finished: Any) -> None:
+    figures = finished.content["train"]
+    weights = load_file(finished.path / "model" / "model.safetensors")
+    assert figures["parameters"] == sum(value.numel() for value in weights.values())
+    assert figures["trainable_parameters"] == figures["parameters"]
+    assert (figures["steps"], figures["world_size"]) == (96, 1)
+    assert figures["examples_per_second"] == pytest.approx(96 * 8 / figures["seconds"])
+    assert 0.5 < figures["padding_efficiency"] <= 1
+    assert figures["peak_memory_bytes"] > 50e6
+
+
+def test_the_digest_is_that_of_the_saved_weights(finished: Any, other: Any) -> None:
+    digest = hashlib.sha256()
+    for name, value in sorted(load_file(finished.path / "model" / "model.safetensors").items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.numpy().tobytes())
+    assert finished.content["weights_sha256"] == digest.hexdigest()
+    assert finished.content["weights_sha256"] != other.content["weights_sha256"]
+
+
+def test_the_card_says_how_to_read_and_answer(finished: Any, tiny_bert: Path) -> None:
+    card = json.loads((finished.path / "model" / "llmkit.json").read_text())
+    assert card["task"] == {"name": "classification", **tasks.options("classification")().model_dump()}
+    assert card["labels"] == ["negative", "positive"]
+    assert card["columns"] == {"text": "text", "label": "label"}
+    assert (card["max_length"], card["base"], card["adapter"]) == (32, str(tiny_bert), False)
+
+
+def judged(training: Any) -> dict[str, Any]:
+    files.write_json(training.run.environment, {})
+    files.write_text(training.run.recipe, "task: {name: classification}\n")
+    with sessions.start(seed=1, precision="fp32") as session:
+        return judge(
+            session, training.run, training.prepared, training.fitted, name="n", command="c", progress=SILENT
+        )
+
+
+def short(*overrides: str) -> tuple[str, ...]:
+    return ("train.epochs=null", "train.max_steps=2", "evaluate.baselines=false", *overrides)
+
+
+@pytest.fixture
+def _without_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots take a second."""
+    monkeypatch.setattr("llmkit.report.page.write", lambda *_: None)
+
+
+@pytest.mark.usefixtures("_without_report")
+def test_without_a_test_part_validation_is_judged(train: Callable[..., Any]) -> None:
+    content = judged(train(*short("data.test_share=0")))
+    assert (content["part"], content["scores"]["accuracy"]["n"]) == ("validation", 16)
+    assert (content["baselines"], content["comparisons"], content["verdict"]) == ({}, [], [])
+
+
+@pytest.mark.usefixtures("_without_report")
+def test_validation_rows_are_not_answered_twice(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temperature is fitted on the answers of the best step."""
+    training = train(*short())
+    monkeypatch.delattr("llmkit.training.loop.predict_part")
+    assert judged(training)["tuned"]
+
+
+@pytest.mark.usefixtures("_without_report")
+def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that could not write its predictions is not finished."""
+    training = train(*short())
+
+    def full(*_: object) -> None:
+        raise StorageError([])
+
+    monkeypatch.setattr("llmkit.base.files.write_lines", full)
+    monkeypatch.setattr(module.files, "write_lines", full)
+    files_before = training.run.report
+    with pytest.raises(StorageError):
+        judged(training)
+    assert not files_before.exists()
+
+
+def test_scores_without_near_repeats_are_said(train: Callable[..., Any]) -> None:
+    training = train(*short())
+    prepared = training.prepared
+    golds = prepared.examples.golds["test"]["labels"]
+    outputs = {"prediction": golds.copy(), "loss": np.where(np.arange(16) < 4, 3.0, 1.0)}
+    outputs["prediction"][:4] = 1 - golds[:4]  # wrong exactly where the rows are near repeats
+    outputs["probabilities"] = np.eye(2)[outputs["prediction"]]
+    assert module._without_near(prepared, "test", outputs) == []
+    examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})
+    (note,) = module._without_near(replace(prepared, examples=examples), "test", outputs)
+    assert note.startswith("test without its 4 near repeats: loss 1.0000, accuracy 1.0000")

@@ -1,0 +1,57 @@
+"""What a language model writes by itself is the same each time, and follows the seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from llmkit import tasks
+from llmkit.base.progress import SILENT
+from llmkit.models import load
+from llmkit.training.samples import samples
+
+ROWS = [
+    "the story of a lovely actor with music and a film",
+    "a good film with a bad story and a lovely actor",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_gpt: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(tiny_gpt)
+
+
+def prepared(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "clm") -> Any:
+    """As far as samples look at it."""
+    tokenizer = load.tokenizer(tiny_gpt)
+    return SimpleNamespace(
+        tokenizer=tokenizer,
+        task=tasks.load({"name": task}).for_model({"model_type": "llama"}, tokenizer),
+        recipe=SimpleNamespace(seed=seed, train=SimpleNamespace(max_length=max_length)),
+        examples=SimpleNamespace(
+            corpus=SimpleNamespace(parts={"test": SimpleNamespace(columns={"text": ROWS})})
+        ),
+    )
+
+
+def test_the_same_seed_writes_the_same(tiny_gpt: Path, model: Any) -> None:
+    first, again, other = (
+        samples(prepared(tiny_gpt, seed=seed), model, "test", SILENT) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert [one["beginning"] for one in first] == [one["beginning"] for one in other]
+    assert [one["text"] for one in first] != [one["text"] for one in other]
+
+
+def test_nothing_is_written_beyond_the_longest_text_of_training(tiny_gpt: Path, model: Any) -> None:
+    ((short, *_), (long, *_)) = (
+        samples(prepared(tiny_gpt, max_length=length), model, "test", SILENT) for length in (8, 32)
+    )
+    tokenizer = load.tokenizer(tiny_gpt)
+    count = len(tokenizer(short["beginning"] + " " + short["text"], add_special_tokens=False)["input_ids"])
+    assert count < 8  # with the start token 8 at most
+    assert long["text"].startswith(short["text"])
