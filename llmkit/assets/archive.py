@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from llmkit.base.errors import AssetError, Problem
+from llmkit.base.errors import AssetError
 
 __all__ = ["NESTED", "below", "read"]
 
@@ -33,12 +33,10 @@ def read(archive: Path, member: str, sha256: str) -> Iterator[bytes]:
             yield piece
     if digest.hexdigest() != sha256:
         raise AssetError(
-            Problem(
-                "A02",
-                member,
-                f"the file has SHA-256 {digest.hexdigest()}, but {sha256} is pinned",
-                "report it: the archive itself is the pinned one, so the catalog of assets is wrong",
-            )
+            "A02",
+            member,
+            f"the file has SHA-256 {digest.hexdigest()}, but {sha256} is pinned",
+            "report it: the archive itself is the pinned one, so the catalog of assets is wrong",
         )
 
 
@@ -71,7 +69,5 @@ def _regular(packed: tarfile.TarFile, name: str) -> IO[bytes]:
     info = packed.getmember(name)
     file = packed.extractfile(info) if info.isreg() else None
     if file is None:
-        raise AssetError(
-            Problem("A02", name, "is no plain file in the archive", "report it: the catalog is wrong")
-        )
+        raise AssetError("A02", name, "is no plain file in the archive", "report it: the catalog is wrong")
     return file

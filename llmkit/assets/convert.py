@@ -16,7 +16,7 @@ from typing import Any
 from llmkit.assets import albert, archive
 from llmkit.assets.pinned import Asset
 from llmkit.base import files
-from llmkit.base.errors import AssetError, Problem
+from llmkit.base.errors import AssetError
 from llmkit.base.progress import Progress
 
 __all__ = ["ABOUT", "DATA", "NEUTRAL", "convert"]
@@ -111,9 +111,7 @@ def _topics(asset: Asset, packed: Path, folder: Path) -> Counts:
     found = files.sha256(folder / name)
     if found != sha256:
         message = f"the converted file has SHA-256 {found}, but {sha256} is pinned"
-        raise AssetError(
-            Problem("A02", asset.name, message, "report it: the converter or the catalog is wrong")
-        )
+        raise AssetError("A02", asset.name, message, "report it: the converter or the catalog is wrong")
     return {"read": len(rows), "left_out_repeated": len(rows) - len(kept), "kept": len(kept)}
 
 

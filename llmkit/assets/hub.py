@@ -27,7 +27,7 @@ from llmkit.assets.hub_requests import (
     unreachable,
 )
 from llmkit.base import files
-from llmkit.base.errors import AssetError, ModelError, Problem, closest
+from llmkit.base.errors import AssetError, ErrorDetail, ModelError, closest
 from llmkit.base.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def model_folder(name: str, progress: Progress) -> Path:
         return path
     reference = parse(name)
     if reference is None or reference.config or path.exists():
-        raise ModelError(_no_such_model(name, path))
+        raise ModelError.of(_no_such_model(name, path))
     if commit(reference, "model"):
         return _download(reference, progress)
     return _cached(reference, progress) or _stand_in(reference, progress)
@@ -77,7 +77,7 @@ def dataset_splits(name: str, progress: Progress) -> dict[str, Dataset]:
     reference = parse(name)
     if reference is None:
         fix = "write owner/name, with @revision or #config behind it where needed"
-        raise AssetError(Problem("A05", name, "is neither a file nor the id of a data set on the Hub", fix))
+        raise AssetError("A05", name, "is neither a file nor the id of a data set on the Hub", fix)
     sha = commit(reference, "dataset")
     if sha is None:
         progress.note(f"{reference.repo}: the Hub can't be reached; looking in the cache of datasets")
@@ -176,7 +176,7 @@ def _dataset_error(reference: Reference, error: Exception) -> AssetError:
         return cut(reference, chain[-1])
     message = f"the data set can't be opened ({type(error).__name__}: {first_line(error)})"
     fix = "name a configuration with #config, or download the files and give their path"
-    return AssetError(Problem("A08", reference.repo, message, fix))
+    return AssetError("A08", reference.repo, message, fix)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -216,17 +216,15 @@ def _bars(label: str, progress: Progress) -> type[Any]:
     return Bar
 
 
-def _no_such_model(name: str, path: Path) -> Problem:
+def _no_such_model(name: str, path: Path) -> ErrorDetail:
     if path.exists():
         fix = "give the folder that holds config.json and the weights"
-        return Problem("M01", name, "is a file, not a folder", fix)
+        return ErrorDetail("M01", name, "is a file, not a folder", fix)
     parent = path.parent if path.parent.is_dir() else Path()
     near = closest(path.name, [folder.name for folder in parent.iterdir() if folder.is_dir()])
     fix = "give a folder, a Hub id as owner/name or owner/name@revision, or index:NAME"
-    return Problem("M01", name, f"is neither a folder nor the id of a model{near}", fix)
+    return ErrorDetail("M01", name, f"is neither a folder nor the id of a model{near}", fix)
 
 
 def _wrong(reference: Reference, what: str) -> AssetError:
-    return AssetError(
-        Problem("A02", reference.repo, what, "run it again; if it stays so, use another revision")
-    )
+    return AssetError("A02", reference.repo, what, "run it again; if it stays so, use another revision")

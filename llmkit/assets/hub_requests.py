@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llmkit.base.errors import AssetError, ModelError, Problem
+from llmkit.base.errors import AssetError, ModelError
 
 __all__ = [
     "Reference",
@@ -71,7 +71,7 @@ def _check_weights(reference: Reference, names: list[str]) -> None:
             f"holds its weights as {pickles[0]} only, which can run code" if pickles else "holds no weights"
         )
         fix = "choose a repository or a revision with model.safetensors"
-        raise ModelError(Problem("M02", reference.repo, f"the repository {held}", fix))
+        raise ModelError("M02", reference.repo, f"the repository {held}", fix)
 
 
 @contextmanager
@@ -86,11 +86,11 @@ def refusals(reference: Reference) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         message = f"the Hub has no revision {reference.revision or 'main'!r} of this repository"
         fix = "give a branch, a tag or a full commit"
-        raise AssetError(Problem("A05", reference.repo, message, fix)) from error
+        raise AssetError("A05", reference.repo, message, fix) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         message = "there is no folder and no repository on the Hub of that name, or it is private"
         fix = "check the spelling; for a private repository run `hf auth login`"
-        raise AssetError(Problem("A05", reference.repo, message, fix)) from error
+        raise AssetError("A05", reference.repo, message, fix) from error
     except errors.HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
             raise gated(reference) from error
@@ -108,18 +108,18 @@ def transport_error() -> type[Exception]:
 def unreachable(reference: Reference) -> AssetError:
     message = "the Hugging Face Hub can't be reached, and no copy is in its cache"
     fix = "connect to a network, name a mirror in HF_ENDPOINT, or give a local path"
-    return AssetError(Problem("A01", reference.repo, message, fix))
+    return AssetError("A01", reference.repo, message, fix)
 
 
 def gated(reference: Reference) -> AssetError:
     message = "the repository is gated or private, and you have no access"
     fix = "accept its terms on its page on the Hub, then run `hf auth login`"
-    return AssetError(Problem("A06", reference.repo, message, fix))
+    return AssetError("A06", reference.repo, message, fix)
 
 
 def cut(reference: Reference, error: BaseException) -> AssetError:
     message = f"the connection to the Hub was cut ({type(error).__name__}); what has come is kept"
-    return AssetError(Problem("A07", reference.repo, message, "run it again: it goes on from there"))
+    return AssetError("A07", reference.repo, message, "run it again: it goes on from there")
 
 
 def first_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.base.errors import AssetError, Problem, UserError, closest
+from llmkit.base.errors import AssetError, ErrorDetail, UserError, closest
 from llmkit.metrics import intervals
 from llmkit.metrics.registry import ENTRIES, Entry, How, Kind
 from llmkit.metrics.score import Score
@@ -50,7 +50,7 @@ def module(name: str) -> Entry:
                 return _entry(name, loaded, forms)
     takes = " or ".join(sorted({", ".join(features) for features in _as_list(loaded.features)}))
     message = f"this module takes {takes} in a form that files of predictions and references can't give"
-    raise UserError(Problem("E09", f"--metric {name}", message, "compute it in Python with evaluate.load"))
+    raise UserError("E09", f"--metric {name}", message, "compute it in Python with evaluate.load")
 
 
 def _load(name: str) -> Any:
@@ -58,7 +58,7 @@ def _load(name: str) -> Any:
     here = Path(name).exists()
     reached = here or _on_hub(name)
     if not reached and not _cached(name):
-        raise UserError(_unknown(name, reached))
+        raise UserError.of(_unknown(name, reached))
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # stdout is for the scores
             import evaluate
@@ -66,7 +66,7 @@ def _load(name: str) -> Any:
             evaluate.config.HF_EVALUATE_OFFLINE = not reached  # it would try for minutes
             return evaluate.load(str(Path(name)) if here else name, keep_in_memory=True)
     except Exception as error:
-        raise UserError(_failed(name, "does not load", error)) from None
+        raise UserError.of(_failed(name, "does not load", error)) from None
 
 
 def _on_hub(name: str) -> bool:
@@ -76,11 +76,11 @@ def _on_hub(name: str) -> bool:
     repository = name if "/" in name else f"evaluate-metric/{name}"
     reference = hub_requests.parse(repository)
     if reference is None:
-        raise UserError(_unknown(name, reached=True))
+        raise UserError.of(_unknown(name, reached=True))
     try:
         return hub_requests.commit(reference, "space") is not None
     except AssetError:
-        raise UserError(_unknown(name, reached=True)) from None
+        raise UserError.of(_unknown(name, reached=True)) from None
 
 
 def _cached(name: str) -> bool:
@@ -93,17 +93,17 @@ def _cached(name: str) -> bool:
     return any(modules.glob(f"*--{name}" if "/" not in name else name.replace("/", "--")))
 
 
-def _unknown(name: str, reached: bool) -> Problem:
+def _unknown(name: str, reached: bool) -> ErrorDetail:
     where = "" if reached else ", and the Hub can't be reached"
     message = f'unknown metric "{name}"{where}{closest(name, ENTRIES)}'
     fix = "`llmkit metrics list` shows those of llmkit; of the evaluate library name a folder, or what is on the Hub"
-    return Problem("E01", "--metric", message, fix)
+    return ErrorDetail("E01", "--metric", message, fix)
 
 
-def _failed(name: str, what: str, error: Exception) -> Problem:
+def _failed(name: str, what: str, error: Exception) -> ErrorDetail:
     lines = str(error).strip().splitlines() or [""]
     message = f"this module of the evaluate library {what} ({type(error).__name__}: {lines[0][:200]})"
-    return Problem("E09", f"--metric {name}", message, "try it in Python with evaluate.load")
+    return ErrorDetail("E09", f"--metric {name}", message, "try it in Python with evaluate.load")
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -134,7 +134,7 @@ def _as_taken(
     if forms == ("text", "text"):
         if any(len(texts) > 1 for texts in references):
             message = "this module takes one reference text for each prediction"
-            raise UserError(Problem("E07", f"--metric {name}", message, "name one file of references"))
+            raise UserError("E07", f"--metric {name}", message, "name one file of references")
         return list(predictions), [texts[0] for texts in references]
     if forms == ("integer", "integer"):
         return [_integer(name, label) for label in predictions], [
@@ -148,7 +148,7 @@ def _integer(name: str, label: str) -> int:
         return int(label)
     except ValueError:
         message = f'this module takes numbers of classes, and "{label}" is none'
-        raise UserError(Problem("E07", f"--metric {name}", message, "write labels as 0, 1, 2 ...")) from None
+        raise UserError("E07", f"--metric {name}", message, "write labels as 0, 1, 2 ...") from None
 
 
 def _scores(name: str, loaded: Any, ours: list[Any], gold: list[Any], how: How) -> dict[str, Score]:
@@ -158,7 +158,7 @@ def _scores(name: str, loaded: Any, ours: list[Any], gold: list[Any], how: How) 
     lists = {key: value for key, value in found.items() if _is_numbers(value, len(ours))}
     if not numbers and not lists:
         error = ValueError(f"it gives {', '.join(found) or 'nothing'}")
-        raise UserError(_failed(name, "gives no number", error))
+        raise UserError.of(_failed(name, "gives no number", error))
     drawn = _drawn(name, loaded, ours, gold, list(numbers), how) if numbers and len(ours) > 1 else {}
     return {
         **{
@@ -174,7 +174,7 @@ def _compute(name: str, loaded: Any, ours: list[Any], gold: list[Any]) -> dict[s
         with contextlib.redirect_stdout(io.StringIO()):
             return dict(loaded.compute(predictions=ours, references=gold))
     except Exception as error:
-        raise UserError(_failed(name, "failed", error)) from None
+        raise UserError.of(_failed(name, "failed", error)) from None
 
 
 def _drawn(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from llmkit.base.errors import AssetError, Problem, closest
+from llmkit.base.errors import AssetError, closest
 
 __all__ = ["ASSETS", "ASSET_PREFIX", "Asset", "Kind", "find", "on_hub"]
 
@@ -202,7 +202,7 @@ def find(name: str, kind: Kind | None = None) -> Asset:
         else f"is no known asset{closest(bare, known)}"
     )
     fix = f"use one of {', '.join(ASSET_PREFIX + asset for asset in known)}"
-    raise AssetError(Problem("A04", ASSET_PREFIX + bare, f"{bare!r} {what}", fix))
+    raise AssetError("A04", ASSET_PREFIX + bare, f"{bare!r} {what}", fix)
 
 
 def on_hub(hub_id: str) -> Asset | None:

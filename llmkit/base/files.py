@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from llmkit.base.errors import Problem, StorageError
+from llmkit.base.errors import ErrorDetail, StorageError
 
 __all__ = [
     "MANIFEST",
@@ -70,21 +70,21 @@ def storage_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             problem = _no_space(path, f"no space left on the disk ({_free(path):,} bytes free)")
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            problem = Problem(
+            problem = ErrorDetail(
                 "W02", str(path), "not allowed to write here", "choose another --out or LLMKIT_CACHE"
             )
         else:
-            problem = Problem(
+            problem = ErrorDetail(
                 "W03", str(path), f"writing failed ({error.strerror or error})", "check the disk"
             )
-        raise StorageError(problem) from raised
+        raise StorageError.of(problem) from raised
 
 
 def check_space(path: Path, needed: int) -> None:
     """Raises StorageError W01 when the disk has not that many bytes free."""
     free = _free(path)
     if free < needed:
-        raise StorageError(_no_space(path, f"needs {needed:,} bytes, and the disk has {free:,} free"))
+        raise StorageError.of(_no_space(path, f"needs {needed:,} bytes, and the disk has {free:,} free"))
 
 
 def sweep(folder: Path) -> None:
@@ -309,8 +309,8 @@ def _os_error(error: Exception) -> OSError | None:
     return OSError(code, os.strerror(code))
 
 
-def _no_space(path: Path, message: str) -> Problem:
-    return Problem("W01", str(path), message, "free some space and run it again")
+def _no_space(path: Path, message: str) -> ErrorDetail:
+    return ErrorDetail("W01", str(path), message, "free some space and run it again")
 
 
 def _free(path: Path) -> int:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.base import files
-from llmkit.base.errors import Problem, RunError, closest
+from llmkit.base.errors import ErrorDetail, RunError, closest
 
 __all__ = ["RUNS", "Run", "new_path", "runs"]
 
@@ -95,8 +95,10 @@ class Run:
         try:
             content: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
         except ValueError as error:
-            problem = Problem("R05", str(self.report), f"is damaged ({error})", "remove it and use --resume")
-            raise RunError(problem) from error
+            problem = ErrorDetail(
+                "R05", str(self.report), f"is damaged ({error})", "remove it and use --resume"
+            )
+            raise RunError.of(problem) from error
         return content
 
     def read_log(self) -> list[dict[str, Any]]:
@@ -118,12 +120,10 @@ class Run:
                 yield
         except Timeout:
             raise RunError(
-                Problem(
-                    "R03",
-                    str(self.path),
-                    "another process is writing this run",
-                    "wait for it, or choose --out",
-                )
+                "R03",
+                str(self.path),
+                "another process is writing this run",
+                "wait for it, or choose --out",
             ) from None
 
     @staticmethod
@@ -133,12 +133,10 @@ class Run:
         if not run.exists:
             near = [str(other.path) for other in runs(path.parent if path.parent.exists() else RUNS)]
             raise RunError(
-                Problem(
-                    "R01",
-                    str(path),
-                    f"is no run folder (it has no recipe.yaml){closest(str(path), near)}",
-                    "`llmkit runs list` shows the runs",
-                )
+                "R01",
+                str(path),
+                f"is no run folder (it has no recipe.yaml){closest(str(path), near)}",
+                "`llmkit runs list` shows the runs",
             )
         return run
 

@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from llmkit.base import processes
-from llmkit.base.errors import LlmkitError, Problem
+from llmkit.base.errors import ErrorDetail, LlmkitError
 from llmkit.cli.commands import Root
 
 __all__ = ["app", "main"]
@@ -89,7 +89,7 @@ def _usage(error: Any) -> list[str]:
         return [error.format_message()]
     command = error.ctx.command_path if error.ctx else "llmkit"
     message = error.format_message().rstrip(".")
-    return [str(Problem("U01", "", message, f"`{command} --help` shows what it takes"))]
+    return [str(ErrorDetail("U01", "", message, f"`{command} --help` shows what it takes"))]
 
 
 def _close_outputs() -> None:

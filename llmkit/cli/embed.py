@@ -69,16 +69,16 @@ def embed(
 
 def _check(out: Path | None, near: str | None, top: int | None) -> None:
     """What can be told before anything is read. Raises RecipeError U01."""
-    from llmkit.base.errors import Problem, RecipeError
+    from llmkit.base.errors import RecipeError
 
     if out is not None and out.suffix not in SUFFIXES:
         message = f'the suffix "{out.suffix}" names no format for embeddings'
-        raise RecipeError(Problem("U01", f"--out {out}", message, f"use one of {', '.join(SUFFIXES)}"))
+        raise RecipeError("U01", f"--out {out}", message, f"use one of {', '.join(SUFFIXES)}")
     if near is None and top is not None:
-        raise RecipeError(Problem("U01", "--top", "says how many texts --near prints", "add --near TEXT"))
+        raise RecipeError("U01", "--top", "says how many texts --near prints", "add --near TEXT")
     if near is not None and out is not None:
         message = "--near prints texts, so there are no vectors to write"
-        raise RecipeError(Problem("U01", f"--out {out}", message, "give one of the two"))
+        raise RecipeError("U01", f"--out {out}", message, "give one of the two")
 
 
 def _write(out: Path, embeddings: Iterable[Embedding], rows: int) -> dict[str, int]:

@@ -85,28 +85,28 @@ def evaluate(
 
 
 def _needed(target: str | None) -> str:
-    from llmkit.base.errors import Problem, UserError
+    from llmkit.base.errors import UserError
 
     if target is None:
         fix = "name a run or a model, or two files with --predictions and --references"
-        raise UserError(Problem("U01", "", "nothing to evaluate is named", fix))
+        raise UserError("U01", "", "nothing to evaluate is named", fix)
     return target
 
 
 def _check_files(of_models: dict[str, Any], of_files: dict[str, Any]) -> None:
     """Scoring files and scoring a model do not go together. Raises UserError U01."""
-    from llmkit.base.errors import Problem, UserError
+    from llmkit.base.errors import UserError
 
     mixed = next((name for name, value in of_models.items() if value), None)
     used = next(name for name, value in of_files.items() if value)
     missing = next((name for name in ("predictions", "references") if not of_files[name]), None)
     if mixed:
         message = f"does not go with {mixed}: files are scored without a model"
-        raise UserError(Problem("U01", f"--{used}", message, "leave one of them out"))
+        raise UserError("U01", f"--{used}", message, "leave one of them out")
     if missing:
         message = f"needs --{missing} too"
         fix = "write --predictions FILE --references FILE --metric NAME"
-        raise UserError(Problem("U01", f"--{used}", message, fix))
+        raise UserError("U01", f"--{used}", message, fix)
 
 
 def _files(
@@ -150,11 +150,11 @@ def _model(target: str, how: dict[str, Any], as_json: bool) -> None:
 
 
 def _columns(pairs: list[str]) -> dict[str, str]:
-    from llmkit.base.errors import Problem, RecipeError
+    from llmkit.base.errors import RecipeError
 
     for pair in pairs:
         if "=" not in pair:
-            raise RecipeError(Problem("U01", f"--column {pair}", "has no =", "write it as text=sentence"))
+            raise RecipeError("U01", f"--column {pair}", "has no =", "write it as text=sentence")
     return dict(pair.split("=", 1) for pair in pairs)
 
 

@@ -13,18 +13,15 @@ def explain_error(
     code: Annotated[str, typer.Argument(help="The code in the brackets of an error line, e.g. L05.")],
 ) -> None:
     """Say what an error code means. Also why it stops the run, and what to do."""
-    from llmkit.base.errors import Problem, RecipeError, closest
-    from llmkit.base.explanations import EXPLANATIONS
+    from llmkit.base.errors import EXPLANATIONS, RecipeError, closest
 
     known = EXPLANATIONS.get(code.strip("[]").upper())
     if known is None:
         raise RecipeError(
-            Problem(
-                "U02",
-                code,
-                f"is no error code{closest(code.upper(), EXPLANATIONS)}",
-                "codes look like L05 or C03",
-            )
+            "U02",
+            code,
+            f"is no error code{closest(code.upper(), EXPLANATIONS)}",
+            "codes look like L05 or C03",
         )
     title, text = known
     typer.echo(f"{code.strip('[]').upper()}: {title}\n\n{text}")

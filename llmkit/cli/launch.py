@@ -17,11 +17,11 @@ def launch(
 ) -> None:
     """Run a command in several processes on this machine, e.g. `llmkit launch --processes 2 finetune sentiment`."""
     from llmkit.base import launcher
-    from llmkit.base.errors import Problem, RecipeError
+    from llmkit.base.errors import RecipeError
 
     if not context.args:
         message, fix = "nothing to launch", "name a command: llmkit launch --processes 2 finetune sentiment"
-        raise RecipeError(Problem("U01", "", message, fix))
+        raise RecipeError("U01", "", message, fix)
     raise typer.Exit(launcher.launch(context.args, processes or _devices()))
 
 

@@ -72,7 +72,7 @@ def predict(
 def _examples(
     opened: Opened, given: list[str], file: Path | None, context: Path | None
 ) -> Iterable[dict[str, Any]]:
-    from llmkit.base.errors import Problem, RecipeError
+    from llmkit.base.errors import RecipeError
     from llmkit.cli import texts
 
     inputs = opened.task.inputs
@@ -84,7 +84,7 @@ def _examples(
         return texts.examples(inputs, columns, given, file, "predict")
     if "context" not in inputs:
         message = f"this model reads {', '.join(inputs)}, no context"
-        raise RecipeError(Problem("U01", "--context", message, "leave it out"))
+        raise RecipeError("U01", "--context", message, "leave it out")
     about = texts.whole(context)
     rest = [name for name in inputs if name != "context"]
     asked = texts.examples(rest, opened.columns, given, file, "predict")

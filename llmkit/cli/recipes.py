@@ -38,13 +38,13 @@ def show_recipe(
 ) -> None:
     """Print a recipe with all its defaults. With --schema, every key there is."""
     from llmkit import tasks
-    from llmkit.base.errors import Problem, RecipeError
+    from llmkit.base.errors import RecipeError
     from llmkit.recipe import load
 
     if schema:
         typer.echo(load.schema_text({task: tasks.options(task) for task in tasks.names()}))
     elif name is None:
-        raise RecipeError(Problem("U01", "", "which recipe?", "`llmkit recipes list` shows them"))
+        raise RecipeError("U01", "", "which recipe?", "`llmkit recipes list` shows them")
     else:
         recipe = load.load(name, task_names=tasks.names(), task_options=tasks.options)
         typer.echo(load.dump(recipe), nl=False)

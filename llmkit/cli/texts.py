@@ -29,17 +29,17 @@ def examples(
     of blank texts; a data file has a column for each, named as in the data that the model was trained on (columns), or
     as here.
     """
-    from llmkit.base.errors import Problem, RecipeError
+    from llmkit.base.errors import RecipeError
 
     if texts and file:
-        raise RecipeError(Problem("U01", "--file", "texts are given as well", "give one of the two"))
+        raise RecipeError("U01", "--file", "texts are given as well", "give one of the two")
     if texts:
         return _groups(inputs, [_checked(text, f"text {number}") for number, text in enumerate(texts, 1)])
     if file is not None:
         return _from_file(inputs, columns, file)
     if sys.stdin is None or sys.stdin.isatty():
         fix = "write texts behind the run, or use --file or a pipe"
-        raise RecipeError(Problem("U01", command, "no text", fix))
+        raise RecipeError("U01", command, "no text", fix)
     return _from_stdin(inputs)
 
 
@@ -57,7 +57,7 @@ def whole(file: Path) -> str:
 
 
 def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
-    from llmkit.base.errors import Problem, RecipeError
+    from llmkit.base.errors import RecipeError
 
     size = len(inputs)
     if len(texts) % size:
@@ -65,7 +65,7 @@ def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]
         message = f"{given}, where this model reads {size} at a time ({', '.join(inputs)})"
         instead = ", or name its file with --context" if "context" in inputs else ""
         fix = f"give {' and '.join(inputs)} for each example{instead}"
-        raise RecipeError(Problem("U01", "TEXT", message, fix))
+        raise RecipeError("U01", "TEXT", message, fix)
     return [dict(zip(inputs, texts[at : at + size], strict=True)) for at in range(0, len(texts), size)]
 
 
@@ -84,10 +84,10 @@ def _from_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
 
 def _checked(text: str, place: str) -> str:
     """Bytes that are not UTF-8 come as lone surrogates, from the command line and from stdin."""
-    from llmkit.base.errors import DataError, Problem
+    from llmkit.base.errors import DataError
 
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise DataError(Problem("F07", place, "the text is not UTF-8", "convert it, e.g. with iconv"))
+        raise DataError("F07", place, "the text is not UTF-8", "convert it, e.g. with iconv")
     return text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import ModelError, Problem
+from llmkit.base.errors import ModelError
 from llmkit.base.progress import SILENT, Progress
 from llmkit.inference.trained_model import Opened, open_model
 
@@ -102,7 +102,7 @@ def start(
     task = opened.task
     if not isinstance(task, Chat):
         message = "was not trained to chat"
-        raise ModelError(Problem("M11", target, message, "ask it with `llmkit predict`"))
+        raise ModelError("M11", target, message, "ask it with `llmkit predict`")
     given = {"system": system, "max_new_tokens": max_new_tokens}
     options = task.options.model_copy(update={name: v for name, v in given.items() if v is not None})
     draws = torch.Generator().manual_seed(seed)

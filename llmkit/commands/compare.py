@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import Problem, RunError
+from llmkit.base.errors import RunError
 from llmkit.base.run import Run
 from llmkit.metrics import paired
 from llmkit.recipe.schema import Evaluate
@@ -34,7 +34,7 @@ def compare(first: Path, second: Path, *, out: Path | None = None) -> dict[str, 
     from llmkit import tasks
 
     if out is not None and out.exists():
-        raise RunError(Problem("R04", str(out), "exists already", "choose another --out"))
+        raise RunError("R04", str(out), "exists already", "choose another --out")
     runs = [Run.open(first), Run.open(second)]
     reports = [_report(run) for run in runs]
     card = _card(runs, reports)
@@ -94,7 +94,7 @@ def _write(out: Path, result: Mapping[str, Any], reports: Sequence[Mapping[str, 
 
 def _report(run: Run) -> Mapping[str, Any]:
     if not run.finished:
-        raise RunError(Problem("R05", str(run.path), "is not finished", "go on with --resume"))
+        raise RunError("R05", str(run.path), "is not finished", "go on with --resume")
     return run.read_report()
 
 
@@ -126,4 +126,4 @@ def _records(run: Run, part: str, task: Task) -> Records:
 def _not_comparable(runs: Sequence[Run], why: str) -> RunError:
     places = ", ".join(str(run.path) for run in runs)
     fix = "compare runs that were scored on the same test file"
-    return RunError(Problem("R07", places, f"these runs {why}, so they can't be compared", fix))
+    return RunError("R07", places, f"these runs {why}, so they can't be compared", fix)

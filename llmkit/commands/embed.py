@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.base.progress import SILENT, Progress
 from llmkit.inference.embedding import open_embedder, vectors
 
@@ -87,7 +87,7 @@ def nearest(
     to compare, or the query is blank.
     """
     if not query.strip():
-        raise RecipeError(Problem("U01", "--near", "the text is blank", "give a text with words in it"))
+        raise RecipeError("U01", "--near", "the text is blank", "give a text with words in it")
     stream = embed(target, chain([query], texts), progress=progress)
     asked = next(stream).vector
     best: list[tuple[float, int, str]] = []
@@ -103,7 +103,5 @@ def nearest(
         first += len(block)
     if not best:
         message = "there is no text to compare it with, or only blank ones"
-        raise RecipeError(
-            Problem("U01", "--near", message, "give texts behind the model, with --file or a pipe")
-        )
+        raise RecipeError("U01", "--near", message, "give texts behind the model, with --file or a pipe")
     return [Neighbour(rank, *one) for rank, one in enumerate(best, 1)]

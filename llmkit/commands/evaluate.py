@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import DataError, Problem, RecipeError, RunError, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, RecipeError, RunError, raise_if, some
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import Run
 from llmkit.inference import slices as by_slices
@@ -80,7 +80,7 @@ def evaluate(
 def _check_named_once(named: Sequence[str]) -> None:
     """Raises RecipeError U01."""
     problems = [
-        Problem("U01", f"--data {name}", "is named twice", "name each corpus once")
+        ErrorDetail("U01", f"--data {name}", "is named twice", "name each corpus once")
         for name in dict.fromkeys(named)
         if named.count(name) > 1
     ]
@@ -189,22 +189,22 @@ def _check_all(
 ) -> dict[str, Examples]:
     """The rows of every corpus. Raises DataError with the problems of all of them."""
     found: dict[str, Examples] = {}
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     for name in named:
         try:
             found[name] = _new_examples(opened, name, columns, progress)
         except DataError as error:
-            problems += _labels_as_one(opened, name, error.problems)
+            problems += _labels_as_one(opened, name, error.details)
     raise_if(problems, DataError)
     return found
 
 
-def _labels_as_one(opened: Opened, name: str, problems: Sequence[Problem]) -> list[Problem]:
+def _labels_as_one(opened: Opened, name: str, problems: Sequence[ErrorDetail]) -> list[ErrorDetail]:
     """A corpus whose labels are other ones is one mistake, however many they are."""
     labels = [problem for problem in problems if problem.code in LABEL_CODES]
     if len(labels) < 2:
         return list(problems)
-    problem = Problem(
+    problem = ErrorDetail(
         labels[0].code,
         name,
         f"{len(labels)} or more of its labels are none of the model's {len(opened.labels)} "
@@ -230,9 +230,7 @@ def _own_examples(opened: Opened, progress: Progress) -> tuple[Examples, str]:
     from llmkit.training.prepare import read_rows
 
     if opened.recipe is None:
-        raise RunError(
-            Problem("R06", opened.name, "is a model, not a run, so it has no test rows", "add --data FILE")
-        )
+        raise RunError("R06", opened.name, "is a model, not a run, so it has no test rows", "add --data FILE")
     recipe = opened.recipe
     examples = opened.task.check(read_rows(recipe.data, opened.task, progress), recipe.data, recipe.seed)
     _check_same_rows(opened, examples)
@@ -242,20 +240,20 @@ def _own_examples(opened: Opened, progress: Progress) -> tuple[Examples, str]:
 def _check_same_rows(opened: Opened, examples: Examples) -> None:
     """On other rows the split differs, so test rows could be rows that it learned from. Raises RunError M09."""
     if _report(opened)["data"]["fingerprint"] != examples.corpus.fingerprint:
-        problem = Problem(
+        problem = ErrorDetail(
             "M09",
             opened.name,
             "the data is not what this run was trained on (its fingerprint differs)",
             "put the old files back, or name the rows to score with --data",
         )
-        raise RunError(problem)
+        raise RunError.of(problem)
 
 
 def _report(opened: Opened) -> Mapping[str, Any]:
     """Raises RunError R05 for a run without a report."""
     run = Run.open(Path(opened.name))
     if not run.finished:
-        raise RunError(Problem("R05", opened.name, "is not finished", "go on with --resume"))
+        raise RunError("R05", opened.name, "is not finished", "go on with --resume")
     return run.read_report()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base import processes
-from llmkit.base.errors import Problem, RunError
+from llmkit.base.errors import RunError
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import RUNS, Run, new_path, runs
 from llmkit.training.model import load_model
@@ -100,17 +100,15 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
     if not processes.is_main():
         return run  # the first process decides; it may have begun to write already
     if run.path.is_file():
-        raise RunError(Problem("R04", str(run.path), "is a file, not a folder", "choose another --out"))
+        raise RunError("R04", str(run.path), "is a file, not a folder", "choose another --out")
     if run.exists and not resume:
-        raise RunError(
-            Problem("R02", str(run.path), "holds a run already", "add --resume, or choose another --out")
-        )
+        raise RunError("R02", str(run.path), "holds a run already", "add --resume, or choose another --out")
     if run.exists:
         check_same(run, recipe, progress)
     elif resume:
         progress.note(f"nothing to resume: starting {run.path}")
     if run.path.is_dir() and not run.exists and any(p.name != ".lock" for p in run.path.iterdir()):
-        raise RunError(Problem("R04", str(run.path), "is not empty and holds no run", "choose another --out"))
+        raise RunError("R04", str(run.path), "is not empty and holds no run", "choose another --out")
     return run
 
 

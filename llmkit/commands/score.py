@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llmkit.base.errors import Problem, RecipeError, closest, some
+from llmkit.base.errors import RecipeError, closest, some
 from llmkit.base.progress import SILENT, Progress
 from llmkit.data.reading.scored_files import Table, paired, read_table
 from llmkit.data.reading.scored_values import as_iob2, check_same_words, gold, passages, predicted
@@ -60,13 +60,13 @@ def _check_columns(columns: Mapping[str, str]) -> None:
     unknown = next((name for name in columns if name not in SIDES), None)
     if unknown:
         message = f'"{unknown}" is no part of the files{closest(unknown, SIDES)}'
-        raise RecipeError(Problem("U01", f"--column {unknown}=", message, f"write one of {', '.join(SIDES)}"))
+        raise RecipeError("U01", f"--column {unknown}=", message, f"write one of {', '.join(SIDES)}")
 
 
 def _entries(metrics: Sequence[str]) -> list[Entry]:
     """The metrics asked for, each once. UserError E01, E08, E09, U01."""
     if not metrics:
-        raise RecipeError(Problem("U01", "--metric", "which one?", "`llmkit metrics list` shows them"))
+        raise RecipeError("U01", "--metric", "which one?", "`llmkit metrics list` shows them")
     names = list(dict.fromkeys(metrics))
     taken: list[str] = []
     for each in (ENTRIES[name] for name in names if name in ENTRIES):
@@ -87,7 +87,7 @@ def _check_keys(taken: Sequence[str], new: Mapping[str, Sequence[str]]) -> None:
         twice = [key for key in keys if key in taken]
         if twice:
             message = f'its score "{twice[0]}" would stand beside another one of that name'
-            raise RecipeError(Problem("E08", f"--metric {name}", message, "ask for one metric at a time"))
+            raise RecipeError("E08", f"--metric {name}", message, "ask for one metric at a time")
 
 
 def _check_settings(entries: Sequence[Entry], how: How) -> None:
@@ -104,9 +104,7 @@ def _check_settings(entries: Sequence[Entry], how: How) -> None:
         if value and not any(setting in each.settings for each in entries):
             message = f"changes nothing of {some([each.name for each in entries])}"
             users = [name for name, each in ENTRIES.items() if setting in each.settings]
-            raise RecipeError(
-                Problem("U01", f"--{setting}", message, f"leave it out; it is for {some(users)}")
-            )
+            raise RecipeError("U01", f"--{setting}", message, f"leave it out; it is for {some(users)}")
 
 
 def _score(

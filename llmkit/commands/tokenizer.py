@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmkit.base import files
-from llmkit.base.errors import Problem, RecipeError, some
+from llmkit.base.errors import RecipeError, some
 from llmkit.base.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def train(
     from llmkit.models.quiet import quiet
 
     if out.exists():
-        raise RecipeError(Problem("R04", str(out), "exists already", "choose another --out"))
+        raise RecipeError("R04", str(out), "exists already", "choose another --out")
     texts = _texts(data, columns, progress)
     progress.note(f"learning {kind} from {len(texts):,} texts")
     trained = tokenizer_training.train(texts, kind, vocab_size, lowercase=lowercase)

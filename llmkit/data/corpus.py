@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base import files
-from llmkit.base.errors import DataError, Problem, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, raise_if, some
 from llmkit.base.progress import Progress
 from llmkit.data.reading import sources, stored
 from llmkit.data.reading.findings import Findings
@@ -154,7 +154,7 @@ def read(
     """
     found, notes = sources.find(data, progress=progress, resolve_index=resolve_index, resolve_hub=resolve_hub)
     meter = _Meter(progress, sum(source.size for part in found.values() for source in part))
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     gathered = {part: _gather(of_part, columns, meter, problems, notes) for part, of_part in found.items()}
     for part, gather in gathered.items():
         notes += [f"{part}: {note}" for note in gather.finish()]
@@ -186,7 +186,7 @@ def _gather(
     of_part: Sequence[Source],
     columns: Mapping[str, str],
     meter: _Meter,
-    problems: list[Problem],
+    problems: list[ErrorDetail],
     notes: list[str],
 ) -> Gather:
     """Read the sources of one part; a faulty one does not keep the others from being checked."""
@@ -199,7 +199,7 @@ def _gather(
                 gather.add(line, row)
             gather.end()
         except DataError as error:
-            problems += error.problems
+            problems += error.details
         notes += findings.notes
         meter.end(source.size)
     return gather

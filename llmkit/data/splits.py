@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import DataError, Problem
+from llmkit.base.errors import DataError, ErrorDetail
 from llmkit.data.checks.duplicates import text_keys
 from llmkit.data.checks.labels import in_order, labels_of
 from llmkit.data.corpus import Corpus, Part, counted
@@ -37,7 +37,7 @@ def complete(
         return corpus
     if sum(shares.values()) >= 1:
         message = f"validation and test together take all rows ({' + '.join(map(str, shares.values()))})"
-        raise DataError(Problem("L09", "data.validation_share", message, "make them smaller"))
+        raise DataError("L09", "data.validation_share", message, "make them smaller")
     train = corpus.parts["train"]
     groups = _groups(text_keys(train, text_column))
     classes, names = _classes(train, label_column, groups)
@@ -95,9 +95,9 @@ def _check_sizes(
         have = f"{sizes[number]} distinct text{'' if sizes[number] == 1 else 's'}"
         whose = f'label "{names[int(number)]}" has' if len(names) > 1 else "the data have"
         message = f"{whose} only {have}; {len(made) + 1} are needed to appear in {parts}"
-        problems.append(Problem("L09", train.place(row), message, fix))
+        problems.append(ErrorDetail("L09", train.place(row), message, fix))
     if problems:
-        raise DataError(problems)
+        raise DataError.of(problems)
 
 
 def _deal(classes: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[np.int64]:

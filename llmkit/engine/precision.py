@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 
 __all__ = ["Precision", "choose", "dtype_of"]
 
@@ -26,12 +26,10 @@ def choose(wanted: str, device: torch.device) -> Precision:
         return _fastest(device)
     if wanted == "fp16" and device.type != "cuda":
         raise RecipeError(
-            Problem(
-                "C10",
-                "train.precision",
-                f"fp16 needs a CUDA device, and this run is on {device.type}",
-                "use train.precision=auto",
-            )
+            "C10",
+            "train.precision",
+            f"fp16 needs a CUDA device, and this run is on {device.type}",
+            "use train.precision=auto",
         )
     if wanted == "bf16":
         return "bf16"

@@ -20,7 +20,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from llmkit.base import processes
-from llmkit.base.errors import Problem, RecipeError, RunError
+from llmkit.base.errors import ErrorDetail, RecipeError, RunError
 from llmkit.base.seeds import derive
 from llmkit.engine.precision import Precision, choose
 
@@ -140,9 +140,7 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
 
 def _left_alone() -> RunError:
     message = "another process of this run has ended, and nothing goes on without it"
-    return RunError(
-        Problem("R08", "", message, "what it said stands above, unless it was killed; then --resume")
-    )
+    return RunError("R08", "", message, "what it said stands above, unless it was killed; then --resume")
 
 
 def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
@@ -163,10 +161,10 @@ def _check_plain() -> None:
     """What `accelerate config` can ask for and llmkit does not do is refused, not passed over."""
     asked = [name for name in SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true"]
     if asked:
-        problem = Problem(
+        problem = ErrorDetail(
             "C10",
             f"ACCELERATE_USE_{asked[0]}",
             f"asks for {asked[0]}, which llmkit does not do here",
             "leave it out of accelerate's configuration; in training train.shard=true spreads the model",
         )
-        raise RecipeError(problem)
+        raise RecipeError.of(problem)

@@ -27,7 +27,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.engine.session import Session
 
 __all__ = ["Placed", "full", "is_sharded", "local", "own_rows", "place"]
@@ -65,7 +65,7 @@ def place(session: Session, model: nn.Module, *, shard: bool) -> Placed:
         return Placed(model.to(session.device))
     if session.precision == "fp16":
         message = "shards can't be trained in fp16"
-        raise RecipeError(Problem("C10", "train.shard", message, "set train.precision to bf16 or fp32"))
+        raise RecipeError("C10", "train.shard", message, "set train.precision to bf16 or fp32")
     plan = _plan(model)
     mesh = init_device_mesh(session.device.type, (session.world_size,))
     for part in [*_blocks(model), model]:

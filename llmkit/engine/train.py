@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from llmkit.base.errors import Problem, TrainingError
+from llmkit.base.errors import TrainingError
 from llmkit.engine.batching import Indices, computed_tokens, deal
 from llmkit.engine.optim import Schedule
 from llmkit.engine.row_gradients import RowGradients, values
@@ -219,12 +219,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _no_way_back(session: Session, update: _Update) -> TrainingError:
     """The other processes wait in the middle of a pass, where they can't be told; the launcher ends them."""
     return TrainingError(
-        Problem(
-            "T02",
-            f"step {update.step}",
-            f"process {session.rank} ran out of memory, and sharded processes can't make an update again",
-            "lower train.micro_batch_tokens or set train.gradient_checkpointing=true, with another --out",
-        )
+        "T02",
+        f"step {update.step}",
+        f"process {session.rank} ran out of memory, and sharded processes can't make an update again",
+        "lower train.micro_batch_tokens or set train.gradient_checkpointing=true, with another --out",
     )
 
 
@@ -241,12 +239,10 @@ def _smaller(
         torch.accelerator.empty_cache()
     if all(len(batch) == 1 for share in shares for batch in share):
         raise TrainingError(
-            Problem(
-                "T02",
-                f"step {update.step}",
-                "a single example does not fit into the memory; the weights are as before this update",
-                "lower train.max_length, or set train.gradient_checkpointing=true or model.lora",
-            )
+            "T02",
+            f"step {update.step}",
+            "a single example does not fit into the memory; the weights are as before this update",
+            "lower train.max_length, or set train.gradient_checkpointing=true or model.lora",
         )
     note(
         f"step {update.step}: out of memory with micro-batches of {budget} tokens; going on with {budget // 2}"
@@ -285,21 +281,17 @@ def _not_finite(session: Session, update: _Update, sums: _Sums, norm: float, rat
     examples = bad or update.indices.tolist()
     some = ", ".join(map(str, examples[:8])) + (", ..." if len(examples) > 8 else "")
     return TrainingError(
-        Problem(
-            "T01",
-            f"step {update.step}",
-            f"{what} (training examples {some}; learning rate {rate:.2g}); the weights are as before this update",
-            "lower train.learning_rate or raise train.warmup_ratio, look at these examples, then --resume",
-        )
+        "T01",
+        f"step {update.step}",
+        f"{what} (training examples {some}; learning rate {rate:.2g}); the weights are as before this update",
+        "lower train.learning_rate or raise train.warmup_ratio, look at these examples, then --resume",
     )
 
 
 def _nothing_to_learn(update: _Update) -> TrainingError:
     return TrainingError(
-        Problem(
-            "T03",
-            f"step {update.step}",
-            f"none of its {len(update.indices)} examples has a token to learn from",
-            "raise train.batch_size, or leave out rows without an answer",
-        )
+        "T03",
+        f"step {update.step}",
+        f"none of its {len(update.indices)} examples has a token to learn from",
+        "raise train.batch_size, or leave out rows without an answer",
     )

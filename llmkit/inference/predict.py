@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.base.progress import SILENT, Progress
 from llmkit.inference.trained_model import Opened
 
@@ -26,7 +26,7 @@ def recalibrated(opened: Opened) -> Opened:
     task = opened.task.calibrated()
     if task is None:
         message = f"{opened.name} has no temperature: none was fitted when it was trained"
-        raise RecipeError(Problem("U01", "--calibrated", message, "leave it out"))
+        raise RecipeError("U01", "--calibrated", message, "leave it out")
     return replace(opened, task=task)
 
 

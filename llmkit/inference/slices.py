@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import Problem, RecipeError, closest, raise_if, some
+from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if, some
 from llmkit.metrics.intervals import wilson_score
 from llmkit.metrics.score import Ints, Score
 from llmkit.metrics.slices import Grouping, Measure, by_size, by_value, compare
@@ -68,7 +68,7 @@ def check(task: Task, rows: Part, names: Sequence[str]) -> None:
     fix = f"choose from {some(known, 20)}"
     raise_if(
         [
-            Problem("U01", f"--slice {name}", f"is no column of the rows{closest(name, known)}", fix)
+            ErrorDetail("U01", f"--slice {name}", f"is no column of the rows{closest(name, known)}", fix)
             for name in names
             if name not in known
         ],

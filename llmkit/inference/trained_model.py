@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import ModelError, Problem, RecipeError
+from llmkit.base.errors import ModelError, RecipeError
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
 from llmkit.recipe.schema import Recipe, Train
@@ -75,7 +75,7 @@ def in_int8(opened: Opened) -> Opened:
     from llmkit.models.cpu import int8
 
     if torch.accelerator.is_available():
-        raise RecipeError(Problem("U01", "--int8", "is for predictions on a CPU", "leave it out"))
+        raise RecipeError("U01", "--int8", "is for predictions on a CPU", "leave it out")
     return replace(opened, model=int8.rounded(opened.model))
 
 
@@ -85,7 +85,7 @@ def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
         return {**options, "run_programs": run_programs}
     if run_programs:
         message = f"this is a model of {options['name']}, which writes no programs"
-        raise RecipeError(Problem("U01", "--run-programs", message, "leave it out"))
+        raise RecipeError("U01", "--run-programs", message, "leave it out")
     return dict(options)
 
 
@@ -100,9 +100,7 @@ def model_folder(target: str, progress: Progress) -> Path:
 def _model_of(run: Run) -> Path:
     if not (run.model / "llmkit.json").exists():
         raise ModelError(
-            Problem(
-                "R05", str(run.path), "has no model yet: its training is not finished", "go on with --resume"
-            )
+            "R05", str(run.path), "has no model yet: its training is not finished", "go on with --resume"
         )
     return run.model
 
@@ -130,9 +128,7 @@ def _card_of(folder: Path, task: str | None) -> Any:
     fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
     if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])
-        raise ModelError(
-            Problem("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
-        )
+        raise ModelError("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
     found = tasks.load({"name": fitting[0]})
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
     labels = [names[key] for key in sorted(names, key=int)]

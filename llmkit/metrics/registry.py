@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmkit.base.errors import Problem, UserError, closest
+from llmkit.base.errors import UserError, closest
 
 if TYPE_CHECKING:
     from llmkit.metrics.intervals import Sample
@@ -74,7 +74,7 @@ def entry(name: str) -> Entry:
     """The metric of that name. UserError E01 when there is none."""
     if name not in ENTRIES:
         message = f'unknown metric "{name}"{closest(name, ENTRIES)}'
-        raise UserError(Problem("E01", "--metric", message, f"choose from {', '.join(ENTRIES)}"))
+        raise UserError("E01", "--metric", message, f"choose from {', '.join(ENTRIES)}")
     return ENTRIES[name]
 
 
@@ -118,7 +118,7 @@ def _check_classes(key: str, examples: int, classes: int) -> None:
     """Statistics are a row of counts by class for each distinct pair of labels. UserError E07 beyond about 1 GB."""
     if min(examples, classes**2) * classes > MOST_COUNTS:
         message = f"{classes:,} different labels in {examples:,} examples are too many to average over"
-        raise UserError(Problem("E07", f"--metric {key}", message, "use accuracy, or a metric of texts"))
+        raise UserError("E07", f"--metric {key}", message, "use accuracy, or a metric of texts")
 
 
 def _accuracy(predictions: Sequence[str], references: Sequence[str], how: How) -> dict[str, Score]:
@@ -169,9 +169,7 @@ def _answers(rules: Rules) -> Scored:
 
         if rules != "squad_v2" and not all(references):
             message = f"question {references.index([]) + 1:,} of the references has no gold answer"
-            raise UserError(
-                Problem("E07", f"--metric {rules}", message, "use squad_v2, which has rules for that")
-            )
+            raise UserError("E07", f"--metric {rules}", message, "use squad_v2, which has rules for that")
         found = extractive_qa.scores(
             references,
             predictions,

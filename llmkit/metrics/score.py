@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, UserError, closest
+from llmkit.base.errors import UserError, closest
 
 __all__ = ["BY_COUNTS", "Floats", "Ints", "Measured", "Metric", "RankMetric", "Score", "find", "ratio"]
 
@@ -107,7 +107,7 @@ def find(name: str, metrics: Mapping[str, Found]) -> Found:
     """The metric of that name. UserError E01 when there is none."""
     if name not in metrics:
         message = f'unknown metric "{name}"{closest(name, metrics)}'
-        raise UserError(Problem("E01", "", message, f"choose from {', '.join(metrics)}"))
+        raise UserError("E01", "", message, f"choose from {', '.join(metrics)}")
     return metrics[name]
 
 

@@ -17,7 +17,7 @@ import transformers
 from safetensors import SafetensorError, safe_open
 from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from llmkit.base.errors import ModelError, Problem, some
+from llmkit.base.errors import ErrorDetail, ModelError, some
 from llmkit.base.seeds import derive
 from llmkit.models import lstm  # noqa: F401  # the Auto classes then know it
 from llmkit.models.quiet import quiet
@@ -43,16 +43,12 @@ def tokenizer(folder: Path, *, weights: bool = True, special: Sequence[str] = ()
     elif (folder / "config.json").is_file():
         _refuse_code(folder, _config(folder))
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise ModelError(
-            Problem("M01", str(folder), f"holds no tokenizer ({some(TOKENIZER_FILES)})", TRY_ANOTHER)
-        )
+        raise ModelError("M01", str(folder), f"holds no tokenizer ({some(TOKENIZER_FILES)})", TRY_ANOTHER)
     try:
         with quiet():
             found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            Problem("M01", str(folder), f"holds no tokenizer ({_short(error)})", TRY_ANOTHER)
-        ) from error
+        raise ModelError("M01", str(folder), f"holds no tokenizer ({_short(error)})", TRY_ANOTHER) from error
     found.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return _with_padding(folder, found)
 
@@ -61,10 +57,10 @@ def _with_padding(folder: Path, found: PreTrainedTokenizerBase) -> PreTrainedTok
     """GPT-type tokenizers often have no padding token; their end token serves, as it is masked anyway."""
     if found.pad_token is None:
         if found.eos_token is None:
-            problem = Problem(
+            problem = ErrorDetail(
                 "S07", str(folder), "the tokenizer has neither a padding nor an end token", TRY_ANOTHER
             )
-            raise ModelError(problem)
+            raise ModelError.of(problem)
         found.pad_token = found.eos_token
     return found
 
@@ -99,9 +95,7 @@ def pretrained(
                 **head,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            Problem("M01", str(folder), f"can't be loaded ({_short(error)})", TRY_ANOTHER)
-        ) from error
+        raise ModelError("M01", str(folder), f"can't be loaded ({_short(error)})", TRY_ANOTHER) from error
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     _grow(model, len(tokenizer), seed)
@@ -155,14 +149,12 @@ def check_folder(folder: Path) -> dict[str, Any]:
         pickles = sorted(path.name for kind in ("*.bin", "*.pt", "*.pth") for path in folder.glob(kind))
         if pickles:
             raise ModelError(
-                Problem(
-                    "M02",
-                    str(folder),
-                    f"has weights as pickle only ({some(pickles)}), which can run code",
-                    PICKLE,
-                )
+                "M02",
+                str(folder),
+                f"has weights as pickle only ({some(pickles)}), which can run code",
+                PICKLE,
             )
-        raise ModelError(Problem("M01", str(folder), "has no *.safetensors weights", TRY_ANOTHER))
+        raise ModelError("M01", str(folder), "has no *.safetensors weights", TRY_ANOTHER)
     for path in weights:
         _check_weights(path)
     return config
@@ -175,7 +167,7 @@ def _config(folder: Path) -> dict[str, Any]:
             raise ValueError("not an object")
     except (OSError, ValueError) as error:
         raise ModelError(
-            Problem("M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER)
+            "M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER
         ) from error
     return config
 
@@ -202,12 +194,10 @@ def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
         asked.append("_attn_implementation")
     if asked:
         raise ModelError(
-            Problem(
-                "M06",
-                str(folder / "config.json"),
-                f"asks to run code that comes with the checkpoint ({some(asked)}), which llmkit never does",
-                "use a checkpoint of an architecture that transformers has built in",
-            )
+            "M06",
+            str(folder / "config.json"),
+            f"asks to run code that comes with the checkpoint ({some(asked)}), which llmkit never does",
+            "use a checkpoint of an architecture that transformers has built in",
         )
 
 
@@ -217,7 +207,7 @@ def _check_weights(path: Path) -> None:
             opened.keys()
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            Problem("M03", str(path), f"is damaged or cut short ({_short(error)})", "fetch or copy it again")
+            "M03", str(path), f"is damaged or cut short ({_short(error)})", "fetch or copy it again"
         ) from error
 
 
@@ -232,12 +222,10 @@ def check_head(folder: Path, auto_class: str, head: Mapping[str, Any], *, new_he
     found, wanted = _outputs(config), _outputs(head)
     if found != wanted:
         raise ModelError(
-            Problem(
-                "L11",
-                str(folder),
-                f"has a head for {_counted(found)}, the data has {_counted(wanted)}",
-                "name the data's classes in that order with data.labels, or set model.new_head=true for a new head",
-            )
+            "L11",
+            str(folder),
+            f"has a head for {_counted(found)}, the data has {_counted(wanted)}",
+            "name the data's classes in that order with data.labels, or set model.new_head=true for a new head",
         )
 
 

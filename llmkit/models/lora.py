@@ -15,7 +15,7 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from llmkit.base.errors import ModelError, Problem, some
+from llmkit.base.errors import ModelError, some
 from llmkit.base.seeds import derive
 from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Lora
@@ -111,12 +111,10 @@ def open_kept(base: PreTrainedModel, folder: Path) -> PeftModel:
     except (RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0].rstrip(".:")
         raise ModelError(
-            Problem(
-                "M07",
-                str(folder),
-                f"the adapter does not fit this base model ({reason})",
-                "name its own base",
-            )
+            "M07",
+            str(folder),
+            f"the adapter does not fit this base model ({reason})",
+            "name its own base",
         ) from error
 
 
@@ -135,11 +133,9 @@ def _known(model: PreTrainedModel, targets: list[str]) -> list[str]:
     missing = [target for target in targets if target.rsplit(".", 1)[-1] not in linear]
     if missing:
         raise ModelError(
-            Problem(
-                "M08",
-                "model.lora.targets",
-                f"{some(missing)} matches no linear layer of {type(model).__name__}",
-                f"choose among {some(sorted(linear), 20)}, or auto",
-            )
+            "M08",
+            "model.lora.targets",
+            f"{some(missing)} matches no linear layer of {type(model).__name__}",
+            f"choose among {some(sorted(linear), 20)}, or auto",
         )
     return targets

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from llmkit.base import files
-from llmkit.base.errors import ModelError, Problem
+from llmkit.base.errors import ModelError
 from llmkit.models.quiet import quiet
 
 __all__ = ["Card", "load_card", "save", "weights_digest"]
@@ -59,7 +59,7 @@ def load_card(folder: Path) -> Card | None:
         return Card(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ModelError(
-            Problem("M01", str(path), f"is damaged ({error})", "train or copy the model again")
+            "M01", str(path), f"is damaged ({error})", "train or copy the model again"
         ) from error
 
 

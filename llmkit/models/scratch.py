@@ -26,7 +26,7 @@ from transformers import (
     T5Config,
 )
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.base.seeds import derive
 from llmkit.models.load import set_bias
 from llmkit.models.lstm import LSTMConfig
@@ -148,7 +148,7 @@ def check_head(made: Mapping[str, Any], auto_class: str) -> None:
     if type(AutoConfig.for_model(**made)) not in kinds:
         head = auto_class.removeprefix("AutoModelFor")
         message = f"{made['model_type']} has no head for this task ({head})"
-        raise RecipeError(Problem("C10", "model.from_scratch.shape", message, "choose another shape"))
+        raise RecipeError("C10", "model.from_scratch.shape", message, "choose another shape")
 
 
 def model(

@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from llmkit.base.errors import ModelError, Problem, some
+from llmkit.base.errors import ModelError, some
 from llmkit.models import load
 from llmkit.models.quiet import quiet
 
@@ -41,11 +41,11 @@ def body(folder: Path) -> PreTrainedModel:
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
-        raise ModelError(Problem("M01", str(folder), f"can't be loaded ({reason})", ANOTHER)) from error
+        raise ModelError("M01", str(folder), f"can't be loaded ({reason})", ANOTHER) from error
     missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)  # which is not used here
     if missing:
         message = f"{len(missing)} weights of {type(model).__name__} are missing ({some(missing, 3)})"
-        raise ModelError(Problem("M01", str(folder), message, ANOTHER))
+        raise ModelError("M01", str(folder), message, ANOTHER)
     encoder: PreTrainedModel = model.get_encoder() if model.config.is_encoder_decoder else model
     return encoder
 

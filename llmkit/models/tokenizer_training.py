@@ -28,7 +28,7 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from llmkit.base.errors import Problem, UserError
+from llmkit.base.errors import UserError
 
 __all__ = ["KINDS", "Kind", "Measured", "measure", "train"]
 
@@ -189,7 +189,7 @@ MAKERS: dict[Kind, Callable[[Sequence[str], int, list[str], bool], Tokenizer]] =
 
 def _too_small(size: int, message: str, least: int) -> UserError:
     fix = f"give at least {least:,}"
-    return UserError(Problem("U01", "--vocab-size", f"{size:,} are too few tokens: {message}", fix))
+    return UserError("U01", "--vocab-size", f"{size:,} are too few tokens: {message}", fix)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from llmkit.base.errors import Problem, RecipeError, closest, raise_if
+from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if
 from llmkit.recipe import packaged, yaml
 from llmkit.recipe.describe import schema_text, sections
 from llmkit.recipe.problems import Context, Place, missing, translate
@@ -37,7 +37,7 @@ DISPLACED: dict[Where, list[Where]] = {
     ("data", "train"): [("data", "validation"), ("data", "test")],  # they belonged to the other corpus
 }
 
-Found = list[tuple[Place, Problem]]
+Found = list[tuple[Place, ErrorDetail]]
 
 
 @dataclass(frozen=True)
@@ -116,17 +116,19 @@ def _read_overrides(texts: Sequence[str], found: Found) -> list[_Override]:
         where = tuple(part.strip() for part in key.split("."))
         twin = next((other for other in settings if _overlap(other.where, where)), None)
         if not equals or not all(where):
-            found.append((place, Problem("C13", shown, "this is no KEY=VALUE", "write e.g. train.epochs=1")))
+            found.append(
+                (place, ErrorDetail("C13", shown, "this is no KEY=VALUE", "write e.g. train.epochs=1"))
+            )
         elif not value.strip():
-            found.append((place, Problem("C13", shown, "the value is missing", f"write e.g. {key}=null")))
+            found.append((place, ErrorDetail("C13", shown, "the value is missing", f"write e.g. {key}=null")))
         elif twin:
             message = f"{twin.place.text} sets the same key"
-            found.append((place, Problem("C02", shown, message, "keep one of them")))
+            found.append((place, ErrorDetail("C02", shown, message, "keep one of them")))
         else:
             try:
                 settings.append(_Override(place, where, yaml.value(value, shown)))
             except RecipeError as error:
-                found += [(place, problem) for problem in error.problems]
+                found += [(place, problem) for problem in error.details]
     return settings
 
 
@@ -147,7 +149,7 @@ def _merge(document: Document, settings: list[_Override], found: Found) -> dict[
         if not _put(content, setting.where, setting.value):
             message = f"{'.'.join(map(str, setting.where[:-1]))} is no section in {document.name}"
             found.append(
-                (setting.place, Problem("C08", setting.place.text, message, "correct one of the two"))
+                (setting.place, ErrorDetail("C08", setting.place.text, message, "correct one of the two"))
             )
     return content
 
@@ -203,7 +205,7 @@ def _unknown_task(context: Context, task_names: Sequence[str]) -> Found:
         return [missing(where, context)]
     place = context.place(where, False)
     message = f'there is no task "{name}"{closest(str(name), task_names)}'
-    return [(place, Problem("C09", place.text, message, f"choose one of {', '.join(task_names)}"))]
+    return [(place, ErrorDetail("C09", place.text, message, f"choose one of {', '.join(task_names)}"))]
 
 
 def _check_durations(context: Context, found: Found) -> None:
@@ -213,7 +215,7 @@ def _check_durations(context: Context, found: Found) -> None:
         return
     place = max(context.place(EPOCHS, True), context.place(STEPS, True))
     message = "train.epochs and train.max_steps exclude each other"
-    found.append((place, Problem("C10", place.text, message, "keep one of them")))
+    found.append((place, ErrorDetail("C10", place.text, message, "keep one of them")))
     del train["epochs"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from llmkit.base import files
-from llmkit.base.errors import Problem, RecipeError, closest
+from llmkit.base.errors import RecipeError, closest
 
 __all__ = ["KINDS", "Kind", "check_kind", "copy", "kind", "names", "path", "root", "summary"]
 
@@ -45,7 +45,7 @@ def path(name: str) -> Path:
             return file
     message = f'there is no recipe "{name}"{closest(name, names())}'
     fix = f"choose one of {', '.join(names())}, or give the path of a .yaml file"
-    raise RecipeError(Problem("C15", "", message, fix))
+    raise RecipeError("C15", "", message, fix)
 
 
 def kind(name: str) -> str:
@@ -58,7 +58,7 @@ def check_kind(source: str, command: Kind) -> None:
     if source in names() and kind(source) != command:
         right = f"llmkit {kind(source)} {source}"
         message = f'"{source}" is no recipe of `llmkit {command}`'
-        raise RecipeError(Problem("C17", "", message, f"run it as `{right}`"))
+        raise RecipeError("C17", "", message, f"run it as `{right}`")
 
 
 def summary(name: str) -> str:
@@ -72,6 +72,6 @@ def copy(name: str, target: Path) -> Path:
     file = target / f"{name}.yaml" if target.is_dir() else target
     text = path(name).read_text(encoding="utf-8")
     if file.exists():
-        raise RecipeError(Problem("C16", str(file), "the file exists already", "choose another name"))
+        raise RecipeError("C16", str(file), "the file exists already", "choose another name")
     files.write_text(file, text)
     return file

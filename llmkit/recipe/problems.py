@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from llmkit.base.errors import Problem, closest
+from llmkit.base.errors import ErrorDetail, closest
 from llmkit.recipe.describe import Sections, allowed, allowed_item, choices, takes_null
 from llmkit.recipe.yaml import Where, scalar
 
@@ -116,7 +116,7 @@ class Context:
     place: Callable[[Where, bool], Place]
 
 
-def translate(error: ValidationError, prefix: Where, context: Context) -> Iterator[tuple[Place, Problem]]:
+def translate(error: ValidationError, prefix: Where, context: Context) -> Iterator[tuple[Place, ErrorDetail]]:
     """One problem for each wrong key or value; pydantic has one for each branch of a union."""
     groups: dict[Where, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
@@ -128,14 +128,16 @@ def translate(error: ValidationError, prefix: Where, context: Context) -> Iterat
             yield _problem(where, details, context)
 
 
-def missing(where: Where, context: Context) -> tuple[Place, Problem]:
+def missing(where: Where, context: Context) -> tuple[Place, ErrorDetail]:
     section, key = where[:-1], str(where[-1])
     line = EXAMPLES.get(where) or f"{key}: ... ({allowed(context.sections[section], key)})"
     place = context.place(where, True)
-    return place, Problem("C11", place.text, f"{_name(where)} is missing", f'add "{line}"{_under(section)}')
+    return place, ErrorDetail(
+        "C11", place.text, f"{_name(where)} is missing", f'add "{line}"{_under(section)}'
+    )
 
 
-def _problem(where: Where, details: list[ErrorDetails], context: Context) -> tuple[Place, Problem]:
+def _problem(where: Where, details: list[ErrorDetails], context: Context) -> tuple[Place, ErrorDetail]:
     kinds = {detail["type"] for detail in details}
     if "extra_forbidden" in kinds:
         return _unknown_key(where, context)
@@ -145,7 +147,7 @@ def _problem(where: Where, details: list[ErrorDetails], context: Context) -> tup
         return _broken_rule(where, details[0], context)
     place = context.place(where, False)
     code, message, fix = _wrong_value(where, kinds, details[0]["input"], context.sections)
-    return place, Problem(code, place.text, message, fix)
+    return place, ErrorDetail(code, place.text, message, fix)
 
 
 def _wrong_value(where: Where, kinds: set[str], value: Any, sections: Sections) -> tuple[str, str, str]:
@@ -187,15 +189,15 @@ def _was_quoted(value: str, kinds: set[str], null: bool) -> bool:
     return isinstance(plain, (int, float)) and bool(kinds & NUMBER)
 
 
-def _broken_rule(where: Where, detail: ErrorDetails, context: Context) -> tuple[Place, Problem]:
+def _broken_rule(where: Where, detail: ErrorDetails, context: Context) -> tuple[Place, ErrorDetail]:
     """A section's own rule about several keys; its ValueError says `what is wrong; what to do`."""
     text = str(detail.get("ctx", {}).get("error", detail["msg"]))
     message, _, fix = text.partition("; ")
     place = context.place(where, True)
-    return place, Problem("C10", place.text, f"{_name(where)}: {message}", fix)
+    return place, ErrorDetail("C10", place.text, f"{_name(where)}: {message}", fix)
 
 
-def _unknown_key(where: Where, context: Context) -> tuple[Place, Problem]:
+def _unknown_key(where: Where, context: Context) -> tuple[Place, ErrorDetail]:
     section, key = where[:-1], str(where[-1])
     place = context.place(where, True)
     word = key.replace("-", "_")
@@ -217,7 +219,7 @@ def _unknown_key(where: Where, context: Context) -> tuple[Place, Problem]:
         message += near
     else:
         fix = f"choose one of {', '.join(known)}"
-    return place, Problem(code, place.text, message, fix)
+    return place, ErrorDetail(code, place.text, message, fix)
 
 
 def _known(section: Where, sections: Sections) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any, Never
 
 import yaml
 
-from llmkit.base.errors import Problem, RecipeError, closest, raise_if
+from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if
 
 __all__ = ["Document", "Mark", "Where", "dump", "parse", "read", "scalar", "value"]
 
@@ -53,7 +53,7 @@ class Document:
     value: dict[str, Any]
     keys: dict[Where, Mark]
     values: dict[Where, Mark]
-    problems: list[tuple[Mark, Problem]]
+    problems: list[tuple[Mark, ErrorDetail]]
 
 
 def read(path: Path, name: str) -> Document:
@@ -63,9 +63,9 @@ def read(path: Path, name: str) -> Document:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         near = closest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
-        raise RecipeError(Problem("C15", name, f"there is no such file{near}")) from error
+        raise RecipeError("C15", name, f"there is no such file{near}") from error
     except OSError as error:
-        raise RecipeError(Problem("C15", name, f"the file can't be read ({error.strerror})")) from error
+        raise RecipeError("C15", name, f"the file can't be read ({error.strerror})") from error
     if len(content) > MAX_BYTES:
         _refuse("C14", name, "the file is larger than 1 MiB", "give a recipe; data has files of its own")
     return parse(_decode(content, name), name)
@@ -144,7 +144,7 @@ class _Reader:
     place: Callable[[Mark], str]
     keys: dict[Where, Mark] = field(default_factory=dict)
     values: dict[Where, Mark] = field(default_factory=dict)
-    problems: list[tuple[Mark, Problem]] = field(default_factory=list)
+    problems: list[tuple[Mark, ErrorDetail]] = field(default_factory=list)
     brackets: list[tuple[str, Mark]] = field(default_factory=list)  # opened with [ or {, not closed yet
 
     def read(self) -> Any:
@@ -226,7 +226,7 @@ class _Reader:
     def _report_double(self, key: str, first: Mark, second: Mark) -> None:
         lines = f"in line {first[0]} and again in line {second[0]}" if first[0] < second[0] else "here twice"
         message = f'the key "{key}" stands {lines}'
-        self.problems.append((second, Problem("C02", self.place(second), message, "keep one of them")))
+        self.problems.append((second, ErrorDetail("C02", self.place(second), message, "keep one of them")))
 
     def _next(self) -> Any:
         return self.events.get_event()  # type: ignore[no-untyped-call]
@@ -281,4 +281,4 @@ def _mark(mark: Any) -> Mark:
 
 
 def _refuse(code: str, place: str, message: str, fix: str) -> Never:
-    raise RecipeError(Problem(code, place, message, fix))
+    raise RecipeError(code, place, message, fix)

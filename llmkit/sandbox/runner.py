@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from llmkit.base.errors import Problem, UserError
+from llmkit.base.errors import UserError
 from llmkit.base.progress import SILENT, Progress
 
 __all__ = ["LAYERS", "REQUIRED", "Limits", "Outcome", "Program", "run", "run_many"]
@@ -136,7 +136,7 @@ def run(
 
 def _unavailable(why: str) -> UserError:
     message = f"programs of a model are not run here: {why}"
-    return UserError(Problem("X01", "", message, "use Linux 5.13 or later on x86_64, outside of gVisor"))
+    return UserError("X01", "", message, "use Linux 5.13 or later on x86_64, outside of gVisor")
 
 
 def _start(channel: socket.socket) -> subprocess.Popen[bytes]:

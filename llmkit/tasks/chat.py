@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from llmkit.base.errors import DataError, ModelError, Problem, raise_if
+from llmkit.base.errors import DataError, ErrorDetail, ModelError, raise_if
 from llmkit.data import splits
 from llmkit.data.checks import row_checks
 from llmkit.data.checks.conversations import (
@@ -91,15 +91,13 @@ class Chat(Generation):
         found = super().for_model(config, tokenizer)
         if not found.continues:
             message = "is an encoder-decoder; a conversation is one text that goes on"
-            raise ModelError(Problem("M11", "model.name", message, "use a GPT type checkpoint"))
+            raise ModelError("M11", "model.name", message, "use a GPT type checkpoint")
         template = chat_templates.of(tokenizer)
         known = self.tuned.get(DIGEST)
         if known not in (None, template.digest):
             message = f"has another chat template ({template.digest[:12]}) than in training ({known[:12]})"
             raise ModelError(
-                Problem(
-                    "S08", "chat_template", message, "put back the chat_template.jinja of the run's model"
-                )
+                "S08", "chat_template", message, "put back the chat_template.jinja of the run's model"
             )
         return replace(found, template=template, tuned={DIGEST: template.digest})
 
@@ -116,7 +114,7 @@ class Chat(Generation):
         golds = {name: {"references": self._references(part)} for name, part in corpus.parts.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
-    def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+    def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
         """The rows with the columns messages, prompt and answer; what is wrong with them; notes."""
         return check_conversations(corpus, data)
 
@@ -153,7 +151,7 @@ class Chat(Generation):
         found, fault = conversation({"messages": messages}, MESSAGES)
         if fault and fault[0] != "S02":  # what is asked needs no answer before
             code, message, fix = fault
-            raise DataError(Problem(code, "messages", message, fix))
+            raise DataError(code, "messages", message, fix)
         return found or messages
 
     def loss(self, golds: Arrays, classes: int) -> Loss:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from llmkit.base.errors import DataError, Problem, UserError, closest, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, UserError, closest, raise_if, some
 from llmkit.data import splits
 from llmkit.data.checks import row_checks
 from llmkit.data.checks.labels import all_integers
@@ -110,20 +110,22 @@ class Classification(OverTexts):
         }
         return Examples(corpus, names, golds, (*notes, *dropped, *alike), near)
 
-    def _no_positive(self, names: Sequence[str]) -> list[Problem]:
+    def _no_positive(self, names: Sequence[str]) -> list[ErrorDetail]:
         positive = self.options.positive
         if positive is None or positive in names:
             return []
         message = f'"{positive}" is none of the labels{closest(positive, names)}'
-        return [Problem("L05", "task.positive", message, f"choose among {some(names, 20)}")]
+        return [ErrorDetail("L05", "task.positive", message, f"choose among {some(names, 20)}")]
 
-    def _no_order(self, names: Sequence[str], given: Sequence[str] | None) -> list[Problem]:
+    def _no_order(self, names: Sequence[str], given: Sequence[str] | None) -> list[ErrorDetail]:
         """By name they stand in the order of the alphabet, which is no scale."""
         if not self.options.ordered or given or all_integers(names):
             return []
         message = f"true, but nothing says the order of the classes ({some(names)})"
         return [
-            Problem("C10", "task.ordered", message, "name them from the lowest to the highest in data.labels")
+            ErrorDetail(
+                "C10", "task.ordered", message, "name them from the lowest to the highest in data.labels"
+            )
         ]
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
@@ -270,7 +272,7 @@ class Classification(OverTexts):
                 message = (
                     f"pr_auc needs the probabilities of all {len(labels)} classes; {RANKED} were written"
                 )
-                raise UserError(Problem("E01", "", message, "compare by another metric"))
+                raise UserError("E01", "", message, "compare by another metric")
         return classification.difference(
             golds["labels"],
             first["prediction"],

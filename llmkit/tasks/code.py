@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base import processes
-from llmkit.base.errors import Problem, some
+from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.programs import COLUMNS, check_programs
 from llmkit.data.checks.rowwise import objects
 from llmkit.data.corpus import Corpus, Part, counted
@@ -71,7 +71,7 @@ class Code(chat.Chat):
         failing = [note for name, part in found.corpus.parts.items() for note in _failing(name, part)]
         return replace(found, notes=(*found.notes, *failing))
 
-    def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+    def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
         return check_programs(corpus, data, tested=self.options.run_programs)
 
     def _references(self, part: Part) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from llmkit.base.errors import DataError, Problem, raise_if
+from llmkit.base.errors import DataError, raise_if
 from llmkit.data import splits
 from llmkit.data.checks import preferences, row_checks
 from llmkit.data.checks.conversations import as_text
@@ -115,7 +115,7 @@ class Dpo(chat.Chat):
             if found is None:
                 assert fault, "it is one or the other"
                 code, message, fix = fault
-                raise DataError(Problem(code, self.source, message, fix))
+                raise DataError(code, self.source, message, fix)
             yield found
 
     def loss(self, golds: Arrays, classes: int) -> Loss:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, ClassVar
 
-from llmkit.base.errors import DataError, Problem, closest, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, closest, raise_if, some
 from llmkit.data.checks import rowwise
 from llmkit.data.corpus import Corpus, Part
 from llmkit.data.encoding.encode import Features
@@ -75,12 +75,12 @@ class RelationExtraction(Classification):
         raise_if(self._no_negative(examples.labels), DataError)
         return examples
 
-    def _no_negative(self, names: Sequence[str]) -> list[Problem]:
+    def _no_negative(self, names: Sequence[str]) -> list[ErrorDetail]:
         negative = self.options.negative
         if negative is None or negative in names:
             return []
         message = f'"{negative}" is none of the labels{closest(negative, names)}'
-        return [Problem("L05", "task.negative", message, f"choose among {some(names, 20)}")]
+        return [ErrorDetail("L05", "task.negative", message, f"choose among {some(names, 20)}")]
 
     def _negative(self, labels: Sequence[str]) -> str | None:
         return self.options.negative or next((name for name in NEGATIVES if name in labels), None)
@@ -97,7 +97,7 @@ class RelationExtraction(Classification):
     ) -> Features:
         if not golds:  # texts to predict, which nothing has checked
             wrong = [(text, what) for text in rows["text"] if (what := fault(text))]
-            raise_if([Problem("L14", f'"{text[:40]}"', what, MARK) for text, what in wrong], DataError)
+            raise_if([ErrorDetail("L14", f'"{text[:40]}"', what, MARK) for text, what in wrong], DataError)
         features = super().encode(rows, golds, tokenizer, max_length=max_length, truncation=truncation)
         markers = set(tokenizer.convert_tokens_to_ids(list(MARKERS)))
         lost = sum(not markers.issubset(ids) for ids in features.columns["input_ids"])
@@ -155,9 +155,9 @@ def _renamed(found: Mapping[str, Any]) -> dict[str, Any]:
     return {new: found[name] for name, new in OWN.items()}
 
 
-def _marked(corpus: Corpus) -> tuple[Corpus, list[Problem]]:
+def _marked(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail]]:
     """The texts with their markers, from head and tail where these columns are there. L14 where it can't be done."""
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     parts = {}
     for name, part in corpus.parts.items():
         parts[name], found = _marked_part(part)
@@ -166,7 +166,7 @@ def _marked(corpus: Corpus) -> tuple[Corpus, list[Problem]]:
     return Corpus(parts, fingerprint, corpus.notes), problems
 
 
-def _marked_part(part: Part) -> tuple[Part, list[Problem]]:
+def _marked_part(part: Part) -> tuple[Part, list[ErrorDetail]]:
     texts = list(part.column("text"))
     named = {"head", "tail"} <= set(part.rows.column_names) and not any("<e1>" in str(text) for text in texts)
     if not named:
@@ -199,5 +199,5 @@ def _absent(text: str, head: object, tail: object) -> str | None:
     return None
 
 
-def _problems(part: Part, rows: Sequence[tuple[int, str]], fix: str) -> list[Problem]:
+def _problems(part: Part, rows: Sequence[tuple[int, str]], fix: str) -> list[ErrorDetail]:
     return rowwise.told((part.place(row), ("L14", message, fix)) for row, message in rows)

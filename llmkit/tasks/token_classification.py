@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from llmkit.base.errors import DataError, ModelError, Problem, raise_if
+from llmkit.base.errors import DataError, ModelError, raise_if
 from llmkit.data.checks.rowwise import objects
 from llmkit.data.checks.tagged import check_tagged
 from llmkit.data.corpus import Corpus
@@ -311,7 +311,7 @@ def _types(labels: Sequence[str]) -> list[str]:
     except ValueError as error:
         message = f"the model's labels do not mark entities ({error})"
         fix = "use a model with labels like B-PER and I-PER"
-        raise ModelError(Problem("M11", "", message, fix)) from error
+        raise ModelError("M11", "", message, fix) from error
 
 
 def _canonical(labels: Sequence[str], *sequences: NDArray[np.object_]) -> list[NDArray[np.object_]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.data.checks.rowwise import objects
 from llmkit.metrics.score import Measured
 from llmkit.metrics.text import ngram
@@ -76,7 +76,7 @@ def _set_language(tokenizer: Any, side: str, code: str) -> None:
     if tokenizer.unk_token_id in known:
         message = f'the checkpoint has no language "{code}"'
         raise RecipeError(
-            Problem("C09", f"task.{side}_language", message, "write it as its tokenizer does, e.g. de_DE")
+            "C09", f"task.{side}_language", message, "write it as its tokenizer does, e.g. de_DE"
         )
 
 

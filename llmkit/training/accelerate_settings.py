@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 
 __all__ = ["overrides"]
 
@@ -33,8 +33,6 @@ def overrides() -> list[str]:
     for name, (value, fix) in NEEDED.items():
         found = os.environ.get(name, value).lower()
         if found != value:
-            raise RecipeError(
-                Problem("C10", name, f"is {found}, and llmkit does FSDP with {value} only", fix)
-            )
+            raise RecipeError("C10", name, f"is {found}, and llmkit does FSDP with {value} only", fix)
     del os.environ[ASKED]
     return ["train.shard=true"]

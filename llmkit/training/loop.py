@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit.base import environment, files
-from llmkit.base.errors import Interrupted, Problem, RunError, Stopped, StorageError, some
+from llmkit.base.errors import ErrorDetail, Interrupted, RunError, Stopped, StorageError, some
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
 from llmkit.inference.batches import make_batches
@@ -347,12 +347,10 @@ def _resume(
     now, then = _identity(session, prepared), state.identity
     if now["data"] != then["data"]:
         raise RunError(
-            Problem(
-                "M09",
-                str(run.path),
-                "the data is not what this run was trained on (its fingerprint differs)",
-                "put the old files back, or start a new run with another --out",
-            )
+            "M09",
+            str(run.path),
+            "the data is not what this run was trained on (its fingerprint differs)",
+            "put the old files back, or start a new run with another --out",
         )
     changed = [f"{key} {then[key]} -> {now[key]}" for key in now if now[key] != then[key]]
     if changed:
@@ -374,13 +372,13 @@ def _log(run: Run, session: Session, kind: str, values: dict[str, Any]) -> None:
 def _check_same_weights(session: Session, model: Any) -> None:
     """Raises RunError M12: from other weights each process would train a model of its own."""
     if not session.same_everywhere(model):
-        problem = Problem(
+        problem = ErrorDetail(
             "M12",
             "model.name",
             "the processes have read different weights",
             "give all machines the same files (a shared folder, or LLMKIT_CACHE with the same content)",
         )
-        raise RunError(problem)
+        raise RunError.of(problem)
 
 
 def _stopped(
@@ -392,7 +390,7 @@ def _stopped(
         message = (
             f"stopped by {why} at step {state.step} of {total}, not saved (the newest checkpoint is older)"
         )
-        return StorageError(Problem("W01", str(run.checkpoints), message, "free some space, then --resume"))
+        return StorageError("W01", str(run.checkpoints), message, "free some space, then --resume")
     begun = json.loads(run.environment.read_text(encoding="utf-8"))["command"]
     command = f"{begun} --out {run.path} --resume"
     if session.rank == 0:

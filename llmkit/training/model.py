@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.base.progress import Progress
 from llmkit.training.prepare import Prepared
 
@@ -50,5 +50,5 @@ def _check_checkpointing(recipe: Recipe, model: Any) -> None:
     if recipe.train.gradient_checkpointing and not model.supports_gradient_checkpointing:
         message = f"{model.config.model_type} can't compute its activations twice"
         raise RecipeError(
-            Problem("C10", "train.gradient_checkpointing", message, "remove train.gradient_checkpointing")
+            "C10", "train.gradient_checkpointing", message, "remove train.gradient_checkpointing"
         )

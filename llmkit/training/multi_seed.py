@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base import files
-from llmkit.base.errors import Problem, RecipeError, RunError, Stopped, raise_if, some
+from llmkit.base.errors import ErrorDetail, RecipeError, RunError, Stopped, raise_if, some
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
 from llmkit.metrics.spread import Spread, over_seeds
@@ -44,7 +44,7 @@ def check(recipe: Recipe) -> None:
     """Raises RecipeError C10 when a seed is named twice: it would count twice in the mean."""
     seeds = recipe.train.seeds or []
     problems = [
-        Problem("C10", "train.seeds", f"names {seed} twice", "name each seed once")
+        ErrorDetail("C10", "train.seeds", f"names {seed} twice", "name each seed once")
         for seed in dict.fromkeys(seeds)
         if seeds.count(seed) > 1
     ]
@@ -110,7 +110,7 @@ def _finished(session: Session, run: Run, prepared: Prepared, progress: Progress
         if contents[seed]["data"]["fingerprint"] != prepared.examples.corpus.fingerprint:
             message = "the data is not what this run was trained on (its fingerprint differs)"
             fix = "put the old files back, or start a new run with another --out"
-            raise RunError(Problem("M09", str(begun[seed].path), message, fix))
+            raise RunError("M09", str(begun[seed].path), message, fix)
         progress.note(f"{begun[seed].path} is finished already")
     return contents
 

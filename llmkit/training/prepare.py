@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import Problem, RecipeError, closest, raise_if, some
+from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if, some
 from llmkit.base.progress import Progress
 from llmkit.recipe.schema import Data, Recipe, Train
 
@@ -52,7 +52,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
 
     if recipe.data.train is None:
         fix = "add data.train=reviews.jsonl, or train: under data: in the recipe"
-        raise RecipeError(Problem("C11", "data.train", "is missing: nothing to train on", fix))
+        raise RecipeError("C11", "data.train", "is missing: nothing to train on", fix)
     task = tasks.load(recipe.task)
     _check_adapter(task, recipe)
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
@@ -127,42 +127,40 @@ def _check_adapter(task: Task, recipe: Recipe) -> None:
     message = f"{name} compares the model with its checkpoint, which is the model without its adapter"
     if lora is None:
         fix = "set model.lora={rank: 16, merge: false}; tuning all weights would need a second copy of the model"
-        raise RecipeError(Problem("C10", "model.lora", f"is off, but {message}", fix))
+        raise RecipeError("C10", "model.lora", f"is off, but {message}", fix)
     fix = "set model.lora.merge=false"
-    raise RecipeError(
-        Problem("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix)
-    )
+    raise RecipeError("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix)
 
 
 def _check_judged(examples: Examples) -> None:
     """A model that nothing judges is not to be trusted. Raises RecipeError C10."""
     if examples.corpus.parts.keys() == {"train"}:
-        problem = Problem(
+        problem = ErrorDetail(
             "C10",
             "data.test_share",
             "there is neither a validation nor a test part, so nothing would judge the model",
             "name a file for data.test, or set data.test_share=0.1",
         )
-        raise RecipeError(problem)
+        raise RecipeError.of(problem)
 
 
 def _check_length(recipe: Recipe, longest: int) -> None:
     """Raises RecipeError C09 when max_length reaches past the checkpoint's positions."""
     if recipe.train.max_length > longest:
-        problem = Problem(
+        problem = ErrorDetail(
             "C09",
             "train.max_length",
             f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.title}",
             f"use at most {longest}",
         )
-        raise RecipeError(problem)
+        raise RecipeError.of(problem)
 
 
-def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Problem]:
+def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[ErrorDetail]:
     """A problem for each metric that the task does not have; named: where -> names."""
     known = ["loss", *task.metrics]
     return [
-        Problem(
+        ErrorDetail(
             "E01",
             place,
             f'"{name}" is no score of this task{closest(name, known)}',
@@ -174,11 +172,11 @@ def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Prob
     ]
 
 
-def _unknown_baselines(task: Task, recipe: Recipe) -> list[Problem]:
+def _unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
     """A problem for each baseline that there is not."""
     named, known = recipe.evaluate.baselines, list(baselines_of(task, recipe))
     return [
-        Problem(
+        ErrorDetail(
             "C09",
             "evaluate.baselines",
             f'"{name}" is no baseline of this task{closest(name, known)}',
@@ -219,7 +217,7 @@ def _check_columns(data: Data, task: Task) -> None:
     """data.columns names columns of the task, each from a column of its own. Raises RecipeError C03, C10."""
     known = {**task.columns, **task.optional}
     problems = [
-        Problem("C03", f"data.columns.{name}", f'the task reads no column "{name}"{closest(name, known)}',
+        ErrorDetail("C03", f"data.columns.{name}", f'the task reads no column "{name}"{closest(name, known)}',
                 f"choose among {some(known)}")
         for name in data.columns
         if name not in known
@@ -227,7 +225,7 @@ def _check_columns(data: Data, task: Task) -> None:
     taken = list({**task.columns, **data.columns}.values())
     doubled = sorted({name for name in taken if taken.count(name) > 1})
     problems += [
-        Problem(
+        ErrorDetail(
             "C10",
             "data.columns",
             f'the file\'s column "{name}" would serve twice',

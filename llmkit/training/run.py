@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base import environment, files
-from llmkit.base.errors import Problem, RunError, some
+from llmkit.base.errors import RunError, some
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import Run
 from llmkit.training.prepare import Prepared
@@ -66,12 +66,10 @@ def check_same(run: Run, recipe: Recipe, progress: Progress = SILENT) -> None:
     changes = [key for key in changed if key not in SAFE]
     if changes:
         raise RunError(
-            Problem(
-                "M09",
-                str(run.path),
-                f"was begun with another recipe; {some(changes, 10)} differ",
-                f"resume with the same settings, e.g. `llmkit finetune {run.recipe} --out {run.path} --resume`",
-            )
+            "M09",
+            str(run.path),
+            f"was begun with another recipe; {some(changes, 10)} differ",
+            f"resume with the same settings, e.g. `llmkit finetune {run.recipe} --out {run.path} --resume`",
         )
     if changed:
         progress.note(f"resuming with another {some(changed)}, which changes no result")

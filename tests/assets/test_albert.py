@@ -248,7 +248,7 @@ def published(cache, heard):
     try:
         return store.folder("index:monpa-albert", heard)
     except AssetError as error:
-        if error.problems[0].code in ("A01", "A07"):
+        if error.details[0].code in ("A01", "A07"):
             pytest.skip(f"the package index can't be reached: {error}")
         raise
 

@@ -28,7 +28,7 @@ def test_a_member_with_another_hash_is_refused(tmp_path, zipped):
     path.write_bytes(zipped({"a/x.txt": b"abd"}))
     with pytest.raises(AssetError, match=f"but {ABC} is pinned") as error:
         list(archive.read(path, "a/x.txt", ABC))
-    assert error.value.problems[0].code == "A02"
+    assert error.value.details[0].code == "A02"
 
 
 def test_a_link_in_a_tar_is_not_followed(tmp_path):

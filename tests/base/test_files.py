@@ -176,7 +176,7 @@ def test_each_kind_of_failure_has_its_code(
     path = tmp_path / "not" / "there" / "a.txt"
     with pytest.raises(StorageError) as caught:
         files.write_text(path, "new")
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.details
     assert (problem.code, problem.place, problem.message) == (code, str(path), message)
 
 

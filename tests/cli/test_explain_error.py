@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmkit.base.explanations import EXPLANATIONS
+from llmkit.base.errors import EXPLANATIONS
 
 
 @pytest.mark.parametrize("written", ["L05", "l05", "[L05]"])

@@ -30,7 +30,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
 def _faults(call: Callable[[], Any]) -> list[str]:
     with pytest.raises(UserError) as caught:
         list(call())
-    return [f"{problem.code} {problem.place}: {problem.message}" for problem in caught.value.problems]
+    return [f"{problem.code} {problem.place}: {problem.message}" for problem in caught.value.details]
 
 
 def _lines(folder: Path, name: str, *lines: str) -> Path:
@@ -56,7 +56,7 @@ def test_an_odd_number_of_texts_is_one_line(given: list[str], count: str) -> Non
 def test_a_question_without_its_text_is_told_of_the_option() -> None:
     with pytest.raises(UserError) as caught:
         texts.examples(QA, {}, ["Who?"], None, "predict")
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.details
     assert problem.fix == "give question and context for each example, or name its file with --context"
 
 

@@ -103,7 +103,7 @@ def test_problems_of_all_files_are_told_together(in_folder, read):
     Path("c.jsonl").write_text("{]")
     with pytest.raises(DataError) as caught:
         read(train=["a.jsonl", "b.jsonl"], test="c.jsonl")
-    assert [(p.code, p.place) for p in caught.value.problems] == [
+    assert [(p.code, p.place) for p in caught.value.details] == [
         ("J01", "c.jsonl:1:2"),
         ("L01", "b.jsonl"),
         ("J06", "a.jsonl:2"),
@@ -248,7 +248,7 @@ def test_a_mutated_file_is_read_or_refused_but_never_crashes(in_folder, read, na
         read(train=name, columns={"text": "text"})
     except DataError as error:
         assert all(
-            line.startswith(f"error[{p.code}] {name}") for line, p in zip(error.lines(), error.problems)
+            line.startswith(f"error[{p.code}] {name}") for line, p in zip(error.lines(), error.details)
         )
         assert all("\n" not in line for line in error.lines())
 

@@ -332,7 +332,7 @@ def test_problems_beyond_twenty_are_counted(workplace: Workplace, capsys: pytest
     assert finetune() == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 21
-    assert lines[-1] == "... and 10 more problems"
+    assert lines[-1] == "... and 10 more errors"
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> Iterator[re.Match[str]]:

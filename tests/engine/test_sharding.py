@@ -186,4 +186,4 @@ def test_a_save_that_fails_leaves_no_process_waiting(
 
 
 def failing(*_: Any) -> None:
-    raise StorageError(files._no_space(Path(), "no space left on the disk"))
+    raise StorageError.of(files._no_space(Path(), "no space left on the disk"))

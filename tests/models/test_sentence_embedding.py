@@ -91,7 +91,7 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
         ModelError, match=r"1 weights of BertModel are missing \(encoder.layer.0.output"
     ) as caught:
         sentence_embedding.body(folder)
-    assert caught.value.problems[0].code == "M01"
+    assert caught.value.details[0].code == "M01"
 
 
 def test_a_folder_that_wants_to_run_code_is_refused_as_elsewhere(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_small_vocabulary_knows_the_frequent_characters() -> None:
 def test_too_few_tokens_are_told_with_the_least_number(kind: Kind, size: int, words: str) -> None:
     with pytest.raises(UserError, match=words) as raised:
         train(TEXTS, kind, size)
-    least = int(raised.value.problems[0].fix.rsplit(" ", 1)[1].replace(",", ""))
+    least = int(raised.value.details[0].fix.rsplit(" ", 1)[1].replace(",", ""))
     assert len(train(TEXTS, kind, least)) <= least
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import ErrorDetail, RecipeError
 from llmkit.recipe.load import load
 from llmkit.recipe.schema import Recipe, Section
 
@@ -21,7 +21,7 @@ class Options(Section):
     """How much each class counts."""
 
 
-def _line(problem: Problem) -> str:
+def _line(problem: ErrorDetail) -> str:
     fix = f" Fix: {problem.fix}" if problem.fix else ""
     return f"[{problem.code}] {problem.place}: {problem.message}.{fix}"
 
@@ -52,6 +52,6 @@ def problems(load_text: Callable[..., Recipe]) -> Callable[..., list[str]]:
     def _problems(text: str | bytes, overrides: Sequence[str] = ()) -> list[str]:
         with pytest.raises(RecipeError) as caught:
             load_text(text, overrides)
-        return [_line(problem) for problem in caught.value.problems]
+        return [_line(problem) for problem in caught.value.details]
 
     return _problems

@@ -63,7 +63,7 @@ def test_a_path_or_an_existing_file_is_loaded_as_a_file(
     Path(source).write_text(GOOD + "sed: 1\n")
     with pytest.raises(RecipeError) as caught:
         load(source, task_names=["classification"], task_options=lambda _: options)
-    assert caught.value.problems[0].place == f"{source}:16:1"
+    assert caught.value.details[0].place == f"{source}:16:1"
 
 
 def test_overrides_win_over_the_file(load_text: Load) -> None:

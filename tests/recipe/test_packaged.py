@@ -82,7 +82,7 @@ def test_a_checkout_wins_over_a_stale_copy_inside_the_package(tmp_path: Path) ->
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(RecipeError) as caught:
         packaged.path(name)
-    [problem] = caught.value.problems
+    [problem] = caught.value.details
     assert problem.code == "C15"
     assert problem.message.startswith(f'there is no recipe "{name}"')
     assert "sentiment" in problem.fix

@@ -112,7 +112,7 @@ def test_refused_with_code_and_place(case: str) -> None:
     text, expected = REFUSED[case]
     with pytest.raises(RecipeError) as caught:
         parse(text, "a.yaml")
-    [problem] = caught.value.problems
+    [problem] = caught.value.details
     assert f"{problem.code} {problem.place.removeprefix('a.yaml:')} {problem.message}" == expected
     assert problem.fix
 
@@ -144,7 +144,7 @@ def test_content_that_is_no_recipe_text(tmp_path: Path, content: bytes, line: st
     file.write_bytes(content)
     with pytest.raises(RecipeError) as caught:
         read(file, "a.yaml")
-    [problem] = caught.value.problems
+    [problem] = caught.value.details
     assert f"[{problem.code}] {problem.place}: {problem.message}" == line
 
 
@@ -179,7 +179,7 @@ def test_the_value_of_an_override(text: str) -> None:
 def test_a_broken_value_of_an_override_is_told_at_the_override(text: str) -> None:
     with pytest.raises(RecipeError) as caught:
         value(text, "key=...")
-    assert [problem.place for problem in caught.value.problems] == ["key=..."]
+    assert [problem.place for problem in caught.value.details] == ["key=..."]
 
 
 PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

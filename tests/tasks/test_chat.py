@@ -57,7 +57,7 @@ def test_another_template_than_in_training_is_an_error(tiny_gpt: Path) -> None:
     assert made(tiny_gpt, task.tuned).tuned == task.tuned
     with pytest.raises(ModelError, match="another chat template") as caught:
         made(tiny_gpt, {"template_sha256": "0" * 64})
-    assert caught.value.problems[0].code == "S08"
+    assert caught.value.details[0].code == "S08"
 
 
 def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Path) -> None:
@@ -65,7 +65,7 @@ def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Pat
     found[2]["messages"] = found[2]["messages"][1:]
     with pytest.raises(DataError) as caught:
         task.check(corpus_of(task, train=found), Data(**SHARES), 1)
-    assert [(p.code, p.place) for p in caught.value.problems] == [("S03", "train.jsonl:3")]
+    assert [(p.code, p.place) for p in caught.value.details] == [("S03", "train.jsonl:3")]
 
 
 def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> None:

@@ -65,7 +65,7 @@ def rows(count: int, first: int = 0) -> Rows:
 
 
 def codes(caught: pytest.ExceptionInfo[DataError]) -> list[str]:
-    return [problem.code for problem in caught.value.problems]
+    return [problem.code for problem in caught.value.details]
 
 
 @pytest.fixture
@@ -467,7 +467,7 @@ def test_a_baseline_is_compared_by_pr_auc_too(read: Callable[..., Corpus]) -> No
 def test_a_positive_class_that_is_none_is_told(read: Callable[..., Corpus]) -> None:
     with pytest.raises(DataError) as caught:
         make(Options(positive="Yes"), {}).check(read(train=rows(30)), Data(train="x"), 1)
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.details
     assert (problem.code, problem.place) == ("L05", "task.positive")
     assert 'did you mean "yes"?' in problem.message
 
@@ -489,7 +489,7 @@ def test_names_alone_are_no_order(read: Callable[..., Corpus]) -> None:
     task, found = make(Options(ordered=True), {}), read(train=rows(60))
     with pytest.raises(DataError) as caught:
         task.check(found, Data(train="x"), 1)
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.details
     assert (problem.code, problem.place) == ("C10", "task.ordered")
     given = task.check(found, Data(train="x", labels=["yes", "perhaps", "no"]), 1)
     assert given.labels == ("yes", "perhaps", "no")

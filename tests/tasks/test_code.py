@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 import llmkit
 from llmkit import cli, tasks
-from llmkit.base.errors import DataError, Problem, UserError
+from llmkit.base.errors import DataError, UserError
 from llmkit.cli import predict
 from llmkit.data.checks.rowwise import objects
 from llmkit.metrics.intervals import wilson
@@ -91,7 +91,7 @@ def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Pat
     task = made(tiny_gpt)
     with pytest.raises(DataError) as caught:
         task.check(corpus_of(task, train=[mbpp(1), mbpp(2, "def double(x")]), Data(**SHARES), 1)
-    assert [(one.code, one.place) for one in caught.value.problems] == [("X02", "train.jsonl:2")]
+    assert [(one.code, one.place) for one in caught.value.details] == [("X02", "train.jsonl:2")]
 
 
 def test_the_answer_is_the_program_in_what_was_written(tiny_gpt: Path) -> None:
@@ -148,7 +148,7 @@ def test_without_a_sandbox_the_check_ends_at_once(
     corpus_of: Callable[..., Any], tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unable(*_: Any) -> Outcome:
-        raise UserError(Problem("X01", "", "programs of a model are not run here", ""))
+        raise UserError("X01", "", "programs of a model are not run here", "")
 
     monkeypatch.setattr(runner, "run", unable)
     task = made(tiny_gpt, run_programs=True)

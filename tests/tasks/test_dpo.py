@@ -130,7 +130,7 @@ def test_an_adapter_kept_apart_is_needed(given: str, tiny_gpt: Path, tmp_path: P
     recipe = write_recipe("dpo", tmp_path, tiny_gpt, count=20)
     with pytest.raises(RecipeError) as caught:
         llmkit.finetune(str(recipe), [given], dry_run=True)
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.details
     assert problem.code == "C10"
     assert problem.place == given.partition("=")[0]
     assert "merge" in problem.fix
@@ -209,4 +209,4 @@ def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Pat
     found[2]["rejected"] = found[2]["chosen"]
     with pytest.raises(DataError) as caught:
         task.check(corpus_of(task, train=found), Data(**SHARES), 1)
-    assert [(p.code, p.place) for p in caught.value.problems] == [("S10", "train.jsonl:3")]
+    assert [(p.code, p.place) for p in caught.value.details] == [("S10", "train.jsonl:3")]

@@ -62,7 +62,7 @@ def made(count: int) -> list[dict[str, Any]]:
 def faults(corpus: Corpus, data: Data = DATA, known: Any = None) -> list[tuple[str, str]]:
     with pytest.raises(DataError) as caught:
         TASK.check(corpus, data, 1, labels=known)
-    return [(problem.code, problem.place) for problem in caught.value.problems]
+    return [(problem.code, problem.place) for problem in caught.value.details]
 
 
 def test_check_marks_each_label_of_a_row(corpus_of: Callable[..., Corpus]) -> None:

@@ -53,7 +53,7 @@ def test_only_both_texts_make_a_repeat(corpus_of: Callable[..., Corpus]) -> None
     assert len(examples.corpus.parts["test"]) == 21
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=known, test=[known[3], *nli(60)[40:]]), DATA, 1)
-    assert [(problem.code, problem.place) for problem in caught.value.problems] == [("L13", "test.jsonl:1")]
+    assert [(problem.code, problem.place) for problem in caught.value.details] == [("L13", "test.jsonl:1")]
 
 
 def test_faults_of_either_text_are_told(corpus_of: Callable[..., Corpus]) -> None:
@@ -62,7 +62,7 @@ def test_faults_of_either_text_are_told(corpus_of: Callable[..., Corpus]) -> Non
     found[5]["text"] = ""
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=found), DATA, 1)
-    told = [(p.code, p.place, p.message) for p in caught.value.problems]
+    told = [(p.code, p.place, p.message) for p in caught.value.details]
     assert told == [
         ("L03", "train.jsonl:6", '1 row with an empty or blank "text"'),
         ("L03", "train.jsonl:4", '1 row with an empty or blank "text_pair"'),

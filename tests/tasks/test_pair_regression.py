@@ -53,7 +53,7 @@ def test_faults_of_texts_and_numbers_are_told_together(corpus_of: Callable[..., 
     made[4]["score"] = None
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=made), DATA, 1)
-    assert [(p.code, p.place) for p in caught.value.problems] == [
+    assert [(p.code, p.place) for p in caught.value.details] == [
         ("L03", "train.jsonl:3"),
         ("L04", "train.jsonl:5"),
     ]

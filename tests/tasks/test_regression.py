@@ -118,14 +118,14 @@ def test_what_is_no_number_is_told(corpus_of: Callable[..., Corpus], value: obje
     made = [{"text": f"text number {i}", "score": str(i)} for i in range(30)]
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=[*made, {"text": "the last", "score": value}]), DATA, 1)
-    assert [(p.code, p.place) for p in caught.value.problems] == [(code, "train.jsonl:31")]
+    assert [(p.code, p.place) for p in caught.value.details] == [(code, "train.jsonl:31")]
 
 
 def test_equal_numbers_teach_nothing(corpus_of: Callable[..., Corpus]) -> None:
     made = [{"text": f"text number {i}", "score": 2.5} for i in range(30)]
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=made), DATA, 1)
-    assert [p.code for p in caught.value.problems] == ["L08"]
+    assert [p.code for p in caught.value.details] == ["L08"]
     trained = TASK.check(corpus_of(TASK, test=made), Data(test="x"), 1, labels=())
     assert len(trained.golds["test"]["labels"]) == 30
 

@@ -49,7 +49,7 @@ def named(count: int) -> list[dict[str, Any]]:
 def faults(corpus: Corpus, task: Any = TASK, known: Any = None) -> list[tuple[str, str, str]]:
     with pytest.raises(DataError) as caught:
         task.check(corpus, DATA, 1, labels=known)
-    return [(problem.code, problem.place, problem.message) for problem in caught.value.problems]
+    return [(problem.code, problem.place, problem.message) for problem in caught.value.details]
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_language_that_the_checkpoint_lacks_is_an_error() -> None:
     for side in ("source", "target"):
         with pytest.raises(RecipeError, match='has no language "xx_QQ"') as caught:
             made(**{f"{side}_language": "xx_QQ"}).for_model(MBART, MBart50Tokenizer())
-        assert caught.value.problems[0].place == f"task.{side}_language"
+        assert caught.value.details[0].place == f"task.{side}_language"
 
 
 def test_other_tokenizers_need_no_language(tiny_t5: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_name_that_the_task_does_not_have_is_a_mistake_of_the_recipe(
 ) -> None:
     with pytest.raises(RecipeError) as caught:
         prepared_of("classification", "evaluate.baselines=[lstn,tfidf]")
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.details
     assert (problem.code, problem.place) == ("C09", "evaluate.baselines")
     assert problem.message.startswith('"lstn" is no baseline of this task') and "lstm" in problem.message
     assert problem.fix == "choose among majority, tfidf, untuned, lstm"

@@ -214,7 +214,7 @@ def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.Mo
     training = train(*short())
 
     def full(*_: object) -> None:
-        raise StorageError([])
+        raise StorageError("W01", "", "full")
 
     monkeypatch.setattr("llmkit.base.files.write_lines", full)
     monkeypatch.setattr(module.files, "write_lines", full)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from llmkit.base.errors import Interrupted, Problem, RunError, Stopped, StorageError
+from llmkit.base.errors import Interrupted, RunError, Stopped, StorageError
 from llmkit.engine import checkpoint, signals
 from llmkit.engine.session import Session
 from llmkit.engine.train import Batches
@@ -308,7 +308,7 @@ def test_a_full_disk_ends_no_run(train: Train, monkeypatch: pytest.MonkeyPatch, 
 
     def full(folder: Path, model: Any, optimizer: Any, state: Any) -> Path:
         if state.step > 4:
-            raise StorageError(Problem("W01", str(folder), "no space left on the disk", "free some space"))
+            raise StorageError("W01", str(folder), "no space left on the disk", "free some space")
         return save(folder, model, optimizer, state)
 
     monkeypatch.setattr(checkpoint, "save", full)
@@ -325,7 +325,7 @@ def test_a_stop_that_can_not_be_saved_says_so(
     train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> Path:
-        raise StorageError(Problem("W01", "", "no space left on the disk", "free some space"))
+        raise StorageError("W01", "", "no space left on the disk", "free some space")
 
     monkeypatch.setattr(checkpoint, "save", full)
     stop_at(3, signal.SIGTERM)

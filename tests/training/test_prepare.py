@@ -79,7 +79,7 @@ def test_an_unknown_score_is_refused_before_the_data_is_read(
     )
     with pytest.raises(RecipeError) as caught:
         prepare(recipe_of("evaluate.metrics=[f1, bleu]", "evaluate.best=rouge"), SILENT)
-    assert [problem.place for problem in caught.value.problems] == ["evaluate.best", "evaluate.metrics"]
+    assert [problem.place for problem in caught.value.details] == ["evaluate.best", "evaluate.metrics"]
 
 
 def test_parts_that_the_recipe_does_not_want_are_not_made(recipe_of: MakeRecipe) -> None:

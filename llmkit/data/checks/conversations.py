@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.base.errors import Problem, some
+from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.rowwise import Fault, told, with_columns
 from llmkit.data.corpus import Corpus, Part, counted
 from llmkit.recipe.schema import Data
@@ -84,13 +84,13 @@ COMPLETION = Form("prompt and completion", ("prompt", "completion"), _completion
 FORMS = (MESSAGES, SHAREGPT, ALPACA, COMPLETION)
 
 
-def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """All rows as conversations that a model can learn from: L01, L02, L03, S01, S02, S03, S05.
 
     Returns the corpus with the columns `messages` (up to the last answer), `prompt` (the turns before that answer as
     one text) and `answer`; the problems; and notes. Empty texts are dropped where data.empty_text=drop.
     """
-    parts, problems, notes = dict(corpus.parts), list[Problem](), list[str]()
+    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
     empty: dict[str, Any] = {}
     for name, part in corpus.parts.items():
         form = next((form for form in FORMS if all(need in part.columns for need in form.needs)), None)
@@ -184,11 +184,11 @@ def _rows(part: Part, form: Form) -> Iterator[dict[str, Any]]:
     return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
 
 
-def _no_form(part: Part) -> Problem:
+def _no_form(part: Part) -> ErrorDetail:
     there = f"columns there: {some(sorted(part.columns), 10)}"
     wanted = "; ".join(" and ".join(form.needs) for form in FORMS)
     fix = f"name the columns, e.g. data.columns.messages=NAME; one of: {wanted}"
-    return Problem("L01", part.files[0], f"no columns of conversations ({there})", fix)
+    return ErrorDetail("L01", part.files[0], f"no columns of conversations ({there})", fix)
 
 
 def _short(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import DataError, Problem
+from llmkit.base.errors import DataError, ErrorDetail
 from llmkit.data.checks import row_checks
 from llmkit.data.corpus import Corpus, Part, counted
 from llmkit.data.reading.readers import PLAIN, data_suffix
@@ -33,7 +33,7 @@ FEW = 10  # documents for each part below which rows are dealt out instead
 
 def check_documents(
     corpus: Corpus, data: Data, unit: Unit, seed: int | None
-) -> tuple[Corpus, Golds, list[Problem], list[str]]:
+) -> tuple[Corpus, Golds, list[ErrorDetail], list[str]]:
     """(corpus with all its parts, golds of each, problems, notes).
 
     golds: `documents` (rows,), numbered from 0 in order; `last` (rows,), 1 for the last row of its document; `bytes`
@@ -87,7 +87,7 @@ def _golds(part: Part, unit: Unit) -> dict[str, NDArray[np.int64]]:
     return {"documents": documents, "last": last.astype(np.int64), "bytes": np.array(sizes, np.int64)}
 
 
-def _checked(corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+def _checked(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """Rows that are documents must have a text, as in all tasks; lines of a .txt file may be blank, not all of them."""
     lines = {name: _are_lines(part) for name, part in corpus.parts.items()}
     alone = {name: part for name, part in corpus.parts.items() if not lines[name].any()}
@@ -96,20 +96,22 @@ def _checked(corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[st
     for part in (corpus.parts[name] for name in corpus.parts if name not in alone):
         problems += _not_texts(part)
         if not any(isinstance(text, str) and text.strip() for text in part.column("text")):
-            problems.append(Problem("L03", part.place(0), "there is no text at all", "check how it was made"))
+            problems.append(
+                ErrorDetail("L03", part.place(0), "there is no text at all", "check how it was made")
+            )
     fingerprint = checked.fingerprint if alone else corpus.fingerprint
     return replace(corpus, parts=parts, fingerprint=fingerprint), problems, notes
 
 
-def _not_texts(part: Part) -> list[Problem]:
+def _not_texts(part: Part) -> list[ErrorDetail]:
     """Of rows beside the lines of a .txt file."""
     rows = [row for row, text in enumerate(part.column("text")) if not isinstance(text, str)]
     message = f'{counted(len(rows))} without a text in "text"'
     fix = "write a string in each row, or leave the row out"
-    return [Problem("L02", part.place(rows[0]), message, fix)] if rows else []
+    return [ErrorDetail("L02", part.place(rows[0]), message, fix)] if rows else []
 
 
-def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, list[Problem], list[str]]:
+def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """Training documents that stand in validation or test too: what is known by heart is no test."""
     digests = {name: _digests(part, unit) for name, part in corpus.parts.items()}
     scored = {digest for name, own in digests.items() if name != "train" for digest in own if digest}
@@ -122,7 +124,11 @@ def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, l
         return corpus, [], [f"train: {said}"]
     if data.duplicates == "error" or repeated.all():
         fix = "remove them, or set data.duplicates=drop (or allow)"
-        return corpus, [Problem("L13", train.place(int(repeated.argmax())), f"the first of {said}", fix)], []
+        return (
+            corpus,
+            [ErrorDetail("L13", train.place(int(repeated.argmax())), f"the first of {said}", fix)],
+            [],
+        )
     return corpus.without({"train": repeated}), [], [f"train: {said} dropped"]
 
 
@@ -145,7 +151,7 @@ def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
         return corpus
     if sum(shares.values()) >= 1:
         message = f"validation and test together take all rows ({' + '.join(map(str, shares.values()))})"
-        raise DataError(Problem("L09", "data.validation_share", message, "make them smaller"))
+        raise DataError("L09", "data.validation_share", message, "make them smaller")
     train = corpus.parts["train"]
     golds, sizes = _golds(train, unit), list(shares.values())
     few = int(golds["last"].sum()) < FEW * (1 + len(shares))
@@ -158,7 +164,7 @@ def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
     for name, (_, rows) in chosen.items():
         if not len(rows):
             message = f"{counted(len(train))} are too few to make a {name} part"
-            raise DataError(Problem("L09", train.place(0), message, f"name a file for data.{name}"))
+            raise DataError("L09", train.place(0), message, f"name a file for data.{name}")
     how = "the last rows, since there are few documents" if few else f"seed {seed}, whole documents"
     counts = ", ".join(f"{name} {len(rows):,}" for name, (_, rows) in chosen.items())
     return corpus.rearranged(chosen).noting(f"train: {counted(len(train))} split ({how}): {counts}")

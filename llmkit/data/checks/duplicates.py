@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, some
+from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.labels import labels_of
 from llmkit.data.corpus import Corpus, Part, counted
 from llmkit.data.reading.sources import PARTS
@@ -30,7 +30,7 @@ Masks = dict[str, NDArray[np.bool_]]  # part -> (rows,)
 
 def check_duplicates(
     corpus: Corpus, text_column: str | Sequence[str], label_column: str | None, data: Data
-) -> tuple[Corpus, list[Problem], list[str]]:
+) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """L13: a text in two parts, or with two labels in train; data.duplicates says error, drop or allow.
 
     text_column: several columns make one text (pairs). label_column: None where labels can't contradict
@@ -127,17 +127,17 @@ def _contradictions(corpus: Corpus, rows: Mapping[str, Rows], label_column: str 
     return [where for where in rows["train"].values() if len({labels[row] for row in where}) > 1]
 
 
-def _leak_problems(corpus: Corpus, leaks: list[Leak]) -> list[Problem]:
+def _leak_problems(corpus: Corpus, leaks: list[Leak]) -> list[ErrorDetail]:
     fix = "remove one of them, or set data.duplicates=drop"
     problems = []
     for earlier, i, later, j in leaks:
         places = corpus.parts[earlier].place(i), corpus.parts[later].place(j)
         message = f"the same text stands in {earlier} and {later} ({places[0]} = {places[1]})"
-        problems.append(Problem("L13", places[1], message, fix))
+        problems.append(ErrorDetail("L13", places[1], message, fix))
     return problems
 
 
-def _clash_problems(corpus: Corpus, clashes: list[list[int]], label_column: str | None) -> list[Problem]:
+def _clash_problems(corpus: Corpus, clashes: list[list[int]], label_column: str | None) -> list[ErrorDetail]:
     if not clashes or label_column is None:
         return []
     train = corpus.parts["train"]
@@ -147,13 +147,13 @@ def _clash_problems(corpus: Corpus, clashes: list[list[int]], label_column: str 
         other = next(row for row in others if labels[row] != labels[first])
         message = f'label "{labels[other]}", but the same text in {train.place(first)} has "{labels[first]}"'
         fix = "keep the right one, or set data.duplicates=drop"
-        problems.append(Problem("L13", train.place(other), message, fix))
+        problems.append(ErrorDetail("L13", train.place(other), message, fix))
     return problems
 
 
 def _dropped(
     corpus: Corpus, rows: Mapping[str, Rows], leaks: list[Leak], clashes: list[list[int]]
-) -> tuple[Corpus, list[Problem], list[str]]:
+) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """Without the earlier rows of each leak and all training rows of each contradiction."""
     leaked: Masks = {name: _mask(part, []) for name, part in corpus.parts.items()}
     for later in rows:
@@ -173,7 +173,7 @@ def _dropped(
     if empty := [name for name, mask in both.items() if len(mask) and mask.all()]:
         message = f"no row of {empty[0]} is left without the {len(leaks):,} leaked and contradictory texts"
         fix = "give other rows, or set data.duplicates=allow"
-        return corpus, [Problem("L13", corpus.parts[empty[0]].place(0), message, fix)], notes
+        return corpus, [ErrorDetail("L13", corpus.parts[empty[0]].place(0), message, fix)], notes
     return corpus.without(both), [], notes + _repeat_notes(rows, both)
 
 

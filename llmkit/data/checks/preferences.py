@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem
+from llmkit.base.errors import ErrorDetail
 from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, as_text, conversation
 from llmkit.data.checks.rowwise import Fault, told, with_columns
 from llmkit.data.corpus import Corpus, Part, counted
@@ -49,14 +49,14 @@ class Pair:
     form: str = ""
 
 
-def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """All rows as pairs to learn from: L02, L03, S01, S02, S03, S05, and S10, S11 of `pair`.
 
     Returns the corpus with the columns `messages` (the turns before the answers), `prompt` (the same as one text),
     `chosen` and `rejected` (texts); the problems; and notes. Rows with an empty turn are dropped where
     data.empty_text=drop.
     """
-    parts, problems, notes = dict(corpus.parts), list[Problem](), list[str]()
+    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
     empty: dict[str, NDArray[np.bool_]] = {}
     for name, part in corpus.parts.items():
         read = [pair(row) for row in _rows(part)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.base.errors import Problem, some
+from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.rowwise import Fault, told, with_columns
 from llmkit.data.corpus import Corpus, Part, counted
 from llmkit.recipe.schema import Data
@@ -45,13 +45,15 @@ class Exercise:
 NOTHING = Exercise("", "", "", "")  # of a row that has a fault
 
 
-def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> tuple[Corpus, list[Problem], list[str]]:
+def check_programs(
+    corpus: Corpus, data: Data, *, tested: bool
+) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """All rows as exercises that a model can learn from: L01, L02, L03, S05, X02. tested: each must have tests.
 
     Returns the corpus with the columns `messages`, `prompt`, `answer`, `code` and `tests` (one text, "" for none); the
     problems; and notes. Rows without a task or a program are dropped where data.empty_text=drop.
     """
-    parts, problems, notes = dict(corpus.parts), list[Problem](), list[str]()
+    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
     empty: dict[str, Any] = {}
     for name, part in corpus.parts.items():
         if not any(form <= part.columns.keys() for form in (set(MBPP), set(COMPLETION))):
@@ -152,7 +154,7 @@ def _written(part: Part, exercises: list[Exercise]) -> Part:
     return with_columns(part, {"messages": pa.array(turns, form), **texts})
 
 
-def _no_form(part: Part) -> Problem:
+def _no_form(part: Part) -> ErrorDetail:
     there = f"columns there: {some(sorted(part.columns), 10)}"
     fix = f"name the columns, e.g. data.columns.text=NAME; one of: {', '.join(MBPP)}; {' and '.join(COMPLETION)}"
-    return Problem("L01", part.files[0], f"no columns of programs ({there})", fix)
+    return ErrorDetail("L01", part.files[0], f"no columns of programs ({there})", fix)

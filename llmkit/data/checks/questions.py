@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, some
+from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.duplicates import text_keys
 from llmkit.data.checks.row_checks import check_duplicates, check_texts
 from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
@@ -40,7 +40,7 @@ _UNITS = {
 
 def check_questions(
     corpus: Corpus, data: Data, *, unanswerable: bool, seed: int | None = None
-) -> tuple[Corpus, Golds, list[Problem], list[str]]:
+) -> tuple[Corpus, Golds, list[ErrorDetail], list[str]]:
     """Every question has a context and answers that stand in it where they are said to: L01-L03, L13, Q01-Q05.
 
     unanswerable: a question may have no answer (none given, or is_impossible). seed: that of the split; None for
@@ -78,12 +78,12 @@ def check_questions(
 Pairs = list[tuple[Any, Any]]  # (text, offset) of each answer of a row, as written
 
 
-def _same_form(corpus: Corpus) -> tuple[Corpus, list[Problem], list[str]]:
+def _same_form(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """The answers of all rows as a struct of two lists. L01, L02, Q03 for those that are no text and offset."""
     import pyarrow as pa
 
     form = pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int64())})
-    parts, problems, notes = dict(corpus.parts), list[Problem](), list[str]()
+    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
     for name, part in corpus.parts.items():
         found = _column_problems(part)
         rows = [] if found else _pairs_of(part)
@@ -102,7 +102,7 @@ def _given(part: Part) -> str | None:
     return next((name for name in ("answers", "answer") if name in part.rows.column_names), None)
 
 
-def _column_problems(part: Part) -> list[Problem]:
+def _column_problems(part: Part) -> list[ErrorDetail]:
     """L01: no column of answers, or single answers without the column of their offsets."""
     columns, given = part.rows.column_names, _given(part)
     missing = "answer_start" if given else "answers"
@@ -110,7 +110,7 @@ def _column_problems(part: Part) -> list[Problem]:
         return []
     message = f'column "{missing}" is missing (columns there: {some(sorted(columns), 10)})'
     fix = f"set data.columns.{missing}=NAME" if missing == "answers" else "add the offset of each answer"
-    return [Problem("L01", part.files[0], message, fix)]
+    return [ErrorDetail("L01", part.files[0], message, fix)]
 
 
 def _pairs_of(part: Part) -> list[Pairs]:
@@ -206,7 +206,7 @@ class _Answer:
         return min(found - {-1}, key=lambda place: abs(place - start), default=None)
 
 
-def _check_answers(part: Part) -> list[Problem]:
+def _check_answers(part: Part) -> list[ErrorDetail]:
     """Q01, Q02, Q03, and Q05 where that explains all wrong offsets of a file."""
     faults: list[tuple[str, Fault]] = []
     files = part.file_index.tolist()
@@ -267,7 +267,7 @@ def _fault(answer: _Answer) -> Fault:
     return "Q02", f'the answer "{said}" does not stand in the context{hint}', "copy it out of the context"
 
 
-def _check_unanswered(name: str, part: Part, allowed: bool) -> tuple[list[Problem], list[str]]:
+def _check_unanswered(name: str, part: Part, allowed: bool) -> tuple[list[ErrorDetail], list[str]]:
     """Q04 for questions without an answer, or a note on how many there are."""
     rows = [row for row, answers in enumerate(part.column("answers")) if not answers["text"]]
     count = f"{len(rows):,} of {counted(len(part))} without an answer"
@@ -276,7 +276,7 @@ def _check_unanswered(name: str, part: Part, allowed: bool) -> tuple[list[Proble
     names = _names(part)
     also = f", also at {some(part.place(row) + names[row] for row in rows[1:])}" if rows[1:] else ""
     fix = "add the answers, or set task.unanswerable=true"
-    return [Problem("Q04", part.place(rows[0]), f"{count}{names[rows[0]]}{also}", fix)], []
+    return [ErrorDetail("Q04", part.place(rows[0]), f"{count}{names[rows[0]]}{also}", fix)], []
 
 
 def _shared_passages(corpus: Corpus) -> list[str]:

@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import SHOWN, Problem, some
+from llmkit.base.errors import MAX_LINES, ErrorDetail, some
 from llmkit.data.checks.duplicates import check_duplicates, near_duplicates
 from llmkit.data.checks.labels import (
     all_integers,
@@ -45,12 +45,12 @@ __all__ = [
 LARGEST = float(np.finfo(np.float32).max)  # of the numbers that a model is trained on
 
 
-def check_texts(corpus: Corpus, column: str, data: Data) -> tuple[Corpus, list[Problem], list[str]]:
+def check_texts(corpus: Corpus, column: str, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """Every text must be a string (L02) that is not blank (L03, or dropped if data.empty_text=drop).
 
     Returns what is left, the problems, and notes on what was dropped.
     """
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     notes: list[str] = []
     blank: dict[str, NDArray[np.bool_]] = {}
     for name, part in corpus.parts.items():
@@ -65,15 +65,15 @@ def check_texts(corpus: Corpus, column: str, data: Data) -> tuple[Corpus, list[P
         else:
             message = f'{counted(len(rows))} with an empty or blank "{column}"{_also(part, rows)}'
             fix = "fill in a text, or set data.empty_text=drop"
-            problems.append(Problem("L03", part.place(int(rows[0])), message, fix))
+            problems.append(ErrorDetail("L03", part.place(int(rows[0])), message, fix))
     return (corpus if problems else corpus.without(blank)), problems, notes
 
 
 def check_all_texts(
     corpus: Corpus, columns: Sequence[str], data: Data
-) -> tuple[Corpus, list[Problem], list[str]]:
+) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """`check_texts` for several columns, such as the two texts of a pair."""
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     notes: list[str] = []
     for column in columns:
         corpus, found, said = check_texts(corpus, column, data)
@@ -84,7 +84,7 @@ def check_all_texts(
 
 def label_names(
     corpus: Corpus, column: str, data: Data, known: Sequence[str] | None = None
-) -> tuple[tuple[str, ...], list[Problem]]:
+) -> tuple[tuple[str, ...], list[ErrorDetail]]:
     """The classes in the order of their numbers, and all that is wrong with the labels: L04-L08, L10.
 
     The names are `known` (those of a trained model), or data.labels, or the distinct labels of the training
@@ -136,12 +136,12 @@ def drop_unknown_labels(
     return corpus.without(dropped), notes
 
 
-def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]], list[Problem]]:
+def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]], list[ErrorDetail]]:
     """part -> the numbers (rows,) of a column; L04 where there is none, L10 where it is no finite number, L08.
 
     Strings that spell a number count, since CSV knows nothing else.
     """
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     found: dict[str, NDArray[np.float32]] = {}
     for name, part in corpus.parts.items():
         values = part.column(column)
@@ -151,15 +151,15 @@ def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]]
         if empty:
             message = f'{counted(len(empty))} without "{column}" (null, NaN or empty){_also(part, empty)}'
             problems.append(
-                Problem("L04", part.place(empty[0]), message, "write the number, or remove the row")
+                ErrorDetail("L04", part.place(empty[0]), message, "write the number, or remove the row")
             )
         if other:
             message = f'"{column}" is "{_short(values[other[0]])}", not a number{_also(part, other)}'
-            problems.append(Problem("L10", part.place(other[0]), message, "write a number"))
+            problems.append(ErrorDetail("L10", part.place(other[0]), message, "write a number"))
         found[name] = np.array([np.nan if number is None else number for number in read], np.float32)
         if name == "train" and len(set(read)) == 1 and read[0] is not None:
             message = f'all {counted(len(part))} of the training part have the "{column}" {read[0]:g}'
-            problems.append(Problem("L08", part.place(0), message, "add rows with other numbers"))
+            problems.append(ErrorDetail("L08", part.place(0), message, "add rows with other numbers"))
     return found, problems
 
 
@@ -175,7 +175,7 @@ def _number(value: object) -> float | None:
 
 def label_set(
     corpus: Corpus, column: str, data: Data, known: Sequence[str] | None = None
-) -> tuple[tuple[str, ...], list[Problem]]:
+) -> tuple[tuple[str, ...], list[ErrorDetail]]:
     """The labels of multi-label rows in the order of their numbers; L10 where a row has no list of strings, L05-L08.
 
     The names are `known` (those of a trained model), or data.labels, or those of the training rows. Unseen labels in
@@ -189,7 +189,7 @@ def label_set(
     names = given or in_order(label for part in parts for labels in part.column(column) for label in labels)
     source = "labels of the model" if known else "labels of data.labels" if given else "training labels"
     if not names:
-        return (), [Problem("L08", parts[0].place(0), "no row has a label", "add rows with labels")]
+        return (), [ErrorDetail("L08", parts[0].place(0), "no row has a label", "add rows with labels")]
     if not given:
         problems += [problem for part in parts for problem in _spellings(part, _rows_of(part, column))]
     problems += _doubled(given)
@@ -213,9 +213,9 @@ def _rows_of(part: Part, column: str) -> dict[str, list[int]]:
     return rows
 
 
-def _doubled(given: Sequence[str]) -> list[Problem]:
+def _doubled(given: Sequence[str]) -> list[ErrorDetail]:
     doubled = [name for name in given if given.count(name) > 1]
-    return [Problem("L07", "data.labels", f'names "{doubled[0]}" twice', "remove one")] if doubled else []
+    return [ErrorDetail("L07", "data.labels", f'names "{doubled[0]}" twice', "remove one")] if doubled else []
 
 
 def label_marks(part: Part, column: str, names: Sequence[str]) -> NDArray[np.float32]:
@@ -227,7 +227,7 @@ def label_marks(part: Part, column: str, names: Sequence[str]) -> NDArray[np.flo
     return marks
 
 
-def _no_lists(part: Part, column: str) -> Iterator[Problem]:
+def _no_lists(part: Part, column: str) -> Iterator[ErrorDetail]:
     """L10: rows whose labels are no list of strings."""
     values = part.column(column)
     other = [
@@ -237,21 +237,21 @@ def _no_lists(part: Part, column: str) -> Iterator[Problem]:
     ]
     if other:
         message = f'"{column}" is {_short(values[other[0]])}, not a list of labels{_also(part, other)}'
-        yield Problem(
+        yield ErrorDetail(
             "L10", part.place(other[0]), message, 'write a list of strings, such as ["a", "b"] or []'
         )
 
 
-def _not_strings(part: Part, column: str, texts: Sequence[object]) -> list[Problem]:
-    """L02, row by row; from errors.SHOWN on only counted."""
+def _not_strings(part: Part, column: str, texts: Sequence[object]) -> list[ErrorDetail]:
+    """L02, row by row; from errors.MAX_LINES on only counted."""
     rows = [row for row, text in enumerate(texts) if not isinstance(text, str)]
     problems = []
-    for row in rows[:SHOWN]:
+    for row in rows[:MAX_LINES]:
         what = "null" if texts[row] is None else f"{_short(texts[row])}, not a string"
-        problems.append(Problem("L02", part.place(row), f'"{column}" is {what}', "write a text there"))
-    if len(rows) > SHOWN:
-        message = f'{counted(len(rows) - SHOWN)} more whose "{column}" is no text'
-        problems.append(Problem("L02", part.place(rows[SHOWN]), message, "write a text there"))
+        problems.append(ErrorDetail("L02", part.place(row), f'"{column}" is {what}', "write a text there"))
+    if len(rows) > MAX_LINES:
+        message = f'{counted(len(rows) - MAX_LINES)} more whose "{column}" is no text'
+        problems.append(ErrorDetail("L02", part.place(rows[MAX_LINES]), message, "write a text there"))
     return problems
 
 
@@ -260,18 +260,18 @@ def _is_blank(text: str) -> bool:
     return not any(c.isprintable() and not c.isspace() for c in text)
 
 
-def _no_labels(part: Part, column: str) -> Iterator[Problem]:
+def _no_labels(part: Part, column: str) -> Iterator[ErrorDetail]:
     """L04 null, NaN or empty labels; L10 values that can't name a class."""
     values = part.column(column)
     empty = [row for row, value in enumerate(values) if _is_empty(value)]
     other = [row for row, v in enumerate(values) if not _is_empty(v) and name_of_label(v) is None]
     if empty:
         message = f"{counted(len(empty))} without a label (null, NaN or empty){_also(part, empty)}"
-        yield Problem("L04", part.place(empty[0]), message, "write the label, or remove the row")
+        yield ErrorDetail("L04", part.place(empty[0]), message, "write the label, or remove the row")
     if other:
         kind = {float: "a float", list: "a list", dict: "an object"}.get(type(values[other[0]]), "no label")
         message = f"label {_short(values[other[0]])} is {kind}, not a class{_also(part, other)}"
-        yield Problem("L10", part.place(other[0]), message, "write integers or strings")
+        yield ErrorDetail("L10", part.place(other[0]), message, "write integers or strings")
 
 
 def _is_empty(value: object) -> bool:
@@ -280,16 +280,16 @@ def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _check_classes(part: Part, labels: list[str | None], *, spelling: bool) -> list[Problem]:
+def _check_classes(part: Part, labels: list[str | None], *, spelling: bool) -> list[ErrorDetail]:
     """L08 a single class; L07 names that differ only by case or space (if the user did not give them)."""
     rows = rows_by_label(labels)
     if len(rows) == 1:
         message = f'all {counted(len(part))} of the training part have the label "{next(iter(rows))}"'
-        return [Problem("L08", part.place(0), message, "add rows of another class")]
+        return [ErrorDetail("L08", part.place(0), message, "add rows of another class")]
     return list(_spellings(part, rows)) if spelling else []
 
 
-def _spellings(part: Part, rows: Mapping[str, list[int]]) -> Iterator[Problem]:
+def _spellings(part: Part, rows: Mapping[str, list[int]]) -> Iterator[ErrorDetail]:
     """L07: one problem for each group, at the first row of its rarest spelling."""
     groups: dict[str, list[str]] = {}
     for label in rows:
@@ -300,7 +300,7 @@ def _spellings(part: Part, rows: Mapping[str, list[int]]) -> Iterator[Problem]:
             said = [f'"{name}" ({counted(len(rows[name]))}, {part.place(rows[name][0])})' for name in group]
             message = f"labels that differ only by case or space: {some(said)}"
             fix = "write them the same way, or name each in data.labels"
-            yield Problem("L07", part.place(rows[group[0]][0]), message, fix)
+            yield ErrorDetail("L07", part.place(rows[group[0]][0]), message, fix)
 
 
 class _Unknown:
@@ -312,24 +312,24 @@ class _Unknown:
         self.numbered = self.by_number or set(names) == {str(number) for number in range(len(names))}
         self.known = numbers_of(names) if self.by_number else dict.fromkeys(names, 0)
 
-    def problems(self, part: Part, labels: list[str | None], *, drop: bool) -> list[Problem]:
+    def problems(self, part: Part, labels: list[str | None], *, drop: bool) -> list[ErrorDetail]:
         """drop: such rows will be dropped; then only these are faults: all rows, or numbers beside names."""
         rows = {name: where for name, where in rows_by_label(labels).items() if name not in self.known}
         if drop and sum(map(len, rows.values())) < len(part):
             mixed = not self.by_number and not all_integers(self.names)
             rows = {name: where for name, where in rows.items() if mixed and all_integers([name])}
         found = rows.items() if self.names else ()
-        return [self._problem(part, label, where) for label, where in islice(found, SHOWN + 1)]
+        return [self._problem(part, label, where) for label, where in islice(found, MAX_LINES + 1)]
 
-    def _problem(self, part: Part, label: str, rows: list[int]) -> Problem:
+    def _problem(self, part: Part, label: str, rows: list[int]) -> ErrorDetail:
         if self.numbered and all_integers([label]):
             message = f"label {label} is outside 0 to {len(self.names) - 1}"
-            return Problem("L06", part.place(rows[0]), message + _also(part, rows), self.fix)
+            return ErrorDetail("L06", part.place(rows[0]), message + _also(part, rows), self.fix)
         near = get_close_matches(label, self.names, n=1)
         near = near or [name for name in self.names if canonical(name) == canonical(label)]
         hint = f'closest: "{near[0]}"' if near else f"they are: {some(self.names)}"
         message = f'label "{label}" is not one of the {len(self.names)} {self.source} ({hint})'
-        return Problem("L05", part.place(rows[0]), message + _also(part, rows), self.fix)
+        return ErrorDetail("L05", part.place(rows[0]), message + _also(part, rows), self.fix)
 
 
 def _also(part: Part, rows: Sequence[int] | NDArray[np.int64]) -> str:

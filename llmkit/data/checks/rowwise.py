@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import SHOWN, Problem
+from llmkit.base.errors import MAX_LINES, ErrorDetail
 from llmkit.data.corpus import Part
 
 __all__ = ["Fault", "objects", "told", "with_columns"]
@@ -18,17 +18,17 @@ __all__ = ["Fault", "objects", "told", "with_columns"]
 Fault = tuple[str, str, str]  # code, message, fix
 
 
-def told(faults: Iterable[tuple[str, Fault]]) -> list[Problem]:
-    """(place, fault) ... as problems, those of a code together: errors.SHOWN of them, then how many more there are."""
-    shown: dict[str, list[Problem]] = {}
+def told(faults: Iterable[tuple[str, Fault]]) -> list[ErrorDetail]:
+    """(place, fault) pairs as errors, grouped by code: at most MAX_LINES of them, then how many more there are."""
+    shown: dict[str, list[ErrorDetail]] = {}
     counts: Counter[str] = Counter()
     for place, (code, message, fix) in faults:
         counts[code] += 1
-        if counts[code] <= SHOWN + 1:
-            shown.setdefault(code, []).append(Problem(code, place, message, fix))
+        if counts[code] <= MAX_LINES + 1:
+            shown.setdefault(code, []).append(ErrorDetail(code, place, message, fix))
     for code, problems in shown.items():
-        if counts[code] > SHOWN + 1:
-            more = f"{counts[code] - SHOWN:,} more faults of this kind from here on"
+        if counts[code] > MAX_LINES + 1:
+            more = f"{counts[code] - MAX_LINES:,} more faults of this kind from here on"
             problems[-1] = replace(problems[-1], message=more)
     return [problem for problems in shown.values() for problem in problems]
 

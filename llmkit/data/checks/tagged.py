@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, closest, some
+from llmkit.base.errors import ErrorDetail, closest, some
 from llmkit.data.checks.entity_spans import span_faults, text_tags
 from llmkit.data.checks.row_checks import check_duplicates, check_texts, near_duplicates
 from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
@@ -29,7 +29,7 @@ from llmkit.text.words import Offsets, joined
 
 __all__ = ["Tagged", "check_tagged"]
 
-Step = tuple[Corpus, list[Problem], list[str]]  # what is left, problems, notes
+Step = tuple[Corpus, list[ErrorDetail], list[str]]  # what is left, problems, notes
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Tagged:
     golds: Mapping[str, NDArray[np.object_]] = field(
         default_factory=dict
     )  # part -> (rows,) of int64 label ids
-    problems: Sequence[Problem] = ()
+    problems: Sequence[ErrorDetail] = ()
     notes: Sequence[str] = ()
     near_duplicates: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # part -> rows
 
@@ -88,7 +88,7 @@ def check_tagged(
 
 def _words_of_lists(corpus: Corpus, data: Data) -> Step:
     """Each row a list of tokens and one of as many tags; `text` and `offsets` added."""
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     notes: list[str] = []
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, part in corpus.parts.items():
@@ -198,7 +198,7 @@ def _in_iob2(corpus: Corpus, scheme: Literal["auto", "spans"] | schemes.Scheme, 
     return corpus, list(_no_entities(corpus)), notes
 
 
-def _unknown_tags(part: Part, scheme: schemes.Scheme) -> list[Problem]:
+def _unknown_tags(part: Part, scheme: schemes.Scheme) -> list[ErrorDetail]:
     """N03: one problem for each tag that the scheme does not have."""
     places: dict[str, list[str]] = {}
     for row, tags in enumerate(part.column("tags")):
@@ -217,18 +217,18 @@ def _invalid(part: Part, scheme: schemes.Scheme) -> Iterator[tuple[str, str, Fau
             yield _place(part, row, position), part.place(row), ("N02", said, fix)
 
 
-def _no_entities(corpus: Corpus) -> Iterator[Problem]:
+def _no_entities(corpus: Corpus) -> Iterator[ErrorDetail]:
     """L08: nothing to learn."""
     train = corpus.parts.get("train")
     if train and not any(tag != "O" for row in train.column("tags") for tag in row):
         message = f"no entity in the {counted(len(train))} of the training part"
-        yield Problem("L08", train.place(0), message, "add sentences with entities")
+        yield ErrorDetail("L08", train.place(0), message, "add sentences with entities")
 
 
 def _known_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str) -> Step:
     """N03: a type that is not among the labels; such rows of validation and test go if data.unknown_labels=drop."""
     known = [label[2:] for label in labels if label.startswith("B-") and f"I-{label[2:]}" in labels]
-    problems: list[Problem] = []
+    problems: list[ErrorDetail] = []
     notes: list[str] = []
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, part in corpus.parts.items():
@@ -247,7 +247,7 @@ def _known_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
         for label, found in places.items():
             at = [_place(part, row, position) for row, position in found]
             message = f'type "{label}" is not one of the {len(known)} {source} ({some(known)}){_also(at)}'
-            problems.append(Problem("N03", at[0], message, f"correct it{or_drop}{closest(label, known)}"))
+            problems.append(ErrorDetail("N03", at[0], message, f"correct it{or_drop}{closest(label, known)}"))
     return (corpus if problems else corpus.without(dropped)), problems, notes
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from llmkit.base.errors import ModelError, Problem, RecipeError
+from llmkit.base.errors import ModelError, RecipeError
 from llmkit.data.checks.conversations import Message
 from llmkit.data.encoding.collate import IGNORED
 from llmkit.data.encoding.encode import Features, count_tokens
@@ -139,7 +139,7 @@ def of(tokenizer: Any) -> Template:
         tokenizer.chat_template = "{{ bos_token }}" * begins + DEFAULT
     if not isinstance(tokenizer.chat_template, str):
         message = f"the tokenizer has several chat templates ({', '.join(tokenizer.chat_template)})"
-        raise ModelError(Problem("S06", "model.name", message, "keep one as the tokenizer's chat_template"))
+        raise ModelError("S06", "model.name", message, "keep one as the tokenizer's chat_template")
     probe = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     template = Template(tokenizer, _end(tokenizer, probe), own)
     template.read([*probe, probe[0]])
@@ -174,9 +174,7 @@ def encoded(
     room = max_length - max_new_tokens
     if room < 1:
         message = f"leaves no room for a prompt beside {max_new_tokens} new tokens"
-        raise RecipeError(
-            Problem("C09", "train.max_length", message, "raise it, or lower task.max_new_tokens")
-        )
+        raise RecipeError("C09", "train.max_length", message, "raise it, or lower task.max_new_tokens")
     tokenizer, prompts = template.tokenizer, [turns[:-1] if answered else turns for turns in conversations]
     read = [template.read(turns) for turns in prompts]
     lengths = [len(ids) for ids, _ in read]
@@ -220,7 +218,7 @@ def _shortened(template: Template, turns: Sequence[Message], room: int) -> tuple
         fits, over = (half, over) if len(template.read(cut)[0]) <= room else (fits, half)
     if not fits:
         message = f"leaves {room} tokens for a prompt, of which the words around a question need more"
-        raise RecipeError(Problem("C09", "train.max_length", message, "raise it"))
+        raise RecipeError("C09", "train.max_length", message, "raise it")
     return template.read([*head, {"role": "user", "content": question[:fits]}])
 
 
@@ -235,6 +233,4 @@ def _with_special(tokenizer: Any, conversations: Sequence[Sequence[Message]]) ->
 def _misfit(messages: Sequence[Message], why: str) -> ModelError:
     begins = next((m["content"] for m in messages if m["role"] != "system"), "")[:40]
     message = f'the chat template and the conversation that begins "{begins}": it {why}'
-    return ModelError(
-        Problem("S03", "model.name", message, "use a checkpoint whose template takes such turns")
-    )
+    return ModelError("S03", "model.name", message, "use a checkpoint whose template takes such turns")

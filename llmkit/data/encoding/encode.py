@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base import files
-from llmkit.base.errors import DataError, Problem, some
+from llmkit.base.errors import DataError, some
 from llmkit.base.progress import Progress
 
 __all__ = [
@@ -378,23 +378,19 @@ def _too_long(
     share = counts.cut_tokens / max(1, counts.tokens)
     what, length = most
     return DataError(
-        Problem(
-            "L12",
-            place(rows[0]),
-            f"{len(rows)} of {total} {what} ({len(rows) / total:.1%}) are longer than {length} tokens "
-            f"(longest: {counts.longest}); cutting them would lose {share:.1%} of all tokens",
-            f"raise {setting}, or set train.truncation=true to cut them",
-        )
+        "L12",
+        place(rows[0]),
+        f"{len(rows)} of {total} {what} ({len(rows) / total:.1%}) are longer than {length} tokens "
+        f"(longest: {counts.longest}); cutting them would lose {share:.1%} of all tokens",
+        f"raise {setting}, or set train.truncation=true to cut them",
     )
 
 
 def _lost(rows: list[int], place: Callable[[int], str]) -> DataError:
     also = f", also at {some(place(row) for row in rows[1:])}" if len(rows) > 1 else ""
     return DataError(
-        Problem(
-            "Q06",
-            place(rows[0]),
-            f"no window holds this answer whole, so nothing could be learned from it{also}",
-            "raise train.max_length (or task.stride, up to a third of it), or set train.truncation=true to go on",
-        )
+        "Q06",
+        place(rows[0]),
+        f"no window holds this answer whole, so nothing could be learned from it{also}",
+        "raise train.max_length (or task.stride, up to a third of it), or set train.truncation=true to go on",
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.data.encoding.encode import Features, count_tokens
 
 __all__ = ["Shape", "begins", "encoded"]
@@ -50,7 +50,7 @@ def encoded(
     if room < 1:
         message = f"leaves no room for a prompt beside {shape.max_new_tokens} new tokens"
         fix = "raise it, or lower task.max_new_tokens"
-        raise RecipeError(Problem("C09", "train.max_length", message, fix))
+        raise RecipeError("C09", "train.max_length", message, fix)
     ids, full = _prompts(tokenizer, shape, texts, room)
     columns, counts = {"input_ids": ids}, count_tokens(tokenizer, ids, full, room)
     long, most, setting = _longer(full, room), ("prompts", room), "train.max_length"
@@ -109,7 +109,7 @@ def _cut(tokenizer: Any, ids: list[int], around: tuple[str, str], text: str, roo
     of_text = [number for number, (a, b) in enumerate(spans[: len(ids)]) if begin <= a < b <= end]
     if len(of_text) <= over:
         message = f"leaves {room} tokens for a prompt, of which the words around the text need more"
-        raise RecipeError(Problem("C09", "train.max_length", message, "raise it, or shorten task.prompt"))
+        raise RecipeError("C09", "train.max_length", message, "raise it, or shorten task.prompt")
     dropped = set(of_text[-over:])
     return [token for number, token in enumerate(ids) if number not in dropped]
 

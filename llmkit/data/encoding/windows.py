@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, RecipeError
+from llmkit.base.errors import RecipeError
 from llmkit.data.encoding.collate import IGNORED
 from llmkit.data.encoding.encode import LOST, Features, TokenCounts, count_tokens
 from llmkit.text.words import joined
@@ -157,7 +157,7 @@ def _room(tokens: int, special: int) -> int:
     if tokens > special:
         return tokens - special
     message = f"leaves no room for the text beside {special} special tokens"
-    raise RecipeError(Problem("C09", "train.max_length", message, "make it larger, e.g. 128"))
+    raise RecipeError("C09", "train.max_length", message, "make it larger, e.g. 128")
 
 
 def _with_blanks(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[str]]:

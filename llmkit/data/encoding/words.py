@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, UserError
+from llmkit.base.errors import UserError
 from llmkit.data.encoding.masking import NEVER
 
 __all__ = ["Unit", "in_words"]
@@ -64,6 +64,6 @@ def _jieba() -> Callable[[str], list[str]]:
         import jieba
     except ImportError as error:
         fix = 'pip install "llmkit[zh]", or set task.words=tokenizer'
-        raise UserError(Problem("E03", "task.words", "needs the package jieba", fix)) from error
+        raise UserError("E03", "task.words", "needs the package jieba", fix) from error
     jieba.setLogLevel(logging.WARNING)
     return lambda text: list(jieba.cut(text))

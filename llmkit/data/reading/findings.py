@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from llmkit.base.errors import DataError, Problem
+from llmkit.base.errors import DataError, ErrorDetail
 
 __all__ = ["Findings", "excerpt"]
 
@@ -17,14 +17,14 @@ class Findings:
     def __init__(self, shown: str) -> None:
         self.shown = shown
         self.notes: list[str] = []
-        self._problems: list[Problem] = []
+        self._problems: list[ErrorDetail] = []
         self._more = 0
 
     def add(self, code: str, message: str, fix: str = "", *, line: int = 0, column: int = 0) -> None:
         """One problem; line and column count from 1, 0 means none."""
         place = ":".join([self.shown, *(str(number) for number in (line, column) if number)])
         if len(self._problems) < KEPT:
-            self._problems.append(Problem(code, place, message, fix))
+            self._problems.append(ErrorDetail(code, place, message, fix))
         else:
             self._more += 1
 
@@ -32,18 +32,21 @@ class Findings:
         """A problem that makes the rest of the file meaningless."""
         self._more, self._problems = 0, self._problems[: KEPT - 1]
         self.add(code, message, fix, line=line, column=column)
-        raise DataError(self._all())
+        raise DataError.of(self._all())
 
     def raise_any(self) -> None:
         """Raise DataError when there are problems."""
         if self._problems:
-            raise DataError(self._all())
+            raise DataError.of(self._all())
 
-    def _all(self) -> list[Problem]:
+    def _all(self) -> list[ErrorDetail]:
         if not self._more:
             return self._problems
         last = self._problems[-1].code
-        return [*self._problems, Problem(last, self.shown, f"{self._more:,} more problems are not listed")]
+        return [
+            *self._problems,
+            ErrorDetail(last, self.shown, f"{self._more:,} more problems are not listed"),
+        ]
 
 
 def excerpt(text: str, position: int, width: int = 40) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, closest, some
+from llmkit.base.errors import ErrorDetail, closest, some
 
 __all__ = ["Gather", "renamed"]
 
@@ -42,7 +42,7 @@ class Gather:
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self.columns = columns
-        self.problems: list[Problem] = []
+        self.problems: list[ErrorDetail] = []
         self.lines, self.file_index = array("q"), array("i")
         self.files: list[str] = []
         self.in_memory = True
@@ -81,7 +81,7 @@ class Gather:
                 there = f"columns there: {some(sorted(self._seen), 10)}"
                 fix = f"set data.columns.{task}=NAME{closest(file, self._seen)}"
                 self.problems.append(
-                    Problem("L01", self.files[-1], f'column "{file}" is missing ({there})', fix)
+                    ErrorDetail("L01", self.files[-1], f'column "{file}" is missing ({there})', fix)
                 )
 
     def finish(self) -> list[str]:
@@ -161,7 +161,7 @@ class Gather:
             self._left_out.setdefault(name, f"its type changes ({place})")
         elif len(self._kinds[name].keys() - {"null"}) == 1:
             message = f'column "{self.columns[name]}" holds a value of another type than the rows before'
-            self.problems.append(Problem("J06", place, message, "give all rows the same type"))
+            self.problems.append(ErrorDetail("J06", place, message, "give all rows the same type"))
 
     def _check_kinds(self, name: str, places: dict[str, str]) -> None:
         """J06 where a column in use changes its type; another column is left out."""
@@ -169,7 +169,7 @@ class Gather:
         for kind, place in others:
             if name in self.columns:
                 message = f'column "{self.columns[name]}" holds {kind} here, but {first} in {first_place}'
-                self.problems.append(Problem("J06", place, message, "give all rows the same type"))
+                self.problems.append(ErrorDetail("J06", place, message, "give all rows the same type"))
             else:
                 self._left_out[name] = f"it holds {first} ({first_place}) and {kind} ({place})"
 

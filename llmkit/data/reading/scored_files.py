@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llmkit.base.errors import DataError, Problem, closest, some
+from llmkit.base.errors import DataError, ErrorDetail, closest, some
 from llmkit.data.reading.findings import Findings
 from llmkit.data.reading.readers import PLAIN, data_suffix, rows
 from llmkit.recipe.schema import Data
@@ -50,7 +50,7 @@ class Table:
         for number, row in enumerate(self.rows):
             if row.get(column) is None:
                 message = f'its "{column}" is missing or null'
-                raise DataError(Problem("E07", self.place(number), message, "write one in each row"))
+                raise DataError("E07", self.place(number), message, "write one in each row")
         return [row[column] for row in self.rows]
 
     def ordered(self, order: Sequence[int]) -> Table:
@@ -69,7 +69,7 @@ def read_table(shown: str, *, asked: Collection[str] = ()) -> Table:
     try:
         found = list(rows(path, data, findings, otherwise=PLAIN, by_id=True))
     except DataError as error:
-        raise DataError(_first_of_each(error.problems)) from None
+        raise DataError.of(_first_of_each(error.details)) from None
     if (data_suffix(path.name) or PLAIN) == PLAIN:
         found = [(line, {"text": row["text"].removesuffix("\n")}) for line, row in found]
     lines, values = zip(*found)
@@ -101,12 +101,12 @@ def _check_there(path: Path, findings: Findings) -> None:
         findings.stop("F01", f"there is no such file{closest(path.name, there)}", "correct the path")
 
 
-def _first_of_each(problems: Sequence[Problem]) -> list[Problem]:
+def _first_of_each(problems: Sequence[ErrorDetail]) -> list[ErrorDetail]:
     """A line for each kind of problem: a file of predictions is written by a program, which errs in every row.
 
     What a reader would have a recipe set is left out of the fix.
     """
-    kinds: dict[str, list[Problem]] = {}
+    kinds: dict[str, list[ErrorDetail]] = {}
     for problem in problems:
         kinds.setdefault(problem.code, []).append(problem)
     return [
@@ -122,7 +122,7 @@ def _first_of_each(problems: Sequence[Problem]) -> list[Problem]:
 def _check_column(table: Table, name: str) -> None:
     if name not in table.rows[0]:
         message = f'there is no column "{name}"{closest(name, table.columns)}'
-        raise DataError(Problem("E07", table.shown, message, f"choose from {some(table.columns, 20)}"))
+        raise DataError("E07", table.shown, message, f"choose from {some(table.columns, 20)}")
 
 
 def _check_as_many(predictions: Table, references: Table) -> None:
@@ -130,7 +130,7 @@ def _check_as_many(predictions: Table, references: Table) -> None:
     if have != want:
         message = f"has {_examples(have)}, but {references.shown} has {_examples(want)}"
         fix = "both must tell of the same examples in the same order, or each row must have an id"
-        raise DataError(Problem("E04", predictions.shown, message, fix))
+        raise DataError("E04", predictions.shown, message, fix)
 
 
 def _examples(count: int) -> str:
@@ -152,7 +152,7 @@ def _numbers(table: Table, column: str) -> dict[str, int]:
         name = str(value)
         if name in found:
             message = f'id "{name}" stands in line {table.lines[found[name]]} already'
-            raise DataError(Problem("E06", table.place(number), message, "keep one of the two rows"))
+            raise DataError("E06", table.place(number), message, "keep one of the two rows")
         found[name] = number
     return found
 
@@ -165,7 +165,7 @@ def _check_same(table: Table, found: dict[str, int], first: Table, wanted: dict[
     parts += [f"{_ids(missing)} only in {first.shown}"] if missing else []
     if parts:
         fix = "both files must hold the same examples"
-        raise DataError(Problem("E05", table.shown, "; ".join(parts), fix))
+        raise DataError("E05", table.shown, "; ".join(parts), fix)
 
 
 def _ids(names: Sequence[str]) -> str:

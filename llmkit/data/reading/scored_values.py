@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from llmkit.base.errors import DataError, Problem, closest, some
+from llmkit.base.errors import DataError, closest, some
 from llmkit.data.reading.scored_files import Table
 from llmkit.metrics.registry import Kind
 from llmkit.metrics.score import Ints
@@ -66,7 +66,7 @@ def gold(tables: Sequence[Table], kind: Kind, column: str | None = None) -> list
     """As `predicted`; texts and answers are lists of texts, those of all tables together. DataError E07, U01."""
     if len(tables) > 1 and kind not in SEVERAL:
         message = f"{kind.replace('_', '-')} have one reference each"
-        raise DataError(Problem("U01", f"--references {tables[1].shown}", message, "name one file"))
+        raise DataError("U01", f"--references {tables[1].shown}", message, "name one file")
     read = {
         "labels": _label,
         "numbers": _number,
@@ -117,7 +117,7 @@ def as_iob2(predictions: Tags, references: Tags, *, strict: bool) -> tuple[list[
     if other or tag_schemes.detect(references) == "IOB1":
         what = f'"{other}" is none' if other else "the references are in IOB1, where an entity begins with I-"
         fix = "leave it out, or write the tags in IOB2"
-        raise DataError(Problem("E07", "--strict", f"takes IOB2 tags, and {what}", fix))
+        raise DataError("E07", "--strict", f"takes IOB2 tags, and {what}", fix)
     return [*map(list, predictions)], [*map(list, references)]
 
 
@@ -132,7 +132,7 @@ def _column(table: Table, named: str | None, known: Sequence[str], side: str) ->
         else f"no column of {side} is in it"
     )
     fix = f"name one of its columns with --column {side}=NAME; it has {has}"
-    raise DataError(Problem("E07", table.shown, message, fix))
+    raise DataError("E07", table.shown, message, fix)
 
 
 def _read(table: Table, column: str, read: Callable[[Any], Any]) -> list[Any]:
@@ -151,7 +151,7 @@ def _read(table: Table, column: str, read: Callable[[Any], Any]) -> list[Any]:
 
 
 def _stop(table: Table, number: int, message: str, fix: str) -> NoReturn:
-    raise DataError(Problem("E07", table.place(number), message, fix))
+    raise DataError("E07", table.place(number), message, fix)
 
 
 class _Wrong(Exception):

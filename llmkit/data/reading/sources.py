@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import DataError, Problem, closest, some
+from llmkit.base.errors import DataError, ErrorDetail, closest, some
 from llmkit.base.progress import Progress
 from llmkit.data.reading.findings import Findings
 from llmkit.data.reading.lines import Moved
@@ -64,7 +64,7 @@ def find(
         if own or brought:
             parts[part] = own or brought
     if not parts:
-        raise DataError(Problem("F01", "data.train", "no data is named", "set data.train=FILE"))
+        raise DataError("F01", "data.train", "no data is named", "set data.train=FILE")
     return parts, notes
 
 
@@ -77,7 +77,7 @@ def _of_part(part: str, name: str, found: Found) -> list[Source]:
     sources = found.get(ANY) or found.get(part)
     if not sources:
         fix = f"name a file for data.{part}"
-        raise DataError(Problem("F02", name, f"holds no {part} part, only {some(found)}", fix))
+        raise DataError("F02", name, f"holds no {part} part, only {some(found)}", fix)
     return sources
 
 
@@ -95,14 +95,14 @@ def _resolve(
     if path.is_file():
         return {ANY: [_file(path, name, data)]}
     if path.exists():
-        raise DataError(Problem("F02", name, "is neither a file nor a folder", "name a data file"))
+        raise DataError("F02", name, "is neither a file nor a folder", "name a data file")
     if name.startswith("index:"):
         return {ANY: [_file(resolve_index(name.removeprefix("index:"), progress), name, data)]}
     near = closest(path.name, _entries(path.parent))
     if _HUB_ID.fullmatch(name) and data_suffix(name) is None and not near:
         return {part: [_hub(name, part, rows)] for part, rows in resolve_hub(name, progress).items()}
     where = "" if path.parent.is_dir() else f" (there is no folder {path.parent})"
-    raise DataError(Problem("F01", name, f"no such file{where}", f"correct the path{near}"))
+    raise DataError("F01", name, f"no such file{where}", f"correct the path{near}")
 
 
 def _entries(folder: Path) -> list[str]:
@@ -124,15 +124,17 @@ def _in_folder(folder: Path, shown: str, data: Data, notes: list[str]) -> Found:
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except PermissionError:
-        problem = Problem(
+        problem = ErrorDetail(
             "F02", shown, "not allowed to read this folder", "ask its owner, or change its mode"
         )
-        raise DataError(problem) from None
+        raise DataError.of(problem) from None
     files = [path for path in files if data_suffix(path.name)]
     files = [path for path in files if data_suffix(path.name) != PLAIN] or files
     if not files:
-        problem = Problem("F02", shown, "a folder without data files", f"name a file ({', '.join(SUFFIXES)})")
-        raise DataError(problem)
+        problem = ErrorDetail(
+            "F02", shown, "a folder without data files", f"name a file ({', '.join(SUFFIXES)})"
+        )
+        raise DataError.of(problem)
     found: dict[str, list[Source]] = {}
     for path in files:
         found.setdefault(_part_of(path.name), []).append(_file(path, str(Path(shown) / path.name), data))

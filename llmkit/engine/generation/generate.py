@@ -30,7 +30,7 @@ from transformers import (
     SuppressTokensLogitsProcessor,
 )
 
-from llmkit.base.errors import ModelError, Problem
+from llmkit.base.errors import ModelError
 
 __all__ = [
     "Search",
@@ -249,7 +249,7 @@ def _start(plain: Any) -> int:
     start = plain.generation_config.decoder_start_token_id if own is None else own
     if start is None:
         message = "names no token that its decoder starts with (decoder_start_token_id)"
-        raise ModelError(Problem("M11", "model.name", message, "add it to the checkpoint's config.json"))
+        raise ModelError("M11", "model.name", message, "add it to the checkpoint's config.json")
     return int(start)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import Problem, UserError, closest
+from llmkit.base.errors import UserError, closest
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import measure, percent
 from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, ratio
@@ -75,7 +75,7 @@ def get(name: str, *, strict: bool = False) -> Metric:
     """The metric of that name; its note says how entities are read. UserError E01 when there is none."""
     if name not in METRICS:
         message = f'unknown metric "{name}"{closest(name, METRICS)}'
-        raise UserError(Problem("E01", "", message, f"choose from {', '.join(METRICS)}"))
+        raise UserError("E01", "", message, f"choose from {', '.join(METRICS)}")
     metric = METRICS[name]
     if name == "token_accuracy":
         return metric

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llmkit.base.errors import Problem, UserError, raise_if
+from llmkit.base.errors import ErrorDetail, UserError, raise_if
 from llmkit.metrics.score import Floats, Measured, Metric
 
 __all__ = ["language_model", "of_sums"]
@@ -45,9 +45,9 @@ def language_model(log_probabilities: Sequence[Sequence[float]], texts: Sequence
     """
     if len(log_probabilities) != len(texts):
         message = f"{len(log_probabilities)} lists of log-probabilities, but {len(texts)} texts"
-        raise UserError(Problem("E04", "", message, "give one list a text, in the same order"))
+        raise UserError("E04", "", message, "give one list a text, in the same order")
     if not texts:
-        raise UserError(Problem("E02", "", "there are no rows", "check the files"))
+        raise UserError("E02", "", "there are no rows", "check the files")
     raise_if(list(_faults(log_probabilities, texts)), UserError)
     return of_sums(
         nats=[-math.fsum(row) for row in log_probabilities],
@@ -56,7 +56,7 @@ def language_model(log_probabilities: Sequence[Sequence[float]], texts: Sequence
     )
 
 
-def _faults(log_probabilities: Sequence[Sequence[float]], texts: Sequence[str]) -> Iterator[Problem]:
+def _faults(log_probabilities: Sequence[Sequence[float]], texts: Sequence[str]) -> Iterator[ErrorDetail]:
     """The first fault of each row."""
     for number, (row, text) in enumerate(zip(log_probabilities, texts), 1):
         wrong = next(
@@ -65,10 +65,10 @@ def _faults(log_probabilities: Sequence[Sequence[float]], texts: Sequence[str]) 
         if wrong:
             message = f"row {number}, token {wrong[0]}: {wrong[1]} is no log-probability"
             fix = "give natural logarithms of probabilities: finite, 0 at most"
-            yield Problem("E07", "", message, fix)
+            yield ErrorDetail("E07", "", message, fix)
         elif text and not len(row):
             message = f"row {number}: a text of {_size(text)} bytes without log-probabilities"
-            yield Problem("E07", "", message, "leave the row out on both sides, or score its tokens")
+            yield ErrorDetail("E07", "", message, "leave the row out on both sides, or score its tokens")
 
 
 def _size(text: str) -> int:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.base.errors import Problem, UserError, closest
+from llmkit.base.errors import UserError, closest
 from llmkit.metrics.score import Floats, Measured, Metric, ratio
 from llmkit.metrics.text.references import References, aligned
 from llmkit.metrics.text.word_ngrams import Vocabulary, statistics
@@ -182,7 +182,7 @@ def _with_tokenizer(name: str) -> Any:
 
     if name not in BLEU.TOKENIZERS:
         message = f'unknown tokenizer "{name}"{closest(name, BLEU.TOKENIZERS)}'
-        raise UserError(Problem("E10", "", message, f"choose from {', '.join(BLEU.TOKENIZERS)}"))
+        raise UserError("E10", "", message, f"choose from {', '.join(BLEU.TOKENIZERS)}")
     try:
         return BLEU(tokenize=name, force=True)  # force: no warning about blanks before full stops
     except ImportError:
@@ -191,9 +191,9 @@ def _with_tokenizer(name: str) -> Any:
         if name not in INSTALL:
             message = f'the model of tokenizer "{name}" could not be loaded: {error or type(error).__name__}'
             fix = "choose a tokenizer that needs no download, such as zh, char or 13a"
-            raise UserError(Problem("E10", "", message, fix)) from error
+            raise UserError("E10", "", message, fix) from error
         install = INSTALL[name]
-    raise UserError(Problem("E03", "", f'tokenizer "{name}" needs a package that is not installed', install))
+    raise UserError("E03", "", f'tokenizer "{name}" needs a package that is not installed', install)
 
 
 @lru_cache(maxsize=1)  # several systems are compared on the same references
@@ -215,9 +215,7 @@ def _caution(theirs: Any, name: str, references: Rows, read: Sequence[Sequence[S
         message = (
             f'tokenizer "{name}" takes each of these texts for a word or two: identical ones would score 0'
         )
-        raise UserError(
-            Problem("E10", "", message, 'choose another, such as "zh" or "char", or name the language')
-        )
+        raise UserError("E10", "", message, 'choose another, such as "zh" or "char", or name the language')
     if whole:
         return f'tokenizer "{name}" leaves clauses without blanks whole, so the score says little'
     return "no reference has 4 tokens, so identical texts score 0" if short else ""

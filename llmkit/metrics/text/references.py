@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmkit.base.errors import Problem, UserError, raise_if
+from llmkit.base.errors import ErrorDetail, UserError, raise_if
 
 __all__ = ["References", "aligned"]
 
@@ -18,14 +18,12 @@ def aligned(predictions: Sequence[str], references: References) -> list[Sequence
     """
     if len(predictions) != len(references):
         message = f"{len(predictions)} predictions, but references for {len(references)} rows"
-        raise UserError(
-            Problem("E04", "", message, "give one prediction a row of references, in the same order")
-        )
+        raise UserError("E04", "", message, "give one prediction a row of references, in the same order")
     rows = [[row] if isinstance(row, str) else row for row in references]
     fix = 'give each row a reference; "" where nothing should be said'
     bare = [number for number, row in enumerate(rows, 1) if not row]
-    raise_if([Problem("E02", "", f"row {number} has no reference", fix) for number in bare], UserError)
+    raise_if([ErrorDetail("E02", "", f"row {number} has no reference", fix) for number in bare], UserError)
     if not any(text.strip() for row in rows for text in row):
         message = "there is no text in the references"
-        raise UserError(Problem("E02", "", message, "check the file or the column they come from"))
+        raise UserError("E02", "", message, "check the file or the column they come from")
     return rows

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmkit.base.errors import Problem, UserError
+from llmkit.base.errors import UserError
 from llmkit.metrics.score import Floats, Ints, Measured, Metric, ratio
 from llmkit.metrics.text.lcs import Lanes, chosen, lengths
 from llmkit.metrics.text.matches import Bag, bigrams, hits, spread
@@ -162,4 +162,4 @@ def _nothing_to_compare(tokenizer: str) -> UserError:
         f'the tokenizer "{tokenizer}" finds no token in any reference, so that ROUGE has nothing to compare'
     )
     fix = 'name the texts\' language, or choose the tokenizer "characters" (Chinese, Japanese) or "unicode"'
-    return UserError(Problem("E10", "", message, fix))
+    return UserError("E10", "", message, fix)

@@ -24,7 +24,7 @@ from itertools import count
 
 import numpy as np
 
-from llmkit.base.errors import Problem, UserError, closest
+from llmkit.base.errors import UserError, closest
 from llmkit.metrics.score import Ints
 
 __all__ = ["Numbered", "numbered", "tokenizer_for"]
@@ -125,10 +125,10 @@ def _splitter(name: str, stemmer: bool) -> Callable[[str], list[str]]:
     """What makes tokens of lower-case and other text; it puts LINE_END for each line end."""
     if name not in SPLITTERS:
         message = f'unknown tokenizer "{name}"{closest(name, SPLITTERS)}'
-        raise UserError(Problem("E10", "", message, f"choose from {', '.join(SPLITTERS)}"))
+        raise UserError("E10", "", message, f"choose from {', '.join(SPLITTERS)}")
     if stemmer and name != "words":
         message = f'Porter\'s stemmer is for English, and the tokenizer "{name}" for other languages'
-        raise UserError(Problem("E10", "", message, 'leave out the stemmer, or choose the tokenizer "words"'))
+        raise UserError("E10", "", message, 'leave out the stemmer, or choose the tokenizer "words"')
     return SPLITTERS[name]
 
 
@@ -152,7 +152,7 @@ def _jieba(text: str) -> list[str]:
     except ImportError:
         message = 'the tokenizer "jieba" needs the package jieba, which is not installed'
         fix = "pip install 'llmkit[zh]', or choose the tokenizer \"characters\""
-        raise UserError(Problem("E03", "", message, fix)) from None
+        raise UserError("E03", "", message, fix) from None
     jieba.setLogLevel(logging.WARNING)  # else it tells of its dictionary on stderr
     tokens: list[str] = []
     for line in text.split("\n")[:-1]:

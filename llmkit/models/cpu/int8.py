@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llmkit.base.errors import ModelError, Problem
+from llmkit.base.errors import ModelError
 
 __all__ = ["Int8Linear", "rounded"]
 
@@ -66,7 +66,7 @@ def rounded(model: Any) -> Any:
     linear = [module for module in _body(model).modules() if type(module) is nn.Linear and module is not head]
     if not linear:
         message = f"has no linear layers that could be computed in 8 bits ({type(model).__name__})"
-        raise ModelError(Problem("M13", "--int8", message, "leave it out"))
+        raise ModelError("M13", "--int8", message, "leave it out")
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     twin = copy.deepcopy(model, shared)  # its weights are the model's own
     names = {module: name for name, module in model.named_modules()}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from llmkit.base.errors import DataError, ModelError, Problem, raise_if
+from llmkit.base.errors import DataError, ErrorDetail, ModelError, raise_if
 from llmkit.data import splits
 from llmkit.data.checks import row_checks
 from llmkit.data.checks.rowwise import objects
@@ -109,17 +109,17 @@ class Generation(Plain):
         """Raises ModelError: M11 for a checkpoint that can't write, S07 for no end token, C09 for too few positions."""
         if _only_reads(config):
             message = f"is of a type ({config['model_type']}) that reads texts and can't write any"
-            raise ModelError(Problem("M11", "model.name", message, "use a GPT, T5 or BART type checkpoint"))
+            raise ModelError("M11", "model.name", message, "use a GPT, T5 or BART type checkpoint")
         if tokenizer.eos_token_id is None:
             message = "the tokenizer has no end token, so no text would ever end"
-            raise ModelError(Problem("S07", "model.name", message, "use a GPT, T5 or BART type checkpoint"))
+            raise ModelError("S07", "model.name", message, "use a GPT, T5 or BART type checkpoint")
         continues = not config.get("is_encoder_decoder", False)
         reach = config.get("max_position_embeddings")
         if not continues and reach and self.options.max_new_tokens > reach:
             message = (
                 f"{self.options.max_new_tokens} tokens are more than the {reach} positions of the decoder"
             )
-            raise ModelError(Problem("C09", "task.max_new_tokens", message, f"use at most {reach}"))
+            raise ModelError("C09", "task.max_new_tokens", message, f"use at most {reach}")
         return replace(self, tokenizer=tokenizer, continues=continues)
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
@@ -357,7 +357,7 @@ def _loss_rows(answers: Arrays) -> Any:
     return np.stack([answers["nats"], answers["tokens"]], axis=1).astype(np.float64)
 
 
-def no_references(part: Part) -> Iterator[Problem]:
+def no_references(part: Part) -> Iterator[ErrorDetail]:
     """L10: references that are no list of texts; null and [] stand for the target alone."""
     if "references" not in part.columns:
         return
@@ -367,5 +367,5 @@ def no_references(part: Part) -> Iterator[Problem]:
         ):
             continue
         message = '"references" is no list of texts that are not blank'
-        yield Problem("L10", part.place(row), message, 'write a list such as ["one", "another"], or null')
+        yield ErrorDetail("L10", part.place(row), message, 'write a list such as ["one", "another"], or null')
         return

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import DataError, ModelError, Problem, raise_if, some
+from llmkit.base.errors import DataError, ModelError, raise_if, some
 from llmkit.data.checks.documents import Unit, check_documents
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.encode import Encoded, Features, count_tokens
@@ -183,7 +183,7 @@ def _by_row(outputs: Arrays, encoded: Encoded, rows: int) -> dict[str, NDArray[A
 
 def no_token(what: str, fix: str) -> ModelError:
     """S07: the tokenizer lacks a token that the task can't do without."""
-    return ModelError(Problem("S07", "model.name", f"the tokenizer has no {what}", fix))
+    return ModelError("S07", "model.name", f"the tokenizer has no {what}", fix)
 
 
 def check_packing(config: Mapping[str, Any], direction: Literal["causal", "bidirectional"]) -> None:
@@ -193,7 +193,7 @@ def check_packing(config: Mapping[str, Any], direction: Literal["causal", "bidir
     kind, known = config.get("model_type"), packed.TYPES[direction]
     if kind not in known:
         message = f'model type "{kind}" is none of those that keep packed documents apart ({some(known, 20)})'
-        raise ModelError(Problem("S09", "task.packing", message, "set task.packing=false"))
+        raise ModelError("S09", "task.packing", message, "set task.packing=false")
 
 
 def by_unit(golds: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:

@@ -121,7 +121,7 @@ def test_the_token_behind_an_answer_ends_it() -> None:
 def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
     with pytest.raises(ModelError, match="in another way") as caught:
         of(tokenizer(FORGETS)).read(turns("a", "b", "c"))
-    assert caught.value.problems[0].code == "S03"
+    assert caught.value.details[0].code == "S03"
 
 
 def test_what_a_template_refuses_is_told() -> None:

@@ -80,8 +80,8 @@ def test_what_is_cut_is_counted_and_without_truncation_only_named(tokenizer: Any
 def test_a_prompt_needs_room(tokenizer: Any, shape: Shape, max_length: int, message: str) -> None:
     with pytest.raises(RecipeError, match=message) as caught:
         encoded(tokenizer, shape, ["a good film"], None, max_length=max_length, truncation=True)
-    assert caught.value.problems[0].code == "C09"
-    assert caught.value.problems[0].place == "train.max_length"
+    assert caught.value.details[0].code == "C09"
+    assert caught.value.details[0].place == "train.max_length"
 
 
 def test_the_language_is_what_a_text_begins_with(tokenizer: Any) -> None:

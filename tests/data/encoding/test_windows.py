@@ -284,7 +284,7 @@ def test_any_length_works_or_is_refused(name: str, max_length: int) -> None:
         assert not too_short
     except RecipeError as error:
         assert too_short
-        assert error.problems[0].code == "C09"
+        assert error.details[0].code == "C09"
     too_short = max_length - max_length // 2 <= special[1]
     try:
         windows.of_contexts(
@@ -294,7 +294,7 @@ def test_any_length_works_or_is_refused(name: str, max_length: int) -> None:
         assert not too_short
     except RecipeError as error:
         assert too_short
-        assert error.problems[0].code == "C09"
+        assert error.details[0].code == "C09"
 
 
 any_text = st.lists(

@@ -21,7 +21,7 @@ def read(text, delimiter=",", limit=1000):
 def faults(text, **keys):
     with pytest.raises(DataError) as caught:
         read(text, **keys)
-    return [(problem.code, problem.place) for problem in caught.value.problems]
+    return [(problem.code, problem.place) for problem in caught.value.details]
 
 
 # The csv module of Python 3.11 writes a carriage return without quotes, which no reader can undo.

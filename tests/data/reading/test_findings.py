@@ -7,7 +7,7 @@ from llmkit.data.reading.findings import Findings, excerpt
 def raised(findings):
     with pytest.raises(DataError) as caught:
         findings.raise_any()
-    return caught.value.problems
+    return caught.value.details
 
 
 def test_places_are_made_of_file_line_and_column():
@@ -39,7 +39,7 @@ def test_a_stop_raises_with_what_was_found_before():
     findings.add("J07", "x", line=2)
     with pytest.raises(DataError) as caught:
         findings.stop("F08", "y", line=5)
-    assert [(problem.code, problem.place) for problem in caught.value.problems] == [
+    assert [(problem.code, problem.place) for problem in caught.value.details] == [
         ("J07", "a.csv:2"),
         ("F08", "a.csv:5"),
     ]

@@ -37,7 +37,7 @@ def document(text):
 def faults(read, text):
     with pytest.raises(DataError) as caught:
         read(text)
-    return [(problem.code, problem.place) for problem in caught.value.problems]
+    return [(problem.code, problem.place) for problem in caught.value.details]
 
 
 @given(ROWS, st.booleans())

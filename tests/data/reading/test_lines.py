@@ -15,7 +15,7 @@ def read(path, encoding="utf-8", limit=None, moved=unheard):
     try:
         findings.raise_any()
     except DataError as error:
-        return lines, [(problem.code, problem.place) for problem in error.problems], findings.notes
+        return lines, [(problem.code, problem.place) for problem in error.details], findings.notes
     return lines, [], findings.notes
 
 

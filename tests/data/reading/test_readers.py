@@ -420,7 +420,7 @@ def test_a_faulty_file_is_named_with_place_and_fix(tmp_path, fault):
         read(path, **keys)
     line = caught.value.lines()[0]
     assert line == expected if " Fix: " in expected else line.startswith(expected)
-    assert len(caught.value.problems) == 1
+    assert len(caught.value.details) == 1
     assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(content).digest()
     assert list(tmp_path.iterdir()) == [path]
 
@@ -430,7 +430,7 @@ def test_all_faults_of_a_file_are_told_together(tmp_path):
     path.write_bytes(b'{"text": \n[1]\n' + GOOD + b'{"a": 1, "a": 2}\n')
     with pytest.raises(DataError) as caught:
         read(path)
-    assert [(p.code, p.place) for p in caught.value.problems] == [
+    assert [(p.code, p.place) for p in caught.value.details] == [
         ("J01", "a.jsonl:1:10"),
         ("J03", "a.jsonl:2"),
         ("J04", "a.jsonl:5"),

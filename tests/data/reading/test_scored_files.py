@@ -52,7 +52,7 @@ def test_an_object_of_answers_is_a_row_for_each_id(write: Write) -> None:
 def test_faults_of_a_kind_are_one_line(write: Write) -> None:
     with pytest.raises(DataError) as raised:
         read_table(write("p.jsonl", "{\n{\n[1]\n{\n"))
-    first, second = raised.value.problems
+    first, second = raised.value.details
     assert (first.code, first.place) == ("J01", "p.jsonl:1:2")
     assert first.message.endswith("(and 2 more)")
     assert (second.code, second.place) == ("J03", "p.jsonl:3")

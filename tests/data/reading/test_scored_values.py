@@ -99,7 +99,7 @@ def test_whatever_a_row_holds_is_read_or_told(value: Any) -> None:
             try:
                 assert len(read(kind)) == 1
             except DataError as error:
-                assert [problem.code for problem in error.problems] == ["E07"]
+                assert [problem.code for problem in error.details] == ["E07"]
 
 
 def test_the_surest_column_is_taken_and_a_named_one_before_it() -> None:

@@ -113,4 +113,4 @@ def test_faults_of_json_inside_articles_are_told():
     text = '{"data": [{"paragraphs": [{"context": "c", "context": "d",\n "qas": [{"question": NaN}]}]}]}'
     with pytest.raises(DataError) as caught:
         document(text)
-    assert {problem.code for problem in caught.value.problems} == {"J04", "J05"}
+    assert {problem.code for problem in caught.value.details} == {"J04", "J05"}

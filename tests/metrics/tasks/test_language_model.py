@@ -72,13 +72,13 @@ def test_what_is_too_large_is_the_largest_number_and_what_has_no_tokens_is_nan_w
 def test_what_is_no_log_probability_is_refused(logs, texts, code, found) -> None:
     with pytest.raises(UserError, match=found) as caught:
         language_model(logs, texts)
-    assert [problem.code for problem in caught.value.problems] == [code]
+    assert [problem.code for problem in caught.value.details] == [code]
 
 
 def test_every_faulty_row_is_named() -> None:
     with pytest.raises(UserError) as caught:
         language_model([[1.0, 2.0], [-1.0], [math.nan]], ["a", "b", "c"])
-    assert [problem.message[:5] for problem in caught.value.problems] == ["row 1", "row 3"]
+    assert [problem.message[:5] for problem in caught.value.details] == ["row 1", "row 3"]
 
 
 def test_an_empty_text_may_have_no_tokens_and_certainty_costs_nothing() -> None:

@@ -20,4 +20,4 @@ def test_a_text_is_one_reference() -> None:
 def test_what_cannot_be_compared_is_refused(predictions, references, code, found) -> None:
     with pytest.raises(UserError, match=found) as caught:
         aligned(predictions, references)
-    assert [problem.code for problem in caught.value.problems] == [code]
+    assert [problem.code for problem in caught.value.details] == [code]

@@ -47,7 +47,7 @@ def test_the_checkpoint_decides_which_class_opens_it(name: str, tiny_t5: Path, t
 def test_checkpoints_that_only_read_are_refused(name: str, tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match="reads texts and can't write any") as caught:
         made(name, tiny_bert)
-    assert caught.value.problems[0].code == "M11"
+    assert caught.value.details[0].code == "M11"
 
 
 def test_texts_need_an_end_and_positions(tiny_t5: Path, tiny_gpt: Path) -> None:
@@ -69,7 +69,7 @@ def test_faulty_rows_are_named(name: str, corpus_of: Callable[..., Any]) -> None
     found[4]["references"] = ["fine", ""]
     with pytest.raises(DataError) as caught:
         task.check(corpus_of(task, train=found), Data(**SHARES), 1)
-    told = {(problem.code, problem.place) for problem in caught.value.problems}
+    told = {(problem.code, problem.place) for problem in caught.value.details}
     assert told == {("S05", "train.jsonl:3"), ("L03", "train.jsonl:4"), ("L10", "train.jsonl:5")}
 
 
@@ -231,8 +231,8 @@ def test_targets_that_are_too_long_stop_the_run_with_the_key_to_raise(tiny_t5: P
     settings = ["task.max_new_tokens=5"]
     with pytest.raises(DataError, match=r"targets .* are longer than 5 tokens") as caught:
         llmkit.finetune(str(recipe), [*settings, "train.truncation=false"], dry_run=True)
-    assert caught.value.problems[0].code == "L12"
-    assert "raise task.max_new_tokens" in caught.value.problems[0].fix
+    assert caught.value.details[0].code == "L12"
+    assert "raise task.max_new_tokens" in caught.value.details[0].fix
     llmkit.finetune(str(recipe), settings, dry_run=True)  # the recipe cuts
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 
 import pytest
 
 from llmkit.base import errors
-from llmkit.base.errors import DataError, LlmkitError, Problem, closest, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, LlmkitError, closest, raise_if, some
 
 CLASSES = {
     name: value
@@ -64,42 +65,52 @@ def test_every_class_is_public() -> None:
     ("problem", "line"),
     [
         (
-            Problem("L05", "val.jsonl:812", 'label "refnd" is unknown', "correct it"),
+            ErrorDetail("L05", "val.jsonl:812", 'label "refnd" is unknown', "correct it"),
             'error[L05] val.jsonl:812: label "refnd" is unknown. Fix: correct it',
         ),
-        (Problem("U01", "", "no text"), "error[U01] no text."),
+        (ErrorDetail("U01", "", "no text"), "error[U01] no text."),
         (
-            Problem("C03", "a.yaml:2", 'unknown key "lr"; did you mean "x"?', "remove it"),
+            ErrorDetail("C03", "a.yaml:2", 'unknown key "lr"; did you mean "x"?', "remove it"),
             'error[C03] a.yaml:2: unknown key "lr"; did you mean "x"? Fix: remove it',
         ),
         (
-            Problem("F01", "a\nb\tc", "is  not\r\nthere", "look\n\nagain"),
+            ErrorDetail("F01", "a\nb\tc", "is  not\r\nthere", "look\n\nagain"),
             "error[F01] a b c: is not there. Fix: look again",
         ),
         (
-            Problem("F01", "\x1b[31mred\x00", "\u202eabc \ud800 好", ""),
+            ErrorDetail("F01", "\x1b[31mred\x00", "\u202eabc \ud800 好", ""),
             "error[F01] \ufffd[31mred\ufffd: \ufffdabc \ufffd 好.",
         ),
     ],
 )
-def test_a_problem_is_one_printable_line(problem: Problem, line: str) -> None:
+def test_a_problem_is_one_printable_line(problem: ErrorDetail, line: str) -> None:
     assert str(problem) == line
     line.encode("utf-8")
 
 
 def test_at_most_twenty_lines_then_a_count() -> None:
-    problems = [Problem("L05", f"a:{number}", "wrong") for number in range(23)]
-    assert DataError(problems[:20]).lines() == [str(problem) for problem in problems[:20]]
-    lines = DataError(problems).lines()
-    assert lines[:20] == [str(problem) for problem in problems[:20]]
-    assert lines[20:] == ["... and 3 more problems"]
-    assert DataError(problems).problems == problems  # none is lost for a reader of the object
+    details = [ErrorDetail("L05", f"a:{number}", "wrong") for number in range(23)]
+    assert DataError.of(details[:20]).lines() == [str(detail) for detail in details[:20]]
+    lines = DataError.of(details).lines()
+    assert lines[:20] == [str(detail) for detail in details[:20]]
+    assert lines[20:] == ["... and 3 more errors"]
+    assert DataError.of(details).details == details  # none is lost for a reader of the object
 
 
-def test_one_problem_or_many_or_any_iterable() -> None:
-    problem = Problem("L05", "a:1", "wrong")
-    assert DataError(problem).problems == DataError(iter([problem])).problems == [problem]
-    assert str(DataError([problem, problem])) == f"{problem}\n{problem}"
+def test_an_error_is_constructed_in_one_call() -> None:
+    error = DataError("L05", "a:1", "wrong", "correct it")
+    assert error.details == [ErrorDetail("L05", "a:1", "wrong", "correct it")]
+    assert str(error) == "error[L05] a:1: wrong. Fix: correct it"
+    assert (
+        DataError.of(error.details[0]).details == DataError.of(iter(error.details)).details == error.details
+    )
+
+
+def test_an_error_survives_a_trip_to_another_process() -> None:
+    details = [ErrorDetail("L05", f"a:{number}", "wrong") for number in range(3)]
+    again = pickle.loads(pickle.dumps(DataError.of(details)))
+    assert again.details == details
+    assert isinstance(again, DataError)
 
 
 def test_errors_without_problems_have_their_own_words() -> None:
@@ -109,10 +120,10 @@ def test_errors_without_problems_have_their_own_words() -> None:
 
 def test_raise_if_raises_all_or_nothing() -> None:
     raise_if([], DataError)
-    problems = [Problem("L05", "a:1", "wrong"), Problem("L06", "a:2", "wrong")]
+    details = [ErrorDetail("L05", "a:1", "wrong"), ErrorDetail("L06", "a:2", "wrong")]
     with pytest.raises(DataError) as caught:
-        raise_if(problems, DataError)
-    assert caught.value.problems == problems
+        raise_if(details, DataError)
+    assert caught.value.details == details
 
 
 @pytest.mark.parametrize(

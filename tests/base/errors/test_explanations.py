@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from llmkit.base.explanations import EXPLANATIONS
+from llmkit.base.errors import EXPLANATIONS
 
-PACKAGE = Path(__file__).parents[2] / "llmkit"
+PACKAGE = Path(__file__).parents[3] / "llmkit"
 
 
 def test_explained_codes_are_those_in_use() -> None:
     used: set[str] = set()
     for path in PACKAGE.rglob("*.py"):
-        if path.name != "explanations.py":
+        if path.parent != PACKAGE / "base" / "errors":
             used |= set(re.findall(r'"([A-Z]\d\d)"', path.read_text(encoding="utf-8")))
     assert set(EXPLANATIONS) == used
 
