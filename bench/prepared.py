@@ -156,7 +156,7 @@ def _split() -> dict[str, list[dict[str, Any]]]:
 
     recipe = load.load("sentiment", task_names=tasks.names(), task_options=tasks.options)
     task = tasks.load({"name": "classification"})
-    parts = task.check(read_rows(recipe.data, task, SILENT), recipe.data, recipe.seed).corpus.parts
+    parts = task.check(read_rows(recipe.data, task, SILENT), recipe.data, recipe.seed).corpus.splits
     rows = {
         name: [
             {"text": text, "label": label}

@@ -124,7 +124,7 @@ def _over_corpora(
     for name, result in zip(ready, _score_all(opened, ready, asked, progress), strict=True):
         drops = _drops(home, result) if home else {}
         corpora[name] = {
-            "n": len(ready[name].examples.corpus.parts["test"]),
+            "n": len(ready[name].examples.corpus.splits["test"]),
             **{key: result[key] for key in OF_CORPUS if key in result},
             "drop": {metric: drop.to_json() for metric, drop in drops.items()},
         }
@@ -234,7 +234,7 @@ def _own_examples(opened: Opened, progress: Progress) -> tuple[Examples, str]:
     recipe = opened.recipe
     examples = opened.task.check(read_rows(recipe.data, opened.task, progress), recipe.data, recipe.seed)
     _check_same_rows(opened, examples)
-    return examples, "test" if "test" in examples.corpus.parts else "validation"
+    return examples, "test" if "test" in examples.corpus.splits else "validation"
 
 
 def _check_same_rows(opened: Opened, examples: Examples) -> None:
@@ -275,7 +275,7 @@ def _score_all(
     from llmkit.engine import session as sessions
 
     for one in ready.values():
-        by_slices.check(opened.task, one.examples.corpus.parts[one.part], asked.slices)
+        by_slices.check(opened.task, one.examples.corpus.splits[one.part], asked.slices)
     if opened.recipe and len(opened.recipe.train.seeds or []) > 1:
         progress.note(f"{opened.name} was trained with several seeds: this is the model that it kept")
     seed = opened.recipe.seed if opened.recipe else 1
@@ -331,7 +331,7 @@ def _changes(
 def _by_slice(
     opened: Opened, ready: _Ready, answers: Arrays, metric: str, asked: _Asked, seed: int
 ) -> dict[str, Any]:
-    rows, golds = ready.examples.corpus.parts[ready.part], ready.examples.golds[ready.part]
+    rows, golds = ready.examples.corpus.splits[ready.part], ready.examples.golds[ready.part]
     judged = by_slices.Judged(opened.task, rows, golds, answers, opened.labels)
     if not asked.slices:
         return {}
@@ -351,4 +351,4 @@ def _predict(session: Session, opened: Opened, ready: _Ready, progress: Progress
         writes=opened.task.writes,
         done=lambda done, total: progress.advance("predicting", done, total, "rows"),
     )
-    return opened.task.answers(outputs, ready.encoded, ready.examples.corpus.parts[ready.part].columns)
+    return opened.task.answers(outputs, ready.encoded, ready.examples.corpus.splits[ready.part].columns)

@@ -1,7 +1,7 @@
 """The rows of a run, part by part, each with the file and line it came from, and a fingerprint of the whole.
 
     corpus = read(recipe.data, columns={"text": "sentence", "label": "label"}, ...)
-    corpus.parts["test"].place(8)   ->   "data/test.jsonl:9"
+    corpus.splits["test"].place(8)   ->   "data/test.jsonl:9"
 
 The fingerprint is of the content (rows in order, names of the parts), not of paths or dates: the same rows
 give the same fingerprint from jsonl, csv or parquet, and any choice of rows made later changes it.
@@ -25,7 +25,7 @@ from llmkit.data.reading import sources, stored
 from llmkit.data.reading.findings import Findings
 from llmkit.data.reading.gather import Gather, renamed
 from llmkit.data.reading.lines import unheard
-from llmkit.data.reading.sources import PARTS, ResolveHub, ResolveIndex, Source
+from llmkit.data.reading.sources import SPLITS, ResolveHub, ResolveIndex, Source
 from llmkit.data.reading.stored import Column
 from llmkit.recipe.schema import Data
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     import datasets
 
-__all__ = ["Corpus", "Part", "counted", "read"]
+__all__ = ["Corpus", "Split", "counted", "read"]
 
 LARGE = 64 << 20  # bytes of files from which progress is told
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """Rows of one part (train, validation or test) in file order, and where each came from."""
 
     rows: datasets.Dataset
@@ -56,7 +56,7 @@ class Part:
         """`file:line` of a row."""
         return f"{self.files[self.file_index[row]]}:{self.lines[row]}"
 
-    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Part:
+    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Split:
         """These rows, in this order."""
         chosen = np.asarray(indices, np.int64)
         return replace(
@@ -83,7 +83,7 @@ class Part:
 
 
 class _Columns(Mapping[str, list[Any]]):
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Split) -> None:
         self._part, self._names = part, tuple(part.rows.column_names)
         self._read: dict[str, list[Any]] = {}
 
@@ -105,7 +105,7 @@ class _Columns(Mapping[str, list[Any]]):
 class Corpus:
     """All parts of a run's data."""
 
-    parts: dict[str, Part]
+    splits: dict[str, Split]
     fingerprint: str
     notes: tuple[str, ...] = ()
 
@@ -114,11 +114,11 @@ class Corpus:
 
         The fingerprint changes with the choice, so nothing made from other rows is taken for this.
         """
-        parts = self.parts | {new: self.parts[old].select(rows) for new, (old, rows) in chosen.items()}
+        parts = self.splits | {new: self.splits[old].select(rows) for new, (old, rows) in chosen.items()}
         digest = hashlib.sha256(self.fingerprint.encode())
         for new, (old, rows) in sorted(chosen.items()):
             digest.update(f"\n{new} {old} {len(rows)}\n".encode() + rows.astype("<i8").tobytes())
-        ordered = {part: parts[part] for part in PARTS if part in parts}
+        ordered = {part: parts[part] for part in SPLITS if part in parts}
         return Corpus(ordered, digest.hexdigest() if chosen else self.fingerprint, self.notes)
 
     def noting(self, *notes: str) -> Corpus:
@@ -205,7 +205,7 @@ def _gather(
     return gather
 
 
-def _part(gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress) -> Part:
+def _part(gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress) -> Split:
     import datasets
 
     if gather.in_memory:
@@ -215,7 +215,7 @@ def _part(gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str],
         stored.store(path, gather.schema(), _again(gather, of_part, columns, progress))
         table, mapped = stored.opened(path)
     rows = datasets.Dataset(table, fingerprint=gather.digest()[:16])
-    return Part(rows, tuple(gather.files), *gather.places(), mapped)
+    return Split(rows, tuple(gather.files), *gather.places(), mapped)
 
 
 def _again(

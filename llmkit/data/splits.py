@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from llmkit.base.errors import DataError, ErrorDetail
 from llmkit.data.checks.duplicates import text_keys
 from llmkit.data.checks.labels import in_order, labels_of
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.recipe.schema import Data
 
 __all__ = ["apportion", "complete"]
@@ -32,13 +32,13 @@ def complete(
     texts to appear in every part. What went where is added to the notes.
     """
     shares = {"validation": data.validation_share, "test": data.test_share}
-    shares = {name: share for name, share in shares.items() if share > 0 and name not in corpus.parts}
-    if not shares or "train" not in corpus.parts:
+    shares = {name: share for name, share in shares.items() if share > 0 and name not in corpus.splits}
+    if not shares or "train" not in corpus.splits:
         return corpus
     if sum(shares.values()) >= 1:
         message = f"validation and test together take all rows ({' + '.join(map(str, shares.values()))})"
         raise DataError("L09", "data.validation_share", message, "make them smaller")
-    train = corpus.parts["train"]
+    train = corpus.splits["train"]
     groups = _groups(text_keys(train, text_column))
     classes, names = _classes(train, label_column, groups)
     _check_sizes(train, groups, classes, names, tuple(shares))
@@ -65,7 +65,7 @@ def _groups(keys: Sequence[bytes]) -> NDArray[np.int64]:
 
 
 def _classes(
-    train: Part, label_column: str | None, groups: NDArray[np.int64]
+    train: Split, label_column: str | None, groups: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """(class of each distinct text, by the label of its first row; names of the classes)."""
     first = np.unique(groups, return_index=True)[1]
@@ -78,7 +78,7 @@ def _classes(
 
 
 def _check_sizes(
-    train: Part,
+    train: Split,
     groups: NDArray[np.int64],
     classes: NDArray[np.int64],
     names: Sequence[str],

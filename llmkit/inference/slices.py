@@ -15,7 +15,7 @@ from llmkit.tasks.protocol import take
 from llmkit.text.scripts import script
 
 if TYPE_CHECKING:
-    from llmkit.data.corpus import Part
+    from llmkit.data.corpus import Split
     from llmkit.tasks.protocol import Arrays, Task
 
 __all__ = ["BUILT_IN", "Judged", "check", "slices"]
@@ -29,7 +29,7 @@ class Judged:
     """Rows of one part, what they ask for, and what a model answered."""
 
     task: Task
-    rows: Part
+    rows: Split
     golds: Arrays
     answers: Arrays
     labels: Sequence[str]
@@ -61,7 +61,7 @@ def slices(
     return {**found, "confidence": evaluate.confidence}
 
 
-def check(task: Task, rows: Part, names: Sequence[str]) -> None:
+def check(task: Task, rows: Split, names: Sequence[str]) -> None:
     """Raises RecipeError U01 for what is neither a column of the rows nor built in."""
     built_in = [name for name in BUILT_IN if name != "label" or "accuracy" in task.metrics]
     known = list(dict.fromkeys((*built_in, *rows.columns)))

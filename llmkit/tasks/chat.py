@@ -103,7 +103,7 @@ class Chat(Generation):
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, problems, notes = self._read(corpus, data)
-        problems += [found for part in corpus.parts.values() for found in no_references(part)]
+        problems += [found for part in corpus.splits.values() for found in no_references(part)]
         raise_if(problems, DataError)
         if labels is None:
             corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
@@ -111,7 +111,7 @@ class Chat(Generation):
             corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
             notes = [*notes, *said]
         near, alike = row_checks.near_duplicates(corpus, (self.source,))
-        golds = {name: {"references": self._references(part)} for name, part in corpus.parts.items()}
+        golds = {name: {"references": self._references(part)} for name, part in corpus.splits.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
     def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:

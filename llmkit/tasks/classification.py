@@ -106,7 +106,7 @@ class Classification(OverTexts):
         near, alike = row_checks.near_duplicates(corpus, self.texts)
         golds = {
             part: {"labels": row_checks.label_ids(rows, "label", names)}
-            for part, rows in corpus.parts.items()
+            for part, rows in corpus.splits.items()
         }
         return Examples(corpus, names, golds, (*notes, *dropped, *alike), near)
 
@@ -233,7 +233,7 @@ class Classification(OverTexts):
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
-        train, judged = (examples.corpus.parts[name] for name in ("train", part))
+        train, judged = (examples.corpus.splits[name] for name in ("train", part))
         labels = examples.golds["train"]["labels"]
         known, new = (tfidf_text(rows.columns, self.texts) for rows in (train, judged))
         classes = len(examples.labels)

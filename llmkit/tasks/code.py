@@ -19,7 +19,7 @@ from llmkit.base import processes
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.programs import COLUMNS, check_programs
 from llmkit.data.checks.rowwise import objects
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.data.encoding.encode import Encoded
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured
@@ -68,13 +68,13 @@ class Code(chat.Chat):
             return replace(found, notes=(*found.notes, NOT_RUN))
         runner.run(Program("", ""))
         found = super().check(corpus, data, seed, labels)
-        failing = [note for name, part in found.corpus.parts.items() for note in _failing(name, part)]
+        failing = [note for name, part in found.corpus.splits.items() for note in _failing(name, part)]
         return replace(found, notes=(*found.notes, *failing))
 
     def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
         return check_programs(corpus, data, tested=self.options.run_programs)
 
-    def _references(self, part: Part) -> Any:
+    def _references(self, part: Split) -> Any:
         return objects((code,) for code in part.column("code"))
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
@@ -161,7 +161,7 @@ def _run(programs: Sequence[Program]) -> list[Outcome]:
     return runner.run_many(programs, workers=len(os.sched_getaffinity(0)))
 
 
-def _failing(name: str, part: Part) -> Iterator[str]:
+def _failing(name: str, part: Split) -> Iterator[str]:
     """Rows whose own solution does not pass: no program could be judged by such tests."""
     outcomes = _run([Program(*pair) for pair in zip(part.column("code"), part.column("tests"), strict=True)])
     bad = [f"{part.place(row)} ({one.reason})" for row, one in enumerate(outcomes) if not one.passed]

@@ -84,7 +84,7 @@ class Dpo(chat.Chat):
             corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
             notes = [*notes, *said]
         near, alike = row_checks.near_duplicates(corpus, (self.source,))
-        golds: dict[str, Arrays] = {name: {} for name in corpus.parts}  # chosen and rejected say it all
+        golds: dict[str, Arrays] = {name: {} for name in corpus.splits}  # chosen and rejected say it all
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
     def encode(

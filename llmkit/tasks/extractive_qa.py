@@ -257,7 +257,7 @@ class ExtractiveQA(Plain):
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.text import sliding_window
 
-        rows = examples.corpus.parts[part].columns
+        rows = examples.corpus.splits[part].columns
         pairs = list(zip(rows["question"], rows["context"], strict=True))
         spans = [sliding_window.answer(question, context) for question, context in pairs]
         texts = [context[start:end] for (_, context), (start, end) in zip(pairs, spans, strict=True)]

@@ -78,7 +78,7 @@ class MultiLabel(OverTexts):
         near, alike = row_checks.near_duplicates(corpus, self.texts)
         golds = {
             part: {"labels": row_checks.label_marks(rows, self.gold, names)}
-            for part, rows in corpus.parts.items()
+            for part, rows in corpus.splits.items()
         }
         return Examples(corpus, names, golds, (*notes, *alike), near)
 
@@ -160,7 +160,7 @@ class MultiLabel(OverTexts):
         from llmkit.models import baselines
 
         names = ("train", part, "validation") if "thresholds" in self.tuned else ("train", part)
-        known, new, *rest = (tfidf_text(examples.corpus.parts[name].columns, self.texts) for name in names)
+        known, new, *rest = (tfidf_text(examples.corpus.splits[name].columns, self.texts) for name in names)
         gold = examples.golds["train"]["labels"].astype(np.int64)
         shares = np.tile(gold.mean(axis=0), (len(new), 1))
         all_of = baselines.tfidf_each(known, gold, [*new, *(rest[0] if rest else [])], seed=seed)

@@ -117,7 +117,7 @@ class Regression(OverTexts):
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
-        known, judged = (examples.corpus.parts[name].columns for name in ("train", part))
+        known, judged = (examples.corpus.splits[name].columns for name in ("train", part))
         gold = examples.golds["train"]["labels"]
         found: dict[str, Arrays] = {
             "mean": {"prediction": np.full(len(judged[self.gold]), gold.mean(dtype=np.float64))}

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from llmkit.base.errors import DataError, ErrorDetail, closest, raise_if, some
 from llmkit.data.checks import rowwise
-from llmkit.data.corpus import Corpus, Part
+from llmkit.data.corpus import Corpus, Split
 from llmkit.data.encoding.encode import Features
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import relation
@@ -159,14 +159,14 @@ def _marked(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail]]:
     """The texts with their markers, from head and tail where these columns are there. L14 where it can't be done."""
     problems: list[ErrorDetail] = []
     parts = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         parts[name], found = _marked_part(part)
         problems += found
     fingerprint = sha256(f"{corpus.fingerprint}\nmarked".encode()).hexdigest()
     return Corpus(parts, fingerprint, corpus.notes), problems
 
 
-def _marked_part(part: Part) -> tuple[Part, list[ErrorDetail]]:
+def _marked_part(part: Split) -> tuple[Split, list[ErrorDetail]]:
     texts = list(part.column("text"))
     named = {"head", "tail"} <= set(part.rows.column_names) and not any("<e1>" in str(text) for text in texts)
     if not named:
@@ -199,5 +199,5 @@ def _absent(text: str, head: object, tail: object) -> str | None:
     return None
 
 
-def _problems(part: Part, rows: Sequence[tuple[int, str]], fix: str) -> list[ErrorDetail]:
+def _problems(part: Split, rows: Sequence[tuple[int, str]], fix: str) -> list[ErrorDetail]:
     return rowwise.told((part.place(row), ("L14", message, fix)) for row, message in rows)

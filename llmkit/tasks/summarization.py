@@ -52,7 +52,7 @@ class Summarization(Generation):
         )
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        documents = examples.corpus.parts[part].columns["document"]
+        documents = examples.corpus.splits[part].columns["document"]
         return {"lead": {"texts": objects(lead(document) for document in documents)}}
 
 

@@ -201,7 +201,7 @@ class TokenClassification(Plain):
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
-        known, judged = (examples.corpus.parts[name].columns["tokens"] for name in ("train", part))
+        known, judged = (examples.corpus.splits[name].columns["tokens"] for name in ("train", part))
         tags = baselines.gazetteer(known, list(examples.golds["train"]["tags"]), judged)
         return {"gazetteer": {"tags": objects(tags)}}
 

@@ -63,7 +63,7 @@ class Translation(Generation):
         return Measured.joined(found)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        return {"copy": {"texts": objects(examples.corpus.parts[part].columns["source"])}}
+        return {"copy": {"texts": objects(examples.corpus.splits[part].columns["source"])}}
 
 
 def _set_language(tokenizer: Any, side: str, code: str) -> None:

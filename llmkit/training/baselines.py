@@ -52,7 +52,7 @@ def chosen(task: Task, recipe: Recipe) -> list[str]:
 def simple(prepared: Prepared, part: str) -> tuple[dict[str, Arrays], list[str]]:
     """The task's own baselines: name -> answers to the rows of this part, and a note where they saw fewer rows."""
     task, examples, seed = prepared.task, prepared.examples, prepared.recipe.seed
-    train = examples.corpus.parts["train"]
+    train = examples.corpus.splits["train"]
     size = sum(len(text) for name in task.inputs for text in train.column(name) if isinstance(text, str))
     if size <= MOST_TEXT:
         return task.baselines(examples, part, seed), []
@@ -87,12 +87,12 @@ def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress
     if task.pretrained:
         model = load_model(prepared, progress).to(session.device)
         return predict_part(session, prepared, model, part, progress)
-    rows = {name: np.arange(len(own)) for name, own in examples.corpus.parts.items()}
+    rows = {name: np.arange(len(own)) for name, own in examples.corpus.splits.items()}
     rows["train"] = _drawn(len(rows["train"]), MOST_EMBEDDED, prepared.recipe.seed, "embedded")
     golds = {name: take(own, rows[name]) for name, own in examples.golds.items()}
     parts = dict.fromkeys(["train", part, *(["validation"] if "thresholds" in task.tuned else [])])
     texts = {
-        name: [list(examples.corpus.parts[name].select(rows[name]).column(text)) for text in task.inputs]
+        name: [list(examples.corpus.splits[name].select(rows[name]).column(text)) for text in task.inputs]
         for name in parts
     }
     return task.untuned(_vectors(session, prepared, texts, progress), golds, part, examples.labels)

@@ -134,7 +134,7 @@ def _without_near(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
     near = prepared.examples.near_duplicates.get(part)
     if near is None:
         return []
-    kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.parts[part])), near)
+    kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.splits[part])), near)
     golds = take(prepared.examples.golds[part], kept)
     values = prepared.task.values(golds, take(answers, kept), prepared.examples.labels)
     return [
@@ -145,7 +145,7 @@ def _without_near(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
 
 def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, Any]]:
     """The predictions, with the place of each row in its file."""
-    rows = prepared.examples.corpus.parts[part]
+    rows = prepared.examples.corpus.splits[part]
     records = prepared.task.records(
         rows.columns, answers, prepared.examples.labels, prepared.examples.golds[part]
     )
@@ -202,7 +202,7 @@ def _slices(prepared: Prepared, part: str, answers: Arrays, sheet: Sheet) -> dic
 
     Nothing where answers are not one a row, as those to blocks of running text.
     """
-    rows, golds = prepared.examples.corpus.parts[part], prepared.examples.golds[part]
+    rows, golds = prepared.examples.corpus.splits[part], prepared.examples.golds[part]
     if any(len(values) != len(rows) for values in (*golds.values(), *answers.values())):
         return {}
     judged = slices.Judged(prepared.task, rows, golds, answers, prepared.examples.labels)
@@ -219,7 +219,7 @@ def _data(prepared: Prepared) -> dict[str, Any]:
                 "rows": len(rows),
                 "classes": prepared.task.counts(prepared.examples.golds[part], prepared.examples.labels),
             }
-            for part, rows in corpus.parts.items()
+            for part, rows in corpus.splits.items()
         },
         "fingerprint": corpus.fingerprint,
         "sources": {"train": data.train, "validation": data.validation, "test": data.test},

@@ -132,7 +132,7 @@ def predict_part(
         writes=0 if watching else task.writes,
         done=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
     )
-    return task.answers(outputs, encoded, prepared.examples.corpus.parts[part].columns)
+    return task.answers(outputs, encoded, prepared.examples.corpus.splits[part].columns)
 
 
 def tuned(

@@ -86,7 +86,8 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
             examples = replace(examples, notes=(*examples.notes, note))
         _check_length(recipe, load.longest(base, tokenizer))
     encoded = {
-        part: encode_part(recipe, task, tokenizer, examples, part, progress) for part in examples.corpus.parts
+        part: encode_part(recipe, task, tokenizer, examples, part, progress)
+        for part in examples.corpus.splits
     }
     for part, windows in encoded.items():
         for what, count in windows.notes.items():
@@ -134,7 +135,7 @@ def _check_adapter(task: Task, recipe: Recipe) -> None:
 
 def _check_judged(examples: Examples) -> None:
     """A model that nothing judges is not to be trusted. Raises RecipeError C10."""
-    if examples.corpus.parts.keys() == {"train"}:
+    if examples.corpus.splits.keys() == {"train"}:
         problem = ErrorDetail(
             "C10",
             "data.test_share",
@@ -275,7 +276,7 @@ def encode_rows(
     """Token ids of one part, made anew; collect: where they go, into memory where it is None."""
     from llmkit.data.encoding import encode
 
-    rows, golds = examples.corpus.parts[part], examples.golds[part]
+    rows, golds = examples.corpus.splits[part], examples.golds[part]
 
     def to_features(some: Mapping[str, list[Any]], span: slice) -> encode.Features:
         of_span = {name: values[span] for name, values in golds.items()}

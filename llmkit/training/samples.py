@@ -22,7 +22,7 @@ def samples(prepared: Prepared, model: Any, part: str, progress: Progress) -> li
     from llmkit.engine.generation.stream import stream
 
     tokenizer, written = prepared.tokenizer, []
-    begun = prepared.task.beginnings(prepared.examples.corpus.parts[part].columns)
+    begun = prepared.task.beginnings(prepared.examples.corpus.splits[part].columns)
     for number, (ids, wanted) in enumerate(begun):
         progress.advance("writing samples", number, len(begun), "texts")
         tokens = stream(

@@ -48,8 +48,8 @@ class Told:
 
 def test_rows_columns_places_and_notes(in_folder, read):
     corpus = read(train=write("train.csv"), test=write("test.jsonl", ROWS[:3]))
-    assert list(corpus.parts) == ["train", "test"]
-    train, test = corpus.parts["train"], corpus.parts["test"]
+    assert list(corpus.splits) == ["train", "test"]
+    train, test = corpus.splits["train"], corpus.splits["test"]
     assert len(train) == 10
     assert train.column("text") == [row["text"] for row in ROWS]
     assert train.rows[4] == ROWS[4]
@@ -59,13 +59,13 @@ def test_rows_columns_places_and_notes(in_folder, read):
 
 def test_columns_are_named_as_the_task_names_them(in_folder, read):
     write("a.csv")
-    part = read(train="a.csv", columns={"text": "label", "label": "year"}).parts["train"]
+    part = read(train="a.csv", columns={"text": "label", "label": "year"}).splits["train"]
     assert part.column("text")[:2] == ["neg", "pos"]
     assert sorted(part.rows.column_names) == ["label", "text"]
 
 
 def test_selected_rows_keep_their_places(in_folder, read):
-    part = read(train=write("a.jsonl")).parts["train"].select([7, 2])
+    part = read(train=write("a.jsonl")).splits["train"].select([7, 2])
     assert part.column("text") == [ROWS[7]["text"], ROWS[2]["text"]]
     assert [part.place(0), part.place(1)] == ["a.jsonl:8", "a.jsonl:3"]
     assert len(part.select(np.array([1]))) == 1
@@ -140,7 +140,7 @@ def large(monkeypatch):
 def test_large_files_are_stored_in_the_cache_and_read_the_same(in_folder, read, large, monkeypatch, capfd):
     rows = [{**row, "more": {"a": [i]} if i > 6 else None} for i, row in enumerate(ROWS)]
     told = Told()
-    part = read(train=write("a.jsonl", rows), progress=told).parts["train"]
+    part = read(train=write("a.jsonl", rows), progress=told).splits["train"]
     assert list(part.rows) == rows
     assert part.mapped is not None
     assert part.column("text") == [row["text"] for row in rows]
@@ -159,14 +159,14 @@ def test_large_files_have_the_fingerprint_of_small_ones(in_folder, read, monkeyp
     stored = read(train="a.csv")
     assert stored.fingerprint == small.fingerprint
     assert (
-        stored.parts["train"].rows._fingerprint
-        != read(train=write("b.csv", ROWS[:5])).parts["train"].rows._fingerprint
+        stored.splits["train"].rows._fingerprint
+        != read(train=write("b.csv", ROWS[:5])).splits["train"].rows._fingerprint
     )
 
 
 def test_a_changed_large_file_is_not_taken_from_the_cache(in_folder, read, large):
     read(train=write("a.jsonl"))
-    turned = read(train=write("a.jsonl", ROWS[::-1])).parts["train"]
+    turned = read(train=write("a.jsonl", ROWS[::-1])).splits["train"]
     assert turned.column("text") == [row["text"] for row in ROWS[::-1]]
 
 
@@ -176,7 +176,7 @@ def test_a_large_file_read_again_comes_from_the_cache(in_folder, read, large):
     first = read(train=write("a.jsonl", rows), progress=told)
     again = read(train=write("b.csv", rows), progress=told)
     assert sum(what == "storing data" for what, *_ in told.steps) == 1
-    assert list(again.parts["train"].rows) == list(first.parts["train"].rows)
+    assert list(again.splits["train"].rows) == list(first.splits["train"].rows)
 
 
 def test_a_full_disk_is_told_as_such(in_folder, read, large, monkeypatch):
@@ -199,8 +199,8 @@ def test_progress_is_not_told_for_small_files(in_folder, read):
 def test_parts_are_rearranged_under_a_new_fingerprint(in_folder, read):
     corpus = read(train=write("a.jsonl"))
     split = corpus.rearranged({"test": ("train", np.array([1, 2])), "train": ("train", np.array([0, 3]))})
-    assert list(split.parts) == ["train", "test"]
-    assert [split.parts["test"].place(i) for i in range(2)] == ["a.jsonl:2", "a.jsonl:3"]
+    assert list(split.splits) == ["train", "test"]
+    assert [split.splits["test"].place(i) for i in range(2)] == ["a.jsonl:2", "a.jsonl:3"]
     other = corpus.rearranged({"test": ("train", np.array([1, 3])), "train": ("train", np.array([0, 2]))})
     assert len({corpus.fingerprint, split.fingerprint, other.fingerprint}) == 3
     assert corpus.rearranged({}).fingerprint == corpus.fingerprint
@@ -210,7 +210,7 @@ def test_rows_are_taken_out_by_masks(in_folder, read):
     corpus = read(train=write("a.jsonl"), test=write("b.jsonl"))
     mask = np.arange(10) > 2
     left = corpus.without({"train": mask, "test": np.zeros(10, bool)})
-    assert (len(left.parts["train"]), len(left.parts["test"])) == (3, 10)
+    assert (len(left.splits["train"]), len(left.splits["test"])) == (3, 10)
     assert left.fingerprint != corpus.fingerprint
     assert corpus.without({"train": np.zeros(10, bool)}).fingerprint == corpus.fingerprint
 
@@ -273,11 +273,11 @@ def test_the_sample_sets_have_no_fault(shared, read, name):
     from llmkit.recipe.schema import Data
 
     corpus, data = read(train=str(shared / name)), Data()
-    assert list(corpus.parts) == ["train", "validation", "test"]
+    assert list(corpus.splits) == ["train", "validation", "test"]
     _, texts, _ = row_checks.check_texts(corpus, "text", data)
     names, labels = row_checks.label_names(corpus, "label", data)
     _, duplicates, _ = row_checks.check_duplicates(corpus, "text", "label", data)
     assert texts + labels + duplicates == []
     assert len(names) >= 2
-    for part in corpus.parts.values():
+    for part in corpus.splits.values():
         assert set(row_checks.label_ids(part, "label", names)) <= set(range(len(names)))

@@ -16,7 +16,7 @@ def split(corpus, seed=1, label="label", **keys):
 
 
 def places(corpus):
-    return {name: [part.place(i) for i in range(len(part))] for name, part in corpus.parts.items()}
+    return {name: [part.place(i) for i in range(len(part))] for name, part in corpus.splits.items()}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def rows():
 def test_the_missing_parts_come_out_of_train_in_proportion(make, rows):
     corpus = make(train=rows)
     done = split(corpus)
-    counts = {name: Counter(part.column("label")) for name, part in done.parts.items()}
+    counts = {name: Counter(part.column("label")) for name, part in done.splits.items()}
     assert counts == {
         "train": {"a": 72, "b": 40, "c": 8},
         "validation": {"a": 9, "b": 5, "c": 1},
@@ -42,7 +42,7 @@ def test_the_missing_parts_come_out_of_train_in_proportion(make, rows):
 
 
 def test_rows_keep_the_order_of_the_file(make, rows):
-    for part in split(make(train=rows)).parts.values():
+    for part in split(make(train=rows)).splits.values():
         assert list(part.lines) == sorted(part.lines)
 
 
@@ -58,20 +58,20 @@ def test_a_seed_names_one_split(make, rows):
 def test_the_split_is_pinned(make):
     """The same on every machine and in every release: a changed split changes every score."""
     done = split(make(train=[(f"text {i}", i % 2) for i in range(20)]), seed=7)
-    assert [done.parts[name].lines.tolist() for name in ("validation", "test")] == [[11, 12], [9, 16]]
+    assert [done.splits[name].lines.tolist() for name in ("validation", "test")] == [[11, 12], [9, 16]]
 
 
 def test_given_parts_stay(make, rows):
     corpus = make(train=rows, test=[("other", "a")])
     done = split(corpus)
     assert places(done)["test"] == ["test.jsonl:1"]
-    assert len(done.parts["validation"]) == 15
+    assert len(done.splits["validation"]) == 15
     full = make(train=rows, validation=[("x", "a")], test=[("y", "a")])
     assert split(full) is full
 
 
 def test_a_share_of_0_leaves_the_part_out(make, rows):
-    assert list(split(make(train=rows), test_share=0.0).parts) == ["train", "validation"]
+    assert list(split(make(train=rows), test_share=0.0).splits) == ["train", "validation"]
     corpus = make(train=rows)
     assert split(corpus, test_share=0.0, validation_share=0.0) is corpus
 
@@ -95,12 +95,12 @@ def test_a_class_too_small_for_all_parts_is_l09(make, rows):
         " test. Fix: add rows, name a file (data.validation, data.test),"
         " or set data.validation_share=0 or data.test_share=0"
     ]
-    assert Counter(split(corpus, test_share=0.0).parts["validation"].column("label"))["d"] == 1
+    assert Counter(split(corpus, test_share=0.0).splits["validation"].column("label"))["d"] == 1
 
 
 def test_data_without_classes_are_split_too(make, rows):
     done = split(make(train=rows), label=None)
-    assert [len(part) for part in done.parts.values()] == [120, 15, 15]
+    assert [len(part) for part in done.splits.values()] == [120, 15, 15]
     assert "stratified" not in done.notes[-1]
     with pytest.raises(DataError, match="the data have only 2 distinct texts"):
         split(make(train=rows[:2]), label=None)
@@ -122,13 +122,13 @@ def test_any_split_is_whole_disjoint_stratified_and_keeps_texts_together(make, r
     corpus = make(train=[*repeated, *plenty])
     done = split(corpus, seed, validation_share=shares[0], test_share=shares[1])
     assert sorted(chain(*places(done).values())) == sorted(places(corpus)["train"])
-    texts = [{canonical(text) for text in part.column("text")} for part in done.parts.values()]
+    texts = [{canonical(text) for text in part.column("text")} for part in done.splits.values()]
     assert sum(map(len, texts)) == len(set.union(*texts))
     first = {}
     for text, label in [*repeated, *plenty]:
         first.setdefault(canonical(text), label)
-    for part, share in zip(list(done.parts)[1:], shares):
-        counts = Counter(first[text] for text in {canonical(t) for t in done.parts[part].column("text")})
+    for part, share in zip(list(done.splits)[1:], shares):
+        counts = Counter(first[text] for text in {canonical(t) for t in done.splits[part].column("text")})
         for label, size in Counter(first.values()).items():
             assert counts[label] >= 1
             assert (

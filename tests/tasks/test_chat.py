@@ -35,7 +35,7 @@ def made(checkpoint: Path, tuned: Any = None, **options: Any) -> Any:
 
 
 def batch_of(task: Any, found: Any) -> dict[str, torch.Tensor]:
-    part = found.corpus.parts["train"]
+    part = found.corpus.splits["train"]
     features = task.encode(part.columns, found.golds["train"], task.tokenizer, max_length=48, truncation=True)
     encoded = Encoded.of([(0, features)])
     return collate(encoded, np.arange(len(encoded)), pad_token_id=task.tokenizer.pad_token_id, scalars={})
@@ -77,7 +77,7 @@ def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> N
     ).eval()
     said = [
         message["content"]
-        for turns in examples.corpus.parts["train"].column("messages")
+        for turns in examples.corpus.splits["train"].column("messages")
         for message in turns
         if message["role"] == "assistant"
     ]
@@ -201,7 +201,7 @@ def test_the_mask_leaves_the_prompt_out(examples: Any, tiny_gpt: Path) -> None:
     task = made(tiny_gpt)
     batch = batch_of(task, examples)
     single = [
-        n for n, turns in enumerate(examples.corpus.parts["train"].column("messages")) if len(turns) == 2
+        n for n, turns in enumerate(examples.corpus.splits["train"].column("messages")) if len(turns) == 2
     ]
     assert (batch["labels"][single] == IGNORED).all()
     assert (batch["targets"] != IGNORED).any(1).all()

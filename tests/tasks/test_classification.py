@@ -87,7 +87,7 @@ def outputs(logits: Tensor, golds: Tensor) -> dict[str, Any]:
 
 def test_check_makes_the_parts_and_numbers_the_labels(read: Callable[..., Corpus]) -> None:
     examples = TASK.check(read(train=rows(60)), Data(train="x", test_share=0.2), 1)
-    parts = examples.corpus.parts
+    parts = examples.corpus.splits
     assert {part: len(of_part) for part, of_part in parts.items()} == {
         "train": 42,
         "validation": 6,
@@ -107,7 +107,7 @@ def test_check_follows_the_seed(read: Callable[..., Corpus]) -> None:
     found = read(train=rows(60))
 
     def texts(examples: Examples) -> list[str]:
-        return examples.corpus.parts["test"].column("text")
+        return examples.corpus.splits["test"].column("text")
 
     first = TASK.check(found, Data(train="x"), 1)
     assert texts(TASK.check(found, Data(train="x"), 1)) == texts(first)
@@ -118,7 +118,7 @@ def test_numbers_stand_for_the_names_in_the_recipe(read: Callable[..., Corpus]) 
     numbered = [(f"text number {i} of many {i * i}", i % 3) for i in range(40)]
     examples = TASK.check(read(train=numbered), Data(train="x", labels=list(LABELS)), 1)
     assert examples.labels == LABELS
-    part = examples.corpus.parts["train"]
+    part = examples.corpus.splits["train"]
     assert examples.golds["train"]["labels"].tolist() == part.column("label")
 
 
@@ -126,7 +126,7 @@ def test_labels_of_a_trained_model_are_kept_and_nothing_is_split(read: Callable[
     """Another order than that of the rows, and a class that the rows lack."""
     known = ("yes", "never seen", "perhaps", "no")
     examples = TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=known)
-    assert list(examples.corpus.parts) == ["test"]
+    assert list(examples.corpus.splits) == ["test"]
     assert examples.labels == known
     assert examples.golds["test"]["labels"].tolist() == [3, 2, 0, 3, 2, 0]
 
@@ -136,7 +136,7 @@ def test_a_label_that_the_trained_model_lacks_is_told(read: Callable[..., Corpus
         TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=("no", "perhaps"))
     assert codes(caught) == ["L05"]
     dropped = TASK.check(read(test=rows(6)), Data(test="x", unknown_labels="drop"), 1, labels=("no", "yes"))
-    assert len(dropped.corpus.parts["test"]) == 4
+    assert len(dropped.corpus.splits["test"]) == 4
     assert any("2 rows dropped" in note for note in dropped.notes)
 
 
@@ -153,8 +153,8 @@ def test_a_training_text_in_the_test_is_told_or_dropped(read: Callable[..., Corp
         TASK.check(found, Data(train="x"), 1)
     assert codes(caught) == ["L13", "L13"]
     examples = TASK.check(found, Data(train="x", duplicates="drop", validation_share=0.0), 1)
-    assert len(examples.corpus.parts["train"]) == 28
-    assert len(examples.corpus.parts["test"]) == 6
+    assert len(examples.corpus.splits["train"]) == 28
+    assert len(examples.corpus.splits["test"]) == 6
 
 
 def test_decoded_probabilities_are_those_of_the_logits(

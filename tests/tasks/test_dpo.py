@@ -38,7 +38,7 @@ def made(checkpoint: Path, **options: Any) -> Any:
 def batch(corpus_of: Callable[..., Any], tiny_gpt: Path) -> tuple[Any, dict[str, torch.Tensor]]:
     """12 pairs, and their task."""
     task = made(tiny_gpt)
-    part = task.check(corpus_of(task, train=rows("dpo", 12)), Data(**SHARES), 1).corpus.parts["train"]
+    part = task.check(corpus_of(task, train=rows("dpo", 12)), Data(**SHARES), 1).corpus.splits["train"]
     features = task.encode(part.columns, {}, task.tokenizer, max_length=48, truncation=True)
     encoded = Encoded.of([(0, features)])
     pad = task.tokenizer.pad_token_id

@@ -378,12 +378,12 @@ def many(count: int) -> list[tuple[str, str, list[str]]]:
 
 def test_check_makes_parts_and_golds(read: Callable[..., Corpus]) -> None:
     examples = TASK.check(read(train=many(60)), Data(train="x", test_share=0.2), 1)
-    assert {part: len(rows) for part, rows in examples.corpus.parts.items()}.keys() == {
+    assert {part: len(rows) for part, rows in examples.corpus.splits.items()}.keys() == {
         "train",
         "validation",
         "test",
     }
-    for part, rows in examples.corpus.parts.items():
+    for part, rows in examples.corpus.splits.items():
         golds = examples.golds[part]
         for context, texts_, starts in zip(
             rows.column("context"), golds["answers"], golds["starts"], strict=True
@@ -587,7 +587,7 @@ def test_baselines_answer_from_the_context(read: Callable[..., Corpus], evaluate
     )
     found = SQUAD2.baselines(examples, "test", 1)
     assert found.keys() == {"sliding_window", "no_answer"}
-    contexts = examples.corpus.parts["test"].column("context")
+    contexts = examples.corpus.splits["test"].column("context")
     assert all(t and t in c for t, c in zip(found["sliding_window"]["texts"], contexts, strict=True))
     sheet = SQUAD2.score(examples.golds["test"], found["no_answer"], (), evaluate=evaluate, seed=1)
     assert sheet.scores["exact_match"].value == pytest.approx(1 / 22)

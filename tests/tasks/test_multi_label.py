@@ -68,7 +68,7 @@ def faults(corpus: Corpus, data: Data = DATA, known: Any = None) -> list[tuple[s
 def test_check_marks_each_label_of_a_row(corpus_of: Callable[..., Corpus]) -> None:
     examples = TASK.check(corpus_of(TASK, train=made(60)), DATA, 1)
     assert examples.labels == LABELS
-    for name, part in examples.corpus.parts.items():
+    for name, part in examples.corpus.splits.items():
         marks = examples.golds[name]["labels"]
         assert marks.dtype == np.float32
         found = [{n for n, mark in zip(LABELS, row, strict=True) if mark} for row in marks]

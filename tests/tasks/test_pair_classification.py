@@ -39,18 +39,18 @@ def nli(count: int) -> list[dict[str, str]]:
 
 def test_a_premise_stays_in_one_part(corpus_of: Callable[..., Corpus]) -> None:
     examples = TASK.check(corpus_of(TASK, train=nli(90)), DATA, 1)
-    premises = {name: set(part.column("text")) for name, part in examples.corpus.parts.items()}
+    premises = {name: set(part.column("text")) for name, part in examples.corpus.splits.items()}
     assert all(premises.values())
     assert not premises["train"] & premises["test"]
     assert not premises["train"] & premises["validation"]
-    assert sum(map(len, examples.corpus.parts.values())) == 90
+    assert sum(map(len, examples.corpus.splits.values())) == 90
 
 
 def test_only_both_texts_make_a_repeat(corpus_of: Callable[..., Corpus]) -> None:
     known = nli(30)
     shared = {**known[0], "text_pair": "another hypothesis"}
     examples = TASK.check(corpus_of(TASK, train=known, test=[shared, *nli(60)[40:]]), DATA, 1)
-    assert len(examples.corpus.parts["test"]) == 21
+    assert len(examples.corpus.splits["test"]) == 21
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=known, test=[known[3], *nli(60)[40:]]), DATA, 1)
     assert [(problem.code, problem.place) for problem in caught.value.details] == [("L13", "test.jsonl:1")]
@@ -68,7 +68,7 @@ def test_faults_of_either_text_are_told(corpus_of: Callable[..., Corpus]) -> Non
         ("L03", "train.jsonl:4", '1 row with an empty or blank "text_pair"'),
     ]
     left = TASK.check(corpus_of(TASK, train=found), DATA.model_copy(update={"empty_text": "drop"}), 1)
-    assert sum(map(len, left.corpus.parts.values())) == 88
+    assert sum(map(len, left.corpus.splits.values())) == 88
 
 
 def test_values_are_the_scores(given: nn.Module, evaluate: Evaluate) -> None:

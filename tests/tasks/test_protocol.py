@@ -13,8 +13,8 @@ from llmkit import tasks
 from llmkit.recipe.schema import Section
 from llmkit.tasks.protocol import Task
 
-PARTS = [name for name in vars(Task) if not name.startswith("_")]
-METHODS = [name for name in PARTS if callable(getattr(Task, name))]
+SPLITS = [name for name in vars(Task) if not name.startswith("_")]
+METHODS = [name for name in SPLITS if callable(getattr(Task, name))]
 
 each_task = pytest.mark.parametrize("name", tasks.names())
 

@@ -105,7 +105,7 @@ def test_numbers_of_csv_are_strings_and_count(tmp_path: Path) -> None:
     )
     examples = TASK.check(found, DATA, 1)
     assert examples.labels == ()
-    for name, part in examples.corpus.parts.items():
+    for name, part in examples.corpus.splits.items():
         assert examples.golds[name]["labels"].dtype == np.float32
         assert examples.golds[name]["labels"].tolist() == [float(score) for score in part.column("score")]
 
@@ -133,9 +133,9 @@ def test_equal_numbers_teach_nothing(corpus_of: Callable[..., Corpus]) -> None:
 def test_equal_texts_may_have_different_numbers(corpus_of: Callable[..., Corpus]) -> None:
     made = [{"text": f"text number {i // 2}", "score": float(i)} for i in range(40)]
     examples = TASK.check(corpus_of(TASK, train=made), DATA, 1)
-    texts = {name: set(part.column("text")) for name, part in examples.corpus.parts.items()}
+    texts = {name: set(part.column("text")) for name, part in examples.corpus.splits.items()}
     assert not texts["train"] & texts["test"]
-    for name, part in examples.corpus.parts.items():  # the numbers went with their rows
+    for name, part in examples.corpus.splits.items():  # the numbers went with their rows
         assert examples.golds[name]["labels"].tolist() == part.column("score")
 
 

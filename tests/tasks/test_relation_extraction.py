@@ -70,7 +70,7 @@ def answers(given: nn.Module, golds: dict[str, Any]) -> dict[str, Any]:
 
 def test_entities_in_columns_are_marked(corpus_of: Callable[..., Corpus]) -> None:
     examples = TASK.check(corpus_of(TASK, test=named(3)), Data(test="x"), 1, labels=LABELS)
-    assert examples.corpus.parts["test"].column("text") == [
+    assert examples.corpus.splits["test"].column("text") == [
         "<e1>the actor</e1> 0 likes the <e2>film</e2> and its music 0",
         "the actor 0 likes the <e1>film</e1> and its <e2>music</e2> 0",
         "<e2>the actor</e2> 0 likes the film and its <e1>music</e1> 0",
@@ -80,7 +80,7 @@ def test_entities_in_columns_are_marked(corpus_of: Callable[..., Corpus]) -> Non
 def test_marked_texts_stay_as_they_are_beside_columns_of_entities(corpus_of: Callable[..., Corpus]) -> None:
     marked = [{**row, "text": f"<e1>a</e1> {i} <e2>b</e2>"} for i, row in enumerate(named(6))]
     examples = TASK.check(corpus_of(TASK, test=marked), Data(test="x"), 1, labels=LABELS)
-    assert examples.corpus.parts["test"].column("text") == [row["text"] for row in marked]
+    assert examples.corpus.splits["test"].column("text") == [row["text"] for row in marked]
 
 
 def test_a_sentence_stays_in_one_part(corpus_of: Callable[..., Corpus]) -> None:
@@ -88,14 +88,14 @@ def test_a_sentence_stays_in_one_part(corpus_of: Callable[..., Corpus]) -> None:
     from_columns = TASK.check(corpus_of(TASK, train=named(180)), DATA, 1)
     marked = [
         {"text": text, "label": label}
-        for part in from_columns.corpus.parts.values()
+        for part in from_columns.corpus.splits.values()
         for text, label in zip(part.column("text"), part.column("label"), strict=True)
     ]
     for examples in (from_columns, TASK.check(corpus_of(TASK, train=marked), DATA, 1)):
         texts = {
             name: {text.replace("<e1>", "").replace("</e1>", "").replace("<e2>", "").replace("</e2>", "")
                    for text in part.column("text")}
-            for name, part in examples.corpus.parts.items()
+            for name, part in examples.corpus.splits.items()
         }  # fmt: skip
         assert sum(map(len, texts.values())) == 60
         assert not texts["train"] & texts["test"]

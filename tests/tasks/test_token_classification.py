@@ -142,8 +142,8 @@ def test_check_makes_parts_labels_and_golds(corpus_of: Callable[..., Corpus]) ->
     rows = [{"tokens": a, "tags": b} for a, b in zip(made["tokens"], made["tags"], strict=True)]
     examples = TASK.check(corpus_of(TASK, train=rows), Data(train="x", duplicates="allow"), 1)
     assert examples.labels == LABELS
-    assert examples.corpus.parts.keys() == {"train", "validation", "test"}
-    for part, of_part in examples.corpus.parts.items():
+    assert examples.corpus.splits.keys() == {"train", "validation", "test"}
+    for part, of_part in examples.corpus.splits.items():
         named = [[LABELS[number] for number in ids] for ids in examples.golds[part]["tags"]]
         assert named == of_part.column("tags")
         for text, offsets, tokens in zip(
@@ -169,7 +169,7 @@ def test_spans_are_read_too(corpus_of: Callable[..., Corpus]) -> None:
     assert examples.labels == ("O", "B-PER", "I-PER")
     assert examples.golds["test"]["tags"][0].tolist() == [1, 2, 0, 0, 0, 0]
     answers = {"tags": examples.golds["test"]["tags"], "probabilities": objects([[1] * 6] * 3)}
-    record = next(task.records(examples.corpus.parts["test"].columns, answers, examples.labels))
+    record = next(task.records(examples.corpus.splits["test"].columns, answers, examples.labels))
     assert [(e["start"], e["end"], e["label"], e["text"]) for e in record["prediction"]] == [
         (0, 5, "PER", "Li Na")
     ]

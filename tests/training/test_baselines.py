@@ -135,7 +135,7 @@ def test_of_much_text_the_simple_baselines_see_a_drawn_part_and_say_so(
     prepared = prepared_of("classification")
     whole, said = baselines.simple(prepared, "test")
     assert not said
-    texts = list(prepared.examples.corpus.parts["train"].column("text"))
+    texts = list(prepared.examples.corpus.splits["train"].column("text"))
     monkeypatch.setattr(baselines, "MOST_TEXT", -(-sum(map(len, texts)) // 4))
     fewer, said = baselines.simple(prepared, "test")
     assert said == ["the simple baselines learned from 64 of the 256 training rows"]

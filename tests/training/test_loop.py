@@ -106,7 +106,7 @@ def test_validation_values_are_those_of_the_weights_at_that_step(train: Train) -
     prepared = done.prepared
     model = done.fitted.model.eval()
     checkpoint.load(done.run.checkpoints / "step-00000004", model, None)
-    part = prepared.examples.corpus.parts["validation"]
+    part = prepared.examples.corpus.splits["validation"]
     with torch.no_grad():
         logits = torch.cat(
             [
@@ -141,7 +141,7 @@ def test_the_answers_kept_are_those_of_the_best_weights(train: Train, scripted: 
     done = train(*EVERY_TWO)
     assert done.fitted.state.best_step == 4
     prepared, model = done.prepared, done.fitted.model.eval()
-    text = prepared.examples.corpus.parts["validation"].column("text")[3]
+    text = prepared.examples.corpus.splits["validation"].column("text")[3]
     with torch.no_grad():
         read = prepared.tokenizer(text, return_tensors="pt", return_token_type_ids=False)
         told = model(**read).logits.softmax(-1)[0]

@@ -37,7 +37,7 @@ def test_all_parts_are_encoded_and_the_schedule_follows(recipe_of: MakeRecipe, l
     assert (schedule.peak, schedule.total_steps, schedule.warmup_steps) == (3e-3, 6 * 16, 6)
     assert (prepared.evaluate_every, prepared.checkpoint_every) == (16, 16)
     assert any("160 rows split" in note for note in listener.notes)
-    for part, rows in prepared.examples.corpus.parts.items():
+    for part, rows in prepared.examples.corpus.splits.items():
         ids = [prepared.tokenizer(text)["input_ids"] for text in rows.column("text")]
         assert ids == [list(row) for row in prepared.encoded[part].ragged["input_ids"]]
 
@@ -114,7 +114,7 @@ def test_columns_have_the_names_of_the_file(recipe_of: MakeRecipe, make_reviews:
     recipe = recipe_of(f"data.train={path}", "data.columns.text=sentence", "data.columns.label=polarity")
     prepared = prepare(recipe, SILENT)
     corpus = read_rows(recipe.data, prepared.task, SILENT)
-    assert corpus.parts["train"].column("text") == [row["sentence"] for row in rows]
+    assert corpus.splits["train"].column("text") == [row["sentence"] for row in rows]
     assert prepared.examples.labels == ("negative", "positive")
 
 

@@ -33,7 +33,7 @@ def prepared(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str =
         task=tasks.load({"name": task}).for_model({"model_type": "llama"}, tokenizer),
         recipe=SimpleNamespace(seed=seed, train=SimpleNamespace(max_length=max_length)),
         examples=SimpleNamespace(
-            corpus=SimpleNamespace(parts={"test": SimpleNamespace(columns={"text": ROWS})})
+            corpus=SimpleNamespace(splits={"test": SimpleNamespace(columns={"text": ROWS})})
         ),
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.rowwise import Fault, told, with_columns
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.recipe.schema import Data
 
 __all__ = [
@@ -90,9 +90,9 @@ def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorD
     Returns the corpus with the columns `messages` (up to the last answer), `prompt` (the turns before that answer as
     one text) and `answer`; the problems; and notes. Empty texts are dropped where data.empty_text=drop.
     """
-    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
+    parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
     empty: dict[str, Any] = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         form = next((form for form in FORMS if all(need in part.columns for need in form.needs)), None)
         if form is None:
             problems.append(_no_form(part))
@@ -110,7 +110,7 @@ def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorD
             notes.append(f"{name}: {counted(unanswered)} whose last question has no answer; it is left out")
     if problems:
         return corpus, problems, notes
-    return replace(corpus, parts=parts).without(empty), [], notes
+    return replace(corpus, splits=parts).without(empty), [], notes
 
 
 def conversation(row: Mapping[str, Any], form: Form) -> tuple[list[Message], Fault | None]:
@@ -163,7 +163,7 @@ def _out_of_order(roles: Sequence[str | None]) -> Iterator[Fault]:
             yield "S03", f"turn {place} is the {role}'s{again}, where the {expected}'s belongs", fix
 
 
-def _written(part: Part, conversations: Sequence[list[Message]]) -> tuple[Part, int]:
+def _written(part: Split, conversations: Sequence[list[Message]]) -> tuple[Split, int]:
     """The part with the columns that `check_conversations` names, and how many rows end without an answer."""
     import pyarrow as pa
 
@@ -178,13 +178,13 @@ def _written(part: Part, conversations: Sequence[list[Message]]) -> tuple[Part, 
     return with_columns(part, columns), unanswered
 
 
-def _rows(part: Part, form: Form) -> Iterator[dict[str, Any]]:
+def _rows(part: Split, form: Form) -> Iterator[dict[str, Any]]:
     known = part.columns
     names = [name for name in dict.fromkeys((*form.needs, "input", "system")) if name in known]
     return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
 
 
-def _no_form(part: Part) -> ErrorDetail:
+def _no_form(part: Split) -> ErrorDetail:
     there = f"columns there: {some(sorted(part.columns), 10)}"
     wanted = "; ".join(" and ".join(form.needs) for form in FORMS)
     fix = f"name the columns, e.g. data.columns.messages=NAME; one of: {wanted}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import DataError, ErrorDetail
 from llmkit.data.checks import row_checks
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.data.reading.readers import PLAIN, data_suffix
 from llmkit.recipe.schema import Data
 
@@ -47,7 +47,7 @@ def check_documents(
     if seed is not None:
         corpus = _split(corpus, data, unit, seed)
     corpus, problems, said = _without_repeated(corpus, data, unit)
-    golds = {name: _golds(part, unit) for name, part in corpus.parts.items()}
+    golds = {name: _golds(part, unit) for name, part in corpus.splits.items()}
     for name, gold in golds.items():
         total = int(gold["last"].sum())
         said.append(
@@ -56,7 +56,7 @@ def check_documents(
     return corpus, golds, problems, [*notes, *said]
 
 
-def numbered(part: Part, unit: Unit) -> NDArray[np.int64]:
+def numbered(part: Split, unit: Unit) -> NDArray[np.int64]:
     """The document of each row, (rows,), numbered from 0 in order. A blank line belongs to the paragraph before it."""
     lines = _are_lines(part)
     begins = np.ones(len(part), bool)
@@ -75,12 +75,12 @@ def runs(documents: NDArray[np.int64]) -> Iterator[list[int]]:
         yield rows.tolist()
 
 
-def _are_lines(part: Part) -> NDArray[np.bool_]:
+def _are_lines(part: Split) -> NDArray[np.bool_]:
     plain = np.array([data_suffix(name) == PLAIN for name in part.files], bool)
     return plain[part.file_index]
 
 
-def _golds(part: Part, unit: Unit) -> dict[str, NDArray[np.int64]]:
+def _golds(part: Split, unit: Unit) -> dict[str, NDArray[np.int64]]:
     documents = numbered(part, unit)
     sizes = [len(text.encode("utf-8", "surrogatepass")) for text in part.column("text")]
     last = np.append(documents[1:] != documents[:-1], True)
@@ -89,21 +89,21 @@ def _golds(part: Part, unit: Unit) -> dict[str, NDArray[np.int64]]:
 
 def _checked(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """Rows that are documents must have a text, as in all tasks; lines of a .txt file may be blank, not all of them."""
-    lines = {name: _are_lines(part) for name, part in corpus.parts.items()}
-    alone = {name: part for name, part in corpus.parts.items() if not lines[name].any()}
-    checked, problems, notes = row_checks.check_texts(replace(corpus, parts=alone), "text", data)
-    parts = {name: checked.parts.get(name, part) for name, part in corpus.parts.items()}
-    for part in (corpus.parts[name] for name in corpus.parts if name not in alone):
+    lines = {name: _are_lines(part) for name, part in corpus.splits.items()}
+    alone = {name: part for name, part in corpus.splits.items() if not lines[name].any()}
+    checked, problems, notes = row_checks.check_texts(replace(corpus, splits=alone), "text", data)
+    parts = {name: checked.splits.get(name, part) for name, part in corpus.splits.items()}
+    for part in (corpus.splits[name] for name in corpus.splits if name not in alone):
         problems += _not_texts(part)
         if not any(isinstance(text, str) and text.strip() for text in part.column("text")):
             problems.append(
                 ErrorDetail("L03", part.place(0), "there is no text at all", "check how it was made")
             )
     fingerprint = checked.fingerprint if alone else corpus.fingerprint
-    return replace(corpus, parts=parts, fingerprint=fingerprint), problems, notes
+    return replace(corpus, splits=parts, fingerprint=fingerprint), problems, notes
 
 
-def _not_texts(part: Part) -> list[ErrorDetail]:
+def _not_texts(part: Split) -> list[ErrorDetail]:
     """Of rows beside the lines of a .txt file."""
     rows = [row for row, text in enumerate(part.column("text")) if not isinstance(text, str)]
     message = f'{counted(len(rows))} without a text in "text"'
@@ -113,12 +113,12 @@ def _not_texts(part: Part) -> list[ErrorDetail]:
 
 def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """Training documents that stand in validation or test too: what is known by heart is no test."""
-    digests = {name: _digests(part, unit) for name, part in corpus.parts.items()}
+    digests = {name: _digests(part, unit) for name, part in corpus.splits.items()}
     scored = {digest for name, own in digests.items() if name != "train" for digest in own if digest}
     repeated = np.array([digest in scored for digest in digests.get("train", [])], bool)
     if not repeated.any():
         return corpus, [], []
-    train = corpus.parts["train"]
+    train = corpus.splits["train"]
     said = f"{counted(int(repeated.sum()))} of documents that stand in validation or test too"
     if data.duplicates == "allow":
         return corpus, [], [f"train: {said}"]
@@ -132,7 +132,7 @@ def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, l
     return corpus.without({"train": repeated}), [], [f"train: {said} dropped"]
 
 
-def _digests(part: Part, unit: Unit) -> list[bytes]:
+def _digests(part: Split, unit: Unit) -> list[bytes]:
     """One for the document of each row, equal for equal documents; empty for short ones, which anyone may write."""
     texts = iter(part.column("text"))
     digests: list[bytes] = []
@@ -146,13 +146,13 @@ def _digests(part: Part, unit: Unit) -> list[bytes]:
 def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
     """Validation and test where they are missing: whole documents at random, or the end of a few long ones."""
     shares = {"validation": data.validation_share, "test": data.test_share}
-    shares = {name: share for name, share in shares.items() if share > 0 and name not in corpus.parts}
-    if not shares or "train" not in corpus.parts:
+    shares = {name: share for name, share in shares.items() if share > 0 and name not in corpus.splits}
+    if not shares or "train" not in corpus.splits:
         return corpus
     if sum(shares.values()) >= 1:
         message = f"validation and test together take all rows ({' + '.join(map(str, shares.values()))})"
         raise DataError("L09", "data.validation_share", message, "make them smaller")
-    train = corpus.parts["train"]
+    train = corpus.splits["train"]
     golds, sizes = _golds(train, unit), list(shares.values())
     few = int(golds["last"].sum()) < FEW * (1 + len(shares))
     dealt = (
@@ -177,7 +177,7 @@ def _ends(sizes: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64
     return np.searchsorted(cuts, middles, side="right").astype(np.int64)
 
 
-def _alike(part: Part, documents: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
+def _alike(part: Split, documents: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
     """The document of each row, (rows,), numbered from 0; equal documents have one number and stay together."""
     keys = [
         digest or number.tobytes() for digest, number in zip(_digests(part, unit), documents, strict=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.labels import labels_of
-from llmkit.data.corpus import Corpus, Part, counted
-from llmkit.data.reading.sources import PARTS
+from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.reading.sources import SPLITS
 from llmkit.recipe.schema import Data
 from llmkit.text.dedup import near_pairs
 from llmkit.text.normalize import canonical
@@ -37,7 +37,7 @@ def check_duplicates(
     each other. Returns what is left, the problems, and notes (counts of rows dropped, of repeats within a
     part).
     """
-    rows = {name: _rows_by_key(text_keys(part, text_column)) for name, part in corpus.parts.items()}
+    rows = {name: _rows_by_key(text_keys(part, text_column)) for name, part in corpus.splits.items()}
     leaks = [leak for name in rows for leak in _leaks(rows, name)]
     clashes = _contradictions(corpus, rows, label_column)
     if data.duplicates == "error":
@@ -57,12 +57,12 @@ def near_duplicates(
 
     Returns (part -> rows, ascending; parts without such rows are left out) and a note for each pair of parts.
     """
-    names = list(corpus.parts)
-    texts = {name: list(_texts(corpus.parts[name], text_column)) for name in names[1:]}
+    names = list(corpus.splits)
+    texts = {name: list(_texts(corpus.splits[name], text_column)) for name in names[1:]}
     pairs: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
     for number, earlier in enumerate(names[:-1]):
         later = names[number + 1 :]
-        first = texts.get(earlier) or _texts(corpus.parts[earlier], text_column)
+        first = texts.get(earlier) or _texts(corpus.splits[earlier], text_column)
         found = near_pairs(first, [texts[name] for name in later], NEAR)
         pairs |= {(earlier, name): own for name, own in zip(later, found, strict=True) if own}
     concerned: dict[str, NDArray[np.int64]] = {}
@@ -75,13 +75,13 @@ def near_duplicates(
 
 
 def _near_note(corpus: Corpus, earlier: str, later: str, pairs: Sequence[tuple[int, int, float]]) -> str:
-    first, second = corpus.parts[earlier], corpus.parts[later]
+    first, second = corpus.splits[earlier], corpus.splits[later]
     shown = some((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in pairs), 3)
     share = f"{len({j for _, j, _ in pairs}):,} of {counted(len(second))}"
     return f"{later}: {share} nearly repeat a row of {earlier}: {shown}"
 
 
-def text_keys(part: Part, text_column: str | Sequence[str]) -> list[bytes]:
+def text_keys(part: Split, text_column: str | Sequence[str]) -> list[bytes]:
     """Equal for rows whose texts are the same up to case, width and white space."""
     return [
         hashlib.blake2b(canonical(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -89,7 +89,7 @@ def text_keys(part: Part, text_column: str | Sequence[str]) -> list[bytes]:
     ]
 
 
-def _texts(part: Part, text_column: str | Sequence[str]) -> Iterator[str]:
+def _texts(part: Split, text_column: str | Sequence[str]) -> Iterator[str]:
     """One text a row; of several columns, joined by a mark that texts don't hold."""
     columns = [text_column] if isinstance(text_column, str) else list(text_column)
     return ("\x00".join(texts) for texts in zip(*(part.column(column) for column in columns)))
@@ -103,7 +103,7 @@ def _rows_by_key(keys: Sequence[bytes]) -> Rows:
 
 
 def _before(parts: Mapping[str, object], later: str) -> list[str]:
-    return [name for name in PARTS[: PARTS.index(later)] if name in parts]
+    return [name for name in SPLITS[: SPLITS.index(later)] if name in parts]
 
 
 Leak = tuple[str, int, str, int]  # earlier part, its first row, later part, its first row of the same text
@@ -123,7 +123,7 @@ def _contradictions(corpus: Corpus, rows: Mapping[str, Rows], label_column: str 
     """Training rows of each text that has several labels there."""
     if label_column is None or "train" not in rows:
         return []
-    labels = labels_of(corpus.parts["train"], label_column)
+    labels = labels_of(corpus.splits["train"], label_column)
     return [where for where in rows["train"].values() if len({labels[row] for row in where}) > 1]
 
 
@@ -131,7 +131,7 @@ def _leak_problems(corpus: Corpus, leaks: list[Leak]) -> list[ErrorDetail]:
     fix = "remove one of them, or set data.duplicates=drop"
     problems = []
     for earlier, i, later, j in leaks:
-        places = corpus.parts[earlier].place(i), corpus.parts[later].place(j)
+        places = corpus.splits[earlier].place(i), corpus.splits[later].place(j)
         message = f"the same text stands in {earlier} and {later} ({places[0]} = {places[1]})"
         problems.append(ErrorDetail("L13", places[1], message, fix))
     return problems
@@ -140,7 +140,7 @@ def _leak_problems(corpus: Corpus, leaks: list[Leak]) -> list[ErrorDetail]:
 def _clash_problems(corpus: Corpus, clashes: list[list[int]], label_column: str | None) -> list[ErrorDetail]:
     if not clashes or label_column is None:
         return []
-    train = corpus.parts["train"]
+    train = corpus.splits["train"]
     labels = labels_of(train, label_column)
     problems = []
     for first, *others in clashes:
@@ -155,7 +155,7 @@ def _dropped(
     corpus: Corpus, rows: Mapping[str, Rows], leaks: list[Leak], clashes: list[list[int]]
 ) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     """Without the earlier rows of each leak and all training rows of each contradiction."""
-    leaked: Masks = {name: _mask(part, []) for name, part in corpus.parts.items()}
+    leaked: Masks = {name: _mask(part, []) for name, part in corpus.splits.items()}
     for later in rows:
         for earlier in _before(rows, later):
             shared = rows[earlier].keys() & rows[later].keys()
@@ -167,17 +167,17 @@ def _dropped(
     ]
     both = dict(leaked)
     if clashes:
-        contradicted = _mask(corpus.parts["train"], [row for where in clashes for row in where])
+        contradicted = _mask(corpus.splits["train"], [row for where in clashes for row in where])
         notes.append(f"train: {counted(int(contradicted.sum()))} dropped, text with two labels")
         both["train"] = leaked["train"] | contradicted
     if empty := [name for name, mask in both.items() if len(mask) and mask.all()]:
         message = f"no row of {empty[0]} is left without the {len(leaks):,} leaked and contradictory texts"
         fix = "give other rows, or set data.duplicates=allow"
-        return corpus, [ErrorDetail("L13", corpus.parts[empty[0]].place(0), message, fix)], notes
+        return corpus, [ErrorDetail("L13", corpus.splits[empty[0]].place(0), message, fix)], notes
     return corpus.without(both), [], notes + _repeat_notes(rows, both)
 
 
-def _mask(part: Part, rows: list[int]) -> NDArray[np.bool_]:
+def _mask(part: Split, rows: list[int]) -> NDArray[np.bool_]:
     mask = np.zeros(len(part), bool)
     mask[rows] = True
     return mask

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.data.corpus import Part
+from llmkit.data.corpus import Split
 
 __all__ = [
     "all_integers",
@@ -36,12 +36,12 @@ def name_of_label(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def labels_of(part: Part, column: str) -> list[str | None]:
+def labels_of(part: Split, column: str) -> list[str | None]:
     """The name of each row's label."""
     return [name_of_label(value) for value in part.column(column)]
 
 
-def label_ids(part: Part, column: str, names: Sequence[str]) -> NDArray[np.int64]:
+def label_ids(part: Split, column: str, names: Sequence[str]) -> NDArray[np.int64]:
     """The number of each row's class, shape (rows,), for labels without fault (`checks.label_names`)."""
     numbers = numbers_of(names)
     return np.array([numbers[str(label)] for label in labels_of(part, column)], np.int64)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from llmkit.base.errors import ErrorDetail
 from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, as_text, conversation
 from llmkit.data.checks.rowwise import Fault, told, with_columns
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.data.encoding import chat_templates
 from llmkit.data.encoding.chat_templates import Template
 from llmkit.data.encoding.encode import Features
@@ -56,9 +56,9 @@ def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], 
     `chosen` and `rejected` (texts); the problems; and notes. Rows with an empty turn are dropped where
     data.empty_text=drop.
     """
-    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
+    parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
     empty: dict[str, NDArray[np.bool_]] = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         read = [pair(row) for row in _rows(part)]
         forms = Counter(found.form for found, _ in read if found)
         notes += [f"{name}: {counted(count)} of pairs written as {form}" for form, count in forms.items()]
@@ -71,7 +71,7 @@ def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], 
         parts[name] = _with_pairs(part, [found for found, _ in read])
     if problems:
         return corpus, problems, notes
-    return replace(corpus, parts=parts).without(empty), [], notes
+    return replace(corpus, splits=parts).without(empty), [], notes
 
 
 def pair(row: Mapping[str, Any]) -> tuple[Pair | None, Fault | None]:
@@ -173,13 +173,13 @@ def _is_answer(turn: Turn) -> bool:
     return isinstance(role, str) and ROLES.get(role) == "assistant"
 
 
-def _rows(part: Part) -> Iterator[dict[str, Any]]:
+def _rows(part: Split) -> Iterator[dict[str, Any]]:
     known = part.columns
     names = [name for name in READ if name in known]
     return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
 
 
-def _with_pairs(part: Part, pairs: Sequence[Pair | None]) -> Part:
+def _with_pairs(part: Split, pairs: Sequence[Pair | None]) -> Split:
     """The part with the columns that `check_pairs` names; blank ones where a row is no pair."""
     import pyarrow as pa
 

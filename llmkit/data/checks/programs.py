@@ -18,7 +18,7 @@ import numpy as np
 
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.rowwise import Fault, told, with_columns
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.recipe.schema import Data
 from llmkit.text.code import program
 
@@ -53,9 +53,9 @@ def check_programs(
     Returns the corpus with the columns `messages`, `prompt`, `answer`, `code` and `tests` (one text, "" for none); the
     problems; and notes. Rows without a task or a program are dropped where data.empty_text=drop.
     """
-    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
+    parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
     empty: dict[str, Any] = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         if not any(form <= part.columns.keys() for form in (set(MBPP), set(COMPLETION))):
             problems.append(_no_form(part))
             continue
@@ -70,7 +70,7 @@ def check_programs(
         problems += told((part.place(row), found) for row, found in enumerate(faults) if found)
     if problems:
         return corpus, problems, notes
-    return replace(corpus, parts=parts).without(empty), [], notes
+    return replace(corpus, splits=parts).without(empty), [], notes
 
 
 def exercise(row: Mapping[str, Any]) -> Exercise:
@@ -130,7 +130,7 @@ def _not_python(code: str) -> str:
     return ""
 
 
-def _rows(part: Part) -> Iterator[dict[str, Any]]:
+def _rows(part: Split) -> Iterator[dict[str, Any]]:
     """The columns of one form: MBPP's where all of them are there."""
     known = part.columns
     form = (*MBPP, "test_setup_code") if set(MBPP) <= known.keys() else (*COMPLETION, "tests")
@@ -138,7 +138,7 @@ def _rows(part: Part) -> Iterator[dict[str, Any]]:
     return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
 
 
-def _written(part: Part, exercises: list[Exercise]) -> Part:
+def _written(part: Split, exercises: list[Exercise]) -> Split:
     """The part with the columns that `check_programs` names."""
     import pyarrow as pa
 
@@ -154,7 +154,7 @@ def _written(part: Part, exercises: list[Exercise]) -> Part:
     return with_columns(part, {"messages": pa.array(turns, form), **texts})
 
 
-def _no_form(part: Part) -> ErrorDetail:
+def _no_form(part: Split) -> ErrorDetail:
     there = f"columns there: {some(sorted(part.columns), 10)}"
     fix = f"name the columns, e.g. data.columns.text=NAME; one of: {', '.join(MBPP)}; {' and '.join(COMPLETION)}"
     return ErrorDetail("L01", part.files[0], f"no columns of programs ({there})", fix)

@@ -20,7 +20,7 @@ from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.duplicates import text_keys
 from llmkit.data.checks.row_checks import check_duplicates, check_texts
 from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.data.reading.findings import excerpt
 from llmkit.data.splits import complete
 from llmkit.recipe.schema import Data
@@ -58,7 +58,7 @@ def check_questions(
         corpus, found, said = check_texts(corpus, column, data)
         problems += found
         notes += said
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         problems += _check_answers(part)
         found, said = _check_unanswered(name, part, unanswerable)
         problems += found
@@ -83,8 +83,8 @@ def _same_form(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     import pyarrow as pa
 
     form = pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int64())})
-    parts, problems, notes = dict(corpus.parts), list[ErrorDetail](), list[str]()
-    for name, part in corpus.parts.items():
+    parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
+    for name, part in corpus.splits.items():
         found = _column_problems(part)
         rows = [] if found else _pairs_of(part)
         if left_out := {row for row in _impossible(part) if rows and rows[row]}:
@@ -97,12 +97,12 @@ def _same_form(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail], list[str]]:
     return Corpus(parts, corpus.fingerprint, corpus.notes), problems, notes
 
 
-def _given(part: Part) -> str | None:
+def _given(part: Split) -> str | None:
     """The column that holds the answers."""
     return next((name for name in ("answers", "answer") if name in part.rows.column_names), None)
 
 
-def _column_problems(part: Part) -> list[ErrorDetail]:
+def _column_problems(part: Split) -> list[ErrorDetail]:
     """L01: no column of answers, or single answers without the column of their offsets."""
     columns, given = part.rows.column_names, _given(part)
     missing = "answer_start" if given else "answers"
@@ -113,7 +113,7 @@ def _column_problems(part: Part) -> list[ErrorDetail]:
     return [ErrorDetail("L01", part.files[0], message, fix)]
 
 
-def _pairs_of(part: Part) -> list[Pairs]:
+def _pairs_of(part: Split) -> list[Pairs]:
     values = part.column(_given(part) or "")
     offsets = part.column("answer_start") if "answer_start" in part.rows.column_names else [None] * len(part)
     return [_pairs(value, offset) for value, offset in zip(values, offsets)]
@@ -135,14 +135,14 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _impossible(part: Part) -> list[int]:
+def _impossible(part: Split) -> list[int]:
     """Rows that say that they have no answer."""
     if "is_impossible" not in part.rows.column_names:
         return []
     return [row for row, value in enumerate(part.column("is_impossible")) if value in (True, "true", "True")]
 
 
-def _misformed(part: Part, rows: list[Pairs]) -> Iterator[tuple[str, Fault]]:
+def _misformed(part: Split, rows: list[Pairs]) -> Iterator[tuple[str, Fault]]:
     """(place, fault) of each answer that is not a text and a whole number."""
     names = _names(part)
     for row, pairs in enumerate(rows):
@@ -157,7 +157,7 @@ def _misformed(part: Part, rows: list[Pairs]) -> Iterator[tuple[str, Fault]]:
                 yield part.place(row), ("Q03", said, "write where the answer begins, counted from 0")
 
 
-def _names(part: Part) -> list[str]:
+def _names(part: Split) -> list[str]:
     """` (question 5727)` where rows have an id: all questions of a file may stand in one line."""
     ids = part.column("id") if "id" in part.rows.column_names else [None] * len(part)
     return ["" if name is None else f" (question {excerpt(str(name), 0)})" for name in ids]
@@ -206,7 +206,7 @@ class _Answer:
         return min(found - {-1}, key=lambda place: abs(place - start), default=None)
 
 
-def _check_answers(part: Part) -> list[ErrorDetail]:
+def _check_answers(part: Split) -> list[ErrorDetail]:
     """Q01, Q02, Q03, and Q05 where that explains all wrong offsets of a file."""
     faults: list[tuple[str, Fault]] = []
     files = part.file_index.tolist()
@@ -224,7 +224,7 @@ def _check_answers(part: Part) -> list[ErrorDetail]:
     return told(faults)
 
 
-def _answers(part: Part) -> Iterator[_Answer]:
+def _answers(part: Split) -> Iterator[_Answer]:
     """All answers of rows that have a context."""
     for row, (context, answers) in enumerate(zip(part.column("context"), part.column("answers"))):
         if isinstance(context, str):
@@ -267,7 +267,7 @@ def _fault(answer: _Answer) -> Fault:
     return "Q02", f'the answer "{said}" does not stand in the context{hint}', "copy it out of the context"
 
 
-def _check_unanswered(name: str, part: Part, allowed: bool) -> tuple[list[ErrorDetail], list[str]]:
+def _check_unanswered(name: str, part: Split, allowed: bool) -> tuple[list[ErrorDetail], list[str]]:
     """Q04 for questions without an answer, or a note on how many there are."""
     rows = [row for row, answers in enumerate(part.column("answers")) if not answers["text"]]
     count = f"{len(rows):,} of {counted(len(part))} without an answer"
@@ -281,7 +281,7 @@ def _check_unanswered(name: str, part: Part, allowed: bool) -> tuple[list[ErrorD
 
 def _shared_passages(corpus: Corpus) -> list[str]:
     """A note for each pair of parts that ask about the same passages: a model may know them by heart."""
-    keys = {name: {*text_keys(part, "context")} for name, part in corpus.parts.items()}
+    keys = {name: {*text_keys(part, "context")} for name, part in corpus.splits.items()}
     notes = []
     for earlier, later in combinations(keys, 2):
         if shared := len(keys[earlier] & keys[later]):
@@ -292,7 +292,7 @@ def _shared_passages(corpus: Corpus) -> list[str]:
 def _golds(corpus: Corpus) -> Golds:
     numbers: dict[bytes, int] = {}
     golds = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         answers = part.column("answers")
         groups = [numbers.setdefault(key, len(numbers)) for key in text_keys(part, "context")]
         golds[name] = {

@@ -25,7 +25,7 @@ from llmkit.data.checks.labels import (
     numbers_of,
     rows_by_label,
 )
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.recipe.schema import Data
 from llmkit.text.normalize import canonical
 
@@ -53,7 +53,7 @@ def check_texts(corpus: Corpus, column: str, data: Data) -> tuple[Corpus, list[E
     problems: list[ErrorDetail] = []
     notes: list[str] = []
     blank: dict[str, NDArray[np.bool_]] = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         texts = part.column(column)
         problems += _not_strings(part, column, texts)
         blank[name] = np.array([isinstance(text, str) and _is_blank(text) for text in texts], bool)
@@ -91,16 +91,16 @@ def label_names(
     rows. Unseen labels in validation and test are no problem if data.unknown_labels=drop: see
     `drop_unknown_labels`.
     """
-    problems = [problem for part in corpus.parts.values() for problem in _no_labels(part, column)]
-    labels = {name: labels_of(part, column) for name, part in corpus.parts.items()}
+    problems = [problem for part in corpus.splits.values() for problem in _no_labels(part, column)]
+    labels = {name: labels_of(part, column) for name, part in corpus.splits.items()}
     given = tuple(known or data.labels or ())
     problems += _doubled(given)
     seen = labels["train"] if "train" in labels else [label for part in labels.values() for label in part]
     names = given or in_order(label for label in seen if label is not None)
-    if "train" in corpus.parts and not known:
-        problems += _check_classes(corpus.parts["train"], labels["train"], spelling=not given)
+    if "train" in corpus.splits and not known:
+        problems += _check_classes(corpus.splits["train"], labels["train"], spelling=not given)
     source = "labels of the model" if known else "labels of data.labels" if given else "training labels"
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         drop = data.unknown_labels == "drop" and name != "train"
         fix = "correct it, or set data.unknown_labels=drop"
         unknown = _Unknown(names, source, bool(given), "correct it" if name == "train" else fix)
@@ -125,7 +125,7 @@ def drop_unknown_labels(
             ],
             bool,
         )
-        for name, part in corpus.parts.items()
+        for name, part in corpus.splits.items()
         if name != "train"
     }
     notes = [
@@ -143,7 +143,7 @@ def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]]
     """
     problems: list[ErrorDetail] = []
     found: dict[str, NDArray[np.float32]] = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         values = part.column(column)
         read = [_number(value) for value in values]
         empty = [row for row, value in enumerate(values) if _is_empty(value)]
@@ -181,11 +181,11 @@ def label_set(
     The names are `known` (those of a trained model), or data.labels, or those of the training rows. Unseen labels in
     validation and test are no problem if data.unknown_labels=drop: see `drop_unknown_labels`.
     """
-    problems = [problem for part in corpus.parts.values() for problem in _no_lists(part, column)]
+    problems = [problem for part in corpus.splits.values() for problem in _no_lists(part, column)]
     if problems:
         return (), problems
     given = tuple(known or data.labels or ())
-    parts = [corpus.parts["train"]] if "train" in corpus.parts else list(corpus.parts.values())
+    parts = [corpus.splits["train"]] if "train" in corpus.splits else list(corpus.splits.values())
     names = given or in_order(label for part in parts for labels in part.column(column) for label in labels)
     source = "labels of the model" if known else "labels of data.labels" if given else "training labels"
     if not names:
@@ -193,7 +193,7 @@ def label_set(
     if not given:
         problems += [problem for part in parts for problem in _spellings(part, _rows_of(part, column))]
     problems += _doubled(given)
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         rows = {label: where for label, where in _rows_of(part, column).items() if label not in names}
         faulty = {row for where in rows.values() for row in where}
         if name != "train" and data.unknown_labels == "drop" and len(faulty) < len(part):
@@ -204,7 +204,7 @@ def label_set(
     return names, problems
 
 
-def _rows_of(part: Part, column: str) -> dict[str, list[int]]:
+def _rows_of(part: Split, column: str) -> dict[str, list[int]]:
     """Label -> the rows that have it, in order of first appearance, where a row has a list of labels."""
     rows: dict[str, list[int]] = {}
     for row, labels in enumerate(part.column(column)):
@@ -218,7 +218,7 @@ def _doubled(given: Sequence[str]) -> list[ErrorDetail]:
     return [ErrorDetail("L07", "data.labels", f'names "{doubled[0]}" twice', "remove one")] if doubled else []
 
 
-def label_marks(part: Part, column: str, names: Sequence[str]) -> NDArray[np.float32]:
+def label_marks(part: Split, column: str, names: Sequence[str]) -> NDArray[np.float32]:
     """1 where a row has a label, else 0: (rows, labels)."""
     marks = np.zeros((len(part), len(names)), np.float32)
     numbers = {name: number for number, name in enumerate(names)}
@@ -227,7 +227,7 @@ def label_marks(part: Part, column: str, names: Sequence[str]) -> NDArray[np.flo
     return marks
 
 
-def _no_lists(part: Part, column: str) -> Iterator[ErrorDetail]:
+def _no_lists(part: Split, column: str) -> Iterator[ErrorDetail]:
     """L10: rows whose labels are no list of strings."""
     values = part.column(column)
     other = [
@@ -242,7 +242,7 @@ def _no_lists(part: Part, column: str) -> Iterator[ErrorDetail]:
         )
 
 
-def _not_strings(part: Part, column: str, texts: Sequence[object]) -> list[ErrorDetail]:
+def _not_strings(part: Split, column: str, texts: Sequence[object]) -> list[ErrorDetail]:
     """L02, row by row; from errors.MAX_LINES on only counted."""
     rows = [row for row, text in enumerate(texts) if not isinstance(text, str)]
     problems = []
@@ -260,7 +260,7 @@ def _is_blank(text: str) -> bool:
     return not any(c.isprintable() and not c.isspace() for c in text)
 
 
-def _no_labels(part: Part, column: str) -> Iterator[ErrorDetail]:
+def _no_labels(part: Split, column: str) -> Iterator[ErrorDetail]:
     """L04 null, NaN or empty labels; L10 values that can't name a class."""
     values = part.column(column)
     empty = [row for row, value in enumerate(values) if _is_empty(value)]
@@ -280,7 +280,7 @@ def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _check_classes(part: Part, labels: list[str | None], *, spelling: bool) -> list[ErrorDetail]:
+def _check_classes(part: Split, labels: list[str | None], *, spelling: bool) -> list[ErrorDetail]:
     """L08 a single class; L07 names that differ only by case or space (if the user did not give them)."""
     rows = rows_by_label(labels)
     if len(rows) == 1:
@@ -289,7 +289,7 @@ def _check_classes(part: Part, labels: list[str | None], *, spelling: bool) -> l
     return list(_spellings(part, rows)) if spelling else []
 
 
-def _spellings(part: Part, rows: Mapping[str, list[int]]) -> Iterator[ErrorDetail]:
+def _spellings(part: Split, rows: Mapping[str, list[int]]) -> Iterator[ErrorDetail]:
     """L07: one problem for each group, at the first row of its rarest spelling."""
     groups: dict[str, list[str]] = {}
     for label in rows:
@@ -312,7 +312,7 @@ class _Unknown:
         self.numbered = self.by_number or set(names) == {str(number) for number in range(len(names))}
         self.known = numbers_of(names) if self.by_number else dict.fromkeys(names, 0)
 
-    def problems(self, part: Part, labels: list[str | None], *, drop: bool) -> list[ErrorDetail]:
+    def problems(self, part: Split, labels: list[str | None], *, drop: bool) -> list[ErrorDetail]:
         """drop: such rows will be dropped; then only these are faults: all rows, or numbers beside names."""
         rows = {name: where for name, where in rows_by_label(labels).items() if name not in self.known}
         if drop and sum(map(len, rows.values())) < len(part):
@@ -321,7 +321,7 @@ class _Unknown:
         found = rows.items() if self.names else ()
         return [self._problem(part, label, where) for label, where in islice(found, MAX_LINES + 1)]
 
-    def _problem(self, part: Part, label: str, rows: list[int]) -> ErrorDetail:
+    def _problem(self, part: Split, label: str, rows: list[int]) -> ErrorDetail:
         if self.numbered and all_integers([label]):
             message = f"label {label} is outside 0 to {len(self.names) - 1}"
             return ErrorDetail("L06", part.place(rows[0]), message + _also(part, rows), self.fix)
@@ -332,7 +332,7 @@ class _Unknown:
         return ErrorDetail("L05", part.place(rows[0]), message + _also(part, rows), self.fix)
 
 
-def _also(part: Part, rows: Sequence[int] | NDArray[np.int64]) -> str:
+def _also(part: Split, rows: Sequence[int] | NDArray[np.int64]) -> str:
     """`, also at a.csv:9, a.csv:12 and 3 more`: all rows but the first, which is the problem's place."""
     return f", also at {some(part.place(int(row)) for row in rows[1:])}" if len(rows) > 1 else ""
 

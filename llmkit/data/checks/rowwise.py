@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import MAX_LINES, ErrorDetail
-from llmkit.data.corpus import Part
+from llmkit.data.corpus import Split
 
 __all__ = ["Fault", "objects", "told", "with_columns"]
 
@@ -33,7 +33,7 @@ def told(faults: Iterable[tuple[str, Fault]]) -> list[ErrorDetail]:
     return [problem for problems in shown.values() for problem in problems]
 
 
-def with_columns(part: Part, columns: Mapping[str, Any]) -> Part:
+def with_columns(part: Split, columns: Mapping[str, Any]) -> Split:
     """The part with these columns (lists, or Arrow arrays) added, in place of any of the same names."""
     import datasets
     import pyarrow as pa

@@ -19,7 +19,7 @@ from llmkit.base.errors import ErrorDetail, closest, some
 from llmkit.data.checks.entity_spans import span_faults, text_tags
 from llmkit.data.checks.row_checks import check_duplicates, check_texts, near_duplicates
 from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.data.reading.findings import excerpt
 from llmkit.data.reading.readers import CONLL, data_suffix
 from llmkit.data.splits import complete
@@ -82,7 +82,7 @@ def check_tagged(
     if seed is not None:
         corpus = complete(corpus, label_column=None, text_column="text", data=data, seed=seed)
     near, said = near_duplicates(corpus, "text")
-    golds = {name: _ids(part, labels) for name, part in corpus.parts.items()}
+    golds = {name: _ids(part, labels) for name, part in corpus.splits.items()}
     return Tagged(corpus, labels, golds, notes=[*notes, *said], near_duplicates=near)
 
 
@@ -91,7 +91,7 @@ def _words_of_lists(corpus: Corpus, data: Data) -> Step:
     problems: list[ErrorDetail] = []
     notes: list[str] = []
     dropped: dict[str, NDArray[np.bool_]] = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         tokens, tags = list(part.column("tokens")), _named(part.column("tags"), data.labels)
         empty = np.array([row == [] for row in tokens], bool)
         dropped[name] = empty if data.empty_text == "drop" and not empty.all() else np.zeros_like(empty)
@@ -105,7 +105,7 @@ def _words_of_lists(corpus: Corpus, data: Data) -> Step:
         return corpus, problems, notes
     corpus = corpus.without(dropped)
     return (
-        replace(corpus, parts={name: _with_text(part, data) for name, part in corpus.parts.items()}),
+        replace(corpus, splits={name: _with_text(part, data) for name, part in corpus.splits.items()}),
         [],
         notes,
     )
@@ -142,7 +142,7 @@ def _named(tags: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     return [[by_number.get(tag, tag) for tag in row] if isinstance(row, list) else row for row in tags]
 
 
-def _with_text(part: Part, data: Data) -> Part:
+def _with_text(part: Split, data: Data) -> Split:
     """The part with its tokens' text and their offsets in it, and the tags by name."""
     texts: list[str] = []
     offsets: list[Offsets] = []
@@ -160,7 +160,7 @@ def _words_of_texts(corpus: Corpus, data: Data) -> Step:
     if problems:
         return corpus, problems, notes
     parts = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         rows = list(zip(part.column("text"), part.column("entities")))
         problems += told((part.place(i), fault) for i, row in enumerate(rows) for fault in span_faults(*row))
         if problems:
@@ -168,21 +168,21 @@ def _words_of_texts(corpus: Corpus, data: Data) -> Step:
         found = [text_tags(*row) for row in rows]
         columns = {"tokens": [one.tokens for one in found], "tags": [one.tags for one in found]}
         parts[name] = with_columns(part, {**columns, "offsets": _pairs([one.offsets for one in found])})
-    return (corpus if problems else replace(corpus, parts=parts)), problems, notes
+    return (corpus if problems else replace(corpus, splits=parts)), problems, notes
 
 
 def _in_iob2(corpus: Corpus, scheme: Literal["auto", "spans"] | schemes.Scheme, repair: bool) -> Step:
     """Tags of any scheme in IOB2. N03 tags that it does not have, N02 tags where they can't be, L08 no entity."""
     found = schemes.detect(_learned(corpus)) if scheme == "auto" else scheme
     read: schemes.Scheme = "IOB2" if found is None or found == "spans" else found
-    problems = [problem for part in corpus.parts.values() for problem in _unknown_tags(part, read)]
-    invalid = [] if problems else [found for part in corpus.parts.values() for found in _invalid(part, read)]
+    problems = [problem for part in corpus.splits.values() for problem in _unknown_tags(part, read)]
+    invalid = [] if problems else [found for part in corpus.splits.values() for found in _invalid(part, read)]
     if not repair:
         problems += told((place, fault) for place, _, fault in invalid)
     if problems:
         return corpus, problems, []
     parts, entities = {}, 0
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         tags = [schemes.to_iob2(row) for row in part.column("tags")]
         parts[name] = with_columns(part, {"tags": tags})
         entities += sum(tag[0] == "B" for row in tags for tag in row)
@@ -198,7 +198,7 @@ def _in_iob2(corpus: Corpus, scheme: Literal["auto", "spans"] | schemes.Scheme, 
     return corpus, list(_no_entities(corpus)), notes
 
 
-def _unknown_tags(part: Part, scheme: schemes.Scheme) -> list[ErrorDetail]:
+def _unknown_tags(part: Split, scheme: schemes.Scheme) -> list[ErrorDetail]:
     """N03: one problem for each tag that the scheme does not have."""
     places: dict[str, list[str]] = {}
     for row, tags in enumerate(part.column("tags")):
@@ -208,7 +208,7 @@ def _unknown_tags(part: Part, scheme: schemes.Scheme) -> list[ErrorDetail]:
     return told((at[0], ("N03", message + _also(at), fix)) for message, at in places.items())
 
 
-def _invalid(part: Part, scheme: schemes.Scheme) -> Iterator[tuple[str, str, Fault]]:
+def _invalid(part: Split, scheme: schemes.Scheme) -> Iterator[tuple[str, str, Fault]]:
     """N02: (place of the tag, place of the row, fault) of each tag that can't stand where it does."""
     fix = "correct it, or set task.repair_tags=true"
     for row, (tokens, tags) in enumerate(zip(part.column("tokens"), part.column("tags"))):
@@ -219,7 +219,7 @@ def _invalid(part: Part, scheme: schemes.Scheme) -> Iterator[tuple[str, str, Fau
 
 def _no_entities(corpus: Corpus) -> Iterator[ErrorDetail]:
     """L08: nothing to learn."""
-    train = corpus.parts.get("train")
+    train = corpus.splits.get("train")
     if train and not any(tag != "O" for row in train.column("tags") for tag in row):
         message = f"no entity in the {counted(len(train))} of the training part"
         yield ErrorDetail("L08", train.place(0), message, "add sentences with entities")
@@ -231,7 +231,7 @@ def _known_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
     problems: list[ErrorDetail] = []
     notes: list[str] = []
     dropped: dict[str, NDArray[np.bool_]] = {}
-    for name, part in corpus.parts.items():
+    for name, part in corpus.splits.items():
         places = _types(part, known)
         mask = np.zeros(len(part), bool)
         mask[[row for found in places.values() for row, _ in found]] = True
@@ -251,7 +251,7 @@ def _known_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
     return (corpus if problems else corpus.without(dropped)), problems, notes
 
 
-def _types(part: Part, known: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
+def _types(part: Split, known: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
     """Type that is not known -> (row, position) of its entities. The tags are IOB2."""
     names = frozenset(known)
     found: dict[str, list[tuple[int, int]]] = {}
@@ -262,15 +262,15 @@ def _types(part: Part, known: Sequence[str]) -> dict[str, list[tuple[int, int]]]
     return found
 
 
-def _ids(part: Part, labels: Sequence[str]) -> NDArray[np.object_]:
+def _ids(part: Split, labels: Sequence[str]) -> NDArray[np.object_]:
     numbers = {label: number for number, label in enumerate(labels)}
     return objects(np.array([numbers[tag] for tag in tags], np.int64) for tags in part.column("tags"))
 
 
 def _learned(corpus: Corpus) -> Iterator[list[str]]:
     """The tags of the training rows; of all rows where there are none."""
-    for name, part in corpus.parts.items():
-        if name == "train" or "train" not in corpus.parts:
+    for name, part in corpus.splits.items():
+        if name == "train" or "train" not in corpus.splits:
             yield from part.column("tags")
 
 
@@ -287,7 +287,7 @@ def _pairs(offsets: Sequence[Offsets]) -> Any:
     return pa.array(offsets, pa.list_(pa.list_(pa.int32())))
 
 
-def _place(part: Part, row: int, position: int) -> str:
+def _place(part: Split, row: int, position: int) -> str:
     """`file:line` of a tag; in files with one token a line that is its own line."""
     file, line = part.files[part.file_index[row]], int(part.lines[row])
     return f"{file}:{line + position if data_suffix(file) in CONLL else line}"

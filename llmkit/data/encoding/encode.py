@@ -181,7 +181,7 @@ def encode(
     what: str,
     collect: Collect = Encoded.of,
 ) -> Encoded:
-    """Tokenize rows, a Part or a datasets.Dataset, batch by batch; to_features gets some and where they stand.
+    """Tokenize rows, a Split or a datasets.Dataset, batch by batch; to_features gets some and where they stand.
 
     Raises DataError L12 when examples are longer than max_length and the recipe does not allow to cut them, Q06 when
     the answer to a training question stands whole in no window.

@@ -23,9 +23,9 @@ from llmkit.recipe.schema import Data
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["PARTS", "ResolveHub", "ResolveIndex", "Source", "find"]
+__all__ = ["SPLITS", "ResolveHub", "ResolveIndex", "Source", "find"]
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 ANY = "any"  # rows of no part in particular
 
 ResolveIndex = Callable[[str, Progress], Path]
@@ -51,14 +51,14 @@ def find(
     data: Data, *, progress: Progress, resolve_index: ResolveIndex, resolve_hub: ResolveHub
 ) -> tuple[dict[str, list[Source]], list[str]]:
     """(part -> sources, notes). Raises DataError F01, F02."""
-    given = {part: _listed(getattr(data, part)) for part in PARTS}
+    given = {part: _listed(getattr(data, part)) for part in SPLITS}
     notes: list[str] = []
     found = {
         name: _resolve(name, data, notes, progress, resolve_index, resolve_hub)
         for name in dict.fromkeys(name for names in given.values() for name in names)
     }
     parts: dict[str, list[Source]] = {}
-    for part in PARTS:
+    for part in SPLITS:
         own = [source for name in given[part] for source in _of_part(part, name, found[name])]
         brought = [source for name in given["train"] for source in found[name].get(part, [])]
         if own or brought:
@@ -148,7 +148,7 @@ def _in_folder(folder: Path, shown: str, data: Data, notes: list[str]) -> Found:
 def _part_of(filename: str) -> str:
     stem = filename[: filename.lower().rindex(data_suffix(filename) or "")]
     match = _PART_NAME.fullmatch(stem)
-    return PARTS[(match.lastindex or 1) - 1] if match else ANY
+    return SPLITS[(match.lastindex or 1) - 1] if match else ANY
 
 
 def _hub(name: str, part: str, dataset: datasets.Dataset) -> Source:

@@ -18,7 +18,7 @@ from llmkit.base.errors import DataError, ErrorDetail, ModelError, raise_if
 from llmkit.data import splits
 from llmkit.data.checks import row_checks
 from llmkit.data.checks.rowwise import objects
-from llmkit.data.corpus import Corpus, Part, counted
+from llmkit.data.corpus import Corpus, Split, counted
 from llmkit.data.encoding import prompts
 from llmkit.data.encoding.encode import Encoded, Features
 from llmkit.metrics import intervals, paired
@@ -126,7 +126,7 @@ class Generation(Plain):
         corpus, problems, notes = row_checks.check_texts(corpus, self.source, data)
         corpus, empty, also = row_checks.check_texts(corpus, self.target, data)
         empty = [replace(found, code="S05") if found.code == "L03" else found for found in empty]
-        lists = [found for part in corpus.parts.values() for found in no_references(part)]
+        lists = [found for part in corpus.splits.values() for found in no_references(part)]
         raise_if([*problems, *empty, *lists], DataError)
         notes = [*notes, *also]
         if labels is None:
@@ -134,19 +134,19 @@ class Generation(Plain):
             raise_if(repeated, DataError)
             corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
             notes = [*notes, *said]
-        notes += [note for name, part in corpus.parts.items() for note in self._copies(name, part)]
+        notes += [note for name, part in corpus.splits.items() for note in self._copies(name, part)]
         near, alike = row_checks.near_duplicates(corpus, (self.source,))
-        golds = {name: {"references": self._references(part)} for name, part in corpus.parts.items()}
+        golds = {name: {"references": self._references(part)} for name, part in corpus.splits.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
-    def _copies(self, name: str, part: Part) -> Iterator[str]:
+    def _copies(self, name: str, part: Split) -> Iterator[str]:
         """Rows that would teach to repeat what was read."""
         pairs = zip(part.column(self.source), part.column(self.target), strict=True)
         same = sum(canonical(source) == canonical(target) for source, target in pairs)
         if same:
             yield f"{name}: {counted(same)} whose {self.target} is the {self.source} itself"
 
-    def _references(self, part: Part) -> Any:
+    def _references(self, part: Split) -> Any:
         """What each answer is scored against: the row's references, or its target alone. (N,) of tuples."""
         targets = part.column(self.target)
         several = part.column("references") if "references" in part.columns else [None] * len(part)
@@ -357,7 +357,7 @@ def _loss_rows(answers: Arrays) -> Any:
     return np.stack([answers["nats"], answers["tokens"]], axis=1).astype(np.float64)
 
 
-def no_references(part: Part) -> Iterator[ErrorDetail]:
+def no_references(part: Split) -> Iterator[ErrorDetail]:
     """L10: references that are no list of texts; null and [] stand for the target alone."""
     if "references" not in part.columns:
         return

@@ -63,7 +63,7 @@ def messages(*turns: str, roles: str = "ua") -> Row:
 def test_forms_are_told_by_their_columns(checked: Any, row: Row, form: str) -> None:
     found, problems, notes = checked([row])
     assert not problems
-    part = found.parts["train"]
+    part = found.splits["train"]
     assert part.column("messages") == [[USER, ANSWER]]
     assert (part.column("prompt"), part.column("answer")) == (["Add.\n\n1 + 1"], ["2"])
     assert notes == [f"train: conversations written as {form}"]
@@ -72,7 +72,7 @@ def test_forms_are_told_by_their_columns(checked: Any, row: Row, form: str) -> N
 def test_a_system_column_and_earlier_turns_are_part_of_the_prompt(checked: Any) -> None:
     found, problems, _ = checked([{**messages("a", "b", "c", "d"), "system": "Be brief."}])
     assert not problems
-    part = found.parts["train"]
+    part = found.splits["train"]
     assert part.column("messages")[0][0] == {"role": "system", "content": "Be brief."}
     assert part.column("prompt") == ["System: Be brief.\nUser: a\nAssistant: b\nUser: c"]
     assert part.column("answer") == ["d"]
@@ -80,7 +80,7 @@ def test_a_system_column_and_earlier_turns_are_part_of_the_prompt(checked: Any) 
 
 def test_a_last_question_without_an_answer_is_left_out_and_counted(checked: Any) -> None:
     found, _, notes = checked([messages("a", "b", "c"), messages("a", "b")])
-    assert [len(turns) for turns in found.parts["train"].column("messages")] == [2, 2]
+    assert [len(turns) for turns in found.splits["train"].column("messages")] == [2, 2]
     assert notes[-1] == "train: 1 row whose last question has no answer; it is left out"
 
 
@@ -119,8 +119,8 @@ def test_empty_turns_can_be_dropped(checked: Any) -> None:
     rows = [messages("a", "b"), messages("c", ""), messages("e", "f")]
     found, problems, notes = checked(rows, empty_text="drop")
     assert not problems
-    assert found.parts["train"].column("answer") == ["b", "f"]
-    assert found.parts["train"].place(1) == "train.jsonl:3"
+    assert found.splits["train"].column("answer") == ["b", "f"]
+    assert found.splits["train"].place(1) == "train.jsonl:3"
     assert "train: 1 row dropped, an empty turn" in notes
     assert checked([messages("c", "")], empty_text="drop")[1][0].code == "S05"  # none would be left
 

@@ -52,19 +52,19 @@ def jsonl(folder: Path, rows: list[Any], **options: Any) -> Data:
 def test_lines_of_a_file_make_up_what_the_recipe_says(
     tmp_path: Path, unit: Any, documents: list[int]
 ) -> None:
-    part = read(texts(tmp_path, train=TEXT)).parts["train"]
+    part = read(texts(tmp_path, train=TEXT)).splits["train"]
     assert numbered(part, unit).tolist() == documents
 
 
 def test_two_files_are_two_documents(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     (tmp_path / "b.txt").write_text("three\n")
-    part = read(Data(train=str(tmp_path))).parts["train"]
+    part = read(Data(train=str(tmp_path))).splits["train"]
     assert numbered(part, "file").tolist() == [0, 0, 1]
 
 
 def test_other_rows_stand_alone(tmp_path: Path) -> None:
-    part = read(jsonl(tmp_path, ["one", "two"])).parts["train"]
+    part = read(jsonl(tmp_path, ["one", "two"])).splits["train"]
     assert numbered(part, "file").tolist() == [0, 1]
 
 
@@ -95,7 +95,7 @@ def test_training_documents_that_are_scored_too_are_treated_as_the_recipe_says(
     data = texts(tmp_path, train=f"a b\n{KNOWN}c d\n", test=f"c d\n{KNOWN}")
     data = data.model_copy(update={"duplicates": choice})
     corpus, _, problems, notes = check_documents(read(data), data, "line", None)
-    assert len(corpus.parts["train"]) == left
+    assert len(corpus.splits["train"]) == left
     assert [problem.code for problem in problems] == code
     assert not problems or problems[0].place.endswith("train.txt:2")
     assert note in [None, *notes]
@@ -105,7 +105,7 @@ def test_equal_documents_are_dealt_to_one_part(tmp_path: Path) -> None:
     data = texts(tmp_path, train="".join(f"{i} {KNOWN}" * 3 for i in range(40)))
     corpus, _, problems, _ = check_documents(read(data), data, "line", 1)
     assert not problems
-    lines = {name: set(part.column("text")) for name, part in corpus.parts.items()}
+    lines = {name: set(part.column("text")) for name, part in corpus.splits.items()}
     assert {name: len(own) for name, own in lines.items()} == {"train": 32, "validation": 4, "test": 4}
 
 
@@ -118,7 +118,7 @@ def test_whole_documents_are_dealt_out(tmp_path: Path) -> None:
     paragraphs = [f"first {i}\nsecond {i}\n\n" for i in range(50)]
     data = texts(tmp_path, train="".join(paragraphs))
     corpus, golds, _, _ = check_documents(read(data), data, "paragraph", 1)
-    found = {name: "".join(part.column("text")) for name, part in corpus.parts.items()}
+    found = {name: "".join(part.column("text")) for name, part in corpus.splits.items()}
     assert {name: int(gold["last"].sum()) for name, gold in golds.items()} == {
         "train": 40,
         "validation": 5,
@@ -134,7 +134,7 @@ def test_whole_documents_are_dealt_out(tmp_path: Path) -> None:
 def test_of_few_documents_the_ends_are_taken(tmp_path: Path) -> None:
     data = texts(tmp_path, train="".join(f"{i:09}\n" for i in range(100)))
     corpus, _, _, _ = check_documents(read(data), data, "file", 1)
-    assert {name: part.column("text")[0][:9] for name, part in corpus.parts.items()} == {
+    assert {name: part.column("text")[0][:9] for name, part in corpus.splits.items()} == {
         "train": "000000000",
         "validation": "000000080",
         "test": "000000090",
@@ -145,7 +145,7 @@ def test_of_few_documents_the_ends_are_taken(tmp_path: Path) -> None:
 def test_a_model_that_is_scored_splits_nothing(tmp_path: Path) -> None:
     data = texts(tmp_path, test="a\n")
     corpus, *_ = check_documents(read(data), data, "file", None)
-    assert set(corpus.parts) == {"test"}
+    assert set(corpus.splits) == {"test"}
 
 
 def test_too_little_to_split_is_said(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_or_left_out_when_asked(tmp_path: Path) -> None:
     corpus, golds, _, notes = check_documents(read(data), data, "file", None)
     assert golds["train"]["documents"].tolist() == [0, 1]
     assert "1 row dropped" in notes[0]
-    assert corpus.parts["train"].column("text") == ["one", "two"]
+    assert corpus.splits["train"].column("text") == ["one", "two"]
 
 
 def test_lines_may_be_blank_but_not_all_of_them(tmp_path: Path) -> None:

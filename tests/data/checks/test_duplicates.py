@@ -13,7 +13,7 @@ def check(corpus, text="text", label="label", **keys):
 
 
 def places(corpus, part):
-    return [corpus.parts[part].place(i) for i in range(len(corpus.parts[part]))]
+    return [corpus.splits[part].place(i) for i in range(len(corpus.splits[part]))]
 
 
 @pytest.fixture

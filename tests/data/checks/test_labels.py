@@ -37,5 +37,5 @@ def test_rows_by_label_keep_their_order():
     ],
 )
 def test_label_ids_count_the_names(make, values, names, ids):
-    part = make(train=[("x", value) for value in values]).parts["train"]
+    part = make(train=[("x", value) for value in values]).splits["train"]
     assert label_ids(part, "label", names).tolist() == ids

@@ -74,7 +74,7 @@ def test_the_forms_give_the_same_pair(row: Row, form: str, checked: Check) -> No
     found, problems, notes = checked([row])
     assert problems == []
     assert notes == [f"train: 1 row of pairs written as {form}"]
-    columns = found.parts["train"].columns
+    columns = found.splits["train"].columns
     assert list(columns["messages"]) == [ASKED]
     assert [columns[name][0] for name in ("prompt", "chosen", "rejected")] == [as_text(ASKED), "2", "3"]
 
@@ -133,14 +133,14 @@ def test_faults_have_their_places_and_empty_answers_may_go(checked: Check) -> No
     found, problems, notes = checked([rows[0], rows[1], rows[3]], empty_text="drop")
     assert problems == []
     assert "train: 1 row dropped, an empty turn" in notes
-    assert list(found.parts["train"].columns["prompt"]) == ["1 + 1?", "2 + 0?"]
+    assert list(found.splits["train"].columns["prompt"]) == ["1 + 1?", "2 + 0?"]
 
 
 def test_other_names_of_columns(checked: Check) -> None:
     row = {"question": "1 + 1?", "good": "2", "bad": "3"}
     found, problems, _ = checked([row], columns={"prompt": "question", "chosen": "good", "rejected": "bad"})
     assert problems == []
-    assert list(found.parts["train"].columns["messages"]) == [[said("user", "1 + 1?")]]
+    assert list(found.splits["train"].columns["messages"]) == [[said("user", "1 + 1?")]]
 
 
 @pytest.mark.shared

@@ -141,7 +141,7 @@ def test_empty_rows_are_dropped_where_asked(read: Callable[..., Corpus]) -> None
     found, problems, notes = check_programs(corpus, Data(empty_text="drop"), tested=True)
     assert problems == []
     assert notes == ["train: 2 rows dropped, no task or no program"]
-    part = found.parts["train"]
+    part = found.splits["train"]
     assert part.column("code") == [ROW["code"]]
     assert part.column("tests") == ROW["test_list"]
     assert [turn["role"] for turn in part.column("messages")[0]] == ["user", "assistant"]

@@ -13,7 +13,7 @@ from llmkit.data.reading import gather
 from llmkit.recipe.schema import Data
 
 SHARED = pytest.mark.shared
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 WHOLE = {"validation_share": 0.0, "test_share": 0.0}  # nothing is split off
 COLUMNS = {"question": "question", "context": "context", "answers": "answers"}
 CONTEXT = "Pelé joined in the late 1980s, not in 1980."
@@ -76,7 +76,7 @@ FORMS = {
 def test_answers_in_all_forms_become_one(questions, form):
     left, golds, problems, _ = check_questions(questions(train=[FORMS[form]]), Data(), unanswerable=False)
     assert problems == []
-    assert left.parts["train"].column("answers") == [{"text": ["1980s"], "answer_start": [24]}]
+    assert left.splits["train"].column("answers") == [{"text": ["1980s"], "answer_start": [24]}]
     assert (golds["train"]["answers"][0], golds["train"]["starts"][0].tolist()) == (("1980s",), [24])
 
 
@@ -303,7 +303,7 @@ def test_rows_too_many_for_memory_are_checked_alike(questions, monkeypatch):
     expected = check_questions(questions(train=rows), Data(), unanswerable=True)
     monkeypatch.setattr(gather, "IN_MEMORY", 100)
     found = check_questions(questions(train=rows), Data(), unanswerable=True)
-    assert found[0].parts["train"].rows[:] == expected[0].parts["train"].rows[:]
+    assert found[0].splits["train"].rows[:] == expected[0].splits["train"].rows[:]
     assert found[1]["train"]["answers"].tolist() == expected[1]["train"]["answers"].tolist()
 
 
@@ -317,7 +317,7 @@ def test_a_question_in_two_parts_is_a_leak_and_a_passage_worth_a_note(questions)
     left, golds, _, notes = check_questions(
         corpus, Data(duplicates="drop", **WHOLE), unanswerable=False, seed=1
     )
-    assert left.parts["train"].lines.tolist() == [2]
+    assert left.splits["train"].lines.tolist() == [2]
     assert "test: 1 of 1 contexts stand in train too" in notes
     assert golds["train"]["groups"].tolist() == golds["test"]["groups"].tolist()
     assert check_questions(corpus, Data(), unanswerable=False)[2] == []
@@ -326,10 +326,14 @@ def test_a_question_in_two_parts_is_a_leak_and_a_passage_worth_a_note(questions)
 def test_missing_parts_are_split_off_by_passage(questions):
     rows = [answers(("a", 0)) | {"context": f"a passage {n % 20}"} for n in range(100)]
     left, golds, _, notes = check_questions(questions(train=rows), Data(), unanswerable=False, seed=1)
-    passages = [{*part.column("context")} for part in left.parts.values()]
+    passages = [{*part.column("context")} for part in left.splits.values()]
     assert [len(one) for one in passages] == [16, 2, 2]
     assert len(set.union(*passages)) == 20
-    assert {name: len(golds[name]["starts"]) for name in PARTS} == {"train": 80, "validation": 10, "test": 10}
+    assert {name: len(golds[name]["starts"]) for name in SPLITS} == {
+        "train": 80,
+        "validation": 10,
+        "test": 10,
+    }
     assert notes == []
     assert list(check_questions(questions(train=rows), Data(), unanswerable=False)[1]) == ["train"]
 
@@ -344,7 +348,7 @@ def test_no_row_breaks_the_checks_and_good_golds_fit(questions, rows, unanswerab
     left, golds, problems, _ = check_questions(questions(train=rows), Data(), unanswerable=unanswerable)
     if not problems:
         for context, texts, starts in zip(
-            left.parts["train"].column("context"), golds["train"]["answers"], golds["train"]["starts"]
+            left.splits["train"].column("context"), golds["train"]["answers"], golds["train"]["starts"]
         ):
             assert all(text and context[start:].startswith(text) for text, start in zip(texts, starts))
     right = all(
@@ -396,18 +400,18 @@ def test_the_fingerprint_is_that_of_the_same_rows_in_jsonl(in_folder, read, how)
     ],
 )
 def test_the_sample_sets_are_read_whole(shared, read, name, sizes, without):
-    corpus = read(columns=COLUMNS, **{part: str(shared / "qa" / name / f"{part}.json") for part in PARTS})
-    assert [len(corpus.parts[part]) for part in PARTS] == sizes
+    corpus = read(columns=COLUMNS, **{part: str(shared / "qa" / name / f"{part}.json") for part in SPLITS})
+    assert [len(corpus.splits[part]) for part in SPLITS] == sizes
     data = Data(empty_text="drop") if name == "cmrc2018" else Data()  # two of its questions are empty
     left, golds, problems, notes = check_questions(corpus, data, unanswerable=any(without), seed=1)
     assert problems == []
-    assert [sum(not texts for texts in golds[part]["answers"]) for part in PARTS] == without
+    assert [sum(not texts for texts in golds[part]["answers"]) for part in SPLITS] == without
     if name == "cmrc2018":
         assert "train: 2 rows dropped, question empty or blank" in notes
     if name.startswith("xquad"):
         assert len({*golds["train"]["groups"].tolist()}) == 145
-    for part in PARTS:
+    for part in SPLITS:
         for context, texts, starts in zip(
-            left.parts[part].column("context"), *(golds[part][k] for k in ("answers", "starts"))
+            left.splits[part].column("context"), *(golds[part][k] for k in ("answers", "starts"))
         ):
             assert all(context[start : start + len(text)] == text for text, start in zip(texts, starts))

@@ -72,7 +72,7 @@ def test_blank_texts_are_dropped_and_counted_when_asked(make):
     left, problems, notes = check_texts(corpus, "text", Data(empty_text="drop"))
     assert problems == []
     assert notes == ["train: 1 row dropped, text empty or blank"]
-    assert [left.parts["train"].place(i) for i in range(2)] == ["train.jsonl:2", "train.jsonl:3"]
+    assert [left.splits["train"].place(i) for i in range(2)] == ["train.jsonl:2", "train.jsonl:3"]
     assert left.fingerprint != corpus.fingerprint
 
 
@@ -99,7 +99,7 @@ def test_numbers_in_one_file_and_number_strings_in_another_are_the_same(make):
     corpus = make(train=[("a", 0), ("b", 1)], test=[("c", "1")])
     names, problems = checked(corpus)
     assert (names, problems) == (("0", "1"), [])
-    assert label_ids(corpus.parts["test"], "label", names).tolist() == [1]
+    assert label_ids(corpus.splits["test"], "label", names).tolist() == [1]
 
 
 def test_true_and_false_are_classes(make):
@@ -239,8 +239,8 @@ def test_unknown_labels_are_dropped_from_validation_and_test_and_counted(make):
     assert problems == []
     left, notes = drop_unknown_labels(corpus, "label", names, data)
     assert notes == ["test: 2 rows dropped, label not among the 2 known"]
-    assert [left.parts["test"].place(i) for i in range(len(left.parts["test"]))] == ["test.jsonl:2"]
-    assert label_ids(left.parts["test"], "label", names).tolist() == [1]
+    assert [left.splits["test"].place(i) for i in range(len(left.splits["test"]))] == ["test.jsonl:2"]
+    assert label_ids(left.splits["test"], "label", names).tolist() == [1]
 
 
 def test_a_part_of_unknown_labels_only_is_a_problem_even_when_they_may_be_dropped(make):
@@ -289,7 +289,7 @@ def test_a_pair_goes_when_either_text_is_blank(of):
         "train: 1 row dropped, text empty or blank",
         "train: 1 row dropped, text_pair empty or blank",
     ]
-    assert left.parts["train"].column("text") == ["a"]
+    assert left.splits["train"].column("text") == ["a"]
 
 
 # numbers
@@ -426,11 +426,11 @@ def test_rows_with_an_unknown_label_are_dropped_and_counted(of):
     assert problems == []
     left, notes = drop_unknown_labels(corpus, "labels", names, data)
     assert notes == ["test: 1 row dropped, label not among the 2 known"]
-    assert label_marks(left.parts["test"], "labels", names).tolist() == [[1, 0], [0, 0]]
+    assert label_marks(left.splits["test"], "labels", names).tolist() == [[1, 0], [0, 0]]
 
 
 def test_marks_are_1_where_a_row_has_the_label(of):
     corpus = of(["labels"], train=[{"labels": x} for x in (["c", "a"], [], ["b", "b"])])
-    marks = label_marks(corpus.parts["train"], "labels", ("a", "b", "c"))
+    marks = label_marks(corpus.splits["train"], "labels", ("a", "b", "c"))
     assert marks.dtype == np.float32
     assert marks.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]

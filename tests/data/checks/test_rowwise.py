@@ -29,7 +29,7 @@ def test_many_faults_are_counted(count, last):
 
 
 def test_columns_are_added_or_take_the_place_of_others(make):
-    part = make(train=[("a", 0), ("b", 1), ("c", 0)]).parts["train"].select([2, 0])
+    part = make(train=[("a", 0), ("b", 1), ("c", 0)]).splits["train"].select([2, 0])
     changed = with_columns(part, {"label": [["x"], []], "more": [1, 2]})
     assert changed.rows[:] == {"text": ["c", "a"], "label": [["x"], []], "more": [1, 2]}
     assert [changed.place(0), changed.place(1)] == ["train.jsonl:3", "train.jsonl:1"]

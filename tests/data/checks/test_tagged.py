@@ -11,7 +11,7 @@ from llmkit.data.checks.tagged import check_tagged
 from llmkit.recipe.schema import Data
 
 SHARED = pytest.mark.shared
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 WHOLE = {"validation_share": 0.0, "test_share": 0.0}  # nothing is split off
 
 
@@ -87,7 +87,7 @@ def test_good_sentences_get_labels_and_golds(sentences):
 def test_rows_have_their_text_and_the_places_of_the_tokens(sentences):
     train = check_tagged(
         sentences(train=[*GOOD, (list("他在北京"), ["O", "O", "B-LOC", "I-LOC"])]), Data()
-    ).corpus.parts["train"]
+    ).corpus.splits["train"]
     assert train.column("text") == ["EU rejects Peter Blackburn", "Rio .", "他在北京"]
     assert train.column("offsets")[0] == [[0, 2], [3, 10], [11, 16], [17, 26]]
     assert train.column("offsets")[2] == [[0, 1], [1, 2], [2, 3], [3, 4]]
@@ -108,7 +108,7 @@ def test_every_scheme_is_found_and_read_as_iob2(sentences, tags, said, iob2):
     corpus = sentences(train=[("a b c d e", tags)])
     tagged = check_tagged(corpus, Data())
     assert tagged.notes == [f"tags: {said}"]
-    assert tagged.corpus.parts["train"].column("tags") == [iob2.split()]
+    assert tagged.corpus.splits["train"].column("tags") == [iob2.split()]
     assert (tagged.corpus.fingerprint == corpus.fingerprint) is said.startswith("IOB2")
 
 
@@ -135,7 +135,7 @@ def test_a_test_without_entities_is_no_fault(sentences):
 def test_numbers_are_the_tags_that_data_labels_names(sentences):
     data = Data(labels=["O", "B-PER", "I-PER"])
     tagged = check_tagged(sentences(train=[("a b c", [1, 2, 0])]), data)
-    assert tagged.corpus.parts["train"].column("tags") == [["B-PER", "I-PER", "O"]]
+    assert tagged.corpus.splits["train"].column("tags") == [["B-PER", "I-PER", "O"]]
     fix = "Fix: write tags like B-PER, or name them in the order of their numbers with data.labels"
     assert lines(check_tagged(sentences(train=[("a b", [1, 3])]), data)) == [
         f"error[N03] train.jsonl:1: a tag is 3, not a string. {fix}"
@@ -190,7 +190,7 @@ def test_faults_of_one_kind_stand_together_and_are_counted(sentences):
 def test_empty_sentences_are_dropped_and_counted_when_asked(sentences):
     tagged = check_tagged(sentences(train=[([], []), *GOOD, ([], None)]), Data(empty_text="drop"))
     assert tagged.notes[0] == "train: 2 rows dropped, without tokens"
-    assert tagged.corpus.parts["train"].lines.tolist() == [2, 3]
+    assert tagged.corpus.splits["train"].lines.tolist() == [2, 3]
     only = check_tagged(sentences(train=GOOD, test=[([], [])]), Data(empty_text="drop"))
     assert lines(only)[0].startswith("error[L03] test.jsonl:1:")
 
@@ -207,7 +207,7 @@ def test_a_tag_that_can_t_stand_there_is_told_at_its_line(conll):
 def test_such_tags_are_read_as_conlleval_does_when_asked(conll):
     corpus = conll(train="EU B-ORG\n. O\n\nPeter B-PER\nsays O\nSmith I-PER\nRio I-LOC\n")
     tagged = check_tagged(corpus, Data(), scheme="IOB2", repair=True)
-    assert tagged.corpus.parts["train"].column("tags") == [["B-ORG", "O"], ["B-PER", "O", "B-PER", "B-LOC"]]
+    assert tagged.corpus.splits["train"].column("tags") == [["B-ORG", "O"], ["B-PER", "O", "B-PER", "B-LOC"]]
     assert tagged.notes == [
         "tags: IOB2, 4 entities",
         "tags: 2 that can't stand where they do, in 1 row, read as conlleval does",
@@ -249,7 +249,7 @@ def test_such_rows_are_dropped_and_counted_when_asked(sentences):
     corpus = sentences(train=GOOD, test=[("x y", "B-GPE O"), *GOOD[:1]])
     tagged = check_tagged(corpus, drop)
     assert tagged.notes[1] == "test: 1 row dropped, a type not among the 3 in training"
-    assert tagged.corpus.parts["test"].lines.tolist() == [2]
+    assert tagged.corpus.splits["test"].lines.tolist() == [2]
     only = check_tagged(sentences(train=GOOD, test=[("x y", "B-GPE O")]), drop)
     assert lines(only)[0].startswith('error[N03] test.jsonl:1: type "GPE"')
 
@@ -275,7 +275,7 @@ def test_rows_too_many_for_memory_are_checked_alike(sentences, monkeypatch):
     expected = check_tagged(sentences(train=rows), Data(), seed=1)
     monkeypatch.setattr("llmkit.data.reading.gather.IN_MEMORY", 100)
     found = check_tagged(sentences(train=rows), Data(), seed=1)
-    assert found.corpus.parts["test"].rows[:] == expected.corpus.parts["test"].rows[:]
+    assert found.corpus.splits["test"].rows[:] == expected.corpus.splits["test"].rows[:]
 
 
 # leaks and splits
@@ -300,12 +300,12 @@ def test_missing_parts_are_split_off_with_their_golds(sentences):
         "validation": 4,
         "test": 4,
     }
-    for name, part in tagged.corpus.parts.items():
+    for name, part in tagged.corpus.splits.items():
         assert len(part) == len(tagged.golds[name])
-    kept = [set(part.column("text")) for part in tagged.corpus.parts.values()]
+    kept = [set(part.column("text")) for part in tagged.corpus.splits.values()]
     assert sum(map(len, kept)) == 18
     other = check_tagged(sentences(train=rows), Data(), seed=2)
-    assert {*other.corpus.parts["test"].column("text")} != kept[2]
+    assert {*other.corpus.splits["test"].column("text")} != kept[2]
     assert list(check_tagged(sentences(train=rows), Data(), seed=None).golds) == ["train"]
 
 
@@ -335,7 +335,7 @@ def test_character_spans_become_tags_of_words(texts):
     assert tagged.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert [ids.tolist() for ids in tagged.golds["train"]] == [[3, 0, 0, 1, 0, 1, 0], [0, 0, 0]]
     assert tagged.golds["test"][0].tolist() == [0, 0, 1, 2, 0]
-    rows = tagged.corpus.parts["train"].rows[1]
+    rows = tagged.corpus.splits["train"].rows[1]
     assert rows == {"text": "No one.", "entities": [], "tokens": ["No", "one", "."], "tags": ["O"] * 3,
                     "offsets": [[0, 2], [3, 6], [6, 7]]}  # fmt: skip
     assert tagged.notes == ["tags: spans read as IOB2, 4 entities"]
@@ -377,7 +377,7 @@ def test_the_fingerprint_is_that_of_the_same_rows_in_jsonl(sentences, conll):
 
 
 def shared_set(folder, suffix, **columns):
-    return read_columns(columns, **{part: str(folder / f"{part}{suffix}") for part in PARTS})
+    return read_columns(columns, **{part: str(folder / f"{part}{suffix}") for part in SPLITS})
 
 
 @SHARED
@@ -391,7 +391,7 @@ def shared_set(folder, suffix, **columns):
 )
 def test_the_sample_sets_are_read_whole(shared, name, suffix, sizes, note):
     corpus = shared_set(shared / "ner" / name, suffix)
-    assert [len(corpus.parts[part]) for part in PARTS] == sizes
+    assert [len(corpus.splits[part]) for part in SPLITS] == sizes
     tagged = check_tagged(corpus, Data(), repair=name == "resume_zh", seed=1)
     assert tagged.problems == ()
     assert tagged.notes[0] == note or name == "resume_zh"
@@ -411,13 +411,13 @@ def test_tags_and_entities_of_conll2003_are_counted_as_documented_and_as_seqeval
     from seqeval.metrics.sequence_labeling import get_entities
 
     corpus = shared_set(shared / "ner" / "conll2003", ".conll", tags="3")
-    tags = [tag for row in corpus.parts["train"].column("tags") for tag in row]
+    tags = [tag for row in corpus.splits["train"].column("tags") for tag in row]
     assert Counter(tags) == {
         "O": 14967, "I-PER": 976, "I-ORG": 872, "I-LOC": 722, "I-MISC": 340, "B-LOC": 2,
     }  # fmt: skip
     tagged = check_tagged(corpus, Data())
-    for part, rows in corpus.parts.items():
+    for part, rows in corpus.splits.items():
         expected = [get_entities(row) for row in rows.column("tags")]
-        assert [get_entities(row) for row in tagged.corpus.parts[part].column("tags")] == expected
+        assert [get_entities(row) for row in tagged.corpus.splits[part].column("tags")] == expected
         starts = [int((np.asarray(ids) % 2 == 1).sum()) for ids in tagged.golds[part]]
         assert starts == [len(row) for row in expected]

@@ -15,7 +15,7 @@ def write(*names, content=LINE):
 
 
 def files(corpus):
-    return {name: list(part.files) for name, part in corpus.parts.items()}
+    return {name: list(part.files) for name, part in corpus.splits.items()}
 
 
 def refused(read, **keys):
@@ -81,7 +81,7 @@ def test_all_files_of_a_folder_are_read_in_order(in_folder, read):
     write("data/b.jsonl", "data/a.jsonl", "data/notes.txt", "data/sub/c.jsonl")
     corpus = read(train="data")
     assert files(corpus) == {"train": ["data/a.jsonl", "data/b.jsonl"]}
-    assert [corpus.parts["train"].place(i) for i in range(2)] == ["data/a.jsonl:1", "data/b.jsonl:1"]
+    assert [corpus.splits["train"].place(i) for i in range(2)] == ["data/a.jsonl:1", "data/b.jsonl:1"]
 
 
 def test_running_text_is_data_only_where_a_folder_holds_nothing_else(in_folder, read):
@@ -134,7 +134,7 @@ def test_an_index_asset_is_shown_by_its_name(in_folder, read):
 
     corpus = read(train="index:movie-reviews", resolve_index=resolve)
     assert asked == ["movie-reviews"]
-    assert corpus.parts["train"].place(0) == "index:movie-reviews:1"
+    assert corpus.splits["train"].place(0) == "index:movie-reviews:1"
 
 
 def test_a_hub_set_gives_its_splits_and_the_names_of_its_classes(in_folder, read):
@@ -151,9 +151,9 @@ def test_a_hub_set_gives_its_splits_and_the_names_of_its_classes(in_folder, read
 
     corpus = read(train="owner/name@main", resolve_hub=resolve)
     assert asked == ["owner/name@main"]
-    assert corpus.parts["train"].column("label") == ["pos", "neg"]
-    assert corpus.parts["test"].column("label") == [None]
-    assert corpus.parts["train"].place(1) == "owner/name@main[train]:2"
+    assert corpus.splits["train"].column("label") == ["pos", "neg"]
+    assert corpus.splits["test"].column("label") == [None]
+    assert corpus.splits["train"].place(1) == "owner/name@main[train]:2"
 
 
 def test_a_path_that_exists_is_never_taken_for_a_hub_id(in_folder, read):

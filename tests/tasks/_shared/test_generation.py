@@ -78,7 +78,7 @@ def test_rows_without_a_target_can_be_dropped(name: str, corpus_of: Callable[...
     task, found = made(name), rows(name, 6)
     found[2][task.target] = " "
     examples = task.check(corpus_of(task, train=found), Data(empty_text="drop", **SHARES), 1)
-    assert len(examples.corpus.parts["train"]) == 5
+    assert len(examples.corpus.splits["train"]) == 5
     assert f"train: 1 row dropped, {task.target} empty or blank" in examples.notes
 
 
