@@ -28,7 +28,7 @@ def model(name: str) -> Path:
     from llmkit.assets import store
     from llmkit.base.progress import SILENT
 
-    return store.folder(name, SILENT)
+    return store.fetch_folder(name, SILENT)
 
 
 def reviews(folder: Path, examples: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import AlbertConfig, PreTrainedTokenizerFast
 
-__all__ = ["characters", "save"]
+__all__ = ["read_vocabulary", "save_checkpoint"]
 
 ENCODER = "albert."  # the prefix of the encoder's weights; all others belong to the heads
 SPACE = "[SP]"  # how the package writes a space in its vocabulary
@@ -29,7 +29,7 @@ SHAPE = (  # what is read of the package's configuration; its other keys never r
 )
 
 
-def save(weights: Path, config: Path, vocabulary: Path, folder: Path) -> None:
+def save_checkpoint(weights: Path, config: Path, vocabulary: Path, folder: Path) -> None:
     """Write config.json, model.safetensors and the tokenizer into `folder`.
 
     The files are pinned, so what torch raises here is never the user's mistake: RuntimeError when a weight is
@@ -37,7 +37,7 @@ def save(weights: Path, config: Path, vocabulary: Path, folder: Path) -> None:
     """
     from transformers import AlbertModel
 
-    tokens = characters(vocabulary.read_text(encoding="utf-8"))
+    tokens = read_vocabulary(vocabulary.read_text(encoding="utf-8"))
     shape = _config(json.loads(config.read_text(encoding="utf-8")), tokens)
     model = AlbertModel(shape)
     model.load_state_dict(_encoder(weights))
@@ -45,7 +45,7 @@ def save(weights: Path, config: Path, vocabulary: Path, folder: Path) -> None:
     _tokenizer(tokens, shape.max_position_embeddings).save_pretrained(folder)
 
 
-def characters(lines: str) -> dict[str, int]:
+def read_vocabulary(lines: str) -> dict[str, int]:
     """Token -> id, as the package counts: the second line of a token takes no id, so later ones move up.
 
     The file has "1" twice, and by its line numbers every character after it would get its neighbour's vector.

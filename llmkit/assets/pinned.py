@@ -13,7 +13,7 @@ from typing import Literal
 
 from llmkit.base.errors import AssetError, closest
 
-__all__ = ["ASSETS", "ASSET_PREFIX", "Asset", "Kind", "find", "on_hub"]
+__all__ = ["ASSETS", "ASSET_PREFIX", "Asset", "Kind", "find_asset", "find_by_hub_id"]
 
 ASSET_PREFIX = "index:"  # how a recipe names an asset
 
@@ -190,7 +190,7 @@ _PINNED = (
 ASSETS: Mapping[str, Asset] = {asset.name: asset for asset in _PINNED}
 
 
-def find(name: str, kind: Kind | None = None) -> Asset:
+def find_asset(name: str, kind: Kind | None = None) -> Asset:
     """The asset of this name, with or without `index:`; AssetError A04 when there is none (of this kind)."""
     bare = name.removeprefix(ASSET_PREFIX)
     known = [asset.name for asset in ASSETS.values() if kind in (None, asset.kind)]
@@ -205,6 +205,6 @@ def find(name: str, kind: Kind | None = None) -> Asset:
     raise AssetError("A04", ASSET_PREFIX + bare, f"{bare!r} {what}", fix)
 
 
-def on_hub(hub_id: str) -> Asset | None:
+def find_by_hub_id(hub_id: str) -> Asset | None:
     """The asset that can stand in for a Hub repository."""
     return next((asset for asset in ASSETS.values() if asset.hub_id == hub_id), None)

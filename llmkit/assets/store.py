@@ -13,12 +13,12 @@ from typing import Any
 
 from llmkit.assets import pinned
 from llmkit.assets.convert import ABOUT, DATA, convert
-from llmkit.assets.download import fetch
+from llmkit.assets.download import fetch_archive
 from llmkit.assets.pinned import Asset, Kind
 from llmkit.base import files
 from llmkit.base.progress import Progress
 
-__all__ = ["Entry", "about", "data_file", "folder", "listing"]
+__all__ = ["Entry", "fetch_data_file", "fetch_folder", "list_assets", "read_about"]
 
 FORMAT = 1  # to be raised when a converter gives other bytes
 
@@ -34,12 +34,12 @@ class Entry:
     state: str
 
 
-def folder(name: str, progress: Progress) -> Path:
+def fetch_folder(name: str, progress: Progress) -> Path:
     """The folder of an asset (`index:` before the name allowed), fetched first where it is not in the cache.
 
     An asset that is there costs one look for its manifest. Of two processes, one fetches and the other waits.
     """
-    asset = pinned.find(name)
+    asset = pinned.find_asset(name)
     target = _target(asset)
     if not _published(target):
         with files.lock(_root() / f".{asset.filename}.lock"):
@@ -48,18 +48,18 @@ def folder(name: str, progress: Progress) -> Path:
     return target
 
 
-def data_file(name: str, progress: Progress) -> Path:
+def fetch_data_file(name: str, progress: Progress) -> Path:
     """The JSONL file of a data asset (text, label and for rated texts score), fetched first where needed."""
-    return folder(pinned.find(name, "data").name, progress) / DATA
+    return fetch_folder(pinned.find_asset(name, "data").name, progress) / DATA
 
 
-def about(path: Path) -> dict[str, Any]:
+def read_about(path: Path) -> dict[str, Any]:
     """What is known of a file or folder of this module: name, description, licence, source, rows (counts)."""
     place = path if path.is_dir() else path.parent
     return dict(json.loads((place / ABOUT).read_text(encoding="utf-8")))
 
 
-def listing(*, verify: bool = False) -> list[Entry]:
+def list_assets(*, verify: bool = False) -> list[Entry]:
     """All assets and whether they are in the cache; verify reads every cached byte again."""
     return [
         Entry(asset.name, asset.kind, asset.size_bytes, asset.licence, _state(asset, verify))
@@ -69,7 +69,7 @@ def listing(*, verify: bool = False) -> list[Entry]:
 
 def _make(asset: Asset, target: Path, progress: Progress) -> None:
     part = _root() / f"{asset.filename}.part"
-    fetch(asset, part, progress)
+    fetch_archive(asset, part, progress)
     with files.staged_folder(target) as staged:
         convert(asset, part, staged, progress)
     files.remove(part)

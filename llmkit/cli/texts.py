@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmkit.data.reading.findings import Findings
+    from llmkit.data.reading.file_errors import FileErrors
 
 __all__ = ["examples", "plain", "whole"]
 
@@ -45,14 +45,14 @@ def examples(
 
 def whole(file: Path) -> str:
     """A text file as one text."""
-    from llmkit.data.reading.findings import Findings
+    from llmkit.data.reading.file_errors import FileErrors
 
-    findings = Findings(str(file))
-    _check_file(file, findings)
-    text = "".join(line for _, line in _lines(file, findings))
-    findings.raise_any()
+    errors = FileErrors(str(file))
+    _check_file(file, errors)
+    text = "".join(line for _, line in _lines(file, errors))
+    errors.raise_if_any()
     if not text.strip():
-        findings.stop("L03", "the text is empty or blank", "name another file")
+        errors.fail("L03", "the text is empty or blank", "name another file")
     return text
 
 
@@ -71,14 +71,14 @@ def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]
 
 def _from_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
     """One example a line, as it comes."""
-    from llmkit.data.reading.findings import Findings
+    from llmkit.data.reading.file_errors import FileErrors
 
     assert isinstance(sys.stdin, TextIOWrapper)  # what it is outside of tests and notebooks
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
     for number, line in enumerate(sys.stdin, 1):
-        findings = Findings("stdin")
-        found = _fields(inputs, _checked(line.rstrip("\r\n"), f"stdin:{number}"), number, findings)
-        findings.raise_any()
+        errors = FileErrors("stdin")
+        found = _fields(inputs, _checked(line.rstrip("\r\n"), f"stdin:{number}"), number, errors)
+        errors.raise_if_any()
         yield found
 
 
@@ -91,7 +91,7 @@ def _checked(text: str, place: str) -> str:
     return text
 
 
-def _fields(inputs: Sequence[str], line: str, number: int, findings: Findings) -> dict[str, str]:
+def _fields(inputs: Sequence[str], line: str, number: int, errors: FileErrors) -> dict[str, str]:
     """The texts of a line; of a blank one all are blank, so that answers keep the numbers of the lines."""
     if len(inputs) == 1:
         return {inputs[0]: line}
@@ -99,39 +99,39 @@ def _fields(inputs: Sequence[str], line: str, number: int, findings: Findings) -
     if len(texts) != len(inputs):
         found = "no tab" if len(texts) == 1 else f"{len(texts)} texts between tabs"
         message = f"{found}, where this model reads {len(inputs)} texts ({', '.join(inputs)})"
-        findings.add("J07", message, "put one tab between two texts", line=number)
+        errors.add("J07", message, "put one tab between two texts", line=number)
     return dict(zip(inputs, texts, strict=False))
 
 
 def _from_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) -> list[dict[str, str]]:
     """Lines of a text file, or columns of a data file; read whole, so that its faults come first."""
-    from llmkit.data.reading.findings import Findings
-    from llmkit.data.reading.readers import PLAIN, data_suffix
+    from llmkit.data.reading.file_errors import FileErrors
+    from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix
 
-    findings = Findings(str(file))
-    _check_file(file, findings)
-    if data_suffix(file.name) not in (None, PLAIN):
-        found = list(_rows(inputs, columns, file, findings))
+    errors = FileErrors(str(file))
+    _check_file(file, errors)
+    if data_suffix(file.name) not in (None, PLAIN_TEXT):
+        found = list(_rows(inputs, columns, file, errors))
     else:
         found = [
-            _fields(inputs, line.rstrip("\r\n"), number, findings) for number, line in _lines(file, findings)
+            _fields(inputs, line.rstrip("\r\n"), number, errors) for number, line in _lines(file, errors)
         ]
-    findings.raise_any()
+    errors.raise_if_any()
     return found
 
 
-def _check_file(file: Path, findings: Findings) -> None:
+def _check_file(file: Path, errors: FileErrors) -> None:
     if not file.is_file():
-        findings.stop("F01", "no such file", "correct the path")
+        errors.fail("F01", "no such file", "correct the path")
 
 
 def _rows(
-    inputs: Sequence[str], columns: Mapping[str, str], file: Path, findings: Findings
+    inputs: Sequence[str], columns: Mapping[str, str], file: Path, errors: FileErrors
 ) -> Iterator[dict[str, Any]]:
-    from llmkit.data.reading.readers import rows
+    from llmkit.data.reading.readers import read_rows
     from llmkit.recipe.schema import Data
 
-    for number, row in rows(file, Data(), findings):
+    for number, row in read_rows(file, Data(), errors):
         found: dict[str, Any] = {}
         for name in inputs:
             own = columns.get(name, name)  # the run's own column comes first: this may be a file of its data
@@ -141,14 +141,14 @@ def _rows(
             else:
                 also = f' (nor "{own}")' if own != name else ""
                 message = f'the row has no "{name}"{also}, or not as a string'
-                findings.add("L02", message, "write one there", line=number)
+                errors.add("L02", message, "write one there", line=number)
         if len(found) == len(inputs):
             yield found
 
 
-def _lines(file: Path, findings: Findings) -> Iterator[tuple[int, str]]:
-    from llmkit.data.reading.lines import read_lines, unheard
+def _lines(file: Path, errors: FileErrors) -> Iterator[tuple[int, str]]:
+    from llmkit.data.reading.lines import ignore_progress, read_lines
     from llmkit.recipe.schema import Data
 
     data = Data()
-    return read_lines(file, findings, encoding=data.encoding, limit=data.max_line_bytes, moved=unheard)
+    return read_lines(file, errors, encoding=data.encoding, limit=data.max_line_bytes, moved=ignore_progress)

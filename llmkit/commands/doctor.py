@@ -86,7 +86,7 @@ def _reach(what: str, ask: Callable[[], None], progress: Progress) -> str:
 def _index() -> None:
     from llmkit.assets import download
 
-    download.ping(PATIENCE)
+    download.ping_index(PATIENCE)
 
 
 def _hub() -> None:
@@ -106,5 +106,5 @@ def _cache() -> dict[str, Any]:
         if folder.is_dir()
         else 0,
         "free_bytes": shutil.disk_usage(folder if folder.is_dir() else os.curdir).free,
-        "assets": {entry.name: entry.state for entry in store.listing(verify=True)},
+        "assets": {entry.name: entry.state for entry in store.list_assets(verify=True)},
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.base import files
-from llmkit.data.reading.scored_values import as_iob2
+from llmkit.data.reading.scored_values import convert_to_iob2
 from llmkit.metrics.registry import KINDS, Entry, How, Kind, entry
 
 __all__ = ["export", "metric_class"]
@@ -83,7 +83,9 @@ def _values(
     if metric.kind == "labels":
         predictions, references = list(map(str, predictions)), list(map(str, references))
     if metric.kind == "tags":
-        predictions, references = as_iob2(predictions, references, strict=settings.get("strict", False))
+        predictions, references = convert_to_iob2(
+            predictions, references, strict=settings.get("strict", False)
+        )
     if metric.kind in ("texts", "answers"):
         references = [[texts] if isinstance(texts, str) else list(texts) for texts in references]
     found = metric.score(predictions, references, How(**settings))

@@ -8,8 +8,14 @@ from typing import Any
 
 from llmkit.base.errors import RecipeError, closest, some
 from llmkit.base.progress import SILENT, Progress
-from llmkit.data.reading.scored_files import Table, paired, read_table
-from llmkit.data.reading.scored_values import as_iob2, check_same_words, gold, passages, predicted
+from llmkit.data.reading.scored_files import Table, pair_rows, read_table
+from llmkit.data.reading.scored_values import (
+    check_same_words,
+    convert_to_iob2,
+    number_passages,
+    read_predictions,
+    read_references,
+)
 from llmkit.metrics.registry import ENTRIES, Entry, How, Setting
 from llmkit.metrics.score import Score
 
@@ -41,7 +47,7 @@ def score_files(
     tables = [read_table(name, asked=asked) for name in (predictions, *references)]
     for note in (note for table in tables for note in table.notes):
         progress.note(note)
-    tables = paired(tables[0], tables[1:], columns.get("id"))
+    tables = pair_rows(tables[0], tables[1:], columns.get("id"))
     scores: dict[str, Score] = {}
     for each in entries:
         found = _score(each, tables, columns, how, progress)
@@ -76,9 +82,9 @@ def _entries(metrics: Sequence[str]) -> list[Entry]:
 
 
 def _module(name: str) -> Entry:
-    from llmkit.assets.metric_modules import module
+    from llmkit.assets.metric_modules import load_metric_module
 
-    return module(name)
+    return load_metric_module(name)
 
 
 def _check_keys(taken: Sequence[str], new: Mapping[str, Sequence[str]]) -> None:
@@ -111,13 +117,13 @@ def _score(
     metric: Entry, tables: Sequence[Table], columns: Mapping[str, str], how: How, progress: Progress
 ) -> dict[str, Score]:
     """One metric of the paired rows. Raises DataError E07, U01, and what the metric itself finds."""
-    ours = predicted(tables[0], metric.kind, columns.get("predictions"))
-    theirs = gold(tables[1:], metric.kind, columns.get("references"))
+    ours = read_predictions(tables[0], metric.kind, columns.get("predictions"))
+    theirs = read_references(tables[1:], metric.kind, columns.get("references"))
     if metric.kind == "tags":
         check_same_words(tables[0], tables[1], ours, theirs)
-        ours, theirs = as_iob2(ours, theirs, strict=how.strict)
+        ours, theirs = convert_to_iob2(ours, theirs, strict=how.strict)
     if metric.kind == "labels" and not {*ours} & {*theirs}:
         labels = [some(sorted({*side}), 3) for side in (ours, theirs)]
         progress.note(f"no predicted label is a gold one: {labels[0]} against {labels[1]}")
-    groups = passages(tables[1]) if metric.kind == "answers" else None
+    groups = number_passages(tables[1]) if metric.kind == "answers" else None
     return metric.score(ours, theirs, replace(how, groups=groups))

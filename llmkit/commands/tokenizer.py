@@ -78,23 +78,23 @@ def _texts(data: Sequence[str], columns: Sequence[str], progress: Progress) -> l
     """The named columns of all rows. Raises DataError L02 for a row that has none of them."""
     from llmkit.assets import hub, store
     from llmkit.data.reading import sources
-    from llmkit.data.reading.findings import Findings
-    from llmkit.data.reading.lines import unheard
+    from llmkit.data.reading.file_errors import FileErrors
+    from llmkit.data.reading.lines import ignore_progress
     from llmkit.recipe.schema import Data
 
     recipe = Data(train=list(data))
-    parts, notes = sources.find(
-        recipe, progress=progress, resolve_index=store.data_file, resolve_hub=hub.dataset_splits
+    parts, notes = sources.find_sources(
+        recipe, progress=progress, resolve_index=store.fetch_data_file, resolve_hub=hub.fetch_dataset
     )
     for note in notes:
         progress.note(note)
     texts: list[str] = []
     for source in parts["train"]:
-        findings = Findings(source.shown)
-        for line, row in source.read(findings, unheard):
+        errors = FileErrors(source.name)
+        for line, row in source.read(errors, ignore_progress):
             own = [row[name] for name in columns if isinstance(row.get(name), str)]
             if not own:
                 message = f"no column {' or '.join(columns)} with a text (has {some(row)})"
-                findings.stop("L02", message, "name the column with --column", line=line)
+                errors.fail("L02", message, "name the column with --column", line=line)
             texts += own
     return texts

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from llmkit.base import files
 from llmkit.base.errors import DataError, ErrorDetail, raise_if, some
 from llmkit.base.progress import Progress
-from llmkit.data.reading import sources, stored
-from llmkit.data.reading.findings import Findings
-from llmkit.data.reading.gather import Gather, renamed
-from llmkit.data.reading.lines import unheard
+from llmkit.data.reading import arrow_cache, sources
+from llmkit.data.reading.arrow_cache import Column
+from llmkit.data.reading.file_errors import FileErrors
+from llmkit.data.reading.lines import ignore_progress
 from llmkit.data.reading.sources import SPLITS, ResolveHub, ResolveIndex, Source
-from llmkit.data.reading.stored import Column
+from llmkit.data.reading.table_builder import ArrowTableBuilder, rename_columns
 from llmkit.recipe.schema import Data
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import datasets
 
-__all__ = ["Corpus", "Split", "counted", "read"]
+__all__ = ["Corpus", "Split", "format_row_count", "read"]
 
 LARGE = 64 << 20  # bytes of files from which progress is told
 
@@ -69,7 +69,7 @@ class Split:
     def __getitem__(self, span: slice) -> dict[str, list[Any]]:
         """All columns of these rows."""
         found: dict[str, list[Any]] = self.rows[span]
-        stored.let_go(self.mapped)
+        arrow_cache.release_pages(self.mapped)
         return found
 
     def column(self, name: str) -> Column:
@@ -109,7 +109,7 @@ class Corpus:
     fingerprint: str
     notes: tuple[str, ...] = ()
 
-    def rearranged(self, chosen: Mapping[str, tuple[str, NDArray[np.int64]]]) -> Corpus:
+    def rearrange(self, chosen: Mapping[str, tuple[str, NDArray[np.int64]]]) -> Corpus:
         """New parts from rows of the present ones: new part -> (present part, rows). Parts not named stay.
 
         The fingerprint changes with the choice, so nothing made from other rows is taken for this.
@@ -121,18 +121,18 @@ class Corpus:
         ordered = {part: parts[part] for part in SPLITS if part in parts}
         return Corpus(ordered, digest.hexdigest() if chosen else self.fingerprint, self.notes)
 
-    def noting(self, *notes: str) -> Corpus:
+    def with_notes(self, *notes: str) -> Corpus:
         """The same with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
-    def without(self, dropped: Mapping[str, NDArray[np.bool_]]) -> Corpus:
+    def drop_rows(self, dropped: Mapping[str, NDArray[np.bool_]]) -> Corpus:
         """The corpus without the rows where the mask is true: part -> mask, shape (rows,)."""
-        return self.rearranged(
+        return self.rearrange(
             {part: (part, np.flatnonzero(~mask)) for part, mask in dropped.items() if mask.any()}
         )
 
 
-def counted(rows: int) -> str:
+def format_row_count(rows: int) -> str:
     """`1 row`, `1,200 rows`."""
     return f"{rows:,} row{'' if rows == 1 else 's'}"
 
@@ -152,17 +152,19 @@ def read(
     resolve_hub(ID) the splits of a Hub set. Raises DataError with all problems of all files: F01-F10,
     J01-J11, L01.
     """
-    found, notes = sources.find(data, progress=progress, resolve_index=resolve_index, resolve_hub=resolve_hub)
+    found, notes = sources.find_sources(
+        data, progress=progress, resolve_index=resolve_index, resolve_hub=resolve_hub
+    )
     meter = _Meter(progress, sum(source.size for part in found.values() for source in part))
     problems: list[ErrorDetail] = []
     gathered = {part: _gather(of_part, columns, meter, problems, notes) for part, of_part in found.items()}
-    for part, gather in gathered.items():
-        notes += [f"{part}: {note}" for note in gather.finish()]
-        notes.append(f"{part}: {counted(len(gather.lines))} from {some(gather.files)}")
-        problems += gather.problems
+    for part, builder in gathered.items():
+        notes += [f"{part}: {note}" for note in builder.finish()]
+        notes.append(f"{part}: {format_row_count(len(builder.lines))} from {some(builder.files)}")
+        problems += builder.problems
     raise_if(problems, DataError)
-    parts = {part: _part(gather, found[part], columns, progress) for part, gather in gathered.items()}
-    digests = {part: gather.digest() for part, gather in gathered.items()}
+    parts = {part: _part(builder, found[part], columns, progress) for part, builder in gathered.items()}
+    digests = {part: builder.digest() for part, builder in gathered.items()}
     fingerprint = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
     return Corpus(parts, fingerprint, tuple(notes))
 
@@ -188,44 +190,46 @@ def _gather(
     meter: _Meter,
     problems: list[ErrorDetail],
     notes: list[str],
-) -> Gather:
+) -> ArrowTableBuilder:
     """Read the sources of one part; a faulty one does not keep the others from being checked."""
-    gather = Gather(columns)
+    builder = ArrowTableBuilder(columns)
     for source in of_part:
-        findings = Findings(source.shown)
-        gather.begin(source.shown)
+        errors = FileErrors(source.name)
+        builder.begin(source.name)
         try:
-            for line, row in source.read(findings, meter.moved):
-                gather.add(line, row)
-            gather.end()
+            for line, row in source.read(errors, meter.moved):
+                builder.add(line, row)
+            builder.end()
         except DataError as error:
             problems += error.details
-        notes += findings.notes
+        notes += errors.notes
         meter.end(source.size)
-    return gather
+    return builder
 
 
-def _part(gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress) -> Split:
+def _part(
+    builder: ArrowTableBuilder, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress
+) -> Split:
     import datasets
 
-    if gather.in_memory:
-        table, mapped = gather.table(), None
+    if builder.in_memory:
+        table, mapped = builder.table(), None
     else:
-        path = files.cache_folder() / "datasets" / f"{gather.digest()}.arrow"
-        stored.store(path, gather.schema(), _again(gather, of_part, columns, progress))
-        table, mapped = stored.opened(path)
-    rows = datasets.Dataset(table, fingerprint=gather.digest()[:16])
-    return Split(rows, tuple(gather.files), *gather.places(), mapped)
+        path = files.cache_folder() / "datasets" / f"{builder.digest()}.arrow"
+        arrow_cache.write_table(path, builder.schema(), _again(builder, of_part, columns, progress))
+        table, mapped = arrow_cache.open_table(path)
+    rows = datasets.Dataset(table, fingerprint=builder.digest()[:16])
+    return Split(rows, tuple(builder.files), *builder.places(), mapped)
 
 
 def _again(
-    gather: Gather, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress
+    builder: ArrowTableBuilder, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress
 ) -> Iterator[dict[str, Any]]:
     """The rows, read a second time."""
-    names, total, done = gather.schema().names, len(gather.lines), 0
+    names, total, done = builder.schema().names, len(builder.lines), 0
     for source in of_part:
-        for _, row in source.read(Findings(source.shown), unheard):
-            own = renamed(row, columns)
+        for _, row in source.read(FileErrors(source.name), ignore_progress):
+            own = rename_columns(row, columns)
             yield {name: own.get(name) for name in names}
             done += 1
             if done % 10_000 == 0 or done == total:

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from llmkit.base.errors import DataError, ErrorDetail
 from llmkit.data.checks.duplicates import text_keys
 from llmkit.data.checks.labels import in_order, labels_of
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 
-__all__ = ["apportion", "complete"]
+__all__ = ["apportion", "create_missing_splits"]
 
 STREAM = 0x5917  # keeps the split's random numbers apart from others drawn from the recipe's seed
 
 
-def complete(
+def create_missing_splits(
     corpus: Corpus, *, label_column: str | None, text_column: str | Sequence[str], data: Data, seed: int
 ) -> Corpus:
     """The corpus with validation and test, where missing and their share is not 0, taken out of train.
@@ -45,7 +45,7 @@ def complete(
     dealt = _deal(classes, list(shares.values()), seed)
     parts = {"train": dealt == 0} | {name: dealt == number for number, name in enumerate(shares, 1)}
     chosen = {name: ("train", np.flatnonzero(mask[groups])) for name, mask in parts.items()}
-    return corpus.rearranged(chosen).noting(_note(chosen, len(train), seed, stratified=len(names) > 1))
+    return corpus.rearrange(chosen).with_notes(_note(chosen, len(train), seed, stratified=len(names) > 1))
 
 
 def apportion(total: int, weights: Sequence[int]) -> list[int]:
@@ -122,4 +122,4 @@ def _note(
 ) -> str:
     how = f"seed {seed}, stratified by label" if stratified else f"seed {seed}"
     sizes = ", ".join(f"{name} {len(rows):,}" for name, (_, rows) in chosen.items())
-    return f"train: {counted(total)} split ({how}, equal texts together): {sizes}"
+    return f"train: {format_row_count(total)} split ({how}, equal texts together): {sizes}"

@@ -21,7 +21,7 @@ def make_batches(
     task: whose `vary` each batch goes through.
     """
     from llmkit.data.encoding.collate import collate
-    from llmkit.data.sampler import draws
+    from llmkit.data.sampler import derive_example_seeds
     from llmkit.engine.batching import auto_budget
     from llmkit.engine.train import Batches
 
@@ -33,6 +33,6 @@ def make_batches(
 
     def fetch(indices: Any, epoch: int | None) -> dict[str, Any]:
         batch = collate(encoded, indices, pad_token_id=pad, scalars=scalars)
-        return task.vary(batch, draws(session.seed, epoch, indices)) if task else batch
+        return task.vary(batch, derive_example_seeds(session.seed, epoch, indices)) if task else batch
 
     return Batches(encoded.lengths, fetch, budget)

@@ -53,7 +53,7 @@ def _adapted(target: str, card: Card, tokenizer: Any, progress: Progress) -> tup
     from llmkit.models import load, lora
 
     merged = lora.merge(open_model(target, progress).model)
-    return merged.base_model, load.longest(hub.model_folder(card.base, progress), tokenizer)
+    return merged.base_model, load.longest(hub.fetch_model(card.base, progress), tokenizer)
 
 
 def vectors(

@@ -50,7 +50,7 @@ def open_model(
     run, folder = Run(Path(target)), model_folder(target, progress)
     card = save.load_card(folder) or _card_of(folder, task)
     tokenizer = load.tokenizer(folder, weights=not card.adapter)
-    base = hub.model_folder(card.base, progress) if card.adapter else folder
+    base = hub.fetch_model(card.base, progress) if card.adapter else folder
     known = tasks.load(_allowed(card.task, run_programs), card.tuned).for_model(
         load.check_folder(base), tokenizer
     )
@@ -94,7 +94,7 @@ def model_folder(target: str, progress: Progress) -> Path:
     from llmkit.assets import hub
 
     run = Run(Path(target))
-    return _model_of(run) if run.exists else hub.model_folder(target, progress)
+    return _model_of(run) if run.exists else hub.fetch_model(target, progress)
 
 
 def _model_of(run: Run) -> Path:

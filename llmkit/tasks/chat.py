@@ -108,7 +108,9 @@ class Chat(Generation):
         if labels is None:
             corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
-            corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
+            corpus = splits.create_missing_splits(
+                corpus, label_column=None, text_column=self.source, data=data, seed=seed
+            )
             notes = [*notes, *said]
         near, alike = row_checks.near_duplicates(corpus, (self.source,))
         golds = {name: {"references": self._references(part)} for name, part in corpus.splits.items()}

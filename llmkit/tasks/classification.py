@@ -99,7 +99,7 @@ class Classification(OverTexts):
         if labels is None:
             corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, "label", data)
             raise_if(repeated, DataError)
-            corpus = splits.complete(
+            corpus = splits.create_missing_splits(
                 corpus, label_column="label", text_column=self.together, data=data, seed=seed
             )
             dropped = [*dropped, *said]

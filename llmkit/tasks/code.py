@@ -19,7 +19,7 @@ from llmkit.base import processes
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.programs import COLUMNS, check_programs
 from llmkit.data.checks.rowwise import objects
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.encoding.encode import Encoded
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured
@@ -166,6 +166,6 @@ def _failing(name: str, part: Split) -> Iterator[str]:
     outcomes = _run([Program(*pair) for pair in zip(part.column("code"), part.column("tests"), strict=True)])
     bad = [f"{part.place(row)} ({one.reason})" for row, one in enumerate(outcomes) if not one.passed]
     if bad:
-        yield f"{name}: {counted(len(bad))} whose own solution does not pass its tests: {some(bad, 20)}"
+        yield f"{name}: {format_row_count(len(bad))} whose own solution does not pass its tests: {some(bad, 20)}"
     else:
         yield f"{name}: all {len(part):,} solutions in the data pass their tests"

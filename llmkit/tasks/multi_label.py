@@ -71,7 +71,7 @@ class MultiLabel(OverTexts):
         if labels is None:
             corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
-            corpus = splits.complete(
+            corpus = splits.create_missing_splits(
                 corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]

@@ -55,7 +55,7 @@ class Regression(OverTexts):
             # Equal texts with different numbers are two measurements, no contradiction.
             corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
-            corpus = splits.complete(
+            corpus = splits.create_missing_splits(
                 corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]

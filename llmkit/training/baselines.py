@@ -58,7 +58,7 @@ def simple(prepared: Prepared, part: str) -> tuple[dict[str, Arrays], list[str]]
         return task.baselines(examples, part, seed), []
     rows = _drawn(len(train), int(len(train) * MOST_TEXT / size), seed, "simple")
     golds = {**examples.golds, "train": take(examples.golds["train"], rows)}
-    fewer = replace(examples, corpus=examples.corpus.rearranged({"train": ("train", rows)}), golds=golds)
+    fewer = replace(examples, corpus=examples.corpus.rearrange({"train": ("train", rows)}), golds=golds)
     note = f"the simple baselines learned from {len(rows):,} of the {len(train):,} training rows"
     return task.baselines(fewer, part, seed), [note]
 
@@ -146,7 +146,7 @@ def _lstm(session: Session, prepared: Prepared, part: str, progress: Progress) -
 
 def _train(session: Session, prepared: Prepared, model: Any, progress: Progress) -> None:
     """Leaves the weights of the epoch with the lowest validation loss; without validation rows those of the last."""
-    from llmkit.data.sampler import steps_per_epoch, updates
+    from llmkit.data.sampler import plan_steps, steps_per_epoch
     from llmkit.engine.optim import Schedule, adamw
     from llmkit.engine.train import train
 
@@ -162,7 +162,7 @@ def _train(session: Session, prepared: Prepared, model: Any, progress: Progress)
         session.accelerator.prepare_optimizer(adamw(model, weight_decay=0.01)),
         batches_of(session, prepared, "train"),
         task.loss(examples.golds["train"], len(examples.labels)),
-        updates(rows, BATCH_SIZE, session.seed, total=schedule.total_steps),
+        plan_steps(rows, BATCH_SIZE, session.seed, total=schedule.total_steps),
         schedule=schedule,
         max_grad_norm=1.0,
     ):

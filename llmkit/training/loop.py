@@ -160,10 +160,10 @@ def _enough(prepared: Prepared, state: State) -> bool:
 
 def _updates(prepared: Prepared, state: State) -> Any:
     """The updates still to be made; none for a run that had stopped early before it was killed."""
-    from llmkit.data.sampler import updates
+    from llmkit.data.sampler import plan_steps
 
     recipe = prepared.recipe
-    return updates(
+    return plan_steps(
         len(prepared.encoded["train"]),
         recipe.train.batch_size,
         recipe.training_seed,

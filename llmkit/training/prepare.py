@@ -72,7 +72,7 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
     from llmkit.data.sampler import steps_per_epoch
     from llmkit.models import load, scratch
 
-    base = hub.model_folder(recipe.model.source, progress)
+    base = hub.fetch_model(recipe.model.source, progress)
     config, tokenizer = _start(recipe, base, task.special_tokens)
     task = task.for_model(config, tokenizer)
     if recipe.model.from_scratch:
@@ -202,14 +202,14 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
     said: list[str] = []
 
     def resolve_index(name: str, progress: Progress) -> Path:
-        path = store.data_file(name, progress)
-        said.append(_left_out(name, store.about(path)["rows"]))
+        path = store.fetch_data_file(name, progress)
+        said.append(_left_out(name, store.read_about(path)["rows"]))
         return path
 
     _check_columns(data, task)
     columns = {**task.columns, **data.columns}  # an optional column is asked for only when it is named
     read = corpus.read(
-        data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.dataset_splits
+        data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.fetch_dataset
     )
     return replace(read, notes=(*said, *read.notes))
 

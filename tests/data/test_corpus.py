@@ -14,7 +14,7 @@ from pyarrow import parquet
 from llmkit.base import files
 from llmkit.base.errors import DataError, StorageError
 from llmkit.data import corpus as module
-from llmkit.data.reading import gather
+from llmkit.data.reading import table_builder
 
 ROWS = [{"text": f"text {i}, or so", "label": "pos" if i % 3 else "neg", "year": str(i)} for i in range(10)]
 
@@ -132,8 +132,8 @@ def test_the_files_stay_as_they_are(in_folder, read):
 @pytest.fixture
 def large(monkeypatch):
     """Every file counts as large."""
-    monkeypatch.setattr(gather, "IN_MEMORY", 0)
-    monkeypatch.setattr(gather, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(table_builder, "IN_MEMORY", 0)
+    monkeypatch.setattr(table_builder, "CHUNK_ROWS", 4)
     monkeypatch.setattr(module, "LARGE", 0)
 
 
@@ -155,7 +155,7 @@ def test_large_files_are_stored_in_the_cache_and_read_the_same(in_folder, read, 
 
 def test_large_files_have_the_fingerprint_of_small_ones(in_folder, read, monkeypatch):
     small = read(train=write("a.csv"))
-    monkeypatch.setattr(gather, "IN_MEMORY", 0)
+    monkeypatch.setattr(table_builder, "IN_MEMORY", 0)
     stored = read(train="a.csv")
     assert stored.fingerprint == small.fingerprint
     assert (
@@ -198,21 +198,21 @@ def test_progress_is_not_told_for_small_files(in_folder, read):
 
 def test_parts_are_rearranged_under_a_new_fingerprint(in_folder, read):
     corpus = read(train=write("a.jsonl"))
-    split = corpus.rearranged({"test": ("train", np.array([1, 2])), "train": ("train", np.array([0, 3]))})
+    split = corpus.rearrange({"test": ("train", np.array([1, 2])), "train": ("train", np.array([0, 3]))})
     assert list(split.splits) == ["train", "test"]
     assert [split.splits["test"].place(i) for i in range(2)] == ["a.jsonl:2", "a.jsonl:3"]
-    other = corpus.rearranged({"test": ("train", np.array([1, 3])), "train": ("train", np.array([0, 2]))})
+    other = corpus.rearrange({"test": ("train", np.array([1, 3])), "train": ("train", np.array([0, 2]))})
     assert len({corpus.fingerprint, split.fingerprint, other.fingerprint}) == 3
-    assert corpus.rearranged({}).fingerprint == corpus.fingerprint
+    assert corpus.rearrange({}).fingerprint == corpus.fingerprint
 
 
 def test_rows_are_taken_out_by_masks(in_folder, read):
     corpus = read(train=write("a.jsonl"), test=write("b.jsonl"))
     mask = np.arange(10) > 2
-    left = corpus.without({"train": mask, "test": np.zeros(10, bool)})
+    left = corpus.drop_rows({"train": mask, "test": np.zeros(10, bool)})
     assert (len(left.splits["train"]), len(left.splits["test"])) == (3, 10)
     assert left.fingerprint != corpus.fingerprint
-    assert corpus.without({"train": np.zeros(10, bool)}).fingerprint == corpus.fingerprint
+    assert corpus.drop_rows({"train": np.zeros(10, bool)}).fingerprint == corpus.fingerprint
 
 
 def parquet_bytes(columns):

@@ -6,13 +6,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmkit.base.errors import DataError
-from llmkit.data.splits import apportion, complete
+from llmkit.data.splits import apportion, create_missing_splits
 from llmkit.recipe.schema import Data
 from llmkit.text.normalize import canonical
 
 
 def split(corpus, seed=1, label="label", **keys):
-    return complete(corpus, label_column=label, text_column="text", data=Data(**keys), seed=seed)
+    return create_missing_splits(corpus, label_column=label, text_column="text", data=Data(**keys), seed=seed)
 
 
 def places(corpus):

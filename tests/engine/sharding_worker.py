@@ -17,7 +17,7 @@ import torch
 
 from llmkit import tasks
 from llmkit.base.progress import SILENT
-from llmkit.data.sampler import Update
+from llmkit.data.sampler import PlannedStep
 from llmkit.engine import checkpoint, sharding
 from llmkit.engine import session as sessions
 from llmkit.engine.checkpoint import State
@@ -87,10 +87,10 @@ class Trainer:
         return weights_digest(self.placed.whole())
 
 
-def updates(first: int, last: int) -> Iterator[Update]:
+def updates(first: int, last: int) -> Iterator[PlannedStep]:
     ends = np.cumsum([0, *SIZES])
     for number in range(first, last):
-        yield Update(number + 1, 0, np.arange(ends[number], ends[number + 1]))
+        yield PlannedStep(number + 1, 0, np.arange(ends[number], ends[number + 1]))
 
 
 def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any]:

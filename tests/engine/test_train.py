@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from llmkit.base.errors import TrainingError
-from llmkit.data.sampler import updates
+from llmkit.data.sampler import plan_steps
 from llmkit.engine.optim import Schedule, adamw
 from llmkit.engine.train import Step, train
 
@@ -30,7 +30,7 @@ def steps_of(
             session.accelerator.prepare_optimizer(optimizer),
             settings.pop("batches", toy.batches),
             loss,
-            updates(24, 8, 1, total=total, done=done),
+            plan_steps(24, 8, 1, total=total, done=done),
             **settings,
         )
     )
@@ -39,7 +39,7 @@ def steps_of(
 def test_loss_and_norm_are_those_of_the_whole_update(session: Any, make_model: Any, toy: Any) -> None:
     model, plain = make_model(), make_model()
     model.dropout.p = plain.dropout.p = 0.0
-    first = next(iter(updates(24, 8, 1, total=1))).indices
+    first = next(iter(plan_steps(24, 8, 1, total=1))).indices
     expected = torch.nn.functional.cross_entropy(plain(toy.values[first]), toy.labels[first])
     expected.backward()
     norm = torch.sqrt(sum(p.grad.square().sum() for p in plain.parameters()))
@@ -71,7 +71,7 @@ def test_clipping_scales_the_gradient_to_the_norm_asked_for(session: Any, make_m
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_bad_number_stops_before_the_update(session: Any, make_model: Any, toy: Any, value: float) -> None:
     model = make_model()
-    bad = next(iter(updates(24, 8, 1, total=1))).indices[3]
+    bad = next(iter(plan_steps(24, 8, 1, total=1))).indices[3]
     toy.values[bad] = value
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.dropout.p = 0.0

@@ -13,7 +13,7 @@ import torch
 
 from llmkit import tasks
 from llmkit.base.progress import SILENT
-from llmkit.data.sampler import updates
+from llmkit.data.sampler import plan_steps
 from llmkit.engine import session as sessions
 from llmkit.engine.optim import Schedule, adamw
 from llmkit.engine.session import Session
@@ -57,7 +57,7 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
         session.accelerator.prepare_optimizer(optimizer),
         replace(batches, padding=padding),
         mean_of_means(loss) if fault else loss,
-        updates(len(encoded), 24, 1, total=2),
+        plan_steps(len(encoded), 24, 1, total=2),
         schedule=Schedule(1e-4, 2, 0, "constant"),
         max_grad_norm=1.0,
     )

@@ -16,7 +16,7 @@ import numpy as np
 
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.rowwise import Fault, told, with_columns
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 
 __all__ = [
@@ -102,15 +102,17 @@ def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorD
         faults = [fault for _, fault in read]
         empty[name] = np.array([fault is not None and fault[0] in ("L03", "S05") for fault in faults], bool)
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
-            notes.append(f"{name}: {counted(int(empty[name].sum()))} dropped, an empty turn")
+            notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, an empty turn")
             faults = [None if gone else fault for fault, gone in zip(faults, empty[name], strict=True)]
         problems += told((part.place(row), fault) for row, fault in enumerate(faults) if fault)
         parts[name], unanswered = _written(part, [turns for turns, _ in read])
         if unanswered:
-            notes.append(f"{name}: {counted(unanswered)} whose last question has no answer; it is left out")
+            notes.append(
+                f"{name}: {format_row_count(unanswered)} whose last question has no answer; it is left out"
+            )
     if problems:
         return corpus, problems, notes
-    return replace(corpus, splits=parts).without(empty), [], notes
+    return replace(corpus, splits=parts).drop_rows(empty), [], notes
 
 
 def conversation(row: Mapping[str, Any], form: Form) -> tuple[list[Message], Fault | None]:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import DataError, ErrorDetail
 from llmkit.data.checks import row_checks
-from llmkit.data.corpus import Corpus, Split, counted
-from llmkit.data.reading.readers import PLAIN, data_suffix
+from llmkit.data.corpus import Corpus, Split, format_row_count
+from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix
 from llmkit.recipe.schema import Data
 
 __all__ = ["Golds", "Unit", "check_documents", "numbered", "runs"]
@@ -76,7 +76,7 @@ def runs(documents: NDArray[np.int64]) -> Iterator[list[int]]:
 
 
 def _are_lines(part: Split) -> NDArray[np.bool_]:
-    plain = np.array([data_suffix(name) == PLAIN for name in part.files], bool)
+    plain = np.array([data_suffix(name) == PLAIN_TEXT for name in part.files], bool)
     return plain[part.file_index]
 
 
@@ -106,7 +106,7 @@ def _checked(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], lis
 def _not_texts(part: Split) -> list[ErrorDetail]:
     """Of rows beside the lines of a .txt file."""
     rows = [row for row, text in enumerate(part.column("text")) if not isinstance(text, str)]
-    message = f'{counted(len(rows))} without a text in "text"'
+    message = f'{format_row_count(len(rows))} without a text in "text"'
     fix = "write a string in each row, or leave the row out"
     return [ErrorDetail("L02", part.place(rows[0]), message, fix)] if rows else []
 
@@ -119,7 +119,7 @@ def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, l
     if not repeated.any():
         return corpus, [], []
     train = corpus.splits["train"]
-    said = f"{counted(int(repeated.sum()))} of documents that stand in validation or test too"
+    said = f"{format_row_count(int(repeated.sum()))} of documents that stand in validation or test too"
     if data.duplicates == "allow":
         return corpus, [], [f"train: {said}"]
     if data.duplicates == "error" or repeated.all():
@@ -129,7 +129,7 @@ def _without_repeated(corpus: Corpus, data: Data, unit: Unit) -> tuple[Corpus, l
             [ErrorDetail("L13", train.place(int(repeated.argmax())), f"the first of {said}", fix)],
             [],
         )
-    return corpus.without({"train": repeated}), [], [f"train: {said} dropped"]
+    return corpus.drop_rows({"train": repeated}), [], [f"train: {said} dropped"]
 
 
 def _digests(part: Split, unit: Unit) -> list[bytes]:
@@ -163,11 +163,13 @@ def _split(corpus: Corpus, data: Data, unit: Unit, seed: int) -> Corpus:
     }
     for name, (_, rows) in chosen.items():
         if not len(rows):
-            message = f"{counted(len(train))} are too few to make a {name} part"
+            message = f"{format_row_count(len(train))} are too few to make a {name} part"
             raise DataError("L09", train.place(0), message, f"name a file for data.{name}")
     how = "the last rows, since there are few documents" if few else f"seed {seed}, whole documents"
     counts = ", ".join(f"{name} {len(rows):,}" for name, (_, rows) in chosen.items())
-    return corpus.rearranged(chosen).noting(f"train: {counted(len(train))} split ({how}): {counts}")
+    return corpus.rearrange(chosen).with_notes(
+        f"train: {format_row_count(len(train))} split ({how}): {counts}"
+    )
 
 
 def _ends(sizes: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64]:

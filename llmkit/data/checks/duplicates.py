@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.labels import labels_of
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.sources import SPLITS
 from llmkit.recipe.schema import Data
 from llmkit.text.dedup import near_pairs
@@ -77,7 +77,7 @@ def near_duplicates(
 def _near_note(corpus: Corpus, earlier: str, later: str, pairs: Sequence[tuple[int, int, float]]) -> str:
     first, second = corpus.splits[earlier], corpus.splits[later]
     shown = some((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in pairs), 3)
-    share = f"{len({j for _, j, _ in pairs}):,} of {counted(len(second))}"
+    share = f"{len({j for _, j, _ in pairs}):,} of {format_row_count(len(second))}"
     return f"{later}: {share} nearly repeat a row of {earlier}: {shown}"
 
 
@@ -161,20 +161,20 @@ def _dropped(
             shared = rows[earlier].keys() & rows[later].keys()
             leaked[earlier][[row for key in shared for row in rows[earlier][key]]] = True
     notes = [
-        f"{name}: {counted(int(mask.sum()))} dropped, text also in a later part"
+        f"{name}: {format_row_count(int(mask.sum()))} dropped, text also in a later part"
         for name, mask in leaked.items()
         if mask.any()
     ]
     both = dict(leaked)
     if clashes:
         contradicted = _mask(corpus.splits["train"], [row for where in clashes for row in where])
-        notes.append(f"train: {counted(int(contradicted.sum()))} dropped, text with two labels")
+        notes.append(f"train: {format_row_count(int(contradicted.sum()))} dropped, text with two labels")
         both["train"] = leaked["train"] | contradicted
     if empty := [name for name, mask in both.items() if len(mask) and mask.all()]:
         message = f"no row of {empty[0]} is left without the {len(leaks):,} leaked and contradictory texts"
         fix = "give other rows, or set data.duplicates=allow"
         return corpus, [ErrorDetail("L13", corpus.splits[empty[0]].place(0), message, fix)], notes
-    return corpus.without(both), [], notes + _repeat_notes(rows, both)
+    return corpus.drop_rows(both), [], notes + _repeat_notes(rows, both)
 
 
 def _mask(part: Split, rows: list[int]) -> NDArray[np.bool_]:
@@ -190,5 +190,5 @@ def _repeat_notes(rows: Mapping[str, Rows], dropped: Masks | None = None) -> lis
         gone = dropped[name] if dropped else None  # all rows of a text go together
         count = sum(len(where) - 1 for where in of_part.values() if gone is None or not gone[where[0]])
         if count:
-            notes.append(f"{name}: {counted(count)} with a text that stands in the same part before")
+            notes.append(f"{name}: {format_row_count(count)} with a text that stands in the same part before")
     return notes

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from llmkit.data.checks.rowwise import Fault
-from llmkit.data.reading.findings import excerpt
+from llmkit.data.reading.file_errors import excerpt
 from llmkit.text import tags
 from llmkit.text.words import Offsets, words
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from llmkit.base.errors import ErrorDetail
 from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, as_text, conversation
 from llmkit.data.checks.rowwise import Fault, told, with_columns
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.encoding import chat_templates
 from llmkit.data.encoding.chat_templates import Template
 from llmkit.data.encoding.encode import Features
@@ -61,17 +61,19 @@ def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], 
     for name, part in corpus.splits.items():
         read = [pair(row) for row in _rows(part)]
         forms = Counter(found.form for found, _ in read if found)
-        notes += [f"{name}: {counted(count)} of pairs written as {form}" for form, count in forms.items()]
+        notes += [
+            f"{name}: {format_row_count(count)} of pairs written as {form}" for form, count in forms.items()
+        ]
         faults = [fault for _, fault in read]
         empty[name] = np.array([fault is not None and fault[0] in ("L03", "S05") for fault in faults], bool)
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
-            notes.append(f"{name}: {counted(int(empty[name].sum()))} dropped, an empty turn")
+            notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, an empty turn")
             faults = [None if gone else fault for fault, gone in zip(faults, empty[name], strict=True)]
         problems += told((part.place(row), fault) for row, fault in enumerate(faults) if fault)
         parts[name] = _with_pairs(part, [found for found, _ in read])
     if problems:
         return corpus, problems, notes
-    return replace(corpus, splits=parts).without(empty), [], notes
+    return replace(corpus, splits=parts).drop_rows(empty), [], notes
 
 
 def pair(row: Mapping[str, Any]) -> tuple[Pair | None, Fault | None]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.rowwise import Fault, told, with_columns
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 from llmkit.text.code import program
 
@@ -65,12 +65,12 @@ def check_programs(
         parts[name] = _written(part, read)
         empty[name] = np.array([found is not None and found[0] in EMPTY for found in faults], bool)
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
-            notes.append(f"{name}: {counted(int(empty[name].sum()))} dropped, no task or no program")
+            notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, no task or no program")
             faults = [None if gone else found for found, gone in zip(faults, empty[name], strict=True)]
         problems += told((part.place(row), found) for row, found in enumerate(faults) if found)
     if problems:
         return corpus, problems, notes
-    return replace(corpus, splits=parts).without(empty), [], notes
+    return replace(corpus, splits=parts).drop_rows(empty), [], notes
 
 
 def exercise(row: Mapping[str, Any]) -> Exercise:

@@ -20,9 +20,9 @@ from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.duplicates import text_keys
 from llmkit.data.checks.row_checks import check_duplicates, check_texts
 from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
-from llmkit.data.corpus import Corpus, Split, counted
-from llmkit.data.reading.findings import excerpt
-from llmkit.data.splits import complete
+from llmkit.data.corpus import Corpus, Split, format_row_count
+from llmkit.data.reading.file_errors import excerpt
+from llmkit.data.splits import create_missing_splits
 from llmkit.recipe.schema import Data
 from llmkit.text.normalize import canonical
 
@@ -71,7 +71,7 @@ def check_questions(
         if problems:
             return corpus, {}, problems, notes
         notes += _shared_passages(corpus)
-        corpus = complete(corpus, label_column=None, text_column="context", data=data, seed=seed)
+        corpus = create_missing_splits(corpus, label_column=None, text_column="context", data=data, seed=seed)
     return corpus, _golds(corpus), [], notes
 
 
@@ -88,7 +88,9 @@ def _same_form(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail], list[str]]:
         found = _column_problems(part)
         rows = [] if found else _pairs_of(part)
         if left_out := {row for row in _impossible(part) if rows and rows[row]}:
-            notes.append(f"{name}: {counted(len(left_out))} with is_impossible, whose answers were left out")
+            notes.append(
+                f"{name}: {format_row_count(len(left_out))} with is_impossible, whose answers were left out"
+            )
             rows = [[] if row in left_out else pairs for row, pairs in enumerate(rows)]
         found += told(_misformed(part, rows))
         if not found:
@@ -270,7 +272,7 @@ def _fault(answer: _Answer) -> Fault:
 def _check_unanswered(name: str, part: Split, allowed: bool) -> tuple[list[ErrorDetail], list[str]]:
     """Q04 for questions without an answer, or a note on how many there are."""
     rows = [row for row, answers in enumerate(part.column("answers")) if not answers["text"]]
-    count = f"{len(rows):,} of {counted(len(part))} without an answer"
+    count = f"{len(rows):,} of {format_row_count(len(part))} without an answer"
     if allowed or not rows:
         return [], [f"{name}: {count}"] if allowed else []
     names = _names(part)

@@ -25,7 +25,7 @@ from llmkit.data.checks.labels import (
     numbers_of,
     rows_by_label,
 )
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 from llmkit.text.normalize import canonical
 
@@ -61,12 +61,12 @@ def check_texts(corpus: Corpus, column: str, data: Data) -> tuple[Corpus, list[E
         if not len(rows):
             continue
         if data.empty_text == "drop" and len(rows) < len(part):
-            notes.append(f"{name}: {counted(len(rows))} dropped, {column} empty or blank")
+            notes.append(f"{name}: {format_row_count(len(rows))} dropped, {column} empty or blank")
         else:
-            message = f'{counted(len(rows))} with an empty or blank "{column}"{_also(part, rows)}'
+            message = f'{format_row_count(len(rows))} with an empty or blank "{column}"{_also(part, rows)}'
             fix = "fill in a text, or set data.empty_text=drop"
             problems.append(ErrorDetail("L03", part.place(int(rows[0])), message, fix))
-    return (corpus if problems else corpus.without(blank)), problems, notes
+    return (corpus if problems else corpus.drop_rows(blank)), problems, notes
 
 
 def check_all_texts(
@@ -129,11 +129,11 @@ def drop_unknown_labels(
         if name != "train"
     }
     notes = [
-        f"{name}: {counted(int(mask.sum()))} dropped, label not among the {len(names)} known"
+        f"{name}: {format_row_count(int(mask.sum()))} dropped, label not among the {len(names)} known"
         for name, mask in dropped.items()
         if mask.any()
     ]
-    return corpus.without(dropped), notes
+    return corpus.drop_rows(dropped), notes
 
 
 def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]], list[ErrorDetail]]:
@@ -149,7 +149,9 @@ def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]]
         empty = [row for row, value in enumerate(values) if _is_empty(value)]
         other = [row for row, number in enumerate(read) if number is None and not _is_empty(values[row])]
         if empty:
-            message = f'{counted(len(empty))} without "{column}" (null, NaN or empty){_also(part, empty)}'
+            message = (
+                f'{format_row_count(len(empty))} without "{column}" (null, NaN or empty){_also(part, empty)}'
+            )
             problems.append(
                 ErrorDetail("L04", part.place(empty[0]), message, "write the number, or remove the row")
             )
@@ -158,7 +160,9 @@ def numbers(corpus: Corpus, column: str) -> tuple[dict[str, NDArray[np.float32]]
             problems.append(ErrorDetail("L10", part.place(other[0]), message, "write a number"))
         found[name] = np.array([np.nan if number is None else number for number in read], np.float32)
         if name == "train" and len(set(read)) == 1 and read[0] is not None:
-            message = f'all {counted(len(part))} of the training part have the "{column}" {read[0]:g}'
+            message = (
+                f'all {format_row_count(len(part))} of the training part have the "{column}" {read[0]:g}'
+            )
             problems.append(ErrorDetail("L08", part.place(0), message, "add rows with other numbers"))
     return found, problems
 
@@ -250,7 +254,7 @@ def _not_strings(part: Split, column: str, texts: Sequence[object]) -> list[Erro
         what = "null" if texts[row] is None else f"{_short(texts[row])}, not a string"
         problems.append(ErrorDetail("L02", part.place(row), f'"{column}" is {what}', "write a text there"))
     if len(rows) > MAX_LINES:
-        message = f'{counted(len(rows) - MAX_LINES)} more whose "{column}" is no text'
+        message = f'{format_row_count(len(rows) - MAX_LINES)} more whose "{column}" is no text'
         problems.append(ErrorDetail("L02", part.place(rows[MAX_LINES]), message, "write a text there"))
     return problems
 
@@ -266,7 +270,7 @@ def _no_labels(part: Split, column: str) -> Iterator[ErrorDetail]:
     empty = [row for row, value in enumerate(values) if _is_empty(value)]
     other = [row for row, v in enumerate(values) if not _is_empty(v) and name_of_label(v) is None]
     if empty:
-        message = f"{counted(len(empty))} without a label (null, NaN or empty){_also(part, empty)}"
+        message = f"{format_row_count(len(empty))} without a label (null, NaN or empty){_also(part, empty)}"
         yield ErrorDetail("L04", part.place(empty[0]), message, "write the label, or remove the row")
     if other:
         kind = {float: "a float", list: "a list", dict: "an object"}.get(type(values[other[0]]), "no label")
@@ -284,7 +288,9 @@ def _check_classes(part: Split, labels: list[str | None], *, spelling: bool) -> 
     """L08 a single class; L07 names that differ only by case or space (if the user did not give them)."""
     rows = rows_by_label(labels)
     if len(rows) == 1:
-        message = f'all {counted(len(part))} of the training part have the label "{next(iter(rows))}"'
+        message = (
+            f'all {format_row_count(len(part))} of the training part have the label "{next(iter(rows))}"'
+        )
         return [ErrorDetail("L08", part.place(0), message, "add rows of another class")]
     return list(_spellings(part, rows)) if spelling else []
 
@@ -297,7 +303,10 @@ def _spellings(part: Split, rows: Mapping[str, list[int]]) -> Iterator[ErrorDeta
     for group in groups.values():
         if len(group) > 1:
             group.sort(key=lambda label: (len(rows[label]), -rows[label][0]))
-            said = [f'"{name}" ({counted(len(rows[name]))}, {part.place(rows[name][0])})' for name in group]
+            said = [
+                f'"{name}" ({format_row_count(len(rows[name]))}, {part.place(rows[name][0])})'
+                for name in group
+            ]
             message = f"labels that differ only by case or space: {some(said)}"
             fix = "write them the same way, or name each in data.labels"
             yield ErrorDetail("L07", part.place(rows[group[0]][0]), message, fix)

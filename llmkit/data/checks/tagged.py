@@ -19,10 +19,10 @@ from llmkit.base.errors import ErrorDetail, closest, some
 from llmkit.data.checks.entity_spans import span_faults, text_tags
 from llmkit.data.checks.row_checks import check_duplicates, check_texts, near_duplicates
 from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
-from llmkit.data.corpus import Corpus, Split, counted
-from llmkit.data.reading.findings import excerpt
+from llmkit.data.corpus import Corpus, Split, format_row_count
+from llmkit.data.reading.file_errors import excerpt
 from llmkit.data.reading.readers import CONLL, data_suffix
-from llmkit.data.splits import complete
+from llmkit.data.splits import create_missing_splits
 from llmkit.recipe.schema import Data
 from llmkit.text import tags as schemes
 from llmkit.text.words import Offsets, joined
@@ -80,7 +80,7 @@ def check_tagged(
     if problems:
         return Tagged(corpus, problems=problems, notes=notes)
     if seed is not None:
-        corpus = complete(corpus, label_column=None, text_column="text", data=data, seed=seed)
+        corpus = create_missing_splits(corpus, label_column=None, text_column="text", data=data, seed=seed)
     near, said = near_duplicates(corpus, "text")
     golds = {name: _ids(part, labels) for name, part in corpus.splits.items()}
     return Tagged(corpus, labels, golds, notes=[*notes, *said], near_duplicates=near)
@@ -100,10 +100,10 @@ def _words_of_lists(corpus: Corpus, data: Data) -> Step:
             (part.place(row), fault) for row in rows if (fault := _fault(tokens[row], tags[row]))
         )
         if dropped[name].any():
-            notes.append(f"{name}: {counted(int(dropped[name].sum()))} dropped, without tokens")
+            notes.append(f"{name}: {format_row_count(int(dropped[name].sum()))} dropped, without tokens")
     if problems:
         return corpus, problems, notes
-    corpus = corpus.without(dropped)
+    corpus = corpus.drop_rows(dropped)
     return (
         replace(corpus, splits={name: _with_text(part, data) for name, part in corpus.splits.items()}),
         [],
@@ -191,7 +191,7 @@ def _in_iob2(corpus: Corpus, scheme: Literal["auto", "spans"] | schemes.Scheme, 
     how = "" if source == "IOB2" else " read as IOB2"
     notes = [f"tags: {source}{how}, {_several(entities, 'entity', 'entities')}"]
     if invalid:
-        rows = counted(len({row for _, row, _ in invalid}))
+        rows = format_row_count(len({row for _, row, _ in invalid}))
         notes.append(
             f"tags: {len(invalid):,} that can't stand where they do, in {rows}, read as conlleval does"
         )
@@ -221,7 +221,7 @@ def _no_entities(corpus: Corpus) -> Iterator[ErrorDetail]:
     """L08: nothing to learn."""
     train = corpus.splits.get("train")
     if train and not any(tag != "O" for row in train.column("tags") for tag in row):
-        message = f"no entity in the {counted(len(train))} of the training part"
+        message = f"no entity in the {format_row_count(len(train))} of the training part"
         yield ErrorDetail("L08", train.place(0), message, "add sentences with entities")
 
 
@@ -240,7 +240,7 @@ def _known_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
         if data.unknown_labels == "drop" and name != "train" and not mask.all():
             dropped[name] = mask
             notes.append(
-                f"{name}: {counted(int(mask.sum()))} dropped, a type not among the {len(known)} {source}"
+                f"{name}: {format_row_count(int(mask.sum()))} dropped, a type not among the {len(known)} {source}"
             )
             continue
         or_drop = "" if name == "train" else ", or set data.unknown_labels=drop"
@@ -248,7 +248,7 @@ def _known_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
             at = [_place(part, row, position) for row, position in found]
             message = f'type "{label}" is not one of the {len(known)} {source} ({some(known)}){_also(at)}'
             problems.append(ErrorDetail("N03", at[0], message, f"correct it{or_drop}{closest(label, known)}"))
-    return (corpus if problems else corpus.without(dropped)), problems, notes
+    return (corpus if problems else corpus.drop_rows(dropped)), problems, notes
 
 
 def _types(part: Split, known: Sequence[str]) -> dict[str, list[tuple[int, int]]]:

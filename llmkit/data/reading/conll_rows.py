@@ -18,9 +18,9 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.file_errors import FileErrors
 
-__all__ = ["sentence_rows"]
+__all__ = ["parse_conll"]
 
 Line = tuple[int, str]
 
@@ -28,17 +28,17 @@ _BLANKS = " \t\r\n"
 _DOCUMENT, _COMMENT = "-DOCSTART-", "# "
 
 
-def sentence_rows(
-    lines: Iterable[Line], findings: Findings, *, asked: Collection[str], limit: int
+def parse_conll(
+    lines: Iterable[Line], errors: FileErrors, *, asked: Collection[str], limit: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line of its first token, sentence). Problems N04, F09 go to the findings.
+    """(line of its first token, sentence). Problems N04, F09 go to the errors.
 
     asked: names of columns in the file that the recipe names. limit: longest sentence in characters, for a file
     without blank lines would be one sentence.
     """
     start, size = 0, 0
     sentence: list[list[str]] = []
-    for number, fields in _token_lines(lines, findings):
+    for number, fields in _token_lines(lines, errors):
         if not fields:
             if sentence:
                 yield start, _row(sentence, asked)
@@ -50,10 +50,10 @@ def sentence_rows(
         if size > limit:
             message = f"the sentence that begins here is longer than {limit:,} characters"
             fix = "write a blank line between sentences, or raise data.max_line_bytes"
-            findings.stop("F09", message, fix, line=start)
+            errors.fail("F09", message, fix, line=start)
 
 
-def _token_lines(lines: Iterable[Line], findings: Findings) -> Iterator[tuple[int, list[str]]]:
+def _token_lines(lines: Iterable[Line], errors: FileErrors) -> Iterator[tuple[int, list[str]]]:
     """(line number, its columns), all of one width; no columns at the end of a sentence and of the file."""
     first, lines = _first_token_line(lines)
     split, separator = (_by_tabs, "tabs") if "\t" in first[1] else (_by_blanks, "blanks")
@@ -69,11 +69,11 @@ def _token_lines(lines: Iterable[Line], findings: Findings) -> Iterator[tuple[in
         else:
             message = f"{_counted(len(fields))} instead of {width} (as in line {first[0]})"
             fix = f"write {_counted(width)} separated by {separator}, and a blank line between sentences"
-            findings.add("N04", message, fix, line=number)
+            errors.add("N04", message, fix, line=number)
             inside = True
     yield 0, []
     if comments:
-        findings.notes.append(f"{findings.shown}: {_counted(comments, 'comment line')} passed over")
+        errors.notes.append(f"{errors.name}: {_counted(comments, 'comment line')} passed over")
 
 
 def _first_token_line(lines: Iterable[Line]) -> tuple[Line, Iterator[Line]]:

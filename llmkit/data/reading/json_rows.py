@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from llmkit.data.reading.findings import Findings, excerpt
-from llmkit.data.reading.squad_rows import is_article, question_rows
+from llmkit.data.reading.file_errors import FileErrors, excerpt
+from llmkit.data.reading.squad_rows import is_article, parse_article
 
-__all__ = ["document_rows", "line_rows"]
+__all__ = ["parse_json_document", "parse_json_lines"]
 
 Row = dict[str, Any]
 
@@ -32,9 +32,9 @@ _KINDS = {
 }
 
 
-def line_rows(lines: Iterable[tuple[int, str]], findings: Findings) -> Iterator[tuple[int, Row]]:
-    """(line number, object) of each line that is not blank. Problems J01-J05, J11 go to the findings."""
-    decoder = _Decoder(findings)
+def parse_json_lines(lines: Iterable[tuple[int, str]], errors: FileErrors) -> Iterator[tuple[int, Row]]:
+    """(line number, object) of each line that is not blank. Problems J01-J05, J11 go to the errors."""
+    decoder = _Decoder(errors)
     for number, line in lines:
         text = line.rstrip("\r\n")
         if not text.strip():
@@ -45,41 +45,41 @@ def line_rows(lines: Iterable[tuple[int, str]], findings: Findings) -> Iterator[
             if _skip(text, end) != len(text):
                 raise json.JSONDecodeError("more text after the object", text, _skip(text, end))
         except json.JSONDecodeError as error:
-            _add_syntax(findings, text, error, first_line=number)
+            _add_syntax(errors, text, error, first_line=number)
             continue
-        if (row := _checked(value, text, number, findings)) is not None:
+        if (row := _checked(value, text, number, errors)) is not None:
             yield number, row
 
 
-def document_rows(text: str, findings: Findings, *, by_id: bool = False) -> Iterator[tuple[int, Row]]:
+def parse_json_document(text: str, errors: FileErrors, *, by_id: bool = False) -> Iterator[tuple[int, Row]]:
     """(line of its opening bracket, object) of each row of a whole document. Problems F04, J01-J05, J11.
 
     An article in the form of SQuAD is as many rows as it has questions. by_id: {"q1": "an answer", ...}, as
     SQuAD's script takes predictions, is a row {"id": "q1", "value": "an answer"} for each key.
     """
-    cursor = _Cursor(text, _Decoder(findings))
+    cursor = _Cursor(text, _Decoder(errors))
     try:
         if not cursor.at("{"):
             values = _items(cursor)
         elif by_id and not _DATA.search(text):
             values = _items_by_id(cursor)
         else:
-            values = _items_under_data(cursor, findings)
+            values = _items_under_data(cursor, errors)
         for number, start, value in values:
             item = text[start : cursor.position]
-            row = _checked(value, item, number, findings)
+            row = _checked(value, item, number, errors)
             if row is not None:
-                yield from question_rows(row, item, number, findings) if is_article(row) else [(number, row)]
+                yield from parse_article(row, item, number, errors) if is_article(row) else [(number, row)]
         cursor.end()
     except json.JSONDecodeError as error:
-        _add_syntax(findings, text, error, first_line=1)
+        _add_syntax(errors, text, error, first_line=1)
 
 
 class _Decoder:
-    """json.JSONDecoder that puts J04 and J05 among the findings and goes on."""
+    """json.JSONDecoder that puts J04 and J05 among the errors and goes on."""
 
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
+    def __init__(self, errors: FileErrors) -> None:
+        self._findings = errors
         self._line = 0
         self._json = json.JSONDecoder(
             object_pairs_hook=self._object, parse_constant=self._constant, parse_float=self._float
@@ -173,7 +173,7 @@ def _items_by_id(cursor: _Cursor) -> Iterator[Item]:
         yield line, start, {"id": key, "value": cursor.value()}
 
 
-def _items_under_data(cursor: _Cursor, findings: Findings) -> Iterator[Item]:
+def _items_under_data(cursor: _Cursor, errors: FileErrors) -> Iterator[Item]:
     """The items of the list under the key "data"; the document's other keys are passed over."""
     seen = False
     for _, _, key in _members(cursor):
@@ -183,10 +183,10 @@ def _items_under_data(cursor: _Cursor, findings: Findings) -> Iterator[Item]:
         else:
             cursor.value()
     if cursor.at("{"):
-        findings.stop("F04", "holds one JSON object a line, not a JSON document", "rename it to .jsonl")
+        errors.fail("F04", "holds one JSON object a line, not a JSON document", "rename it to .jsonl")
     if not seen:
         fix = 'put the rows in a list: [{...}, {...}], or {"data": [...]}'
-        findings.add("J03", "the file is one object, not a list of rows", fix, line=1)
+        errors.add("J03", "the file is one object, not a list of rows", fix, line=1)
 
 
 def _members(cursor: _Cursor) -> Iterator[tuple[int, int, str]]:
@@ -208,14 +208,14 @@ def _members(cursor: _Cursor) -> Iterator[tuple[int, int, str]]:
     cursor.take("}")
 
 
-def _checked(value: Any, text: str, line: int, findings: Findings) -> Row | None:
+def _checked(value: Any, text: str, line: int, errors: FileErrors) -> Row | None:
     """The value if it is an object of good strings, else None and a problem."""
     if not isinstance(value, dict):
         kind = _KINDS[type(value)]
-        findings.add("J03", f"{kind} where an object is expected", 'write {"column": value, ...}', line=line)
+        errors.add("J03", f"{kind} where an object is expected", 'write {"column": value, ...}', line=line)
         return None
     if "\\u" in text and (escape := _lone_surrogate(value, text)):
-        findings.add(
+        errors.add(
             "J11", f"{escape} is half of a surrogate pair, no character", "remove or repair it", line=line
         )
         return None
@@ -231,13 +231,13 @@ def _lone_surrogate(row: Row, text: str) -> str | None:
     return None
 
 
-def _add_syntax(findings: Findings, text: str, error: json.JSONDecodeError, *, first_line: int) -> None:
-    """Put a syntax error among the findings: J02 for the two common ones, else J01."""
+def _add_syntax(errors: FileErrors, text: str, error: json.JSONDecodeError, *, first_line: int) -> None:
+    """Put a syntax error among the errors: J02 for the two common ones, else J01."""
     position, message, fix, code = _classified(text, error)
     line = first_line + text.count("\n", 0, position)
     column = position - text.rfind("\n", 0, position)
     message = f"{message} near `{excerpt(text, position)}`" if text.strip() else message
-    findings.add(code, message, fix, line=line, column=column)
+    errors.add(code, message, fix, line=line, column=column)
 
 
 def _classified(text: str, error: json.JSONDecodeError) -> tuple[int, str, str, str]:

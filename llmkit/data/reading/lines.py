@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterator
 from io import BufferedIOBase
 from pathlib import Path
 
-from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.file_errors import FileErrors
 
-__all__ = ["Moved", "check_encoding", "open_bytes", "read_lines", "unheard"]
+__all__ = ["ReportBytes", "check_encoding", "ignore_progress", "open_bytes", "read_lines"]
 
-Moved = Callable[[int], None]  # called with the bytes of the file (as stored) that are read
+ReportBytes = Callable[[int], None]  # called with the bytes of the file (as stored) that are read
 
-EVERY = 4096  # lines between two calls of Moved
+EVERY = 4096  # lines between two calls of ReportBytes
 PIECE = 1 << 16  # bytes of a line that is too long, skipped at once
 
 
-def unheard(stored: int) -> None:
-    """The Moved that nobody listens to."""
+def ignore_progress(stored: int) -> None:
+    """The ReportBytes that nobody listens to."""
 
 
 def open_bytes(path: Path) -> tuple[BufferedIOBase, BufferedIOBase]:
@@ -35,32 +35,32 @@ def open_bytes(path: Path) -> tuple[BufferedIOBase, BufferedIOBase]:
     return (gzip.GzipFile(fileobj=stored) if path.suffix.lower() == ".gz" else stored), stored
 
 
-def check_encoding(encoding: str, findings: Findings) -> None:
+def check_encoding(encoding: str, errors: FileErrors) -> None:
     """Stop at an encoding that Python does not know, or whose line ends are not the byte 0x0A."""
     try:
         end = "a\n".encode(encoding)
     except LookupError:
-        findings.stop(
+        errors.fail(
             "F07", f'"{encoding}" is no text encoding', "set data.encoding to utf-8, gb18030, cp1252, ..."
         )
     if not end.endswith(b"a\n"):
-        findings.stop("F06", f"{encoding} can't be read line by line", _convert(encoding))
+        errors.fail("F06", f"{encoding} can't be read line by line", _convert(encoding))
 
 
 def read_lines(
-    path: Path, findings: Findings, *, encoding: str, limit: int | None, moved: Moved
+    path: Path, errors: FileErrors, *, encoding: str, limit: int | None, moved: ReportBytes
 ) -> Iterator[tuple[int, str]]:
-    """(line number, text with its line end). Problems F05, F07, F08, F09, F10 go to the findings.
+    """(line number, text with its line end). Problems F05, F07, F08, F09, F10 go to the errors.
 
     limit: longest line in bytes, None for no limit.
     """
     undecodable = _Undecodable(encoding)
-    for number, line in _raw_lines(path, findings, limit, moved):
+    for number, line in _raw_lines(path, errors, limit, moved):
         if number == 1 and line.startswith(codecs.BOM_UTF8):
-            line = _without_bom(line, encoding, findings)
+            line = _without_bom(line, encoding, errors)
         if b"\0" in line:
             column = line.index(b"\0") + 1
-            findings.add(
+            errors.add(
                 "F08", "NUL byte: not text, or damaged", "write the file again", line=number, column=column
             )
             line = line.replace(b"\0", b"")
@@ -69,11 +69,11 @@ def read_lines(
         except UnicodeDecodeError as error:
             undecodable.add(number, line, error)
             yield number, line.decode(encoding, "replace")
-    undecodable.report(findings)
+    undecodable.report(errors)
 
 
 def _raw_lines(
-    path: Path, findings: Findings, limit: int | None, moved: Moved
+    path: Path, errors: FileErrors, limit: int | None, moved: ReportBytes
 ) -> Iterator[tuple[int, bytes]]:
     """(line number, bytes); a line over the limit is reported and skipped in pieces."""
     piece = -1 if limit is None else limit + 2  # room for a line end of two bytes
@@ -88,13 +88,11 @@ def _raw_lines(
                 if limit is not None and _length(line) > limit:
                     _skip_rest(content, line)
                     fix = "split it, or raise data.max_line_bytes"
-                    findings.add("F09", f"the line is longer than {limit:,} bytes", fix, line=number)
+                    errors.add("F09", f"the line is longer than {limit:,} bytes", fix, line=number)
                 else:
                     yield number, line
         except (EOFError, gzip.BadGzipFile, zlib.error):
-            findings.add(
-                "F10", "the gzip file ends too early or is damaged", "fetch it again", line=number + 1
-            )
+            errors.add("F10", "the gzip file ends too early or is damaged", "fetch it again", line=number + 1)
 
 
 def _length(line: bytes) -> int:
@@ -107,13 +105,13 @@ def _skip_rest(content: BufferedIOBase, line: bytes) -> None:
         line = content.readline(PIECE)
 
 
-def _without_bom(line: bytes, encoding: str, findings: Findings) -> bytes:
+def _without_bom(line: bytes, encoding: str, errors: FileErrors) -> bytes:
     if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
         fix = "set data.encoding=utf-8"
-        findings.add(
+        errors.add(
             "F05", f"the file begins with a UTF-8 mark (BOM), but data.encoding is {encoding}", fix, line=1
         )
-    findings.notes.append(f"{findings.shown}: begins with a UTF-8 byte order mark, which was skipped")
+    errors.notes.append(f"{errors.name}: begins with a UTF-8 byte order mark, which was skipped")
     return line.removeprefix(codecs.BOM_UTF8)
 
 
@@ -129,7 +127,7 @@ class _Undecodable:
         self.lines += 1
         self.first = self.first or (number, line, error)
 
-    def report(self, findings: Findings) -> None:
+    def report(self, errors: FileErrors) -> None:
         if not self.first:
             return
         number, line, error = self.first
@@ -140,7 +138,7 @@ class _Undecodable:
             f"byte 0x{line[error.start]:02X} is not {self.encoding}{more}; probably the file is {likely}"
         )
         fix = f"convert it to UTF-8, or set data.encoding={likely}"
-        findings.add("F07", message, fix, line=number, column=column)
+        errors.add("F07", message, fix, line=number, column=column)
 
 
 def _likely_encoding(line: bytes, tried: str) -> str:

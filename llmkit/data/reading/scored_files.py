@@ -1,6 +1,6 @@
 """Predictions and references as files: their rows, each with its line, and which rows belong together.
 
-    predictions, *references = paired(read_table("hyp.jsonl"), [read_table("ref.jsonl")])
+    predictions, *references = pair_rows(read_table("hyp.jsonl"), [read_table("ref.jsonl")])
 
 Rows are paired by their ids where both sides have such a column, else by their order. Nothing is left out: what
 has no counterpart is an error. A file is read as its suffix says, any other suffix (hyp.en, system.out) as plain
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.base.errors import DataError, ErrorDetail, closest, some
-from llmkit.data.reading.findings import Findings
-from llmkit.data.reading.readers import PLAIN, data_suffix, rows
+from llmkit.data.reading.file_errors import FileErrors
+from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix, read_rows
 from llmkit.recipe.schema import Data
 
-__all__ = ["Table", "paired", "read_table"]
+__all__ = ["Table", "pair_rows", "read_table"]
 
 ID = "id"
 RECIPE_FIX = re.compile(r", or (set|raise) data\..*")
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 class Table:
     """A file's rows in their order (at least one), and the line (in parquet the row number) of each."""
 
-    shown: str  # the path as the user gave it
+    name: str  # the path as the user gave it
     lines: Sequence[int]
     rows: Sequence[Row]
     notes: Sequence[str] = ()  # what its reader has to say
@@ -43,7 +43,7 @@ class Table:
 
     def place(self, number: int) -> str:
         """`file:line` of a row."""
-        return f"{self.shown}:{self.lines[number]}"
+        return f"{self.name}:{self.lines[number]}"
 
     def values(self, column: str) -> list[Any]:
         """What each row has there. DataError E07 for a row without it."""
@@ -55,28 +55,28 @@ class Table:
 
     def ordered(self, order: Sequence[int]) -> Table:
         """The rows with these numbers."""
-        return Table(self.shown, [self.lines[n] for n in order], [self.rows[n] for n in order])
+        return Table(self.name, [self.lines[n] for n in order], [self.rows[n] for n in order])
 
 
-def read_table(shown: str, *, asked: Collection[str] = ()) -> Table:
+def read_table(name: str, *, asked: Collection[str] = ()) -> Table:
     """All rows of a file. asked: columns that the user names, as a column of a CoNLL file has only a number.
 
     Raises DataError F01-F10, J01-J05, J07-J11, N04.
     """
-    path, findings = Path(shown), Findings(shown)
-    _check_there(path, findings)
-    data = Data(columns={name: name for name in asked})
+    path, errors = Path(name), FileErrors(name)
+    _check_there(path, errors)
+    data = Data(columns={column: column for column in asked})
     try:
-        found = list(rows(path, data, findings, otherwise=PLAIN, by_id=True))
+        found = list(read_rows(path, data, errors, otherwise=PLAIN_TEXT, by_id=True))
     except DataError as error:
         raise DataError.of(_first_of_each(error.details)) from None
-    if (data_suffix(path.name) or PLAIN) == PLAIN:
+    if (data_suffix(path.name) or PLAIN_TEXT) == PLAIN_TEXT:
         found = [(line, {"text": row["text"].removesuffix("\n")}) for line, row in found]
     lines, values = zip(*found)
-    return Table(shown, lines, values, findings.notes)
+    return Table(name, lines, values, errors.notes)
 
 
-def paired(predictions: Table, references: Sequence[Table], id_column: str | None = None) -> list[Table]:
+def pair_rows(predictions: Table, references: Sequence[Table], id_column: str | None = None) -> list[Table]:
     """The predictions, then each of the references, all in the order of the first references.
 
     id_column: where the ids stand, if not under "id". DataError E04 for another number of rows, E05 for ids on
@@ -93,12 +93,12 @@ def paired(predictions: Table, references: Sequence[Table], id_column: str | Non
     return tables
 
 
-def _check_there(path: Path, findings: Findings) -> None:
+def _check_there(path: Path, errors: FileErrors) -> None:
     if path.is_dir():
-        findings.stop("F02", "is a folder", "name the file")
+        errors.fail("F02", "is a folder", "name the file")
     if not path.exists():
         there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        findings.stop("F01", f"there is no such file{closest(path.name, there)}", "correct the path")
+        errors.fail("F01", f"there is no such file{closest(path.name, there)}", "correct the path")
 
 
 def _first_of_each(problems: Sequence[ErrorDetail]) -> list[ErrorDetail]:
@@ -122,15 +122,15 @@ def _first_of_each(problems: Sequence[ErrorDetail]) -> list[ErrorDetail]:
 def _check_column(table: Table, name: str) -> None:
     if name not in table.rows[0]:
         message = f'there is no column "{name}"{closest(name, table.columns)}'
-        raise DataError("E07", table.shown, message, f"choose from {some(table.columns, 20)}")
+        raise DataError("E07", table.name, message, f"choose from {some(table.columns, 20)}")
 
 
 def _check_as_many(predictions: Table, references: Table) -> None:
     have, want = len(predictions.rows), len(references.rows)
     if have != want:
-        message = f"has {_examples(have)}, but {references.shown} has {_examples(want)}"
+        message = f"has {_examples(have)}, but {references.name} has {_examples(want)}"
         fix = "both must tell of the same examples in the same order, or each row must have an id"
-        raise DataError("E04", predictions.shown, message, fix)
+        raise DataError("E04", predictions.name, message, fix)
 
 
 def _examples(count: int) -> str:
@@ -162,10 +162,10 @@ def _check_same(table: Table, found: dict[str, int], first: Table, wanted: dict[
     alone = [name for name in found if name not in wanted]
     missing = [name for name in wanted if name not in found]
     parts = [f"{_ids(alone)} only here"] if alone else []
-    parts += [f"{_ids(missing)} only in {first.shown}"] if missing else []
+    parts += [f"{_ids(missing)} only in {first.name}"] if missing else []
     if parts:
         fix = "both files must hold the same examples"
-        raise DataError("E05", table.shown, "; ".join(parts), fix)
+        raise DataError("E05", table.name, "; ".join(parts), fix)
 
 
 def _ids(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """From rows to what a metric compares: labels, numbers, texts, answers, tags or log-probabilities.
 
-    predicted(table, "texts")     ["a cat sat", ...]
-    gold([table], "texts")        [["the cat sat", "a cat was sitting"], ...]
+    read_predictions(table, "texts")     ["a cat sat", ...]
+    read_references([table], "texts")        [["the cat sat", "a cat was sitting"], ...]
 
 The column is the one that the user names, else the first of COLUMNS that the file has. A value is never guessed at:
 one of another kind is error E07 at its line. A plain text file holds one value a line; tags and numbers of a
@@ -23,7 +23,7 @@ from llmkit.metrics.registry import Kind
 from llmkit.metrics.score import Ints
 from llmkit.text import tags as tag_schemes
 
-__all__ = ["as_iob2", "check_same_words", "gold", "passages", "predicted"]
+__all__ = ["check_same_words", "convert_to_iob2", "number_passages", "read_predictions", "read_references"]
 
 # Names of columns, the surest first. A plain text file has the one column "text".
 PREDICTED = ("prediction", "predictions", "predicted", "hypothesis", "output", "value")
@@ -49,7 +49,7 @@ Tags = Sequence[Sequence[str]]
 SEVERAL = ("texts", "answers")  # kinds with several references for an example
 
 
-def predicted(table: Table, kind: Kind, column: str | None = None) -> list[Any]:
+def read_predictions(table: Table, kind: Kind, column: str | None = None) -> list[Any]:
     """One value a row: a text or a float, for tags and log_probabilities a list. DataError E07."""
     read = {
         "labels": _label,
@@ -62,11 +62,11 @@ def predicted(table: Table, kind: Kind, column: str | None = None) -> list[Any]:
     return _read(table, _column(table, column, COLUMNS[kind][0], "predictions"), read)
 
 
-def gold(tables: Sequence[Table], kind: Kind, column: str | None = None) -> list[Any]:
-    """As `predicted`; texts and answers are lists of texts, those of all tables together. DataError E07, U01."""
+def read_references(tables: Sequence[Table], kind: Kind, column: str | None = None) -> list[Any]:
+    """As `read_predictions`; texts and answers are lists of texts, those of all tables together. DataError E07, U01."""
     if len(tables) > 1 and kind not in SEVERAL:
         message = f"{kind.replace('_', '-')} have one reference each"
-        raise DataError("U01", f"--references {tables[1].shown}", message, "name one file")
+        raise DataError("U01", f"--references {tables[1].name}", message, "name one file")
     read = {
         "labels": _label,
         "numbers": _number,
@@ -79,7 +79,7 @@ def gold(tables: Sequence[Table], kind: Kind, column: str | None = None) -> list
     return [[*chain(*row)] for row in zip(*found)] if kind in SEVERAL else found[0]
 
 
-def passages(table: Table) -> Ints | None:
+def number_passages(table: Table) -> Ints | None:
     """(N,), the number of each question's passage, where the file says on which passage a question is."""
     name = next((name for name in ("context", "group") if name in table.rows[0]), None)
     if name is None or any(row.get(name) is None for row in table.rows):
@@ -103,7 +103,9 @@ def check_same_words(
             _stop(predictions, number, message, "both files must hold the same sentences in the same order")
 
 
-def as_iob2(predictions: Tags, references: Tags, *, strict: bool) -> tuple[list[list[str]], list[list[str]]]:
+def convert_to_iob2(
+    predictions: Tags, references: Tags, *, strict: bool
+) -> tuple[list[list[str]], list[list[str]]]:
     """Both in IOB2 with the entities that conlleval reads, whatever their scheme; strict: as they are.
 
     Strict reading is to punish predictions whose entities do not begin with B-, so nothing may be repaired. It knows
@@ -132,7 +134,7 @@ def _column(table: Table, named: str | None, known: Sequence[str], side: str) ->
         else f"no column of {side} is in it"
     )
     fix = f"name one of its columns with --column {side}=NAME; it has {has}"
-    raise DataError("E07", table.shown, message, fix)
+    raise DataError("E07", table.name, message, fix)
 
 
 def _read(table: Table, column: str, read: Callable[[Any], Any]) -> list[Any]:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.base.errors import DataError, ErrorDetail, closest, some
 from llmkit.base.progress import Progress
-from llmkit.data.reading.findings import Findings
-from llmkit.data.reading.lines import Moved
-from llmkit.data.reading.readers import PLAIN, SUFFIXES, data_suffix, rows
+from llmkit.data.reading.file_errors import FileErrors
+from llmkit.data.reading.lines import ReportBytes
+from llmkit.data.reading.readers import PLAIN_TEXT, SUFFIXES, data_suffix, read_rows
 from llmkit.recipe.schema import Data
 
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["SPLITS", "ResolveHub", "ResolveIndex", "Source", "find"]
+__all__ = ["SPLITS", "ResolveHub", "ResolveIndex", "Source", "find_sources"]
 
 SPLITS = ("train", "validation", "test")
 ANY = "any"  # rows of no part in particular
@@ -39,15 +39,15 @@ _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?")
 class Source:
     """One file or Hub split. `read` gives (line, row) in order, as often as asked."""
 
-    shown: str  # named as the user gave it
+    name: str  # named as the user gave it
     size: int  # bytes as stored
-    read: Callable[[Findings, Moved], Iterator[tuple[int, dict[str, Any]]]]
+    read: Callable[[FileErrors, ReportBytes], Iterator[tuple[int, dict[str, Any]]]]
 
 
 Found = Mapping[str, list[Source]]  # part, or ANY -> its sources
 
 
-def find(
+def find_sources(
     data: Data, *, progress: Progress, resolve_index: ResolveIndex, resolve_hub: ResolveHub
 ) -> tuple[dict[str, list[Source]], list[str]]:
     """(part -> sources, notes). Raises DataError F01, F02."""
@@ -112,11 +112,11 @@ def _entries(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir() if entry.is_dir() or data_suffix(entry.name)]
 
 
-def _file(path: Path, shown: str, data: Data) -> Source:
-    return Source(shown, path.stat().st_size, lambda findings, moved: rows(path, data, findings, moved))
+def _file(path: Path, name: str, data: Data) -> Source:
+    return Source(name, path.stat().st_size, lambda errors, moved: read_rows(path, data, errors, moved))
 
 
-def _in_folder(folder: Path, shown: str, data: Data, notes: list[str]) -> Found:
+def _in_folder(folder: Path, name: str, data: Data, notes: list[str]) -> Found:
     """All data files of a folder, sorted; by part where their names say it.
 
     Its .txt files are data only where it holds nothing else: beside rows they are notes and licences.
@@ -125,23 +125,21 @@ def _in_folder(folder: Path, shown: str, data: Data, notes: list[str]) -> Found:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except PermissionError:
         problem = ErrorDetail(
-            "F02", shown, "not allowed to read this folder", "ask its owner, or change its mode"
+            "F02", name, "not allowed to read this folder", "ask its owner, or change its mode"
         )
         raise DataError.of(problem) from None
     files = [path for path in files if data_suffix(path.name)]
-    files = [path for path in files if data_suffix(path.name) != PLAIN] or files
+    files = [path for path in files if data_suffix(path.name) != PLAIN_TEXT] or files
     if not files:
         problem = ErrorDetail(
-            "F02", shown, "a folder without data files", f"name a file ({', '.join(SUFFIXES)})"
+            "F02", name, "a folder without data files", f"name a file ({', '.join(SUFFIXES)})"
         )
         raise DataError.of(problem)
     found: dict[str, list[Source]] = {}
     for path in files:
-        found.setdefault(_part_of(path.name), []).append(_file(path, str(Path(shown) / path.name), data))
+        found.setdefault(_part_of(path.name), []).append(_file(path, str(Path(name) / path.name), data))
     if len(found) > 1 and (others := found.pop(ANY, [])):
-        notes.append(
-            f"{shown}: left out {some(Path(one.shown).name for one in others)} (named after no part)"
-        )
+        notes.append(f"{name}: left out {some(Path(one.name).name for one in others)} (named after no part)")
     return found
 
 

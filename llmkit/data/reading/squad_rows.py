@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.file_errors import FileErrors
 
-__all__ = ["is_article", "question_rows"]
+__all__ = ["is_article", "parse_article"]
 
 Row = dict[str, Any]
 
@@ -29,21 +29,21 @@ def is_article(row: Row) -> bool:
     )
 
 
-def question_rows(article: Row, text: str, line: int, findings: Findings) -> Iterator[tuple[int, Row]]:
-    """(line of its key "question", row) of each question. Problems J03 go to the findings.
+def parse_article(article: Row, text: str, line: int, errors: FileErrors) -> Iterator[tuple[int, Row]]:
+    """(line of its key "question", row) of each question. Problems J03 go to the errors.
 
     text is the article as written, from `line` on. Where a question lacks that key, all are at the article's line.
     """
-    rows = list(_rows(article, line, findings))
+    rows = list(_rows(article, line, errors))
     lines = _question_lines(text, line)
     yield from zip(lines if len(lines) == len(rows) else [line] * len(rows), rows)
 
 
-def _rows(article: Row, line: int, findings: Findings) -> Iterator[Row]:
-    for paragraph in _objects(article, "paragraphs", line, findings):
+def _rows(article: Row, line: int, errors: FileErrors) -> Iterator[Row]:
+    for paragraph in _objects(article, "paragraphs", line, errors):
         title = article.get("title", paragraph.get("title"))  # CMRC 2018 has it in the paragraph
-        for question in _objects(paragraph, "qas", line, findings):
-            answers = _objects(question, "answers", line, findings) if question.get("answers") else []
+        for question in _objects(paragraph, "qas", line, errors):
+            answers = _objects(question, "answers", line, errors) if question.get("answers") else []
             yield {
                 "id": question.get("id"),
                 "title": title,
@@ -54,13 +54,13 @@ def _rows(article: Row, line: int, findings: Findings) -> Iterator[Row]:
             }
 
 
-def _objects(owner: Row, key: str, line: int, findings: Findings) -> list[Row]:
+def _objects(owner: Row, key: str, line: int, errors: FileErrors) -> list[Row]:
     """The objects in the list under a key; J03 for anything else."""
     values = owner.get(key)
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         whose = f' (question "{owner["id"]}")' if "id" in owner else ""
         message = f'"{key}" is no list of objects{whose}'
-        findings.add("J03", message, "write it as SQuAD does", line=line)
+        errors.add("J03", message, "write it as SQuAD does", line=line)
         return []
     return values
 

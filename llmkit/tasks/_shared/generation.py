@@ -18,7 +18,7 @@ from llmkit.base.errors import DataError, ErrorDetail, ModelError, raise_if
 from llmkit.data import splits
 from llmkit.data.checks import row_checks
 from llmkit.data.checks.rowwise import objects
-from llmkit.data.corpus import Corpus, Split, counted
+from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.encoding import prompts
 from llmkit.data.encoding.encode import Encoded, Features
 from llmkit.metrics import intervals, paired
@@ -132,7 +132,9 @@ class Generation(Plain):
         if labels is None:
             corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
-            corpus = splits.complete(corpus, label_column=None, text_column=self.source, data=data, seed=seed)
+            corpus = splits.create_missing_splits(
+                corpus, label_column=None, text_column=self.source, data=data, seed=seed
+            )
             notes = [*notes, *said]
         notes += [note for name, part in corpus.splits.items() for note in self._copies(name, part)]
         near, alike = row_checks.near_duplicates(corpus, (self.source,))
@@ -144,7 +146,7 @@ class Generation(Plain):
         pairs = zip(part.column(self.source), part.column(self.target), strict=True)
         same = sum(canonical(source) == canonical(target) for source, target in pairs)
         if same:
-            yield f"{name}: {counted(same)} whose {self.target} is the {self.source} itself"
+            yield f"{name}: {format_row_count(same)} whose {self.target} is the {self.source} itself"
 
     def _references(self, part: Split) -> Any:
         """What each answer is scored against: the row's references, or its target alone. (N,) of tuples."""

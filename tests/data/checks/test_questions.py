@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmkit.data.checks.questions import check_questions
-from llmkit.data.reading import gather
+from llmkit.data.reading import table_builder
 from llmkit.recipe.schema import Data
 
 SHARED = pytest.mark.shared
@@ -96,7 +96,7 @@ def test_single_answers_in_a_table(in_folder, read):
 @pytest.mark.parametrize("rows_in_chunk", [1, 10_000])
 @pytest.mark.parametrize("first", [True, False])
 def test_rows_without_answers_may_come_first_or_last(questions, monkeypatch, none, rows_in_chunk, first):
-    monkeypatch.setattr(gather, "CHUNK_ROWS", rows_in_chunk)
+    monkeypatch.setattr(table_builder, "CHUNK_ROWS", rows_in_chunk)
     rows = [none, none, answers(("1980s", 24))]
     corpus = questions(train=rows if first else rows[::-1])
     _, golds, problems, _ = check_questions(corpus, Data(), unanswerable=True)
@@ -301,7 +301,7 @@ def test_a_missing_column_is_l01(in_folder, read):
 def test_rows_too_many_for_memory_are_checked_alike(questions, monkeypatch):
     rows = [answers(), *[answers(("1980", 38)) for _ in range(20)], answers()]
     expected = check_questions(questions(train=rows), Data(), unanswerable=True)
-    monkeypatch.setattr(gather, "IN_MEMORY", 100)
+    monkeypatch.setattr(table_builder, "IN_MEMORY", 100)
     found = check_questions(questions(train=rows), Data(), unanswerable=True)
     assert found[0].splits["train"].rows[:] == expected[0].splits["train"].rows[:]
     assert found[1]["train"]["answers"].tolist() == expected[1]["train"]["answers"].tolist()

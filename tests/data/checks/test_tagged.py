@@ -273,7 +273,7 @@ def test_training_rows_without_entities_are_l08(sentences):
 def test_rows_too_many_for_memory_are_checked_alike(sentences, monkeypatch):
     rows = [(f"{n} Rio", "O B-LOC") for n in range(20)]
     expected = check_tagged(sentences(train=rows), Data(), seed=1)
-    monkeypatch.setattr("llmkit.data.reading.gather.IN_MEMORY", 100)
+    monkeypatch.setattr("llmkit.data.reading.table_builder.IN_MEMORY", 100)
     found = check_tagged(sentences(train=rows), Data(), seed=1)
     assert found.corpus.splits["test"].rows[:] == expected.corpus.splits["test"].rows[:]
 

@@ -3,15 +3,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.conll_rows import sentence_rows
-from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.conll_rows import parse_conll
+from llmkit.data.reading.file_errors import FileErrors
 
 
 def sentences(text, asked=(), limit=10_000):
-    findings = Findings("a.conll")
-    rows = list(sentence_rows(enumerate(text.split("\n"), 1), findings, asked=asked, limit=limit))
-    findings.raise_any()
-    return rows, findings.notes
+    errors = FileErrors("a.conll")
+    rows = list(parse_conll(enumerate(text.split("\n"), 1), errors, asked=asked, limit=limit))
+    errors.raise_if_any()
+    return rows, errors.notes
 
 
 def lines(text, **keys):

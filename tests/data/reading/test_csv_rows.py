@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.csv_rows import delimited_rows
-from llmkit.data.reading.findings import Findings
+from llmkit.data.reading.csv_rows import parse_delimited
+from llmkit.data.reading.file_errors import FileErrors
 
 
 def read(text, delimiter=",", limit=1000):
-    findings = Findings("a")
+    errors = FileErrors("a")
     lines = enumerate(io.StringIO(text, newline="\n"), 1)
-    rows = list(delimited_rows(lines, findings, delimiter=delimiter, limit=limit))
-    findings.raise_any()
+    rows = list(parse_delimited(lines, errors, delimiter=delimiter, limit=limit))
+    errors.raise_if_any()
     return rows
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.findings import Findings
-from llmkit.data.reading.json_rows import document_rows, line_rows
+from llmkit.data.reading.file_errors import FileErrors
+from llmkit.data.reading.json_rows import parse_json_document, parse_json_lines
 
 VALUES = st.recursive(
     st.none()
@@ -21,16 +21,16 @@ ROWS = st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), max_si
 
 
 def lines(text):
-    findings = Findings("a")
-    rows = list(line_rows(enumerate(text.splitlines(keepends=True), 1), findings))
-    findings.raise_any()
+    errors = FileErrors("a")
+    rows = list(parse_json_lines(enumerate(text.splitlines(keepends=True), 1), errors))
+    errors.raise_if_any()
     return rows
 
 
 def document(text):
-    findings = Findings("a")
-    rows = list(document_rows(text, findings))
-    findings.raise_any()
+    errors = FileErrors("a")
+    rows = list(parse_json_document(text, errors))
+    errors.raise_if_any()
     return rows
 
 
@@ -43,9 +43,9 @@ def faults(read, text):
 @given(ROWS, st.booleans())
 def test_lines_are_read_as_json_reads_them(rows, ascii_only):
     text = "".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows)
-    findings = Findings("a")
-    found = list(line_rows(enumerate(text.split("\n"), 1), findings))
-    findings.raise_any()
+    errors = FileErrors("a")
+    found = list(parse_json_lines(enumerate(text.split("\n"), 1), errors))
+    errors.raise_if_any()
     assert found == list(enumerate(rows, 1))
 
 

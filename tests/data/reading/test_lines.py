@@ -4,19 +4,19 @@ import tracemalloc
 import pytest
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.findings import Findings
-from llmkit.data.reading.lines import check_encoding, open_bytes, read_lines, unheard
+from llmkit.data.reading.file_errors import FileErrors
+from llmkit.data.reading.lines import check_encoding, ignore_progress, open_bytes, read_lines
 
 
-def read(path, encoding="utf-8", limit=None, moved=unheard):
+def read(path, encoding="utf-8", limit=None, moved=ignore_progress):
     """(lines, problems, notes)."""
-    findings = Findings(path.name)
-    lines = list(read_lines(path, findings, encoding=encoding, limit=limit, moved=moved))
+    errors = FileErrors(path.name)
+    lines = list(read_lines(path, errors, encoding=encoding, limit=limit, moved=moved))
     try:
-        findings.raise_any()
+        errors.raise_if_any()
     except DataError as error:
-        return lines, [(problem.code, problem.place) for problem in error.details], findings.notes
-    return lines, [], findings.notes
+        return lines, [(problem.code, problem.place) for problem in error.details], errors.notes
+    return lines, [], errors.notes
 
 
 def test_lines_have_numbers_and_keep_their_ends(tmp_path):
@@ -47,14 +47,14 @@ def test_encodings_with_plain_line_ends_are_read(tmp_path, encoding):
     text = {"gb18030": "酒店很差", "big5": "飯店很差", "shift_jis": "映画ソ"}.get(encoding, "café")
     path = tmp_path / "a.txt"
     path.write_bytes(f"{text}\n{text}".encode(encoding).replace(b"\xef\xbb\xbf", b""))
-    check_encoding(encoding, Findings("a.txt"))
+    check_encoding(encoding, FileErrors("a.txt"))
     assert read(path, encoding) == ([(1, text + "\n"), (2, text)], [], [])
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32-be", "utf9", "base64"])
 def test_other_encodings_are_refused(encoding):
     with pytest.raises(DataError):
-        check_encoding(encoding, Findings("a.txt"))
+        check_encoding(encoding, FileErrors("a.txt"))
 
 
 @pytest.mark.parametrize(
@@ -69,19 +69,19 @@ def test_other_encodings_are_refused(encoding):
 def test_the_likely_encoding_is_named(tmp_path, content, likely):
     path = tmp_path / "a.txt"
     path.write_bytes(content)
-    findings = Findings("a.txt")
-    list(read_lines(path, findings, encoding="utf-8", limit=None, moved=unheard))
+    errors = FileErrors("a.txt")
+    list(read_lines(path, errors, encoding="utf-8", limit=None, moved=ignore_progress))
     with pytest.raises(DataError, match=f"set data.encoding={likely}$"):
-        findings.raise_any()
+        errors.raise_if_any()
 
 
 def test_a_utf8_file_read_as_something_else_is_told_so(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("一".encode())
-    findings = Findings("a.txt")
-    list(read_lines(path, findings, encoding="ascii", limit=None, moved=unheard))
+    errors = FileErrors("a.txt")
+    list(read_lines(path, errors, encoding="ascii", limit=None, moved=ignore_progress))
     with pytest.raises(DataError, match="probably the file is utf-8"):
-        findings.raise_any()
+        errors.raise_if_any()
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
@@ -115,7 +115,9 @@ def test_many_lines_take_flat_memory(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(200_000 * b"a line of some words\n")
     tracemalloc.start()
-    count = sum(1 for _ in read_lines(path, Findings("a"), encoding="utf-8", limit=100, moved=unheard))
+    count = sum(
+        1 for _ in read_lines(path, FileErrors("a"), encoding="utf-8", limit=100, moved=ignore_progress)
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 200_000

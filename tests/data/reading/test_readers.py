@@ -11,8 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.findings import Findings
-from llmkit.data.reading.readers import data_suffix, rows
+from llmkit.data.reading.file_errors import FileErrors
+from llmkit.data.reading.readers import data_suffix, read_rows
 from llmkit.recipe.schema import Data
 
 GOOD = b'{"text": "good", "label": 1}\n{"text": "bad", "label": 0}\n'
@@ -20,8 +20,8 @@ CSV = b'text,label\ngood,1\n"bad, ""really""",0\n'
 
 
 def read(path, **data):
-    findings = Findings(path.name)
-    return list(rows(path, Data(**data), findings)), findings.notes
+    errors = FileErrors(path.name)
+    return list(read_rows(path, Data(**data), errors)), errors.notes
 
 
 def parquet_bytes(table):
@@ -595,5 +595,5 @@ def test_reading_imports_nothing_heavy():
 
 def test_running_text_is_a_row_a_line_blank_ones_too(tmp_path):
     (tmp_path / "a.txt").write_bytes("to be\r\n\n  或 not\n".encode())
-    found = list(rows(tmp_path / "a.txt", Data(), Findings("a.txt")))
+    found = list(read_rows(tmp_path / "a.txt", Data(), FileErrors("a.txt")))
     assert found == [(1, {"text": "to be\n"}), (2, {"text": "\n"}), (3, {"text": "  或 not\n"})]

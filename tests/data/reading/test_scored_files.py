@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.scored_files import Table, paired, read_table
+from llmkit.data.reading.scored_files import Table, pair_rows, read_table
 
 Write = Callable[[str, str | bytes], str]
 
@@ -59,28 +59,30 @@ def test_faults_of_a_kind_are_one_line(write: Write) -> None:
 
 
 def test_ids_pair_in_the_order_of_the_references() -> None:
-    found = paired(table("p", [2, 1, 3]), [table("r", ["1", "2", "3"]), table("s", ["3", "2", "1"])])
+    found = pair_rows(table("p", [2, 1, 3]), [table("r", ["1", "2", "3"]), table("s", ["3", "2", "1"])])
     assert [[row["row"] for row in each.rows] for each in found] == [[1, 0, 2], [0, 1, 2], [2, 1, 0]]
     assert found[0].lines == [2, 1, 3]
 
 
 def test_without_ids_on_both_sides_rows_pair_by_their_order() -> None:
     plain = Table("p", [1, 2], [{"text": "a"}, {"text": "b"}])
-    assert paired(plain, [table("r", ["x", "y"])])[0] is plain
+    assert pair_rows(plain, [table("r", ["x", "y"])])[0] is plain
     with pytest.raises(DataError, match=r"error\[E04\] p: has 2 examples, but r has 1 example\."):
-        paired(plain, [table("r", ["x"])])
+        pair_rows(plain, [table("r", ["x"])])
 
 
 def test_each_file_of_references_must_fit() -> None:
     with pytest.raises(
         DataError, match=r'error\[E05\] s: 4 ids \("c", "d", "e" and 1 more\) stand only here'
     ):
-        paired(table("p", ["a", "b"]), [table("r", ["b", "a"]), table("s", ["a", "b", "c", "d", "e", "f"])])
+        pair_rows(
+            table("p", ["a", "b"]), [table("r", ["b", "a"]), table("s", ["a", "b", "c", "d", "e", "f"])]
+        )
     with pytest.raises(DataError, match=r'error\[E06\] s:3: id "a" stands in line 1 already'):
-        paired(table("p", ["a", "b"]), [table("r", ["b", "a"]), table("s", ["a", "b", "a"])])
+        pair_rows(table("p", ["a", "b"]), [table("r", ["b", "a"]), table("s", ["a", "b", "a"])])
 
 
 def test_an_id_column_that_is_named_must_be_there() -> None:
     with pytest.raises(DataError, match='there is no column "rows"; did you mean "row"'):
-        paired(table("p", ["a"]), [table("r", ["a"])], "rows")
-    assert len(paired(table("p", ["a", "b"]), [table("r", ["c", "d"])], "row")) == 2
+        pair_rows(table("p", ["a"]), [table("r", ["a"])], "rows")
+    assert len(pair_rows(table("p", ["a", "b"]), [table("r", ["c", "d"])], "row")) == 2

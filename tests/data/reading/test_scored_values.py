@@ -13,11 +13,11 @@ from llmkit.data.reading.scored_files import Table
 from llmkit.data.reading.scored_values import (
     COLUMNS,
     SEVERAL,
-    as_iob2,
     check_same_words,
-    gold,
-    passages,
-    predicted,
+    convert_to_iob2,
+    number_passages,
+    read_predictions,
+    read_references,
 )
 from llmkit.metrics.registry import KINDS, Kind
 
@@ -42,7 +42,7 @@ def column(*values: Any, name: str = "value") -> Table:
     ],
 )
 def test_predictions_of_each_kind(kind: Kind, values: list[Any], found: list[Any]) -> None:
-    assert predicted(column(*values), kind) == found
+    assert read_predictions(column(*values), kind) == found
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,17 @@ def test_predictions_of_each_kind(kind: Kind, values: list[Any], found: list[Any
     ],
 )
 def test_references_of_each_kind(kind: Kind, values: list[Any], found: list[Any]) -> None:
-    assert gold([column(*values)], kind) == found
+    assert read_references([column(*values)], kind) == found
 
 
 def test_several_files_of_references_are_one_list_an_example() -> None:
-    assert gold([column("a", "b"), column(["c", "d"], "e")], "texts") == [["a", "c", "d"], ["b", "e"]]
+    assert read_references([column("a", "b"), column(["c", "d"], "e")], "texts") == [
+        ["a", "c", "d"],
+        ["b", "e"],
+    ]
     for kind in set(KINDS) - set(SEVERAL):
         with pytest.raises(DataError, match="U01"):
-            gold([column("a"), column("b")], kind)
+            read_references([column("a"), column("b")], kind)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_several_files_of_references_are_one_list_an_example() -> None:
 def test_another_kind_is_told_with_its_line(kind: Kind, value: Any, says: str) -> None:
     good = {"labels": "a", "numbers": 1, "texts": "a", "tags": "O", "log_probabilities": "-1"}[kind]
     with pytest.raises(DataError) as raised:
-        predicted(column(good, value), kind)
+        read_predictions(column(good, value), kind)
     assert str(raised.value).startswith('error[E07] f.jsonl:2: "value" ')
     assert says in str(raised.value)
 
@@ -95,7 +98,10 @@ def test_another_kind_is_told_with_its_line(kind: Kind, value: Any, says: str) -
 )
 def test_whatever_a_row_holds_is_read_or_told(value: Any) -> None:
     for kind in KINDS:
-        for read in (lambda kind: predicted(column(value), kind), lambda kind: gold([column(value)], kind)):
+        for read in (
+            lambda kind: read_predictions(column(value), kind),
+            lambda kind: read_references([column(value)], kind),
+        ):
             try:
                 assert len(read(kind)) == 1
             except DataError as error:
@@ -104,12 +110,12 @@ def test_whatever_a_row_holds_is_read_or_told(value: Any) -> None:
 
 def test_the_surest_column_is_taken_and_a_named_one_before_it() -> None:
     run = table({"text": "in", "label": "a", "prediction": "b", "probability": 0.7})
-    assert (predicted(run, "labels"), gold([run], "labels")) == (["b"], ["a"])
-    assert predicted(run, "labels", "label") == ["a"]
+    assert (read_predictions(run, "labels"), read_references([run], "labels")) == (["b"], ["a"])
+    assert read_predictions(run, "labels", "label") == ["a"]
     with pytest.raises(DataError, match='no column "labl"; did you mean "label"'):
-        predicted(run, "labels", "labl")
+        read_predictions(run, "labels", "labl")
     with pytest.raises(DataError, match=r"no column of references is in it.*--column references=NAME"):
-        gold([column("a", name="x")], "texts")
+        read_references([column("a", name="x")], "texts")
 
 
 def test_every_kind_has_columns_for_plain_text() -> None:
@@ -118,10 +124,10 @@ def test_every_kind_has_columns_for_plain_text() -> None:
 
 
 def test_passages_are_numbered_where_the_file_has_them() -> None:
-    found = passages(table({"context": "x"}, {"context": "y"}, {"context": "x"}))
+    found = number_passages(table({"context": "x"}, {"context": "y"}, {"context": "x"}))
     assert found is not None and found.tolist() == [0, 1, 0]
-    assert passages(table({"context": "x"}, {"context": None})) is None
-    assert passages(table({"answers": []})) is None
+    assert number_passages(table({"context": "x"}, {"context": None})) is None
+    assert number_passages(table({"answers": []})) is None
 
 
 def test_tags_must_be_of_the_same_words() -> None:
@@ -145,7 +151,7 @@ def test_tags_must_be_of_the_same_words() -> None:
     ],
 )
 def test_tags_of_any_scheme_become_iob2(row: list[str]) -> None:
-    assert as_iob2([row], [["O", *row]], strict=False) == (
+    assert convert_to_iob2([row], [["O", *row]], strict=False) == (
         [["B-A", "O", "B-B", "I-B"]],
         [["O", "B-A", "O", "B-B", "I-B"]],
     )
@@ -153,10 +159,10 @@ def test_tags_of_any_scheme_become_iob2(row: list[str]) -> None:
 
 def test_strict_tags_are_iob2_and_nothing_is_repaired() -> None:
     faulty = [["I-A", "O", "B-A"]]
-    assert as_iob2(faulty, [["B-A", "O", "B-A"]], strict=True) == (faulty, [["B-A", "O", "B-A"]])
+    assert convert_to_iob2(faulty, [["B-A", "O", "B-A"]], strict=True) == (faulty, [["B-A", "O", "B-A"]])
     with pytest.raises(
         DataError, match=r"error\[E07\] --strict: takes IOB2 tags, and the references are in IOB1"
     ):
-        as_iob2([["O"] * 3], [["I-A", "O", "I-B"]], strict=True)
+        convert_to_iob2([["O"] * 3], [["I-A", "O", "I-B"]], strict=True)
     with pytest.raises(DataError, match='"S-A" is none'):
-        as_iob2([["S-A"]], [["B-A"]], strict=True)
+        convert_to_iob2([["S-A"]], [["B-A"]], strict=True)

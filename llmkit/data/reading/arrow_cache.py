@@ -1,7 +1,7 @@
 """Rows that need not fit into memory: an Arrow file in the cache, mapped, and columns read some rows at a time.
 
-    store(path, schema, rows)                    # once; others find it
-    table, mapped = opened(path)
+    write_table(path, schema, rows)                    # once; others find it
+    table, mapped = open_table(path)
     Column(datasets.Dataset(table), "text", mapped)
 
 A mapped file's pages count as the process's own from the moment they are read until they are given back, so that going
@@ -22,7 +22,7 @@ from llmkit.base import files
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["BATCH", "Column", "let_go", "opened", "store"]
+__all__ = ["BATCH", "Column", "open_table", "release_pages", "write_table"]
 
 BATCH = 1000  # rows read or written at once
 
@@ -42,7 +42,7 @@ class Column(Sequence[Any]):
     def __getitem__(self, key: slice) -> list[Any]: ...
     def __getitem__(self, key: int | slice) -> Any:
         values = self._rows[key][self._name]
-        let_go(self._mapped)
+        release_pages(self._mapped)
         return values
 
     def __eq__(self, other: object) -> bool:
@@ -55,7 +55,7 @@ class Column(Sequence[Any]):
             yield from self[first : first + BATCH]
 
 
-def store(path: Path, schema: Any, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(path: Path, schema: Any, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write the rows there under a lock, unless another process has. schema: a pyarrow.Schema of them.
 
     Raises StorageError W01-W03 where the disk does not take them.
@@ -65,7 +65,7 @@ def store(path: Path, schema: Any, rows: Iterable[Mapping[str, Any]]) -> None:
             files.write_bytes(path, _pieces(schema, rows))
 
 
-def opened(path: Path) -> tuple[Any, mmap.mmap]:
+def open_table(path: Path) -> tuple[Any, mmap.mmap]:
     """(pyarrow.Table, the file that it is mapped from)."""
     import pyarrow as pa
 
@@ -75,7 +75,7 @@ def opened(path: Path) -> tuple[Any, mmap.mmap]:
         return reader.read_all(), mapped
 
 
-def let_go(mapped: mmap.mmap | None) -> None:
+def release_pages(mapped: mmap.mmap | None) -> None:
     """The pages read so far are no longer this process's; the next to read them finds them in the system's cache."""
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)  # harmless: the file is mapped for reading, and never changed

@@ -1,11 +1,11 @@
 import pytest
 
-from llmkit.data.reading import gather as module
-from llmkit.data.reading.gather import Gather, renamed
+from llmkit.data.reading import table_builder as module
+from llmkit.data.reading.table_builder import ArrowTableBuilder, rename_columns
 
 
 def gathered(*rows, columns=None, **files):
-    gather = Gather(columns or {"text": "text"})
+    gather = ArrowTableBuilder(columns or {"text": "text"})
     for name, of_file in (files or {"a": rows}).items():
         gather.begin(name)
         for line, row in enumerate(of_file, 1):
@@ -21,15 +21,15 @@ def said(gather):
 
 
 def test_columns_take_the_tasks_names_and_others_stay():
-    assert renamed({"sentence": "x", "id": 3}, {"text": "sentence"}) == {"text": "x", "id": 3}
+    assert rename_columns({"sentence": "x", "id": 3}, {"text": "sentence"}) == {"text": "x", "id": 3}
 
 
 def test_a_column_whose_name_is_taken_is_left_out():
-    assert renamed({"sentence": "x", "text": "other"}, {"text": "sentence"}) == {"text": "x"}
+    assert rename_columns({"sentence": "x", "text": "other"}, {"text": "sentence"}) == {"text": "x"}
 
 
 def test_columns_can_change_places():
-    assert renamed({"a": 1, "b": 2}, {"a": "b", "b": "a"}) == {"a": 2, "b": 1}
+    assert rename_columns({"a": 1, "b": 2}, {"a": "b", "b": "a"}) == {"a": 2, "b": 1}
 
 
 def test_rows_become_a_table_with_all_columns():

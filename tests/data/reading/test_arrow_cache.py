@@ -11,8 +11,8 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from llmkit.data.reading import stored
-from llmkit.data.reading.stored import BATCH, Column, let_go, opened, store
+from llmkit.data.reading import arrow_cache
+from llmkit.data.reading.arrow_cache import BATCH, Column, open_table, release_pages, write_table
 
 SCHEMA = pa.schema([("text", pa.string()), ("number", pa.float64()), ("more", pa.list_(pa.int64()))])
 
@@ -24,14 +24,14 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
 
 
 def column(path: Path, name: str = "text") -> tuple[Column, Any]:
-    table, mapped = opened(path)
+    table, mapped = open_table(path)
     return Column(datasets.Dataset(table), name, mapped), mapped
 
 
 @pytest.mark.parametrize("count", [0, 1, BATCH, 2 * BATCH + 3])
 def test_all_rows_come_back(tmp_path: Path, count: int) -> None:
-    store(tmp_path / "rows.arrow", SCHEMA, rows(count))
-    table, _ = opened(tmp_path / "rows.arrow")
+    write_table(tmp_path / "rows.arrow", SCHEMA, rows(count))
+    table, _ = open_table(tmp_path / "rows.arrow")
     assert table.schema == SCHEMA
     assert table.to_pylist() == list(rows(count))
     found, _ = column(tmp_path / "rows.arrow")
@@ -40,7 +40,7 @@ def test_all_rows_come_back(tmp_path: Path, count: int) -> None:
 
 
 def test_a_column_is_a_sequence_like_a_list(tmp_path: Path) -> None:
-    store(tmp_path / "rows.arrow", SCHEMA, rows(20))
+    write_table(tmp_path / "rows.arrow", SCHEMA, rows(20))
     found, _ = column(tmp_path / "rows.arrow", "more")
     expected = [row["more"] for row in rows(20)]
     assert found == expected
@@ -51,8 +51,8 @@ def test_a_column_is_a_sequence_like_a_list(tmp_path: Path) -> None:
 
 
 def test_what_is_stored_is_not_stored_again(tmp_path: Path) -> None:
-    store(tmp_path / "rows.arrow", SCHEMA, rows(5))
-    store(tmp_path / "rows.arrow", SCHEMA, (pytest.fail("read again") for _ in range(1)))
+    write_table(tmp_path / "rows.arrow", SCHEMA, rows(5))
+    write_table(tmp_path / "rows.arrow", SCHEMA, (pytest.fail("read again") for _ in range(1)))
     assert len(column(tmp_path / "rows.arrow")[0]) == 5
 
 
@@ -62,20 +62,22 @@ def test_an_error_of_the_rows_leaves_nothing(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        store(tmp_path / "rows.arrow", SCHEMA, broken())
+        write_table(tmp_path / "rows.arrow", SCHEMA, broken())
     assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
 
 
 def test_going_through_leaves_nothing_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     long = "some words " * 3000
-    store(tmp_path / "rows.arrow", SCHEMA, ({**row, "text": f"{long} {row['number']}"} for row in rows(3000)))
+    write_table(
+        tmp_path / "rows.arrow", SCHEMA, ({**row, "text": f"{long} {row['number']}"} for row in rows(3000))
+    )
     found, mapped = column(tmp_path / "rows.arrow")
     size = mapped.size()
     assert size > 90e6
     assert grown(lambda: sum(map(len, found))) < size / 4
-    monkeypatch.setattr(stored, "let_go", lambda _: None)  # the negative control
+    monkeypatch.setattr(arrow_cache, "release_pages", lambda _: None)  # the negative control
     assert grown(lambda: sum(map(len, found))) > size / 2
-    let_go(mapped)
+    release_pages(mapped)
     assert grown(lambda: None) < size / 4
 
 

@@ -6,35 +6,35 @@ from typing import NoReturn
 
 from llmkit.base.errors import DataError, ErrorDetail
 
-__all__ = ["Findings", "excerpt"]
+__all__ = ["FileErrors", "excerpt"]
 
 KEPT = 300  # problems of a file kept with their details; the rest is only counted
 
 
-class Findings:
+class FileErrors:
     """The problems and notes of the file `shown` (named as the user gave it)."""
 
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.notes: list[str] = []
         self._problems: list[ErrorDetail] = []
         self._more = 0
 
     def add(self, code: str, message: str, fix: str = "", *, line: int = 0, column: int = 0) -> None:
         """One problem; line and column count from 1, 0 means none."""
-        place = ":".join([self.shown, *(str(number) for number in (line, column) if number)])
+        place = ":".join([self.name, *(str(number) for number in (line, column) if number)])
         if len(self._problems) < KEPT:
             self._problems.append(ErrorDetail(code, place, message, fix))
         else:
             self._more += 1
 
-    def stop(self, code: str, message: str, fix: str = "", *, line: int = 0, column: int = 0) -> NoReturn:
+    def fail(self, code: str, message: str, fix: str = "", *, line: int = 0, column: int = 0) -> NoReturn:
         """A problem that makes the rest of the file meaningless."""
         self._more, self._problems = 0, self._problems[: KEPT - 1]
         self.add(code, message, fix, line=line, column=column)
         raise DataError.of(self._all())
 
-    def raise_any(self) -> None:
+    def raise_if_any(self) -> None:
         """Raise DataError when there are problems."""
         if self._problems:
             raise DataError.of(self._all())
@@ -45,7 +45,7 @@ class Findings:
         last = self._problems[-1].code
         return [
             *self._problems,
-            ErrorDetail(last, self.shown, f"{self._more:,} more problems are not listed"),
+            ErrorDetail(last, self.name, f"{self._more:,} more problems are not listed"),
         ]
 
 

@@ -1,44 +1,44 @@
 import pytest
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.findings import Findings, excerpt
+from llmkit.data.reading.file_errors import FileErrors, excerpt
 
 
-def raised(findings):
+def raised(errors):
     with pytest.raises(DataError) as caught:
-        findings.raise_any()
+        errors.raise_if_any()
     return caught.value.details
 
 
 def test_places_are_made_of_file_line_and_column():
-    findings = Findings("a.csv")
-    findings.add("J01", "x")
-    findings.add("J01", "x", line=3)
-    findings.add("J01", "x", line=3, column=9)
-    assert [problem.place for problem in raised(findings)] == ["a.csv", "a.csv:3", "a.csv:3:9"]
+    errors = FileErrors("a.csv")
+    errors.add("J01", "x")
+    errors.add("J01", "x", line=3)
+    errors.add("J01", "x", line=3, column=9)
+    assert [problem.place for problem in raised(errors)] == ["a.csv", "a.csv:3", "a.csv:3:9"]
 
 
 def test_nothing_is_raised_without_problems():
-    findings = Findings("a.csv")
-    findings.notes.append("a note")
-    findings.raise_any()
+    errors = FileErrors("a.csv")
+    errors.notes.append("a note")
+    errors.raise_if_any()
 
 
 def test_of_many_problems_some_hundred_are_kept_and_all_are_counted():
-    findings = Findings("a.csv")
+    errors = FileErrors("a.csv")
     for line in range(1, 1001):
-        findings.add("J07", "x", line=line)
-    problems = raised(findings)
+        errors.add("J07", "x", line=line)
+    problems = raised(errors)
     assert [problem.place for problem in problems[:300]] == [f"a.csv:{line}" for line in range(1, 301)]
     assert str(problems[300]) == "error[J07] a.csv: 700 more problems are not listed."
     assert len(problems) == 301
 
 
 def test_a_stop_raises_with_what_was_found_before():
-    findings = Findings("a.csv")
-    findings.add("J07", "x", line=2)
+    errors = FileErrors("a.csv")
+    errors.add("J07", "x", line=2)
     with pytest.raises(DataError) as caught:
-        findings.stop("F08", "y", line=5)
+        errors.fail("F08", "y", line=5)
     assert [(problem.code, problem.place) for problem in caught.value.details] == [
         ("J07", "a.csv:2"),
         ("F08", "a.csv:5"),

@@ -1,4 +1,4 @@
-"""Rows on their way into an Arrow table: renamed, hashed, their types watched, in chunks.
+"""Rows on their way into an Arrow table: rename_columns, hashed, their types watched, in chunks.
 
 Up to `IN_MEMORY` bytes of rows stay in memory; above, only their types and places are kept and the rows are
 read a second time, straight into the cache (`corpus.read`).
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, closest, some
 
-__all__ = ["Gather", "renamed"]
+__all__ = ["ArrowTableBuilder", "rename_columns"]
 
 IN_MEMORY = 64 << 20  # bytes of rows, written as JSON
 CHUNK_ROWS, CHUNK_BYTES = 10_000, 16 << 20  # whichever comes first
@@ -26,7 +26,7 @@ CHUNK_ROWS, CHUNK_BYTES = 10_000, 16 << 20  # whichever comes first
 Row = dict[str, Any]
 
 
-def renamed(row: Row, columns: Mapping[str, str]) -> Row:
+def rename_columns(row: Row, columns: Mapping[str, str]) -> Row:
     """The row under the task's names; columns the task does not use keep theirs.
 
     columns: the task's name -> the file's name. A column of the file whose name the task gives to another
@@ -37,7 +37,7 @@ def renamed(row: Row, columns: Mapping[str, str]) -> Row:
     return own | {name: value for name, value in row.items() if name not in taken}
 
 
-class Gather:
+class ArrowTableBuilder:
     """The rows of one part, file after file: `begin`, `add` ..., `end`; at last `finish`."""
 
     def __init__(self, columns: Mapping[str, str]) -> None:
@@ -64,7 +64,7 @@ class Gather:
     def add(self, line: int, row: Row) -> None:
         """One row of the file at hand."""
         self._seen.update(row)
-        row = renamed(row, self.columns)
+        row = rename_columns(row, self.columns)
         self.lines.append(line)
         self.file_index.append(len(self.files) - 1)
         for name, value in row.items():
