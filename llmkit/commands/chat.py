@@ -45,7 +45,7 @@ class Dialogue:
         self.turns.clear()
 
     def _pieces(self) -> Generator[str]:
-        from llmkit.engine.generation.stream import stream
+        from llmkit.engine.generation.stream import stream_tokens
 
         task: Any = self.opened.task
         tokenizer, options = self.opened.tokenizer, task.options
@@ -53,14 +53,14 @@ class Dialogue:
             {"prompt": [self.turns]}, {}, tokenizer, max_length=self.opened.train.max_length, truncation=True
         )
         self.notes = list(features.notes)
-        tokens = stream(
+        tokens = stream_tokens(
             self.opened.model,
             features.columns["input_ids"][0],
             end=task.template.end,
             pad=tokenizer.pad_token_id,
             max_new_tokens=options.max_new_tokens,
             temperature=self.temperature,
-            draws=self.draws,
+            generator=self.draws,
         )
         return pieces(tokens, lambda ids: tokenizer.decode(ids, skip_special_tokens=True))
 

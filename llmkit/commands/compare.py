@@ -16,7 +16,7 @@ from llmkit.recipe.schema import Evaluate
 from llmkit.report.format import phrase
 
 if TYPE_CHECKING:
-    from llmkit.models.save import Card
+    from llmkit.models.save import ModelMetadata
     from llmkit.tasks.protocol import Task
 
 __all__ = ["compare"]
@@ -98,11 +98,11 @@ def _report(run: Run) -> Mapping[str, Any]:
     return run.read_report()
 
 
-def _card(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> Card:
+def _card(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> ModelMetadata:
     """The first run's card. Both runs must be of the same task and labels."""
-    from llmkit.models.save import load_card
+    from llmkit.models.save import load_metadata
 
-    cards = [load_card(run.model) for run in runs]
+    cards = [load_metadata(run.model) for run in runs]
     assert cards[0] and cards[1], "a finished run has a model with a card"
     if reports[0]["task"] != reports[1]["task"]:
         raise _not_comparable(runs, "are of different tasks")

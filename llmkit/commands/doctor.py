@@ -38,9 +38,9 @@ def doctor(progress: Progress) -> dict[str, Any]:
 
 
 def _auto(device: Any) -> str:
-    from llmkit.engine.precision import choose
+    from llmkit.engine.precision import choose_precision
 
-    return choose("auto", device)
+    return choose_precision("auto", device)
 
 
 def _speeds(device: Any, progress: Progress) -> dict[str, float]:
@@ -58,11 +58,11 @@ def _gigaflops(device: Any, precision: Any) -> float:
     """The best of a few products; small ones first, since a slow format could take a minute at full size."""
     import torch
 
-    from llmkit.engine.precision import dtype_of
+    from llmkit.engine.precision import get_dtype
 
     best = 0.0
     for size in (SIZE // 4, SIZE // 2, SIZE):
-        matrix = torch.ones(size, size, dtype=dtype_of(precision), device=device)
+        matrix = torch.ones(size, size, dtype=get_dtype(precision), device=device)
         for _ in range(3):
             began = time.perf_counter()
             float((matrix @ matrix)[0, 0])  # reading a value waits for the device

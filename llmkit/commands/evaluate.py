@@ -348,7 +348,7 @@ def _predict(session: Session, opened: Opened, ready: _Ready, progress: Progress
         opened.model,
         make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train, opened.task),
         opened.task.decode,
-        writes=opened.task.writes,
-        done=lambda done, total: progress.advance("predicting", done, total, "rows"),
+        max_new_tokens=opened.task.writes,
+        on_progress=lambda done, total: progress.advance("predicting", done, total, "rows"),
     )
     return opened.task.answers(outputs, ready.encoded, ready.examples.corpus.splits[ready.part].columns)

@@ -84,7 +84,7 @@ def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progr
         prepared, progress
     )  # before anything is written: a checkpoint that does not fit leaves no run
     with sessions.start(seed=recipe.training_seed, precision=recipe.train.precision) as session:
-        run = Run(session.from_main(run.path))
+        run = Run(session.broadcast(run.path))
         return train_in(session, run, prepared, model, name=name, command=command, progress=progress)
 
 
@@ -158,7 +158,7 @@ def _parameters(prepared: Prepared) -> int | None:
     if prepared.recipe.model.from_scratch is None:
         return None
     head = prepared.task.config(prepared.examples.labels)
-    return scratch.count(prepared.config, prepared.task.auto_class, head)
+    return scratch.count_parameters(prepared.config, prepared.task.auto_class, head)
 
 
 def _command(command: str, source: str, overrides: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from llmkit.base.errors import RecipeError, some
 from llmkit.base.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from llmkit.models.tokenizer_training import Kind, Measured
+    from llmkit.models.tokenizer_training import Kind, TokenizerStatistics
 
 __all__ = ["COLUMNS", "Token", "show", "train"]
 
@@ -37,7 +37,7 @@ def train(
     columns: Sequence[str] = COLUMNS,
     lowercase: bool = False,
     progress: Progress = SILENT,
-) -> tuple[Measured, list[Token]]:
+) -> tuple[TokenizerStatistics, list[Token]]:
     """Learn from the files, write the folder; returns what it makes of those texts, and a text of them cut.
 
     data: what `data.train` takes. columns: those of them that a row has are read. All texts are held in memory.
@@ -62,7 +62,7 @@ def show(target: str, text: str, *, progress: Progress = SILENT) -> list[Token]:
     from llmkit.inference.trained_model import model_folder
     from llmkit.models import load
 
-    return _cut(load.tokenizer(model_folder(target, progress), weights=False), text)
+    return _cut(load.load_tokenizer(model_folder(target, progress), weights=False), text)
 
 
 def _cut(tokenizer: object, text: str) -> list[Token]:

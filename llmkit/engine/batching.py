@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Indices",
-    "auto_budget",
-    "computed_tokens",
-    "cut",
-    "deal",
-    "fill",
-    "padded_tokens",
-    "sorted_batches",
+    "choose_token_budget",
+    "count_computed_tokens",
+    "count_padded_tokens",
+    "distribute",
+    "split_for_prediction",
+    "split_padded",
+    "split_unpadded",
 ]
 
 Indices = NDArray[np.int64]
@@ -31,12 +31,12 @@ Indices = NDArray[np.int64]
 OVERHEAD = 8  # what starting one forward and backward pass costs, in tokens of work
 
 
-def auto_budget(device_type: str) -> int:
+def choose_token_budget(device_type: str) -> int:
     """Padded tokens in a micro-batch: on a CPU what fits its cache, elsewhere what keeps the device busy."""
     return 1024 if device_type == "cpu" else 16384
 
 
-def cut(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
+def split_padded(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
     """The cheapest micro-batches of at most `budget` padded tokens; an example longer than that goes alone.
 
     lengths is indexed by example. The order of the examples does not matter, so ties are broken by index to make the
@@ -62,7 +62,7 @@ def cut(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indic
     return batches
 
 
-def fill(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
+def split_unpadded(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
     """Few micro-batches of at most `budget` tokens without padding, about equally large; a longer example goes alone.
 
     Texts of similar length stay together: embeddings and heads are padded all the same.
@@ -79,7 +79,7 @@ def fill(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indi
     return np.split(chosen, borders)
 
 
-def deal(
+def distribute(
     indices: Indices, lengths: NDArray[np.int64], budget: int, world_size: int, *, padding: bool = True
 ) -> list[list[Indices]]:
     """The micro-batches of one update for each process, the work spread evenly: largest first, to the least loaded.
@@ -87,21 +87,21 @@ def deal(
     Each process needs at least one micro-batch, so the budget shrinks until there are enough; an update with fewer
     examples than processes leaves some of them an empty list. padding: whether the model computes padded places.
     """
-    split = cut if padding else fill
+    split = split_padded if padding else split_unpadded
     batches = split(indices, lengths, budget)
     while len(batches) < min(world_size, len(indices)):
         budget = max(1, budget // 2)
         batches = split(indices, lengths, budget)
     shares: list[list[Indices]] = [[] for _ in range(world_size)]
     loads = [0] * world_size
-    for batch in sorted(batches, key=lambda batch: -computed_tokens(batch, lengths, padding)):
+    for batch in sorted(batches, key=lambda batch: -count_computed_tokens(batch, lengths, padding)):
         least = loads.index(min(loads))
         shares[least].append(batch)
-        loads[least] += computed_tokens(batch, lengths, padding) + OVERHEAD
+        loads[least] += count_computed_tokens(batch, lengths, padding) + OVERHEAD
     return shares
 
 
-def sorted_batches(lengths: NDArray[np.int64], budget: int, *, most: int = 256) -> list[Indices]:
+def split_for_prediction(lengths: NDArray[np.int64], budget: int, *, most: int = 256) -> list[Indices]:
     """All examples in micro-batches for prediction, longest first: memory peaks, and fails, at the start."""
     by_length = np.argsort(-lengths, kind="stable")
     batches: list[Indices] = []
@@ -113,11 +113,11 @@ def sorted_batches(lengths: NDArray[np.int64], budget: int, *, most: int = 256) 
     return batches
 
 
-def padded_tokens(batch: Indices | Sequence[int], lengths: NDArray[np.int64]) -> int:
+def count_padded_tokens(batch: Indices | Sequence[int], lengths: NDArray[np.int64]) -> int:
     """Tokens computed for this micro-batch: the longest times the number of examples."""
     return int(lengths[batch].max()) * len(batch)
 
 
-def computed_tokens(batch: Indices, lengths: NDArray[np.int64], padding: bool) -> int:
+def count_computed_tokens(batch: Indices, lengths: NDArray[np.int64], padding: bool) -> int:
     """Tokens computed for this micro-batch by a model that computes padded places, or by one that does not."""
-    return padded_tokens(batch, lengths) if padding else int(lengths[batch].sum())
+    return count_padded_tokens(batch, lengths) if padding else int(lengths[batch].sum())

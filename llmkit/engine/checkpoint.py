@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from llmkit.base import files
-from llmkit.engine.tensors import fill, opened, pieces
+from llmkit.engine.tensors import copy_saved, open_file, serialize
 
-__all__ = ["State", "join", "load", "newest", "rotate", "save", "state_of"]
+__all__ = ["State", "find_newest", "join_save", "load", "load_state", "rotate", "save"]
 
 PINNED = "pinned"
 
@@ -57,7 +57,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
     """
     target = folder / f"step-{state.step:08d}"
     parts = _parts(model, optimizer)
-    streams = {name: pieces(tensors) for name, tensors in parts.items()}
+    streams = {name: serialize(tensors) for name, tensors in parts.items()}
     try:
         files.check_space(target, sum(tensor.nbytes for part in parts.values() for tensor in part.values()))
         with files.staged_folder(target) as staged:
@@ -69,30 +69,30 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
     return target
 
 
-def join(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def join_save(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """What the other processes do while the first one saves a sharded model."""
-    _exhaust(map(pieces, _parts(model, optimizer).values()))
+    _exhaust(map(serialize, _parts(model, optimizer).values()))
 
 
 def load(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> State:
     """Put weights (and moments, if an optimizer is given) back; returns where the run stood."""
-    state = state_of(checkpoint)
+    state = load_state(checkpoint)
     weights = _weights(model)
-    with opened(checkpoint / "weights.safetensors") as saved:
+    with open_file(checkpoint / "weights.safetensors") as saved:
         assert set(saved.keys()) == weights.keys(), "the checkpoint is of another model"
         for name, value in weights.items():
-            fill(value, saved, name)
+            copy_saved(value, saved, name)
     if optimizer is not None:
-        with opened(checkpoint / "optimizer.safetensors") as saved:
+        with open_file(checkpoint / "optimizer.safetensors") as saved:
             _restore_moments(model, optimizer, saved)
     return state
 
 
-def state_of(checkpoint: Path) -> State:
+def load_state(checkpoint: Path) -> State:
     return State(**json.loads((checkpoint / "state.json").read_text(encoding="utf-8")))
 
 
-def newest(folder: Path, note: Callable[[str], None]) -> Path | None:
+def find_newest(folder: Path, note: Callable[[str], None]) -> Path | None:
     """The newest checkpoint whose every byte is right; a damaged one is named and passed over."""
     for candidate in sorted(folder.glob("step-*"), reverse=True):
         fault = files.verify(candidate)
@@ -151,5 +151,5 @@ def _restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, saved: 
             if kind == "step"
             else torch.empty_like(parameter, requires_grad=False)
         )
-        fill(moment, saved, key)
+        copy_saved(moment, saved, key)
         optimizer.state[parameter][kind] = moment

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-__all__ = ["Schedule", "adamw", "parameter_groups"]
+__all__ = ["Schedule", "build_adamw", "build_parameter_groups"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Schedule:
     warmup_steps: int
     kind: Literal["linear", "cosine", "constant"]
 
-    def rate(self, step: int) -> float:
+    def learning_rate(self, step: int) -> float:
         """The learning rate of this update; the last update of a decay still moves the weights."""
         if step <= self.warmup_steps:
             return self.peak * step / self.warmup_steps
@@ -31,7 +31,7 @@ class Schedule:
         return self.peak * ((1 - passed) if self.kind == "linear" else (1 + math.cos(math.pi * passed)) / 2)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Trainable matrices with decay; biases, norms and other vectors without (as BERT and GPT are trained)."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
@@ -40,6 +40,6 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     ]
 
 
-def adamw(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+def build_adamw(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) in one fused kernel; the learning rate is set at each step."""
-    return torch.optim.AdamW(parameter_groups(model, weight_decay), lr=0.0, fused=True)
+    return torch.optim.AdamW(build_parameter_groups(model, weight_decay), lr=0.0, fused=True)

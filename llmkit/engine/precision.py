@@ -15,12 +15,12 @@ import torch
 
 from llmkit.base.errors import RecipeError
 
-__all__ = ["Precision", "choose", "dtype_of"]
+__all__ = ["Precision", "choose_precision", "get_dtype"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
-def choose(wanted: str, device: torch.device) -> Precision:
+def choose_precision(wanted: str, device: torch.device) -> Precision:
     """The format to use for `train.precision` on this device; RecipeError C10 where it can't work."""
     if wanted == "auto":
         return _fastest(device)
@@ -36,7 +36,7 @@ def choose(wanted: str, device: torch.device) -> Precision:
     return "fp16" if wanted == "fp16" else "fp32"
 
 
-def dtype_of(precision: Precision) -> torch.dtype:
+def get_dtype(precision: Precision) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from llmkit.engine.batching import Indices, sorted_batches
+from llmkit.engine.batching import Indices, split_for_prediction
 from llmkit.engine.session import Session
 from llmkit.engine.train import Batches
 
-__all__ = ["Arrays", "predict", "stream"]
+__all__ = ["Arrays", "predict", "stream_predictions"]
 
 # Budgets of tokens, read and to be written, that are held while texts are written.
 WRITTEN_ON_CPU, WRITTEN = 16, 2
@@ -28,23 +28,25 @@ def predict(
     batches: Batches,
     decode: Decode,
     *,
-    writes: int = 0,
-    done: Callable[[int, int], None] = lambda _done, _total: None,
+    max_new_tokens: int = 0,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Arrays:
-    """What `decode` says of every window, by window index, the same on all processes.
+    """Decode every window of the data and return the results by window index, the same on all processes.
 
-    decode reduces a micro-batch to a few numbers a window (arg-max, probability, loss) or a token, so memory never
-    grows with logits over a vocabulary. writes: how many tokens it adds to a window at most. `done` hears (windows
-    done, all windows) of this process's share.
+    Args:
+        decode: Reduces a micro-batch to a few numbers per window (arg-max, probability, loss) or per token, so that
+            memory never grows with the logits over a vocabulary.
+        max_new_tokens: The number of tokens that `decode` generates for a window at most; 0 where it generates none.
+        on_progress: Called after each micro-batch with (windows done, all windows) of this process.
     """
-    mine = _cut(session, batches, writes)[session.rank :: session.world_size]
+    mine = _cut(session, batches, max_new_tokens)[session.rank :: session.world_size]
     total = sum(map(len, mine))
     parts: list[tuple[Indices, Arrays]] = []
     so_far = 0
-    for indices, outputs in stream(session, model, mine, batches, decode):
+    for indices, outputs in stream_predictions(session, model, mine, batches, decode):
         parts.append((indices, outputs))
         so_far += len(indices)
-        done(so_far, total)
+        on_progress(so_far, total)
     gathered = [part for share in session.gather(parts) for part in share]
     return _in_order(gathered, len(batches.lengths))
 
@@ -52,12 +54,12 @@ def predict(
 def _cut(session: Session, batches: Batches, writes: int) -> list[Indices]:
     """Sorted by length. For each token written all weights are read once, so that more texts are written at once."""
     if not writes:
-        return sorted_batches(batches.lengths, batches.budget)
+        return split_for_prediction(batches.lengths, batches.budget)
     wider = WRITTEN_ON_CPU if session.device.type == "cpu" else WRITTEN
-    return sorted_batches(batches.lengths + writes, wider * batches.budget)
+    return split_for_prediction(batches.lengths + writes, wider * batches.budget)
 
 
-def stream(
+def stream_predictions(
     session: Session, model: nn.Module, share: list[Indices], batches: Batches, decode: Decode
 ) -> Iterator[tuple[Indices, Arrays]]:
     """(example indices, decoded arrays) of each micro-batch, as they come."""

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from llmkit.engine.generation.generate import IGNORED, adapted, nats
-from llmkit.engine.supervised import supervised
+from llmkit.engine.generation.generate import IGNORED, sum_nats, unwrap_to_adapter
+from llmkit.engine.supervised import compute_supervised_logits
 
-__all__ = ["log_probabilities"]
+__all__ = ["compute_log_probabilities"]
 
 
-def log_probabilities(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> tuple[Tensor, Tensor]:
+def compute_log_probabilities(
+    model: nn.Module, batch: Mapping[str, Tensor], *, pad: int
+) -> tuple[Tensor, Tensor]:
     """(2, B) of the model and (2, B) of its reference: log-probability of each whole answer, in nats below 0.
 
     The chosen answers are in row 0, the rejected ones in row 1; both are computed in one forward pass. The reference
@@ -36,7 +38,7 @@ def log_probabilities(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int
 
 
 def _of_answers(model: nn.Module, both: Mapping[str, Tensor], pad: int) -> Tensor:
-    return -nats(*supervised(model, both, pad=pad)).view(2, -1)
+    return -sum_nats(*compute_supervised_logits(model, both, pad=pad)).view(2, -1)
 
 
 def _both(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -59,7 +61,7 @@ def _both(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _reference(model: Any) -> Iterator[None]:
     """Inside, the model is what it was before its adapter, and makes no use of chance."""
     training = model.training
-    with adapted(model).disable_adapter():
+    with unwrap_to_adapter(model).disable_adapter():
         model.eval()
         try:
             yield

@@ -2,7 +2,7 @@
 
     mark(model)                      # before training
     rows = RowGradients()
-    with rows.spread(model):         # for the optimizer
+    with rows.densify(model):         # for the optimizer
         optimizer.step()
 
 torch would fill a tensor of the vocabulary's size with zeros for each micro-batch, and all that looks at gradients
@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["RowGradients", "mark", "values"]
+__all__ = ["RowGradients", "enable_sparse_gradients", "get_gradient_values"]
 
 WORTHWHILE = 1000  # rows
 
 
-def mark(model: Any) -> None:
+def enable_sparse_gradients(model: Any) -> None:
     """Let the model's embeddings have sparse gradients, where they are large and no head shares them."""
     embeddings = model.get_input_embeddings()
     large = type(embeddings) is nn.Embedding and embeddings.num_embeddings >= WORTHWHILE
@@ -31,7 +31,7 @@ def mark(model: Any) -> None:
         embeddings.sparse = True
 
 
-def values(parameter: nn.Parameter) -> Tensor:
+def get_gradient_values(parameter: nn.Parameter) -> Tensor:
     """The gradient; of a sparse one its rows, each once, to be read or changed in place."""
     grad = parameter.grad
     assert grad is not None
@@ -48,7 +48,7 @@ class RowGradients:
         self._whole: dict[nn.Parameter, Tensor] = {}
 
     @contextmanager
-    def spread(self, model: nn.Module) -> Iterator[None]:
+    def densify(self, model: nn.Module) -> Iterator[None]:
         """Inside, sparse gradients are dense; `values` has been asked of each before."""
         sparse = {p: p.grad for p in model.parameters() if p.grad is not None and p.grad.is_sparse}
         for parameter, grad in sparse.items():

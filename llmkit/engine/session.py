@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from llmkit.base import processes
 from llmkit.base.errors import ErrorDetail, RecipeError, RunError
 from llmkit.base.seeds import derive
-from llmkit.engine.precision import Precision, choose
+from llmkit.engine.precision import Precision, choose_precision
 
 __all__ = ["Session", "start"]
 
@@ -72,7 +72,7 @@ class Session:
         torch.distributed.all_gather_object(gathered, value)
         return gathered
 
-    def from_main(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The main process's value, on all of them."""
         return self.gather(value)[0]
 
@@ -96,7 +96,7 @@ class Session:
         for parameter, gradient in zip(used, gradients, strict=True):
             parameter.grad = gradient
 
-    def same_everywhere(self, model: nn.Module) -> bool:
+    def has_same_weights(self, model: nn.Module) -> bool:
         """Whether all processes begin from the same weights, as they do when they read the same files."""
         own = [float(p.detach().double().sum()) for p in model.parameters()]
         return all(other == own for other in self.gather(own))
@@ -104,7 +104,7 @@ class Session:
     def wait(self) -> None:
         self.accelerator.wait_for_everyone()
 
-    def seed_update(self, step: int) -> None:
+    def seed_step(self, step: int) -> None:
         """Make the dropout of this update a function of (seed, step, rank)."""
         torch.manual_seed(derive(self.seed, "dropout", step, self.rank))
 
@@ -119,7 +119,7 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
     _check_plain()
     on_cpu = not torch.accelerator.is_available()
     device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator() or torch.device("cpu")
-    chosen = choose(precision, device)
+    chosen = choose_precision(precision, device)
     AcceleratorState._reset_state()  # else the precision of this process's first session would be the only one
     accelerator = Accelerator(cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen))
     if (

@@ -1,7 +1,7 @@
 """Weights, gradients and optimizer state spread over the processes: torch's FSDP2 (`fully_shard`) behind one wrapper.
 
     placed = place(session, model, shard=True)   placed.model is trained
-    placed.whole()                               a plain model with all weights, for predictions and the end
+    placed.full_model()                               a plain model with all weights, for predictions and the end
 
 Each parameter is cut into rows, one part a process. A block of layers is gathered when its forward or backward pass
 comes, and freed after it; its gradients are summed over the processes while they are scattered, in float32. What that
@@ -30,7 +30,7 @@ from torch.distributed.tensor import DTensor
 from llmkit.base.errors import RecipeError
 from llmkit.engine.session import Session
 
-__all__ = ["Placed", "full", "is_sharded", "local", "own_rows", "place"]
+__all__ = ["Placed", "gather_rows", "get_local_rows", "get_local_slice", "is_sharded", "place"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Placed:
     model: nn.Module
     plan: nn.Module | None = None
 
-    def whole(self) -> nn.Module:
+    def full_model(self) -> nn.Module:
         """The model with all its weights on this device: a copy of a sharded one. All processes call it together."""
         if self.plan is None:
             return self.model
         gathered = {
-            id(shape): nn.Parameter(full(own.detach()), own.requires_grad)
+            id(shape): nn.Parameter(gather_rows(own.detach()), own.requires_grad)
             for shape, own in zip(self.plan.parameters(), self.model.parameters(), strict=True)
         }
         model = copy.deepcopy(self.plan, gathered)  # the memo: what stands in the place of each parameter
@@ -79,17 +79,17 @@ def is_sharded(model: nn.Module) -> bool:
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
-def local(tensor: Tensor) -> Tensor:
+def get_local_rows(tensor: Tensor) -> Tensor:
     """This process's rows, sharing memory with the tensor; a plain tensor is its own."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def full(tensor: Tensor) -> Tensor:
+def gather_rows(tensor: Tensor) -> Tensor:
     """All rows; of a sharded tensor gathered, for which all processes meet."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def own_rows(tensor: Tensor) -> slice:
+def get_local_slice(tensor: Tensor) -> slice:
     """Which rows `local` has: all have the same number, but for the last processes."""
     if not isinstance(tensor, DTensor):
         return slice(None)

@@ -11,31 +11,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-__all__ = ["HEARD", "Request", "listening"]
+__all__ = ["STOP_SIGNALS", "StopRequest", "catch_stop_signals"]
 
-HEARD = [
+STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 ]  # Windows lacks one
 
 
 @dataclass
-class Request:
+class StopRequest:
     """The signal that came, if any."""
 
     number: int | None = None
 
 
 @contextmanager
-def listening() -> Iterator[Request]:
+def catch_stop_signals() -> Iterator[StopRequest]:
     """Within this block these signals only set the request."""
-    request = Request()
+    request = StopRequest()
 
     def hear(number: int, _frame: FrameType | None) -> None:
         if request.number is not None:
             raise KeyboardInterrupt
         request.number = number
 
-    before = {number: signal.signal(number, hear) for number in HEARD}
+    before = {number: signal.signal(number, hear) for number in STOP_SIGNALS}
     try:
         yield request
     finally:

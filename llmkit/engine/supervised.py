@@ -16,26 +16,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llmkit.engine.generation.generate import IGNORED, left_padded, unwrapped
+from llmkit.engine.generation.generate import IGNORED, pad_left, unwrap
 
-__all__ = ["read", "supervised"]
+__all__ = ["build_inputs", "compute_supervised_logits"]
 
 
-def supervised(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> tuple[Tensor, Tensor]:
+def compute_supervised_logits(
+    model: nn.Module, batch: Mapping[str, Tensor], *, pad: int
+) -> tuple[Tensor, Tensor]:
     """(B, S, V) logits and (B, S) the tokens they are to tell, IGNORED where a row has none at that place."""
-    inputs, told_BL = read(model, batch, pad=pad)
+    inputs, told_BL = build_inputs(model, batch, pad=pad)
     places_S = (told_BL != IGNORED).any(0).nonzero().squeeze(1)
-    if "logits_to_keep" in inspect.signature(unwrapped(model).forward).parameters:
+    if "logits_to_keep" in inspect.signature(unwrap(model).forward).parameters:
         found = model(**inputs, logits_to_keep=places_S).logits
     else:
         found = model(**inputs).logits[:, places_S]
     return torch.as_tensor(found), told_BL[:, places_S]
 
 
-def read(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> tuple[dict[str, Any], Tensor]:
+def build_inputs(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> tuple[dict[str, Any], Tensor]:
     """What the forward of the model takes, padded on the left, and what each place is to tell (or IGNORED), (B, L)."""
-    ids_BL, mask_BL = left_padded(batch["input_ids"], batch["attention_mask"])
-    labels_BL, _ = left_padded(batch["labels"], batch["attention_mask"])
+    ids_BL, mask_BL = pad_left(batch["input_ids"], batch["attention_mask"])
+    labels_BL, _ = pad_left(batch["labels"], batch["attention_mask"])
     follow_BT = batch["targets"]
     labels_BL = labels_BL.masked_fill(mask_BL == 0, IGNORED)
     read_BT = follow_BT[:, :-1]  # the last is told, never read
@@ -44,6 +46,6 @@ def read(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> tuple[di
         "input_ids": torch.cat([ids_BL, read_BT.masked_fill(read_BT == IGNORED, pad)], dim=1),
         "attention_mask": torch.cat([mask_BL, (read_BT != IGNORED).to(mask_BL)], dim=1),
     }
-    if "position_ids" in inspect.signature(unwrapped(model).forward).parameters:
+    if "position_ids" in inspect.signature(unwrap(model).forward).parameters:
         inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
     return {**inputs, "use_cache": False}, told_BL

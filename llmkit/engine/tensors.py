@@ -18,35 +18,35 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from llmkit.engine.sharding import full, local, own_rows
+from llmkit.engine.sharding import gather_rows, get_local_rows, get_local_slice
 
-__all__ = ["fill", "opened", "pieces"]
+__all__ = ["copy_saved", "open_file", "serialize"]
 
 KINDS = {"float": "F", "bfloat": "BF", "int": "I", "uint": "U", "bool": "BOOL"}  # as safetensors calls them
 
 
-def pieces(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
+def serialize(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
     """The file's bytes: its header, then one tensor after the other. For sharded ones all processes meet at each."""
     ordered = sorted(
         tensors, key=lambda name: (-tensors[name].dtype.itemsize, name)
     )  # wide types first: aligned
     yield _header({name: tensors[name] for name in ordered})
     for name in ordered:
-        whole = full(tensors[name].detach()).cpu().contiguous()
+        whole = gather_rows(tensors[name].detach()).cpu().contiguous()
         yield whole.flatten().view(torch.uint8).numpy().tobytes()
 
 
-def opened(path: Path) -> Any:
+def open_file(path: Path) -> Any:
     """A context with the file's `keys`, `get_tensor` and `get_slice`; nothing is read yet."""
     return safe_open(path, framework="pt")
 
 
-def fill(tensor: Tensor, saved: Any, name: str) -> None:
+def copy_saved(tensor: Tensor, saved: Any, name: str) -> None:
     """Copy the saved values, of a sharded tensor this process's rows, into the tensor."""
-    rows = own_rows(tensor)
+    rows = get_local_slice(tensor)
     value = saved.get_tensor(name) if rows == slice(None) else saved.get_slice(name)[rows]
     with torch.no_grad():
-        local(tensor).copy_(value)
+        get_local_rows(tensor).copy_(value)
 
 
 def _header(tensors: Mapping[str, Tensor]) -> bytes:

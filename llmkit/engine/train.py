@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from llmkit.base.errors import TrainingError
-from llmkit.engine.batching import Indices, computed_tokens, deal
+from llmkit.engine.batching import Indices, count_computed_tokens, distribute
 from llmkit.engine.optim import Schedule
-from llmkit.engine.row_gradients import RowGradients, values
+from llmkit.engine.row_gradients import RowGradients, get_gradient_values
 from llmkit.engine.session import Session
-from llmkit.engine.sharding import is_sharded, local
+from llmkit.engine.sharding import get_local_rows, is_sharded
 
 __all__ = ["Batches", "Loss", "Step", "train"]
 
@@ -129,11 +129,11 @@ def train(
     for update in updates:
         began = time.perf_counter()
         model.train()
-        rate = schedule.rate(update.step)
+        rate = schedule.learning_rate(update.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         while True:
-            shares = deal(
+            shares = distribute(
                 update.indices, batches.lengths, budget, session.world_size, padding=batches.padding
             )
             own = _Share.of(shares, session.rank, batches.lengths, in_step=sharded)
@@ -149,7 +149,7 @@ def train(
         norm = _divide_and_clip(session, model, optimizer, sums.count, max_grad_norm)
         if not np.isfinite(sums.loss) or (not np.isfinite(norm) and session.precision != "fp16"):
             raise _not_finite(session, update, sums, norm, rate)
-        with rows.spread(model):
+        with rows.densify(model):
             optimizer.step()
         optimizer.zero_grad()
         yield Step(
@@ -161,7 +161,7 @@ def train(
             examples=len(update.indices),
             tokens=int(batches.lengths[update.indices].sum()),
             padded_tokens=sum(
-                computed_tokens(batch, batches.lengths, batches.padding)
+                count_computed_tokens(batch, batches.lengths, batches.padding)
                 for share in shares
                 for batch in share
             ),
@@ -174,7 +174,7 @@ def _accumulate(
     session: Session, model: nn.Module, batches: Batches, loss: Loss, share: _Share, update: _Update
 ) -> _Sums:
     """Forward and backward over this process's micro-batches, of which it may have none. Raises TrainingError T02."""
-    session.seed_update(update.step)
+    session.seed_step(update.step)
     losses, counts = [], []
     try:
         for number, indices in enumerate([*share.micro_batches, *[share.filler] * share.passes]):
@@ -255,7 +255,7 @@ def _divide_and_clip(
 ) -> float:
     """Turn summed gradients into those of the mean loss, no longer than `most`; returns the norm before clipping."""
     session.accelerator.unscale_gradients(optimizer)  # does something under fp16 only
-    gradients = [local(values(p)) for p in model.parameters() if p.grad is not None]
+    gradients = [get_local_rows(get_gradient_values(p)) for p in model.parameters() if p.grad is not None]
     scale = 1 / count
     norm = _norm(gradients) * scale
     if is_sharded(model):  # so far that of this process's rows

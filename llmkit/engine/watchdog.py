@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["watching"]
+__all__ = ["watch_progress"]
 
 SECONDS = 600.0  # longer than any update should take
 WAITING = ("torch/distributed/", "accelerate/utils/operations")
 
 
 @contextmanager
-def watching(
+def watch_progress(
     rank: int, seconds: float = SECONDS, say: Callable[[str], None] | None = None
 ) -> Iterator[Callable[[str], None]]:
     """Within this block the function given must be called at least every `seconds`, with what was just done.

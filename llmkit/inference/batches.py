@@ -22,11 +22,13 @@ def make_batches(
     """
     from llmkit.data.encoding.collate import collate
     from llmkit.data.sampler import derive_example_seeds
-    from llmkit.engine.batching import auto_budget
+    from llmkit.engine.batching import choose_token_budget
     from llmkit.engine.train import Batches
 
     budget = (
-        auto_budget(session.device.type) if train.micro_batch_tokens == "auto" else train.micro_batch_tokens
+        choose_token_budget(session.device.type)
+        if train.micro_batch_tokens == "auto"
+        else train.micro_batch_tokens
     )
     pad = tokenizer.pad_token_id or 0
     scalars = {name: values for name, values in golds.items() if values.dtype != object}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from llmkit.base.progress import Progress
 
 if TYPE_CHECKING:
-    from llmkit.models.save import Card
+    from llmkit.models.save import ModelMetadata
 
 __all__ = ["Embedder", "open_embedder", "vectors"]
 
@@ -32,12 +32,12 @@ def open_embedder(target: str, progress: Progress) -> Embedder:
     from llmkit.models import load, save, sentence_embedding
 
     folder = model_folder(target, progress)
-    card = save.load_card(folder)
-    tokenizer = load.tokenizer(folder, weights=not (card and card.adapter))
+    card = save.load_metadata(folder)
+    tokenizer = load.load_tokenizer(folder, weights=not (card and card.adapter))
     if card and card.adapter:
         body, reach = _adapted(target, card, tokenizer, progress)
     else:
-        body, reach = sentence_embedding.body(folder), load.longest(folder, tokenizer)
+        body, reach = sentence_embedding.load_body(folder), load.get_max_length(folder, tokenizer)
     if sentence_embedding.is_gpt_type(body):
         progress.note(
             f"{target}: a GPT type ({body.config.model_type}), whose tokens see only those before them; "
@@ -46,14 +46,14 @@ def open_embedder(target: str, progress: Progress) -> Embedder:
     return Embedder(body, tokenizer, min(REACH, reach))
 
 
-def _adapted(target: str, card: Card, tokenizer: Any, progress: Progress) -> tuple[Any, int]:
+def _adapted(target: str, card: ModelMetadata, tokenizer: Any, progress: Progress) -> tuple[Any, int]:
     """The body with a kept adapter merged into it, and the most tokens that its positions reach."""
     from llmkit.assets import hub
     from llmkit.inference.trained_model import open_model
     from llmkit.models import load, lora
 
-    merged = lora.merge(open_model(target, progress).model)
-    return merged.base_model, load.longest(hub.fetch_model(card.base, progress), tokenizer)
+    merged = lora.merge_adapter(open_model(target, progress).model)
+    return merged.base_model, load.get_max_length(hub.fetch_model(card.base, progress), tokenizer)
 
 
 def vectors(
@@ -66,7 +66,7 @@ def vectors(
     from llmkit.models import sentence_embedding
     from llmkit.recipe.schema import Train
 
-    found = np.full((len(texts), sentence_embedding.dimension(embedder.body)), np.nan, np.float32)
+    found = np.full((len(texts), sentence_embedding.get_dimension(embedder.body)), np.nan, np.float32)
     real = [number for number, text in enumerate(texts) if text.strip()]
     if not real:
         return found, 0
@@ -77,6 +77,6 @@ def vectors(
         truncation=True,
     )
     batches = make_batches(session, Encoded.of([(0, features)]), {}, embedder.tokenizer, Train())
-    outputs = predict(session, embedder.body, batches, sentence_embedding.embed, done=so_far)
+    outputs = predict(session, embedder.body, batches, sentence_embedding.embed, on_progress=so_far)
     found[real] = outputs["embedding"]
     return found, features.counts.cut_examples

@@ -99,8 +99,8 @@ def _answer(
         opened.model,
         batches,
         task.decode,
-        writes=task.writes,
-        done=lambda done, total: (
+        max_new_tokens=task.writes,
+        on_progress=lambda done, total: (
             progress.advance("reading", done, total, "windows") if total > 1000 else None
         ),
     )

@@ -48,8 +48,8 @@ def open_model(
     from llmkit.models import load, save
 
     run, folder = Run(Path(target)), model_folder(target, progress)
-    card = save.load_card(folder) or _card_of(folder, task)
-    tokenizer = load.tokenizer(folder, weights=not card.adapter)
+    card = save.load_metadata(folder) or _card_of(folder, task)
+    tokenizer = load.load_tokenizer(folder, weights=not card.adapter)
     base = hub.fetch_model(card.base, progress) if card.adapter else folder
     known = tasks.load(_allowed(card.task, run_programs), card.tuned).for_model(
         load.check_folder(base), tokenizer
@@ -76,7 +76,7 @@ def in_int8(opened: Opened) -> Opened:
 
     if torch.accelerator.is_available():
         raise RecipeError("U01", "--int8", "is for predictions on a CPU", "leave it out")
-    return replace(opened, model=int8.rounded(opened.model))
+    return replace(opened, model=int8.quantize(opened.model))
 
 
 def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def _card_of(folder: Path, task: str | None) -> Any:
 
     config = load.check_folder(folder)
     if task is not None:
-        return save.Card(
-            {"name": task}, [], {}, load.longest(folder, load.tokenizer(folder)), base=str(folder)
+        return save.ModelMetadata(
+            {"name": task}, [], {}, load.get_max_length(folder, load.load_tokenizer(folder)), base=str(folder)
         )
     by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
     named = [name for name in tasks.names() if name not in by_name]
@@ -132,8 +132,8 @@ def _card_of(folder: Path, task: str | None) -> Any:
     found = tasks.load({"name": fitting[0]})
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
     labels = [names[key] for key in sorted(names, key=int)]
-    reach = min(512, load.longest(folder, load.tokenizer(folder)))
-    return save.Card({"name": fitting[0]}, labels, dict(found.columns), reach, base=str(folder))
+    reach = min(512, load.get_max_length(folder, load.load_tokenizer(folder)))
+    return save.ModelMetadata({"name": fitting[0]}, labels, dict(found.columns), reach, base=str(folder))
 
 
 def _fits(config: dict[str, Any], task: Task) -> bool:
@@ -151,7 +151,7 @@ def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> A
     """The weights in the base folder, with the adapter kept in the folder on top if there is one."""
     from llmkit.models import load
 
-    model = load.pretrained(
+    model = load.load_pretrained(
         base,
         task.auto_class,
         task.config(card.labels),
@@ -163,4 +163,4 @@ def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> A
         return model
     from llmkit.models import lora  # peft takes a while to import
 
-    return lora.open_kept(model, folder)
+    return lora.load_adapter(model, folder)

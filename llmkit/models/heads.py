@@ -14,12 +14,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["logits_at"]
+__all__ = ["compute_logits_at"]
 
 HEADS = ("cls", "predictions", "lm_head")  # BERT, ALBERT, RoBERTa and most others
 
 
-def logits_at(model: nn.Module, inputs: Mapping[str, Any], chosen_BL: Tensor) -> Tensor:
+def compute_logits_at(model: nn.Module, inputs: Mapping[str, Any], chosen_BL: Tensor) -> Tensor:
     """The logits of the chosen tokens only, (N, V), in float32.
 
     A hook hands the head its tokens, so that the model's own forward (and what wraps it, such as DDP) stays in charge.

@@ -22,7 +22,15 @@ from llmkit.base.seeds import derive
 from llmkit.models import lstm  # noqa: F401  # the Auto classes then know it
 from llmkit.models.quiet import quiet
 
-__all__ = ["check_folder", "check_head", "has_head", "longest", "pretrained", "set_bias", "tokenizer"]
+__all__ = [
+    "check_folder",
+    "check_head",
+    "get_max_length",
+    "has_head",
+    "load_pretrained",
+    "load_tokenizer",
+    "set_bias",
+]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
 ALSO = {  # other names of a head
@@ -33,7 +41,9 @@ ALSO = {  # other names of a head
 REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
 
 
-def tokenizer(folder: Path, *, weights: bool = True, special: Sequence[str] = ()) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    folder: Path, *, weights: bool = True, special: Sequence[str] = ()
+) -> PreTrainedTokenizerBase:
     """The checkpoint's own tokenizer, with the special tokens that a task needs. ModelError M01 when it has none.
 
     weights is False for a folder of an adapter or a tokenizer, which needs no config of its own.
@@ -65,7 +75,7 @@ def _with_padding(folder: Path, found: PreTrainedTokenizerBase) -> PreTrainedTok
     return found
 
 
-def pretrained(
+def load_pretrained(
     folder: Path,
     auto_class: str,
     head: Mapping[str, Any],
@@ -180,7 +190,7 @@ PICKLE = (
 )
 
 
-def longest(folder: Path, found: PreTrainedTokenizerBase) -> int:
+def get_max_length(folder: Path, found: PreTrainedTokenizerBase) -> int:
     """The most tokens (special ones included) that this checkpoint's positions reach."""
     config = check_folder(folder)
     positions = config.get("max_position_embeddings") or config.get("n_positions") or sys.maxsize

@@ -20,10 +20,12 @@ from llmkit.base.seeds import derive
 from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Lora
 
-__all__ = ["add", "fuse", "merge", "open_kept"]
+__all__ = ["add_adapter", "fuse_adapter", "load_adapter", "merge_adapter"]
 
 
-def add(model: PreTrainedModel, lora: Lora, *, seed: int, new_tokens: Sequence[int] = ()) -> PeftModel:
+def add_adapter(
+    model: PreTrainedModel, lora: Lora, *, seed: int, new_tokens: Sequence[int] = ()
+) -> PeftModel:
     """The model with adapters on the targets; a freshly made task head stays trainable as a whole.
 
     new_tokens: ids whose embeddings are trained too, since the checkpoint has never seen them.
@@ -46,7 +48,7 @@ def add(model: PreTrainedModel, lora: Lora, *, seed: int, new_tokens: Sequence[i
         return get_peft_model(model, config)
 
 
-def fuse(model: nn.Module) -> None:
+def fuse_adapter(model: nn.Module) -> None:
     """Let each adapted linear layer compute W x + s B A x and its gradient in one piece, in place. In float32 only.
 
     peft goes over the layer's output three times more, and keeps what it needs for none of the gradients.
@@ -94,13 +96,13 @@ class _Adapted(torch.autograd.Function):
         return d_x_NI, None, None, d_low_NR.T @ x_NI, (d_NO.T @ low_NR).mul_(ctx.s), None
 
 
-def merge(model: PeftModel) -> PreTrainedModel:
+def merge_adapter(model: PeftModel) -> PreTrainedModel:
     """The plain model with W + (alpha / rank) B A in the place of each W."""
     merged: PreTrainedModel = model.merge_and_unload()
     return merged
 
 
-def open_kept(base: PreTrainedModel, folder: Path) -> PeftModel:
+def load_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
     """The base with the adapter that was saved in this folder, for prediction.
 
     Raises ModelError M07 when the adapter does not fit the base.

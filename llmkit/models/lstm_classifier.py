@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-__all__ = ["LstmClassifier", "Output", "rows_of"]
+__all__ = ["LstmClassifier", "Output", "assign_embedding_rows"]
 
 SIZE = 64  # of the embedding, and of the hidden state in each direction
 DROPOUT = 0.5  # of the embeddings and the pooled states
@@ -34,7 +34,7 @@ class Output:
     logits: Tensor
 
 
-def rows_of(train_ids: NDArray[np.int32], vocabulary: int) -> NDArray[np.int64]:
+def assign_embedding_rows(train_ids: NDArray[np.int32], vocabulary: int) -> NDArray[np.int64]:
     """(vocabulary,): the embedding row of each token id, 1, 2 ...; 0, one row for all, where training hardly has it.
 
     Rare tokens share their row with unseen ones, so that it is trained too.

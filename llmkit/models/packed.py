@@ -13,25 +13,27 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-__all__ = ["TYPES", "inputs", "positions"]
+__all__ = ["SUPPORTED_TYPES", "build_inputs", "compute_positions"]
 
 # Model types whose packed blocks give what the pieces give apart; tests/models/test_packed.py compares each.
-TYPES = {
+SUPPORTED_TYPES = {
     "causal": ("gpt2", "gpt_neox", "llama", "lstm", "mistral", "phi3", "qwen2", "qwen3", "smollm3"),
     "bidirectional": ("albert", "bert"),
 }
 
 
-def inputs(batch: Mapping[str, Tensor], direction: Literal["causal", "bidirectional"]) -> dict[str, Any]:
+def build_inputs(
+    batch: Mapping[str, Tensor], direction: Literal["causal", "bidirectional"]
+) -> dict[str, Any]:
     """What the forward of a model takes for these blocks (input_ids and segments (B, L))."""
     segments_BL = batch["segments"]
-    found = {"input_ids": batch["input_ids"], "position_ids": positions(segments_BL)}
+    found = {"input_ids": batch["input_ids"], "position_ids": compute_positions(segments_BL)}
     if direction == "causal":
         return {**found, "use_cache": False}  # with a cache transformers would not look at the positions
     return {**found, "attention_mask": (segments_BL[:, :, None] == segments_BL[:, None, :])[:, None]}
 
 
-def positions(segments_BL: Tensor) -> Tensor:
+def compute_positions(segments_BL: Tensor) -> Tensor:
     """0, 1, 2, ... in each segment, (B, L); 0 at each padded place, so that it is a segment of its own."""
     places_L = torch.arange(segments_BL.shape[1], device=segments_BL.device)
     begins_BL = torch.ones_like(segments_BL, dtype=torch.bool)

@@ -21,13 +21,13 @@ from llmkit.base import files
 from llmkit.base.errors import ModelError
 from llmkit.models.quiet import quiet
 
-__all__ = ["Card", "load_card", "save", "weights_digest"]
+__all__ = ["ModelMetadata", "hash_weights", "load_metadata", "save_model"]
 
 CARD = "llmkit.json"
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelMetadata:
     """How the model was made to read and answer."""
 
     task: dict[str, Any]
@@ -40,7 +40,9 @@ class Card:
     tuned: dict[str, Any] = field(default_factory=dict)  # what `Task.tune` found
 
 
-def save(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase, card: Card, *, readme: str) -> None:
+def save_model(
+    folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase, card: ModelMetadata, *, readme: str
+) -> None:
     """Write the folder whole or not at all. model: a PreTrainedModel, or a PeftModel to be kept as an adapter."""
     with files.staged_folder(folder) as staged:
         with quiet():
@@ -50,20 +52,20 @@ def save(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase, card: Car
         files.write_text(staged / "README.md", readme)
 
 
-def load_card(folder: Path) -> Card | None:
+def load_metadata(folder: Path) -> ModelMetadata | None:
     """The card of a model that llmkit has saved; None for any other model folder."""
     path = folder / CARD
     if not path.exists():
         return None
     try:
-        return Card(**json.loads(path.read_text(encoding="utf-8")))
+        return ModelMetadata(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ModelError(
             "M01", str(path), f"is damaged ({error})", "train or copy the model again"
         ) from error
 
 
-def weights_digest(model: nn.Module | PreTrainedModel) -> str:
+def hash_weights(model: nn.Module | PreTrainedModel) -> str:
     """SHA-256 over the sorted (name, dtype, shape, bytes) of all weights: equal only for bit-identical models."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

@@ -33,7 +33,7 @@ from llmkit.models.lstm import LSTMConfig
 from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Scratch
 
-__all__ = ["check_head", "config", "count", "fit", "model"]
+__all__ = ["build_config", "build_model", "check_head", "configure_tokenizer", "count_parameters"]
 
 Tokens = dict[str, Any]  # size of the vocabulary, ids of the special tokens
 
@@ -42,14 +42,14 @@ ENDLESS = ("t5", "lstm")  # no table of positions
 MULTIPLE = 8  # of which llama's feed-forward width is one
 
 
-def fit(tokenizer: PreTrainedTokenizerBase, scratch: Scratch, max_length: int) -> None:
+def configure_tokenizer(tokenizer: PreTrainedTokenizerBase, scratch: Scratch, max_length: int) -> None:
     """Make the tokenizer, whoever it was made for, give what this model takes."""
     types = ["token_type_ids"] * (scratch.shape == "bert")
     tokenizer.model_input_names = ["input_ids", *types, "attention_mask"]
     tokenizer.model_max_length = UNLIMITED if scratch.shape in ENDLESS else max_length
 
 
-def config(scratch: Scratch, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Any]:
+def build_config(scratch: Scratch, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Any]:
     """config.json of the model, as far as its head has no part in it. max_length: tokens that its positions reach."""
     tokens: Tokens = {
         "vocab_size": len(tokenizer),
@@ -151,7 +151,7 @@ def check_head(made: Mapping[str, Any], auto_class: str) -> None:
         raise RecipeError("C10", "model.from_scratch.shape", message, "choose another shape")
 
 
-def model(
+def build_model(
     made: Mapping[str, Any],
     auto_class: str,
     head: Mapping[str, Any],
@@ -170,7 +170,7 @@ def model(
     return found
 
 
-def count(made: Mapping[str, Any], auto_class: str, head: Mapping[str, Any]) -> int:
+def count_parameters(made: Mapping[str, Any], auto_class: str, head: Mapping[str, Any]) -> int:
     """Parameters of the model, without making it; tied ones once."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in _built(made, auto_class, head).parameters())

@@ -21,10 +21,10 @@ from llmkit.base.errors import ModelError, some
 from llmkit.models import load
 from llmkit.models.quiet import quiet
 
-__all__ = ["body", "dimension", "embed", "is_gpt_type", "mean_pooled"]
+__all__ = ["embed", "get_dimension", "is_gpt_type", "load_body", "pool_mean"]
 
 
-def body(folder: Path) -> PreTrainedModel:
+def load_body(folder: Path) -> PreTrainedModel:
     """The checkpoint in float32 without any head; of an encoder and decoder pair the encoder.
 
     Raises ModelError M01 when the weights are not those of the architecture: the rest would be random numbers.
@@ -59,7 +59,7 @@ def is_gpt_type(model: PreTrainedModel) -> bool:
     return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
-def dimension(model: PreTrainedModel) -> int:
+def get_dimension(model: PreTrainedModel) -> int:
     """D, the numbers of one embedding."""
     return int(model.config.get_text_config().hidden_size)
 
@@ -68,10 +68,10 @@ def embed(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """{"embedding": (B, D)} of a micro-batch: float32, each row of length 1. A `decode` for `engine.predict`."""
     mask_BL = batch["attention_mask"]
     hidden_BLD = model(input_ids=batch["input_ids"], attention_mask=mask_BL).last_hidden_state
-    return {"embedding": nn.functional.normalize(mean_pooled(hidden_BLD.float(), mask_BL), dim=-1)}
+    return {"embedding": nn.functional.normalize(pool_mean(hidden_BLD.float(), mask_BL), dim=-1)}
 
 
-def mean_pooled(hidden_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+def pool_mean(hidden_BLD: Tensor, mask_BL: Tensor) -> Tensor:
     """(B, D): the mean of the hidden states where the mask is 1; padding has no part in it."""
     weights_BL1 = mask_BL.unsqueeze(-1).to(hidden_BLD)
     return (hidden_BLD * weights_BL1).sum(1) / weights_BL1.sum(1).clamp(min=1)

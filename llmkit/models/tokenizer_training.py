@@ -30,7 +30,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from llmkit.base.errors import UserError
 
-__all__ = ["KINDS", "Kind", "Measured", "measure", "train"]
+__all__ = ["KINDS", "Kind", "TokenizerStatistics", "measure", "train"]
 
 Kind = Literal["bpe", "wordpiece", "unigram", "characters"]
 # What each special token is for, in the order of their ids.
@@ -193,7 +193,7 @@ def _too_small(size: int, message: str, least: int) -> UserError:
 
 
 @dataclass(frozen=True)
-class Measured:
+class TokenizerStatistics:
     """What a tokenizer makes of some texts."""
 
     vocabulary: int
@@ -216,7 +216,7 @@ class Measured:
         return self.unknown / max(1, self.tokens)
 
 
-def measure(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Measured:
+def measure(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> TokenizerStatistics:
     """Counts over the texts, without the special tokens around each."""
     tokens = unknown = 0
     for first in range(0, len(texts), CHUNK):
@@ -224,7 +224,7 @@ def measure(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Measure
         tokens += sum(map(len, found))
         if tokenizer.unk_token_id is not None:
             unknown += sum(ids.count(tokenizer.unk_token_id) for ids in found)
-    return Measured(
+    return TokenizerStatistics(
         vocabulary=len(tokenizer),
         texts=len(texts),
         bytes=sum(len(text.encode()) for text in texts),

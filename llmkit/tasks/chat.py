@@ -160,23 +160,23 @@ class Chat(Generation):
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
             from llmkit.engine.generation.generate import IGNORED
-            from llmkit.engine.supervised import read
+            from llmkit.engine.supervised import build_inputs
             from llmkit.models import heads
 
-            inputs, told_BL = read(model, batch, pad=self._pad)
+            inputs, told_BL = build_inputs(model, batch, pad=self._pad)
             learned_BL = told_BL != IGNORED
-            logits_NV = heads.logits_at(model, inputs, learned_BL)
+            logits_NV = heads.compute_logits_at(model, inputs, learned_BL)
             return losses.tokens(logits_NV[None], told_BL[learned_BL][None])
 
         return of_batch
 
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Nats and number of the tokens of all answers in a conversation, (B,) each."""
-        from llmkit.engine.generation.generate import IGNORED, nats
-        from llmkit.engine.supervised import supervised
+        from llmkit.engine.generation.generate import IGNORED, sum_nats
+        from llmkit.engine.supervised import compute_supervised_logits
 
-        logits_BSV, told_BS = supervised(model, batch, pad=self._pad)
-        return {"nats": nats(logits_BSV, told_BS), "tokens": (told_BS != IGNORED).sum(1)}
+        logits_BSV, told_BS = compute_supervised_logits(model, batch, pad=self._pad)
+        return {"nats": sum_nats(logits_BSV, told_BS), "tokens": (told_BS != IGNORED).sum(1)}
 
     @property
     def _end(self) -> int:

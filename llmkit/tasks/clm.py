@@ -107,7 +107,7 @@ class CausalLM(OverDocuments):
         """(B, L, V)."""
         from llmkit.models import packed
 
-        inputs = packed.inputs(batch, "causal") if self.options.packing else _unpacked(batch)
+        inputs = packed.build_inputs(batch, "causal") if self.options.packing else _unpacked(batch)
         logits_BLV: Tensor = model(**inputs).logits
         return logits_BLV
 
@@ -117,7 +117,7 @@ class CausalLM(OverDocuments):
 
         here_BL = batch["attention_mask"]
         last_BL = here_BL.cumsum(1) == here_BL.sum(1, keepdim=True)
-        logits_BV = heads.logits_at(model, _unpacked(batch), last_BL & here_BL.bool())
+        logits_BV = heads.compute_logits_at(model, _unpacked(batch), last_BL & here_BL.bool())
         probabilities_BK, ids_BK = logits_BV.softmax(-1).topk(self.options.choices)
         return {"choices": ids_BK, "probabilities": probabilities_BK}
 

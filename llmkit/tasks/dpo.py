@@ -123,9 +123,9 @@ class Dpo(chat.Chat):
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
-            from llmkit.engine.preference import log_probabilities
+            from llmkit.engine.preference import compute_log_probabilities
 
-            now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)
+            now_2B, before_2B = compute_log_probabilities(model, batch, pad=self._pad)
             chosen_B, rejected_B = self.options.beta * (now_2B - before_2B)
             return losses.preference(chosen_B - rejected_B)
 
@@ -140,9 +140,9 @@ class Dpo(chat.Chat):
         import torch
 
         from llmkit.engine.generation.generate import IGNORED
-        from llmkit.engine.preference import log_probabilities
+        from llmkit.engine.preference import compute_log_probabilities
 
-        now_2B, before_2B = log_probabilities(model, batch, pad=self._pad)
+        now_2B, before_2B = compute_log_probabilities(model, batch, pad=self._pad)
         tokens = [(batch[name] != IGNORED).sum(1) for name in ("targets", "rejected")]
         return {"now": now_2B.T, "before": before_2B.T, "tokens": torch.stack(tokens, dim=1)}
 

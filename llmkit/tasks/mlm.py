@@ -140,8 +140,8 @@ class MaskedLM(OverDocuments):
         from llmkit.models import heads, packed
 
         pack = self.options.packing and "segments" in batch
-        inputs = packed.inputs(batch, "bidirectional") if pack else model_inputs(batch)
-        return heads.logits_at(model, inputs, chosen_BL)
+        inputs = packed.build_inputs(batch, "bidirectional") if pack else model_inputs(batch)
+        return heads.compute_logits_at(model, inputs, chosen_BL)
 
     def _fill(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The K most probable tokens at each mask, (B, L, K); 0 elsewhere."""

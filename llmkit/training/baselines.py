@@ -107,10 +107,10 @@ def _vectors(
 
     count = sum(len(column) for columns in texts.values() for column in columns)
     progress.note(f"embedding {count:,} texts with the untuned checkpoint")
-    body: Any = sentence_embedding.body(prepared.base)
+    body: Any = sentence_embedding.load_body(prepared.base)
     # Without the tokens that a task has added: the checkpoint has no embeddings of them.
     embedder = Embedder(
-        body.to(session.device), load.tokenizer(prepared.base), prepared.recipe.train.max_length
+        body.to(session.device), load.load_tokenizer(prepared.base), prepared.recipe.train.max_length
     )
 
     def embedded(part: str, column: list[str]) -> NDArray[np.float64]:
@@ -131,12 +131,12 @@ def _lstm(session: Session, prepared: Prepared, part: str, progress: Progress) -
     """Trained by the task's own loss on the model's token ids, with embeddings that begin at random."""
     import torch
 
-    from llmkit.models.lstm_classifier import LstmClassifier, rows_of
+    from llmkit.models.lstm_classifier import LstmClassifier, assign_embedding_rows
 
     task, examples, encoded = prepared.task, prepared.examples, prepared.encoded["train"]
     torch.manual_seed(derive(prepared.recipe.seed, "lstm"))
     model = LstmClassifier(
-        rows_of(encoded.ragged["input_ids"].flat, len(prepared.tokenizer)),
+        assign_embedding_rows(encoded.ragged["input_ids"].flat, len(prepared.tokenizer)),
         task.config(examples.labels)["num_labels"],
         task.bias(examples.golds["train"]),
     )
@@ -147,7 +147,7 @@ def _lstm(session: Session, prepared: Prepared, part: str, progress: Progress) -
 def _train(session: Session, prepared: Prepared, model: Any, progress: Progress) -> None:
     """Leaves the weights of the epoch with the lowest validation loss; without validation rows those of the last."""
     from llmkit.data.sampler import plan_steps, steps_per_epoch
-    from llmkit.engine.optim import Schedule, adamw
+    from llmkit.engine.optim import Schedule, build_adamw
     from llmkit.engine.train import train
 
     task, examples = prepared.task, prepared.examples
@@ -159,7 +159,7 @@ def _train(session: Session, prepared: Prepared, model: Any, progress: Progress)
     for step in train(
         session,
         model,
-        session.accelerator.prepare_optimizer(adamw(model, weight_decay=0.01)),
+        session.accelerator.prepare_optimizer(build_adamw(model, weight_decay=0.01)),
         batches_of(session, prepared, "train"),
         task.loss(examples.golds["train"], len(examples.labels)),
         plan_steps(rows, BATCH_SIZE, session.seed, total=schedule.total_steps),

@@ -90,7 +90,7 @@ def judge(
         "environment": json.loads(run.environment.read_text(encoding="utf-8")),
         "recipe": run.recipe.read_text(encoding="utf-8"),
         "command": command,
-        "weights_sha256": save.weights_digest(model),
+        "weights_sha256": save.hash_weights(model),
     }
     _write(run, prepared, model, part, records, content)
     return content
@@ -107,7 +107,7 @@ def _finished(prepared: Prepared, fitted: Fitted) -> Any:
         return fitted.model
     from llmkit.models import lora
 
-    return lora.merge(fitted.model)
+    return lora.merge_adapter(fitted.model)
 
 
 def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
@@ -289,7 +289,7 @@ def _write(
     from llmkit.report import card, page
 
     recipe = prepared.recipe
-    about = save.Card(
+    about = save.ModelMetadata(
         task=recipe.task,
         labels=list(prepared.examples.labels),
         columns={**prepared.task.columns, **recipe.data.columns},
@@ -299,7 +299,7 @@ def _write(
         llmkit=llmkit.__version__,
         tuned=dict(prepared.task.tuned),
     )
-    save.save(run.model, model, prepared.tokenizer, about, readme=card.text(content))
+    save.save_model(run.model, model, prepared.tokenizer, about, readme=card.text(content))
     files.write_lines(run.predictions(part), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))
     files.write_json(run.path / "scores.json", {"part": part, "scores": content["scores"]})
     page.write(run.path, content)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmkit.engine.checkpoint import State
     from llmkit.engine.session import Session
     from llmkit.engine.sharding import Placed
-    from llmkit.engine.signals import Request
+    from llmkit.engine.signals import StopRequest
     from llmkit.engine.train import Batches, Step
     from llmkit.recipe.schema import Train
     from llmkit.tasks.protocol import Arrays
@@ -53,18 +53,18 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
 
     began, recipe = time.monotonic(), prepared.recipe
     if session.device.type == "cpu":
-        allocator.keep_freed()
+        allocator.keep_freed_memory()
     answers: dict[int | None, Arrays | None] = {}  # of the best step
     _check_same_weights(session, model)
     placed = sharding.place(session, model, shard=recipe.train.shard)
     model = placed.model
-    optimizer = optim.adamw(model, recipe.train.weight_decay)
+    optimizer = optim.build_adamw(model, recipe.train.weight_decay)
     state = _resume(session, run, prepared, model, optimizer, progress)
     if recipe.train.gradient_checkpointing:
         with quiet():  # its new name is not yet in the oldest transformers that llmkit takes
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     trained, padding = for_training(session, prepared, model)
-    with signals.listening() as request, watchdog.watching(session.rank) as beat:
+    with signals.catch_stop_signals() as request, watchdog.watch_progress(session.rank) as beat:
         for step in train(
             session,
             trained,
@@ -100,7 +100,9 @@ def fit(session: Session, run: Run, prepared: Prepared, model: Any, progress: Pr
                 break
     if state.best_step not in (None, state.step):
         checkpoint.load(run.checkpoints / f"step-{state.best_step:08d}", model, None)
-    return Fitted(placed.whole(), state, answers.get(state.best_step))  # none of a step that was not saved
+    return Fitted(
+        placed.full_model(), state, answers.get(state.best_step)
+    )  # none of a step that was not saved
 
 
 def batches_of(session: Session, prepared: Prepared, part: str) -> Batches:
@@ -129,8 +131,8 @@ def predict_part(
         model,
         batches_of(session, prepared, part),
         task.watch if watching else task.decode,
-        writes=0 if watching else task.writes,
-        done=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
+        max_new_tokens=0 if watching else task.writes,
+        on_progress=lambda done, total: progress.advance(f"predicting {part}", done, total, "rows"),
     )
     return task.answers(outputs, encoded, prepared.examples.corpus.splits[part].columns)
 
@@ -189,7 +191,7 @@ def _as_before(batches: Batches, state: State) -> Batches:
 
 
 def _asked_to_stop(
-    session: Session, request: Request, prepared: Prepared, began: float
+    session: Session, request: StopRequest, prepared: Prepared, began: float
 ) -> Literal["", "Ctrl-C", "a signal", "train.max_hours"]:
     """Why all processes stop after this step, if one of them was asked to; else nothing."""
     hours = prepared.recipe.train.max_hours
@@ -217,14 +219,14 @@ def for_training(session: Session, prepared: Prepared, model: Any) -> tuple[Any,
         return torch.compile(model, dynamic=True), True
     if session.device.type != "cpu" or session.precision != "fp32":
         return model, True
-    dropout.swap(model)
+    dropout.replace_dropout(model)
     if session.world_size == 1:  # else gradients are summed as they are
-        row_gradients.mark(model)
+        row_gradients.enable_sparse_gradients(model)
     if prepared.recipe.model.lora:
         from llmkit.models import lora  # peft takes a while to import
 
-        lora.fuse(model)
-    if not train.gradient_checkpointing and unpadded.can(model):
+        lora.fuse_adapter(model)
+    if not train.gradient_checkpointing and unpadded.is_supported(model):
         return unpadded.Unpadded(model), False
     return model, True
 
@@ -253,11 +255,11 @@ def _validate(
         return replace(state, best_step=state.step), False, None
     began = time.perf_counter()
     watching = prepared.recipe.evaluate.best in prepared.task.watched
-    answers = predict_part(session, prepared, placed.whole(), "validation", progress, watching=watching)
+    answers = predict_part(session, prepared, placed.full_model(), "validation", progress, watching=watching)
     whole = None if watching else answers
     golds = prepared.examples.golds["validation"]
     # of the first process for all: programs are run by it alone
-    values = session.from_main(prepared.task.values(golds, answers, prepared.examples.labels))
+    values = session.broadcast(prepared.task.values(golds, answers, prepared.examples.labels))
     name = prepared.recipe.evaluate.best
     _log(run, session, "evaluation", {"step": state.step, **values})
     shown = dict.fromkeys(["loss", name, *prepared.task.metrics[:2]])
@@ -292,8 +294,8 @@ def _save(
     if session.rank == 0:
         fault = _try_to_save(session, run, prepared, model, optimizer, state)
     elif sharding.is_sharded(model):
-        checkpoint.join(model, optimizer)
-    fault = session.from_main(fault)
+        checkpoint.join_save(model, optimizer)
+    fault = session.broadcast(fault)
     if fault is None:
         return replace(state, saved_step=state.step)
     progress.note(f"checkpoint of step {state.step} not saved, training goes on: {fault}")
@@ -337,8 +339,8 @@ def _resume(
     """The state of the newest good checkpoint, its weights loaded; a fresh state when there is none."""
     from llmkit.engine import checkpoint
 
-    found = checkpoint.newest(run.checkpoints, progress.note) if session.rank == 0 else None
-    found = session.from_main(found)
+    found = checkpoint.find_newest(run.checkpoints, progress.note) if session.rank == 0 else None
+    found = session.broadcast(found)
     if found is None:
         if session.rank == 0 and run.log.exists():
             files.truncate(run.log, 0)
@@ -371,7 +373,7 @@ def _log(run: Run, session: Session, kind: str, values: dict[str, Any]) -> None:
 
 def _check_same_weights(session: Session, model: Any) -> None:
     """Raises RunError M12: from other weights each process would train a model of its own."""
-    if not session.same_everywhere(model):
+    if not session.has_same_weights(model):
         problem = ErrorDetail(
             "M12",
             "model.name",

@@ -23,11 +23,11 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     bias = task.bias(prepared.examples.golds["train"])
     if recipe.model.from_scratch:
         seed = recipe.training_seed
-        model = scratch.model(prepared.config, task.auto_class, head, seed=seed, bias=bias)
+        model = scratch.build_model(prepared.config, task.auto_class, head, seed=seed, bias=bias)
         _check_checkpointing(recipe, model)
         return model
     progress.note(f"loading {recipe.model.name}")
-    model = load.pretrained(
+    model = load.load_pretrained(
         prepared.base,
         task.auto_class,
         head,
@@ -42,7 +42,7 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     from llmkit.models import lora  # peft takes a while to import
 
     new = prepared.tokenizer.convert_tokens_to_ids(list(task.special_tokens))
-    return lora.add(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
+    return lora.add_adapter(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 
 
 def _check_checkpointing(recipe: Recipe, model: Any) -> None:

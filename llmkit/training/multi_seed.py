@@ -72,7 +72,7 @@ def train_each(
     how = {"precision": recipe.train.precision}
     with ExitStack() as open_sessions:  # the process group can be left only once, at the end
         session = open_sessions.enter_context(sessions.start(seed=recipe.seed, **how))
-        run = Run(session.from_main(run.path))
+        run = Run(session.broadcast(run.path))
         contents = _finished(session, run, prepared, progress)
         left = [seed for seed in commands if seed not in contents]
         first = [load_model(_of(prepared, seed), progress) for seed in left[:1]]  # before anything is written
@@ -103,9 +103,9 @@ def _finished(session: Session, run: Run, prepared: Prepared, progress: Progress
 
     contents: dict[int, Any] = {}
     begun = {seed: run.of_seed(seed) for seed in prepared.recipe.train.seeds or []}
-    for seed in session.from_main([seed for seed, own in begun.items() if own.exists]):
+    for seed in session.broadcast([seed for seed, own in begun.items() if own.exists]):
         check_same(begun[seed], _of(prepared, seed).recipe)
-    for seed in session.from_main([seed for seed, own in begun.items() if own.finished]):
+    for seed in session.broadcast([seed for seed, own in begun.items() if own.finished]):
         contents[seed] = begun[seed].read_report()
         if contents[seed]["data"]["fingerprint"] != prepared.examples.corpus.fingerprint:
             message = "the data is not what this run was trained on (its fingerprint differs)"

@@ -84,7 +84,7 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
             note = f"{recipe.model.name} has no trained head for this task: a new one is drawn from the seed"
             progress.note(note)
             examples = replace(examples, notes=(*examples.notes, note))
-        _check_length(recipe, load.longest(base, tokenizer))
+        _check_length(recipe, load.get_max_length(base, tokenizer))
     encoded = {
         part: encode_part(recipe, task, tokenizer, examples, part, progress)
         for part in examples.corpus.splits
@@ -113,11 +113,11 @@ def _start(recipe: Recipe, base: Path, special: Sequence[str]) -> tuple[dict[str
 
     shape = recipe.model.from_scratch
     if shape is None:
-        tokenizer = load.tokenizer(base, special=special)
+        tokenizer = load.load_tokenizer(base, special=special)
         return load.check_folder(base), tokenizer
-    tokenizer = load.tokenizer(base, weights=False, special=special)
-    scratch.fit(tokenizer, shape, recipe.train.max_length)
-    return scratch.config(shape, tokenizer, recipe.train.max_length), tokenizer
+    tokenizer = load.load_tokenizer(base, weights=False, special=special)
+    scratch.configure_tokenizer(tokenizer, shape, recipe.train.max_length)
+    return scratch.build_config(shape, tokenizer, recipe.train.max_length), tokenizer
 
 
 def _check_adapter(task: Task, recipe: Recipe) -> None:

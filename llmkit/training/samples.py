@@ -19,20 +19,20 @@ def samples(prepared: Prepared, model: Any, part: str, progress: Progress) -> li
     """Beginnings of rows of this part, each with what the model goes on with; the same on each process."""
     import torch
 
-    from llmkit.engine.generation.stream import stream
+    from llmkit.engine.generation.stream import stream_tokens
 
     tokenizer, written = prepared.tokenizer, []
     begun = prepared.task.beginnings(prepared.examples.corpus.splits[part].columns)
     for number, (ids, wanted) in enumerate(begun):
         progress.advance("writing samples", number, len(begun), "texts")
-        tokens = stream(
+        tokens = stream_tokens(
             model,
             ids,
             end=tokenizer.eos_token_id,
             pad=tokenizer.eos_token_id,
             max_new_tokens=min(wanted, prepared.recipe.train.max_length - len(ids)),
             temperature=TEMPERATURE,
-            draws=torch.Generator().manual_seed(derive(prepared.recipe.seed, "sample", number)),
+            generator=torch.Generator().manual_seed(derive(prepared.recipe.seed, "sample", number)),
         )
         start, text = (tokenizer.decode(found, skip_special_tokens=True) for found in (ids, list(tokens)))
         written.append({"beginning": start, "text": text, "temperature": TEMPERATURE})

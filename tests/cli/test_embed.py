@@ -84,7 +84,7 @@ def test_an_old_file_stays_when_the_work_fails(
     command: Command, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "v.npy").write_bytes(b"old")
-    monkeypatch.setattr("llmkit.models.sentence_embedding.mean_pooled", lambda *_: 1 / 0)
+    monkeypatch.setattr("llmkit.models.sentence_embedding.pool_mean", lambda *_: 1 / 0)
     assert command("embed", tiny_bert, *TEXTS, "--out", "v.npy").code == 1
     assert (tmp_path / "v.npy").read_bytes() == b"old"
     assert not list(tmp_path.glob(".tmp-*"))

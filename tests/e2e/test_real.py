@@ -12,7 +12,12 @@ import pytest
 from llmkit.assets import store
 from llmkit.base.errors import AssetError
 from llmkit.base.progress import SILENT
-from llmkit.engine.batching import auto_budget, cut, padded_tokens, sorted_batches
+from llmkit.engine.batching import (
+    choose_token_budget,
+    count_padded_tokens,
+    split_for_prediction,
+    split_padded,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.index]
 
@@ -61,13 +66,15 @@ def test_nearly_all_computed_tokens_are_real_ones(minilm: Path, shared: Path) ->
     rows = (shared / "sentiment" / "sst2" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     ids = AutoTokenizer.from_pretrained(minilm)([json.loads(row)["text"] for row in rows])["input_ids"]
     lengths = np.array([len(row) for row in ids])
-    order, budget = np.random.default_rng(0).permutation(len(ids)), auto_budget("cpu")
+    order, budget = np.random.default_rng(0).permutation(len(ids)), choose_token_budget("cpu")
     updates = [order[first : first + 32] for first in range(0, len(order), 32)]
     training = sum(
-        padded_tokens(batch, lengths) for update in updates for batch in cut(update, lengths, budget)
+        count_padded_tokens(batch, lengths)
+        for update in updates
+        for batch in split_padded(update, lengths, budget)
     )
-    prediction = sum(padded_tokens(batch, lengths) for batch in sorted_batches(lengths, budget))
+    prediction = sum(count_padded_tokens(batch, lengths) for batch in split_for_prediction(lengths, budget))
     assert lengths.sum() / training >= 0.95
     assert lengths.sum() / prediction >= 0.95
-    plain = sum(padded_tokens(update, lengths) for update in updates)
+    plain = sum(count_padded_tokens(update, lengths) for update in updates)
     assert lengths.sum() / plain < 0.7  # what is saved

@@ -21,11 +21,11 @@ from llmkit.data.sampler import PlannedStep
 from llmkit.engine import checkpoint, sharding
 from llmkit.engine import session as sessions
 from llmkit.engine.checkpoint import State
-from llmkit.engine.optim import Schedule, adamw
+from llmkit.engine.optim import Schedule, build_adamw
 from llmkit.engine.session import Session
 from llmkit.engine.sharding import Placed
 from llmkit.engine.train import train
-from llmkit.models.save import weights_digest
+from llmkit.models.save import hash_weights
 from llmkit.recipe import load
 from llmkit.training.loop import batches_of, predict_part
 from llmkit.training.model import load_model
@@ -50,7 +50,7 @@ class Trainer:
         if prepared.recipe.train.gradient_checkpointing:
             how = {"use_reentrant": False}
             placed.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
-        return cls(session, prepared, placed, adamw(placed.model, 0.01))
+        return cls(session, prepared, placed, build_adamw(placed.model, 0.01))
 
     def run(self, first: int, last: int) -> list[tuple[float, float]]:
         """(loss, gradient norm) of each update."""
@@ -72,7 +72,7 @@ class Trainer:
         if self.session.rank == 0:
             checkpoint.save(folder, self.placed.model, self.optimizer, State(step=SAVED))
         elif sharding.is_sharded(self.placed.model):
-            checkpoint.join(self.placed.model, self.optimizer)
+            checkpoint.join_save(self.placed.model, self.optimizer)
         self.session.wait()
         return folder / f"step-{SAVED:08d}"
 
@@ -81,10 +81,10 @@ class Trainer:
         return self
 
     def weights(self) -> dict[str, torch.Tensor]:
-        return dict(self.placed.whole().state_dict())
+        return dict(self.placed.full_model().state_dict())
 
     def digest(self) -> str:
-        return weights_digest(self.placed.whole())
+        return hash_weights(self.placed.full_model())
 
 
 def updates(first: int, last: int) -> Iterator[PlannedStep]:
@@ -114,8 +114,8 @@ def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any
     again.run(SAVED, len(SIZES))
     opened_whole.run(SAVED, len(SIZES))
     opened_sharded.run(SAVED, len(SIZES))
-    answers = predict_part(session, prepared, sharded.placed.whole(), "validation", SILENT)
-    theirs = predict_part(session, prepared, whole.placed.whole(), "validation", SILENT)
+    answers = predict_part(session, prepared, sharded.placed.full_model(), "validation", SILENT)
+    theirs = predict_part(session, prepared, whole.placed.full_model(), "validation", SILENT)
     return {
         **found,
         "plain": plain,
@@ -129,7 +129,7 @@ def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any
 
 def numbers(trainer: Trainer) -> int:
     """How many this process holds of the weights."""
-    return sum(sharding.local(p).numel() for p in trainer.placed.model.parameters())
+    return sum(sharding.get_local_rows(p).numel() for p in trainer.placed.model.parameters())
 
 
 def difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:

@@ -14,13 +14,13 @@ from llmkit.base import files
 from llmkit.base.errors import StorageError
 from llmkit.engine import checkpoint
 from llmkit.engine.checkpoint import State
-from llmkit.engine.optim import adamw
+from llmkit.engine.optim import build_adamw
 from tests.faults import KINDS, Fault, arm
 
 
 def trained(make_model: Any) -> tuple[Any, Any]:
     model = make_model()
-    optimizer = adamw(model, 0.1)
+    optimizer = build_adamw(model, 0.1)
     for group in optimizer.param_groups:
         group["lr"] = 0.1
     for _ in range(3):
@@ -35,7 +35,7 @@ def test_weights_buffers_moments_and_state_come_back(tmp_path: Path, make_model:
     state = State(step=3, best_value=0.5, best_step=2, misses=1, log_bytes=99, identity={"data": "x"})
     saved = checkpoint.save(tmp_path, model, optimizer, state)
     other = make_model()
-    fresh = adamw(other, 0.1)
+    fresh = build_adamw(other, 0.1)
     assert checkpoint.load(saved, other, fresh) == state
     assert all(
         torch.equal(a, b)
@@ -52,7 +52,7 @@ def test_the_next_update_after_loading_is_the_same_to_the_bit(tmp_path: Path, ma
     model, optimizer = trained(make_model)
     saved = checkpoint.save(tmp_path, model, optimizer, State(step=3))
     other = make_model()
-    fresh = adamw(other, 0.1)
+    fresh = build_adamw(other, 0.1)
     checkpoint.load(saved, other, fresh)
     for each, own in ((model, optimizer), (other, fresh)):
         each.eval()
@@ -77,7 +77,7 @@ def test_one_flipped_byte_is_found_and_the_one_before_is_taken(
     content[len(content) // 2] ^= 1
     (newer / name).write_bytes(content)
     notes: list[str] = []
-    assert checkpoint.newest(tmp_path, notes.append) == older
+    assert checkpoint.find_newest(tmp_path, notes.append) == older
     assert len(notes) == 1
     assert "step-00000002" in notes[0]
 
@@ -85,7 +85,7 @@ def test_one_flipped_byte_is_found_and_the_one_before_is_taken(
 def test_half_written_folders_are_never_chosen(tmp_path: Path, make_model: Any) -> None:
     (tmp_path / "step-00000009").mkdir(parents=True)
     (tmp_path / ".tmp-1-xyz").mkdir()
-    assert checkpoint.newest(tmp_path, lambda note: None) is None
+    assert checkpoint.find_newest(tmp_path, lambda note: None) is None
 
 
 def test_rotation_keeps_the_newest_and_the_best(tmp_path: Path, make_model: Any) -> None:
@@ -130,13 +130,13 @@ def test_a_fault_at_any_call_of_a_save_leaves_a_good_checkpoint(
         folder = tmp_path / str(number)
         checkpoint.save(folder, model, optimizer, State(step=1))
         fault = _save_with(folder, model, optimizer, kind, number)
-        found = checkpoint.newest(folder, lambda _: None)
+        found = checkpoint.find_newest(folder, lambda _: None)
         assert found is not None
-        assert checkpoint.state_of(found).step in (1, 2)
+        assert checkpoint.load_state(found).step in (1, 2)
         files.sweep(folder)
         assert all(path.name.startswith("step-") for path in folder.iterdir())
         checkpoint.save(folder, model, optimizer, State(step=2))
-        assert checkpoint.newest(folder, lambda _: None) == folder / "step-00000002"
+        assert checkpoint.find_newest(folder, lambda _: None) == folder / "step-00000002"
         if not fault:
             break
     assert number > 15  # three files written, five flushed, ...

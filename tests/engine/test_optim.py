@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmkit.engine.optim import Schedule, adamw, parameter_groups
+from llmkit.engine.optim import Schedule, build_adamw, build_parameter_groups
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,16 @@ from llmkit.engine.optim import Schedule, adamw, parameter_groups
     ],
 )
 def test_rate_at_exact_points(kind: Any, step: int, rate: float) -> None:
-    assert Schedule(1.0, 100, 10, kind).rate(step) == pytest.approx(rate)
+    assert Schedule(1.0, 100, 10, kind).learning_rate(step) == pytest.approx(rate)
 
 
 def test_no_warmup_begins_at_the_peak() -> None:
-    assert Schedule(0.3, 10, 0, "linear").rate(1) == 0.3
+    assert Schedule(0.3, 10, 0, "linear").learning_rate(1) == 0.3
 
 
 def test_matrices_decay_and_vectors_do_not(make_model: Any) -> None:
     model = make_model()
-    decayed, kept = parameter_groups(model, 0.1)
+    decayed, kept = build_parameter_groups(model, 0.1)
     assert decayed["params"] == [model.layer.weight]
     assert decayed["weight_decay"] == 0.1
     assert kept["params"] == [model.layer.bias]
@@ -45,4 +45,4 @@ def test_matrices_decay_and_vectors_do_not(make_model: Any) -> None:
 def test_frozen_parameters_are_left_out(make_model: Any) -> None:
     model = make_model()
     model.layer.weight.requires_grad = False
-    assert [len(group["params"]) for group in adamw(model, 0.1).param_groups] == [0, 1]
+    assert [len(group["params"]) for group in build_adamw(model, 0.1).param_groups] == [0, 1]

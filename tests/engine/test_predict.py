@@ -39,7 +39,11 @@ def test_texts_are_written_in_fewer_batches_that_hold_what_will_be_written(
             return toy.decode(model, batch)
 
         found = predict(
-            session, make_model(), replace(toy.batches, budget=int(lengths.max())), decode, writes=writes
+            session,
+            make_model(),
+            replace(toy.batches, budget=int(lengths.max())),
+            decode,
+            max_new_tokens=writes,
         )
         assert len(next(iter(found.values()))) == len(lengths)
     reading, writing = sizes
@@ -58,7 +62,11 @@ def test_dropout_is_off(session: Any, make_model: Any, toy: Any) -> None:
 def test_progress_counts_up_to_all_examples(session: Any, make_model: Any, toy: Any) -> None:
     heard: list[tuple[int, int]] = []
     predict(
-        session, make_model(), toy.batches, toy.decode, done=lambda done, total: heard.append((done, total))
+        session,
+        make_model(),
+        toy.batches,
+        toy.decode,
+        on_progress=lambda done, total: heard.append((done, total)),
     )
     assert heard[-1] == (24, 24)
 

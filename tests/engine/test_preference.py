@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from llmkit.data.encoding.collate import IGNORED
 from llmkit.engine import preference as engine
 from llmkit.engine.losses import preference
-from llmkit.engine.preference import log_probabilities
+from llmkit.engine.preference import compute_log_probabilities
 from llmkit.models import lora
 from llmkit.recipe.schema import Lora
 
@@ -45,7 +45,7 @@ def batch_of(pairs: list[Any]) -> dict[str, torch.Tensor]:
 def adapted(folder: Path, *, dropout: float = 0.0) -> tuple[Any, Any]:
     """The model with an adapter that has moved, and a copy from before; dropout is for both."""
     before = AutoModelForCausalLM.from_pretrained(folder, attention_dropout=dropout).eval()
-    model = lora.add(copy.deepcopy(before), Lora(rank=4, dropout=dropout), seed=1)
+    model = lora.add_adapter(copy.deepcopy(before), Lora(rank=4, dropout=dropout), seed=1)
     torch.manual_seed(3)
     with torch.no_grad():
         for name, weights in model.named_parameters():
@@ -64,7 +64,7 @@ def test_they_are_those_of_each_answer_alone(tiny_gpt: Path) -> None:
     """Ragged prompts and answers in one batch; the reference is the copy, though there is none."""
     model, before = adapted(tiny_gpt)
     model.eval()
-    now_2B, before_2B = log_probabilities(model, batch_of(PAIRS), pad=PAD)
+    now_2B, before_2B = compute_log_probabilities(model, batch_of(PAIRS), pad=PAD)
     for found, judge in ((now_2B, model), (before_2B, before)):
         expected = [[plainly(judge, pair[0], pair[side]).item() for pair in PAIRS] for side in (1, 2)]
         torch.testing.assert_close(found, torch.tensor(expected), atol=2e-5, rtol=1e-5)
@@ -74,7 +74,7 @@ def test_they_are_those_of_each_answer_alone(tiny_gpt: Path) -> None:
 def test_loss_and_gradient_are_those_of_the_paper(tiny_gpt: Path) -> None:
     """Equation 7, with the copy as the reference, pair by pair."""
     model, before = adapted(tiny_gpt)
-    now_2B, before_2B = log_probabilities(model, batch_of(PAIRS), pad=PAD)
+    now_2B, before_2B = compute_log_probabilities(model, batch_of(PAIRS), pad=PAD)
     loss, count = preference(0.1 * ((now_2B - before_2B)[0] - (now_2B - before_2B)[1]))
     weights = [p for p in model.parameters() if p.requires_grad]
     found = torch.autograd.grad(loss, weights)
@@ -92,10 +92,10 @@ def test_loss_and_gradient_are_those_of_the_paper(tiny_gpt: Path) -> None:
 
 def test_the_reference_is_without_dropout_draws_nothing_and_leaves_no_trace(tiny_gpt: Path) -> None:
     model, _ = adapted(tiny_gpt, dropout=0.5)
-    still = log_probabilities(model.eval(), batch_of(PAIRS), pad=PAD)
+    still = compute_log_probabilities(model.eval(), batch_of(PAIRS), pad=PAD)
     model.train()
     torch.manual_seed(5)
-    now_2B, before_2B = log_probabilities(model, batch_of(PAIRS), pad=PAD)
+    now_2B, before_2B = compute_log_probabilities(model, batch_of(PAIRS), pad=PAD)
     after = torch.get_rng_state()
     torch.testing.assert_close(before_2B, still[1], atol=0, rtol=0)
     assert not before_2B.requires_grad
@@ -113,7 +113,7 @@ def test_an_error_inside_leaves_the_model_as_it_was(tiny_gpt: Path) -> None:
     model.train()
     faulty = {**batch_of(PAIRS), "input_ids": batch_of(PAIRS)["input_ids"] + 10_000}
     with pytest.raises(IndexError):
-        log_probabilities(model, faulty, pad=PAD)
+        compute_log_probabilities(model, faulty, pad=PAD)
     assert model.training
     assert all(p.requires_grad == ("lora_" in name) for name, p in model.named_parameters())
 
@@ -121,6 +121,6 @@ def test_an_error_inside_leaves_the_model_as_it_was(tiny_gpt: Path) -> None:
 def test_a_new_adapter_changes_nothing(tiny_gpt: Path) -> None:
     """At step 0 model and reference agree to the bit, so all margins are 0."""
     before = AutoModelForCausalLM.from_pretrained(tiny_gpt)
-    model = lora.add(before, Lora(rank=4), seed=1).eval()
-    now_2B, before_2B = log_probabilities(model, batch_of(PAIRS), pad=PAD)
+    model = lora.add_adapter(before, Lora(rank=4), seed=1).eval()
+    now_2B, before_2B = compute_log_probabilities(model, batch_of(PAIRS), pad=PAD)
     assert torch.equal(now_2B, before_2B)

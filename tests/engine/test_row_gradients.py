@@ -12,8 +12,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from llmkit.engine import row_gradients
-from llmkit.engine.optim import adamw
-from llmkit.engine.row_gradients import RowGradients, mark, values
+from llmkit.engine.optim import build_adamw
+from llmkit.engine.row_gradients import RowGradients, enable_sparse_gradients, get_gradient_values
 
 
 class Bag(nn.Module):
@@ -37,7 +37,7 @@ class Bag(nn.Module):
 
 def updated(model: Bag, steps: int = 4) -> list[torch.Tensor]:
     """Its parameters after updates of two micro-batches each, with clipping."""
-    optimizer, rows = adamw(model, 0.1), RowGradients()
+    optimizer, rows = build_adamw(model, 0.1), RowGradients()
     draws = torch.Generator().manual_seed(3)
     for group in optimizer.param_groups:
         group["lr"] = 0.01
@@ -45,9 +45,9 @@ def updated(model: Bag, steps: int = 4) -> list[torch.Tensor]:
         for _ in range(2):
             ids = torch.randint(0, 200, (6, 9), generator=draws)
             nn.functional.cross_entropy(model(ids), torch.tensor([0, 1] * 3)).backward()
-        gradients = [values(p) for p in model.parameters()]
+        gradients = [get_gradient_values(p) for p in model.parameters()]
         torch._foreach_mul_(gradients, 0.5)
-        with rows.spread(model):
+        with rows.densify(model):
             optimizer.step()
         optimizer.zero_grad()
     return list(model.parameters())
@@ -55,7 +55,7 @@ def updated(model: Bag, steps: int = 4) -> list[torch.Tensor]:
 
 def test_updates_are_those_of_whole_gradients() -> None:
     plain, sparse = Bag(), Bag()
-    mark(sparse)
+    enable_sparse_gradients(sparse)
     assert sparse.embeddings.sparse
     for expected, found in zip(updated(plain), updated(sparse), strict=True):
         assert torch.allclose(found, expected, rtol=1e-6, atol=1e-8)
@@ -64,24 +64,24 @@ def test_updates_are_those_of_whole_gradients() -> None:
 
 def test_a_row_read_twice_counts_once_in_the_norm() -> None:
     whole, sparse = Bag(), Bag()
-    mark(sparse)
+    enable_sparse_gradients(sparse)
     ids = torch.tensor([[7, 7, 9, 0]])
     for model in (whole, sparse):
         model(ids)[0, 0].backward()
         model(ids)[0, 1].backward()
-    rows = values(sparse.embeddings.weight)
+    rows = get_gradient_values(sparse.embeddings.weight)
     assert rows.shape == (2, 8)  # 7 and 9; 0 is padding
-    assert torch.allclose(rows.norm(), values(whole.embeddings.weight).norm())
+    assert torch.allclose(rows.norm(), get_gradient_values(whole.embeddings.weight).norm())
 
 
 def test_what_one_step_had_is_gone_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     model, rows = Bag(), RowGradients()
-    mark(model)
+    enable_sparse_gradients(model)
     seen = []
     for number in (7, 9):
         model(torch.tensor([[number]])).sum().backward()
-        values(model.embeddings.weight)
-        with rows.spread(model):
+        get_gradient_values(model.embeddings.weight)
+        with rows.densify(model):
             grad: Any = model.embeddings.weight.grad
             seen.append(grad.any(1).nonzero().flatten().tolist())
         model.zero_grad()
@@ -96,7 +96,7 @@ def test_others_are_left_whole(change: str, tiny_gpt: Path, monkeypatch: pytest.
     if change == "tied":
         monkeypatch.setattr(row_gradients, "WORTHWHILE", 1)
         model = AutoModelForCausalLM.from_pretrained(tiny_gpt)
-    mark(model)
+    enable_sparse_gradients(model)
     assert not model.get_input_embeddings().sparse
 
 
@@ -104,7 +104,7 @@ def test_a_bert_with_many_words_is_marked(tiny_bert: Path, monkeypatch: pytest.M
     model: Any = AutoModelForSequenceClassification.from_pretrained(tiny_bert)
     whole = copy.deepcopy(model)
     monkeypatch.setattr(row_gradients, "WORTHWHILE", 40)
-    mark(model)
+    enable_sparse_gradients(model)
     ids = torch.tensor([[2, 5, 5, 7, 3]])
     for one in (model, whole):
         one.eval()(input_ids=ids).logits[0, 0].backward()

@@ -16,16 +16,16 @@ def test_one_process_sums_and_gathers_its_own(session: Any) -> None:
     assert (session.rank, session.world_size) == (0, 1)
     assert session.sum([1.5, 2.0]) == [1.5, 2.0]
     assert session.gather({"a": 1}) == [{"a": 1}]
-    assert session.from_main("x") == "x"
+    assert session.broadcast("x") == "x"
 
 
 def test_the_seed_of_an_update_depends_on_its_step_only(session: Any) -> None:
-    session.seed_update(5)
+    session.seed_step(5)
     first = torch.rand(3)
     torch.rand(10)
-    session.seed_update(5)
+    session.seed_step(5)
     assert torch.equal(torch.rand(3), first)
-    session.seed_update(6)
+    session.seed_step(6)
     assert not torch.equal(torch.rand(3), first)
 
 

@@ -20,9 +20,9 @@ from llmkit.base.errors import RecipeError, StorageError, TrainingError
 from llmkit.base.progress import SILENT
 from llmkit.engine import checkpoint, sharding
 from llmkit.engine import train as training
-from llmkit.engine.optim import adamw
+from llmkit.engine.optim import build_adamw
 from llmkit.engine.train import _Share
-from llmkit.models.save import weights_digest
+from llmkit.models.save import hash_weights
 from llmkit.recipe import load
 from llmkit.training.model import load_model
 from llmkit.training.prepare import prepare
@@ -120,11 +120,11 @@ def test_its_checkpoint_opens_in_one_process(
     """Here, without any process group; the files are those that a whole model's checkpoint has."""
     recipe = load.load(str(recipes[kind]), (), task_names=tasks.names(), task_options=tasks.options)
     model = load_model(prepare(recipe, SILENT), SILENT)
-    optimizer = adamw(model, 0.01)
+    optimizer = build_adamw(model, 0.01)
     saved = folder / kind / "sharded" / "step-00000002"
     assert files.verify(saved) is None
     checkpoint.load(saved, model, optimizer)
-    assert weights_digest(model) == figures[kind]["opened"]["saved"]
+    assert hash_weights(model) == figures[kind]["opened"]["saved"]
     for name in ("weights.safetensors", "optimizer.safetensors"):
         own, whole = load_file(saved / name), load_file(folder / kind / "whole" / "step-00000002" / name)
         assert {key: value.shape for key, value in own.items()} == {k: v.shape for k, v in whole.items()}
@@ -132,7 +132,7 @@ def test_its_checkpoint_opens_in_one_process(
 
 def test_one_process_keeps_the_model_whole(session: Any, make_model: Any) -> None:
     placed = sharding.place(session, make_model(), shard=True)
-    assert placed.whole() is placed.model
+    assert placed.full_model() is placed.model
     assert not sharding.is_sharded(placed.model)
 
 
@@ -173,15 +173,15 @@ def test_a_save_that_fails_leaves_no_process_waiting(
     """The others gather every tensor in turn, so the one that writes has to take part to the end."""
     model = make_model()
     gathered: list[int] = []
-    monkeypatch.setattr("llmkit.engine.tensors.full", lambda tensor: gathered.append(1) or tensor)
-    checkpoint.join(model, adamw(model, 0.1))
+    monkeypatch.setattr("llmkit.engine.tensors.gather_rows", lambda tensor: gathered.append(1) or tensor)
+    checkpoint.join_save(model, build_adamw(model, 0.1))
     all_of_them = len(gathered)
     assert all_of_them == 3
     for fault in ("check_space", "write_pieces"):
         gathered.clear()
         with monkeypatch.context() as patch, pytest.raises(StorageError):
             patch.setattr(files, fault, failing)
-            checkpoint.save(tmp_path, model, adamw(model, 0.1), checkpoint.State(step=1))
+            checkpoint.save(tmp_path, model, build_adamw(model, 0.1), checkpoint.State(step=1))
         assert len(gathered) == all_of_them
 
 

@@ -10,10 +10,10 @@ import pytest
 from llmkit.engine import signals
 
 
-@pytest.mark.parametrize("number", signals.HEARD)
+@pytest.mark.parametrize("number", signals.STOP_SIGNALS)
 def test_first_signal_only_asks_and_the_second_stops(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with signals.listening() as request:
+    with signals.catch_stop_signals() as request:
         assert request.number is None
         os.kill(os.getpid(), number)
         assert request.number == number

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from llmkit.data.encoding.collate import IGNORED
-from llmkit.engine.supervised import supervised
+from llmkit.engine.supervised import compute_supervised_logits
 
 PAD = 0
 # (ids read, labels of these, ids that follow)
@@ -71,7 +71,7 @@ class _WithoutShortcut(nn.Module):
 @torch.inference_mode()
 def test_each_row_has_the_log_probabilities_of_its_whole_text(model: Any, shortcut: bool) -> None:
     asked = model if shortcut else _WithoutShortcut(model)
-    logits_BSV, told_BS = supervised(asked, batch_of(ROWS), pad=PAD)
+    logits_BSV, told_BS = compute_supervised_logits(asked, batch_of(ROWS), pad=PAD)
     found_BSV = logits_BSV.log_softmax(-1)
     for row, told_S, found_SV in zip(ROWS, told_BS, found_BSV, strict=True):
         own = [found_SV[place, token] for place, token in enumerate(told_S.tolist()) if token != IGNORED]
@@ -83,6 +83,6 @@ def test_each_row_has_the_log_probabilities_of_its_whole_text(model: Any, shortc
 @torch.inference_mode()
 def test_the_head_is_asked_only_where_there_is_something_to_learn(model: Any) -> None:
     long = ([2] + [7] * 40 + [3], [IGNORED] * 42, [11, 3])
-    logits_BSV, told_BS = supervised(model, batch_of([long]), pad=PAD)
+    logits_BSV, told_BS = compute_supervised_logits(model, batch_of([long]), pad=PAD)
     assert logits_BSV.shape[1] == 2
     assert told_BS.tolist() == [[11, 3]]

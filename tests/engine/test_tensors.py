@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from llmkit.engine import tensors
-from llmkit.engine.tensors import fill, opened, pieces
+from llmkit.engine.tensors import copy_saved, open_file, serialize
 
 KINDS = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
@@ -30,7 +30,7 @@ def drawn(about: dict[str, tuple[torch.dtype, list[int]]]) -> dict[str, torch.Te
 @settings(max_examples=60)
 def test_safetensors_reads_what_was_put_in(about: dict[str, tuple[torch.dtype, list[int]]]) -> None:
     own = drawn(about)
-    read = load(b"".join(pieces(own)))
+    read = load(b"".join(serialize(own)))
     assert read.keys() == own.keys()
     for name, tensor in own.items():
         assert read[name].dtype == tensor.dtype
@@ -39,11 +39,13 @@ def test_safetensors_reads_what_was_put_in(about: dict[str, tuple[torch.dtype, l
 
 def test_a_transposed_tensor_is_written_as_it_looks() -> None:
     turned = torch.arange(6.0).view(2, 3).T
-    assert torch.equal(load(b"".join(pieces({"a": turned})))["a"], turned)
+    assert torch.equal(load(b"".join(serialize({"a": turned})))["a"], turned)
 
 
 def test_tensors_come_one_at_a_time() -> None:
-    sizes = [len(piece) for piece in pieces({"b": torch.zeros(5, 2), "a": torch.zeros(3, dtype=torch.int64)})]
+    sizes = [
+        len(piece) for piece in serialize({"b": torch.zeros(5, 2), "a": torch.zeros(3, dtype=torch.int64)})
+    ]
     assert sizes[1:] == [24, 40]  # the wide type first, so that all of them are aligned
     assert sizes[0] % 8 == 0
 
@@ -51,17 +53,17 @@ def test_tensors_come_one_at_a_time() -> None:
 def test_values_are_filled_in_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(save({"a": torch.arange(6.0).view(3, 2), "one": torch.tensor(4.0)}))
     matrix, one = torch.nn.Parameter(torch.zeros(3, 2)), torch.zeros(())
-    with opened(tmp_path / "file") as saved:
-        fill(matrix, saved, "a")
-        fill(one, saved, "one")
+    with open_file(tmp_path / "file") as saved:
+        copy_saved(matrix, saved, "a")
+        copy_saved(one, saved, "one")
     assert torch.equal(matrix, torch.arange(6.0).view(3, 2))
     assert one == 4
 
 
 def test_only_the_own_rows_of_a_shard_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(save({"a": torch.arange(10.0).view(5, 2)}))
-    monkeypatch.setattr(tensors, "own_rows", lambda _: slice(3, 5))
+    monkeypatch.setattr(tensors, "get_local_slice", lambda _: slice(3, 5))
     rows = torch.zeros(2, 2)
-    with opened(tmp_path / "file") as saved:
-        fill(rows, saved, "a")
+    with open_file(tmp_path / "file") as saved:
+        copy_saved(rows, saved, "a")
     assert rows.tolist() == [[6, 7], [8, 9]]

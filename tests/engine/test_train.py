@@ -10,7 +10,7 @@ import torch
 
 from llmkit.base.errors import TrainingError
 from llmkit.data.sampler import plan_steps
-from llmkit.engine.optim import Schedule, adamw
+from llmkit.engine.optim import Schedule, build_adamw
 from llmkit.engine.train import Step, train
 
 SCHEDULE = Schedule(1e-2, 6, 0, "constant")
@@ -20,7 +20,7 @@ def steps_of(
     session: Any, model: Any, toy: Any, *, total: int = 6, done: int = 0, **changes: Any
 ) -> list[Step]:
     settings = {"schedule": SCHEDULE, "max_grad_norm": None, **changes}
-    optimizer = changes.pop("optimizer", None) or adamw(model, 0.0)
+    optimizer = changes.pop("optimizer", None) or build_adamw(model, 0.0)
     settings.pop("optimizer", None)
     loss = settings.pop("loss", toy.loss)
     return list(
@@ -151,7 +151,7 @@ def test_dropout_is_a_function_of_the_step_not_of_what_ran_before(
 ) -> None:
     whole = [step.loss for step in steps_of(session, make_model(), toy)]
     model = make_model()
-    optimizer = adamw(model, 0.0)
+    optimizer = build_adamw(model, 0.0)
     first = [step.loss for step in steps_of(session, model, toy, total=3, optimizer=optimizer)]
     torch.rand(17)  # somebody draws numbers in between
     rest = [step.loss for step in steps_of(session, model, toy, done=3, optimizer=optimizer)]

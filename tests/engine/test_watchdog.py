@@ -15,7 +15,7 @@ def stand_still(seconds: float) -> None:
 
 def test_it_names_the_process_its_last_step_and_the_line() -> None:
     said: list[str] = []
-    with watchdog.watching(3, 0.1, said.append) as beat:
+    with watchdog.watch_progress(3, 0.1, said.append) as beat:
         beat("step 7")
         stand_still(0.4)
     assert len(said) == 1
@@ -25,7 +25,7 @@ def test_it_names_the_process_its_last_step_and_the_line() -> None:
 
 def test_progress_is_silent() -> None:
     said: list[str] = []
-    with watchdog.watching(0, 0.2, said.append) as beat:
+    with watchdog.watch_progress(0, 0.2, said.append) as beat:
         for step in range(6):
             time.sleep(0.05)
             beat(f"step {step}")
@@ -35,6 +35,6 @@ def test_progress_is_silent() -> None:
 def test_a_process_that_waits_for_others_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "WAITING", (__file__,))
     said: list[str] = []
-    with watchdog.watching(0, 0.1, said.append):
+    with watchdog.watch_progress(0, 0.1, said.append):
         stand_still(0.3)
     assert said == []

@@ -10,7 +10,7 @@ import pytest
 
 from llmkit.data.encoding.encode import Encoded, texts_to_ids
 from llmkit.engine import session as sessions
-from llmkit.engine.batching import auto_budget
+from llmkit.engine.batching import choose_token_budget
 from llmkit.inference.batches import make_batches
 from llmkit.models import load
 from llmkit.recipe.schema import Train
@@ -18,7 +18,7 @@ from llmkit.recipe.schema import Train
 
 @pytest.fixture
 def encoded(tiny_bert: Path) -> tuple[Any, Encoded]:
-    tokenizer = load.tokenizer(tiny_bert)
+    tokenizer = load.load_tokenizer(tiny_bert)
     features = texts_to_ids(tokenizer, ["a film", "a good film", "bad"], max_length=16, truncation=True)
     return tokenizer, Encoded.of([(0, features)])
 
@@ -29,7 +29,7 @@ def test_the_budget_is_the_recipes_or_the_devices(encoded: tuple[Any, Encoded]) 
         asked = make_batches(session, examples, {}, tokenizer, Train(micro_batch_tokens=777))
         auto = make_batches(session, examples, {}, tokenizer, Train())
     assert asked.budget == 777
-    assert auto.budget == auto_budget("cpu")
+    assert auto.budget == choose_token_budget("cpu")
 
 
 def test_a_batch_has_padded_ids_and_numeric_labels_but_no_lists(encoded: tuple[Any, Encoded]) -> None:

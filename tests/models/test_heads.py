@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from llmkit.models.heads import logits_at
+from llmkit.models.heads import compute_logits_at
 
 IDS = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 10, 11, 12]])
 CHOSEN = torch.tensor([[False, True, False, False, True], [False, False, True, False, False]])
@@ -46,7 +46,7 @@ class Wrapped(nn.Module):
 def test_they_are_those_of_the_whole_forward(kind: str, wrap: Any) -> None:
     model = made(kind)
     with torch.no_grad():
-        whole, some = model(IDS).logits, logits_at(wrap(model), {"input_ids": IDS}, CHOSEN)
+        whole, some = model(IDS).logits, compute_logits_at(wrap(model), {"input_ids": IDS}, CHOSEN)
     assert some.shape == (3, 40)
     assert torch.allclose(some, whole[CHOSEN], atol=1e-6)
 
@@ -57,7 +57,7 @@ def test_with_adapters_too() -> None:
     model = made("bert")
     adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["query"])).eval()
     with torch.no_grad():
-        whole, some = adapted(IDS).logits, logits_at(adapted, {"input_ids": IDS}, CHOSEN)
+        whole, some = adapted(IDS).logits, compute_logits_at(adapted, {"input_ids": IDS}, CHOSEN)
     assert torch.allclose(some, whole[CHOSEN], atol=1e-6)
 
 
@@ -67,7 +67,7 @@ def test_the_head_sees_the_chosen_tokens_only_and_all_of_them_afterwards() -> No
     hook = model.cls.predictions.register_forward_pre_hook(
         lambda _, states: seen.append(tuple(states[0].shape))
     )
-    logits_at(model, {"input_ids": IDS}, CHOSEN)
+    compute_logits_at(model, {"input_ids": IDS}, CHOSEN)
     model(IDS)
     hook.remove()
     assert seen == [(3, 32), (2, 5, 32)]
@@ -75,6 +75,6 @@ def test_the_head_sees_the_chosen_tokens_only_and_all_of_them_afterwards() -> No
 
 def test_nothing_chosen_gives_no_logits_and_a_gradient_of_zero() -> None:
     model = made("bert")
-    logits_at(model, {"input_ids": IDS}, torch.zeros_like(CHOSEN)).sum().backward()
+    compute_logits_at(model, {"input_ids": IDS}, torch.zeros_like(CHOSEN)).sum().backward()
     grads = [parameter.grad for parameter in model.parameters()]
     assert all(grad is not None and not grad.any() for grad in grads)

@@ -19,13 +19,13 @@ HEAD = "AutoModelForSequenceClassification"
 
 def opened(folder: Path, labels: list[str], *, new_head: bool = False, seed: int = 1) -> Any:
     """The checkpoint under a classification head."""
-    return load.pretrained(
+    return load.load_pretrained(
         folder,
         "AutoModelForSequenceClassification",
         named_classes(labels, "single_label_classification"),
         new_head=new_head,
         seed=seed,
-        tokenizer=load.tokenizer(folder),
+        tokenizer=load.load_tokenizer(folder),
     )
 
 
@@ -103,7 +103,7 @@ def test_a_config_that_wants_code_run_is_refused(folder: Path, change: dict[str,
     edit_config(folder, **change)
     assert "error[M06]" in fault(folder)
     with pytest.raises(ModelError, match="M06"):
-        load.tokenizer(folder, weights=False)
+        load.load_tokenizer(folder, weights=False)
 
 
 def test_an_unknown_architecture(folder: Path) -> None:
@@ -115,14 +115,14 @@ def test_no_tokenizer(folder: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
     with pytest.raises(ModelError, match=r"error\[M01\].*holds no tokenizer"):
-        load.tokenizer(folder)
+        load.load_tokenizer(folder)
 
 
 def test_a_head_for_other_labels_is_kept_until_one_asks_for_a_new_one(folder: Path, tmp_path: Path) -> None:
     model = opened(folder, ["x", "y", "z"], new_head=False, seed=1)
     trained = tmp_path / "trained"
     model.save_pretrained(trained)
-    load.tokenizer(folder).save_pretrained(trained)
+    load.load_tokenizer(folder).save_pretrained(trained)
     assert "error[L11]" in fault(trained)
     assert "3 labels (x, y, z), the data has 2 labels (a, b)" in fault(trained)
     fresh = opened(trained, ["a", "b"], new_head=True, seed=1)
@@ -136,8 +136,8 @@ def test_a_head_for_other_labels_is_kept_until_one_asks_for_a_new_one(folder: Pa
 
 def saved(folder: Path, tmp_path: Path, head: dict[str, Any]) -> Path:
     """The checkpoint with a trained head."""
-    tokenizer = load.tokenizer(folder)
-    model = load.pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
+    tokenizer = load.load_tokenizer(folder)
+    model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
     model.save_pretrained(tmp_path / "trained")
     tokenizer.save_pretrained(tmp_path / "trained")
     return tmp_path / "trained"
@@ -160,8 +160,8 @@ def test_a_classifier_is_no_regression(folder: Path, tmp_path: Path) -> None:
     trained = saved(folder, tmp_path, named_classes(["a", "b"], "single_label_classification"))
     with pytest.raises(ModelError, match=r"L11.*2 labels \(a, b\), the data has 1 output \(LABEL_0\)"):
         load.check_head(trained, HEAD, REGRESSION, new_head=False)
-    fresh = load.pretrained(
-        trained, HEAD, REGRESSION, new_head=True, seed=1, tokenizer=load.tokenizer(trained)
+    fresh = load.load_pretrained(
+        trained, HEAD, REGRESSION, new_head=True, seed=1, tokenizer=load.load_tokenizer(trained)
     )
     assert (fresh.config.num_labels, fresh.config.problem_type) == (1, "regression")
     assert fresh.classifier.weight.shape[0] == 1
@@ -173,20 +173,20 @@ MARKERS = ("<e1>", "</e1>", "<e2>", "</e2>")
 
 
 def embeddings(folder: Path, seed: int = 1, special: tuple[str, ...] = MARKERS) -> torch.Tensor:
-    tokenizer = load.tokenizer(folder, special=special)
+    tokenizer = load.load_tokenizer(folder, special=special)
     head = named_classes(["a", "b"], "single_label_classification")
-    model = load.pretrained(folder, HEAD, head, new_head=False, seed=seed, tokenizer=tokenizer)
+    model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=seed, tokenizer=tokenizer)
     assert model.config.vocab_size == len(tokenizer)
     return model.get_input_embeddings().weight.detach()
 
 
 def test_a_new_token_is_one_token_also_inside_a_word(folder: Path) -> None:
-    tokenizer = load.tokenizer(folder, special=MARKERS)
+    tokenizer = load.load_tokenizer(folder, special=MARKERS)
     assert tokenizer.tokenize("good<e1>film</e1>.") == ["good", "<e1>", "film", "</e1>", "."]
-    known = load.tokenizer(folder)
+    known = load.load_tokenizer(folder)
     assert tokenizer("a good film")["input_ids"] == known("a good film")["input_ids"]
     assert tokenizer.convert_tokens_to_ids(list(MARKERS)) == list(range(len(known), len(known) + 4))
-    assert len(load.tokenizer(folder, special=())) == len(known)
+    assert len(load.load_tokenizer(folder, special=())) == len(known)
 
 
 def test_new_rows_are_drawn_from_the_seed_and_the_known_stay(folder: Path) -> None:
@@ -197,13 +197,13 @@ def test_new_rows_are_drawn_from_the_seed_and_the_known_stay(folder: Path) -> No
     assert torch.equal(first[: len(known)], known)
     assert torch.equal(other[: len(known)], known)
     assert not torch.equal(first[len(known) :], other[len(known) :])
-    three = load.pretrained(
+    three = load.load_pretrained(
         folder,
         HEAD,
         named_classes(["a", "b", "c"], "single_label_classification"),
         new_head=False,
         seed=1,
-        tokenizer=load.tokenizer(folder, special=MARKERS),
+        tokenizer=load.load_tokenizer(folder, special=MARKERS),
     )
     assert torch.equal(three.get_input_embeddings().weight, first)  # whatever the head took of the generator
 
@@ -219,12 +219,12 @@ def test_new_rows_differ_as_much_as_the_known_do(folder: Path) -> None:
 
 
 def test_a_model_that_knows_the_tokens_already_is_left_as_it_is(folder: Path, tmp_path: Path) -> None:
-    tokenizer = load.tokenizer(folder, special=MARKERS)
+    tokenizer = load.load_tokenizer(folder, special=MARKERS)
     head = named_classes(["a", "b"], "single_label_classification")
-    model = load.pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
+    model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
     model.save_pretrained(tmp_path / "trained")
     tokenizer.save_pretrained(tmp_path / "trained")
-    again = load.tokenizer(tmp_path / "trained", special=MARKERS)
+    again = load.load_tokenizer(tmp_path / "trained", special=MARKERS)
     assert len(again) == len(tokenizer)
     assert again("<e1>film</e1>")["input_ids"] == tokenizer("<e1>film</e1>")["input_ids"]
     assert torch.equal(embeddings(tmp_path / "trained", seed=9), model.get_input_embeddings().weight)
@@ -237,9 +237,9 @@ def test_spare_rows_are_used_before_new_ones(folder: Path, tmp_path: Path) -> No
     model = BertModel.from_pretrained(folder)
     model.resize_token_embeddings(64)
     model.save_pretrained(folder)
-    tokenizer = load.tokenizer(folder, special=MARKERS)
+    tokenizer = load.load_tokenizer(folder, special=MARKERS)
     head = named_classes(["a", "b"], "single_label_classification")
-    found = load.pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
+    found = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
     assert len(tokenizer) < 64
     assert torch.equal(found.get_input_embeddings().weight, model.get_input_embeddings().weight)
 
@@ -255,9 +255,9 @@ def test_a_drawn_head_begins_at_its_bias(folder: Path, kind: str) -> None:
         vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
     getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
-    how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": load.tokenizer(folder)}
+    how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": load.load_tokenizer(folder)}
     model, plain = (
-        load.pretrained(folder, HEAD, REGRESSION, bias=bias, **how).eval() for bias in ([2.5], None)
+        load.load_pretrained(folder, HEAD, REGRESSION, bias=bias, **how).eval() for bias in ([2.5], None)
     )
     ids = torch.tensor([[2, 5, 6, 3]])
     with torch.no_grad():
@@ -267,10 +267,10 @@ def test_a_drawn_head_begins_at_its_bias(folder: Path, kind: str) -> None:
 
 def test_a_trained_head_keeps_its_bias(folder: Path, tmp_path: Path) -> None:
     trained = saved(folder, tmp_path, REGRESSION)
-    how: dict[str, Any] = {"seed": 1, "tokenizer": load.tokenizer(trained), "bias": [2.5]}
-    kept = load.pretrained(trained, HEAD, REGRESSION, new_head=False, **how)
+    how: dict[str, Any] = {"seed": 1, "tokenizer": load.load_tokenizer(trained), "bias": [2.5]}
+    kept = load.load_pretrained(trained, HEAD, REGRESSION, new_head=False, **how)
     assert kept.classifier.bias.item() == 0
-    assert load.pretrained(trained, HEAD, REGRESSION, new_head=True, **how).classifier.bias.item() == 2.5
+    assert load.load_pretrained(trained, HEAD, REGRESSION, new_head=True, **how).classifier.bias.item() == 2.5
 
 
 def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
@@ -279,8 +279,10 @@ def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
     GPT2Model(
         GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=3)
     ).save_pretrained(folder)
-    tokenizer = load.tokenizer(folder)
-    model = load.pretrained(folder, HEAD, REGRESSION, new_head=False, seed=1, tokenizer=tokenizer, bias=[2.5])
+    tokenizer = load.load_tokenizer(folder)
+    model = load.load_pretrained(
+        folder, HEAD, REGRESSION, new_head=False, seed=1, tokenizer=tokenizer, bias=[2.5]
+    )
     assert model.score.bias is None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit.models.lstm_classifier import LstmClassifier, rows_of
+from llmkit.models.lstm_classifier import LstmClassifier, assign_embedding_rows
 
 
 @pytest.fixture
@@ -16,10 +16,10 @@ def model() -> LstmClassifier:
 
 
 def test_tokens_seen_twice_have_a_row_of_their_own_and_all_others_share_one() -> None:
-    rows = rows_of(np.array([2, 5, 5, 7, 2, 2], np.int32), 9)
+    rows = assign_embedding_rows(np.array([2, 5, 5, 7, 2, 2], np.int32), 9)
     assert rows.tolist() == [0, 0, 1, 0, 0, 2, 0, 0, 0]
     assert LstmClassifier(rows, 2).embedding.num_embeddings == 3
-    assert LstmClassifier(rows_of(np.array([1], np.int32), 4), 2).embedding.num_embeddings == 1
+    assert LstmClassifier(assign_embedding_rows(np.array([1], np.int32), 4), 2).embedding.num_embeddings == 1
 
 
 def test_padding_and_the_other_texts_change_nothing(model: LstmClassifier) -> None:

@@ -27,7 +27,7 @@ MORE: dict[str, dict[str, Any]] = {
     "qwen3": {"num_key_value_heads": 2, "head_dim": 4},
 }
 PIECES = [[3, 4, 5, 6, 7, 8, 9], [10], [11, 12, 13, 14, 15]]
-CASES = [(kind, direction) for direction, kinds in packed.TYPES.items() for kind in kinds]
+CASES = [(kind, direction) for direction, kinds in packed.SUPPORTED_TYPES.items() for kind in kinds]
 
 
 def made(kind: str, direction: str) -> Any:
@@ -47,7 +47,7 @@ def block(pieces: list[list[int]], width: int) -> dict[str, Tensor]:
 def logits(model: Any, direction: Any, *blocks: dict[str, Tensor]) -> Tensor:
     batch = {name: torch.cat([one[name] for one in blocks]) for name in blocks[0]}
     with torch.no_grad():
-        found: Tensor = model(**packed.inputs(batch, direction)).logits
+        found: Tensor = model(**packed.build_inputs(batch, direction)).logits
     return found
 
 
@@ -77,10 +77,10 @@ def test_without_segments_the_pieces_would_see_each_other(kind: str, direction: 
 def test_gradients_of_packed_blocks_are_finite_with_padding() -> None:
     model = made("bert", "bidirectional").train()
     batch = block(PIECES, 20)
-    model(**packed.inputs(batch, "bidirectional")).logits[:, :13].sum().backward()
+    model(**packed.build_inputs(batch, "bidirectional")).logits[:, :13].sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_positions_restart_with_each_segment_and_padding_stands_alone() -> None:
     segments = torch.tensor([[1, 1, 1, 2, 3, 3, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1]])
-    assert packed.positions(segments).tolist() == [[0, 1, 2, 0, 0, 1, 0, 0], [0, 1, 2, 3, 4, 5, 6, 7]]
+    assert packed.compute_positions(segments).tolist() == [[0, 1, 2, 0, 0, 1, 0, 0], [0, 1, 2, 3, 4, 5, 6, 7]]

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from llmkit.base.errors import RecipeError
 from llmkit.models import load, scratch
-from llmkit.models.save import weights_digest
+from llmkit.models.save import hash_weights
 from llmkit.models.tokenizer_training import train
 from llmkit.recipe.schema import Scratch
 
@@ -35,7 +35,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 def made(shape: str, tokenizer: PreTrainedTokenizerBase, **sizes: Any) -> dict[str, Any]:
     asked = Scratch.model_validate({"shape": shape, "layers": 2, "hidden": D, **sizes})
-    return scratch.config(asked, tokenizer, LENGTH)
+    return scratch.build_config(asked, tokenizer, LENGTH)
 
 
 @pytest.mark.parametrize("shape", HEADS)
@@ -45,17 +45,17 @@ def test_weights_follow_from_the_seed_whatever_ran_before(
     digests = []
     for seed in (1, 1, 2):
         torch.rand(seed)
-        digests.append(weights_digest(scratch.model(made(shape, tokenizer), HEADS[shape], {}, seed=seed)))
+        digests.append(hash_weights(scratch.build_model(made(shape, tokenizer), HEADS[shape], {}, seed=seed)))
     assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize("shape", HEADS)
 def test_the_count_is_that_of_the_model(shape: str, tokenizer: PreTrainedTokenizerBase) -> None:
-    model = scratch.model(made(shape, tokenizer), HEADS[shape], {}, seed=1)
-    counted = scratch.count(made(shape, tokenizer), HEADS[shape], {})
+    model = scratch.build_model(made(shape, tokenizer), HEADS[shape], {}, seed=1)
+    counted = scratch.count_parameters(made(shape, tokenizer), HEADS[shape], {})
     assert counted == sum(parameter.numel() for parameter in model.parameters())
-    deeper = scratch.count(made(shape, tokenizer, layers=3), HEADS[shape], {})
-    wider = scratch.count(made(shape, tokenizer, hidden=2 * D), HEADS[shape], {})
+    deeper = scratch.count_parameters(made(shape, tokenizer, layers=3), HEADS[shape], {})
+    wider = scratch.count_parameters(made(shape, tokenizer, hidden=2 * D), HEADS[shape], {})
     assert counted < deeper < wider
 
 
@@ -63,31 +63,31 @@ def test_known_counts(tokenizer: PreTrainedTokenizerBase) -> None:
     v = len(tokenizer)
     feed = 88  # 8/3 of 32, rounded up to a multiple of 8
     llama = v * D + 2 * (4 * D * D + 3 * D * feed + 2 * D) + D
-    assert scratch.count(made("llama", tokenizer), CAUSAL, {}) == llama
+    assert scratch.count_parameters(made("llama", tokenizer), CAUSAL, {}) == llama
     gpt2 = (v + LENGTH) * D + 2 * (4 * D * D + 4 * D + 8 * D * D + 5 * D + 4 * D) + 2 * D
-    assert scratch.count(made("gpt2", tokenizer), CAUSAL, {}) == gpt2
-    assert scratch.count(made("lstm", tokenizer), CAUSAL, {}) == v * D + 2 * (8 * D * D + 8 * D)
+    assert scratch.count_parameters(made("gpt2", tokenizer), CAUSAL, {}) == gpt2
+    assert scratch.count_parameters(made("lstm", tokenizer), CAUSAL, {}) == v * D + 2 * (8 * D * D + 8 * D)
 
 
 @pytest.mark.parametrize("shape", HEADS)
 def test_it_saves_and_opens_as_a_checkpoint(
     shape: str, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    model = scratch.model(made(shape, tokenizer), HEADS[shape], {}, seed=1)
+    model = scratch.build_model(made(shape, tokenizer), HEADS[shape], {}, seed=1)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     assert load.has_head(load.check_folder(tmp_path), HEADS[shape])
-    opened = load.pretrained(
-        tmp_path, HEADS[shape], {}, new_head=False, seed=2, tokenizer=load.tokenizer(tmp_path)
+    opened = load.load_pretrained(
+        tmp_path, HEADS[shape], {}, new_head=False, seed=2, tokenizer=load.load_tokenizer(tmp_path)
     )
-    assert weights_digest(opened) == weights_digest(model)
+    assert hash_weights(opened) == hash_weights(model)
     assert opened.config.pad_token_id == tokenizer.pad_token_id
     assert opened.config.eos_token_id == tokenizer.eos_token_id
 
 
 @pytest.mark.parametrize("shape", HEADS)
 def test_the_full_length_can_be_read_and_learned(shape: str, tokenizer: PreTrainedTokenizerBase) -> None:
-    model = scratch.model(made(shape, tokenizer), HEADS[shape], {}, seed=1).train()
+    model = scratch.build_model(made(shape, tokenizer), HEADS[shape], {}, seed=1).train()
     ids = torch.randint(2, len(tokenizer), (2, LENGTH), generator=torch.Generator().manual_seed(0))
     model(input_ids=ids, labels=ids).loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
@@ -111,7 +111,7 @@ def test_dropout_is_the_recipes_or_that_of_the_papers(tokenizer: PreTrainedToken
 
 def test_a_task_head_is_made_too_and_answers_its_bias(tokenizer: PreTrainedTokenizerBase) -> None:
     head = {"num_labels": 3, "id2label": {0: "a", 1: "b", 2: "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
-    model = scratch.model(
+    model = scratch.build_model(
         made("bert", tokenizer),
         "AutoModelForSequenceClassification",
         head,
@@ -131,8 +131,8 @@ def test_a_head_that_the_shape_lacks_is_one_line(tokenizer: PreTrainedTokenizerB
 def test_the_tokenizer_is_made_to_fit(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     own = AutoTokenizer.from_pretrained(tmp_path)
-    scratch.fit(own, Scratch(shape="bert"), LENGTH)
+    scratch.configure_tokenizer(own, Scratch(shape="bert"), LENGTH)
     assert (own.model_max_length, list(own("the mill"))[1]) == (LENGTH, "token_type_ids")
-    scratch.fit(own, Scratch(shape="lstm"), LENGTH)
+    scratch.configure_tokenizer(own, Scratch(shape="lstm"), LENGTH)
     assert own.model_max_length > 10**9
     assert "token_type_ids" not in own("the mill")

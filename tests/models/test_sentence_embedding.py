@@ -44,19 +44,19 @@ def tiny(kind: str) -> Any:
 
 def test_the_mean_is_over_the_real_tokens() -> None:
     hidden = torch.arange(12, dtype=torch.float32).reshape(2, 3, 2)
-    found = sentence_embedding.mean_pooled(hidden, torch.tensor([[1, 1, 1], [1, 1, 0]]))
+    found = sentence_embedding.pool_mean(hidden, torch.tensor([[1, 1, 1], [1, 1, 0]]))
     assert found.tolist() == [[2.0, 3.0], [7.0, 8.0]]
 
 
 @pytest.mark.parametrize("kind", ["bert", "albert", "gpt2", "llama", "t5"])
 def test_any_body_gives_vectors_of_length_1_that_padding_does_not_change(kind: str, tmp_path: Path) -> None:
-    body = sentence_embedding.body(saved(tiny(kind), tmp_path)).eval()
+    body = sentence_embedding.load_body(saved(tiny(kind), tmp_path)).eval()
     with torch.no_grad():
         both = sentence_embedding.embed(body, {"input_ids": IDS, "attention_mask": MASK})["embedding"]
         alone = sentence_embedding.embed(
             body, {"input_ids": IDS[1:, :3], "attention_mask": torch.ones(1, 3, dtype=torch.long)}
         )["embedding"]
-    assert both.shape == (2, sentence_embedding.dimension(body)) == (2, 32)
+    assert both.shape == (2, sentence_embedding.get_dimension(body)) == (2, 32)
     assert np.linalg.norm(both.numpy(), axis=1) == pytest.approx(1, abs=1e-6)
     assert (both[1] - alone[0]).abs().max() < 1e-6
     assert (both[0] - both[1]).abs().max() > 1e-3
@@ -66,13 +66,13 @@ def test_any_body_gives_vectors_of_length_1_that_padding_does_not_change(kind: s
     ("kind", "one_way"), [("bert", False), ("albert", False), ("gpt2", True), ("llama", True), ("t5", False)]
 )
 def test_gpt_types_are_told_apart(kind: str, one_way: bool, tmp_path: Path) -> None:
-    body = sentence_embedding.body(saved(tiny(kind), tmp_path))
+    body = sentence_embedding.load_body(saved(tiny(kind), tmp_path))
     assert sentence_embedding.is_gpt_type(body) is one_way
 
 
 def test_the_body_is_that_below_the_head(tmp_path: Path) -> None:
     model = tiny("bert").eval()
-    body = sentence_embedding.body(saved(model, tmp_path)).eval()
+    body = sentence_embedding.load_body(saved(model, tmp_path)).eval()
     with torch.no_grad():
         expected = model.bert(input_ids=IDS, attention_mask=MASK).last_hidden_state
         found = body(input_ids=IDS, attention_mask=MASK).last_hidden_state
@@ -90,7 +90,7 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"1 weights of BertModel are missing \(encoder.layer.0.output"
     ) as caught:
-        sentence_embedding.body(folder)
+        sentence_embedding.load_body(folder)
     assert caught.value.details[0].code == "M01"
 
 
@@ -99,7 +99,7 @@ def test_a_folder_that_wants_to_run_code_is_refused_as_elsewhere(tmp_path: Path)
     config = folder / "config.json"
     config.write_text(config.read_text().replace("{", '{"auto_map": {"AutoModel": "x.Y"},', 1))
     with pytest.raises(ModelError, match="M06"):
-        sentence_embedding.body(folder)
+        sentence_embedding.load_body(folder)
 
 
 def test_an_unknown_architecture_is_one_line(tiny_bert: Path, tmp_path: Path) -> None:
@@ -107,6 +107,6 @@ def test_an_unknown_architecture_is_one_line(tiny_bert: Path, tmp_path: Path) ->
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"model_type": "bert"', '"model_type": "brt"'))
     with pytest.raises(ModelError) as caught:
-        sentence_embedding.body(folder)
+        sentence_embedding.load_body(folder)
     assert caught.value.lines()[0].startswith(f"error[M01] {folder}: can't be loaded (")
     assert load.check_folder(tiny_bert)  # the planted fault is what stops it

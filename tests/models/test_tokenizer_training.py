@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from llmkit.base.errors import UserError
 from llmkit.models import load
-from llmkit.models.tokenizer_training import KINDS, Kind, Measured, measure, train
+from llmkit.models.tokenizer_training import KINDS, Kind, TokenizerStatistics, measure, train
 
 TEXTS = [
     "The old house stood by the river.\n",
@@ -39,7 +39,7 @@ def test_characters_give_back_any_text_of_theirs(text: str) -> None:
 def test_a_saved_folder_opens_as_the_same_tokenizer(kind: Kind, tmp_path: Path) -> None:
     MADE[kind].save_pretrained(tmp_path)
     text = "The mill of 学 nobody é"
-    for opened in (AutoTokenizer.from_pretrained(tmp_path), load.tokenizer(tmp_path, weights=False)):
+    for opened in (AutoTokenizer.from_pretrained(tmp_path), load.load_tokenizer(tmp_path, weights=False)):
         assert opened(text) == MADE[kind](text)
         assert opened.get_vocab() == MADE[kind].get_vocab()
         assert {role: getattr(opened, role) for role in KINDS[kind]} == KINDS[kind]
@@ -102,7 +102,9 @@ def test_too_few_tokens_are_told_with_the_least_number(kind: Kind, size: int, wo
 
 def test_counts_of_tokens_bytes_and_unknown_ones() -> None:
     found = measure(MADE["characters"], ["The 学", "", "ab*"])
-    assert found == Measured(len(MADE["characters"]), texts=3, bytes=10, characters=8, tokens=8, unknown=1)
+    assert found == TokenizerStatistics(
+        len(MADE["characters"]), texts=3, bytes=10, characters=8, tokens=8, unknown=1
+    )
     assert (found.bytes_per_token, found.characters_per_token, found.unknown_share) == (10 / 8, 1.0, 1 / 8)
     assert measure(MADE["bpe"], ["\u0000*"]).unknown == 0
     assert measure(MADE["bpe"], []).bytes_per_token == 0

@@ -15,7 +15,7 @@ from llmkit import tasks
 from llmkit.base.progress import SILENT
 from llmkit.data.sampler import plan_steps
 from llmkit.engine import session as sessions
-from llmkit.engine.optim import Schedule, adamw
+from llmkit.engine.optim import Schedule, build_adamw
 from llmkit.engine.session import Session
 from llmkit.engine.train import Loss, train
 from llmkit.inference.batches import make_batches
@@ -45,7 +45,7 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
             getattr(module, "dropout", None), float
         ):  # by a function (the attention of T5 and BART)
             module.dropout = 0.0
-    optimizer = adamw(model, 0.01)
+    optimizer = build_adamw(model, 0.01)
     encoded, golds = prepared.encoded["train"], prepared.examples.golds["train"]
     settings = prepared.recipe.train.model_copy(update={"micro_batch_tokens": budget})
     batches = make_batches(session, encoded, golds, prepared.tokenizer, settings, prepared.task)

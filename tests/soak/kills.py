@@ -122,13 +122,13 @@ def at_step(step: int, number: int, of_rank: int = 0) -> Hook:
     def hook(rank: int) -> None:
         from llmkit.engine.session import Session
 
-        seed_update = Session.seed_update
+        seed_update = Session.seed_step
 
         def seeded(session: Any, now: int) -> None:
             seed_update(session, now)
             if now == step and rank == of_rank:
                 os.kill(os.getpid(), number)
 
-        Session.seed_update = seeded  # type: ignore[method-assign]
+        Session.seed_step = seeded  # type: ignore[method-assign]
 
     return hook

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from llmkit.engine.generation.generate import unwrapped
+from llmkit.engine.generation.generate import unwrap
 from tests.soak.cases import Case
 from tests.soak.ground import Ground, Result, in_turn, name_of, said
 from tests.soak.outcome import Outcome, fed, outcome
@@ -64,7 +64,7 @@ def _moment(rng: random.Random, whole: Outcome) -> Moment:
 
 def _spoiled(model: Any, loss: Any, batch: Any, *, place: str, value: float) -> tuple[Any, Any]:
     if place == "input":
-        vectors = unwrapped(model).get_input_embeddings().weight  # T5 has several modules with them
+        vectors = unwrap(model).get_input_embeddings().weight  # T5 has several modules with them
         readers = [part for part in model.modules() if getattr(part, "weight", None) is vectors]
         hooks = [part.register_forward_hook(lambda _m, _i, out: out * value) for part in readers]
         try:
@@ -165,7 +165,7 @@ def _at(moment: Moment, folder: Path, *, spoil: Callable[[Any, Any, Any], tuple[
         from llmkit.engine import train as engine
         from llmkit.engine.session import Session
 
-        plain, seed_update = engine.train, Session.seed_update
+        plain, seed_update = engine.train, Session.seed_step
         now, left = [0, 0], [rank == moment.rank]  # step, micro-batches so far
 
         def seeded(session: Any, step: int) -> None:
@@ -184,7 +184,7 @@ def _at(moment: Moment, folder: Path, *, spoil: Callable[[Any, Any, Any], tuple[
             steps = plain(session, model, optimizer, batches, faulty, *more, **how)
             return _watched(steps, model, folder / f"kept-{rank}")
 
-        engine.train, Session.seed_update = train, seeded  # type: ignore[method-assign, assignment]
+        engine.train, Session.seed_step = train, seeded  # type: ignore[method-assign, assignment]
 
     return hook
 

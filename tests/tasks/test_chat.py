@@ -72,7 +72,7 @@ def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> N
     """The count is that of all answers' tokens with their ends; the sum that of single conversations."""
     task = made(tiny_gpt)
     batch = batch_of(task, examples)
-    model = load.pretrained(
+    model = load.load_pretrained(
         tiny_gpt, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
     ).eval()
     said = [
@@ -94,8 +94,10 @@ def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> N
 def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None:
     task = made(tiny_gpt)
     batch = batch_of(task, examples)
-    base = load.pretrained(tiny_gpt, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer)
-    model = lora.add(base, Lora(rank=4), seed=1, new_tokens=[]).eval()
+    base = load.load_pretrained(
+        tiny_gpt, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
+    )
+    model = lora.add_adapter(base, Lora(rank=4), seed=1, new_tokens=[]).eval()
     torch.manual_seed(3)
     with torch.inference_mode():
         before = task.watch(model, batch)["nats"]
@@ -105,7 +107,7 @@ def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None
                 weights.normal_(std=0.2)
     with torch.inference_mode():
         adapted = task.decode(model, batch)
-        merged = task.decode(lora.merge(model).eval(), batch)
+        merged = task.decode(lora.merge_adapter(model).eval(), batch)
     assert (adapted["nats"] - before).abs().max() > 0.1  # the adapters do something
     torch.testing.assert_close(merged["nats"], adapted["nats"], atol=1e-5, rtol=1e-5)
     assert torch.equal(merged["written"], adapted["written"])

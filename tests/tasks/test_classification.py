@@ -380,7 +380,7 @@ def test_the_worst_are_the_surest_mistakes(golds: Tensor, outputs: dict[str, Any
 
 
 def test_encoding_counts_what_is_too_long(tiny_bert: Path) -> None:
-    tokenizer = load.tokenizer(tiny_bert)
+    tokenizer = load.load_tokenizer(tiny_bert)
     texts = {"text": ["good film of the scene", "a film"], "label": ["no", "yes"]}
     cut = TASK.encode(texts, {}, tokenizer, max_length=5, truncation=True)
     assert [len(row) for row in cut.columns["input_ids"]] == [5, 4]

@@ -24,12 +24,14 @@ CLS, SEP = 2, 3  # start and end
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_gpt: Path) -> Any:
-    return load.tokenizer(tiny_gpt)
+    return load.load_tokenizer(tiny_gpt)
 
 
 @pytest.fixture(scope="module")
 def model(tiny_gpt: Path, tokenizer: Any) -> Any:
-    found = load.pretrained(tiny_gpt, "AutoModelForCausalLM", {}, new_head=False, seed=1, tokenizer=tokenizer)
+    found = load.load_pretrained(
+        tiny_gpt, "AutoModelForCausalLM", {}, new_head=False, seed=1, tokenizer=tokenizer
+    )
     return found.eval()
 
 
@@ -151,7 +153,7 @@ def test_a_prompt_keeps_its_end(tokenizer: Any) -> None:
 
 def test_a_tokenizer_without_an_end_is_refused(tokenizer: Any, tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match="S07"):
-        made(load.tokenizer(tiny_bert))
+        made(load.load_tokenizer(tiny_bert))
 
 
 def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) -> None:

@@ -46,8 +46,10 @@ def batch(corpus_of: Callable[..., Any], tiny_gpt: Path) -> tuple[Any, dict[str,
 
 
 def fresh(task: Any, checkpoint: Path) -> Any:
-    base = load.pretrained(checkpoint, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer)
-    return lora.add(base, Lora(rank=4), seed=1)
+    base = load.load_pretrained(
+        checkpoint, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
+    )
+    return lora.add_adapter(base, Lora(rank=4), seed=1)
 
 
 def test_at_the_start_nothing_is_preferred(batch: Any, tiny_gpt: Path) -> None:

@@ -53,7 +53,7 @@ class ByToken(nn.Module):
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_bert: Path) -> Any:
-    return load.tokenizer(tiny_bert)
+    return load.load_tokenizer(tiny_bert)
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,7 @@ def test_no_answer_has_a_blank_around_it(session: Session) -> None:
 
 @pytest.fixture(scope="module")
 def bert(tiny_bert: Path, tokenizer: Any) -> Any:
-    model = load.pretrained(
+    model = load.load_pretrained(
         tiny_bert,
         TASK.auto_class,
         TASK.config(()),
@@ -326,7 +326,7 @@ def test_half_precision_logits_have_a_loss(tokenizer: Any) -> None:
 def test_a_checkpoint_with_three_classes_gets_a_head_of_two(
     tiny_bert: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
-    three = load.pretrained(
+    three = load.load_pretrained(
         tiny_bert,
         "AutoModelForSequenceClassification",
         {"num_labels": 3, "id2label": {0: "a", 1: "b", 2: "c"}, "label2id": {"a": 0, "b": 1, "c": 2}},
@@ -338,7 +338,7 @@ def test_a_checkpoint_with_three_classes_gets_a_head_of_two(
     tokenizer.save_pretrained(tmp_path / "three")
 
     def opened(folder: Path) -> Any:
-        return load.pretrained(
+        return load.load_pretrained(
             folder, TASK.auto_class, TASK.config(()), new_head=False, seed=1, tokenizer=tokenizer
         )
 

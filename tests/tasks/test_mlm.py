@@ -22,12 +22,12 @@ CLS, SEP, MASK = 2, 3, 4
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_bert: Path) -> Any:
-    return load.tokenizer(tiny_bert)
+    return load.load_tokenizer(tiny_bert)
 
 
 @pytest.fixture(scope="module")
 def model(tiny_bert: Path, tokenizer: Any) -> Any:
-    found = load.pretrained(
+    found = load.load_pretrained(
         tiny_bert, "AutoModelForMaskedLM", {}, new_head=False, seed=1, tokenizer=tokenizer
     )
     return found.eval()

@@ -21,7 +21,7 @@ from llmkit.data.encoding.collate import collate
 from llmkit.data.encoding.encode import Encoded
 from llmkit.metrics.tasks import multi_label
 from llmkit.models import load
-from llmkit.models.save import load_card
+from llmkit.models.save import load_metadata
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks.multi_label import Options, make
 from tests.samples import rows, write_recipe
@@ -116,12 +116,12 @@ def test_labels_of_a_trained_model_keep_their_order(corpus_of: Callable[..., Cor
 
 
 def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
-    tokenizer = load.tokenizer(tiny_bert)
+    tokenizer = load.load_tokenizer(tiny_bert)
     found = named(12)
     golds = {
         "labels": np.array([[name in labels for name in LABELS] for labels in found["labels"]], np.float32)
     }
-    model = load.pretrained(
+    model = load.load_pretrained(
         tiny_bert, TASK.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
     ).eval()
     features = TASK.encode(found, golds, tokenizer, max_length=48, truncation=False)
@@ -179,7 +179,7 @@ def test_a_run_keeps_the_thresholds_of_its_validation_rows(tiny_bert: Path, tmp_
     recipe = write_recipe("multi_label", tmp_path, tiny_bert, count=120)
     settings = ["train.epochs=null", "train.max_steps=20", "evaluate.resamples=100"]
     content = llmkit.finetune(str(recipe), settings, out=tmp_path / "run")
-    card = load_card(tmp_path / "run" / "model")
+    card = load_metadata(tmp_path / "run" / "model")
     assert card is not None
     thresholds = card.tuned["thresholds"]
     assert thresholds == content["tuned"]["thresholds"]

@@ -97,11 +97,11 @@ def test_records_and_mistakes_show_both_texts(given: nn.Module) -> None:
 
 def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     """On one micro-batch, where a mean is right: with labels the model gives its own."""
-    tokenizer = load.tokenizer(tiny_bert)
+    tokenizer = load.load_tokenizer(tiny_bert)
     found = rows("pair_classification", 12)
     named: dict[str, list[Any]] = {name: [row[name] for row in found] for name in found[0]}
     golds = {"labels": np.array([int(label == "yes") for label in named["label"]])}
-    model = load.pretrained(
+    model = load.load_pretrained(
         tiny_bert,
         TASK.auto_class,
         TASK.config(("no", "yes")),

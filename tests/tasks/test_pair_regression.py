@@ -41,7 +41,7 @@ def test_both_texts_are_read_and_shown() -> None:
 
 
 def test_the_input_is_the_tokenizers_own_pair(tiny_bert: Path) -> None:
-    tokenizer = load.tokenizer(tiny_bert)
+    tokenizer = load.load_tokenizer(tiny_bert)
     texts = {"text": ["a film"], "text_pair": ["the story"]}
     found = TASK.encode(texts, {}, tokenizer, max_length=20, truncation=False)
     assert found.columns["input_ids"] == [tokenizer("a film", "the story")["input_ids"]]

@@ -71,14 +71,14 @@ def test_values_and_scores_are_those_of_scipy(
 @pytest.mark.parametrize("classes", ["a trained head", "a new head"])
 def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: str) -> None:
     """num_labels 1 and problem_type regression; with labels the model gives its own mean."""
-    tokenizer = load.tokenizer(tiny_bert)
+    tokenizer = load.load_tokenizer(tiny_bert)
     golds = {"labels": np.array(named(12)["score"], np.float32)}
     how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
-    model = load.pretrained(tiny_bert, TASK.auto_class, TASK.config(()), **how).eval()
+    model = load.load_pretrained(tiny_bert, TASK.auto_class, TASK.config(()), **how).eval()
     if classes == "a trained head":  # opens again as it was
         model.save_pretrained(tmp_path / "model")
         tokenizer.save_pretrained(tmp_path / "model")
-        model = load.pretrained(tmp_path / "model", TASK.auto_class, TASK.config(()), **how).eval()
+        model = load.load_pretrained(tmp_path / "model", TASK.auto_class, TASK.config(()), **how).eval()
     assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
     features = TASK.encode(named(12), golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(

@@ -164,7 +164,7 @@ def test_texts_without_markers_or_columns_are_counted_from_twenty_on(
 
 
 def test_a_marker_is_one_token(tiny_bert: Path) -> None:
-    tokenizer = load.tokenizer(tiny_bert, special=TASK.special_tokens)
+    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.special_tokens)
     assert tuple(TASK.special_tokens) == MARKERS
     row = {"text": ["the <e1>actor</e1> of<e2>film</e2>."], "label": ["Other"]}
     found = TASK.encode(row, {"labels": np.zeros(1)}, tokenizer, max_length=20, truncation=False)
@@ -174,7 +174,7 @@ def test_a_marker_is_one_token(tiny_bert: Path) -> None:
 
 
 def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
-    tokenizer = load.tokenizer(tiny_bert, special=TASK.special_tokens)
+    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.special_tokens)
     texts = ["<e1>actor</e1> of <e2>film</e2> it was", "it was <e1>actor</e1> of <e2>film</e2> it"]
     golds = {"labels": np.zeros(2)}
     found = TASK.encode({"text": texts}, golds, tokenizer, max_length=9, truncation=True)
@@ -183,7 +183,7 @@ def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
 
 
 def test_a_text_to_predict_needs_its_markers_too(tiny_bert: Path) -> None:
-    tokenizer = load.tokenizer(tiny_bert, special=TASK.special_tokens)
+    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.special_tokens)
     with pytest.raises(DataError, match=r'L14\] "the actor": has no <e1>'):
         TASK.encode({"text": ["the actor"]}, {}, tokenizer, max_length=9, truncation=True)
 
@@ -274,7 +274,7 @@ def test_the_markers_of_a_kept_adapter_are_trained(recipe: Path, tiny_bert: Path
     llmkit.finetune(str(recipe), settings, out=tmp_path / "run")
     opened = open_model(str(tmp_path / "run"), SILENT)
     ids = opened.tokenizer.convert_tokens_to_ids(list(MARKERS))
-    before = load.pretrained(
+    before = load.load_pretrained(
         tiny_bert,
         opened.task.auto_class,
         opened.task.config(opened.labels),

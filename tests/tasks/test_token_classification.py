@@ -86,7 +86,7 @@ class ByToken(nn.Module):
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_bert: Path) -> Any:
-    return load.tokenizer(tiny_bert)
+    return load.load_tokenizer(tiny_bert)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def session() -> Iterator[Session]:
 
 @pytest.fixture(scope="module")
 def bert(tiny_bert: Path, tokenizer: Any) -> Any:
-    model = load.pretrained(
+    model = load.load_pretrained(
         tiny_bert, TASK.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
     )
     return model.eval()

@@ -69,7 +69,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
             yield Request()
 
-        monkeypatch.setattr(signals, "listening", listening)
+        monkeypatch.setattr(signals, "catch_stop_signals", listening)
 
     return arrange
 
@@ -82,7 +82,7 @@ def test_every_step_is_logged_and_the_counts_add_up(train: Train) -> None:
     tokens = int(done.prepared.encoded["train"].lengths.sum())
     assert sum(line["tokens"] for line in steps) == done.fitted.state.tokens == tokens
     rates = [line["learning_rate"] for line in steps]
-    assert rates == [done.prepared.schedule.rate(step) for step in range(1, 17)]
+    assert rates == [done.prepared.schedule.learning_rate(step) for step in range(1, 17)]
     assert [line["step"] for line in done.log("evaluation")] == [16]
 
 
@@ -253,7 +253,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(
             "why": "a signal",
             "resume": f"llmkit finetune tiny --out {run} --resume",
         }
-        assert checkpoint.state_of(run / "checkpoints" / "step-00000005").saved_step == 5
+        assert checkpoint.load_state(run / "checkpoints" / "step-00000005").saved_step == 5
         patch.undo()
     with (run / "log.jsonl").open("a") as log:
         log.write('{"kind": "step", "step": 6, "loss": 99}\n')  # written after the last checkpoint

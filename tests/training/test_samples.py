@@ -27,7 +27,7 @@ def model(tiny_gpt: Path) -> Any:
 
 def prepared(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "clm") -> Any:
     """As far as samples look at it."""
-    tokenizer = load.tokenizer(tiny_gpt)
+    tokenizer = load.load_tokenizer(tiny_gpt)
     return SimpleNamespace(
         tokenizer=tokenizer,
         task=tasks.load({"name": task}).for_model({"model_type": "llama"}, tokenizer),
@@ -51,7 +51,7 @@ def test_nothing_is_written_beyond_the_longest_text_of_training(tiny_gpt: Path, 
     ((short, *_), (long, *_)) = (
         samples(prepared(tiny_gpt, max_length=length), model, "test", SILENT) for length in (8, 32)
     )
-    tokenizer = load.tokenizer(tiny_gpt)
+    tokenizer = load.load_tokenizer(tiny_gpt)
     count = len(tokenizer(short["beginning"] + " " + short["text"], add_special_tokens=False)["input_ids"])
     assert count < 8  # with the start token 8 at most
     assert long["text"].startswith(short["text"])

@@ -33,15 +33,15 @@ from transformers import (
 from llmkit.base.errors import ModelError
 
 __all__ = [
+    "Generated",
     "Search",
-    "Written",
-    "adapted",
+    "compute_target_logits",
     "generate",
-    "left_padded",
-    "logits",
-    "nats",
-    "shifted",
-    "unwrapped",
+    "pad_left",
+    "shift_right",
+    "sum_nats",
+    "unwrap",
+    "unwrap_to_adapter",
 ]
 
 IGNORED = -100  # no token here; what torch's cross entropy leaves out
@@ -59,7 +59,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Written:
+class Generated:
     """Texts, and what they cost the model: tokens_BT up to and with the end token, IGNORED behind it; summed nats_B."""
 
     tokens_BT: Tensor
@@ -74,13 +74,13 @@ def generate(
     end: int,
     pad: int,
     first: int | None = None,
-) -> Written:
+) -> Generated:
     """At most max_new_tokens tokens an example.
 
     first: the id that every text begins with (a language in mBART, <s> in BART). Of the checkpoint's own generation
     settings only the decoder's start token is kept: sampling, penalties and length limits never come in unasked.
     """
-    plain = unwrapped(model)
+    plain = unwrap(model)
     continues = not plain.config.is_encoder_decoder
     inputs: dict[str, Any] = {name: batch[name] for name in ("input_ids", "attention_mask")}
     if continues:
@@ -104,8 +104,10 @@ def generate(
         )
     tokens_BT = _up_to(found[:, before:], end)
     if search.num_beams == 1:
-        return Written(tokens_BT, costs.of(found, tokens_BT))
-    return Written(tokens_BT, nats(logits(model, {**batch, "targets": tokens_BT}, pad=pad), tokens_BT))
+        return Generated(tokens_BT, costs.of(found, tokens_BT))
+    return Generated(
+        tokens_BT, sum_nats(compute_target_logits(model, {**batch, "targets": tokens_BT}, pad=pad), tokens_BT)
+    )
 
 
 def _rules(search: Search, end: int, pad: int, first: int | None) -> list[LogitsProcessor]:
@@ -151,11 +153,11 @@ def _prompts(plain: Any, input_ids: Tensor, attention_mask: Tensor, beams: int) 
     ids_BL, mask_BL = input_ids, attention_mask
     shared = _shared(ids_BL, mask_BL)
     if shared < WORTHWHILE or not plain._supports_default_dynamic_cache():
-        return dict(zip(("input_ids", "attention_mask"), left_padded(ids_BL, mask_BL), strict=True))
+        return dict(zip(("input_ids", "attention_mask"), pad_left(ids_BL, mask_BL), strict=True))
     cache = DynamicCache(config=plain.config)
     plain.base_model(input_ids=ids_BL[:1, :shared], past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(len(ids_BL) * beams)
-    rest = left_padded(ids_BL[:, shared:], mask_BL[:, shared:])
+    rest = pad_left(ids_BL[:, shared:], mask_BL[:, shared:])
     ids_BL, mask_BL = (
         torch.cat([whole[:, :shared], own], 1) for whole, own in zip((ids_BL, mask_BL), rest, strict=True)
     )
@@ -171,21 +173,21 @@ def _shared(ids_BL: Tensor, mask_BL: Tensor) -> int:
     return min(alike, int(mask_BL.sum(1).min()) - 1)
 
 
-def logits(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> Tensor:
+def compute_target_logits(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> Tensor:
     """(B, T, V): what the model expects at each place of the targets, given the prompt and the targets before it."""
-    plain = unwrapped(model)
+    plain = unwrap(model)
     ids_BL, mask_BL, targets_BT = batch["input_ids"], batch["attention_mask"], batch["targets"]
     if plain.config.is_encoder_decoder:
-        before_BT = shifted(targets_BT, _start(plain), pad)
+        before_BT = shift_right(targets_BT, _start(plain), pad)
         found = model(
             input_ids=ids_BL, attention_mask=mask_BL, decoder_input_ids=before_BT, use_cache=False
         ).logits
     else:
-        found = _continued(model, plain, *left_padded(ids_BL, mask_BL), targets_BT, pad)
+        found = _continued(model, plain, *pad_left(ids_BL, mask_BL), targets_BT, pad)
     return torch.as_tensor(found)
 
 
-def nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+def sum_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
     """Summed cross entropy of each example's targets, (B,)."""
     losses_BT = functional.cross_entropy(
         logits_BTV.float().transpose(1, 2), targets_BT, ignore_index=IGNORED, reduction="none"
@@ -193,13 +195,13 @@ def nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
     return losses_BT.sum(1)
 
 
-def left_padded(ids_BL: Tensor, mask_BL: Tensor) -> tuple[Tensor, Tensor]:
+def pad_left(ids_BL: Tensor, mask_BL: Tensor) -> tuple[Tensor, Tensor]:
     """The same rows with all padding moved to the left."""
     order_BL = mask_BL.sort(dim=1, stable=True).indices
     return ids_BL.gather(1, order_BL), mask_BL.gather(1, order_BL)
 
 
-def shifted(targets_BT: Tensor, start: int, pad: int) -> Tensor:
+def shift_right(targets_BT: Tensor, start: int, pad: int) -> Tensor:
     """What the decoder reads: the start token, then all targets but the last."""
     first_B1 = torch.full_like(targets_BT[:, :1], start)
     before_BT = torch.cat([first_B1, targets_BT[:, :-1]], dim=1)
@@ -253,13 +255,13 @@ def _start(plain: Any) -> int:
     return int(start)
 
 
-def unwrapped(model: nn.Module) -> Any:
+def unwrap(model: nn.Module) -> Any:
     """The transformers model inside all that calls it; adapters stay in place in its layers."""
-    inside = adapted(model)
+    inside = unwrap_to_adapter(model)
     return inside.get_base_model() if hasattr(inside, "get_base_model") else inside
 
 
-def adapted(model: nn.Module) -> Any:
+def unwrap_to_adapter(model: nn.Module) -> Any:
     """The model with its adapters inside what only calls it: torch.compile, or the model without padding."""
     inside: Any = getattr(model, "_orig_mod", model)
     return getattr(inside, "module", inside)

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["stream"]
+__all__ = ["stream_tokens"]
 
 
-def stream(
+def stream_tokens(
     model: Any,
     ids: Sequence[int],
     *,
@@ -24,7 +24,7 @@ def stream(
     pad: int,
     max_new_tokens: int,
     temperature: float = 0.0,
-    draws: torch.Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> Iterator[int]:
     """Ids that follow these, up to the end token, which is left out. model: decoder-only, with a cache.
 
@@ -37,7 +37,7 @@ def stream(
     silent = None if pad == end else pad  # it says nothing
     for _ in range(max_new_tokens):
         logits_V, cache = _ahead(model, read, cache, silent)
-        token = _chosen(logits_V, temperature, draws)
+        token = _chosen(logits_V, temperature, generator)
         if token == end:
             return
         yield token
@@ -54,7 +54,7 @@ def _ahead(model: Any, read: Tensor, cache: Any, silent: int | None) -> tuple[Te
     return logits_V, found.past_key_values
 
 
-def _chosen(logits_V: Tensor, temperature: float, draws: torch.Generator | None) -> int:
+def _chosen(logits_V: Tensor, temperature: float, generator: torch.Generator | None) -> int:
     if temperature == 0:
         return int(logits_V.argmax())
-    return int(torch.multinomial((logits_V / temperature).softmax(0), 1, generator=draws))
+    return int(torch.multinomial((logits_V / temperature).softmax(0), 1, generator=generator))

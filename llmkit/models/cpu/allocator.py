@@ -9,13 +9,13 @@ from __future__ import annotations
 import ctypes
 import sys
 
-__all__ = ["keep_freed"]
+__all__ = ["keep_freed_memory"]
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 NEVER = 2**31 - 1
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """For the rest of this process. Elsewhere than with glibc this does nothing."""
     if sys.platform != "linux":
         return

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Dropout", "keep", "swap"]
+__all__ = ["Dropout", "draw_mask", "replace_dropout"]
 
 STEPS = 1 << 16
 
@@ -24,17 +24,17 @@ class Dropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or self.p == 0 or self.inplace or input.device.type != "cpu":
             return super().forward(input)
-        return input * keep(input, self.p)
+        return input * draw_mask(input, self.p)
 
 
-def swap(model: nn.Module) -> None:
+def replace_dropout(model: nn.Module) -> None:
     """Make each nn.Dropout of the model one of ours. Its weights, names and settings stay as they are."""
     for module in model.modules():
         if type(module) is nn.Dropout:
             module.__class__ = Dropout
 
 
-def keep(like: Tensor, p: float) -> Tensor:
+def draw_mask(like: Tensor, p: float) -> Tensor:
     """What to multiply with, of this tensor's shape and type: 0 with probability p, else 1 / (1 - p)."""
     dropped = round(p * STEPS)
     if dropped == STEPS:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface
 
-from llmkit.models.cpu.dropout import keep
+from llmkit.models.cpu.dropout import draw_mask
 
 __all__ = ["NAME", "attend"]
 
@@ -53,7 +53,7 @@ def attend(
     rows = [heads.squeeze(0).transpose(0, 1) for heads in (query, key, value)]
     if dropout:
         assert not common, "with dropout each text has a beginning of its own"
-        plan = planned(tuple(lengths), query.shape[1], causal)
+        plan = make_plan(tuple(lengths), query.shape[1], causal)
         return _Attention.apply(*rows, plan, scaling, dropout)[None], None  # type: ignore[no-untyped-call]
     return _exact(rows, common, lengths, causal, scaling)[None], None
 
@@ -124,7 +124,7 @@ class _Plan:
 
 
 @lru_cache(maxsize=1)  # the layers of a model, one after another, ask for the same
-def planned(lengths: tuple[int, ...], heads: int, causal: bool) -> _Plan:
+def make_plan(lengths: tuple[int, ...], heads: int, causal: bool) -> _Plan:
     """The plan for texts of these lengths, shortest first."""
     shapes, sources, biases, first = [], [], [], 0
     for longest, sizes in _groups(lengths):
@@ -177,7 +177,7 @@ class _Attention(torch.autograd.Function):
         for q_NLK, k_NLK, bias_NLL, scores_NLL, weights_NLL in parts:
             torch.baddbmm(bias_NLL, q_NLK, k_NLK.mT, alpha=scaling, out=scores_NLL)
             torch.softmax(scores_NLL, -1, out=weights_NLL)
-        kept_S = keep(scores_S, p)
+        kept_S = draw_mask(scores_S, p)
         out = torch.empty_like(v)
         torch.mul(weights_S, kept_S, out=scores_S)
         for w_NLL, v_NLK, out_NLK in zip(

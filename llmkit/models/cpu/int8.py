@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from llmkit.base.errors import ModelError
 
-__all__ = ["Int8Linear", "rounded"]
+__all__ = ["Int8Linear", "quantize"]
 
 LARGEST = 127
 ROWS = 512  # tokens at once: their sums stay in the cache
@@ -60,7 +60,7 @@ def _rounded(x: Tensor) -> tuple[Tensor, Tensor]:
     return (x / scale).round_().to(torch.int8), scale
 
 
-def rounded(model: Any) -> Any:
+def quantize(model: Any) -> Any:
     """The model with its body's linear layers in 8 bits. Raises ModelError M13 where there are none, as in GPT-2."""
     head = model.get_output_embeddings()
     linear = [module for module in _body(model).modules() if type(module) is nn.Linear and module is not head]

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from llmkit.models.cpu.grouped_attention import NAME
 
-__all__ = ["Unpadded", "can"]
+__all__ = ["Unpadded", "is_supported"]
 
 # Model types, and where in their base model the layers are; tests/models/test_unpadded.py compares each with itself.
 ENCODERS = {
@@ -40,7 +40,7 @@ CAUSAL = ("gpt2", "llama")  # under a head over the vocabulary
 WORTHWHILE = 8  # shared tokens from which computing them once saves time
 
 
-def can(model: Any) -> bool:
+def is_supported(model: Any) -> bool:
     """Whether this is known to give what the padded model gives; for all others the plain model is the way."""
     plain = _plain(model)
     if plain.config.model_type in CAUSAL:
@@ -91,7 +91,7 @@ class Unpadded(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        assert can(module)
+        assert is_supported(module)
         self.module = module
         self.draws = _draws(module)
 

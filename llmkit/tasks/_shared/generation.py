@@ -191,7 +191,9 @@ class Generation(Plain):
             from llmkit.engine import losses
             from llmkit.engine.generation import generate
 
-            return losses.tokens(generate.logits(model, batch, pad=self._pad), batch["targets"])
+            return losses.tokens(
+                generate.compute_target_logits(model, batch, pad=self._pad), batch["targets"]
+            )
 
         return of_batch
 
@@ -234,7 +236,9 @@ class Generation(Plain):
         """Nats and number of the targets' tokens, (B,) each."""
         from llmkit.engine.generation import generate
 
-        nats_B = generate.nats(generate.logits(model, batch, pad=self._pad), batch["targets"])
+        nats_B = generate.sum_nats(
+            generate.compute_target_logits(model, batch, pad=self._pad), batch["targets"]
+        )
         return {"nats": nats_B, "tokens": (batch["targets"] != generate.IGNORED).sum(1)}
 
     @property

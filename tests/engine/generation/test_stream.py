@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from llmkit.engine.generation.generate import IGNORED, Search, generate
-from llmkit.engine.generation.stream import stream
+from llmkit.engine.generation.stream import stream_tokens
 
 PROMPTS = [[2, 7, 8], [2, 30], [2, 5, 6, 7, 8, 9, 10, 11]]
 NEW = 12
@@ -29,27 +29,34 @@ def greedy(model: Any, ids: list[int], end: int) -> list[int]:
 
 @pytest.mark.parametrize("ids", PROMPTS)
 def test_temperature_0_is_greedy(model: Any, ids: list[int]) -> None:
-    found = list(stream(model, ids, end=3, pad=0, max_new_tokens=NEW))
+    found = list(stream_tokens(model, ids, end=3, pad=0, max_new_tokens=NEW))
     assert found == greedy(model, ids, end=3)
     assert len(found) == NEW
     assert 0 not in found
 
 
 def test_the_end_token_ends_the_text(model: Any) -> None:
-    whole = list(stream(model, PROMPTS[0], end=3, pad=0, max_new_tokens=NEW))
+    whole = list(stream_tokens(model, PROMPTS[0], end=3, pad=0, max_new_tokens=NEW))
     end = whole[4]
-    assert list(stream(model, PROMPTS[0], end=end, pad=0, max_new_tokens=NEW)) == whole[: whole.index(end)]
+    assert (
+        list(stream_tokens(model, PROMPTS[0], end=end, pad=0, max_new_tokens=NEW))
+        == whole[: whole.index(end)]
+    )
 
 
 def test_draws_repeat_with_their_seed(model: Any) -> None:
     def drawn(seed: int) -> list[int]:
         draws = torch.Generator().manual_seed(seed)
-        return list(stream(model, PROMPTS[0], end=3, pad=0, max_new_tokens=NEW, temperature=1.5, draws=draws))
+        return list(
+            stream_tokens(
+                model, PROMPTS[0], end=3, pad=0, max_new_tokens=NEW, temperature=1.5, generator=draws
+            )
+        )
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
 
 
 def test_nothing_of_inference_mode_reaches_the_caller(model: Any) -> None:
-    for _ in stream(model, PROMPTS[0], end=3, pad=0, max_new_tokens=2):
+    for _ in stream_tokens(model, PROMPTS[0], end=3, pad=0, max_new_tokens=2):
         assert not torch.is_inference_mode_enabled()

@@ -10,9 +10,9 @@ import pytest
 BLOCKS = """
 import resource, sys
 import torch
-from llmkit.models.cpu.allocator import keep_freed
+from llmkit.models.cpu.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
-    keep_freed()
+    keep_freed_memory()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(30):  # until no small object stands in the way
     torch.ones(16 << 20)  # 64 MB

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from llmkit.models.cpu.dropout import Dropout, keep, swap
+from llmkit.models.cpu.dropout import Dropout, draw_mask, replace_dropout
 
 SHAPE = (1001, 1003)  # no multiple of 4
 
@@ -14,7 +14,7 @@ SHAPE = (1001, 1003)  # no multiple of 4
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_share_and_scale(p: float) -> None:
     torch.manual_seed(1)
-    kept = keep(torch.empty(SHAPE), p)
+    kept = draw_mask(torch.empty(SHAPE), p)
     assert sorted(set(kept.flatten().tolist())) == pytest.approx([0, 1 / (1 - p)], rel=1e-4)
     deviation = (p * (1 - p) / kept.numel()) ** 0.5
     assert abs((kept == 0).double().mean() - p) < 5 * deviation
@@ -22,7 +22,7 @@ def test_share_and_scale(p: float) -> None:
 
 def test_neighbours_are_independent() -> None:
     torch.manual_seed(2)
-    dropped = (keep(torch.empty(SHAPE), 0.25) == 0).double().flatten()
+    dropped = (draw_mask(torch.empty(SHAPE), 0.25) == 0).double().flatten()
     for distance in (1, 2, 3, 4, SHAPE[1]):
         both = (dropped[distance:] * dropped[:-distance]).mean()
         assert abs(both - 0.0625) < 5 * (0.0625 / dropped.numel()) ** 0.5
@@ -30,7 +30,7 @@ def test_neighbours_are_independent() -> None:
 
 def test_ends_of_the_scale() -> None:
     ones = torch.ones(5)
-    assert torch.equal(keep(ones, 1.0), torch.zeros(5)) and torch.equal(keep(ones, 0.0), ones)
+    assert torch.equal(draw_mask(ones, 1.0), torch.zeros(5)) and torch.equal(draw_mask(ones, 0.0), ones)
 
 
 def test_a_function_of_the_random_state() -> None:
@@ -51,7 +51,7 @@ def test_the_gradient_goes_where_the_value_went() -> None:
 def test_swap_changes_nothing_but_the_draws() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.2), nn.Sequential(nn.Dropout(0.3)))
     names = list(model.state_dict())
-    swap(model)
+    replace_dropout(model)
     assert [m.p for m in model.modules() if type(m) is Dropout] == [0.2, 0.3]
     assert list(model.state_dict()) == names
     inputs = torch.randn(2, 3)

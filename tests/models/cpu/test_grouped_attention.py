@@ -8,14 +8,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from llmkit.models.cpu import grouped_attention
-from llmkit.models.cpu.dropout import keep
+from llmkit.models.cpu.dropout import draw_mask
 
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_the_written_gradient_is_that_of_the_attention_with_dropout(causal: bool) -> None:
     torch.manual_seed(5)
     rows = [torch.randn(12, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(3)]
-    plan = grouped_attention.planned((1, 3, 4, 4), 2, causal)
+    plan = grouped_attention.make_plan((1, 3, 4, 4), 2, causal)
     assert plan.shapes == ((2, 1), (6, 4))  # the text of 3 is padded to 4
 
     def attend(*rows_THK: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def test_each_text_alone_without_dropout(causal: bool) -> None:
     torch.manual_seed(9)
     lengths = (2, 7, 8, 9, 9, 30, 31, 40)
     rows = [torch.randn(sum(lengths), 3, 4) for _ in range(3)]
-    plan = grouped_attention.planned(lengths, 3, causal)
+    plan = grouped_attention.make_plan(lengths, 3, causal)
     found = grouped_attention._Attention.apply(*rows, plan, 0.5, 1e-9)  # type: ignore[no-untyped-call]
     texts = zip(*(part.split(lengths) for part in rows), strict=True)
     wanted = [
@@ -50,11 +50,11 @@ def test_texts_of_about_one_length_go_together() -> None:
 def test_dropout_acts_on_the_softmax() -> None:
     torch.manual_seed(7)
     q_THK, k_THK, v_THK = torch.randn(3, 4, 2, 3).unbind()
-    plan = grouped_attention.planned((4,), 2, False)
+    plan = grouped_attention.make_plan((4,), 2, False)
     torch.manual_seed(8)
     found = grouped_attention._Attention.apply(q_THK, k_THK, v_THK, plan, 0.5, 0.4)  # type: ignore[no-untyped-call]
     torch.manual_seed(8)
     q, k, v = (rows.transpose(0, 1) for rows in (q_THK, k_THK, v_THK))
     weights = (0.5 * q @ k.mT).softmax(-1)
-    wanted = (weights * keep(weights.flatten(), 0.4).view_as(weights)) @ v
+    wanted = (weights * draw_mask(weights.flatten(), 0.4).view_as(weights)) @ v
     torch.testing.assert_close(found, wanted.transpose(0, 1))

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from llmkit.base.errors import ModelError
-from llmkit.models.cpu.int8 import ROWS, Int8Linear, rounded
+from llmkit.models.cpu.int8 import ROWS, Int8Linear, quantize
 
 IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 9, 8, 3, 3]])
 
@@ -64,7 +64,7 @@ def test_a_token_does_not_hear_of_those_beside_it() -> None:
 def test_the_model_stays_as_it_is_and_shares_the_rest(tiny_bert: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(tiny_bert).eval()
     before = model(IDS).logits
-    twin = rounded(model)
+    twin = quantize(model)
     assert torch.equal(model(IDS).logits, before)
     assert not torch.equal(twin(IDS).logits, before)
     assert torch.allclose(twin(IDS).logits, before, atol=0.05)
@@ -81,7 +81,7 @@ def test_models_that_write_keep_their_heads(tiny_gpt: Path, tiny_t5: Path) -> No
         (AutoModelForSeq2SeqLM, tiny_t5, {"decoder_input_ids": start}),
     ):
         model = auto.from_pretrained(folder).eval()
-        twin = rounded(model)
+        twin = quantize(model)
         assert type(twin.get_output_embeddings()) is nn.Linear
         assert any(type(module) is Int8Linear for module in twin.modules())
         expected, found = (one(IDS, **inputs).logits for one in (model, twin))
@@ -91,4 +91,4 @@ def test_models_that_write_keep_their_heads(tiny_gpt: Path, tiny_t5: Path) -> No
 def test_layers_of_another_kind_are_told() -> None:
     gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=8, n_layer=1, n_head=2))
     with pytest.raises(ModelError, match="M13"):
-        rounded(gpt2)
+        quantize(gpt2)

@@ -9,9 +9,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from llmkit.engine.generation.generate import left_padded
+from llmkit.engine.generation.generate import pad_left
 from llmkit.models import heads, lora
-from llmkit.models.cpu.unpadded import CAUSAL, ENCODERS, Unpadded, can
+from llmkit.models.cpu.unpadded import CAUSAL, ENCODERS, Unpadded, is_supported
 from llmkit.recipe.schema import Lora
 from tests.float64 import EXACT, in_float64
 
@@ -99,7 +99,7 @@ def test_what_all_texts_begin_with_is_computed_once(kind: str, left: bool) -> No
     ids_BL[:, :10] = ids_BL[0, :10].clone()
     inputs = {"input_ids": ids_BL, "attention_mask": mask_BL}
     if left:
-        inputs = dict(zip(inputs, left_padded(ids_BL, mask_BL), strict=True))
+        inputs = dict(zip(inputs, pad_left(ids_BL, mask_BL), strict=True))
         inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
     read = []
     hook = model.get_input_embeddings().register_forward_pre_hook(
@@ -124,7 +124,7 @@ def without_dropout(model: Any) -> Any:
 
 
 def test_with_adapters() -> None:
-    model = lora.add(made("bert"), Lora(rank=2), seed=1).eval()
+    model = lora.add_adapter(made("bert"), Lora(rank=2), seed=1).eval()
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.1)
@@ -204,14 +204,18 @@ def test_a_head_asked_for_some_tokens_only(kind: str) -> None:
     wanted = model(**inputs).logits[chosen_BL]
     seen = []
     hook = model.lm_head.register_forward_hook(lambda _, __, out: seen.append(out.shape))
-    found = heads.logits_at(Unpadded(model), inputs, chosen_BL)  # rounded to float32
+    found = heads.compute_logits_at(Unpadded(model), inputs, chosen_BL)  # rounded to float32
     torch.testing.assert_close(found, wanted.float(), rtol=1e-6, atol=1e-9)
     hook.remove()
     assert seen == [wanted.shape]
 
 
 def test_only_known_types_and_heads() -> None:
-    assert can(made("bert")) and can(made("llama", "CausalLM")) and not can(made("llama"))
+    assert (
+        is_supported(made("bert"))
+        and is_supported(made("llama", "CausalLM"))
+        and not is_supported(made("llama"))
+    )
     config = transformers.BertConfig(
         is_decoder=True,
         hidden_size=8,
@@ -220,7 +224,7 @@ def test_only_known_types_and_heads() -> None:
         intermediate_size=8,
         vocab_size=9,
     )
-    assert not can(transformers.BertLMHeadModel(config))
-    assert not can(
+    assert not is_supported(transformers.BertLMHeadModel(config))
+    assert not is_supported(
         transformers.T5ForConditionalGeneration(transformers.T5Config(d_model=8, d_ff=8, num_layers=1))
     )

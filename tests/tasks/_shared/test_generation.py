@@ -130,7 +130,7 @@ def test_decode_gives_texts_and_their_probability(
     golds = {"references": objects((text,) for text in columns[task.target])}
     features = task.encode(columns, golds, task.tokenizer, max_length=60, truncation=True)
     encoded = Encoded.of([(0, features)])
-    model = load.pretrained(
+    model = load.load_pretrained(
         checkpoint, task.auto_class, {}, new_head=False, seed=0, tokenizer=task.tokenizer
     ).eval()
     batch = collate(encoded, np.arange(5), pad_token_id=0, scalars={})

@@ -28,7 +28,7 @@ def test_columns_inputs_and_identity_follow_the_texts() -> None:
 
 
 def test_two_texts_are_one_input(tiny_bert: Path) -> None:
-    tokenizer = load.tokenizer(tiny_bert)
+    tokenizer = load.load_tokenizer(tiny_bert)
     rows = {"text": ["a film", "it"], "text_pair": ["good", "a bad story"]}
     found = TWO.encode(rows, {}, tokenizer, max_length=20, truncation=False)
     expected = tokenizer(rows["text"], rows["text_pair"])["input_ids"]
