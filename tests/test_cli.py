@@ -104,10 +104,10 @@ def with_training(body: str, folder: Path) -> subprocess.Popen[str]:
 from llmkit.cli import main
 from llmkit.commands import finetune
 
-def finetune(*arguments, **options):
+def replacement(*arguments, **options):
     {body}
 
-finetune.finetune = finetune
+finetune.finetune = replacement
 main()
 """
     return subprocess.Popen(

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from llmkit.base import processes
 from llmkit.base.errors import ErrorDetail, LlmkitError
+from llmkit.cli import completion
 from llmkit.cli.commands import Root
 
 __all__ = ["app", "main"]
@@ -26,19 +27,33 @@ app = typer.Typer(
     cls=Root,
     help="Fine-tune and pretrain BERT- and GPT-type checkpoints, with results you can trust.",
     rich_markup_mode=None,
-    add_completion=False,
+    add_completion=False,  # its options take no name of a shell; those of _root do
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    install_completion: str | None = typer.Option(
+        None, metavar="[SHELL]", help="Install completion for bash, zsh or fish (default: the current shell)."
+    ),
+    show_completion: str | None = typer.Option(
+        None, metavar="[SHELL]", help="Print the completion script, to install it yourself."
+    ),
+) -> None:
     if version:
         from llmkit import __version__
 
         typer.echo(f"llmkit {__version__}")
-        raise typer.Exit
+    elif install_completion:
+        typer.echo(completion.install_script(install_completion))
+    elif show_completion:
+        typer.echo(completion.make_script(show_completion))
+    else:
+        return
+    raise typer.Exit
 
 
 def main() -> NoReturn:
@@ -46,6 +61,8 @@ def main() -> NoReturn:
     os.environ.setdefault(
         "TOKENIZERS_PARALLELISM", "true"
     )  # or a fork later makes tokenizers print a warning
+    if completion.VARIABLE in os.environ:
+        sys.exit(completion.print_suggestions(get_command(app)))
     sys.exit(_run(sys.argv[1:]))
 
 
@@ -78,7 +95,7 @@ def _run(arguments: list[str]) -> int:
 def _invoke(arguments: list[str]) -> None:
     """Not through `app()`, which would swallow the message of a KeyboardInterrupt and a broken pipe."""
     command = get_command(app)
-    with command.make_context("llmkit", arguments) as context:
+    with command.make_context("llmkit", completion.fill_in_shell(arguments)) as context:
         command.invoke(context)
     sys.stdout.flush()  # a broken pipe is met here, not at the interpreter's end
 

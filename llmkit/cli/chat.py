@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmkit.cli.completion import suggest_runs
+
 if TYPE_CHECKING:
     from llmkit.commands.chat import Dialogue
 
@@ -20,7 +22,11 @@ HELP = "/reset forgets what was said, /exit or Ctrl-D leaves, Ctrl-C stops an an
 def chat(
     target: Annotated[
         str,
-        typer.Argument(metavar="RUN_OR_MODEL", help="A run of chat, a model folder, a Hub id or index:NAME."),
+        typer.Argument(
+            metavar="RUN_OR_MODEL",
+            help="A run of chat, a model folder, a Hub id or index:NAME.",
+            autocompletion=suggest_runs,
+        ),
     ],
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="System message; else as in training.")

@@ -6,13 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
+from llmkit.cli.completion import suggest_recipes
+
 __all__ = ["check"]
 
 
 def check(
     recipe: Annotated[
         str,
-        typer.Argument(metavar="RECIPE", help="A packaged recipe (`llmkit recipes list`) or a YAML file."),
+        typer.Argument(
+            metavar="RECIPE",
+            help="A packaged recipe (`llmkit recipes list`) or a YAML file.",
+            autocompletion=suggest_recipes,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,

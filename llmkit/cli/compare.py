@@ -7,13 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+from llmkit.cli.completion import suggest_runs
+
 __all__ = ["compare"]
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A finished run.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="RUN_A", help="A finished run.", autocompletion=suggest_runs)
+    ],
     second: Annotated[
-        Path, typer.Argument(metavar="RUN_B", help="Another one, scored on the same test rows.")
+        Path,
+        typer.Argument(
+            metavar="RUN_B", help="Another one, scored on the same test rows.", autocompletion=suggest_runs
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="New folder for a report with both.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmkit.cli.completion import suggest_runs
+
 if TYPE_CHECKING:
     from llmkit.commands.embed import Embedding, Neighbour
 
@@ -26,7 +28,12 @@ SHOWN = 4  # numbers of a vector on a line
 
 def embed(
     target: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, a Hub id, or index:NAME.")
+        str,
+        typer.Argument(
+            metavar="RUN_OR_MODEL",
+            help="A run, a model folder, a Hub id, or index:NAME.",
+            autocompletion=suggest_runs,
+        ),
     ],
     texts: Annotated[
         list[str] | None, typer.Argument(metavar="TEXT", help="Texts; else --file or stdin.")

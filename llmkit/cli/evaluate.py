@@ -6,12 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from llmkit.cli.completion import suggest_runs
+
 __all__ = ["evaluate"]
 
 
 def evaluate(
     target: Annotated[
-        str | None, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.")
+        str | None,
+        typer.Argument(
+            metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.", autocompletion=suggest_runs
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,

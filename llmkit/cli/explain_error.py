@@ -6,11 +6,18 @@ from typing import Annotated
 
 import typer
 
+from llmkit.cli.completion import suggest_error_codes
+
 __all__ = ["explain_error"]
 
 
 def explain_error(
-    code: Annotated[str, typer.Argument(help="The code in the brackets of an error line, e.g. L05.")],
+    code: Annotated[
+        str,
+        typer.Argument(
+            help="The code in the brackets of an error line, e.g. L05.", autocompletion=suggest_error_codes
+        ),
+    ],
 ) -> None:
     """Say what an error code means. Also why it stops the run, and what to do."""
     from llmkit.base.errors import EXPLANATIONS, RecipeError, closest

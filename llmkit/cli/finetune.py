@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmkit.cli.completion import suggest_recipes
+
 if TYPE_CHECKING:
     from llmkit.recipe.packaged import Kind
 
@@ -24,7 +26,12 @@ __all__ = [
 ]
 
 Name = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A packaged recipe (`llmkit recipes list`) or a YAML file.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A packaged recipe (`llmkit recipes list`) or a YAML file.",
+        autocompletion=suggest_recipes,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. train.learning_rate=3e-5")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmkit.cli.completion import suggest_runs
+
 if TYPE_CHECKING:
     from llmkit.inference.trained_model import Opened
 
@@ -20,7 +22,10 @@ SHOWN = ("text", "text_pair", "question", "sentence", "source", "prompt")  # of 
 
 def predict(
     target: Annotated[
-        str, typer.Argument(metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.")
+        str,
+        typer.Argument(
+            metavar="RUN_OR_MODEL", help="A run, a model folder, or a Hub id.", autocompletion=suggest_runs
+        ),
     ],
     texts: Annotated[
         list[str] | None,

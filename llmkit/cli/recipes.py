@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from llmkit.cli.completion import suggest_recipes
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -31,7 +33,9 @@ def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="One JSON 
 
 @app.command("show")
 def show_recipe(
-    name: Annotated[str | None, typer.Argument(help="A packaged recipe or a YAML file.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A packaged recipe or a YAML file.", autocompletion=suggest_recipes)
+    ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Every key with its type, default and meaning.")
     ] = False,
@@ -52,7 +56,7 @@ def show_recipe(
 
 @app.command("copy")
 def copy_recipe(
-    name: Annotated[str, typer.Argument(help="A packaged recipe.")],
+    name: Annotated[str, typer.Argument(help="A packaged recipe.", autocompletion=suggest_recipes)],
     target: Annotated[Path | None, typer.Argument(help="Where to; else NAME.yaml here.")] = None,
 ) -> None:
     """Copy a recipe, to be edited. The copy is run by its path, as in `llmkit finetune ./NAME.yaml`."""

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from llmkit.cli.completion import suggest_runs
+
 __all__ = ["app"]
 
 app = typer.Typer(help="List runs, or show one again.", no_args_is_help=True, rich_markup_mode=None)
@@ -34,7 +36,7 @@ def list_runs(
 
 @app.command("show")
 def show_run(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=suggest_runs)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show a run's result. Or how far an unfinished one got."""

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from llmkit.cli.completion import suggest_runs
+
 __all__ = ["app"]
 
 SHOWN = 30  # tokens of the sample
@@ -72,7 +74,12 @@ def train_tokenizer(
 @app.command("show", no_args_is_help=True)
 def show_tokens(
     target: Annotated[
-        str, typer.Argument(metavar="DIR", help="A tokenizer, a run, a model, a Hub id or index:NAME.")
+        str,
+        typer.Argument(
+            metavar="DIR",
+            help="A tokenizer, a run, a model, a Hub id or index:NAME.",
+            autocompletion=suggest_runs,
+        ),
     ],
     text: Annotated[str, typer.Option(help="What to cut.")],
     as_json: Json = False,
