@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from llmkit.metrics import intervals
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Floats, Metric, Score, ratio
 from llmkit.metrics.tasks import classification
 from llmkit.metrics.tasks.regression import METRICS as OF_NUMBERS
@@ -43,7 +44,9 @@ def wilson_share(rng: np.random.Generator, n: int) -> tuple[Score, float]:
 
 def skewed_mean(rng: np.random.Generator, n: int) -> tuple[Score, float]:
     """Of a log-normal loss, whose skewness is 6."""
-    return intervals.mean(rng.lognormal(size=n), resamples=DRAWS, seed=_seed(rng)), float(np.exp(0.5))
+    return intervals.mean(
+        rng.lognormal(size=n), resampling=Resampling(resamples=DRAWS, seed=_seed(rng))
+    ), float(np.exp(0.5))
 
 
 def macro_f1(rng: np.random.Generator, n: int) -> tuple[Score, float]:
@@ -52,7 +55,9 @@ def macro_f1(rng: np.random.Generator, n: int) -> tuple[Score, float]:
     gold, predicted = np.divmod(cells, 3)
     sample, metric = classification.sample(gold, predicted, 3), classification.METRICS["f1"]
     true = 2 * JOINT_CC.diagonal() / (JOINT_CC.sum(0) + JOINT_CC.sum(1))
-    return intervals.measure(sample, [metric], resamples=DRAWS, seed=_seed(rng))["f1"], float(true.mean())
+    return intervals.measure(sample, [metric], resampling=Resampling(resamples=DRAWS, seed=_seed(rng)))[
+        "f1"
+    ], float(true.mean())
 
 
 def pearson(rng: np.random.Generator, n: int) -> tuple[Score, float]:
@@ -61,14 +66,18 @@ def pearson(rng: np.random.Generator, n: int) -> tuple[Score, float]:
     metric = OF_NUMBERS["pearson"]
     assert isinstance(metric, Metric)
     rows = np.column_stack([x, y, x * x, y * y, x * y, abs(x - y), (x - y) ** 2, np.ones(n)])
-    return intervals.measure(rows, [metric], resamples=DRAWS, seed=_seed(rng))["pearson"], CORRELATION
+    return intervals.measure(rows, [metric], resampling=Resampling(resamples=DRAWS, seed=_seed(rng)))[
+        "pearson"
+    ], CORRELATION
 
 
 def clustered_share(rng: np.random.Generator, n: int) -> tuple[Score, float]:
     """Five questions on each passage, some passages being easy (correlation 0.2): whole passages are drawn."""
     hits, groups = _questions(rng, n)
     rows, metric = np.column_stack([hits, np.ones(n)]), Metric("share", _mean, share=True)
-    found = intervals.measure(rows, [metric], groups=groups, resamples=DRAWS, seed=_seed(rng))
+    found = intervals.measure(
+        rows, [metric], groups=groups, resampling=Resampling(resamples=DRAWS, seed=_seed(rng))
+    )
     return found["share"], SHARE
 
 

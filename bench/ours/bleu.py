@@ -17,6 +17,7 @@ clock = Clock()
 import numpy as np  # noqa: E402
 
 from llmkit.metrics import intervals, paired  # noqa: E402
+from llmkit.metrics.resampling import Resampling  # noqa: E402
 from llmkit.metrics.text import ngram  # noqa: E402
 
 
@@ -29,13 +30,16 @@ def main(file: str, draws: int) -> None:
     clock.mark("ready")
     measured = [ngram.bleu(system, listed) for system in systems]
     clock.mark("counted")
-    intervals.measure(measured[0].rows, measured[0].metrics, resamples=draws)
+    intervals.measure(measured[0].rows, measured[0].metrics, resampling=Resampling(resamples=draws))
     clock.mark("testing")
     first, second = (ngram.bleu(system, listed) for system in systems)
     values = [
-        intervals.measure(each.rows, each.metrics, resamples=draws)["bleu"].value for each in (first, second)
+        intervals.measure(each.rows, each.metrics, resampling=Resampling(resamples=draws))["bleu"].value
+        for each in (first, second)
     ]
-    paired.difference(np.hstack([first.rows, second.rows]), first.metrics[0], resamples=draws)
+    paired.difference(
+        np.hstack([first.rows, second.rows]), first.metrics[0], resampling=Resampling(resamples=draws)
+    )
     clock.mark("done")
     clock.end(examples=len(references), outputs=values)
 

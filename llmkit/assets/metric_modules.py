@@ -1,6 +1,6 @@
 """Modules of the `evaluate` library as metrics: a folder, a file.py, or a name on the Hub.
 
-    load_metric_module("./my_metric").score(["a cat"], [["the cat"]], How())
+    load_metric_module("./my_metric").score(["a cat"], [["the cat"]], MetricSettings())
 
 What such a module computes is not known beforehand, so its intervals come from computing it again on drawn pairs;
 where it gives one number an example (as bertscore does), from these numbers. Its code is run: it is the user's choice.
@@ -19,7 +19,7 @@ import numpy as np
 
 from llmkit.base.errors import AssetError, ErrorDetail, UserError, closest
 from llmkit.metrics import intervals
-from llmkit.metrics.registry import ENTRIES, Entry, How, Kind
+from llmkit.metrics.registry import ENTRIES, Entry, Kind, MetricSettings
 from llmkit.metrics.score import Score
 
 __all__ = ["load_metric_module"]
@@ -120,9 +120,11 @@ def _form(feature: Any) -> str:
 
 
 def _entry(name: str, loaded: Any, forms: tuple[str, str]) -> Entry:
-    def score(predictions: Sequence[Any], references: Sequence[Any], how: How) -> dict[str, Score]:
+    def score(
+        predictions: Sequence[Any], references: Sequence[Any], settings: MetricSettings
+    ) -> dict[str, Score]:
         ours, gold = _as_taken(name, predictions, references, forms)
-        return _scores(name, loaded, ours, gold, how)
+        return _scores(name, loaded, ours, gold, settings)
 
     return Entry(name, KINDS[forms], (), "a module of the evaluate library", score)
 
@@ -151,7 +153,9 @@ def _integer(name: str, label: str) -> int:
         raise UserError("E07", f"--metric {name}", message, "write labels as 0, 1, 2 ...") from None
 
 
-def _scores(name: str, loaded: Any, ours: list[Any], gold: list[Any], how: How) -> dict[str, Score]:
+def _scores(
+    name: str, loaded: Any, ours: list[Any], gold: list[Any], settings: MetricSettings
+) -> dict[str, Score]:
     """Each number that the module gives, and the mean of each list of as many numbers as there are pairs."""
     found = _compute(name, loaded, ours, gold)
     numbers = {key: float(value) for key, value in found.items() if _is_number(value)}
@@ -159,13 +163,13 @@ def _scores(name: str, loaded: Any, ours: list[Any], gold: list[Any], how: How) 
     if not numbers and not lists:
         error = ValueError(f"it gives {', '.join(found) or 'nothing'}")
         raise UserError.of(_failed(name, "gives no number", error))
-    drawn = _drawn(name, loaded, ours, gold, list(numbers), how) if numbers and len(ours) > 1 else {}
+    drawn = _drawn(name, loaded, ours, gold, list(numbers), settings) if numbers and len(ours) > 1 else {}
     return {
         **{
-            key: _percentile(name, value, drawn.get(key, []), len(ours), how)
+            key: _percentile(name, value, drawn.get(key, []), len(ours), settings)
             for key, value in numbers.items()
         },
-        **{key: _mean(name, values, how) for key, values in lists.items()},
+        **{key: _mean(name, values, settings) for key, values in lists.items()},
     }
 
 
@@ -178,10 +182,10 @@ def _compute(name: str, loaded: Any, ours: list[Any], gold: list[Any]) -> dict[s
 
 
 def _drawn(
-    name: str, loaded: Any, ours: list[Any], gold: list[Any], keys: list[str], how: How
+    name: str, loaded: Any, ours: list[Any], gold: list[Any], keys: list[str], settings: MetricSettings
 ) -> dict[str, list[float]]:
     """Each key's numbers on DRAWS samples of the pairs, drawn with replacement."""
-    rng = np.random.default_rng(how.seed)
+    rng = np.random.default_rng(settings.resampling.seed)
     found: dict[str, list[float]] = {key: [] for key in keys}
     for _ in range(DRAWS):
         chosen = rng.integers(0, len(ours), len(ours)).tolist()
@@ -191,7 +195,7 @@ def _drawn(
     return found
 
 
-def _percentile(name: str, value: float, drawn: Sequence[float], n: int, how: How) -> Score:
+def _percentile(name: str, value: float, drawn: Sequence[float], n: int, settings: MetricSettings) -> Score:
     finite = [score for score in drawn if np.isfinite(score)]
     if not np.isfinite(value):
         return Score(
@@ -199,15 +203,14 @@ def _percentile(name: str, value: float, drawn: Sequence[float], n: int, how: Ho
         )
     if len(finite) < intervals.ENOUGH * DRAWS:
         return Score(value, None, None, n, f"no interval: too few examples; {_of(name)}")
-    low, high = np.quantile(finite, [(1 - how.confidence) / 2, (1 + how.confidence) / 2]).tolist()
-    method = f"percentile bootstrap, {DRAWS} draws of pairs, {intervals.percent(how.confidence)}; {_of(name)}"
+    confidence = settings.resampling.confidence
+    low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    method = f"percentile bootstrap, {DRAWS} draws of pairs, {intervals.percent(confidence)}; {_of(name)}"
     return Score(value, min(low, value), max(high, value), n, method)
 
 
-def _mean(name: str, values: Sequence[float], how: How) -> Score:
-    score = intervals.mean(
-        np.array(values, np.float64), confidence=how.confidence, resamples=how.resamples, seed=how.seed
-    )
+def _mean(name: str, values: Sequence[float], settings: MetricSettings) -> Score:
+    score = intervals.mean(np.array(values, np.float64), resampling=settings.resampling)
     return Score(
         score.value, score.low, score.high, score.n, f"{score.method}; mean over the pairs; {_of(name)}"
     )

@@ -124,11 +124,16 @@ def _files(
 ) -> None:
     from llmkit.cli import show
     from llmkit.commands.score import score_files
-    from llmkit.metrics.registry import How
+    from llmkit.metrics.registry import MetricSettings
 
     with show.progress() as progress:
         result = score_files(
-            predictions, references, metrics, how=How(**how), columns=columns, progress=progress
+            predictions,
+            references,
+            metrics,
+            settings=MetricSettings(**how),
+            columns=columns,
+            progress=progress,
         )
     if as_json:
         show.print_json(result)

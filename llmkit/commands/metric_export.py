@@ -12,7 +12,7 @@ from typing import Any
 
 from llmkit.base import files
 from llmkit.data.reading.scored_values import convert_to_iob2
-from llmkit.metrics.registry import KINDS, Entry, How, Kind, entry
+from llmkit.metrics.registry import KINDS, Entry, Kind, MetricSettings, entry
 
 __all__ = ["export", "metric_class"]
 
@@ -88,7 +88,7 @@ def _values(
         )
     if metric.kind in ("texts", "answers"):
         references = [[texts] if isinstance(texts, str) else list(texts) for texts in references]
-    found = metric.score(predictions, references, How(**settings))
+    found = metric.score(predictions, references, MetricSettings(**settings))
     return {
         name: value
         for key, score in found.items()

@@ -16,13 +16,13 @@ from llmkit.data.reading.scored_values import (
     read_predictions,
     read_references,
 )
-from llmkit.metrics.registry import ENTRIES, Entry, How, Setting
+from llmkit.metrics.registry import ENTRIES, Entry, MetricSettings, Setting
 from llmkit.metrics.score import Score
 
 __all__ = ["SIDES", "score_files"]
 
 SIDES = ("predictions", "references", "id")  # what --column can name
-PLAIN = How()
+DEFAULT_SETTINGS = MetricSettings()
 
 
 def score_files(
@@ -30,7 +30,7 @@ def score_files(
     references: Sequence[str],
     metrics: Sequence[str],
     *,
-    how: How = PLAIN,
+    settings: MetricSettings = DEFAULT_SETTINGS,
     columns: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def score_files(
     columns = columns or {}
     _check_columns(columns)
     entries = _entries(metrics)
-    _check_settings(entries, how)
+    _check_settings(entries, settings)
     asked = [columns[side] for side in ("predictions", "references") if side in columns]
     tables = [read_table(name, asked=asked) for name in (predictions, *references)]
     for note in (note for table in tables for note in table.notes):
@@ -50,7 +50,7 @@ def score_files(
     tables = pair_rows(tables[0], tables[1:], columns.get("id"))
     scores: dict[str, Score] = {}
     for each in entries:
-        found = _score(each, tables, columns, how, progress)
+        found = _score(each, tables, columns, settings, progress)
         _check_keys([*scores], {each.name: list(found)})  # what a module gives is known only now
         scores |= found
     return {
@@ -96,15 +96,15 @@ def _check_keys(taken: Sequence[str], new: Mapping[str, Sequence[str]]) -> None:
             raise RecipeError("E08", f"--metric {name}", message, "ask for one metric at a time")
 
 
-def _check_settings(entries: Sequence[Entry], how: How) -> None:
+def _check_settings(entries: Sequence[Entry], settings: MetricSettings) -> None:
     """A setting that changes nothing was meant for another metric. Raises RecipeError U01.
 
     The language is no such setting: it is said of the texts, whatever a metric makes of it.
     """
     given: dict[Setting, Any] = {
-        "tokenizer": how.tokenizer,
-        "stemmer": how.stemmer,
-        "strict": how.strict,
+        "tokenizer": settings.tokenizer,
+        "stemmer": settings.stemmer,
+        "strict": settings.strict,
     }
     for setting, value in given.items():
         if value and not any(setting in each.settings for each in entries):
@@ -114,16 +114,20 @@ def _check_settings(entries: Sequence[Entry], how: How) -> None:
 
 
 def _score(
-    metric: Entry, tables: Sequence[Table], columns: Mapping[str, str], how: How, progress: Progress
+    metric: Entry,
+    tables: Sequence[Table],
+    columns: Mapping[str, str],
+    settings: MetricSettings,
+    progress: Progress,
 ) -> dict[str, Score]:
     """One metric of the paired rows. Raises DataError E07, U01, and what the metric itself finds."""
     ours = read_predictions(tables[0], metric.kind, columns.get("predictions"))
     theirs = read_references(tables[1:], metric.kind, columns.get("references"))
     if metric.kind == "tags":
         check_same_words(tables[0], tables[1], ours, theirs)
-        ours, theirs = convert_to_iob2(ours, theirs, strict=how.strict)
+        ours, theirs = convert_to_iob2(ours, theirs, strict=settings.strict)
     if metric.kind == "labels" and not {*ours} & {*theirs}:
         labels = [some(sorted({*side}), 3) for side in (ours, theirs)]
         progress.note(f"no predicted label is a gold one: {labels[0]} against {labels[1]}")
     groups = number_passages(tables[1]) if metric.kind == "answers" else None
-    return metric.score(ours, theirs, replace(how, groups=groups))
+    return metric.score(ours, theirs, replace(settings, groups=groups))

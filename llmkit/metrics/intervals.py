@@ -1,7 +1,7 @@
 """Intervals for any score of summed statistics: the bootstrap, and Wilson's closed form for shares.
 
     statistics = np.array([[2, 3], [0, 4], [5, 5]])               # (N, K): right and all tokens of each text
-    interval(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), seed=0)
+    interval(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=Resampling(seed=1))
 
 A bootstrap draw takes n examples with replacement, adds up their statistics and scores the sum. Only how
 often each distinct row is drawn matters, so equal rows are merged: with few of them a draw is one multinomial
@@ -29,12 +29,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from llmkit.metrics import clusters
 from llmkit.metrics.clusters import BLOCK
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
 __all__ = [
@@ -101,23 +102,20 @@ def measure(
     metrics: Iterable[Metric],
     *,
     groups: Ints | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
     """Every metric of these statistics (N, K), by name: Wilson for shares, else BCa on common draws.
 
     With groups (N,) whole groups are drawn, for shares too; n is the number of examples all the same.
     """
     if groups is not None:
-        how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-        return _measure_groups(unmerged(statistics), list(metrics), groups, how)
+        return _measure_groups(unmerged(statistics), list(metrics), groups, resampling)
     sample, metrics = as_sample(statistics), list(metrics)
-    draws = np.empty((0, 0)) if all(metric.share for metric in metrics) else resample(sample, resamples, seed)
+    draws = np.empty((0, 0)) if all(metric.share for metric in metrics) else resample(sample, resampling)
     return {
-        metric.name: _share(sample, metric, confidence)
+        metric.name: _share(sample, metric, resampling.confidence)
         if metric.share
-        else _bootstrap(sample, draws, metric.score, confidence, "bca", metric.note)
+        else _bootstrap(sample, draws, metric.score, resampling.confidence, "bca", metric.note)
         for metric in metrics
     }
 
@@ -127,9 +125,7 @@ def measure_ranks(
     metrics: Iterable[RankMetric],
     *,
     groups: Ints | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
     """Every rank metric of these examples (N, K), by name, on common draws; with groups (N,) as in `measure`.
 
@@ -137,15 +133,14 @@ def measure_ranks(
     what it corrects fades as examples grow. Time goes with draws + rows; memory is one block of draws.
     """
     if groups is not None:
-        how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-        return _rank_groups(unmerged(rows), list(metrics), groups, how)
+        return _rank_groups(unmerged(rows), list(metrics), groups, resampling)
     sample, metrics = as_sample(rows), list(metrics)
-    drawn = _score_blocks(sample, metrics, _draws(sample, resamples, seed))
+    drawn = _score_blocks(sample, metrics, _draws(sample, resampling))
     values = _score_blocks(sample, metrics, [sample.counts[None].astype(np.float64)])
     affordable = len(sample.counts) <= JACKKNIFE_ROWS
     left_out = _score_blocks(sample, metrics, _without_each(sample)) if affordable else [None] * len(metrics)
     return {
-        metric.name: _summary(sample, float(value[0]), scores, without, confidence, metric.note)
+        metric.name: _summary(sample, float(value[0]), scores, without, resampling.confidence, metric.note)
         for metric, value, scores, without in zip(metrics, values, drawn, left_out)
     }
 
@@ -155,9 +150,7 @@ def interval(
     score: Scorer,
     *,
     groups: Ints | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
     method: Method = "bca",
 ) -> Score:
     """The score of the summed statistics (N, K) with its bootstrap interval; with groups (N,) as in `measure`.
@@ -168,23 +161,23 @@ def interval(
     there is no interval.
     """
     sample = as_sample(statistics if groups is None else clusters.sums(unmerged(statistics), groups))
-    found = _bootstrap(sample, resample(sample, resamples, seed), score, confidence, method, "")
+    found = _bootstrap(sample, resample(sample, resampling), score, resampling.confidence, method, "")
     return found if groups is None else _of_groups(found, sample.n, len(groups))
 
 
-def mean(values: Floats, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Score:
+def mean(values: Floats, *, resampling: Resampling = DEFAULT_RESAMPLING) -> Score:
     """The mean of one number per example (N,), such as its loss or its squared error."""
     statistics = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)
 
     def score(sums: Floats) -> Floats:
         return ratio(sums[..., 0], sums[..., 1])
 
-    return interval(statistics, score, confidence=confidence, resamples=resamples, seed=seed)
+    return interval(statistics, score, resampling=resampling)
 
 
-def resample(sample: Sample, resamples: int, seed: int) -> Floats:
-    """Summed statistics (resamples, K) of as many draws of n examples with replacement."""
-    return np.concatenate([weights @ sample.rows for weights in _draws(sample, resamples, seed)])
+def resample(sample: Sample, resampling: Resampling) -> Floats:
+    """Draw n examples with replacement and sum their statistics; repeat `resampling.resamples` times: (R, K)."""
+    return np.concatenate([weights @ sample.rows for weights in _draws(sample, resampling)])
 
 
 def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float | None, float | None]:
@@ -237,16 +230,16 @@ def _wilson_f1(right: int, gold: int, predicted: int, confidence: float) -> Scor
     return Score(value, min(low, value), max(high, value), union, method)
 
 
-def _draws(sample: Sample, resamples: int, seed: int) -> Iterator[Floats]:
+def _draws(sample: Sample, resampling: Resampling) -> Iterator[Floats]:
     """How often each distinct row is drawn, in blocks (<= BLOCK / n, D) of the draws."""
     if sample.n == 0:
-        yield np.zeros((resamples, 0))
+        yield np.zeros((resampling.resamples, 0))
         return
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(resampling.seed)
     weights = _multinomial if len(sample.counts) * MULTINOMIAL_COST <= sample.n else _counted_indices
     size = max(1, BLOCK // sample.n)
-    for start in range(0, resamples, size):
-        yield weights(rng, sample, min(size, resamples - start))
+    for start in range(0, resampling.resamples, size):
+        yield weights(rng, sample, min(size, resampling.resamples - start))
 
 
 def _without_each(sample: Sample) -> Iterator[Floats]:
@@ -276,12 +269,12 @@ def _counted_indices(rng: np.random.Generator, sample: Sample, size: int) -> Flo
 
 
 def _measure_groups(
-    rows: Floats, metrics: list[Metric], groups: Ints, how: dict[str, Any]
+    rows: Floats, metrics: list[Metric], groups: Ints, resampling: Resampling
 ) -> dict[str, Score]:
     sums_GK = clusters.sums(rows, groups)
-    found = measure(sums_GK, [replace(metric, share=False) for metric in metrics], **how)
+    found = measure(sums_GK, [replace(metric, share=False) for metric in metrics], resampling=resampling)
     return {
-        metric.name: _share_of_groups(score, len(sums_GK), len(rows), how["confidence"])
+        metric.name: _share_of_groups(score, len(sums_GK), len(rows), resampling.confidence)
         if metric.share and score.value in (0.0, 1.0)
         else _of_groups(score, len(sums_GK), len(rows))
         for metric, score in zip(metrics, found.values(), strict=True)
@@ -289,12 +282,12 @@ def _measure_groups(
 
 
 def _rank_groups(
-    rows: Floats, metrics: list[RankMetric], groups: Ints, how: dict[str, Any]
+    rows: Floats, metrics: list[RankMetric], groups: Ints, resampling: Resampling
 ) -> dict[str, Score]:
     found: dict[str, Score] = {}
     for metric in metrics:
         numbers, weighing = clusters.weighing(metric, rows, groups)
-        score = measure_ranks(numbers, [weighing], **how)[metric.name]
+        score = measure_ranks(numbers, [weighing], resampling=resampling)[metric.name]
         found[metric.name] = _of_groups(score, len(numbers), len(rows))
     return found
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,7 @@ from llmkit.metrics.intervals import (
     percent,
     unmerged,
 )
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
 __all__ = ["Difference", "difference", "examples_needed", "holm", "mcnemar", "rank_difference", "verdict"]
@@ -68,9 +68,7 @@ def difference(
     metric: Metric,
     *,
     groups: Ints | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Difference:
     """The paired bootstrap of metric(first) - metric(second), from statistics (N, 2 K) side by side.
 
@@ -79,9 +77,8 @@ def difference(
     whole groups are drawn and swapped, for shares too; n counts examples all the same.
     """
     if groups is not None:
-        how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
         sums = clusters.sums(unmerged(pairs), groups)
-        together = difference(sums, replace(metric, share=False), **how)
+        together = difference(sums, replace(metric, share=False), resampling=resampling)
         needed = together.examples_needed
         return replace(
             together,
@@ -92,15 +89,15 @@ def difference(
     sample, needed = as_sample(pairs), None
     if metric.share:
         first, second = _hits(sample, metric)
-        needed = examples_needed(first, second, confidence=confidence)
+        needed = examples_needed(first, second, confidence=resampling.confidence)
         p_value, test = mcnemar(first, second), "McNemar's test"
         one = np.ones(len(first))
         sample, score = as_sample(np.column_stack([first, one, second, one])), _gap(_hit_rate)
     else:
-        p_value, test = _swap_p_value(sample, metric, resamples, seed), f"{resamples} random swaps"
+        p_value, test = _swap_p_value(sample, metric, resampling), f"{resampling.resamples} random swaps"
         score = _gap(metric.score)
-    found = interval(sample, score, confidence=confidence, resamples=resamples, seed=seed)
-    measured = _difference(found, metric, confidence, p_value, test)
+    found = interval(sample, score, resampling=resampling)
+    measured = _difference(found, metric, resampling.confidence, p_value, test)
     return replace(measured, examples_needed=needed) if metric.share else measured
 
 
@@ -109,9 +106,7 @@ def rank_difference(
     metric: RankMetric,
     *,
     groups: Ints | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Difference:
     """`difference` for a metric of an order, from examples (N, 2 K): the first system's columns, the second's.
 
@@ -125,10 +120,9 @@ def rank_difference(
         return metric.score(first, weights) - metric.score(second, weights)
 
     named = RankMetric(metric.name, gap)
-    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    found = measure_ranks(examples, [named], groups=groups, **how)[metric.name]
-    p_value = _rank_swap_p_value(examples, metric, groups, resamples, seed)
-    return _difference(found, metric, confidence, p_value, f"{resamples} random swaps")
+    found = measure_ranks(examples, [named], groups=groups, resampling=resampling)[metric.name]
+    p_value = _rank_swap_p_value(examples, metric, groups, resampling)
+    return _difference(found, metric, resampling.confidence, p_value, f"{resampling.resamples} random swaps")
 
 
 def mcnemar(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_]) -> float:
@@ -263,19 +257,19 @@ def _gap(score: Scorer) -> Scorer:
     return gap
 
 
-def _swap_p_value(sample: Sample, metric: Metric, resamples: int, seed: int) -> float:
+def _swap_p_value(sample: Sample, metric: Metric, resampling: Resampling) -> float:
     """The share of random swaps with a difference at least as large; the observed order counts as one."""
     first, second = np.split(sample.total, 2)
     left, right = np.split(sample.rows, 2, axis=1)
     differs = (left != right).any(axis=1)  # a swap of equal rows changes nothing
     change, counts = (left - right)[differs], sample.counts[differs]
     observed = abs(float(metric.score(first) - metric.score(second)))
-    rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, len(counts))), 0
-    for start in range(0, resamples, size):
-        shift = _swapped(rng, counts, min(size, resamples - start)) @ change
+    rng, size, extreme = np.random.default_rng(resampling.seed), max(1, BLOCK // max(1, len(counts))), 0
+    for start in range(0, resampling.resamples, size):
+        shift = _swapped(rng, counts, min(size, resampling.resamples - start)) @ change
         found = metric.score(first - shift) - metric.score(second + shift)
         extreme += int((np.abs(found) >= observed - ROUNDING).sum())
-    return (1 + extreme) / (1 + resamples)
+    return (1 + extreme) / (1 + resampling.resamples)
 
 
 def _swapped(rng: np.random.Generator, counts: Ints, size: int) -> Floats:
@@ -288,7 +282,7 @@ def _swapped(rng: np.random.Generator, counts: Ints, size: int) -> Floats:
 
 
 def _rank_swap_p_value(
-    examples: Floats | Sample, metric: RankMetric, groups: Ints | None, resamples: int, seed: int
+    examples: Floats | Sample, metric: RankMetric, groups: Ints | None, resampling: Resampling
 ) -> float:
     """As `_swap_p_value`: both systems' examples below each other, and weights that say whose outputs count.
 
@@ -309,11 +303,11 @@ def _rank_swap_p_value(
         return metric.score(both, own) - metric.score(both, other)
 
     observed = abs(float(gap(np.zeros((1, len(kept))))[0]))
-    rng, size, extreme = np.random.default_rng(seed), max(1, BLOCK // max(1, 2 * len(kept))), 0
-    for start in range(0, resamples, size):
-        swapped = rng.binomial(swaps, 0.5, (min(size, resamples - start), len(swaps)))[:, unit_D]
+    rng, size, extreme = np.random.default_rng(resampling.seed), max(1, BLOCK // max(1, 2 * len(kept))), 0
+    for start in range(0, resampling.resamples, size):
+        swapped = rng.binomial(swaps, 0.5, (min(size, resampling.resamples - start), len(swaps)))[:, unit_D]
         extreme += int((~(np.abs(gap(swapped.astype(np.float64))) < observed - ROUNDING)).sum())
-    return (1 + extreme) / (1 + resamples)
+    return (1 + extreme) / (1 + resampling.resamples)
 
 
 def _discordant(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_]) -> tuple[int, int]:

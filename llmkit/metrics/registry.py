@@ -1,6 +1,6 @@
 """Every metric by the name that `llmkit evaluate --metric NAME` takes: what it compares, and the scores it gives.
 
-    entry("bleu").score(["a cat sat"], [["the cat sat", "a cat was sitting"]], How())["bleu"].value
+    entry("bleu").score(["a cat sat"], [["the cat sat", "a cat was sitting"]], MetricSettings())["bleu"].value
 
 An entry takes predictions and references in the form of its kind, example by example, and gives scores by key with
 intervals. It is all that files, the `evaluate` library and the list of metrics need to know; tasks call the
@@ -14,17 +14,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit.base.errors import UserError, closest
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 
 if TYPE_CHECKING:
     from llmkit.metrics.intervals import Sample
     from llmkit.metrics.score import Floats, Ints, Metric, Score
     from llmkit.metrics.tasks.answers import Rules
 
-__all__ = ["ENTRIES", "KINDS", "Entry", "How", "Kind", "Setting", "entry"]
+__all__ = ["ENTRIES", "KINDS", "Entry", "Kind", "MetricSettings", "Setting", "entry"]
 
 Kind = Literal["labels", "numbers", "texts", "answers", "tags", "log_probabilities"]
 Setting = Literal["language", "tokenizer", "stemmer", "strict"]
-Scored = Callable[[Sequence[Any], Sequence[Any], "How"], "dict[str, Score]"]
+Scored = Callable[[Sequence[Any], Sequence[Any], "MetricSettings"], "dict[str, Score]"]
 
 # Kind -> what an example has on both sides.
 KINDS: Mapping[Kind, str] = {
@@ -38,17 +39,15 @@ KINDS: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class How:
-    """What a user can say of a measurement, and how sure the intervals are to be."""
+class MetricSettings:
+    """Settings of a metric that a user can choose, and how its confidence intervals are computed."""
 
     language: str | None = None  # ISO 639-1 of the texts; None: by their script
     tokenizer: str | None = None  # of BLEU, by sacrebleu's name; of ROUGE: words, characters or jieba
     stemmer: bool = False  # Porter's, for English ROUGE
     strict: bool = False  # entities as seqeval's strict mode reads them
     groups: Ints | None = None  # (N,), the passage of each question: questions on one are drawn together
-    confidence: float = 0.95
-    resamples: int = 2000
-    seed: int = 0
+    resampling: Resampling = DEFAULT_RESAMPLING
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Entry:
     labels: a text each; numbers: a float each; texts: a text, and a list of texts to compare it with;
     answers: a text, and a list of gold answers (none: the question has no answer); tags: a list of IOB2 tags each, of
     one length on both sides; log_probabilities: a list of natural logarithms, and the text that they are of.
-    settings are the fields of `How` that change its value.
+    settings are the fields of `MetricSettings` that change its value.
     """
 
     name: str
@@ -79,13 +78,13 @@ def entry(name: str) -> Entry:
 
 
 def _measure(
-    rows: Floats | Sample, metrics: Iterable[Metric], keys: Sequence[str], how: How
+    rows: Floats | Sample, metrics: Iterable[Metric], keys: Sequence[str], settings: MetricSettings
 ) -> dict[str, Score]:
     """Scores of summed rows (N, K) under these keys; each method says the metric's note, also without an interval."""
     from llmkit.metrics.intervals import measure
 
     chosen = {metric.name: metric for metric in metrics if metric.name in keys}
-    found = measure(rows, chosen.values(), confidence=how.confidence, resamples=how.resamples, seed=how.seed)
+    found = measure(rows, chosen.values(), resampling=settings.resampling)
     return {key: _with_note(found[key], chosen[key].note) for key in keys}
 
 
@@ -103,13 +102,15 @@ def _class_ids(predictions: Sequence[str], references: Sequence[str]) -> tuple[I
 
 
 def _classes(key: str) -> Scored:
-    def score(predictions: Sequence[str], references: Sequence[str], how: How) -> dict[str, Score]:
+    def score(
+        predictions: Sequence[str], references: Sequence[str], settings: MetricSettings
+    ) -> dict[str, Score]:
         from llmkit.metrics.tasks import classification
 
         golds, predicted, names = _class_ids(predictions, references)
         _check_classes(key, len(golds), len(names))
         statistics = classification.sample(golds, predicted, len(names))
-        return _measure(statistics, [classification.get(key)], [key], how)
+        return _measure(statistics, [classification.get(key)], [key], settings)
 
     return score
 
@@ -121,7 +122,9 @@ def _check_classes(key: str, examples: int, classes: int) -> None:
         raise UserError("E07", f"--metric {key}", message, "use accuracy, or a metric of texts")
 
 
-def _accuracy(predictions: Sequence[str], references: Sequence[str], how: How) -> dict[str, Score]:
+def _accuracy(
+    predictions: Sequence[str], references: Sequence[str], settings: MetricSettings
+) -> dict[str, Score]:
     """Right or wrong is all that counts, so that any number of different labels will do."""
     import numpy as np
 
@@ -129,10 +132,12 @@ def _accuracy(predictions: Sequence[str], references: Sequence[str], how: How) -
 
     right = np.array([ours == gold for ours, gold in zip(predictions, references, strict=True)], np.int64)
     statistics = classification.sample(np.ones_like(right), right, 2)
-    return _measure(statistics, [classification.get("accuracy")], ["accuracy"], how)
+    return _measure(statistics, [classification.get("accuracy")], ["accuracy"], settings)
 
 
-def _relations(predictions: Sequence[str], references: Sequence[str], how: How) -> dict[str, Score]:
+def _relations(
+    predictions: Sequence[str], references: Sequence[str], settings: MetricSettings
+) -> dict[str, Score]:
     from llmkit.metrics.tasks import relation
 
     golds, predicted, names = _class_ids(predictions, references)
@@ -141,30 +146,30 @@ def _relations(predictions: Sequence[str], references: Sequence[str], how: How) 
         predicted,
         names,
         negative="Other" if "Other" in names else None,
-        confidence=how.confidence,
-        resamples=how.resamples,
-        seed=how.seed,
+        resampling=settings.resampling,
     )
     return {"f1": found["f1"]}
 
 
 def _numbers(key: str) -> Scored:
-    def score(predictions: Sequence[float], references: Sequence[float], how: How) -> dict[str, Score]:
+    def score(
+        predictions: Sequence[float], references: Sequence[float], settings: MetricSettings
+    ) -> dict[str, Score]:
         import numpy as np
 
         from llmkit.metrics.tasks import regression
 
         golds, predicted = np.array(references, np.float64), np.array(predictions, np.float64)
-        found = regression.scores(
-            golds, predicted, confidence=how.confidence, resamples=how.resamples, seed=how.seed
-        )
+        found = regression.scores(golds, predicted, resampling=settings.resampling)
         return {key: found[key]}
 
     return score
 
 
 def _answers(rules: Rules) -> Scored:
-    def score(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
+    def score(
+        predictions: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings
+    ) -> dict[str, Score]:
         from llmkit.metrics.tasks import extractive_qa
 
         if rules != "squad_v2" and not all(references):
@@ -174,10 +179,8 @@ def _answers(rules: Rules) -> Scored:
             references,
             predictions,
             rules,
-            groups=how.groups,
-            confidence=how.confidence,
-            resamples=how.resamples,
-            seed=how.seed,
+            groups=settings.groups,
+            resampling=settings.resampling,
         )
         return {key: found[key] for key in ("exact_match", "f1")}
 
@@ -185,7 +188,7 @@ def _answers(rules: Rules) -> Scored:
 
 
 def _entities(
-    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], how: How
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], settings: MetricSettings
 ) -> dict[str, Score]:
     from llmkit.metrics.tasks import entities
 
@@ -196,65 +199,77 @@ def _entities(
         [[ids[tag] for tag in row] for row in references],
         [[ids[tag] for tag in row] for row in predictions],
         types,
-        strict=how.strict,
-        confidence=how.confidence,
-        resamples=how.resamples,
-        seed=how.seed,
+        strict=settings.strict,
+        resampling=settings.resampling,
     )
     return {key: found[key] for key in ("precision", "recall", "f1")}
 
 
-def _rouge(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
+def _rouge(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings
+) -> dict[str, Score]:
     from llmkit.metrics.text.rouge import rouge
 
     found = rouge(
-        predictions, references, language=how.language, tokenizer=how.tokenizer, stemmer=how.stemmer
+        predictions,
+        references,
+        language=settings.language,
+        tokenizer=settings.tokenizer,
+        stemmer=settings.stemmer,
     )
-    return _measure(found.rows, found.metrics, ROUGE_KEYS, how)
+    return _measure(found.rows, found.metrics, ROUGE_KEYS, settings)
 
 
-def _bleu(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
+def _bleu(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings
+) -> dict[str, Score]:
     from llmkit.metrics.text.ngram import bleu
 
-    found = bleu(predictions, references, language=how.language, tokenizer=how.tokenizer)
-    return _measure(found.rows, found.metrics, ["bleu"], how)
+    found = bleu(predictions, references, language=settings.language, tokenizer=settings.tokenizer)
+    return _measure(found.rows, found.metrics, ["bleu"], settings)
 
 
 def _chrf(word_order: int) -> Scored:
-    def score(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
+    def score(
+        predictions: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings
+    ) -> dict[str, Score]:
         from llmkit.metrics.text.ngram import chrf
 
         found = chrf(predictions, references, word_order=word_order)
-        return _measure(found.rows, found.metrics, ["chrf++" if word_order else "chrf"], how)
+        return _measure(found.rows, found.metrics, ["chrf++" if word_order else "chrf"], settings)
 
     return score
 
 
-def _ter(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
+def _ter(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings
+) -> dict[str, Score]:
     from llmkit.metrics.text.ngram import ter
 
     found = ter(predictions, references)
-    return _measure(found.rows, found.metrics, ["ter"], how)
+    return _measure(found.rows, found.metrics, ["ter"], settings)
 
 
 def _edits(key: Literal["wer", "cer"]) -> Scored:
-    def score(predictions: Sequence[str], references: Sequence[Sequence[str]], how: How) -> dict[str, Score]:
+    def score(
+        predictions: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings
+    ) -> dict[str, Score]:
         from llmkit.metrics.text import edits
 
         found = (edits.wer if key == "wer" else edits.cer)(predictions, references)
-        return _measure(found.rows, found.metrics, [key], how)
+        return _measure(found.rows, found.metrics, [key], settings)
 
     return score
 
 
 def _language_model(key: str) -> Scored:
     def score(
-        predictions: Sequence[Sequence[float]], references: Sequence[str], how: How
+        predictions: Sequence[Sequence[float]], references: Sequence[str], settings: MetricSettings
     ) -> dict[str, Score]:
         from llmkit.metrics.tasks.language_model import language_model
 
         found = language_model(predictions, references)
-        return _measure(found.rows, found.metrics, [key], how)
+        return _measure(found.rows, found.metrics, [key], settings)
 
     return score
 

@@ -34,7 +34,7 @@ from llmkit.metrics.tasks import language_model
 from llmkit.metrics.text.rouge import rouge
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.generation import Generation, no_references
-from llmkit.tasks._shared.texts import draws
+from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Chat(Generation):
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
         found = self._measured(golds, answers)
-        scores = intervals.measure(found.rows, found.metrics, **draws(evaluate, seed))
+        scores = intervals.measure(found.rows, found.metrics, resampling=resampling_of(evaluate, seed))
         headline = tuple(evaluate.metrics) or tuple(name for name in self.metrics if name in scores)
         return Sheet(scores, headline, {"generation": self._how()} if self.tokenizer else {})
 

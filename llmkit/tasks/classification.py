@@ -21,10 +21,11 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.encode import Encoded
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
 from llmkit.metrics.tasks import calibration, classification, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, draws, logits_of, named_classes
+from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class Classification(OverTexts):
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
-        how = draws(evaluate, seed)
+        resampling = resampling_of(evaluate, seed)
         gold, predicted, probabilities = golds["labels"], answers["prediction"], answers.get("probabilities")
         few = len(labels) <= RANKED
         scores = classification.scores(
@@ -207,26 +208,28 @@ class Classification(OverTexts):
             labels,
             ordered=self.options.ordered,
             probabilities=probabilities if few or "pr_auc" in evaluate.metrics else None,
-            **how,
+            resampling=resampling,
         )
         per_class = classification.per_class(
-            gold, predicted, labels, probabilities=probabilities if few else None, **how
+            gold, predicted, labels, probabilities=probabilities if few else None, resampling=resampling
         )
         if self.options.positive:
             number = list(labels).index(self.options.positive)
             scores["f1_positive"] = per_class[self.options.positive]["f1"]
             if probabilities is not None:
-                scores["pr_auc_positive"] = ranking.pr_auc(gold == number, probabilities[:, number], **how)
+                scores["pr_auc_positive"] = ranking.pr_auc(
+                    gold == number, probabilities[:, number], resampling=resampling
+                )
         details: dict[str, Any] = {
             "per_class": per_class_details(per_class),
             "confusion": _confusion(gold, predicted, labels, evaluate.confidence),
         }
         if "loss" in answers:
-            scores["loss"] = intervals.mean(answers["loss"], **how)
-            details["calibration"] = _calibration(gold, answers, how)
+            scores["loss"] = intervals.mean(answers["loss"], resampling=resampling)
+            details["calibration"] = _calibration(gold, answers, resampling)
             if "temperature" in self.tuned:
                 details["calibration"] |= _after(
-                    gold, answers["probabilities"], self.tuned["temperature"], how
+                    gold, answers["probabilities"], self.tuned["temperature"], resampling
                 )
         return Sheet(scores, tuple(evaluate.metrics) or self.headline, details)
 
@@ -262,13 +265,11 @@ class Classification(OverTexts):
         evaluate: Evaluate,
         seed: int,
     ) -> Difference:
-        how: dict[str, Any] = draws(evaluate, seed)
         name = metric.removesuffix("_positive")
-        if name != metric:
-            how["of"] = self.options.positive
+        probabilities = None
         if name == "pr_auc":
-            how["probabilities"] = (first["probabilities"], second["probabilities"])
-            if name == metric and any(np.isnan(numbers).any() for numbers in how["probabilities"]):
+            probabilities = (first["probabilities"], second["probabilities"])
+            if name == metric and any(np.isnan(numbers).any() for numbers in probabilities):
                 message = (
                     f"pr_auc needs the probabilities of all {len(labels)} classes; {RANKED} were written"
                 )
@@ -279,8 +280,10 @@ class Classification(OverTexts):
             second["prediction"],
             labels,
             name,
+            of=self.options.positive if name != metric else None,
             ordered=self.options.ordered,
-            **how,
+            probabilities=probabilities,
+            resampling=resampling_of(evaluate, seed),
         )
 
     def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
@@ -360,17 +363,17 @@ def _confusion(
     }
 
 
-def _calibration(gold: NDArray[np.int64], answers: Arrays, how: dict[str, Any]) -> dict[str, Any]:
+def _calibration(gold: NDArray[np.int64], answers: Arrays, resampling: Resampling) -> dict[str, Any]:
     confidence, correct = answers["probabilities"].max(-1), answers["prediction"] == gold
     return {
-        "ece": calibration.ece(confidence, correct, **how).to_json(),
-        "brier": intervals.mean(answers["brier"], **how).to_json(),
+        "ece": calibration.ece(confidence, correct, resampling=resampling).to_json(),
+        "brier": intervals.mean(answers["brier"], resampling=resampling).to_json(),
         "bins": [asdict(row) for row in calibration.reliability(confidence, correct)],
     }
 
 
 def _after(
-    gold: NDArray[np.int64], probabilities: NDArray[Any], temperature: float, how: dict[str, Any]
+    gold: NDArray[np.int64], probabilities: NDArray[Any], temperature: float, resampling: Resampling
 ) -> dict[str, Any]:
     """What the temperature makes of `_calibration`."""
     heated = calibration.tempered(probabilities, temperature)
@@ -378,7 +381,7 @@ def _after(
     brier = np.square(heated - np.eye(heated.shape[1])[gold]).sum(-1)
     return {
         "temperature": temperature,
-        "ece_calibrated": calibration.ece(confidence, correct, **how).to_json(),
-        "brier_calibrated": intervals.mean(brier, **how).to_json(),
+        "ece_calibrated": calibration.ece(confidence, correct, resampling=resampling).to_json(),
+        "brier_calibrated": intervals.mean(brier, resampling=resampling).to_json(),
         "bins_calibrated": [asdict(row) for row in calibration.reliability(confidence, correct)],
     }

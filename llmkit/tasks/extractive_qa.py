@@ -30,7 +30,7 @@ from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import extractive_qa
 from llmkit.metrics.tasks.answers import Rules, has_answer
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import draws
+from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
 from llmkit.text.sentences import sentence_around
 
@@ -240,15 +240,22 @@ class ExtractiveQA(Plain):
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
-        how: dict[str, Any] = draws(evaluate, seed)
+        resampling = resampling_of(evaluate, seed)
         scores = extractive_qa.scores(
-            list(golds["answers"]), list(answers["texts"]), self._rules(golds), groups=_passages(golds), **how
+            list(golds["answers"]),
+            list(answers["texts"]),
+            self._rules(golds),
+            groups=_passages(golds),
+            resampling=resampling,
         )
         details: dict[str, Any] = {}
         if "loss" in answers:
             statistics = np.stack([answers["loss"], answers["windows"]], axis=1)
             scores["loss"] = intervals.interval(
-                statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), groups=_passages(golds), **how
+                statistics,
+                lambda sums: ratio(sums[..., 0], sums[..., 1]),
+                groups=_passages(golds),
+                resampling=resampling,
             )
         if "null_threshold" in self.tuned:
             details["thresholds"] = {"no answer": self.tuned["null_threshold"]}
@@ -284,7 +291,7 @@ class ExtractiveQA(Plain):
             self._rules(golds),
             metric,
             groups=_passages(golds),
-            **draws(evaluate, seed),
+            resampling=resampling_of(evaluate, seed),
         )
 
     def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import multi_label, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, draws, logits_of, named_classes
+from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
 from llmkit.tasks.classification import RANKED, per_class_details
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 
@@ -139,19 +139,19 @@ class MultiLabel(OverTexts):
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
-        how = draws(evaluate, seed)
+        resampling = resampling_of(evaluate, seed)
         gold, predicted, probabilities = golds["labels"], answers["prediction"], answers.get("probabilities")
-        scores = multi_label.scores(gold, predicted, probabilities=probabilities, **how)
+        scores = multi_label.scores(gold, predicted, probabilities=probabilities, resampling=resampling)
         per_label = multi_label.per_label(
             gold,
             predicted,
             labels,
             probabilities=probabilities if len(labels) <= RANKED else None,
-            **how,
+            resampling=resampling,
         )
         details: dict[str, Any] = {"per_class": per_class_details(per_label)}
         if "loss" in answers:
-            scores["loss"] = intervals.mean(answers["loss"], **how)
+            scores["loss"] = intervals.mean(answers["loss"], resampling=resampling)
         if "thresholds" in self.tuned:
             details["thresholds"] = dict(zip(labels, self.tuned["thresholds"], strict=True))
         return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, details)
@@ -205,11 +205,14 @@ class MultiLabel(OverTexts):
         evaluate: Evaluate,
         seed: int,
     ) -> Difference:
-        how: dict[str, Any] = draws(evaluate, seed)
-        if metric == "pr_auc":
-            how["probabilities"] = (first["probabilities"], second["probabilities"])
+        probabilities = (first["probabilities"], second["probabilities"]) if metric == "pr_auc" else None
         return multi_label.difference(
-            golds["labels"], first["prediction"], second["prediction"], metric, **how
+            golds["labels"],
+            first["prediction"],
+            second["prediction"],
+            metric,
+            probabilities=probabilities,
+            resampling=resampling_of(evaluate, seed),
         )
 
     def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, draws, logits_of
+from llmkit.tasks._shared.texts import OverTexts, logits_of, resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class Regression(OverTexts):
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
         gold, predicted = golds["labels"], answers["prediction"]
-        scores = regression.scores(gold, predicted, **draws(evaluate, seed))
+        scores = regression.scores(gold, predicted, resampling=resampling_of(evaluate, seed))
         if "loss" in answers:
-            scores["loss"] = intervals.mean(answers["loss"], **draws(evaluate, seed))
+            scores["loss"] = intervals.mean(answers["loss"], resampling=resampling_of(evaluate, seed))
         points = {"gold": gold[:SHOWN].tolist(), "predicted": predicted[:SHOWN].tolist()}
         return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, {"scatter": points})
 
@@ -149,7 +149,11 @@ class Regression(OverTexts):
         seed: int,
     ) -> Difference:
         return regression.difference(
-            golds["labels"], first["prediction"], second["prediction"], metric, **draws(evaluate, seed)
+            golds["labels"],
+            first["prediction"],
+            second["prediction"],
+            metric,
+            resampling=resampling_of(evaluate, seed),
         )
 
     def right(self, golds: Arrays, answers: Arrays) -> None:

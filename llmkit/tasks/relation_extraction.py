@@ -20,7 +20,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import relation
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks import classification
-from llmkit.tasks._shared.texts import draws
+from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.classification import Classification, per_class_details
 from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet
 from llmkit.text.markers import MARKERS, fault, mark, unmarked
@@ -114,7 +114,9 @@ class RelationExtraction(Classification):
     ) -> Sheet:
         sheet = super().score(golds, answers, labels, evaluate=evaluate, seed=seed)
         gold, predicted, negative = golds["labels"], answers["prediction"], self._negative(labels)
-        found = relation.scores(gold, predicted, labels, negative=negative, **draws(evaluate, seed))
+        found = relation.scores(
+            gold, predicted, labels, negative=negative, resampling=resampling_of(evaluate, seed)
+        )
         per_relation = relation.per_relation(
             gold, predicted, labels, negative=negative, confidence=evaluate.confidence
         )
@@ -142,7 +144,7 @@ class RelationExtraction(Classification):
             labels,
             own,
             negative=self._negative(labels),
-            **draws(evaluate, seed),
+            resampling=resampling_of(evaluate, seed),
         )
         return replace(found, metric=metric)
 

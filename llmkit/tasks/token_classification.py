@@ -26,7 +26,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import entities
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import draws, named_classes
+from llmkit.tasks._shared.texts import named_classes, resampling_of
 from llmkit.tasks.classification import per_class_details
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
 from llmkit.text import tags as schemes
@@ -186,15 +186,15 @@ class TokenClassification(Plain):
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
-        how: dict[str, Any] = draws(evaluate, seed)
+        resampling = resampling_of(evaluate, seed)
         gold, found = _canonical(labels, golds["tags"], answers["tags"])
         types, strict = _types(labels), self.options.strict
-        scores = entities.scores(gold, found, types, strict=strict, **how)
+        scores = entities.scores(gold, found, types, strict=strict, resampling=resampling)
         per_type = entities.per_type(gold, found, types, strict=strict, confidence=evaluate.confidence)
         if "loss" in answers:
             statistics = np.stack([answers["loss"], answers["words"]], axis=1)
             scores["loss"] = intervals.interval(
-                statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), **how
+                statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=resampling
             )
         return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, {"per_class": per_class_details(per_type)})
 
@@ -219,7 +219,7 @@ class TokenClassification(Plain):
         gold, one, other = _canonical(labels, golds["tags"], first["tags"], second["tags"])
         strict = self.options.strict
         return entities.difference(
-            gold, one, other, _types(labels), metric, strict=strict, **draws(evaluate, seed)
+            gold, one, other, _types(labels), metric, strict=strict, resampling=resampling_of(evaluate, seed)
         )
 
     def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:

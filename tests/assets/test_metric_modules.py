@@ -8,7 +8,7 @@ import pytest
 
 from llmkit.assets.metric_modules import DRAWS, load_metric_module
 from llmkit.base.errors import UserError
-from llmkit.metrics.registry import How
+from llmkit.metrics.registry import MetricSettings
 
 TEXTS = "Value('string'), 'references': Value('string')"
 
@@ -38,7 +38,7 @@ class Mine(evaluate.Metric):
 
 def problem(name: str) -> str:
     with pytest.raises(UserError) as raised:
-        load_metric_module(name).score(["a"] * 4, [["a"]] * 4, How())
+        load_metric_module(name).score(["a"] * 4, [["a"]] * 4, MetricSettings())
     return str(raised.value)
 
 
@@ -48,7 +48,7 @@ def test_a_number_has_an_interval_from_drawn_pairs(tmp_path: Path) -> None:
     )
     metric = load_metric_module(name)
     assert metric.kind == "texts"
-    found = metric.score(["a", "b", "c", "d"] * 20, [["a"], ["b"], ["c"], ["x"]] * 20, How())
+    found = metric.score(["a", "b", "c", "d"] * 20, [["a"], ["b"], ["c"], ["x"]] * 20, MetricSettings())
     score = found["same"]
     assert (score.value, score.n) == (0.75, 80)
     assert score.low is not None and score.high is not None
@@ -58,7 +58,7 @@ def test_a_number_has_an_interval_from_drawn_pairs(tmp_path: Path) -> None:
 
 def test_a_list_with_a_number_for_each_pair_is_averaged(tmp_path: Path) -> None:
     name = write(tmp_path, "return {'f1': [0.0, 1.0, 1.0, 1.0], 'hash': 'x', 'calls': [1.0]}")
-    found = load_metric_module(f"{name}/mine.py").score(["a"] * 4, [["a"]] * 4, How())
+    found = load_metric_module(f"{name}/mine.py").score(["a"] * 4, [["a"]] * 4, MetricSettings())
     assert list(found) == ["f1"]
     assert found["f1"].value == 0.75
     assert "mean over the pairs" in found["f1"].method
@@ -69,18 +69,21 @@ def test_class_numbers_and_tags_come_as_the_module_takes_them(tmp_path: Path) ->
         tmp_path, "return {'sum': sum(predictions)}", "Value('int32'), 'references': Value('int32')", "sums"
     )
     assert load_metric_module(sums).kind == "labels"
-    assert load_metric_module(sums).score(["1", "2"], ["1", "1"], How())["sum"].value == 3
+    assert load_metric_module(sums).score(["1", "2"], ["1", "1"], MetricSettings())["sum"].value == 3
     with pytest.raises(UserError, match='"up" is none'):
-        load_metric_module(sums).score(["up", "2"], ["1", "1"], How())
+        load_metric_module(sums).score(["up", "2"], ["1", "1"], MetricSettings())
     several = "Sequence(Value('string')), 'references': Sequence(Value('string'))"
     tags = write(tmp_path, "return {'n': sum(map(len, predictions))}", several, "tags")
     assert load_metric_module(tags).kind == "tags"
-    assert load_metric_module(tags).score([["O", "O"], ["O"]], [["O", "O"], ["O"]], How())["n"].value == 3
+    assert (
+        load_metric_module(tags).score([["O", "O"], ["O"]], [["O", "O"], ["O"]], MetricSettings())["n"].value
+        == 3
+    )
 
 
 def test_a_score_that_is_no_number_stands_as_zero_without_an_interval(tmp_path: Path) -> None:
     score = load_metric_module(write(tmp_path, "return {'x': float('nan')}")).score(
-        ["a", "b"], [["a"], ["b"]], How()
+        ["a", "b"], [["a"], ["b"]], MetricSettings()
     )["x"]
     assert (score.value, score.low) == (0.0, None)
     assert "undefined" in score.method

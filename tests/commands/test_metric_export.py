@@ -10,7 +10,7 @@ import pytest
 from llmkit.assets.metric_modules import load_metric_module
 from llmkit.base.errors import UserError
 from llmkit.commands.metric_export import export
-from llmkit.metrics.registry import ENTRIES, How, Kind
+from llmkit.metrics.registry import ENTRIES, Kind, MetricSettings
 
 EXAMPLES: dict[Kind, tuple[list[Any], list[Any]]] = {
     "labels": (["1", "0", "1", "1"], ["1", "0", "0", "1"]),
@@ -31,7 +31,7 @@ def test_each_metric_loads_and_gives_our_values(name: str, tmp_path: Path) -> No
 
     predictions, references = EXAMPLES[ENTRIES[name].kind]
     loaded = evaluate.load(str(export(name, tmp_path)), keep_in_memory=True)
-    expected = ENTRIES[name].score(predictions, references, How())
+    expected = ENTRIES[name].score(predictions, references, MetricSettings())
     found = loaded.compute(predictions=predictions, references=references)
     assert {key: found[key] for key in expected} == {key: score.value for key, score in expected.items()}
     assert {f"{key}{end}" for key in ENTRIES[name].keys for end in ("", "_low", "_high")} == set(found)
@@ -51,8 +51,10 @@ def test_class_numbers_single_references_and_settings_are_taken(tmp_path: Path) 
 
 def test_ours_as_a_module_is_a_metric_again(tmp_path: Path) -> None:
     predictions, references = EXAMPLES["texts"]
-    found = load_metric_module(str(export("chrf", tmp_path))).score(predictions, references, How())
-    assert found["chrf"].value == ENTRIES["chrf"].score(predictions, references, How())["chrf"].value
+    found = load_metric_module(str(export("chrf", tmp_path))).score(predictions, references, MetricSettings())
+    assert (
+        found["chrf"].value == ENTRIES["chrf"].score(predictions, references, MetricSettings())["chrf"].value
+    )
 
 
 def test_an_unknown_metric_is_not_exported(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from llmkit.base.errors import UserError
 from llmkit.commands.score import score_files
-from llmkit.metrics.registry import How
+from llmkit.metrics.registry import MetricSettings
+from llmkit.metrics.resampling import Resampling
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def test_several_metrics_of_several_kinds_read_the_files_once(pair: tuple[str, s
 
 
 def test_the_confidence_is_ones_own(pair: tuple[str, str]) -> None:
-    found = score_files(pair[0], [pair[1]], ["accuracy"], how=How(confidence=0.8))
+    found = score_files(
+        pair[0], [pair[1]], ["accuracy"], settings=MetricSettings(resampling=Resampling(confidence=0.8))
+    )
     assert found["scores"]["accuracy"]["method"] == "Wilson 80%"
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from llmkit.metrics import intervals
 from llmkit.metrics.independent import Difference, difference
 from llmkit.metrics.intervals import wilson_score
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
 
 shares = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -87,8 +88,8 @@ def test_bootstrapped_means_are_covered():
     rng = np.random.default_rng(0)
     covered = []
     for seed in range(250):
-        first = intervals.mean(rng.exponential(0.5, 150), resamples=400, seed=seed)
-        second = intervals.mean(rng.exponential(0.8, 100), resamples=400, seed=seed)
+        first = intervals.mean(rng.exponential(0.5, 150), resampling=Resampling(resamples=400, seed=seed))
+        second = intervals.mean(rng.exponential(0.8, 100), resampling=Resampling(resamples=400, seed=seed))
         found = difference(first, second)
         covered.append(found.low <= 0.5 - 0.8 <= found.high)
     assert np.mean(covered) == pytest.approx(0.95, abs=0.03)

@@ -16,6 +16,7 @@ from llmkit.metrics.intervals import (
     wilson,
     wilson_score,
 )
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Metric, RankMetric, ratio
 
 
@@ -96,7 +97,7 @@ def test_merged_multinomial_and_drawn_indices_have_the_same_distribution():
 @pytest.mark.parametrize("distinct", [2, 100])
 def test_resampled_sums_have_the_moments_of_theory(distinct):
     values = np.tile(np.arange(distinct, dtype=float), 200 // distinct)
-    sums = resample(as_sample(with_ones(values)), 5000, seed=0)
+    sums = resample(as_sample(with_ones(values)), Resampling(resamples=5000))
     assert (sums[:, 1] == 200).all()
     assert sums[:, 0].mean() == pytest.approx(values.sum(), rel=0.01)
     assert sums[:, 0].std() == pytest.approx(values.std() * 200**0.5, rel=0.05)
@@ -105,13 +106,17 @@ def test_resampled_sums_have_the_moments_of_theory(distinct):
 def test_blocks_cover_all_draws(monkeypatch):
     sample = as_sample(with_ones(np.random.default_rng(0).random(50)))
     monkeypatch.setattr(intervals, "BLOCK", 50 * 7)
-    assert resample(sample, 23, seed=0).shape == (23, 2)
+    assert resample(sample, Resampling(resamples=23)).shape == (23, 2)
 
 
 def test_one_seed_gives_one_interval_and_another_seed_another():
     statistics = with_ones(np.random.default_rng(0).random(80))
-    assert interval(statistics, mean, seed=3) == interval(statistics, mean, seed=3)
-    assert interval(statistics, mean, seed=3) != interval(statistics, mean, seed=4)
+    assert interval(statistics, mean, resampling=Resampling(seed=3)) == interval(
+        statistics, mean, resampling=Resampling(seed=3)
+    )
+    assert interval(statistics, mean, resampling=Resampling(seed=3)) != interval(
+        statistics, mean, resampling=Resampling(seed=4)
+    )
 
 
 # The bootstrap interval
@@ -121,7 +126,7 @@ def test_one_seed_gives_one_interval_and_another_seed_another():
 @pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal"])
 def test_interval_of_a_mean_is_scipys(method, draw):
     values = getattr(np.random.default_rng(5), draw)(size=60)
-    ours = interval(with_ones(values), mean, resamples=20_000, method=method)
+    ours = interval(with_ones(values), mean, resampling=Resampling(resamples=20_000), method=method)
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=20_000, method="BCa" if method == "bca" else method, rng=7
     ).confidence_interval
@@ -163,14 +168,18 @@ def test_method_says_what_was_done():
     statistics = with_ones(np.random.default_rng(0).random(30))
     assert interval(statistics, mean).method == "BCa bootstrap, 2000 draws, 95%"
     assert (
-        interval(statistics, mean, method="percentile", resamples=300, confidence=0.9).method
+        interval(
+            statistics, mean, method="percentile", resampling=Resampling(resamples=300, confidence=0.9)
+        ).method
         == "percentile bootstrap, 300 draws, 90%"
     )
 
 
 def test_a_higher_confidence_gives_a_wider_interval():
     statistics = with_ones(np.random.default_rng(0).random(30))
-    narrow, wide = (interval(statistics, mean, confidence=confidence) for confidence in (0.8, 0.99))
+    narrow, wide = (
+        interval(statistics, mean, resampling=Resampling(confidence=confidence)) for confidence in (0.8, 0.99)
+    )
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
@@ -209,7 +218,7 @@ def test_a_score_undefined_in_many_draws_has_no_interval():
     def undefined_without_hits(sums):
         return np.where(sums[..., 0] > 0, mean(sums), np.nan)
 
-    score = interval(with_ones(values), undefined_without_hits, resamples=1000)
+    score = interval(with_ones(values), undefined_without_hits, resampling=Resampling(resamples=1000))
     assert (score.low, score.high) == (None, None)
     assert score.method.startswith("no interval: no score in 3")
     assert score.method.endswith("of 1000 draws")
@@ -233,7 +242,10 @@ def test_a_value_outside_all_draws_widens_the_interval_and_drops_bca():
 @settings(max_examples=80, deadline=None)
 def test_interval_holds_the_value(statistics, seed, method):
     score = interval(
-        statistics, lambda sums: ratio(sums[..., 0], sums.sum(-1)), seed=seed, resamples=50, method=method
+        statistics,
+        lambda sums: ratio(sums[..., 0], sums.sum(-1)),
+        resampling=Resampling(resamples=50, seed=seed),
+        method=method,
     )
     assert score.low <= score.value <= score.high
 
@@ -247,9 +259,9 @@ def test_measure_takes_wilson_for_shares_and_the_bootstrap_for_the_rest():
         Metric("share", mean, share=True),
         Metric("odds", lambda s: s[..., 0] / s[..., 1], note="a note"),
     ]
-    found = measure(with_ones(values), metrics, seed=1)
+    found = measure(with_ones(values), metrics, resampling=Resampling(seed=1))
     assert found["share"] == wilson_score(30, 40)
-    bootstrap = interval(with_ones(values), mean, seed=1)
+    bootstrap = interval(with_ones(values), mean, resampling=Resampling(seed=1))
     assert (found["odds"].low, found["odds"].high) == (bootstrap.low, bootstrap.high)
     assert found["odds"].method == "BCa bootstrap, 2000 draws, 95%; a note"
 
@@ -272,8 +284,10 @@ def weighted_mean(rows, weights):
 def test_a_sum_scored_by_weights_has_the_interval_of_the_sum(draw):
     rng = np.random.default_rng(0)
     values = rng.random(60) if draw == "random" else rng.integers(0, 3, 90).astype(float)
-    by_weights = measure_ranks(with_ones(values), [RankMetric("mean", weighted_mean, note="a note")], seed=2)
-    by_sums = interval(with_ones(values), mean, seed=2)
+    by_weights = measure_ranks(
+        with_ones(values), [RankMetric("mean", weighted_mean, note="a note")], resampling=Resampling(seed=2)
+    )
+    by_sums = interval(with_ones(values), mean, resampling=Resampling(seed=2))
     found = by_weights["mean"]
     assert (found.value, found.low, found.high) == pytest.approx(
         (by_sums.value, by_sums.low, by_sums.high), abs=1e-12
@@ -291,8 +305,10 @@ def test_leaving_out_each_row_takes_one_of_its_examples(monkeypatch):
 def test_many_distinct_rows_are_not_left_out_one_by_one(monkeypatch):
     monkeypatch.setattr(intervals, "JACKKNIFE_ROWS", 59)
     values = np.random.default_rng(0).lognormal(size=60)
-    found = measure_ranks(with_ones(values), [RankMetric("mean", weighted_mean)], seed=2)["mean"]
-    percentile = interval(with_ones(values), mean, seed=2, method="percentile")
+    found = measure_ranks(
+        with_ones(values), [RankMetric("mean", weighted_mean)], resampling=Resampling(seed=2)
+    )["mean"]
+    percentile = interval(with_ones(values), mean, resampling=Resampling(seed=2), method="percentile")
     assert (found.low, found.high) == pytest.approx((percentile.low, percentile.high), abs=1e-12)
     assert found.method == percentile.method == "percentile bootstrap, 2000 draws, 95%"
 
@@ -321,13 +337,14 @@ def test_wilson_covers_the_true_share_in_95_of_100_samples():
 def test_bca_covers_a_skewed_mean_in_95_of_100_samples():
     rng, trials = np.random.default_rng(0), 400
     found = [
-        interval(with_ones(rng.exponential(size=60)), mean, resamples=500, seed=i) for i in range(trials)
+        interval(with_ones(rng.exponential(size=60)), mean, resampling=Resampling(resamples=500, seed=i))
+        for i in range(trials)
     ]
     assert 0.92 <= np.mean([score.low <= 1.0 <= score.high for score in found]) <= 0.98
 
 
 def test_mean_is_the_mean_of_single_precision_numbers_too():
     values = np.random.default_rng(0).normal(3, 1, 400).astype(np.float32)
-    score = intervals.mean(values, seed=1)
+    score = intervals.mean(values, resampling=Resampling(seed=1))
     assert score.value == pytest.approx(values.astype(np.float64).mean(), abs=1e-9)
     assert score.high - score.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)

@@ -15,6 +15,7 @@ from llmkit.metrics.paired import (
     rank_difference,
     verdict,
 )
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Metric, RankMetric, ratio
 
 
@@ -61,7 +62,7 @@ def test_interval_is_the_bootstrap_of_the_examples_own_differences():
     rng = np.random.default_rng(0)
     easy = rng.normal(size=100)
     first, second = easy + rng.normal(0.2, 0.5, 100), easy + rng.normal(0, 0.5, 100)
-    found = difference(with_ones(first, second), MEAN, resamples=10_000)
+    found = difference(with_ones(first, second), MEAN, resampling=Resampling(resamples=10_000))
     theirs = stats.bootstrap((first - second,), np.mean, n_resamples=10_000, rng=1).confidence_interval
     assert found.value == pytest.approx((first - second).mean(), abs=1e-12)
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
@@ -79,15 +80,18 @@ def test_shares_are_tested_by_mcnemar_and_the_rest_by_swaps():
 def test_swaps_give_the_exact_p_value_of_the_sign_test():
     first, second = disagreements(9, 3)
     exact = stats.binomtest(9, 12).pvalue
-    assert _swap_p_value(as_sample(with_ones(first, second)), MEAN, 20_000, 0) == pytest.approx(
-        exact, abs=0.01
-    )
+    assert _swap_p_value(
+        as_sample(with_ones(first, second)), MEAN, Resampling(resamples=20_000)
+    ) == pytest.approx(exact, abs=0.01)
 
 
 def test_swaps_are_uniform_where_there_is_no_difference():
     rng = np.random.default_rng(0)
     p_values = [
-        _swap_p_value(as_sample(with_ones(*rng.normal(size=(2, 30)))), MEAN, 300, seed) for seed in range(200)
+        _swap_p_value(
+            as_sample(with_ones(*rng.normal(size=(2, 30)))), MEAN, Resampling(resamples=300, seed=seed)
+        )
+        for seed in range(200)
     ]
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
@@ -108,8 +112,10 @@ def weighted_mean(rows, weights):
 
 def test_a_sum_scored_by_weights_has_the_difference_of_the_sum():
     first, second = np.random.default_rng(0).normal([[0.1], [0.0]], 1, (2, 80))
-    by_weights = rank_difference(with_ones(first, second), RankMetric("mean", weighted_mean), seed=2)
-    by_sums = difference(with_ones(first, second), MEAN, seed=2)
+    by_weights = rank_difference(
+        with_ones(first, second), RankMetric("mean", weighted_mean), resampling=Resampling(seed=2)
+    )
+    by_sums = difference(with_ones(first, second), MEAN, resampling=Resampling(seed=2))
     assert (by_weights.value, by_weights.low, by_weights.high) == pytest.approx(
         (by_sums.value, by_sums.low, by_sums.high), abs=1e-12
     )
@@ -120,13 +126,17 @@ def test_a_sum_scored_by_weights_has_the_difference_of_the_sum():
 
 def test_equal_pairs_are_swapped_one_by_one():
     first, second = disagreements(9, 3)
-    found = rank_difference(with_ones(first, second), RankMetric("mean", weighted_mean), resamples=20_000)
+    found = rank_difference(
+        with_ones(first, second), RankMetric("mean", weighted_mean), resampling=Resampling(resamples=20_000)
+    )
     assert found.p_value == pytest.approx(stats.binomtest(9, 12).pvalue, abs=0.01)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_weighted_examples_have_no_interval(n):
-    found = rank_difference(np.ones((n, 4)), RankMetric("mean", weighted_mean), resamples=50)
+    found = rank_difference(
+        np.ones((n, 4)), RankMetric("mean", weighted_mean), resampling=Resampling(resamples=50)
+    )
     assert (found.value, found.low, found.high, found.p_value, found.n) == (0.0, None, None, 1.0, n)
 
 
@@ -219,7 +229,7 @@ def test_as_many_examples_as_needed_find_the_difference_four_times_in_five():
                 np.zeros(found.examples_needed),
             ),
             MEAN,
-            resamples=200,
+            resampling=Resampling(resamples=200),
         )
         for trial in range(100)
     ]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.registry import ENTRIES, KINDS, How, Kind, entry
+from llmkit.metrics.registry import ENTRIES, KINDS, Kind, MetricSettings, entry
+from llmkit.metrics.resampling import Resampling
 
 CONTRACT = {
     **{
@@ -34,7 +35,7 @@ EXAMPLES: dict[Kind, tuple[list[Any], list[Any]]] = {
     "tags": ([["B-A", "O"], ["O"]], [["B-A", "I-A"], ["O"]]),
     "log_probabilities": ([[-1.0], [-2.0, -0.5]], ["a", "b c"]),
 }
-FEW = How(resamples=50)
+FEW = MetricSettings(resampling=Resampling(resamples=50))
 
 
 def test_names_and_keys_are_the_contract() -> None:
@@ -107,7 +108,9 @@ def test_entities_equal_seqeval_on_random_tags(strict: bool) -> None:
     gold = [[rng.choice(["O", "B-A", "B-B"]) for _ in range(rng.randint(1, 9))] for _ in range(60)]
     ours = [[rng.choice([tag, tag, "O", "I-A", "B-B", "I-B"]) for tag in row] for row in gold]
     settings: Any = {"mode": "strict", "scheme": IOB2} if strict else {}
-    found = ENTRIES["entities"].score(ours, gold, How(strict=strict, resamples=50))
+    found = ENTRIES["entities"].score(
+        ours, gold, MetricSettings(strict=strict, resampling=Resampling(resamples=50))
+    )
     assert {key: score.value for key, score in found.items()} == pytest.approx(
         {
             "precision": precision_score(gold, ours, zero_division=0, **settings),
@@ -128,7 +131,7 @@ def test_passages_are_drawn_as_one() -> None:
 
     answers = [["yes"]] * 40
     ours = ["yes"] * 20 + ["no"] * 20
-    alone = ENTRIES["squad"].score(ours, answers, How())["f1"]
-    together = ENTRIES["squad"].score(ours, answers, How(groups=np.arange(40) // 10))["f1"]
+    alone = ENTRIES["squad"].score(ours, answers, MetricSettings())["f1"]
+    together = ENTRIES["squad"].score(ours, answers, MetricSettings(groups=np.arange(40) // 10))["f1"]
     assert "clustered by 4 groups" in together.method
     assert together.low is not None and alone.low is not None and together.low < alone.low

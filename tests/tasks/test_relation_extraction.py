@@ -19,6 +19,7 @@ from llmkit.base.errors import DataError
 from llmkit.base.progress import SILENT
 from llmkit.data.corpus import Corpus
 from llmkit.inference.trained_model import open_model
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import relation
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate
@@ -201,7 +202,11 @@ def test_values_are_the_scores(
     assert set(values) == set(sheet.scores) == {"loss", *task.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
     official = relation.scores(
-        golds["labels"], answers["prediction"], LABELS, negative=options.negative or "Other", resamples=100
+        golds["labels"],
+        answers["prediction"],
+        LABELS,
+        negative=options.negative or "Other",
+        resampling=Resampling(resamples=100),
     )
     assert values["semeval2010"] == pytest.approx(official["f1"].value)
     assert values["precision_semeval2010"] == pytest.approx(official["precision"].value)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.metrics.intervals import interval
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, Score, ratio
 
 __all__ = ["Bin", "ece", "fit_temperature", "reliability", "tempered"]
@@ -46,9 +47,7 @@ def ece(
     correct: NDArray[np.bool_],
     *,
     bins: int = 15,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Score:
     """Expected calibration error: the gap between confidence and accuracy, averaged over the examples' bins.
 
@@ -61,7 +60,7 @@ def ece(
     def score(sums: Floats) -> Floats:
         return ratio(np.abs(sums[..., :-1]).sum(-1), sums[..., -1])
 
-    return interval(statistics, score, confidence=confidence, resamples=resamples, seed=seed)
+    return interval(statistics, score, resampling=resampling)
 
 
 def reliability(confidences: Floats, correct: NDArray[np.bool_], bins: int = 15) -> list[Bin]:

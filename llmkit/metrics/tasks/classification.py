@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import Sample, by_counts, measure
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find, ratio
 from llmkit.metrics.tasks import ranking
 
@@ -101,9 +101,7 @@ def scores(
     *,
     ordered: bool = False,
     probabilities: Floats | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
     """All METRICS by name, from labels (N,) that index the class names.
 
@@ -111,14 +109,12 @@ def scores(
     `pr_auc`, the mean over the gold classes.
     """
     statistics, metrics = sample(golds, predictions, len(names)), ORDINAL if ordered else METRICS
-    found = measure(statistics, metrics.values(), confidence=confidence, resamples=resamples, seed=seed)
+    found = measure(statistics, metrics.values(), resampling=resampling)
     if probabilities is not None:
         found["pr_auc"] = ranking.pr_auc(
             _one_hot(golds, len(names)),
             probabilities,
-            confidence=confidence,
-            resamples=resamples,
-            seed=seed,
+            resampling=resampling,
         )
     return found
 
@@ -129,9 +125,7 @@ def per_class(
     names: Sequence[str],
     *,
     probabilities: Floats | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, dict[str, Score]]:
     """Precision, recall and F1 of each class by `intervals.by_counts`; recall's n is the support.
 
@@ -140,7 +134,7 @@ def per_class(
     counts = _right_gold_predicted(sample(golds, predictions, len(names)).total)
     rows = np.stack(counts, axis=-1).astype(int).tolist()
     found = {
-        name: by_counts(right, gold, predicted, confidence)
+        name: by_counts(right, gold, predicted, resampling.confidence)
         for name, (right, gold, predicted) in zip(names, rows)
     }
     if probabilities is not None:
@@ -148,9 +142,7 @@ def per_class(
             found[name]["pr_auc"] = ranking.pr_auc(
                 np.asarray(golds) == number,
                 probabilities[:, number],
-                confidence=confidence,
-                resamples=resamples,
-                seed=seed,
+                resampling=resampling,
             )
     return found
 
@@ -165,25 +157,22 @@ def difference(
     of: str | None = None,
     ordered: bool = False,
     probabilities: tuple[Floats, Floats] | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """metric(first) - metric(second) for two systems' predictions (N,) on the same examples.
 
     of: the precision, recall, F1 or PR-AUC of that class alone, as for a rare one. `pr_auc` compares the two
     systems' probabilities (N, C). UserError E01 for a metric that there is not.
     """
-    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
     number = None if of is None else list(names).index(of)
     if metric == "pr_auc" and probabilities is not None:
         columns = (_one_hot(golds, len(names)), *probabilities)
         gold, one, other = columns if number is None else (column[:, number] for column in columns)
-        found = ranking.pr_auc_difference(gold, one, other, **how)
+        found = ranking.pr_auc_difference(gold, one, other, resampling=resampling)
         return found if of is None else replace(found, metric=f"pr_auc of {of}")
     pairs = _pairs(golds, first, second, len(names))
     chosen = get(metric, ordered=ordered) if number is None else _of_class(metric, number, names)
-    return paired.difference(pairs, chosen, **how)
+    return paired.difference(pairs, chosen, resampling=resampling)
 
 
 def confusion(golds: Ints, predictions: Ints, num_classes: int) -> Ints:

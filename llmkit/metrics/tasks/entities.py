@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from llmkit.base.errors import UserError, closest
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import measure, percent
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, ratio
 
 __all__ = ["METRICS", "LabelIds", "difference", "get", "per_type", "scores", "statistics"]
@@ -88,17 +89,13 @@ def scores(
     types: Sequence[str],
     *,
     strict: bool = False,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
     """All METRICS by name; n is the number of sentences. F1, precision and recall count all types together."""
     return measure(
         statistics(golds, predictions, types, strict=strict),
         [get(name, strict=strict) for name in METRICS],
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
+        resampling=resampling,
     )
 
 
@@ -136,14 +133,12 @@ def difference(
     metric: str = "f1",
     *,
     strict: bool = False,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """metric(first) - metric(second) for two systems' predictions on the same sentences."""
     found = get(metric, strict=strict)
     pairs = np.hstack([statistics(golds, each, types, strict=strict) for each in (first, second)])
-    result = paired.difference(pairs, found, confidence=confidence, resamples=resamples, seed=seed)
+    result = paired.difference(pairs, found, resampling=resampling)
     return replace(result, method=f"{result.method}; {found.note}")
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import measure
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, Metric, Score, find, ratio
 from llmkit.metrics.tasks.answers import RULES, Rules, has_answer
 
@@ -65,9 +65,7 @@ def scores(
     rules: Rules = "squad",
     *,
     groups: Ints | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
     """All metrics of these rules by name, from gold answers (N, any number each) and predictions (N).
 
@@ -75,13 +73,12 @@ def scores(
     with and without an answer are only there where there are such questions, as in the official script.
     """
     rows, parts = statistics(golds, predictions, rules), _parts(golds)
-    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
     found = {}
     for name in names(rules):
         inside = parts[_part(name)]
         if _part(name) == "all" or inside.any():
             own = None if groups is None else np.asarray(groups)[inside]
-            score = measure(rows[inside], [METRICS[name]], groups=own, **how)[name]
+            score = measure(rows[inside], [METRICS[name]], groups=own, resampling=resampling)[name]
             method = f"{score.method}; {SCRIPTS[rules]} rules, whose script prints 100 times this"
             found[name] = replace(score, method=method)
     return found
@@ -95,9 +92,7 @@ def difference(
     metric: str = "f1",
     *,
     groups: Ints | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """metric(first) - metric(second) for two systems' predictions (N) for the same questions.
 
@@ -106,9 +101,8 @@ def difference(
     """
     measured, inside = find(metric, METRICS), _parts(golds)[_part(metric)]
     pairs = np.hstack([statistics(golds, answers, rules) for answers in (first, second)])[inside]
-    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
     own = None if groups is None else np.asarray(groups)[inside]
-    return paired.difference(pairs, measured, groups=own, **how)
+    return paired.difference(pairs, measured, groups=own, resampling=resampling)
 
 
 def best_threshold(

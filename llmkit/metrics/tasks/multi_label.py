@@ -14,13 +14,13 @@ intervals' limits: see `intervals`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import by_counts, measure
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find, ratio
 from llmkit.metrics.tasks import ranking
 
@@ -82,15 +82,12 @@ def scores(
     predictions: Marks,
     *,
     probabilities: Floats | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
     """All METRICS by name, and with probabilities (N, C) `pr_auc`, the mean over the labels with a gold example."""
-    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    found = measure(_statistics(golds, predictions), METRICS.values(), **how)
+    found = measure(_statistics(golds, predictions), METRICS.values(), resampling=resampling)
     if probabilities is not None:
-        found["pr_auc"] = ranking.pr_auc(golds, probabilities, **how)
+        found["pr_auc"] = ranking.pr_auc(golds, probabilities, resampling=resampling)
     return found
 
 
@@ -106,9 +103,7 @@ def per_label(
     names: Sequence[str],
     *,
     probabilities: Floats | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, dict[str, Score]]:
     """Precision, recall and F1 of each label by `intervals.by_counts`; recall's n is the support.
 
@@ -117,14 +112,12 @@ def per_label(
     total = _statistics(golds, predictions).sum(axis=0)
     rows = np.stack(_right_gold_predicted(total), axis=-1).astype(int).tolist()
     found = {
-        name: by_counts(right, gold, predicted, confidence)
+        name: by_counts(right, gold, predicted, resampling.confidence)
         for name, (right, gold, predicted) in zip(names, rows, strict=True)
     }
     if probabilities is not None:
         for name, gold, probability in zip(names, np.transpose(golds), probabilities.T):
-            found[name]["pr_auc"] = ranking.pr_auc(
-                gold, probability, confidence=confidence, resamples=resamples, seed=seed
-            )
+            found[name]["pr_auc"] = ranking.pr_auc(gold, probability, resampling=resampling)
     return found
 
 
@@ -135,19 +128,16 @@ def difference(
     metric: str = "f1",
     *,
     probabilities: tuple[Floats, Floats] | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """metric(first) - metric(second) for two systems' predictions (N, C) on the same examples.
 
     `pr_auc` compares the two systems' probabilities (N, C). UserError E01 for a metric that there is not.
     """
-    how: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
     if metric == "pr_auc" and probabilities is not None:
-        return ranking.pr_auc_difference(golds, *probabilities, **how)
+        return ranking.pr_auc_difference(golds, *probabilities, resampling=resampling)
     pairs = np.hstack([_statistics(golds, predictions) for predictions in (first, second)])
-    return paired.difference(pairs, find(metric, METRICS), **how)
+    return paired.difference(pairs, find(metric, METRICS), resampling=resampling)
 
 
 def best_thresholds(golds: Marks, probabilities: Floats) -> Floats:

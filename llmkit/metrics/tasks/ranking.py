@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import measure_ranks
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, RankMetric, Score, ratio
 
 __all__ = ["MACRO_PR_AUC", "PR_AUC", "SPEARMAN", "midranks", "pr_auc", "pr_auc_difference", "pr_auc_value"]
@@ -82,9 +83,7 @@ def pr_auc(
     golds: NDArray[np.bool_] | Ints | Floats,
     probabilities: Floats,
     *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Score:
     """Average precision as scikit-learn's average_precision_score: no interpolation, ties share a threshold.
 
@@ -92,7 +91,7 @@ def pr_auc(
     that have a gold example. Without one, the score is 0 without an interval. A draw follows the same rule.
     """
     rows, metric = _rows(golds, probabilities), MACRO_PR_AUC if np.ndim(golds) == 2 else PR_AUC
-    return measure_ranks(rows, [metric], confidence=confidence, resamples=resamples, seed=seed)[metric.name]
+    return measure_ranks(rows, [metric], resampling=resampling)[metric.name]
 
 
 def pr_auc_value(golds: NDArray[np.bool_] | Ints | Floats, probabilities: Floats) -> float:
@@ -106,14 +105,12 @@ def pr_auc_difference(
     first: Floats,
     second: Floats,
     *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """pr_auc(first) - pr_auc(second) for two systems' probabilities, shaped as in `pr_auc`."""
     metric = MACRO_PR_AUC if np.ndim(golds) == 2 else PR_AUC
     pairs = np.hstack([_rows(golds, midranks(first)), _rows(golds, midranks(second))])
-    return paired.rank_difference(pairs, metric, confidence=confidence, resamples=resamples, seed=seed)
+    return paired.rank_difference(pairs, metric, resampling=resampling)
 
 
 def midranks(values: Floats) -> Floats:

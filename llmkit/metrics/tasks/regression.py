@@ -16,6 +16,7 @@ import numpy as np
 
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import Sample, as_sample, measure, measure_ranks
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Metric, RankMetric, Score, find, ratio
 from llmkit.metrics.tasks.ranking import SPEARMAN, midranks
 
@@ -55,7 +56,7 @@ METRICS: dict[str, Metric | RankMetric] = {
 
 
 def scores(
-    golds: Floats, predictions: Floats, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    golds: Floats, predictions: Floats, *, resampling: Resampling = DEFAULT_RESAMPLING
 ) -> dict[str, Score]:
     """All METRICS by name, from numbers (N,)."""
     golds, predictions = _numbers(golds), _numbers(predictions)
@@ -63,8 +64,8 @@ def scores(
     ranks = [metric for metric in METRICS.values() if isinstance(metric, RankMetric)]
     sample, pairs = _sample(golds, predictions), np.stack([golds, predictions], axis=1)
     found = {
-        **measure(sample, sums, confidence=confidence, resamples=resamples, seed=seed),
-        **measure_ranks(pairs, ranks, confidence=confidence, resamples=resamples, seed=seed),
+        **measure(sample, sums, resampling=resampling),
+        **measure_ranks(pairs, ranks, resampling=resampling),
     }
     constant = [
         side for side, numbers in (("gold", golds), ("predicted", predictions)) if _is_constant(numbers)
@@ -89,9 +90,7 @@ def difference(
     second: Floats,
     metric: str = "pearson",
     *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """metric(first) - metric(second) for two systems' predictions (N,) on the same examples.
 
@@ -102,9 +101,9 @@ def difference(
     golds, both, found = _numbers(golds), [_numbers(first), _numbers(second)], find(metric, METRICS)
     if isinstance(found, RankMetric):
         ranked = np.hstack([np.stack([golds, midranks(numbers)], axis=1) for numbers in both])
-        return paired.rank_difference(ranked, found, confidence=confidence, resamples=resamples, seed=seed)
+        return paired.rank_difference(ranked, found, resampling=resampling)
     pairs = np.hstack([_statistics(golds, numbers) for numbers in both])
-    return paired.difference(pairs, found, confidence=confidence, resamples=resamples, seed=seed)
+    return paired.difference(pairs, found, resampling=resampling)
 
 
 def _sample(golds: Floats, predictions: Floats) -> Sample:

@@ -22,6 +22,7 @@ import numpy as np
 
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import as_sample, by_counts, measure
+from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find, ratio
 
 __all__ = ["METRICS", "difference", "per_relation", "relation_of", "scores", "values"]
@@ -75,16 +76,14 @@ def scores(
     names: Sequence[str],
     *,
     negative: str | None = "Other",
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
     """All METRICS by name, from labels (N,) that index the names; `f1` is the official score.
 
     negative: the label that means "no relation", one of the names; None where there is none.
     """
     statistics = _statistics(golds, predictions, names, negative)
-    return measure(statistics, METRICS.values(), confidence=confidence, resamples=resamples, seed=seed)
+    return measure(statistics, METRICS.values(), resampling=resampling)
 
 
 def values(
@@ -124,9 +123,7 @@ def difference(
     metric: str = "f1",
     *,
     negative: str | None = "Other",
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """metric(first) - metric(second) for two systems' predictions (N,) on the same examples.
 
@@ -135,7 +132,7 @@ def difference(
     chosen = find(metric, METRICS)
     both = [_statistics(golds, predictions, names, negative) for predictions in (first, second)]
     pairs = as_sample(np.hstack(both))
-    return paired.difference(pairs, chosen, confidence=confidence, resamples=resamples, seed=seed)
+    return paired.difference(pairs, chosen, resampling=resampling)
 
 
 def _relations(names: Sequence[str], negative: str | None) -> list[str]:

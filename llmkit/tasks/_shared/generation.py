@@ -25,7 +25,7 @@ from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, Metric, find, ratio
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import draws
+from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet
 from llmkit.text.normalize import canonical
 
@@ -278,10 +278,10 @@ class Generation(Plain):
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
-        found, how = self._measured(golds, answers), draws(evaluate, seed)
-        scores = intervals.measure(found.rows, found.metrics, **how)
+        found, resampling = self._measured(golds, answers), resampling_of(evaluate, seed)
+        scores = intervals.measure(found.rows, found.metrics, resampling=resampling)
         if "nats" in answers:
-            scores |= intervals.measure(_loss_rows(answers), [LOSS], **how)
+            scores |= intervals.measure(_loss_rows(answers), [LOSS], resampling=resampling)
         details = {"generation": self._how()} if self.tokenizer else {}
         return Sheet(scores, tuple(evaluate.metrics) or tuple(own.name for own in found.metrics), details)
 
@@ -310,7 +310,9 @@ class Generation(Plain):
     ) -> Difference:
         one, other = self._measured(golds, first), self._measured(golds, second)
         named = find(metric, {own.name: own for own in one.metrics})
-        return paired.difference(np.hstack([one.rows, other.rows]), named, **draws(evaluate, seed))
+        return paired.difference(
+            np.hstack([one.rows, other.rows]), named, resampling=resampling_of(evaluate, seed)
+        )
 
     def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
         return None

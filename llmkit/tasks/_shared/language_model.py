@@ -22,7 +22,7 @@ from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, find
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import draws
+from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Plain, Rows, Sheet
 
 __all__ = ["Columns", "Options", "OverDocuments", "by_unit", "check_packing", "features", "no_token"]
@@ -91,7 +91,7 @@ class OverDocuments(Plain):
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
     ) -> Sheet:
         found = self.measured(golds, answers)
-        scores = intervals.measure(found.rows, found.metrics, **draws(evaluate, seed))
+        scores = intervals.measure(found.rows, found.metrics, resampling=resampling_of(evaluate, seed))
         return Sheet(scores, tuple(evaluate.metrics) or tuple(self.metrics))
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
@@ -110,7 +110,9 @@ class OverDocuments(Plain):
     ) -> Difference:
         one, other = self.measured(golds, first), self.measured(golds, second)
         named = find(metric, {own.name: own for own in one.metrics})
-        return paired.difference(np.hstack([one.rows, other.rows]), named, **draws(evaluate, seed))
+        return paired.difference(
+            np.hstack([one.rows, other.rows]), named, resampling=resampling_of(evaluate, seed)
+        )
 
     def right(self, golds: Arrays, answers: Arrays) -> None:
         return None

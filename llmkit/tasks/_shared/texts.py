@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmkit.data.encoding.encode import Encoded, Features, texts_to_ids
+from llmkit.metrics.resampling import Resampling
 from llmkit.recipe.schema import Evaluate
 from llmkit.tasks.protocol import Arrays, Plain, Rows, model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["OverTexts", "draws", "logits_of", "named_classes"]
+__all__ = ["OverTexts", "logits_of", "named_classes", "resampling_of"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,6 @@ def named_classes(labels: Sequence[str], problem_type: str) -> dict[str, Any]:
     }
 
 
-def draws(evaluate: Evaluate, seed: int) -> dict[str, Any]:
-    """The keywords of every function that gives intervals."""
-    return {"confidence": evaluate.confidence, "resamples": evaluate.resamples, "seed": seed}
+def resampling_of(evaluate: Evaluate, seed: int) -> Resampling:
+    """Return the settings of the confidence intervals, from the recipe's `evaluate` section and a seed."""
+    return Resampling(evaluate.confidence, evaluate.resamples, seed)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.calibration import Bin, ece, fit_temperature, reliability, tempered
 
 
@@ -36,7 +37,9 @@ def test_ece_is_the_weighted_gap_of_the_reliability_curve(examples, bins):
     confidences, correct = np.array([c for c, _ in examples]), np.array([r for _, r in examples])
     curve = reliability(confidences, correct, bins)
     expected = sum(point.count * abs(point.confidence - point.accuracy) for point in curve) / len(examples)
-    assert ece(confidences, correct, bins=bins, resamples=2).value == pytest.approx(expected, abs=1e-12)
+    assert ece(confidences, correct, bins=bins, resampling=Resampling(resamples=2)).value == pytest.approx(
+        expected, abs=1e-12
+    )
     assert sum(point.count for point in curve) == len(examples)
     assert all(point.low - 1e-12 <= point.confidence <= point.high + 1e-12 for point in curve)
 
@@ -120,5 +123,7 @@ def test_a_temperature_mends_the_calibration_of_new_rows():
     sure = softmax(3 * logits)
     fitted = fit_temperature(sure[:2000], golds[:2000])
     new, right = tempered(sure[2000:], fitted), sure[2000:].argmax(1) == golds[2000:]
-    before, after = (ece(found.max(1), right, resamples=100).value for found in (sure[2000:], new))
+    before, after = (
+        ece(found.max(1), right, resampling=Resampling(resamples=100)).value for found in (sure[2000:], new)
+    )
     assert (before > 0.15, after < 0.04) == (True, True)

@@ -7,6 +7,7 @@ from sklearn import metrics as sklearn
 from llmkit.base.errors import UserError
 from llmkit.metrics.intervals import measure
 from llmkit.metrics.paired import verdict
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.classification import (
     METRICS,
     ORDINAL,
@@ -68,7 +69,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_metric_is_scikit_learns(name, case):
     num_classes, golds, predictions = CASES[case]
-    ours = scores(golds, predictions, ids(num_classes), resamples=10)[name]
+    ours = scores(golds, predictions, ids(num_classes), resampling=Resampling(resamples=10))[name]
     assert ours.value == pytest.approx(ORACLES[name](golds, predictions), abs=1e-12)
     assert ours.n == len(golds)
 
@@ -175,7 +176,9 @@ def test_bca_covers_the_true_score_in_95_of_100_samples(name):
     expected, rng, covered = float(METRICS[name].score(total)), np.random.default_rng(0), []
     for trial in range(300):
         golds, predictions = np.divmod(rng.choice(9, 150, p=truth.ravel()), 3)
-        found = measure(sample(golds, predictions, 3), [METRICS[name]], resamples=600, seed=trial)
+        found = measure(
+            sample(golds, predictions, 3), [METRICS[name]], resampling=Resampling(resamples=600, seed=trial)
+        )
         covered.append(found[name].low <= expected <= found[name].high)
     assert 0.92 <= np.mean(covered) <= 0.98
 
@@ -252,18 +255,22 @@ def test_pr_auc_is_the_macro_average_and_each_classs_own():
     rng = np.random.default_rng(0)
     golds, probabilities = rng.integers(0, 3, 200), np.round(rng.random((200, 3)), 2)
     predictions = probabilities.argmax(1)
-    found = scores(golds, predictions, ids(3), probabilities=probabilities, resamples=100)
+    found = scores(
+        golds, predictions, ids(3), probabilities=probabilities, resampling=Resampling(resamples=100)
+    )
     expected = sklearn.average_precision_score(golds, probabilities, average=None)
     assert found["pr_auc"].value == pytest.approx(expected.mean(), abs=1e-9)
-    rows = per_class(golds, predictions, ids(3), probabilities=probabilities, resamples=100)
+    rows = per_class(
+        golds, predictions, ids(3), probabilities=probabilities, resampling=Resampling(resamples=100)
+    )
     assert [row["pr_auc"].value for row in rows.values()] == pytest.approx(expected, abs=1e-9)
     assert all(row["pr_auc"].low is not None for row in rows.values())
-    assert "pr_auc" not in scores(golds, predictions, ids(3), resamples=10)
+    assert "pr_auc" not in scores(golds, predictions, ids(3), resampling=Resampling(resamples=10))
 
 
 def test_a_difference_of_pr_auc_of_the_rare_class_and_of_all():
     (golds, first), (_, second) = unbalanced(seed=0), unbalanced(seed=1, strength=0.1)
-    options = {"probabilities": (first, second), "resamples": 300}
+    options = {"probabilities": (first, second), "resampling": Resampling(resamples=300)}
     labels = first.argmax(1), second.argmax(1)
     rare = difference(golds, *labels, ["ham", "spam"], "pr_auc", of="spam", **options)
     areas = [sklearn.average_precision_score(golds, side[:, 1]) for side in (first, second)]

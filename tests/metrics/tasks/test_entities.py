@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from seqeval.scheme import IOB2
 
 from llmkit.base.errors import UserError
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.entities import METRICS, difference, get, per_type, scores, statistics
 from llmkit.text import tags
 
@@ -40,7 +41,9 @@ def corrupted(golds, seed, wrong=0.15, labels=LABELS):
 
 def check_against_seqeval(golds, predictions, types, strict):
     how = {**STRICT[strict], "zero_division": 0}
-    ours = scores(ids(golds, types), ids(predictions, types), types, strict=strict, resamples=2)
+    ours = scores(
+        ids(golds, types), ids(predictions, types), types, strict=strict, resampling=Resampling(resamples=2)
+    )
     for name, function in [
         ("f1", seqeval.f1_score),
         ("precision", seqeval.precision_score),
@@ -333,7 +336,7 @@ def test_bca_covers_the_true_recall_of_all_types():
 def scores_of(rows, seed):
     from llmkit.metrics.intervals import measure
 
-    return measure(rows, [get("recall")], resamples=400, seed=seed)["recall"]
+    return measure(rows, [get("recall")], resampling=Resampling(resamples=400, seed=seed))["recall"]
 
 
 # Two systems
@@ -344,9 +347,19 @@ def test_a_difference_is_first_minus_second(strict):
     golds, _ = random_pairs(150, 0)
     first, second = corrupted(golds, 1, 0.05), corrupted(golds, 2, 0.3)
     for name in METRICS:
-        found = difference(ids(golds), ids(first), ids(second), TYPES, name, strict=strict, resamples=300)
+        found = difference(
+            ids(golds),
+            ids(first),
+            ids(second),
+            TYPES,
+            name,
+            strict=strict,
+            resampling=Resampling(resamples=300),
+        )
         values = [
-            scores(ids(golds), ids(each), TYPES, strict=strict, resamples=2)[name].value
+            scores(ids(golds), ids(each), TYPES, strict=strict, resampling=Resampling(resamples=2))[
+                name
+            ].value
             for each in (first, second)
         ]
         assert found.value == pytest.approx(values[0] - values[1], abs=1e-12)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llmkit.base.errors import UserError
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.extractive_qa import METRICS, best_threshold, difference, names, scores, statistics
 
 GOLDS = [["Eiffel Tower", "tower"], ["1889"], ["in Paris"], [], [], ["two years"]]
@@ -99,7 +100,7 @@ def test_predictions_must_be_as_many_as_the_questions():
 @settings(max_examples=40)
 def test_the_whole_is_the_mean_of_its_parts_by_their_sizes(questions):
     golds, predictions = [gold for gold, _ in questions], [prediction for _, prediction in questions]
-    found = scores(golds, predictions, "squad_v2", resamples=20)
+    found = scores(golds, predictions, "squad_v2", resampling=Resampling(resamples=20))
     parts = [found[name] for name in ("has_answer_exact_match", "no_answer_accuracy") if name in found]
     whole = found["exact_match"]
     assert sum(part.n for part in parts) == whole.n == len(questions)
@@ -133,7 +134,7 @@ def test_the_interval_is_the_bootstrap_of_whole_passages():
     golds, predictions, _, groups = made()
     rows = statistics(golds, predictions, "squad")
     sums = np.array([rows[groups == group].sum(axis=0) for group in np.unique(groups)])
-    found = scores(golds, predictions, groups=groups, resamples=10_000)["f1"]
+    found = scores(golds, predictions, groups=groups, resampling=Resampling(resamples=10_000))["f1"]
     theirs = stats.bootstrap(
         (sums[:, 1], sums[:, 2]),
         lambda f1, n, axis: f1.sum(axis) / n.sum(axis),
@@ -331,7 +332,7 @@ def questions_of(path):
 def test_scores_are_those_that_the_official_scripts_print(shared, name, rules, exact, f1):
     golds, predictions, passages = questions_of(shared / "qa" / name / "test.json")
     for groups in (None, passages):
-        found = scores(golds, predictions, rules, groups=groups, resamples=100)
+        found = scores(golds, predictions, rules, groups=groups, resampling=Resampling(resamples=100))
         assert 100 * found["exact_match"].value == pytest.approx(exact, abs=1e-9)
         assert 100 * found["f1"].value == pytest.approx(f1, abs=1e-9)
 
@@ -339,7 +340,7 @@ def test_scores_are_those_that_the_official_scripts_print(shared, name, rules, e
 @pytest.mark.shared
 def test_the_split_is_that_of_the_official_script(shared):
     golds, predictions, _ = questions_of(shared / "qa" / "squad_v2" / "test.json")
-    found = scores(golds, predictions, "squad_v2", resamples=100)
+    found = scores(golds, predictions, "squad_v2", resampling=Resampling(resamples=100))
     values = [100 * found[name].value for name in names("squad_v2")[2:]]
     assert values == pytest.approx(SPLIT, abs=1e-9)
     assert [found[name].n for name in names("squad_v2")[2:]] == [130, 130, 123]

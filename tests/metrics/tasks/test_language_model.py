@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from llmkit.base.errors import UserError
 from llmkit.metrics import intervals, paired
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.language_model import language_model, of_sums
 
 LOG = st.floats(-30, 0)
@@ -93,8 +94,10 @@ def test_intervals_and_paired_tests_take_them() -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(5, 30, 300)
     good, bad = (of_sums(tokens * rng.normal(mean, 0.3, 300), tokens, 4 * tokens) for mean in (2.0, 2.2))
-    found = intervals.measure(good.rows, good.metrics, resamples=500)
+    found = intervals.measure(good.rows, good.metrics, resampling=Resampling(resamples=500))
     assert all(score.low < score.value < score.high for score in found.values())
     assert found["perplexity"].low < math.exp(2) < found["perplexity"].high
-    verdict = paired.difference(np.hstack([good.rows, bad.rows]), good.metrics[1], resamples=500)
+    verdict = paired.difference(
+        np.hstack([good.rows, bad.rows]), good.metrics[1], resampling=Resampling(resamples=500)
+    )
     assert "is better than" in paired.verdict(verdict, "good", "bad")

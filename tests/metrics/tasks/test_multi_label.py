@@ -7,6 +7,7 @@ from sklearn import metrics as sklearn
 
 from llmkit.base.errors import UserError
 from llmkit.metrics.paired import verdict
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.multi_label import (
     FEW,
     METRICS,
@@ -66,7 +67,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_metric_is_scikit_learns(name, case):
     golds, predictions = CASES[case]
-    ours = scores(golds, predictions, resamples=10)[name]
+    ours = scores(golds, predictions, resampling=Resampling(resamples=10))[name]
     assert ours.value == pytest.approx(ORACLES[name](golds, predictions), abs=1e-9)
     assert values(golds, predictions)[name] == pytest.approx(ours.value, abs=1e-12)
     assert ours.n == len(golds)
@@ -87,16 +88,20 @@ def test_any_labels_score_as_in_scikit_learn(pair):
 def test_pr_auc_is_scikit_learns_macro_average_precision():
     golds, predictions = random_labels()
     probabilities = random_probabilities(golds)
-    found = scores(golds, predictions, probabilities=probabilities, resamples=50)["pr_auc"]
+    found = scores(golds, predictions, probabilities=probabilities, resampling=Resampling(resamples=50))[
+        "pr_auc"
+    ]
     expected = sklearn.average_precision_score(golds, probabilities, average="macro")
     assert found.value == pytest.approx(expected, abs=1e-9)
-    assert "pr_auc" not in scores(golds, predictions, resamples=10)
+    assert "pr_auc" not in scores(golds, predictions, resampling=Resampling(resamples=10))
 
 
 def test_every_label_is_scikit_learns():
     golds, predictions = random_labels()
     probabilities = random_probabilities(golds)
-    found = per_label(golds, predictions, list("abcd"), probabilities=probabilities, resamples=50)
+    found = per_label(
+        golds, predictions, list("abcd"), probabilities=probabilities, resampling=Resampling(resamples=50)
+    )
     theirs = sklearn.precision_recall_fscore_support(golds, predictions, zero_division=0)
     areas = sklearn.average_precision_score(golds, probabilities, average=None)
     for row, precision, recall, f1, support, area in zip(found.values(), *theirs, areas):
@@ -138,7 +143,7 @@ def test_labels_that_are_no_marks_are_bugs():
 def test_a_difference_is_first_minus_second(name):
     golds, first = random_labels(noise=0.1)
     _, second = random_labels(noise=0.3)
-    found = difference(golds, first, second, name, resamples=300)
+    found = difference(golds, first, second, name, resampling=Resampling(resamples=300))
     assert found.value == pytest.approx(ORACLES[name](golds, first) - ORACLES[name](golds, second), abs=1e-9)
     assert found.low < found.value < found.high
     assert found.p_value < 0.01
@@ -148,7 +153,9 @@ def test_a_difference_is_first_minus_second(name):
 def test_a_difference_of_pr_auc_takes_the_probabilities():
     golds, first = random_labels()
     pair = golds * 0.7 + random_probabilities(golds), random_probabilities(golds, seed=1)
-    found = difference(golds, first, first, "pr_auc", probabilities=pair, resamples=200)
+    found = difference(
+        golds, first, first, "pr_auc", probabilities=pair, resampling=Resampling(resamples=200)
+    )
     areas = [sklearn.average_precision_score(golds, probabilities) for probabilities in pair]
     assert found.value == pytest.approx(areas[0] - areas[1], abs=1e-9)
     assert found.metric == "pr_auc" and found.low > 0

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.metrics import intervals
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.preference import margins, preference
 
 NOW = np.array([[-10.0, -12.0], [-9.0, -3.0], [-8.0, -8.5], [-4.0, -6.0]])
@@ -45,7 +46,7 @@ def test_large_margins_stay_finite() -> None:
 
 def test_every_metric_has_an_interval_around_its_value() -> None:
     measured = preference(np.tile(NOW, (9, 1)), np.tile(BEFORE, (9, 1)), np.tile(TOKENS, (9, 1)), beta=0.5)
-    scores = intervals.measure(measured.rows, measured.metrics, resamples=200)
+    scores = intervals.measure(measured.rows, measured.metrics, resampling=Resampling(resamples=200))
     for score in scores.values():
         assert score.n == 36
         assert score.low is not None and score.high is not None

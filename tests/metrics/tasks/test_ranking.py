@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score
 from llmkit.metrics import intervals
 from llmkit.metrics.intervals import measure_ranks
 from llmkit.metrics.paired import rank_difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.ranking import (
     MACRO_PR_AUC,
     PR_AUC,
@@ -58,7 +59,7 @@ def test_spearman_is_scipys_with_ties_and_constants(rows):
 @given(columns(1), st.data())
 def test_average_precision_is_scikit_learns_with_ties(rows, data):
     golds = data.draw(arrays(np.int64, len(rows), elements=st.integers(0, 1)))
-    ours = pr_auc(golds, rows[:, 0], resamples=2)
+    ours = pr_auc(golds, rows[:, 0], resampling=Resampling(resamples=2))
     expected = quietly(average_precision_score, golds, rows[:, 0])
     assert ours.value == pytest.approx(expected, abs=1e-9)  # 0 without positives, as there
     assert pr_auc_value(golds, rows[:, 0]) == ours.value
@@ -68,14 +69,16 @@ def test_macro_average_precision_is_scikit_learns():
     rng = np.random.default_rng(0)
     golds, probabilities = rng.integers(0, 4, 300), np.round(rng.random((300, 4)), 1)
     expected = average_precision_score(golds, probabilities, average="macro")
-    assert pr_auc(np.eye(4)[golds], probabilities, resamples=2).value == pytest.approx(expected, abs=1e-9)
+    assert pr_auc(np.eye(4)[golds], probabilities, resampling=Resampling(resamples=2)).value == pytest.approx(
+        expected, abs=1e-9
+    )
 
 
 def test_a_class_without_gold_examples_is_not_in_the_mean():
     golds, probabilities = marked()
     both = np.stack([golds, np.zeros_like(golds)], axis=1)
-    found = pr_auc(both, np.stack([probabilities, probabilities], axis=1), resamples=2)
-    assert found.value == pr_auc(golds, probabilities, resamples=2).value
+    found = pr_auc(both, np.stack([probabilities, probabilities], axis=1), resampling=Resampling(resamples=2))
+    assert found.value == pr_auc(golds, probabilities, resampling=Resampling(resamples=2)).value
 
 
 @given(columns(3), st.data())
@@ -145,7 +148,7 @@ def test_spearman_covers_the_true_correlation_in_95_of_100_samples():
     rng, covered, truth = np.random.default_rng(0), [], 6 / np.pi * np.arcsin(0.7 / 2)
     for trial in range(300):
         rows = rng.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 60)
-        found = measure_ranks(rows, [SPEARMAN], resamples=400, seed=trial)["spearman"]
+        found = measure_ranks(rows, [SPEARMAN], resampling=Resampling(resamples=400, seed=trial))["spearman"]
         covered.append(found.low <= truth <= found.high)
     assert 0.92 <= np.mean(covered) <= 0.98
 
@@ -157,7 +160,7 @@ def test_pr_auc_covers_the_true_area_in_93_of_100_samples():
     rng, covered = np.random.default_rng(0), []
     for trial in range(400):
         golds = rng.random(100) < 0.3
-        found = pr_auc(golds, rng.normal(size=100) + golds, resamples=400, seed=trial)
+        found = pr_auc(golds, rng.normal(size=100) + golds, resampling=Resampling(resamples=400, seed=trial))
         covered.append(found.low <= truth <= found.high)
     assert 0.90 <= np.mean(covered) <= 0.96
 
@@ -180,7 +183,7 @@ def test_the_difference_of_macro_averages():
     rng = np.random.default_rng(0)
     golds = np.eye(3)[rng.integers(0, 3, 200)]
     first, second = golds + rng.random((200, 3)), 0.5 * golds + rng.random((200, 3))
-    found = pr_auc_difference(golds, first, second, resamples=200)
+    found = pr_auc_difference(golds, first, second, resampling=Resampling(resamples=200))
     scores = [average_precision_score(golds, probabilities) for probabilities in (first, second)]
     assert found.value == pytest.approx(scores[0] - scores[1], abs=1e-9)
     assert found.low > 0
@@ -188,14 +191,14 @@ def test_the_difference_of_macro_averages():
 
 def test_one_order_on_two_scales_is_no_difference():
     golds, first = marked()
-    found = pr_auc_difference(golds, first, 1000 + 7 * first, resamples=300)
+    found = pr_auc_difference(golds, first, 1000 + 7 * first, resampling=Resampling(resamples=300))
     assert (found.value, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_swaps_are_those_of_a_written_out_loop():
     golds, first = marked(n=40, share=0.5)
     second = np.round(np.random.default_rng(5).random(40), 2) + 0.05 * golds
-    ours = pr_auc_difference(golds, first, second, resamples=5000).p_value
+    ours = pr_auc_difference(golds, first, second, resampling=Resampling(resamples=5000)).p_value
     rng, one, other = np.random.default_rng(8), midranks(first), midranks(second)
     observed = average_precision_score(golds, one) - average_precision_score(golds, other)
     extreme = 0
@@ -213,21 +216,25 @@ def test_swaps_are_uniform_where_there_is_no_difference():
     for trial in range(200):
         truth, *noise = rng.normal(size=(3, 30))
         pairs = np.hstack([np.stack([truth, midranks(truth + part)], 1) for part in noise])
-        p_values.append(rank_difference(pairs, SPEARMAN, resamples=99, seed=trial).p_value)
+        p_values.append(
+            rank_difference(pairs, SPEARMAN, resampling=Resampling(resamples=99, seed=trial)).p_value
+        )
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
 def test_only_each_systems_own_order_counts_whatever_its_scale():
     golds, first = marked()
     second = np.round(np.random.default_rng(5).random(len(golds)) + 0.3 * golds, 2)
-    found = pr_auc_difference(golds, first, second, resamples=300)
-    assert pr_auc_difference(golds, first, 50 + np.exp(second), resamples=300) == found
+    found = pr_auc_difference(golds, first, second, resampling=Resampling(resamples=300))
+    assert pr_auc_difference(golds, first, 50 + np.exp(second), resampling=Resampling(resamples=300)) == found
     assert 0.01 < found.p_value < 0.5
 
 
 def test_without_positives_there_is_no_difference_and_p_is_one():
     rng = np.random.default_rng(0)
-    found = pr_auc_difference(np.zeros(20), rng.random(20), rng.random(20), resamples=50)
+    found = pr_auc_difference(
+        np.zeros(20), rng.random(20), rng.random(20), resampling=Resampling(resamples=50)
+    )
     assert (found.value, found.low, found.p_value) == (0.0, None, 1.0)
 
 
@@ -252,7 +259,7 @@ def test_no_block_is_larger_than_allowed(monkeypatch):
         return weights[:, 0]
 
     metric = type(PR_AUC)("watched", score)
-    rank_difference(np.random.default_rng(0).random((90, 4)), metric, resamples=200)
+    rank_difference(np.random.default_rng(0).random((90, 4)), metric, resampling=Resampling(resamples=200))
     assert max(sizes) <= 1000
 
 

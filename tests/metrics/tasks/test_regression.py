@@ -10,6 +10,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from llmkit.base.errors import UserError
 from llmkit.metrics.paired import verdict
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import regression
 from llmkit.metrics.tasks.regression import METRICS, difference, scores, values
 
@@ -50,7 +51,7 @@ def test_every_metric_is_scipys_or_scikit_learns(name, case):
     golds, predictions = CASES[case]
     wide = [np.asarray(side, np.float64) for side in (golds, predictions)]
     expected = ORACLES[name](*wide)
-    found = scores(golds, predictions, resamples=10)[name]
+    found = scores(golds, predictions, resampling=Resampling(resamples=10))[name]
     assert found.value == pytest.approx(expected, rel=1e-9, abs=0 if case == "tiny" else 1e-9)
     assert values(golds, predictions)[name] == pytest.approx(found.value, rel=1e-9)
     assert found.n == len(golds)
@@ -111,7 +112,7 @@ def test_scores_stand_in_the_order_of_the_metrics_and_say_how():
 
 
 def test_pearsons_interval_is_scipys_bootstrap():
-    ours = scores(GOLDS, PREDICTIONS, resamples=10_000)["pearson"]
+    ours = scores(GOLDS, PREDICTIONS, resampling=Resampling(resamples=10_000))["pearson"]
     theirs = stats.bootstrap(
         (GOLDS, PREDICTIONS),
         lambda g, p, axis: stats.pearsonr(g, p, axis=axis).statistic,
@@ -135,7 +136,7 @@ def test_numbers_that_are_none_are_bugs():
 @pytest.mark.parametrize("name", METRICS)
 def test_a_difference_is_first_minus_second(name):
     worse = noisy(noise=2.0)[1]
-    found = difference(GOLDS, PREDICTIONS, worse, name, resamples=500)
+    found = difference(GOLDS, PREDICTIONS, worse, name, resampling=Resampling(resamples=500))
     expected = ORACLES[name](GOLDS, PREDICTIONS) - ORACLES[name](GOLDS, worse)
     assert found.value == pytest.approx(expected, abs=1e-9)
     assert found.low < found.value < found.high
@@ -155,7 +156,7 @@ def test_an_error_is_told_in_its_own_unit_and_a_correlation_in_points():
 
 @pytest.mark.parametrize("name", ["pearson", "spearman"])
 def test_one_answer_on_two_scales_is_no_difference(name):
-    found = difference(GOLDS, PREDICTIONS, 100 * PREDICTIONS + 3, name, resamples=200)
+    found = difference(GOLDS, PREDICTIONS, 100 * PREDICTIONS + 3, name, resampling=Resampling(resamples=200))
     assert found.value == pytest.approx(0, abs=1e-12)
     assert found.p_value > 0.5
 
@@ -166,13 +167,17 @@ def test_swaps_are_uniform_on_different_scales_where_there_is_no_difference(name
     for trial in range(150):
         golds, *noise = rng.normal(size=(3, 30))
         first, second = golds + noise[0], 50 * (golds + noise[1])
-        p_values.append(difference(golds, first, second, name, resamples=99, seed=trial).p_value)
+        p_values.append(
+            difference(golds, first, second, name, resampling=Resampling(resamples=99, seed=trial)).p_value
+        )
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_a_model_is_comparable_with_always_answering_the_mean(name):
-    found = difference(GOLDS, noisy(noise=0.5)[1], np.full(200, GOLDS.mean()), name, resamples=300)
+    found = difference(
+        GOLDS, noisy(noise=0.5)[1], np.full(200, GOLDS.mean()), name, resampling=Resampling(resamples=300)
+    )
     assert found.low is not None and found.p_value < 0.01
     assert "is better than" in verdict(found, "the model", "the mean")
 

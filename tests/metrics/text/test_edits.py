@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llmkit.base.errors import UserError
 from llmkit.metrics import intervals, paired
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.text.edits import cer, wer
 
 
@@ -111,8 +112,10 @@ def test_intervals_and_paired_tests_take_them() -> None:
     rng = random.Random(1)
     golds = [" ".join(rng.choices(["a", "cat", "sat", "on", "mat"], k=9)) for _ in range(200)]
     good, bad = (wer([damaged(gold, rng, share) for gold in golds], golds) for share in (0.1, 0.4))
-    found = intervals.measure(good.rows, good.metrics, resamples=500)["wer"]
+    found = intervals.measure(good.rows, good.metrics, resampling=Resampling(resamples=500))["wer"]
     assert found.low < found.value < found.high
     assert found.method.endswith("words at white space, as they are")
-    verdict = paired.difference(np.hstack([good.rows, bad.rows]), good.metrics[0], resamples=500)
+    verdict = paired.difference(
+        np.hstack([good.rows, bad.rows]), good.metrics[0], resampling=Resampling(resamples=500)
+    )
     assert paired.verdict(verdict, "good", "bad").startswith("Good is better than bad") or verdict.value < 0

@@ -15,6 +15,7 @@ from sacrebleu.metrics.base import Metric as SacrebleuMetric
 
 from llmkit.base.errors import UserError
 from llmkit.metrics import intervals, paired
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Measured
 from llmkit.metrics.text.ngram import bleu, chrf, ter
 
@@ -155,10 +156,12 @@ def test_ter_without_words_of_reference_is_all_or_nothing() -> None:
 def test_intervals_and_paired_tests_take_them(name) -> None:
     golds = sentences(80, most=8) if name == "ter" else sentences(300)  # TER is slow where words recur
     good, bad = (METRICS[name][0](damaged(golds, 1, share), golds) for share in (0.1, 0.4))
-    found = intervals.measure(good.rows, good.metrics, resamples=500)[name]
+    found = intervals.measure(good.rows, good.metrics, resampling=Resampling(resamples=500))[name]
     assert found.low < found.value < found.high
     assert "0-100; nrefs:1|" in found.method
-    verdict = paired.difference(np.hstack([good.rows, bad.rows]), good.metrics[0], resamples=500)
+    verdict = paired.difference(
+        np.hstack([good.rows, bad.rows]), good.metrics[0], resampling=Resampling(resamples=500)
+    )
     assert "is better than" in paired.verdict(verdict, "good", "bad")
     assert f"{abs(verdict.value):.1f} points" in paired.verdict(verdict, "good", "bad")
 

@@ -9,6 +9,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from llmkit.base.errors import UserError
 from llmkit.metrics import intervals
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.text import rouge as module
 from llmkit.metrics.text.rouge import NAMES, rouge
 
@@ -137,7 +138,7 @@ def han(letter):
 def test_equal_chinese_texts_are_alike_and_the_tokenizer_is_named():
     measured = rouge(["机器学习。", "山东队"], [["机器学习"], ["山东队！"]])
     assert set(measured.values().values()) == {100.0}
-    score = intervals.measure(measured.rows, measured.metrics, resamples=10)["rougeL"]
+    score = intervals.measure(measured.rows, measured.metrics, resampling=Resampling(resamples=10))["rougeL"]
     assert score.value == 100 and "mean F1, 0-100; tokenizer characters; no stemmer" in score.method
     assert "tokenizer words; Porter stemmer" in rouge(["a"], [["a"]], stemmer=True).metrics[0].note
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Evaluate
-from llmkit.tasks._shared.texts import OverTexts, draws, logits_of, named_classes
+from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
 
 ONE, TWO = OverTexts(None), OverTexts(None, {}, ("text", "text_pair"))
 
@@ -81,12 +82,9 @@ def test_classes_have_names_in_the_config() -> None:
     }
 
 
-def test_draws_are_the_recipes() -> None:
-    assert draws(Evaluate(resamples=300, confidence=0.9), 7) == {
-        "confidence": 0.9,
-        "resamples": 300,
-        "seed": 7,
-    }
+def test_resampling_settings_come_from_the_recipe() -> None:
+    evaluate = Evaluate(resamples=300, confidence=0.9)
+    assert resampling_of(evaluate, 7) == Resampling(confidence=0.9, resamples=300, seed=7)
 
 
 @pytest.mark.parametrize("task", [ONE, TWO])
