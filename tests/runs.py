@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 import llmkit
 from llmkit import tasks
 from llmkit.base.progress import SILENT
 from llmkit.base.run import Run
 from llmkit.engine import session as sessions
+from llmkit.engine.checkpoint import State
 from llmkit.recipe import load
 from llmkit.recipe.schema import Recipe
-from llmkit.training.loop import Fitted, fit
+from llmkit.training import loop
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
+from llmkit.training.training_run import TrainingRun
 
 
 @dataclass
@@ -39,12 +42,23 @@ class Listener:
 
 @dataclass(frozen=True)
 class Training:
-    """A fit and what it left."""
+    """A finished training loop: the run, the model with its best weights, and what was reported."""
 
-    run: Run
-    prepared: Prepared
-    fitted: Fitted
+    training: TrainingRun
+    model: nn.Module
     notes: list[str]
+
+    @property
+    def run(self) -> Run:
+        return self.training.folder
+
+    @property
+    def prepared(self) -> Prepared:
+        return self.training.prepared
+
+    @property
+    def state(self) -> State:
+        return self.training.state
 
     def log(self, kind: str) -> list[dict[str, Any]]:
         return [line for line in self.run.read_log() if line["kind"] == kind]
@@ -83,18 +97,20 @@ def recipe_of(tiny_recipe: Path) -> Callable[..., Recipe]:
 
 @pytest.fixture
 def train(recipe_of: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Training]:
-    """Fit the tiny recipe under these overrides: no model, scores or report."""
+    """Train the tiny recipe under these overrides: no model, scores or report."""
 
     def run(*overrides: str, folder: Path | None = None) -> Training:
-        found = Run(folder or tmp_path / "fit")
-        found.path.mkdir(exist_ok=True)
-        found.log.touch()
-        found.environment.write_text('{"command": "llmkit finetune tiny"}', encoding="utf-8")
+        run_folder = Run(folder or tmp_path / "fit")
+        run_folder.path.mkdir(exist_ok=True)
+        run_folder.log.touch()
+        run_folder.environment.write_text('{"command": "llmkit finetune tiny"}', encoding="utf-8")
         listener = Listener()
         prepared = prepare(recipe_of(*overrides), SILENT)
         with sessions.start(seed=prepared.recipe.seed, precision="fp32") as session:
-            fitted = fit(session, found, prepared, load_model(prepared, SILENT), listener)
-        return Training(found, prepared, fitted, listener.notes)
+            model = load_model(prepared, SILENT)
+            training = TrainingRun.start(session, run_folder, prepared, model, listener)
+            trained = loop.train(training)
+        return Training(training, trained, listener.notes)
 
     return run
 

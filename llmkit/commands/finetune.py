@@ -15,7 +15,7 @@ from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import RUNS, Run, new_path, runs
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
-from llmkit.training.run import check_same, train_in
+from llmkit.training.run import check_same, run_training
 
 if TYPE_CHECKING:
     from llmkit.recipe.packaged import Kind
@@ -85,7 +85,7 @@ def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progr
     )  # before anything is written: a checkpoint that does not fit leaves no run
     with sessions.start(seed=recipe.training_seed, precision=recipe.train.precision) as session:
         run = Run(session.broadcast(run.path))
-        return train_in(session, run, prepared, model, name=name, command=command, progress=progress)
+        return run_training(session, run, prepared, model, name=name, command=command, progress=progress)
 
 
 def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress: Progress) -> Run:

@@ -1,11 +1,10 @@
-"""What a model is compared with: the task's simple baselines, what the checkpoint knew before, and an LSTM.
+"""Run the baselines that a model is compared with on one split.
 
-    simple(prepared, "test")  ->  {"majority": answers, "tfidf": answers, ...}, notes
-    learned(session, prepared, "test", progress)  ->  {"untuned": answers, "lstm": answers}
+    predictions, notes = run_baselines(training, "test")   ->   {"majority": ..., "tfidf": ..., "untuned": ...}, []
 
-All learn from the training rows of the model and depend on the recipe's seed alone. Those that need torch are
-`learned`, by all processes together.
-Shapes: N rows, D numbers of an embedding.
+All baselines learn from the training examples of the model and depend on the recipe's `seed` alone, so that several
+training seeds are compared with the same baselines. Those that need torch run in all processes together.
+Shapes: N examples, D dimensions of an embedding.
 """
 
 from __future__ import annotations
@@ -18,121 +17,141 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.progress import SILENT, Progress
+from llmkit.base.progress import SILENT
 from llmkit.base.seeds import derive
 from llmkit.tasks.protocol import take
-from llmkit.training.loop import batches_of, predict_part, tuned
 from llmkit.training.prepare import Prepared, baselines_of
+from llmkit.training.training_run import TrainingRun
+from llmkit.training.validation import tune
 
 if TYPE_CHECKING:
-    from llmkit.engine.session import Session
+    from torch import nn
+
     from llmkit.recipe.schema import Recipe
     from llmkit.tasks.protocol import Arrays, Task
 
-__all__ = ["chosen", "learned", "simple"]
+__all__ = ["run_neural", "run_simple", "selected"]
 
-SLOW = ("lstm",)  # only where the recipe names them
-MOST_EMBEDDED = 2000  # training rows; more would hardly move the class means
-MOST_TEXT = 32 << 20  # characters that simple baselines learn from: their n-grams are held in memory
-# Of the LSTM, the same for everyone.
+SLOW = ("lstm",)  # run only where the recipe names them
+MAX_EMBEDDED = 2000  # training examples; more would hardly move the class means
+MAX_CHARACTERS = 32 << 20  # that simple baselines learn from: their n-grams are held in memory
+# Settings of the LSTM baseline, the same for every run.
 LEARNING_RATE = 2e-3
 BATCH_SIZE = 32
-MOST_EPOCHS = 20
+MAX_EPOCHS = 20
 PATIENCE = 3  # epochs without a lower validation loss
 
 
-def chosen(task: Task, recipe: Recipe) -> list[str]:
-    """Names of the baselines that the recipe asks for, in the task's order."""
-    asked, known = recipe.evaluate.baselines, baselines_of(task, recipe)
-    if isinstance(asked, list):
-        return [name for name in known if name in asked]
-    return [name for name in known if name not in SLOW] if asked else []
+def selected(task: Task, recipe: Recipe) -> list[str]:
+    """Return the names of the baselines that the recipe asks for, in the task's order."""
+    requested, available = recipe.evaluate.baselines, baselines_of(task, recipe)
+    if isinstance(requested, list):
+        return [name for name in available if name in requested]
+    return [name for name in available if name not in SLOW] if requested else []
 
 
-def simple(prepared: Prepared, part: str) -> tuple[dict[str, Arrays], list[str]]:
-    """The task's own baselines: name -> answers to the rows of this part, and a note where they saw fewer rows."""
+def run_simple(prepared: Prepared, split: str) -> tuple[dict[str, Arrays], list[str]]:
+    """Run the task's own baselines, which need no torch.
+
+    Returns:
+        Predictions by baseline, and a note where they learned from fewer examples than the model (very large data).
+    """
     task, examples, seed = prepared.task, prepared.examples, prepared.recipe.seed
     train = examples.corpus.splits["train"]
     size = sum(len(text) for name in task.inputs for text in train.column(name) if isinstance(text, str))
-    if size <= MOST_TEXT:
-        return task.baselines(examples, part, seed), []
-    rows = _drawn(len(train), int(len(train) * MOST_TEXT / size), seed, "simple")
+    if size <= MAX_CHARACTERS:
+        return task.baselines(examples, split, seed), []
+    rows = _sample(len(train), int(len(train) * MAX_CHARACTERS / size), seed, "simple")
     golds = {**examples.golds, "train": take(examples.golds["train"], rows)}
     fewer = replace(examples, corpus=examples.corpus.rearrange({"train": ("train", rows)}), golds=golds)
-    note = f"the simple baselines learned from {len(rows):,} of the {len(train):,} training rows"
-    return task.baselines(fewer, part, seed), [note]
+    note = f"the simple baselines learned from {len(rows):,} of the {len(train):,} training examples"
+    return task.baselines(fewer, split, seed), [note]
 
 
-def _drawn(total: int, count: int, seed: int, purpose: str) -> NDArray[np.int64]:
-    """So many of the rows, ascending; one seed, one choice."""
-    drawn = np.random.default_rng(derive(seed, purpose)).permutation(total)
-    return np.sort(drawn[:count])
+def run_neural(training: TrainingRun, split: str) -> dict[str, Arrays]:
+    """Run the selected baselines that need torch: the base model (`untuned`) and an LSTM. All processes call it."""
+    prepared = training.prepared
+    session = replace(training.session, seed=prepared.recipe.seed)  # the same for every training seed
+    training = replace(training, session=session)
+    runners = {"untuned": _base_model, "lstm": _lstm}
+    names = selected(prepared.task, prepared.recipe)
+    return {name: runners[name](training, split) for name in names if name in runners}
 
 
-def learned(session: Session, prepared: Prepared, part: str, progress: Progress) -> dict[str, Arrays]:
-    """The answers of the chosen ones to the rows of this part: name -> answers."""
-    names = chosen(prepared.task, prepared.recipe)
-    session = replace(
-        session, seed=prepared.recipe.seed
-    )  # of several training seeds each has the same baselines
-    made = {"untuned": _untuned, "lstm": _lstm}
-    return {name: made[name](session, prepared, part, progress) for name in names if name in made}
+def _sample(total: int, count: int, seed: int, purpose: str) -> NDArray[np.int64]:
+    """Draw `count` of `total` row numbers, ascending. The same seed and purpose always give the same rows."""
+    order = np.random.default_rng(derive(seed, purpose)).permutation(total)
+    return np.sort(order[:count])
 
 
-def _untuned(session: Session, prepared: Prepared, part: str, progress: Progress) -> Arrays:
-    """As the checkpoint comes, where it can answer; else by embeddings: no gradient, so the time of a prediction."""
+def _base_model(training: TrainingRun, split: str) -> Arrays:
+    """Predict with the checkpoint as it was before training.
+
+    A checkpoint with a head for the task predicts directly. Otherwise the task predicts from its embeddings, by a
+    method without gradients (nearest centroid, nearest neighbours), which takes only the time of a prediction.
+    """
     from llmkit.training.model import load_model
 
+    prepared = training.prepared
     task, examples = prepared.task, prepared.examples
     if task.pretrained:
-        model = load_model(prepared, progress).to(session.device)
-        return predict_part(session, prepared, model, part, progress)
-    rows = {name: np.arange(len(own)) for name, own in examples.corpus.splits.items()}
-    rows["train"] = _drawn(len(rows["train"]), MOST_EMBEDDED, prepared.recipe.seed, "embedded")
-    golds = {name: take(own, rows[name]) for name, own in examples.golds.items()}
-    parts = dict.fromkeys(["train", part, *(["validation"] if "thresholds" in task.tuned else [])])
+        model = load_model(prepared, training.progress).to(training.session.device)
+        return training.predict(model, split)
+    rows = {name: np.arange(len(part)) for name, part in examples.corpus.splits.items()}
+    rows["train"] = _sample(len(rows["train"]), MAX_EMBEDDED, prepared.recipe.seed, "embedded")
+    golds = {name: take(labels, rows[name]) for name, labels in examples.golds.items()}
+    splits = dict.fromkeys(["train", split, *(["validation"] if "thresholds" in task.tuned else [])])
     texts = {
         name: [list(examples.corpus.splits[name].select(rows[name]).column(text)) for text in task.inputs]
-        for name in parts
+        for name in splits
     }
-    return task.untuned(_vectors(session, prepared, texts, progress), golds, part, examples.labels)
+    return task.untuned(_embed(training, texts), golds, split, examples.labels)
 
 
-def _vectors(
-    session: Session, prepared: Prepared, texts: dict[str, list[list[str]]], progress: Progress
-) -> dict[str, NDArray[np.float64]]:
-    """(N, D) of each part; texts: part -> the columns of one or two texts a row."""
+def _embed(training: TrainingRun, texts: dict[str, list[list[str]]]) -> dict[str, NDArray[np.float64]]:
+    """Embed texts with the base model.
+
+    Args:
+        training: The run.
+        texts: By split, the one or two text columns of its examples.
+
+    Returns:
+        Embeddings by split, (N, D) for single texts and (N, 2 D) for pairs.
+    """
     from llmkit.inference.embedding import Embedder, vectors
     from llmkit.models import load, sentence_embedding
 
+    prepared, progress = training.prepared, training.progress
     count = sum(len(column) for columns in texts.values() for column in columns)
-    progress.note(f"embedding {count:,} texts with the untuned checkpoint")
+    progress.note(f"embedding {count:,} texts with the base model")
     body: Any = sentence_embedding.load_body(prepared.base)
-    # Without the tokens that a task has added: the checkpoint has no embeddings of them.
-    embedder = Embedder(
-        body.to(session.device), load.load_tokenizer(prepared.base), prepared.recipe.train.max_length
-    )
+    # The base model's own tokenizer: it has no embeddings of tokens that a task has added.
+    tokenizer = load.load_tokenizer(prepared.base)
+    embedder = Embedder(body.to(training.session.device), tokenizer, prepared.recipe.train.max_length)
 
-    def embedded(part: str, column: list[str]) -> NDArray[np.float64]:
-        def so_far(done: int, total: int) -> None:
-            progress.advance(f"embedding {part}", done, total, "texts")
+    def embed(split: str, column: list[str]) -> NDArray[np.float64]:
+        def advance(done: int, total: int) -> None:
+            progress.advance(f"embedding {split}", done, total, "texts")
 
-        return vectors(session, embedder, column, so_far)[0].astype(np.float64)
+        return vectors(training.session, embedder, column, advance)[0].astype(np.float64)
 
-    return {part: _as_one(*(embedded(part, column) for column in columns)) for part, columns in texts.items()}
+    return {
+        split: _combine(*(embed(split, column) for column in columns)) for split, columns in texts.items()
+    }
 
 
-def _as_one(first: NDArray[np.float64], second: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Of a pair (u, v) where they differ and what they share: |u - v| and u * v, of Conneau et al. 2017 (InferSent)."""
+def _combine(first: NDArray[np.float64], second: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Represent a pair (u, v) by |u - v| and u * v, as in Conneau et al. 2017 (InferSent); a single text stays."""
     return first if second is None else np.hstack([np.abs(first - second), first * second])
 
 
-def _lstm(session: Session, prepared: Prepared, part: str, progress: Progress) -> Arrays:
-    """Trained by the task's own loss on the model's token ids, with embeddings that begin at random."""
+def _lstm(training: TrainingRun, split: str) -> Arrays:
+    """Train an LSTM with the task's loss on the model's token ids, from random embeddings, and predict with it."""
     import torch
 
     from llmkit.models.lstm_classifier import LstmClassifier, assign_embedding_rows
 
+    prepared = training.prepared
     task, examples, encoded = prepared.task, prepared.examples, prepared.encoded["train"]
     torch.manual_seed(derive(prepared.recipe.seed, "lstm"))
     model = LstmClassifier(
@@ -140,29 +159,30 @@ def _lstm(session: Session, prepared: Prepared, part: str, progress: Progress) -
         task.config(examples.labels)["num_labels"],
         task.bias(examples.golds["train"]),
     )
-    _train(session, prepared, model.to(session.device), progress)
-    return predict_part(session, tuned(session, prepared, model, SILENT), model, part, SILENT)
+    _train_lstm(training, model.to(training.session.device))
+    silent = replace(training, progress=SILENT)
+    return replace(silent, prepared=tune(silent, model)).predict(model, split)
 
 
-def _train(session: Session, prepared: Prepared, model: Any, progress: Progress) -> None:
-    """Leaves the weights of the epoch with the lowest validation loss; without validation rows those of the last."""
+def _train_lstm(training: TrainingRun, model: nn.Module) -> None:
+    """Train the LSTM and keep the weights of the epoch with the lowest validation loss, or else of the last one."""
     from llmkit.data.sampler import plan_steps, steps_per_epoch
     from llmkit.engine.optim import Schedule, build_adamw
     from llmkit.engine.train import train
 
-    task, examples = prepared.task, prepared.examples
-    rows = len(prepared.encoded["train"])
-    epoch = steps_per_epoch(rows, BATCH_SIZE)
-    schedule = Schedule(LEARNING_RATE, MOST_EPOCHS * epoch, epoch // 2, "linear")
-    best, least, misses = copy.deepcopy(model.state_dict()), math.inf, 0
-    progress.note(f"training an LSTM on {rows:,} rows, at most {MOST_EPOCHS} epochs")
+    session, prepared, progress = training.session, training.prepared, training.progress
+    examples, size = prepared.examples, len(prepared.encoded["train"])
+    epoch = steps_per_epoch(size, BATCH_SIZE)
+    schedule = Schedule(LEARNING_RATE, MAX_EPOCHS * epoch, epoch // 2, "linear")
+    best, lowest, misses = copy.deepcopy(model.state_dict()), math.inf, 0
+    progress.note(f"training an LSTM on {size:,} examples, at most {MAX_EPOCHS} epochs")
     for step in train(
         session,
         model,
         session.accelerator.prepare_optimizer(build_adamw(model, weight_decay=0.01)),
-        batches_of(session, prepared, "train"),
-        task.loss(examples.golds["train"], len(examples.labels)),
-        plan_steps(rows, BATCH_SIZE, session.seed, total=schedule.total_steps),
+        training.batches("train"),
+        prepared.task.loss(examples.golds["train"], len(examples.labels)),
+        plan_steps(size, BATCH_SIZE, session.seed, total=schedule.total_steps),
         schedule=schedule,
         max_grad_norm=1.0,
     ):
@@ -171,19 +191,19 @@ def _train(session: Session, prepared: Prepared, model: Any, progress: Progress)
         )
         if step.step % epoch:
             continue
-        loss = _validation_loss(session, prepared, model)
+        loss = _validation_loss(training, model)
         misses += 1
-        if loss <= least:
-            best, least, misses = copy.deepcopy(model.state_dict()), loss, 0
+        if loss <= lowest:
+            best, lowest, misses = copy.deepcopy(model.state_dict()), loss, 0
         if misses == PATIENCE:
             break
     model.load_state_dict(best)
 
 
-def _validation_loss(session: Session, prepared: Prepared, model: Any) -> float:
-    """0 without validation rows: then no epoch is worse than the one before."""
-    if "validation" not in prepared.encoded:
+def _validation_loss(training: TrainingRun, model: nn.Module) -> float:
+    """Return the loss on the validation set; 0 without one, so that the last epoch is kept."""
+    if "validation" not in training.prepared.encoded:
         return 0.0
-    answers = predict_part(session, prepared, model, "validation", SILENT)
-    examples = prepared.examples
-    return prepared.task.values(examples.golds["validation"], answers, examples.labels)["loss"]
+    examples = training.prepared.examples
+    predictions = replace(training, progress=SILENT).predict(model, "validation")
+    return training.prepared.task.values(examples.golds["validation"], predictions, examples.labels)["loss"]

@@ -1,4 +1,4 @@
-"""The end of a run: model saved, test rows predicted, scored, compared with baselines, report written."""
+"""Finalize a run: save the model, predict and evaluate the test set, compare with baselines, write the report."""
 
 from __future__ import annotations
 
@@ -6,108 +6,107 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 import llmkit
 from llmkit.base import environment, files
-from llmkit.base.progress import Progress
-from llmkit.base.run import Run
 from llmkit.data.encoding.encode import TokenCounts
 from llmkit.inference import slices
 from llmkit.metrics.score import Score
 from llmkit.models import save
 from llmkit.report.format import phrase
 from llmkit.tasks.protocol import take
-from llmkit.training import baselines
-from llmkit.training.loop import Fitted, predict_part, tuned
+from llmkit.training.baselines import run_neural, run_simple, selected
 from llmkit.training.prepare import Prepared
-from llmkit.training.samples import samples
+from llmkit.training.samples import write_samples
+from llmkit.training.training_run import TrainingRun
+from llmkit.training.validation import tune
 
 if TYPE_CHECKING:
-    from llmkit.engine.session import Session
+    from peft import PeftModel
+    from torch import nn
+
     from llmkit.tasks.protocol import Arrays, Sheet
 
-__all__ = ["judge", "to_json"]
+__all__ = ["finalize", "to_json"]
 
 
-def judge(
-    session: Session,
-    run: Run,
-    prepared: Prepared,
-    fitted: Fitted,
-    *,
-    name: str,
-    command: str,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Write model/, predictions/, scores.json and the report; returns the report's content on the first process."""
+def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
+    """Save the model, predict and evaluate the test set, compare with baselines, write the report.
+
+    Writes model/, predictions/, scores.json and the report. Without a test set the validation set takes its place.
+
+    Args:
+        training: The run after its last step. All processes call this together.
+        model: The model with its best weights.
+
+    Returns:
+        The report's content on the main process, {} on the others.
+    """
     peak = environment.peak_memory_bytes()
-    part = "test" if "test" in prepared.encoded else "validation"
-    trainable = sum(
-        p.numel() for p in fitted.model.parameters() if p.requires_grad
-    )  # a merge leaves no adapters
-    model = _finished(prepared, fitted)
-    known = None if prepared.recipe.model.lora else fitted.answers  # a merge rounds the weights
-    prepared = tuned(session, prepared, model, progress, known)
-    answers = predict_part(session, prepared, model, part, progress)
-    learned = baselines.learned(session, prepared, part, progress)
-    written = samples(prepared, model, part, progress)
-    if session.rank != 0:
+    split = "test" if "test" in training.prepared.encoded else "validation"
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)  # merging removes the adapters
+    adapters = training.prepared.recipe.model.lora
+    if adapters and adapters.merge:
+        from llmkit.models import lora  # imports peft, which takes a while
+
+        model = lora.merge_adapter(cast("PeftModel", model))
+    # Merging adapters rounds the weights, so predictions from before it do not hold.
+    known = None if adapters else training.best_predictions
+    training = replace(training, prepared=tune(training, model, known))
+    predictions = training.predict(model, split)
+    neural = run_neural(training, split)
+    samples = write_samples(training, model, split)
+    if not training.is_main:
         return {}
-    sheet = _score(prepared, part, answers)
-    simple, fewer = _simple(prepared, part, learned, progress)
-    records = _records(prepared, part, answers)
+    prepared = training.prepared
+    sheet = _score(prepared, split, predictions)
+    names = selected(prepared.task, prepared.recipe)
+    if names:
+        training.progress.note("comparing with simple baselines")
+    simple, baseline_notes = run_simple(prepared, split) if set(names) - neural.keys() else ({}, [])
+    records = _records(prepared, split, predictions)
     content = {
         "llmkit": llmkit.__version__,
-        "run": str(run.path),
-        "name": name,
+        "run": str(training.folder.path),
+        "name": training.name,
         "task": prepared.recipe.task["name"],
         "model": prepared.recipe.model.title,
         "architecture": prepared.config.get("model_type"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "part": part,
+        "part": split,
         "scores": to_json(sheet.scores),
         "headline": list(sheet.headline),
         **sheet.details,
-        **_against_baselines(prepared, part, answers, {**simple, **learned}, sheet),
-        "slices": _slices(prepared, part, answers, sheet),
+        **_compare_with_baselines(prepared, split, predictions, {**simple, **neural}, sheet),
+        "slices": _slices(prepared, split, predictions, sheet),
         "errors": prepared.task.worst(records),
-        "samples": written,
+        "samples": samples,
         "notes": [
             *prepared.examples.corpus.notes,
             *prepared.examples.notes,
-            *_windows(prepared),
-            *_without_near(prepared, part, answers),
-            *fewer,
+            *_encoding_notes(prepared),
+            *_without_near_duplicates(prepared, split, predictions),
+            *baseline_notes,
         ],
         "tuned": dict(prepared.task.tuned),
         "data": _data(prepared),
         "lengths": _lengths(prepared),
-        "curves": _curves(run, fitted),
-        "train": _training(session, fitted, model, peak, trainable),
-        "environment": json.loads(run.environment.read_text(encoding="utf-8")),
-        "recipe": run.recipe.read_text(encoding="utf-8"),
-        "command": command,
+        "curves": _curves(training),
+        "train": _training_figures(training, model, peak, trainable),
+        "environment": json.loads(training.folder.environment.read_text(encoding="utf-8")),
+        "recipe": training.folder.recipe.read_text(encoding="utf-8"),
+        "command": training.command,
         "weights_sha256": save.hash_weights(model),
     }
-    _write(run, prepared, model, part, records, content)
+    _write(training, model, split, records, content)
     return content
 
 
 def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
     return {name: score.to_json() for name, score in scores.items()}
-
-
-def _finished(prepared: Prepared, fitted: Fitted) -> Any:
-    """The model as it will be saved: adapters merged into the weights unless the recipe keeps them."""
-    adapters = prepared.recipe.model.lora
-    if not (adapters and adapters.merge):
-        return fitted.model
-    from llmkit.models import lora
-
-    return lora.merge_adapter(fitted.model)
 
 
 def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
@@ -120,7 +119,7 @@ def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
     )
 
 
-def _windows(prepared: Prepared) -> list[str]:
+def _encoding_notes(prepared: Prepared) -> list[str]:
     """What tokenizing noted, part by part."""
     return [
         f"{part}: {count:,} {what}"
@@ -129,7 +128,7 @@ def _windows(prepared: Prepared) -> list[str]:
     ]
 
 
-def _without_near(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
+def _without_near_duplicates(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
     """The scores again without the rows that nearly repeat a training row: did they flatter the model?"""
     near = prepared.examples.near_duplicates.get(part)
     if near is None:
@@ -152,24 +151,14 @@ def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, A
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
-def _simple(
-    prepared: Prepared, part: str, learned: Mapping[str, Arrays], progress: Progress
-) -> tuple[dict[str, Arrays], list[str]]:
-    """Answers of the chosen baselines that are not learned yet, and notes on how they were made."""
-    names = baselines.chosen(prepared.task, prepared.recipe)
-    if names:
-        progress.note("comparing with simple baselines")
-    return baselines.simple(prepared, part) if set(names) - learned.keys() else ({}, [])
-
-
-def _against_baselines(
+def _compare_with_baselines(
     prepared: Prepared, part: str, answers: Arrays, found: Mapping[str, Arrays], sheet: Sheet
 ) -> dict[str, Any]:
     """Scores of the baselines on the same rows, and a sentence on each paired difference; found: name -> answers."""
     from llmkit.metrics import paired
 
     task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
-    names = baselines.chosen(task, prepared.recipe)
+    names = selected(task, prepared.recipe)
     if not names:
         return {"baselines": {}, "comparisons": [], "verdict": []}
     golds, labels = prepared.examples.golds[part], prepared.examples.labels
@@ -245,8 +234,8 @@ def _lengths(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _curves(run: Run, fitted: Fitted) -> dict[str, Any]:
-    log = run.read_log()
+def _curves(training: TrainingRun) -> dict[str, Any]:
+    log = training.folder.read_log()
     keys = ("step", "loss", "learning_rate", "grad_norm")
     return {
         "steps": [{key: line[key] for key in keys} for line in log if line["kind"] == "step"],
@@ -255,12 +244,12 @@ def _curves(run: Run, fitted: Fitted) -> dict[str, Any]:
             for line in log
             if line["kind"] == "evaluation"
         ],
-        "best_step": fitted.state.best_step,
+        "best_step": training.state.best_step,
     }
 
 
-def _training(session: Session, fitted: Fitted, model: Any, peak: int, trainable: int) -> dict[str, Any]:
-    state = fitted.state
+def _training_figures(training: TrainingRun, model: nn.Module, peak: int, trainable: int) -> dict[str, Any]:
+    state = training.state
     seconds = max(state.seconds, 1e-9)
     return {
         "seconds": state.seconds,
@@ -272,22 +261,22 @@ def _training(session: Session, fitted: Fitted, model: Any, peak: int, trainable
         "peak_memory_bytes": peak,
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": trainable,
-        "precision": session.precision,
-        "world_size": session.world_size,
+        "precision": training.session.precision,
+        "world_size": training.session.world_size,
     }
 
 
 def _write(
-    run: Run,
-    prepared: Prepared,
-    model: Any,
-    part: str,
+    training: TrainingRun,
+    model: nn.Module,
+    split: str,
     records: list[dict[str, Any]],
     content: dict[str, Any],
 ) -> None:
     """Model first, report last: a run with a report is finished."""
     from llmkit.report import card, page
 
+    prepared, run = training.prepared, training.folder
     recipe = prepared.recipe
     about = save.ModelMetadata(
         task=recipe.task,
@@ -300,6 +289,6 @@ def _write(
         tuned=dict(prepared.task.tuned),
     )
     save.save_model(run.model, model, prepared.tokenizer, about, readme=card.text(content))
-    files.write_lines(run.predictions(part), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))
-    files.write_json(run.path / "scores.json", {"part": part, "scores": content["scores"]})
+    files.write_lines(run.predictions(split), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+    files.write_json(run.path / "scores.json", {"part": split, "scores": content["scores"]})
     page.write(run.path, content)

@@ -126,11 +126,11 @@ def _train(
 ) -> dict[str, Any]:
     """The run of one seed. loaded holds its model, if there was reason to load it before."""
     from llmkit.training.model import load_model
-    from llmkit.training.run import train_in
+    from llmkit.training.run import run_training
 
     seed = prepared.recipe.training_seed
     try:
-        return train_in(
+        return run_training(
             session,
             run.of_seed(seed),
             prepared,

@@ -10,47 +10,51 @@ from llmkit.base.errors import RunError, some
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import Run
 from llmkit.training.prepare import Prepared
+from llmkit.training.training_run import TrainingRun
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from llmkit.engine.session import Session
     from llmkit.recipe.schema import Recipe
 
-__all__ = ["begin", "check_same", "train_in"]
+__all__ = ["begin", "check_same", "run_training"]
 
 SAFE = ("train.max_hours", "checkpoint.every_steps", "checkpoint.keep")  # change no update
 
 
-def train_in(
+def run_training(
     session: Session,
-    run: Run,
+    folder: Run,
     prepared: Prepared,
-    model: Any,
+    model: nn.Module,
     *,
     name: str,
     command: str,
     progress: Progress,
 ) -> dict[str, Any]:
-    """One run of one seed, from its beginning or its newest checkpoint to its report; {} but on the first process."""
-    from llmkit.training.finalize import judge
-    from llmkit.training.loop import fit
+    """Train one seed, from the beginning or from the newest checkpoint, and finalize the run.
 
-    with run.writing() if session.rank == 0 else nullcontext():
+    Returns:
+        The report's content on the main process, {} on the others.
+    """
+    from llmkit.training.finalize import finalize
+    from llmkit.training.loop import train
+
+    with folder.writing() if session.rank == 0 else nullcontext():
         session.wait()
-        settings = begin(run, session, prepared, command)
+        settings = begin(folder, session, prepared, command)
+        sharding = ""
+        if prepared.recipe.train.shard:
+            sharding = " that share the model" if session.world_size > 1 else " (nothing to shard)"
         progress.note(
-            f"run {run.path}: {settings['device']}, {settings['precision']}, {session.world_size} process(es) of "
-            f"{settings['threads']} thread(s){_sharded(session, prepared)}, {prepared.schedule.total_steps} steps"
+            f"run {folder.path}: {settings['device']}, {settings['precision']}, {session.world_size} process(es) of "
+            f"{settings['threads']} thread(s){sharding}, {prepared.schedule.total_steps} steps"
         )
-        fitted = fit(session, run, prepared, model, progress)
-        content = judge(session, run, prepared, fitted, name=name, command=command, progress=progress)
+        training = TrainingRun.start(session, folder, prepared, model, progress, name=name, command=command)
+        content = finalize(training, train(training))
         session.wait()
     return content
-
-
-def _sharded(session: Session, prepared: Prepared) -> str:
-    if not prepared.recipe.train.shard:
-        return ""
-    return " that share the model" if session.world_size > 1 else " (nothing to shard)"
 
 
 def check_same(run: Run, recipe: Recipe, progress: Progress = SILENT) -> None:

@@ -1,41 +1,47 @@
-"""What a language model writes when it is left to itself, for the eye: drawn texts beside the figures."""
+"""Draw sample texts from a language model for the report."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.progress import Progress
 from llmkit.base.seeds import derive
+from llmkit.training.training_run import TrainingRun
 
 if TYPE_CHECKING:
-    from llmkit.training.prepare import Prepared
+    from torch import nn
 
-__all__ = ["samples"]
+__all__ = ["write_samples"]
 
-TEMPERATURE = 0.8  # of the draws: below 1, else a small model soon loses itself in improbable words
+TEMPERATURE = 0.8  # below 1, because a small model soon drifts into improbable words
 
 
-def samples(prepared: Prepared, model: Any, part: str, progress: Progress) -> list[dict[str, Any]]:
-    """Beginnings of rows of this part, each with what the model goes on with; the same on each process."""
+def write_samples(training: TrainingRun, model: nn.Module, split: str) -> list[dict[str, Any]]:
+    """Continue the beginnings of some examples of a split; the samples are the same on every process.
+
+    Returns:
+        For each sample its `beginning`, the generated `text` and the `temperature`; [] for tasks without samples.
+    """
     import torch
 
     from llmkit.engine.generation.stream import stream_tokens
 
-    tokenizer, written = prepared.tokenizer, []
-    begun = prepared.task.beginnings(prepared.examples.corpus.splits[part].columns)
-    for number, (ids, wanted) in enumerate(begun):
-        progress.advance("writing samples", number, len(begun), "texts")
+    prepared, progress = training.prepared, training.progress
+    tokenizer = prepared.tokenizer
+    prompts = prepared.task.beginnings(prepared.examples.corpus.splits[split].columns)
+    samples = []
+    for number, (ids, length) in enumerate(prompts):
+        progress.advance("writing samples", number, len(prompts), "texts")
         tokens = stream_tokens(
             model,
             ids,
             end=tokenizer.eos_token_id,
             pad=tokenizer.eos_token_id,
-            max_new_tokens=min(wanted, prepared.recipe.train.max_length - len(ids)),
+            max_new_tokens=min(length, prepared.recipe.train.max_length - len(ids)),
             temperature=TEMPERATURE,
             generator=torch.Generator().manual_seed(derive(prepared.recipe.seed, "sample", number)),
         )
-        start, text = (tokenizer.decode(found, skip_special_tokens=True) for found in (ids, list(tokens)))
-        written.append({"beginning": start, "text": text, "temperature": TEMPERATURE})
-    if begun:
-        progress.advance("writing samples", len(begun), len(begun), "texts")
-    return written
+        beginning, text = (tokenizer.decode(part, skip_special_tokens=True) for part in (ids, list(tokens)))
+        samples.append({"beginning": beginning, "text": text, "temperature": TEMPERATURE})
+    if prompts:
+        progress.advance("writing samples", len(prompts), len(prompts), "texts")
+    return samples

@@ -17,6 +17,7 @@ import torch
 
 from llmkit import tasks
 from llmkit.base.progress import SILENT
+from llmkit.base.run import Run
 from llmkit.data.sampler import PlannedStep
 from llmkit.engine import checkpoint, sharding
 from llmkit.engine import session as sessions
@@ -27,9 +28,9 @@ from llmkit.engine.sharding import Placed
 from llmkit.engine.train import train
 from llmkit.models.save import hash_weights
 from llmkit.recipe import load
-from llmkit.training.loop import batches_of, predict_part
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
+from llmkit.training.training_run import TrainingRun
 
 SIZES = [7, 1, 5, 3]  # examples of each update; of one of them a single process has a micro-batch
 SAVED = 2  # updates before the checkpoint
@@ -59,13 +60,19 @@ class Trainer:
             self.session,
             self.placed.model,
             self.session.accelerator.prepare_optimizer(self.optimizer),
-            batches_of(self.session, self.prepared, "train"),
+            self.training.batches("train"),
             task.loss(examples.golds["train"], len(examples.labels)),
-            updates(first, last),
+            plan_steps(first, last),
             schedule=Schedule(1e-4, len(SIZES), 0, "constant"),
             max_grad_norm=0.5,
         )
         return [(step.loss, step.grad_norm) for step in steps]
+
+    @property
+    def training(self) -> TrainingRun:
+        """The run that this model would be trained in, for its batches and predictions."""
+        run = Run(Path("unused"))
+        return TrainingRun(self.session, run, self.prepared, self.placed, self.optimizer, State(), SILENT)
 
     def save(self, folder: Path) -> Path:
         """By the first process; of a sharded model with the others."""
@@ -87,7 +94,7 @@ class Trainer:
         return hash_weights(self.placed.full_model())
 
 
-def updates(first: int, last: int) -> Iterator[PlannedStep]:
+def plan_steps(first: int, last: int) -> Iterator[PlannedStep]:
     ends = np.cumsum([0, *SIZES])
     for number in range(first, last):
         yield PlannedStep(number + 1, 0, np.arange(ends[number], ends[number + 1]))
@@ -114,8 +121,8 @@ def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any
     again.run(SAVED, len(SIZES))
     opened_whole.run(SAVED, len(SIZES))
     opened_sharded.run(SAVED, len(SIZES))
-    answers = predict_part(session, prepared, sharded.placed.full_model(), "validation", SILENT)
-    theirs = predict_part(session, prepared, whole.placed.full_model(), "validation", SILENT)
+    answers = sharded.training.predict(sharded.placed.full_model(), "validation")
+    theirs = whole.training.predict(whole.placed.full_model(), "validation")
     return {
         **found,
         "plain": plain,
@@ -129,7 +136,7 @@ def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any
 
 def numbers(trainer: Trainer) -> int:
     """How many this process holds of the weights."""
-    return sum(sharding.get_local_rows(p).numel() for p in trainer.placed.model.parameters())
+    return sum(sharding.local(p).numel() for p in trainer.placed.model.parameters())
 
 
 def difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:

@@ -20,7 +20,7 @@ from llmkit.engine.session import Session
 from llmkit.engine.train import Loss, train
 from llmkit.inference.batches import make_batches
 from llmkit.recipe import load
-from llmkit.training.loop import for_training
+from llmkit.training.loop import adapt_for_training
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
 
@@ -50,7 +50,7 @@ def figures(session: Session, prepared: Prepared, budget: int, *, fault: bool) -
     settings = prepared.recipe.train.model_copy(update={"micro_batch_tokens": budget})
     batches = make_batches(session, encoded, golds, prepared.tokenizer, settings, prepared.task)
     loss = prepared.task.loss(golds, len(prepared.examples.labels))
-    trained, padding = for_training(session, prepared, model)
+    trained, padding = adapt_for_training(session, prepared.recipe, model)
     steps = train(
         session,
         trained,

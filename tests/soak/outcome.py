@@ -30,9 +30,9 @@ class Outcome:
 def record(folder: Path, rank: int) -> None:
     """From now on note what each update of this process is fed, in folder/fed-RANK.jsonl."""
     from llmkit.engine.session import Session
-    from llmkit.training import loop
+    from llmkit.training import training_run
 
-    seed_update, make_batches = Session.seed_step, loop.make_batches
+    seed_update, make_batches = Session.seed_update, training_run.make_batches
     file = os.open(folder / f"fed-{rank}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(*values: Any) -> None:
@@ -53,8 +53,8 @@ def record(folder: Path, rank: int) -> None:
 
         return replace(batches, fetch=fetch)
 
-    Session.seed_step = seeded  # type: ignore[method-assign]
-    loop.make_batches = made
+    Session.seed_update = seeded  # type: ignore[method-assign]
+    training_run.make_batches = made
 
 
 def outcome(folder: Path) -> Outcome:

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from llmkit import tasks
 from llmkit.base.errors import RecipeError
 from llmkit.base.progress import SILENT
+from llmkit.base.run import Run
 from llmkit.engine import session as sessions
 from llmkit.recipe import load
 from llmkit.recipe.schema import Evaluate, Model, Recipe, Scratch
 from llmkit.training import baselines
-from llmkit.training.finalize import _against_baselines
+from llmkit.training.finalize import _compare_with_baselines
+from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
+from llmkit.training.training_run import TrainingRun
 from tests.samples import write_recipe
 
 BOTH = "evaluate.baselines=[untuned,lstm]"
@@ -38,9 +41,11 @@ def prepared_of(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Ca
 
 
 def learned(prepared: Prepared, progress: Any = SILENT, *, seed: int = 1) -> dict[str, Any]:
-    """seed: of the training, which is not the recipe's."""
+    """Predictions of the neural baselines. seed: the training seed, which differs from the recipe's."""
     with sessions.start(seed=seed, precision="fp32") as session:
-        return baselines.learned(session, prepared, "test", progress)
+        model = load_model(prepared, SILENT)
+        training = TrainingRun.start(session, Run(Path("unused")), prepared, model, progress)
+        return baselines.run_neural(training, "test")
 
 
 def value(prepared: Prepared, answers: Any, metric: str = "accuracy") -> float:
@@ -56,18 +61,18 @@ def recipe_with(baselines: Any, **model: Any) -> Recipe:
 
 def test_the_slow_ones_are_for_those_who_name_them() -> None:
     task = tasks.load({"name": "classification"})
-    assert baselines.chosen(task, recipe_with(True)) == ["majority", "tfidf", "untuned"]
-    assert baselines.chosen(task, recipe_with(False)) == []
-    assert baselines.chosen(task, recipe_with(["lstm", "majority"])) == ["majority", "lstm"]
-    assert baselines.chosen(tasks.load({"name": "extractive_qa"}), recipe_with(True)) == ["sliding_window"]
+    assert baselines.selected(task, recipe_with(True)) == ["majority", "tfidf", "untuned"]
+    assert baselines.selected(task, recipe_with(False)) == []
+    assert baselines.selected(task, recipe_with(["lstm", "majority"])) == ["majority", "lstm"]
+    assert baselines.selected(tasks.load({"name": "extractive_qa"}), recipe_with(True)) == ["sliding_window"]
 
 
 def test_a_new_model_has_no_checkpoint_to_be_compared_with() -> None:
     model = Model(from_scratch=Scratch(shape="lstm"), tokenizer="x")
     recipe = Recipe(task={}, model=model)
-    assert baselines.chosen(tasks.load({"name": "classification"}), recipe) == ["majority", "tfidf"]
-    assert baselines.chosen(tasks.load({"name": "clm"}), recipe) == []
-    assert baselines.chosen(tasks.load({"name": "clm"}), recipe_with(True)) == ["untuned"]
+    assert baselines.selected(tasks.load({"name": "classification"}), recipe) == ["majority", "tfidf"]
+    assert baselines.selected(tasks.load({"name": "clm"}), recipe) == []
+    assert baselines.selected(tasks.load({"name": "clm"}), recipe_with(True)) == ["untuned"]
 
 
 def test_a_name_that_the_task_does_not_have_is_a_mistake_of_the_recipe(
@@ -88,7 +93,7 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
     majority = value(prepared, prepared.task.baselines(prepared.examples, "test", 1)["majority"])
     assert value(prepared, found["untuned"]) > majority + 0.1
     assert value(prepared, found["lstm"]) > majority + 0.3
-    assert any("untuned checkpoint" in note for note in listener.notes)
+    assert any("base model" in note for note in listener.notes)
     assert "training an LSTM" in listener.works
     model = {"prediction": prepared.examples.golds["test"]["labels"]}  # all right
     sheet = prepared.task.score(
@@ -98,7 +103,7 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
         evaluate=prepared.recipe.evaluate,
         seed=1,
     )
-    content = _against_baselines(prepared, "test", model, found, sheet)
+    content = _compare_with_baselines(prepared, "test", model, found, sheet)
     assert list(content["baselines"]) == ["untuned", "lstm"]
     for name, row in zip(found, content["comparisons"], strict=True):
         expected = 1 - content["baselines"][name]["accuracy"]["value"]
@@ -110,7 +115,7 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
 def test_the_recipes_seed_alone_decides(
     prepared_of: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(baselines, "MAX_EPOCHS", 2)
     prepared = prepared_of("classification", "evaluate.baselines=[lstm]")
     first, again = learned(prepared), learned(prepared, seed=2)
     assert np.array_equal(first["lstm"]["probabilities"], again["lstm"]["probabilities"])
@@ -122,7 +127,7 @@ def test_of_many_rows_a_drawn_part_is_embedded(
     prepared_of: Callable[..., Prepared], listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The golds are then those of the drawn rows."""
-    monkeypatch.setattr(baselines, "MOST_EMBEDDED", 150)
+    monkeypatch.setattr(baselines, "MAX_EMBEDDED", 150)
     prepared = prepared_of("classification")
     (answers,) = learned(prepared, listener).values()
     assert any(note.startswith("embedding 182 texts") for note in listener.notes)  # 150 and 32 of the test
@@ -133,14 +138,14 @@ def test_of_much_text_the_simple_baselines_see_a_drawn_part_and_say_so(
     prepared_of: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepared_of("classification")
-    whole, said = baselines.simple(prepared, "test")
+    whole, said = baselines.run_simple(prepared, "test")
     assert not said
     texts = list(prepared.examples.corpus.splits["train"].column("text"))
-    monkeypatch.setattr(baselines, "MOST_TEXT", -(-sum(map(len, texts)) // 4))
-    fewer, said = baselines.simple(prepared, "test")
-    assert said == ["the simple baselines learned from 64 of the 256 training rows"]
+    monkeypatch.setattr(baselines, "MAX_CHARACTERS", -(-sum(map(len, texts)) // 4))
+    fewer, said = baselines.run_simple(prepared, "test")
+    assert said == ["the simple baselines learned from 64 of the 256 training examples"]
     assert not np.array_equal(fewer["tfidf"]["probabilities"], whole["tfidf"]["probabilities"])
-    again, _ = baselines.simple(prepared, "test")
+    again, _ = baselines.run_simple(prepared, "test")
     assert np.array_equal(fewer["tfidf"]["probabilities"], again["tfidf"]["probabilities"])
     assert value(prepared, fewer["tfidf"]) > value(prepared, fewer["majority"])
 
@@ -167,9 +172,9 @@ def test_each_has_thresholds_of_its_own(prepared_of: Callable[..., Prepared]) ->
 def test_two_texts_are_where_they_differ_and_what_they_share() -> None:
     first: NDArray[np.float64] = np.array([[1.0, 2.0], [0.0, -1.0]])
     second = np.array([[3.0, 2.0], [0.5, 1.0]])
-    assert baselines._as_one(first, second).tolist() == [[2, 0, 3, 4], [0.5, 2, 0, -1]]
-    assert baselines._as_one(second, first).tolist() == baselines._as_one(first, second).tolist()
-    assert baselines._as_one(first) is first
+    assert baselines._combine(first, second).tolist() == [[2, 0, 3, 4], [0.5, 2, 0, -1]]
+    assert baselines._combine(second, first).tolist() == baselines._combine(first, second).tolist()
+    assert baselines._combine(first) is first
 
 
 @pytest.mark.parametrize(("losses", "epochs", "kept"), [([3, 1, 2, 2, 9, 0], 5, 2), ([0] * 6, 6, 6)])
@@ -184,14 +189,15 @@ def test_it_stops_early_and_keeps_the_best_weights(
     prepared = prepared_of("classification", "evaluate.baselines=[lstm]")
     seen: list[NDArray[Any]] = []
 
-    def loss(_session: Any, _prepared: Any, model: Any) -> float:
+    def loss(_training: Any, model: Any) -> float:
         seen.append(model.head.weight.detach().numpy().copy())
         return losses[len(seen) - 1]
 
     models: list[Any] = []
-    monkeypatch.setattr(baselines, "MOST_EPOCHS", 6)
+    monkeypatch.setattr(baselines, "MAX_EPOCHS", 6)
     monkeypatch.setattr(baselines, "_validation_loss", loss)
-    monkeypatch.setattr(baselines, "predict_part", lambda *given: models.append(given[2]))
+    monkeypatch.setattr(baselines, "tune", lambda run, _model: run.prepared)
+    monkeypatch.setattr(TrainingRun, "predict", lambda _run, model, _split: models.append(model))
     learned(prepared)
     assert len(seen) == epochs
     assert np.array_equal(models[0].head.weight.detach().numpy(), seen[kept - 1])

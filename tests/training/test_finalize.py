@@ -23,7 +23,8 @@ from llmkit.base.progress import SILENT
 from llmkit.base.run import Run
 from llmkit.engine import session as sessions
 from llmkit.training import finalize as module
-from llmkit.training.finalize import judge
+from llmkit.training.finalize import finalize
+from llmkit.training.training_run import TrainingRun
 
 
 def test_the_run_folder_is_complete(finished: Any) -> None:
@@ -172,13 +173,13 @@ def test_the_card_says_how_to_read_and_answer(finished: Any, tiny_bert: Path) ->
     assert (card["max_length"], card["base"], card["adapter"]) == (32, str(tiny_bert), False)
 
 
-def judged(training: Any) -> dict[str, Any]:
+def finalized(training: Any) -> dict[str, Any]:
+    """The report's content of a trained run, finalized in a new session."""
     files.write_json(training.run.environment, {})
     files.write_text(training.run.recipe, "task: {name: classification}\n")
     with sessions.start(seed=1, precision="fp32") as session:
-        return judge(
-            session, training.run, training.prepared, training.fitted, name="n", command="c", progress=SILENT
-        )
+        run = replace(training.training, session=session, progress=SILENT, name="n", command="c")
+        return finalize(run, training.model)
 
 
 def short(*overrides: str) -> tuple[str, ...]:
@@ -192,8 +193,8 @@ def _without_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_without_report")
-def test_without_a_test_part_validation_is_judged(train: Callable[..., Any]) -> None:
-    content = judged(train(*short("data.test_share=0")))
+def test_without_a_test_part_validation_is_finalized(train: Callable[..., Any]) -> None:
+    content = finalized(train(*short("data.test_share=0")))
     assert (content["part"], content["scores"]["accuracy"]["n"]) == ("validation", 16)
     assert (content["baselines"], content["comparisons"], content["verdict"]) == ({}, [], [])
 
@@ -204,8 +205,15 @@ def test_validation_rows_are_not_answered_twice(
 ) -> None:
     """The temperature is fitted on the answers of the best step."""
     training = train(*short())
-    monkeypatch.delattr("llmkit.training.loop.predict_part")
-    assert judged(training)["tuned"]
+    predict, splits = TrainingRun.predict, []
+
+    def record(run: Any, model: Any, split: str, **options: Any) -> Any:
+        splits.append(split)
+        return predict(run, model, split, **options)
+
+    monkeypatch.setattr(TrainingRun, "predict", record)
+    assert finalized(training)["tuned"]
+    assert splits == ["test"]
 
 
 @pytest.mark.usefixtures("_without_report")
@@ -220,7 +228,7 @@ def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.Mo
     monkeypatch.setattr(module.files, "write_lines", full)
     files_before = training.run.report
     with pytest.raises(StorageError):
-        judged(training)
+        finalized(training)
     assert not files_before.exists()
 
 
@@ -231,7 +239,7 @@ def test_scores_without_near_repeats_are_said(train: Callable[..., Any]) -> None
     outputs = {"prediction": golds.copy(), "loss": np.where(np.arange(16) < 4, 3.0, 1.0)}
     outputs["prediction"][:4] = 1 - golds[:4]  # wrong exactly where the rows are near repeats
     outputs["probabilities"] = np.eye(2)[outputs["prediction"]]
-    assert module._without_near(prepared, "test", outputs) == []
+    assert module._without_near_duplicates(prepared, "test", outputs) == []
     examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})
-    (note,) = module._without_near(replace(prepared, examples=examples), "test", outputs)
+    (note,) = module._without_near_duplicates(replace(prepared, examples=examples), "test", outputs)
     assert note.startswith("test without its 4 near repeats: loss 1.0000, accuracy 1.0000")

@@ -68,21 +68,21 @@ def finetune(tiny_recipe: Path, tmp_path: Path, _without_plots: None) -> Callabl
 @contextmanager
 def stopped_at(training: int, step: int, number: signal.Signals) -> Iterator[None]:
     """Send this process a signal at a step of one of the trainings, counted from 1."""
-    seen, plain, count = iter(range(1, 100)), loop.fit, loop._count
+    seen, plain, count = iter(range(1, 100)), loop.train, loop._count
 
-    def count_and_stop(state: Any, made: Any) -> Any:
+    def count_and_stop(run: Any, made: Any) -> None:
         if made.step == step:
             signal.raise_signal(number)
-        return count(state, made)
+        count(run, made)
 
     with pytest.MonkeyPatch.context() as patch:
 
-        def fit_and_stop(*arguments: Any) -> Any:
+        def train_and_stop(*arguments: Any) -> Any:
             if next(seen) == training:
                 patch.setattr(loop, "_count", count_and_stop)
             return plain(*arguments)
 
-        patch.setattr(loop, "fit", fit_and_stop)
+        patch.setattr(loop, "train", train_and_stop)
         yield
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from llmkit import tasks
 from llmkit.base.progress import SILENT
 from llmkit.models import load
-from llmkit.training.samples import samples
+from llmkit.training.samples import write_samples
 
 ROWS = [
     "the story of a lovely actor with music and a film",
@@ -25,10 +25,10 @@ def model(tiny_gpt: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(tiny_gpt)
 
 
-def prepared(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "clm") -> Any:
-    """As far as samples look at it."""
+def run_of(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "clm") -> Any:
+    """A run with only what samples need of it."""
     tokenizer = load.load_tokenizer(tiny_gpt)
-    return SimpleNamespace(
+    prepared = SimpleNamespace(
         tokenizer=tokenizer,
         task=tasks.load({"name": task}).for_model({"model_type": "llama"}, tokenizer),
         recipe=SimpleNamespace(seed=seed, train=SimpleNamespace(max_length=max_length)),
@@ -36,12 +36,11 @@ def prepared(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str =
             corpus=SimpleNamespace(splits={"test": SimpleNamespace(columns={"text": ROWS})})
         ),
     )
+    return SimpleNamespace(prepared=prepared, progress=SILENT)
 
 
 def test_the_same_seed_writes_the_same(tiny_gpt: Path, model: Any) -> None:
-    first, again, other = (
-        samples(prepared(tiny_gpt, seed=seed), model, "test", SILENT) for seed in (1, 1, 2)
-    )
+    first, again, other = (write_samples(run_of(tiny_gpt, seed=seed), model, "test") for seed in (1, 1, 2))
     assert first == again
     assert [one["beginning"] for one in first] == [one["beginning"] for one in other]
     assert [one["text"] for one in first] != [one["text"] for one in other]
@@ -49,7 +48,7 @@ def test_the_same_seed_writes_the_same(tiny_gpt: Path, model: Any) -> None:
 
 def test_nothing_is_written_beyond_the_longest_text_of_training(tiny_gpt: Path, model: Any) -> None:
     ((short, *_), (long, *_)) = (
-        samples(prepared(tiny_gpt, max_length=length), model, "test", SILENT) for length in (8, 32)
+        write_samples(run_of(tiny_gpt, max_length=length), model, "test") for length in (8, 32)
     )
     tokenizer = load.load_tokenizer(tiny_gpt)
     count = len(tokenizer(short["beginning"] + " " + short["text"], add_special_tokens=False)["input_ids"])

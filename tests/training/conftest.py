@@ -1,0 +1,46 @@
+"""Fixtures that script validation scores and signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from llmkit.engine import signals
+from llmkit.metrics.tasks.classification import METRICS
+from llmkit.tasks.classification import Classification
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let validation see these values, one mapping an evaluation."""
+
+    def script(**columns: list[float]) -> None:
+        rows = iter([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        other = dict.fromkeys(["loss", *METRICS], 0.0)
+        monkeypatch.setattr(Classification, "values", lambda *_: {**other, **next(rows)})
+
+    return script
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Let a signal arrive in the middle of the nth step."""
+
+    def arrange(step: int, number: int) -> None:
+        @contextmanager
+        def listening() -> Iterator[Any]:
+            asked = iter([None] * (step - 1))
+
+            class StopRequest:
+                @property
+                def number(self) -> int | None:
+                    return next(asked, number)
+
+            yield StopRequest()
+
+        monkeypatch.setattr(signals, "listening", listening)
+
+    return arrange

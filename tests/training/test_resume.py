@@ -1,0 +1,172 @@
+"""A stopped or killed run continues to the same result, and storage errors lose nothing that was saved."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llmkit.base.errors import Interrupted, RunError, Stopped, StorageError
+from llmkit.engine import checkpoint
+from llmkit.engine.session import Session
+from tests.training.scripts import EIGHT, Train, assert_weights_of
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = (*EIGHT, "evaluate.every_steps=3", "checkpoint.every_steps=50")
+    whole = train(*settings, folder=tmp_path / "whole")
+    run = tmp_path / "stopped"
+    with monkeypatch.context() as patch:
+        stop_at(5, signal.SIGTERM)
+        with pytest.raises(
+            Stopped, match=rf"stopped by a signal at step 5 of 8, saved; .* --out {run} --resume"
+        ) as caught:
+            train(*settings, folder=run)
+        assert not isinstance(caught.value, Interrupted)
+        about = json.loads((run / "stopped.json").read_text())
+        assert about == {
+            "step": 5,
+            "total_steps": 8,
+            "why": "a signal",
+            "resume": f"llmkit finetune tiny --out {run} --resume",
+        }
+        assert checkpoint.state_of(run / "checkpoints" / "step-00000005").saved_step == 5
+        patch.undo()
+    with (run / "log.jsonl").open("a") as log:
+        log.write('{"kind": "step", "step": 6, "loss": 99}\n')  # written after the last checkpoint
+    monkeypatch.undo()
+    done = train(*settings, folder=run)
+    assert any(note.startswith(f"resumed {run} at step 5 of 8") for note in done.notes)
+    assert done.losses() == whole.losses()
+    assert done.log("evaluation") == whole.log("evaluation")
+    ours, theirs = (fit.model.state_dict() for fit in (done, whole))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_an_lstm_from_scratch_goes_on_to_the_same_end(
+    train: Train,
+    stop_at: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiny_gpt: Path,
+) -> None:
+    """With dropout, on packed blocks."""
+    new = ("model.name=null", f"model.tokenizer={tiny_gpt}", "model.from_scratch.shape=lstm")
+    settings = (*EIGHT, *new, "model.from_scratch.hidden=16", "task.name=clm", "evaluate.best=loss")
+    whole = train(*settings, folder=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_at(5, signal.SIGTERM)
+        with pytest.raises(Stopped, match="stopped by a signal at step 5 of 8, saved"):
+            train(*settings, folder=tmp_path / "stopped")
+        patch.undo()
+    monkeypatch.undo()
+    done = train(*settings, folder=tmp_path / "stopped")
+    assert done.losses() == whole.losses()
+    ours, theirs = (fit.model.state_dict() for fit in (done, whole))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_a_full_disk_ends_no_run(train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What could not be saved is said; the best model is the best of those that were."""
+    settings = (*EIGHT, "evaluate.every_steps=2", "evaluate.best=loss", "train.learning_rate=1e-3")
+    whole = train(*settings, folder=tmp_path / "whole")
+    save = checkpoint.save
+
+    def full(folder: Path, model: Any, optimizer: Any, state: Any) -> Path:
+        if state.step > 4:
+            raise StorageError("W01", str(folder), "no space left on the disk", "free some space")
+        return save(folder, model, optimizer, state)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    done = train(*settings)
+    assert done.losses() == whole.losses()
+    said = [
+        note
+        for note in done.notes
+        if note.startswith("Warning: could not save the checkpoint at step") and "error[W01]" in note
+    ]
+    assert [note.split()[8] for note in said] == ["6", "8"]
+    assert done.state.best_step == 4 < whole.state.best_step
+    assert done.training.best_predictions is None  # those of a later step
+    assert_weights_of(done, 4)
+
+
+def test_a_stop_that_can_not_be_saved_says_so(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Path:
+        raise StorageError("W01", "", "no space left on the disk", "free some space")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    stop_at(3, signal.SIGTERM)
+    with pytest.raises(StorageError, match="at step 3 of 8, not saved"):
+        train(*EIGHT)
+
+
+def test_memory_that_ran_out_once_stays_in_mind_over_a_resume(
+    train: Train,
+    stop_at: Callable[[int, int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    undropped: Path,
+    tmp_path: Path,
+) -> None:
+    """The same cut after a resume, so the same sums to the bit; and nearly those of a run with enough memory."""
+    settings = (*EIGHT, f"model.name={undropped}", "train.micro_batch_tokens=64")
+    plain = train(*settings, folder=tmp_path / "plain")
+
+    def short_of_memory(self: Any, batch: dict[str, Any]) -> dict[str, Any]:
+        if batch["attention_mask"].sum() > 40 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("made up")
+        return batch
+
+    monkeypatch.setattr(Session, "to_device", short_of_memory)
+    whole = train(*settings, folder=tmp_path / "whole")
+    assert any("out of memory with micro-batches of 64 tokens; going on with 32" in n for n in whole.notes)
+    assert whole.losses() == pytest.approx(plain.losses(), rel=1e-4)
+    assert [line["micro_batch_tokens"] for line in whole.log("step")][-1] == 32
+    with monkeypatch.context() as patch:
+        stop_at(4, signal.SIGTERM)
+        with pytest.raises(Stopped):
+            train(*settings, folder=tmp_path / "stopped")
+        patch.undo()
+    monkeypatch.undo()
+    done = train(*settings, folder=tmp_path / "stopped")
+    assert done.losses() == whole.losses()
+
+
+def test_a_run_without_checkpoint_begins_anew(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "fit").mkdir()
+    (tmp_path / "fit" / "log.jsonl").write_text('{"kind": "step", "step": 1, "loss": 99}\n')
+    done = train(*EIGHT)
+    assert [line["step"] for line in done.log("step")] == list(range(1, 9))
+
+
+def test_other_data_is_not_gone_on_with(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(2, signal.SIGTERM)
+    with pytest.raises(Stopped):
+        train(*EIGHT)
+    with pytest.raises(RunError) as caught:
+        train(*EIGHT, "data.test_share=0.2")
+    assert "error[M09]" in caught.value.lines()[0]
+    assert "its fingerprint differs" in caught.value.lines()[0]
+
+
+def test_another_number_of_threads_is_said(
+    train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(2, signal.SIGTERM)
+    with pytest.raises(Stopped):
+        train(*EIGHT)
+    stop_at(99, signal.SIGTERM)
+    monkeypatch.setattr("llmkit.base.environment.threads", lambda: 77)
+    notes = train(*EIGHT).notes
+    assert any("-> 77: same examples and steps, results equal up to rounding" in note for note in notes)
