@@ -136,7 +136,7 @@ def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any
 
 def numbers(trainer: Trainer) -> int:
     """How many this process holds of the weights."""
-    return sum(sharding.local(p).numel() for p in trainer.placed.model.parameters())
+    return sum(sharding.get_local_rows(p).numel() for p in trainer.placed.model.parameters())
 
 
 def difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:

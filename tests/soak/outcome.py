@@ -32,7 +32,7 @@ def record(folder: Path, rank: int) -> None:
     from llmkit.engine.session import Session
     from llmkit.training import training_run
 
-    seed_update, make_batches = Session.seed_update, training_run.make_batches
+    seed_update, make_batches = Session.seed_step, training_run.make_batches
     file = os.open(folder / f"fed-{rank}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(*values: Any) -> None:
@@ -53,7 +53,7 @@ def record(folder: Path, rank: int) -> None:
 
         return replace(batches, fetch=fetch)
 
-    Session.seed_update = seeded  # type: ignore[method-assign]
+    Session.seed_step = seeded  # type: ignore[method-assign]
     training_run.make_batches = made
 
 

@@ -41,6 +41,6 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
             yield StopRequest()
 
-        monkeypatch.setattr(signals, "listening", listening)
+        monkeypatch.setattr(signals, "catch_stop_signals", listening)
 
     return arrange

@@ -28,7 +28,7 @@ def test_every_step_is_logged_and_the_counts_add_up(train: Train) -> None:
     tokens = int(done.prepared.encoded["train"].lengths.sum())
     assert sum(line["tokens"] for line in steps) == done.state.tokens == tokens
     rates = [line["learning_rate"] for line in steps]
-    assert rates == [done.prepared.schedule.rate(step) for step in range(1, 17)]
+    assert rates == [done.prepared.schedule.learning_rate(step) for step in range(1, 17)]
     assert [line["step"] for line in done.log("evaluation")] == [16]
 
 

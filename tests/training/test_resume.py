@@ -37,7 +37,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(
             "why": "a signal",
             "resume": f"llmkit finetune tiny --out {run} --resume",
         }
-        assert checkpoint.state_of(run / "checkpoints" / "step-00000005").saved_step == 5
+        assert checkpoint.load_state(run / "checkpoints" / "step-00000005").saved_step == 5
         patch.undo()
     with (run / "log.jsonl").open("a") as log:
         log.write('{"kind": "step", "step": 6, "loss": 99}\n')  # written after the last checkpoint
