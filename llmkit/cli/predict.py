@@ -71,7 +71,7 @@ def predict(
         elif as_json:
             show.print_json({"model": target, "predictions": list(records)})
         else:
-            _print_whole(records) if opened.task.verbatim else _print(records)
+            _print_whole(records) if opened.task.spec.keeps_line_breaks else _print(records)
 
 
 def _examples(
@@ -80,7 +80,7 @@ def _examples(
     from llmkit.base.errors import RecipeError
     from llmkit.cli import texts
 
-    inputs = opened.task.inputs
+    inputs = opened.task.spec.inputs
     if context is None:
         columns = {
             "prompt": "messages",

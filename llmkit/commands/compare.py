@@ -117,7 +117,7 @@ def _records(run: Run, part: str, task: Task) -> Records:
     seen: Counter[tuple[str, ...]] = Counter()
     for line in run.predictions(part).read_text(encoding="utf-8").split("\n")[:-1]:
         record = json.loads(line)
-        key = tuple(str(record[name]) for name in task.identity)
+        key = tuple(str(record[name]) for name in task.spec.identity)
         found[(*key, str(seen[key]))] = record
         seen[key] += 1
     return found

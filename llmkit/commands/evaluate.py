@@ -94,7 +94,7 @@ def _settings(opened: Opened, metrics: Sequence[str]) -> Evaluate:
     raise_if(unknown_metrics(opened.task, {"--metric": metrics}), RecipeError)
     settings = opened.recipe.evaluate if opened.recipe else Evaluate()
     # what the run showed first may need what is not allowed here, as pass@1 needs programs to be run
-    shown = list(metrics) or [name for name in settings.metrics if name in opened.task.metrics]
+    shown = list(metrics) or [name for name in settings.metrics if name in opened.task.spec.metrics]
     return settings.model_copy(update={"metrics": shown})
 
 
@@ -129,7 +129,9 @@ def _over_corpora(
             "drop": {metric: drop.to_json() for metric, drop in drops.items()},
         }
         verdict += _sentences(opened, name, drops, asked.settings.confidence)
-    lower = [name for name in next(iter(corpora.values()))["headline"] if name in opened.task.lower]
+    lower = [
+        name for name in next(iter(corpora.values()))["headline"] if name in opened.task.spec.lower_is_better
+    ]
     return {
         "data": list(named),
         "home": home,
@@ -169,7 +171,9 @@ def _sentences(
     if drop is None or drop.low is None or drop.high is None or not drop.shown:
         return []
     word = "lower" if drop.value > 0 else "higher"
-    value, low, high = _sizes(drop.value, drop.low, drop.high, points=metric not in opened.task.lower)
+    value, low, high = _sizes(
+        drop.value, drop.low, drop.high, points=metric not in opened.task.spec.lower_is_better
+    )
     return [
         f"On {corpus} {metric} is {word} than at home by {value} ({percent(confidence)} interval {low} to {high})."
     ]
@@ -324,7 +328,7 @@ def _changes(
         )
         return asdict(found)
 
-    known = opened.task.metrics
+    known = opened.task.spec.metrics
     return {metric: change(metric) for metric in [name for name in metrics if name in known] or known[:1]}
 
 
@@ -348,7 +352,7 @@ def _predict(session: Session, opened: Opened, ready: _Ready, progress: Progress
         opened.model,
         make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train, opened.task),
         opened.task.decode,
-        max_new_tokens=opened.task.writes,
+        max_new_tokens=opened.task.spec.max_new_tokens,
         on_progress=lambda done, total: progress.advance("predicting", done, total, "rows"),
     )
     return opened.task.answers(outputs, ready.encoded, ready.examples.corpus.splits[ready.part].columns)

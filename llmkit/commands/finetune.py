@@ -158,7 +158,7 @@ def _parameters(prepared: Prepared) -> int | None:
     if prepared.recipe.model.from_scratch is None:
         return None
     head = prepared.task.config(prepared.examples.labels)
-    return scratch.count_parameters(prepared.config, prepared.task.auto_class, head)
+    return scratch.count_parameters(prepared.config, prepared.task.spec.auto_class, head)
 
 
 def _command(command: str, source: str, overrides: Sequence[str]) -> str:

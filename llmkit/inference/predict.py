@@ -36,7 +36,7 @@ def answer(
     """`predict` with a model that is open already."""
     from llmkit.engine import session as sessions
 
-    names = opened.task.inputs
+    names = opened.task.spec.inputs
     notes: Counter[str] = Counter()
     done = 0
     with sessions.start(seed=0, precision="fp32") as session:
@@ -87,7 +87,7 @@ def _answer(
 
     if not examples:
         return []
-    task, rows = opened.task, {name: [texts[name] for texts in examples] for name in opened.task.inputs}
+    task, rows = opened.task, {name: [texts[name] for texts in examples] for name in opened.task.spec.inputs}
     features = task.encode(rows, {}, opened.tokenizer, max_length=opened.train.max_length, truncation=True)
     encoded = Encoded.of([(0, features)])
     notes.update(features.notes)
@@ -99,7 +99,7 @@ def _answer(
         opened.model,
         batches,
         task.decode,
-        max_new_tokens=task.writes,
+        max_new_tokens=task.spec.max_new_tokens,
         on_progress=lambda done, total: (
             progress.advance("reading", done, total, "windows") if total > 1000 else None
         ),

@@ -53,7 +53,7 @@ def slices(
         {name: _measure(judged, metrics[name], evaluate, seed) for name in groupings},
         groupings,
         len(judged.rows),
-        higher_is_better=metric not in judged.task.lower,
+        higher_is_better=metric not in judged.task.spec.lower_is_better,
         confidence=evaluate.confidence,
     ).to_json()
     for one in found["slices"]:
@@ -63,7 +63,7 @@ def slices(
 
 def check(task: Task, rows: Split, names: Sequence[str]) -> None:
     """Raises RecipeError U01 for what is neither a column of the rows nor built in."""
-    built_in = [name for name in BUILT_IN if name != "label" or "accuracy" in task.metrics]
+    built_in = [name for name in BUILT_IN if name != "label" or "accuracy" in task.spec.metrics]
     known = list(dict.fromkeys((*built_in, *rows.columns)))
     fix = f"choose from {some(known, 20)}"
     raise_if(
@@ -91,13 +91,15 @@ def _grouping(judged: Judged, name: str) -> Grouping:
 
 def _of_labels(judged: Judged, name: str) -> bool:
     """Whether the slices are those of the gold label, each example having one."""
-    return name == "label" and "accuracy" in judged.task.metrics
+    return name == "label" and "accuracy" in judged.task.spec.metrics
 
 
 def _texts(judged: Judged) -> list[str]:
     """The inputs of each row as one text, whether they are texts or words."""
     columns = judged.rows.columns
-    names = [name for name in judged.task.inputs if name in columns] or [next(iter(judged.task.columns))]
+    names = [name for name in judged.task.spec.inputs if name in columns] or [
+        next(iter(judged.task.spec.columns))
+    ]
     return [" ".join(map(_text, inputs)) for inputs in zip(*(columns[name] for name in names), strict=True)]
 
 

@@ -133,14 +133,14 @@ def _card_of(folder: Path, task: str | None) -> Any:
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
     labels = [names[key] for key in sorted(names, key=int)]
     reach = min(512, load.get_max_length(folder, load.load_tokenizer(folder)))
-    return save.ModelMetadata({"name": fitting[0]}, labels, dict(found.columns), reach, base=str(folder))
+    return save.ModelMetadata({"name": fitting[0]}, labels, dict(found.spec.columns), reach, base=str(folder))
 
 
 def _fits(config: dict[str, Any], task: Task) -> bool:
     """Whether a checkpoint's head is of this task, as far as its config tells."""
     from llmkit.models import load
 
-    if not load.has_head(config, task.auto_class):
+    if not load.has_head(config, task.spec.auto_class):
         return False
     outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     kind = config.get("problem_type") or ("regression" if outputs == 1 else None)
@@ -153,7 +153,7 @@ def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> A
 
     model = load.load_pretrained(
         base,
-        task.auto_class,
+        task.spec.auto_class,
         task.config(card.labels),
         new_head=card.adapter,
         seed=0,

@@ -6,7 +6,7 @@ writes them; its SHA-256 goes with the model, since with another one the model w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -35,7 +35,7 @@ from llmkit.metrics.text.rouge import rouge
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.generation import Generation, no_references
 from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, same_names
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,23 +68,23 @@ class Chat(Generation):
     source = "prompt"
     target = "answer"
     shown_worst = "rougeL"
-    pretrained = True
     ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
-    watched: ClassVar[Collection[str]] = ("loss", "perplexity")
-    lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity"})
-    optional: ClassVar[Mapping[str, str]] = {name: name for name in (*COLUMNS, "references")}
 
     @property
-    def auto_class(self) -> str:
-        return "AutoModelForCausalLM"
-
-    @property
-    def metrics(self) -> Sequence[str]:
-        return ("perplexity", "rougeL")
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        return {}  # each form of conversation has its own
+    def spec(self) -> TaskSpec:
+        return TaskSpec(
+            auto_class="AutoModelForCausalLM",
+            columns={},  # each form of conversation has its own
+            optional_columns=same_names(*COLUMNS, "references"),
+            inputs=(self.source,),
+            identity=(self.source, "references"),
+            metrics=("perplexity", "rougeL"),
+            lower_is_better=frozenset({"loss", "perplexity"}),
+            pretrained=True,
+            max_new_tokens=self.options.max_new_tokens,
+            validation_metrics=("loss", "perplexity"),
+            tuned=self.tuned,
+        )
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         """Raises ModelError: M11 for an encoder-decoder; of the template: S03, S06, S08 for another than it knows."""
@@ -140,10 +140,6 @@ class Chat(Generation):
             max_new_tokens=self.options.max_new_tokens,
             truncation=truncation,
         )
-
-    @property
-    def writes(self) -> int:
-        return int(self.options.max_new_tokens)
 
     def turns(self, given: str | Sequence[Message]) -> list[Message]:
         """A question, or messages, as what the template writes. Raises DataError for faulty messages."""
@@ -202,11 +198,11 @@ class Chat(Generation):
     ) -> Sheet:
         found = self._measured(golds, answers)
         scores = intervals.measure(found.rows, found.metrics, resampling=resampling_of(evaluate, seed))
-        headline = tuple(evaluate.metrics) or tuple(name for name in self.metrics if name in scores)
+        headline = tuple(evaluate.metrics) or tuple(name for name in self.spec.metrics if name in scores)
         return Sheet(scores, headline, {"generation": self._how()} if self.tokenizer else {})
 
     def _how(self) -> dict[str, Any]:
-        return {"auto_class": self.auto_class, "max_new_tokens": self.options.max_new_tokens}
+        return {"auto_class": self.spec.auto_class, "max_new_tokens": self.options.max_new_tokens}
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         return {}  # the checkpoint as it came is the one to beat

@@ -5,7 +5,7 @@ Shapes: B examples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -25,8 +25,8 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
 from llmkit.metrics.tasks import calibration, classification, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
+from llmkit.tasks._shared.texts import OverTexts, resampling_of, logits_of, named_classes
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -75,14 +75,10 @@ class Classification(OverTexts):
     ladder: ClassVar[Mapping[str, str]] = LADDER
 
     @property
-    def metrics(self) -> Sequence[str]:
+    def spec(self) -> TaskSpec:
         known = classification.ORDINAL if self.options.ordered else classification.METRICS
         of_positive = ("f1_positive", "pr_auc_positive") if self.options.positive else ()
-        return (*known, "pr_auc", *of_positive)
-
-    @property
-    def lower(self) -> Collection[str]:
-        return {"loss", "mae"}
+        return self.spec_with((*known, "pr_auc", *of_positive), frozenset({"loss", "mae"}), can_tune=True)
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -165,10 +161,6 @@ class Classification(OverTexts):
         else:  # predict: the user may want the logits themselves
             decoded["logits"] = logits_BC
         return decoded
-
-    @property
-    def tunes(self) -> bool:
-        return True
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
         return {"temperature": calibration.fit_temperature(answers["probabilities"], golds["labels"])}

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from llmkit.recipe.schema import Data, Evaluate
 from llmkit.sandbox import runner
 from llmkit.sandbox.runner import Outcome, Program
 from llmkit.tasks import chat
-from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet, TaskSpec, same_names
 from llmkit.text.code import program
 
 __all__ = ["Code", "Options", "make"]
@@ -54,12 +54,15 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Code:
 class Code(chat.Chat):
     """A program for each task; see `protocol.Task` for what each part is."""
 
-    verbatim = True
-    optional: ClassVar[Mapping[str, str]] = {name: name for name in COLUMNS}
-
     @property
-    def metrics(self) -> Sequence[str]:
-        return ("pass@1", *super().metrics) if self.options.run_programs else super().metrics
+    def spec(self) -> TaskSpec:
+        spec = super().spec
+        return replace(
+            spec,
+            metrics=("pass@1", *spec.metrics) if self.options.run_programs else spec.metrics,
+            optional_columns=same_names(*COLUMNS),
+            keeps_line_breaks=True,
+        )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         """Raises UserError X01 where programs are to be run and can't be, before any time is spent."""

@@ -7,9 +7,9 @@ A run answers in a chat too, as a model that has learned from conversations does
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -26,13 +26,14 @@ from llmkit.metrics.score import Floats, Measured
 from llmkit.metrics.tasks.preference import margins, preference
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks import chat
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, same_names
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["Dpo", "Options", "make"]
 
+INPUTS = ("prompt", *SIDES)
 ANSWERS = ("now", "before", "tokens")
 
 
@@ -52,28 +53,25 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Dpo:
 class Dpo(chat.Chat):
     """Which of two answers the model rewards more; see `protocol.Task` for what each part is."""
 
-    adapter = True
-    watched: ClassVar[Collection[str]] = ()
-    metrics: ClassVar[Sequence[str]] = (
-        "likelihood_accuracy",
-        "reward_accuracy",
-        "reward_margin",
-        "likelihood_accuracy_per_token",
-    )
-    lower: ClassVar[Collection[str]] = frozenset({"loss"})
-    optional: ClassVar[Mapping[str, str]] = {name: name for name in ("prompt", "conversations", "system")}
-
     @property
-    def columns(self) -> Mapping[str, str]:
-        return {side: side for side in SIDES}
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        return (self.source, *SIDES)
-
-    @property
-    def identity(self) -> Sequence[str]:
-        return self.inputs
+    def spec(self) -> TaskSpec:
+        return replace(
+            super().spec,
+            columns=same_names(*SIDES),
+            optional_columns=same_names("prompt", "conversations", "system"),
+            inputs=INPUTS,
+            identity=INPUTS,
+            metrics=(
+                "likelihood_accuracy",
+                "reward_accuracy",
+                "reward_margin",
+                "likelihood_accuracy_per_token",
+            ),
+            lower_is_better=frozenset({"loss"}),
+            needs_adapter=True,
+            max_new_tokens=0,
+            validation_metrics=(),
+        )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, problems, notes = check_pairs(corpus, data)
@@ -112,8 +110,8 @@ class Dpo(chat.Chat):
         if "messages" in rows:
             yield from map(Pair, rows["messages"], *(rows[side] for side in SIDES))
             return
-        for texts in zip(*(rows[name] for name in self.inputs), strict=True):
-            found, fault = pair(dict(zip(self.inputs, texts, strict=True)))
+        for texts in zip(*(rows[name] for name in INPUTS), strict=True):
+            found, fault = pair(dict(zip(INPUTS, texts, strict=True)))
             if found is None:
                 assert fault, "it is one or the other"
                 code, message, fix = fault
@@ -130,10 +128,6 @@ class Dpo(chat.Chat):
             return losses.preference(chosen_B - rejected_B)
 
         return of_batch
-
-    @property
-    def writes(self) -> int:
-        return 0
 
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """(B, 2) each, chosen and rejected: log-probabilities of the answers, now and before training, and tokens."""
@@ -179,7 +173,7 @@ class Dpo(chat.Chat):
         """
         for number, found in enumerate(self._margins(answers).tolist()):
             turns = rows["messages"][number] if "messages" in rows else []
-            record = {name: rows[name][number] for name in self.inputs}
+            record = {name: rows[name][number] for name in INPUTS}
             if len(turns) > 1:
                 record[self.source] = turns
             record["prediction"] = "chosen" if found > 0 else "rejected" if found else "neither"

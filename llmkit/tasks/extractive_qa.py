@@ -9,7 +9,7 @@ K best spans of a window.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,7 +31,17 @@ from llmkit.metrics.tasks import extractive_qa
 from llmkit.metrics.tasks.answers import Rules, has_answer
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
+from llmkit.tasks.protocol import (
+    Arrays,
+    Examples,
+    Loss,
+    Plain,
+    Rows,
+    Sheet,
+    TaskSpec,
+    model_inputs,
+    same_names,
+)
 from llmkit.text.sentences import sentence_around
 
 if TYPE_CHECKING:
@@ -76,30 +86,18 @@ class ExtractiveQA(Plain):
     options: Options
     tuned: Mapping[str, Any] = field(default_factory=dict)
 
-    auto_class = "AutoModelForQuestionAnswering"
-    inputs = ("question", "context")
-    identity = ("question", "answers")
-    special_tokens = ()
-
     @property
-    def columns(self) -> Mapping[str, str]:
-        return {"question": "question", "context": "context", "answers": "answers"}
-
-    @property
-    def optional(self) -> Mapping[str, str]:
-        return {"id": "id", "answer_start": "answer_start", "is_impossible": "is_impossible"}
-
-    @property
-    def metrics(self) -> Sequence[str]:
-        return extractive_qa.names("squad_v2" if self.options.unanswerable else "squad")
-
-    @property
-    def lower(self) -> Collection[str]:
-        return {"loss"}
-
-    @property
-    def tunes(self) -> bool:
-        return self.options.unanswerable
+    def spec(self) -> TaskSpec:
+        return TaskSpec(
+            auto_class="AutoModelForQuestionAnswering",
+            columns=same_names("question", "context", "answers"),
+            optional_columns=same_names("id", "answer_start", "is_impossible"),
+            inputs=("question", "context"),
+            identity=("question", "answers"),
+            metrics=extractive_qa.names("squad_v2" if self.options.unanswerable else "squad"),
+            can_tune=self.options.unanswerable,
+            tuned=self.tuned,
+        )
 
     @property
     def ladder(self) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ labels.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from llmkit.metrics.tasks import multi_label, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
 from llmkit.tasks.classification import RANKED, per_class_details
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,9 +58,13 @@ class MultiLabel(OverTexts):
 
     options: Options
     ladder: ClassVar[Mapping[str, str]] = LADDER
-    gold = "labels"
-    metrics: Sequence[str] = (*multi_label.METRICS, "pr_auc")
-    lower: Collection[str] = frozenset({"loss", "hamming_loss"})
+    gold: ClassVar[str] = "labels"
+
+    @property
+    def spec(self) -> TaskSpec:
+        metrics = (*multi_label.METRICS, "pr_auc")
+        lower = frozenset({"loss", "hamming_loss"})
+        return self.spec_with(metrics, lower, can_tune=self.options.tune_thresholds)
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)
@@ -120,10 +124,6 @@ class MultiLabel(OverTexts):
     def _thresholds(self) -> NDArray[np.float64]:
         """(C,), or one for all."""
         return np.array(self.tuned.get("thresholds", 0.5), np.float64)
-
-    @property
-    def tunes(self) -> bool:
-        return self.options.tune_thresholds
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
         found = multi_label.best_thresholds(golds["labels"], answers["probabilities"])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,10 @@ __all__ = [
     "Rows",
     "Sheet",
     "Task",
+    "TaskSpec",
     "Vectors",
     "model_inputs",
+    "same_names",
     "take",
     "tfidf_text",
 ]
@@ -73,72 +75,48 @@ class Sheet:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TaskSpec:
+    """Fixed facts about a task, which depend on its options and on the checkpoint, never on the data."""
+
+    auto_class: str
+    """Name of the transformers class with the right head."""
+    columns: Mapping[str, str]
+    """Columns that every row must have, each with its default name in the user's files."""
+    inputs: Sequence[str]
+    """Columns that a prediction needs: what `predict` takes for each example."""
+    identity: Sequence[str]
+    """Fields of a prediction record that identify its example; `compare` pairs two runs by them."""
+    metrics: Sequence[str]
+    """Names of the metrics, without `loss`, which every task has."""
+    lower_is_better: Collection[str] = frozenset({"loss"})
+    """Metrics of which a lower value is better."""
+    optional_columns: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are read if they exist."""
+    special_tokens: Sequence[str] = ()
+    """Tokens that are added to the vocabulary."""
+    can_tune: bool = False
+    """Whether `tune` sets anything on the validation set."""
+    pretrained: bool = False
+    """Whether the base model can predict before fine-tuning. It is then a baseline."""
+    needs_adapter: bool = False
+    """Whether training needs an adapter that stays separate from the base model (model.lora with merge: false)."""
+    keeps_line_breaks: bool = False
+    """Whether line breaks are part of a prediction, as in a program."""
+    max_new_tokens: int = 0
+    """Most tokens that `decode` generates per example, over all beams; 0 if it generates no text."""
+    validation_metrics: Collection[str] = ()
+    """Metrics that need no generated text. Validation generates none if the best model is chosen by one of them."""
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    """What `tune` found and what the checkpoint fixes (JSON values). Saved in the model card."""
+
+
 class Task(Protocol):
     """The parts of a task; an object of it knows the recipe's options and never changes."""
 
     @property
-    def tuned(self) -> Mapping[str, Any]:
-        """What `tune` found, when the task is that of a trained model."""
-        ...
-
-    @property
-    def auto_class(self) -> str:
-        """Name of the transformers class with the right head."""
-        ...
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """Columns that the task reads, with their usual names in files."""
-        ...
-
-    @property
-    def optional(self) -> Mapping[str, str]:
-        """Columns that it reads where they are there."""
-        ...
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """The texts that an answer needs: what `predict` is given for each example."""
-        ...
-
-    @property
-    def identity(self) -> Sequence[str]:
-        """Fields of a record that tell which example it is; `compare` pairs by them."""
-        ...
-
-    @property
-    def metrics(self) -> Sequence[str]:
-        """Names of its scores, beside `loss`."""
-        ...
-
-    @property
-    def lower(self) -> Collection[str]:
-        """The scores of which less is better, `loss` among them."""
-        ...
-
-    @property
-    def special_tokens(self) -> Sequence[str]:
-        """Tokens that the vocabulary must have."""
-        ...
-
-    @property
-    def tunes(self) -> bool:
-        """Whether `tune` finds anything."""
-        ...
-
-    @property
-    def pretrained(self) -> bool:
-        """Whether the checkpoint can answer as it comes: it is then a baseline, which training must beat."""
-        ...
-
-    @property
-    def adapter(self) -> bool:
-        """Whether it needs an adapter that is kept apart (model.lora, merge: false)."""
-        ...
-
-    @property
-    def verbatim(self) -> bool:
-        """Whether the line breaks of an answer are part of it, as those of a program."""
+    def spec(self) -> TaskSpec:
+        """Fixed facts about the task, as far as its options and the checkpoint are known."""
         ...
 
     @property
@@ -192,22 +170,12 @@ class Task(Protocol):
         """The function (model, batch) -> (summed loss, count), golds being those of the training part."""
         ...
 
-    @property
-    def writes(self) -> int:
-        """Tokens that `decode` writes for an example at most; 0 where it only reads."""
-        ...
-
     def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """A few numbers for each window of the batch, never its logits over a large vocabulary."""
         ...
 
     def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """As decode, but no more than the scores in `watched` need: a task that generates texts need not."""
-        ...
-
-    @property
-    def watched(self) -> Collection[str]:
-        """The scores for which `watch` is enough, when one of them picks the best model; empty: none."""
+        """As decode, but no more than `spec.validation_metrics` need: a task that generates texts need not."""
         ...
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
@@ -295,15 +263,6 @@ class Task(Protocol):
 class Plain:
     """What most tasks leave as it is."""
 
-    watched: ClassVar[Collection[str]] = ()
-    pretrained: bool = False
-    adapter: bool = False
-    verbatim: bool = False
-
-    @property
-    def writes(self) -> int:
-        return 0
-
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         return self
 
@@ -326,6 +285,11 @@ class Plain:
 
     def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
         return []
+
+
+def same_names(*columns: str) -> dict[str, str]:
+    """Columns whose default name in files is the task's own name."""
+    return {name: name for name in columns}
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,8 +6,8 @@ examples.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, logits_of, resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, Vectors, tfidf_text
+from llmkit.tasks._shared.texts import OverTexts, resampling_of, logits_of
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,9 +43,11 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Regression:
 class Regression(OverTexts):
     """A number for each text or pair; see `protocol.Task` for what each part is."""
 
-    gold = "score"
-    metrics: Sequence[str] = tuple(regression.METRICS)
-    lower: Collection[str] = frozenset({"loss", "mse", "mae"})
+    gold: ClassVar[str] = "score"
+
+    @property
+    def spec(self) -> TaskSpec:
+        return self.spec_with(tuple(regression.METRICS), frozenset({"loss", "mse", "mae"}))
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any
 
 from llmkit.base.errors import DataError, ErrorDetail, closest, raise_if, some
 from llmkit.data.checks import rowwise
@@ -22,7 +22,7 @@ from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks import classification
 from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.classification import Classification, per_class_details
-from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet, TaskSpec, same_names
 from llmkit.text.markers import MARKERS, fault, mark, unmarked
 
 __all__ = ["Options", "RelationExtraction", "make"]
@@ -49,20 +49,21 @@ class RelationExtraction(Classification):
     """Classification of a text with two marked entities; what differs from plain classification stands here."""
 
     options: Options
-    special_tokens: ClassVar[Sequence[str]] = MARKERS
 
     @property
-    def optional(self) -> Mapping[str, str]:
-        return {"head": "head", "tail": "tail"}
+    def spec(self) -> TaskSpec:
+        spec = super().spec
+        return replace(
+            spec,
+            metrics=(*spec.metrics, "semeval2010", "precision_semeval2010", "recall_semeval2010"),
+            optional_columns=same_names("head", "tail"),
+            special_tokens=MARKERS,
+        )
 
     @property
     def together(self) -> str:
         """The sentence without markers: it often stands in several rows, each with other entities."""
         return SENTENCE
-
-    @property
-    def metrics(self) -> Sequence[str]:
-        return (*super().metrics, "semeval2010", "precision_semeval2010", "recall_semeval2010")
 
     @property
     def headline(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ For rougeLsum a summary is split into its sentences, one a line, as Lin (2004) s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from llmkit.data.checks.rowwise import objects
@@ -41,8 +41,7 @@ class Summarization(Generation):
     prompt = "{document}\n\nSummary:\n"
     shown_worst = "rougeL"
     ladder: ClassVar[Mapping[str, str]] = {"lead": "the first sentences of the text"}
-    metrics: Sequence[str] = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-    lower: Collection[str] = frozenset({"loss"})
+    metrics: ClassVar[Sequence[str]] = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
         return rouge(

@@ -6,7 +6,7 @@ one input are read in overlapping windows, each word being decided once. Shapes:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,17 @@ from llmkit.metrics.tasks import entities
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import named_classes, resampling_of
 from llmkit.tasks.classification import per_class_details
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, model_inputs
+from llmkit.tasks.protocol import (
+    Arrays,
+    Examples,
+    Loss,
+    Plain,
+    Rows,
+    Sheet,
+    TaskSpec,
+    model_inputs,
+    same_names,
+)
 from llmkit.text import tags as schemes
 from llmkit.text.words import words
 
@@ -67,32 +77,20 @@ class TokenClassification(Plain):
     options: Options
     tuned: Mapping[str, Any] = field(default_factory=dict)
 
-    auto_class = "AutoModelForTokenClassification"
-    inputs = ("text",)
-    identity = ("text", "tags")
-    special_tokens = ()
-    tunes = False
-
     @property
-    def columns(self) -> Mapping[str, str]:
-        names = ("text", "entities") if self.options.spans else ("tokens", "tags")
-        return {name: name for name in names}
-
-    @property
-    def optional(self) -> Mapping[str, str]:
-        return {}
+    def spec(self) -> TaskSpec:
+        return TaskSpec(
+            auto_class="AutoModelForTokenClassification",
+            columns=same_names("text", "entities") if self.options.spans else same_names("tokens", "tags"),
+            inputs=("text",),
+            identity=("text", "tags"),
+            metrics=tuple(entities.METRICS),
+            tuned=self.tuned,
+        )
 
     @property
     def ladder(self) -> Mapping[str, str]:
         return {"gazetteer": "looking up the entities of the training rows"}
-
-    @property
-    def metrics(self) -> Sequence[str]:
-        return tuple(entities.METRICS)
-
-    @property
-    def lower(self) -> Collection[str]:
-        return {"loss"}
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         found = check_tagged(

@@ -42,8 +42,8 @@ class Translation(Generation):
     prompt = "{source}\n\nTranslation:\n"
     shown_worst = "chrf"
     ladder: ClassVar[Mapping[str, str]] = {"copy": "copying the source"}
-    metrics: Sequence[str] = ("bleu", "chrf", "ter")
-    lower: Collection[str] = frozenset({"loss", "ter"})
+    metrics: ClassVar[Sequence[str]] = ("bleu", "chrf", "ter")
+    lower_is_better: ClassVar[Collection[str]] = frozenset({"loss", "ter"})
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         """With the tokenizer set to the languages, where it knows any (mBART, NLLB, M2M100)."""

@@ -58,7 +58,7 @@ def run_simple(prepared: Prepared, split: str) -> tuple[dict[str, Arrays], list[
     """
     task, examples, seed = prepared.task, prepared.examples, prepared.recipe.seed
     train = examples.corpus.splits["train"]
-    size = sum(len(text) for name in task.inputs for text in train.column(name) if isinstance(text, str))
+    size = sum(len(text) for name in task.spec.inputs for text in train.column(name) if isinstance(text, str))
     if size <= MAX_CHARACTERS:
         return task.baselines(examples, split, seed), []
     rows = _sample(len(train), int(len(train) * MAX_CHARACTERS / size), seed, "simple")
@@ -94,15 +94,15 @@ def _base_model(training: TrainingRun, split: str) -> Arrays:
 
     prepared = training.prepared
     task, examples = prepared.task, prepared.examples
-    if task.pretrained:
+    if task.spec.pretrained:
         model = load_model(prepared, training.progress).to(training.session.device)
         return training.predict(model, split)
     rows = {name: np.arange(len(part)) for name, part in examples.corpus.splits.items()}
     rows["train"] = _sample(len(rows["train"]), MAX_EMBEDDED, prepared.recipe.seed, "embedded")
     golds = {name: take(labels, rows[name]) for name, labels in examples.golds.items()}
-    splits = dict.fromkeys(["train", split, *(["validation"] if "thresholds" in task.tuned else [])])
+    splits = dict.fromkeys(["train", split, *(["validation"] if "thresholds" in task.spec.tuned else [])])
     texts = {
-        name: [list(examples.corpus.splits[name].select(rows[name]).column(text)) for text in task.inputs]
+        name: [list(examples.corpus.splits[name].select(rows[name]).column(text)) for text in task.spec.inputs]
         for name in splits
     }
     return task.untuned(_embed(training, texts), golds, split, examples.labels)

@@ -91,7 +91,7 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
             *_without_near_duplicates(prepared, split, predictions),
             *baseline_notes,
         ],
-        "tuned": dict(prepared.task.tuned),
+        "tuned": dict(prepared.task.spec.tuned),
         "data": _data(prepared),
         "lengths": _lengths(prepared),
         "curves": _curves(training),
@@ -281,12 +281,12 @@ def _write(
     about = save.ModelMetadata(
         task=recipe.task,
         labels=list(prepared.examples.labels),
-        columns={**prepared.task.columns, **recipe.data.columns},
+        columns={**prepared.task.spec.columns, **recipe.data.columns},
         max_length=recipe.train.max_length,
         base=recipe.model.title,
         adapter=bool(recipe.model.lora and not recipe.model.lora.merge),
         llmkit=llmkit.__version__,
-        tuned=dict(prepared.task.tuned),
+        tuned=dict(prepared.task.spec.tuned),
     )
     save.save_model(run.model, model, prepared.tokenizer, about, readme=card.text(content))
     files.write_lines(run.predictions(split), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))

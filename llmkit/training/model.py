@@ -23,13 +23,13 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     bias = task.bias(prepared.examples.golds["train"])
     if recipe.model.from_scratch:
         seed = recipe.training_seed
-        model = scratch.build_model(prepared.config, task.auto_class, head, seed=seed, bias=bias)
+        model = scratch.build_model(prepared.config, task.spec.auto_class, head, seed=seed, bias=bias)
         _check_checkpointing(recipe, model)
         return model
     progress.note(f"loading {recipe.model.name}")
     model = load.load_pretrained(
         prepared.base,
-        task.auto_class,
+        task.spec.auto_class,
         head,
         new_head=recipe.model.new_head,
         seed=recipe.training_seed,
@@ -41,7 +41,7 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
         return model
     from llmkit.models import lora  # peft takes a while to import
 
-    new = prepared.tokenizer.convert_tokens_to_ids(list(task.special_tokens))
+    new = prepared.tokenizer.convert_tokens_to_ids(list(task.spec.special_tokens))
     return lora.add_adapter(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 
 

@@ -176,7 +176,7 @@ def _best(prepared: Prepared, contents: Contents) -> tuple[int, str]:
     known = {seed: value for seed, value in values.items() if value is not None}
     if len(known) < len(values):
         return next(iter(contents)), "the first: there are no validation rows to choose by"
-    choose = min if name in prepared.task.lower else max
+    choose = min if name in prepared.task.spec.lower_is_better else max
     best = choose(known, key=lambda seed: known[seed])
     return best, f"the best on the validation rows ({name} {known[best]:.4f})"
 
@@ -242,7 +242,7 @@ def _over_seeds(
     for name in all_scores[0]:
         if all(name in scores for scores in all_scores):
             values = [scores[name]["value"] for scores in all_scores]
-            limits = _limits(name, values, lower=name in prepared.task.lower)
+            limits = _limits(name, values, lower=name in prepared.task.spec.lower_is_better)
             n = min(scores[name]["n"] for scores in all_scores)
             mean, spreads[name] = over_seeds(values, n=n, confidence=confidence, limits=limits)
             means[name] = mean.to_json()

@@ -73,14 +73,14 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
     from llmkit.models import load, scratch
 
     base = hub.fetch_model(recipe.model.source, progress)
-    config, tokenizer = _start(recipe, base, task.special_tokens)
+    config, tokenizer = _start(recipe, base, task.spec.special_tokens)
     task = task.for_model(config, tokenizer)
     if recipe.model.from_scratch:
-        scratch.check_head(config, task.auto_class)
+        scratch.check_head(config, task.spec.auto_class)
     else:
         head, new_head = task.config(examples.labels), recipe.model.new_head
-        load.check_head(base, task.auto_class, head, new_head=new_head)
-        if task.pretrained and (new_head or not load.has_head(config, task.auto_class)):
+        load.check_head(base, task.spec.auto_class, head, new_head=new_head)
+        if task.spec.pretrained and (new_head or not load.has_head(config, task.spec.auto_class)):
             note = f"{recipe.model.name} has no trained head for this task: a new one is drawn from the seed"
             progress.note(note)
             examples = replace(examples, notes=(*examples.notes, note))
@@ -123,7 +123,7 @@ def _start(recipe: Recipe, base: Path, special: Sequence[str]) -> tuple[dict[str
 def _check_adapter(task: Task, recipe: Recipe) -> None:
     """Raises RecipeError C10 where a task needs an adapter beside the checkpoint and the recipe leaves none."""
     lora, name = recipe.model.lora, recipe.task["name"]
-    if not task.adapter or (lora and not lora.merge):
+    if not task.spec.needs_adapter or (lora and not lora.merge):
         return
     message = f"{name} compares the model with its checkpoint, which is the model without its adapter"
     if lora is None:
@@ -159,7 +159,7 @@ def _check_length(recipe: Recipe, longest: int) -> None:
 
 def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[ErrorDetail]:
     """A problem for each metric that the task does not have; named: where -> names."""
-    known = ["loss", *task.metrics]
+    known = ["loss", *task.spec.metrics]
     return [
         ErrorDetail(
             "E01",
@@ -207,7 +207,7 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
         return path
 
     _check_columns(data, task)
-    columns = {**task.columns, **data.columns}  # an optional column is asked for only when it is named
+    columns = {**task.spec.columns, **data.columns}  # an optional column is asked for only when it is named
     read = corpus.read(
         data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.fetch_dataset
     )
@@ -216,14 +216,14 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
 
 def _check_columns(data: Data, task: Task) -> None:
     """data.columns names columns of the task, each from a column of its own. Raises RecipeError C03, C10."""
-    known = {**task.columns, **task.optional}
+    known = {**task.spec.columns, **task.spec.optional_columns}
     problems = [
         ErrorDetail("C03", f"data.columns.{name}", f'the task reads no column "{name}"{closest(name, known)}',
                 f"choose among {some(known)}")
         for name in data.columns
         if name not in known
     ]  # fmt: skip
-    taken = list({**task.columns, **data.columns}.values())
+    taken = list({**task.spec.columns, **data.columns}.values())
     doubled = sorted({name for name in taken if taken.count(name) > 1})
     problems += [
         ErrorDetail(
@@ -255,8 +255,8 @@ def encode_part(
         rows=examples.corpus.fingerprint,
         part=part,
         task=recipe.task,
-        tuned=dict(task.tuned),
-        head=task.auto_class,
+        tuned=dict(task.spec.tuned),
+        head=task.spec.auto_class,
         labels=examples.labels,
         tokenizer=encode.tokenizer_digest(tokenizer),
         max_length=recipe.train.max_length,

@@ -132,7 +132,7 @@ class TrainingRun:
             model,
             self.batches(split),
             task.watch if validating else task.decode,
-            max_new_tokens=0 if validating else task.writes,
+            max_new_tokens=0 if validating else task.spec.max_new_tokens,
             on_progress=lambda done, total: self.progress.advance(f"predicting {split}", done, total, "rows"),
         )
         return task.answers(outputs, encoded, self.prepared.examples.corpus.splits[split].columns)

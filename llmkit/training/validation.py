@@ -31,19 +31,19 @@ def validate(training: TrainingRun) -> bool:
         return False
     began = time.perf_counter()
     task, name = prepared.task, prepared.recipe.evaluate.best
-    validating = name in task.watched
+    validating = name in task.spec.validation_metrics
     predictions = training.predict(training.placed.full_model(), "validation", validating=validating)
     labels = prepared.examples.golds["validation"]
     # The main process scores for all of them: only one process may run generated programs.
     values = training.session.broadcast(task.values(labels, predictions, prepared.examples.labels))
     training.log("evaluation", {"step": state.step, **values})
-    shown = dict.fromkeys(["loss", name, *task.metrics[:2]])
+    shown = dict.fromkeys(["loss", name, *task.spec.metrics[:2]])
     training.progress.note(
         f"step {state.step}: validation "
         + "  ".join(f"{key} {values[key]:.4f}" for key in shown if key in values)
     )
     state = replace(state, evaluation_seconds=state.evaluation_seconds + time.perf_counter() - began)
-    value = -values[name] if name in task.lower else values[name]
+    value = -values[name] if name in task.spec.lower_is_better else values[name]
     if state.best_value is not None and value <= state.best_value:
         training.state = replace(state, misses=state.misses + 1)
         return False
@@ -62,7 +62,7 @@ def tune(training: TrainingRun, model: nn.Module, predictions: Arrays | None = N
     """
     prepared = training.prepared
     task = prepared.task
-    if not task.tunes or "validation" not in prepared.encoded:
+    if not task.spec.can_tune or "validation" not in prepared.encoded:
         return prepared
     if predictions is None:
         predictions = training.predict(model, "validation")

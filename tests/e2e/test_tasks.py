@@ -117,7 +117,7 @@ def test_predict_gives_the_same_answers(case: Case) -> None:
     """The texts alone, without their labels."""
     if case.task in ("clm", "mlm"):
         pytest.skip("it is scored on whole texts, and asked for what is missing in them")
-    inputs = open_model(str(case.run.path), SILENT).task.inputs
+    inputs = open_model(str(case.run.path), SILENT).task.spec.inputs
     known = rows(case.task, COUNT)
     found = [known[int(record["place"].rpartition(":")[2]) - 1] for record in case.records]
     given = [

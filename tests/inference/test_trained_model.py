@@ -58,7 +58,7 @@ def test_a_model_folder_has_no_recipe_but_the_same_weights(finished: Any) -> Non
 
 def test_a_foreign_model_tells_its_task_labels_and_length(foreign: Path) -> None:
     opened = open_model(str(foreign), SILENT)
-    assert opened.task.auto_class == "AutoModelForSequenceClassification"
+    assert opened.task.spec.auto_class == "AutoModelForSequenceClassification"
     assert opened.labels == ("negative", "positive")
     assert opened.train.max_length == 64  # its positions
     assert opened.columns == {"text": "text", "label": "label"}

@@ -238,7 +238,7 @@ def test_the_code_of_the_card_answers_as_llmkit_does(
         if task == "token_classification":
             row["text"] = " ".join(row["tokens"])
         row = {"text": row.get("source") or row.get("document"), **row}
-        inputs = {name: row[name] for name in tasks.load({"name": task}).inputs}
+        inputs = {name: row[name] for name in tasks.load({"name": task}).spec.inputs}
         (answer,) = llmkit.predict(str(tmp_path / "run"), [inputs])
         printed = _run(code, model, row)
         prediction = answer["prediction"]

@@ -212,8 +212,8 @@ def test_scores_of_which_less_is_better_say_so_wherever_they_stand(tmp_path: Pat
 def test_the_words_know_every_metric_and_which_way_it_goes(task: str) -> None:
     made = CONTENTS[task]()
     own = tasks.load({"name": task, **made.options})
-    for name in {"loss", *own.metrics, *content(task)["scores"]}:
-        assert bool(better(name)) == (name in own.lower), name
+    for name in {"loss", *own.spec.metrics, *content(task)["scores"]}:
+        assert bool(better(name)) == (name in own.spec.lower_is_better), name
         for text in (words(name), phrase(name)):
             assert not re.search(r"_|\bf1\b|\bpr\b|\bmse\b|\bmae\b|semeval2010", text), text
 

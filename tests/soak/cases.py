@@ -71,8 +71,8 @@ def draw(
 def _settings(rng: random.Random, task: str) -> list[str]:
     from llmkit import tasks
 
-    known = tasks.load({"name": task})
-    best = rng.choice(["loss", *(name for name in known.metrics[:2] if known.watched == ())])
+    spec = tasks.load({"name": task}).spec
+    best = rng.choice(["loss", *(name for name in spec.metrics[:2] if spec.validation_metrics == ())])
     return [
         f"seed={rng.randrange(1000)}",
         f"train.max_steps={rng.randint(9, 16)}",
@@ -106,4 +106,4 @@ def _model(rng: random.Random, task: str, model: Path) -> Sequence[str]:
 def needs_adapter(task: str) -> bool:
     from llmkit import tasks
 
-    return tasks.load({"name": task}).adapter
+    return tasks.load({"name": task}).spec.needs_adapter

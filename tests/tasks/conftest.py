@@ -45,7 +45,7 @@ def corpus_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             Path(f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
         return corpus.read(
             Data(**{part: f"{part}.jsonl" for part in parts}),
-            columns=task.columns,
+            columns=task.spec.columns,
             progress=SILENT,
             resolve_index=lambda name, _: Path(name),
             resolve_hub=lambda name, _: {},

@@ -54,7 +54,7 @@ def test_encoder_decoders_are_refused(tiny_t5: Path) -> None:
 
 def test_another_template_than_in_training_is_an_error(tiny_gpt: Path) -> None:
     task = made(tiny_gpt)
-    assert made(tiny_gpt, task.tuned).tuned == task.tuned
+    assert made(tiny_gpt, task.spec.tuned).tuned == task.spec.tuned
     with pytest.raises(ModelError, match="another chat template") as caught:
         made(tiny_gpt, {"template_sha256": "0" * 64})
     assert caught.value.details[0].code == "S08"
@@ -73,7 +73,7 @@ def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> N
     task = made(tiny_gpt)
     batch = batch_of(task, examples)
     model = load.load_pretrained(
-        tiny_gpt, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
+        tiny_gpt, task.spec.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
     ).eval()
     said = [
         message["content"]
@@ -95,7 +95,7 @@ def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None
     task = made(tiny_gpt)
     batch = batch_of(task, examples)
     base = load.load_pretrained(
-        tiny_gpt, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
+        tiny_gpt, task.spec.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
     )
     model = lora.add_adapter(base, Lora(rank=4), seed=1, new_tokens=[]).eval()
     torch.manual_seed(3)
@@ -140,7 +140,7 @@ def test_scores_are_perplexity_and_rouge(tiny_gpt: Path) -> None:
     assert values["perplexity"] == pytest.approx(np.exp(2))
     assert values["rougeL"] == pytest.approx(100 * (1 + 0.4) / 2)
     costs = {name: answers[name] for name in ("nats", "tokens")}
-    assert set(task.values(golds, costs, ())) == set(task.watched)
+    assert set(task.values(golds, costs, ())) == set(task.spec.validation_metrics)
     sheet = task.score(golds, answers, (), evaluate=Evaluate(resamples=100), seed=1)
     assert sheet.headline == ("perplexity", "rougeL")
     assert {name: score.value for name, score in sheet.scores.items()} == pytest.approx(values)

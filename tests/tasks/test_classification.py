@@ -51,7 +51,7 @@ def read(tmp_path: Path) -> Callable[..., Corpus]:
             named[part] = str(path)
         return corpus.read(
             Data(**named),
-            columns=TASK.columns,
+            columns=TASK.spec.columns,
             progress=SILENT,
             resolve_index=lambda name, _: Path(name),
             resolve_hub=lambda name, _: {},
@@ -247,7 +247,7 @@ def test_values_and_scores_agree_with_scikit_learn(golds: Tensor, outputs: dict[
         ),
         "loss": outputs["loss"].astype(float).mean(),
     }
-    assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
     for name, value in values.items():
         assert sheet.scores[name].value == pytest.approx(value, abs=1e-12), name
     for name, value in expected.items():
@@ -416,13 +416,13 @@ def test_the_positive_class_has_its_own_scores(logits: Tensor, golds: Tensor) ->
         "f1_positive": sklearn_metrics.f1_score(golds == 1, predicted == 1),
         "pr_auc_positive": sklearn_metrics.average_precision_score(golds == 1, probability),
     }
-    assert set(values) == set(sheet.scores) == {"loss", *task.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *task.spec.metrics}
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, abs=1e-9)
         assert sheet.scores[name].value == pytest.approx(value, abs=1e-9)
         assert name in sheet.headline
     none = make(Options(), {})
-    assert not set(expected) & {*none.metrics, *none.values(gold, outputs, LABELS)}
+    assert not set(expected) & {*none.spec.metrics, *none.values(gold, outputs, LABELS)}
 
 
 @pytest.mark.parametrize("metric", ["f1_positive", "pr_auc_positive", "pr_auc", "f1", "accuracy"])
@@ -478,11 +478,11 @@ def test_ordered_classes_have_a_mean_error(logits: Tensor, golds: Tensor) -> Non
     values = task.values(gold, outputs, LABELS)
     sheet = task.score(gold, outputs, LABELS, evaluate=EVALUATE, seed=1)
     expected = sklearn_metrics.mean_absolute_error(golds, outputs["prediction"])
-    assert set(values) == set(sheet.scores) == {"loss", *task.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *task.spec.metrics}
     assert values["mae"] == pytest.approx(expected) == pytest.approx(sheet.scores["mae"].value)
     assert "mae" in sheet.headline
-    assert {"mae", "loss"} <= set(task.lower)
-    assert "mae" not in TASK.metrics
+    assert {"mae", "loss"} <= set(task.spec.lower_is_better)
+    assert "mae" not in TASK.spec.metrics
 
 
 def test_names_alone_are_no_order(read: Callable[..., Corpus]) -> None:

@@ -18,7 +18,8 @@ from llmkit.cli import predict
 from llmkit.data.checks.rowwise import objects
 from llmkit.metrics.intervals import wilson
 from llmkit.recipe.schema import Data, Evaluate
-from llmkit.sandbox.runner import Outcome, Program, runner
+from llmkit.sandbox import runner
+from llmkit.sandbox.runner import Outcome, Program
 from llmkit.tasks.code import NOT_RUN
 from tests.samples import rows, write_recipe
 
@@ -84,7 +85,7 @@ def test_rows_become_conversations_and_say_that_nothing_was_run(
     assert found.golds["train"]["references"].tolist() == [(RIGHT,), (RIGHT,)]
     assert NOT_RUN in found.notes
     assert "verdicts" not in answered(task, RIGHT, tests=[TESTS])
-    assert task.metrics == ("perplexity", "rougeL")
+    assert task.spec.metrics == ("perplexity", "rougeL")
 
 
 def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Path) -> None:

@@ -47,7 +47,7 @@ def batch(corpus_of: Callable[..., Any], tiny_gpt: Path) -> tuple[Any, dict[str,
 
 def fresh(task: Any, checkpoint: Path) -> Any:
     base = load.load_pretrained(
-        checkpoint, task.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
+        checkpoint, task.spec.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
     )
     return lora.add_adapter(base, Lora(rank=4), seed=1)
 
@@ -67,7 +67,7 @@ def test_at_the_start_nothing_is_preferred(batch: Any, tiny_gpt: Path) -> None:
     assert 0 <= values["likelihood_accuracy"] <= 1
     sheet = task.score({}, answers, (), evaluate=Evaluate(resamples=100), seed=1)
     assert sheet.scores["reward_accuracy"].value == 0.5
-    assert set(sheet.scores) == {"loss", *task.metrics}
+    assert set(sheet.scores) == {"loss", *task.spec.metrics}
 
 
 def test_a_step_against_the_gradient_raises_the_margins(batch: Any, tiny_gpt: Path) -> None:

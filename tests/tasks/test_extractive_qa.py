@@ -264,7 +264,7 @@ def test_no_answer_has_a_blank_around_it(session: Session) -> None:
 def bert(tiny_bert: Path, tokenizer: Any) -> Any:
     model = load.load_pretrained(
         tiny_bert,
-        TASK.auto_class,
+        TASK.spec.auto_class,
         TASK.config(()),
         new_head=False,
         seed=1,
@@ -339,7 +339,7 @@ def test_a_checkpoint_with_three_classes_gets_a_head_of_two(
 
     def opened(folder: Path) -> Any:
         return load.load_pretrained(
-            folder, TASK.auto_class, TASK.config(()), new_head=False, seed=1, tokenizer=tokenizer
+            folder, TASK.spec.auto_class, TASK.config(()), new_head=False, seed=1, tokenizer=tokenizer
         )
 
     model = opened(tmp_path / "three")
@@ -473,7 +473,7 @@ def test_values_are_the_scores_and_the_loss_is_a_mean_over_windows(
     _, golds, answers = judged
     values = SQUAD2.values(golds, answers, ())
     sheet = SQUAD2.score(golds, answers, (), evaluate=evaluate, seed=1)
-    assert set(values) == set(sheet.scores) == {"loss", *SQUAD2.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *SQUAD2.spec.metrics}
     for name, value in values.items():
         score = sheet.scores[name]
         assert score.value == pytest.approx(value, abs=1e-12)
@@ -490,8 +490,13 @@ def test_without_unanswerable_questions_there_are_two_metrics(
     _, golds, answers = judged
     some = np.array([bool(texts_) for texts_ in golds["answers"]])
     golds, answers = ({name: array[some] for name, array in each.items()} for each in (golds, answers))
-    assert set(TASK.values(golds, answers, ())) == {"loss", *TASK.metrics} == {"loss", "exact_match", "f1"}
-    assert set(TASK.score(golds, answers, (), evaluate=evaluate, seed=1).scores) == {"loss", *TASK.metrics}
+    assert (
+        set(TASK.values(golds, answers, ())) == {"loss", *TASK.spec.metrics} == {"loss", "exact_match", "f1"}
+    )
+    assert set(TASK.score(golds, answers, (), evaluate=evaluate, seed=1).scores) == {
+        "loss",
+        *TASK.spec.metrics,
+    }
 
 
 def test_rules_follow_the_language_of_the_answers() -> None:
@@ -550,7 +555,7 @@ def test_from_records_gives_the_same_difference(
     other = {**answers, "texts": answers["best"]}
     records = [json.loads(json.dumps(r)) for r in SQUAD2.records(rows, answers, (), golds)]
     again, ours = SQUAD2.from_records(records, ())
-    for metric in SQUAD2.metrics:
+    for metric in SQUAD2.spec.metrics:
         expected = SQUAD2.difference(golds, answers, other, metric, (), evaluate=evaluate, seed=1)
         found = SQUAD2.difference(again, ours, other, metric, (), evaluate=evaluate, seed=1)
         assert found == expected

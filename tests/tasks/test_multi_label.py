@@ -122,7 +122,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
         "labels": np.array([[name in labels for name in LABELS] for labels in found["labels"]], np.float32)
     }
     model = load.load_pretrained(
-        tiny_bert, TASK.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
+        tiny_bert, TASK.spec.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
     ).eval()
     features = TASK.encode(found, golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
@@ -151,12 +151,12 @@ def test_values_and_scores_are_those_of_scikit_learn(
         "hamming_loss": sklearn_metrics.hamming_loss(gold, predicted),
         "pr_auc": sklearn_metrics.average_precision_score(gold, answers["probabilities"], average="macro"),
     }
-    assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, abs=1e-9), name
     assert set(sheet.headline) <= set(sheet.scores)
-    assert {"loss", "hamming_loss"} <= set(TASK.lower)
+    assert {"loss", "hamming_loss"} <= set(TASK.spec.lower_is_better)
     json.dumps(sheet.details, allow_nan=False)
 
 
@@ -171,8 +171,8 @@ def test_tuned_thresholds_are_used_by_the_answers(golds: dict[str, Any], outputs
     assert better.values(golds, found, LABELS)["f1"] > TASK.values(golds, answers, LABELS)["f1"] + 0.1
     sheet = better.score(golds, found, LABELS, evaluate=Evaluate(resamples=100), seed=1)
     assert sheet.details["thresholds"] == dict(zip(LABELS, tuned["thresholds"], strict=True))
-    assert TASK.tunes
-    assert not make(Options(tune_thresholds=False), {}).tunes
+    assert TASK.spec.can_tune
+    assert not make(Options(tune_thresholds=False), {}).spec.can_tune
 
 
 def test_a_run_keeps_the_thresholds_of_its_validation_rows(tiny_bert: Path, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_run_keeps_the_thresholds_of_its_validation_rows(tiny_bert: Path, tmp_
     assert plain["tuned"] == {}
     assert plain["scores"]["loss"] == content["scores"]["loss"]
     assert plain["scores"]["f1"] != content["scores"]["f1"]
-    assert tasks.load(card.task, card.tuned).tuned == card.tuned
+    assert tasks.load(card.task, card.tuned).spec.tuned == card.tuned
 
 
 def test_records_give_the_same_difference(
@@ -215,7 +215,7 @@ def test_records_give_the_same_difference(
     (found_gold, first), (_, second) = (TASK.from_records(records, LABELS) for records in written)
     assert np.array_equal(TASK.right(found_gold, first), TASK.right(golds, answers))
     how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
-    for metric in TASK.metrics:
+    for metric in TASK.spec.metrics:
         expected = TASK.difference(golds, answers, other, metric, LABELS, **how)
         assert TASK.difference(found_gold, first, second, metric, LABELS, **how) == expected, metric
         values = [TASK.values(golds, x, LABELS)[metric] for x in (answers, other)]
@@ -254,7 +254,7 @@ def test_the_baseline_may_tune_its_thresholds_too(
     assert np.array_equal(tuned["tfidf_each"]["prediction"], tuned["tfidf_each"]["probabilities"] >= best)
     assert len(set(map(tuple, plain["most_frequent"]["prediction"].tolist()))) == 1
     assert "loss" not in scores[0]
-    for metric in TASK.metrics:
+    for metric in TASK.spec.metrics:
         TASK.difference(
             gold, tuned["tfidf_each"], plain["most_frequent"], metric, LABELS, evaluate=evaluate, seed=1
         )

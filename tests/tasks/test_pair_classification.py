@@ -78,7 +78,7 @@ def test_values_are_the_scores(given: nn.Module, evaluate: Evaluate) -> None:
     answers = {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
     values = TASK.values({"labels": golds}, answers, labels)
     sheet = TASK.score({"labels": golds}, answers, labels, evaluate=evaluate, seed=1)
-    assert set(values) == {"loss", *TASK.metrics}
+    assert set(values) == {"loss", *TASK.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
 
 
@@ -103,7 +103,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     golds = {"labels": np.array([int(label == "yes") for label in named["label"]])}
     model = load.load_pretrained(
         tiny_bert,
-        TASK.auto_class,
+        TASK.spec.auto_class,
         TASK.config(("no", "yes")),
         new_head=False,
         seed=1,

@@ -31,7 +31,7 @@ def similar(count: int) -> list[dict[str, object]]:
 
 
 def test_both_texts_are_read_and_shown() -> None:
-    assert TASK.columns == {"text": "text", "text_pair": "text_pair", "score": "score"}
+    assert TASK.spec.columns == {"text": "text", "text_pair": "text_pair", "score": "score"}
     answers = {"prediction": np.array([1.5], np.float32)}
     golds = {"labels": np.array([3.8], np.float32)}
     (record,) = TASK.records({"text": ["a"], "text_pair": ["b"]}, answers, (), golds)

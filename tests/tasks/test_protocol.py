@@ -45,12 +45,12 @@ def test_methods_take_what_the_protocol_says(name: str, method: str) -> None:
 @each_task
 def test_attributes_are_what_the_protocol_says(name: str) -> None:
     task = tasks.load({"name": name})
-    assert hasattr(transformers, task.auto_class)
-    read = {**task.columns, **task.optional}  # a conversation has one of several forms
+    assert hasattr(transformers, task.spec.auto_class)
+    read = {**task.spec.columns, **task.spec.optional_columns}  # a conversation has one of several forms
     assert read
     assert all(isinstance(text, str) for text in [*read, *read.values()])
-    assert task.metrics
-    assert "loss" not in task.metrics  # it is always there, beside them
+    assert task.spec.metrics
+    assert "loss" not in task.spec.metrics  # it is always there, beside them
 
 
 @each_task

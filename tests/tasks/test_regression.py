@@ -59,12 +59,12 @@ def test_values_and_scores_are_those_of_scipy(
         "mse": sklearn_metrics.mean_squared_error(gold, predicted),
         "mae": sklearn_metrics.mean_absolute_error(gold, predicted),
     }
-    assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, abs=1e-9), name
     assert values["loss"] == pytest.approx(values["mse"], rel=1e-6)
-    assert set(TASK.lower) == {"loss", "mse", "mae"}
+    assert set(TASK.spec.lower_is_better) == {"loss", "mse", "mae"}
     json.dumps(sheet.details, allow_nan=False)
 
 
@@ -74,11 +74,11 @@ def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: 
     tokenizer = load.load_tokenizer(tiny_bert)
     golds = {"labels": np.array(named(12)["score"], np.float32)}
     how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
-    model = load.load_pretrained(tiny_bert, TASK.auto_class, TASK.config(()), **how).eval()
+    model = load.load_pretrained(tiny_bert, TASK.spec.auto_class, TASK.config(()), **how).eval()
     if classes == "a trained head":  # opens again as it was
         model.save_pretrained(tmp_path / "model")
         tokenizer.save_pretrained(tmp_path / "model")
-        model = load.load_pretrained(tmp_path / "model", TASK.auto_class, TASK.config(()), **how).eval()
+        model = load.load_pretrained(tmp_path / "model", TASK.spec.auto_class, TASK.config(()), **how).eval()
     assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
     features = TASK.encode(named(12), golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
@@ -98,7 +98,7 @@ def test_numbers_of_csv_are_strings_and_count(tmp_path: Path) -> None:
     path.write_text("text,score\n" + "".join(f"text number {i},{i / 4}\n" for i in range(40)))
     found = corpus.read(
         Data(train=str(path)),
-        columns=TASK.columns,
+        columns=TASK.spec.columns,
         progress=SILENT,
         resolve_index=lambda name, _: Path(name),
         resolve_hub=lambda name, _: {},
@@ -149,7 +149,7 @@ def test_records_give_the_same_difference(
     assert all(record["probability"] is None for record in written[0])
     (found_gold, first), (_, second) = (TASK.from_records(records, ()) for records in written)
     how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
-    for metric in TASK.metrics:
+    for metric in TASK.spec.metrics:
         expected = TASK.difference(golds, answers, other, metric, (), **how)
         assert TASK.difference(found_gold, first, second, metric, (), **how) == expected
         values = [TASK.values(golds, {**x, "loss": np.zeros(40)}, ())[metric] for x in (answers, other)]

@@ -165,8 +165,8 @@ def test_texts_without_markers_or_columns_are_counted_from_twenty_on(
 
 
 def test_a_marker_is_one_token(tiny_bert: Path) -> None:
-    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.special_tokens)
-    assert tuple(TASK.special_tokens) == MARKERS
+    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.spec.special_tokens)
+    assert tuple(TASK.spec.special_tokens) == MARKERS
     row = {"text": ["the <e1>actor</e1> of<e2>film</e2>."], "label": ["Other"]}
     found = TASK.encode(row, {"labels": np.zeros(1)}, tokenizer, max_length=20, truncation=False)
     tokens = tokenizer.convert_ids_to_tokens(found.columns["input_ids"][0])
@@ -175,7 +175,7 @@ def test_a_marker_is_one_token(tiny_bert: Path) -> None:
 
 
 def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
-    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.special_tokens)
+    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.spec.special_tokens)
     texts = ["<e1>actor</e1> of <e2>film</e2> it was", "it was <e1>actor</e1> of <e2>film</e2> it"]
     golds = {"labels": np.zeros(2)}
     found = TASK.encode({"text": texts}, golds, tokenizer, max_length=9, truncation=True)
@@ -184,7 +184,7 @@ def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
 
 
 def test_a_text_to_predict_needs_its_markers_too(tiny_bert: Path) -> None:
-    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.special_tokens)
+    tokenizer = load.load_tokenizer(tiny_bert, special=TASK.spec.special_tokens)
     with pytest.raises(DataError, match=r'L14\] "the actor": has no <e1>'):
         TASK.encode({"text": ["the actor"]}, {}, tokenizer, max_length=9, truncation=True)
 
@@ -199,7 +199,7 @@ def test_values_are_the_scores(
     task = make(options, {})
     values = task.values(golds, answers, LABELS)
     sheet = task.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
-    assert set(values) == set(sheet.scores) == {"loss", *task.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *task.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
     official = relation.scores(
         golds["labels"],
@@ -244,7 +244,7 @@ def test_records_give_the_same_difference(
     written = [json.loads(json.dumps(list(TASK.records(texts, x, LABELS, golds)))) for x in (answers, other)]
     (found_gold, first), (_, second) = (TASK.from_records(records, LABELS) for records in written)
     how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
-    for metric in TASK.metrics:
+    for metric in TASK.spec.metrics:
         expected = TASK.difference(golds, answers, other, metric, LABELS, **how)
         assert asdict(TASK.difference(found_gold, first, second, metric, LABELS, **how)) == asdict(expected)
         values = [TASK.values(golds, x, LABELS)[metric] for x in (answers, other)]
@@ -281,7 +281,7 @@ def test_the_markers_of_a_kept_adapter_are_trained(recipe: Path, tiny_bert: Path
     ids = opened.tokenizer.convert_tokens_to_ids(list(MARKERS))
     before = load.load_pretrained(
         tiny_bert,
-        opened.task.auto_class,
+        opened.task.spec.auto_class,
         opened.task.config(opened.labels),
         new_head=False,
         seed=1,  # the recipe's

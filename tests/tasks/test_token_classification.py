@@ -98,7 +98,7 @@ def session() -> Iterator[Session]:
 @pytest.fixture(scope="module")
 def bert(tiny_bert: Path, tokenizer: Any) -> Any:
     model = load.load_pretrained(
-        tiny_bert, TASK.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
+        tiny_bert, TASK.spec.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
     )
     return model.eval()
 
@@ -259,7 +259,7 @@ def test_values_are_the_scores(judged: tuple[dict[str, Any], Arrays, Arrays], ev
     _, golds, answers = judged
     values = TASK.values(golds, answers, LABELS)
     sheet = TASK.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
-    assert set(values) == set(sheet.scores) == {"loss", *TASK.metrics}
+    assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
     assert len(set(values.values())) == len(values)
     for name, value in values.items():
         score = sheet.scores[name]
@@ -399,7 +399,7 @@ def test_from_records_gives_the_same_difference(
         records = [json.loads(json.dumps(record)) for record in TASK.records(rows, each, LABELS, golds)]
         pairs.append(TASK.from_records(records, LABELS))
     (again, ours), (_, theirs) = pairs
-    for metric in TASK.metrics:
+    for metric in TASK.spec.metrics:
         expected = TASK.difference(golds, answers, other, metric, LABELS, evaluate=evaluate, seed=1)
         assert TASK.difference(again, ours, theirs, metric, LABELS, evaluate=evaluate, seed=1) == expected
         values = [TASK.values(golds, each, LABELS)[metric] for each in (answers, other)]

@@ -26,7 +26,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, Metric, find, ratio
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, TaskSpec, same_names
 from llmkit.text.normalize import canonical
 
 if TYPE_CHECKING:
@@ -76,34 +76,27 @@ class Generation(Plain):
     prompt: ClassVar[str]  # of decoder-only checkpoints
     shown_worst: ClassVar[str]  # the metric by which single answers are ranked
 
-    special_tokens: ClassVar[Sequence[str]] = ()
-    tunes: ClassVar[bool] = False
-    watched: ClassVar[Collection[str]] = ("loss",)
-    optional: ClassVar[Mapping[str, str]] = {"references": "references"}
+    metrics: ClassVar[Sequence[str]]
+    lower_is_better: ClassVar[Collection[str]] = frozenset({"loss"})
 
     @property
-    def writes(self) -> int:
-        return int(self.options.max_new_tokens * self.options.num_beams)
+    def spec(self) -> TaskSpec:
+        return TaskSpec(
+            auto_class="AutoModelForCausalLM" if self.continues else "AutoModelForSeq2SeqLM",
+            columns=same_names(self.source, self.target),
+            optional_columns=same_names("references"),
+            inputs=(self.source,),
+            identity=(self.source, "references"),
+            metrics=self.metrics,
+            lower_is_better=self.lower_is_better,
+            max_new_tokens=self.options.max_new_tokens * self.options.num_beams,
+            validation_metrics=("loss",),
+            tuned=self.tuned,
+        )
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
         """What the predictions have come to, each against one or several references."""
         raise AssertionError("each task has its own")
-
-    @property
-    def auto_class(self) -> str:
-        return "AutoModelForCausalLM" if self.continues else "AutoModelForSeq2SeqLM"
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        return {name: name for name in (self.source, self.target)}
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        return (self.source,)
-
-    @property
-    def identity(self) -> Sequence[str]:
-        return (self.source, "references")
 
     def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         """Raises ModelError: M11 for a checkpoint that can't write, S07 for no end token, C09 for too few positions."""
@@ -290,7 +283,7 @@ class Generation(Plain):
         how = self.options.model_dump(include=SEARCH)
         head, tail = self._around()
         return {
-            "auto_class": self.auto_class,
+            "auto_class": self.spec.auto_class,
             "before": head,
             "behind": tail,
             "forced_bos_token_id": self._first,

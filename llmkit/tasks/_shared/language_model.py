@@ -6,7 +6,7 @@ Shapes: W windows (blocks), L tokens; N rows, U units (documents, or rows where 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -23,7 +23,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, find
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Plain, Rows, Sheet
+from llmkit.tasks.protocol import Arrays, Examples, Plain, Rows, Sheet, TaskSpec, same_names
 
 __all__ = ["Columns", "Options", "OverDocuments", "by_unit", "check_packing", "features", "no_token"]
 
@@ -49,16 +49,22 @@ class OverDocuments(Plain):
     tuned: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
 
-    inputs: ClassVar[Sequence[str]] = ("text",)
-    identity: ClassVar[Sequence[str]] = ("place",)
-    columns: ClassVar[Mapping[str, str]] = {"text": "text"}
-    optional: ClassVar[Mapping[str, str]] = {}
-    special_tokens: ClassVar[Sequence[str]] = ()
-    lower: ClassVar[Collection[str]] = frozenset({"loss", "perplexity", "bits_per_byte"})
-    tunes: ClassVar[bool] = False
-    metrics: ClassVar[Sequence[str]] = ()
+    auto_class: ClassVar[str]
+    metrics: ClassVar[Sequence[str]]
     ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
-    pretrained = True
+
+    @property
+    def spec(self) -> TaskSpec:
+        return TaskSpec(
+            auto_class=self.auto_class,
+            columns=same_names("text"),
+            inputs=("text",),
+            identity=("place",),
+            metrics=self.metrics,
+            lower_is_better=frozenset({"loss", "perplexity", "bits_per_byte"}),
+            pretrained=True,
+            tuned=self.tuned,
+        )
 
     def measured(self, golds: Arrays, answers: Arrays) -> Measured:
         """Statistics of the units and the metrics over them."""

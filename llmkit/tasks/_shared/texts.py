@@ -5,14 +5,14 @@ Subclasses add what the label is, its loss and its scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmkit.data.encoding.encode import Encoded, Features, texts_to_ids
 from llmkit.metrics.resampling import Resampling
 from llmkit.recipe.schema import Evaluate
-from llmkit.tasks.protocol import Arrays, Plain, Rows, model_inputs
+from llmkit.tasks.protocol import Arrays, Plain, Rows, TaskSpec, model_inputs, same_names
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,34 +28,25 @@ class OverTexts(Plain):
     tuned: Mapping[str, Any] = field(default_factory=dict)
     texts: tuple[str, ...] = ("text",)
 
-    auto_class = "AutoModelForSequenceClassification"
-    gold = "label"  # the column with the answer
-    special_tokens: ClassVar[Sequence[str]] = ()
+    gold: ClassVar[str] = "label"  # the column with the answer
 
-    @property
-    def columns(self) -> Mapping[str, str]:
-        return {name: name for name in (*self.texts, self.gold)}
-
-    @property
-    def optional(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def tunes(self) -> bool:
-        return False
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        return self.texts
+    def spec_with(self, metrics: Sequence[str], lower_is_better: Collection[str], **flags: Any) -> TaskSpec:
+        """The spec of a task over these texts."""
+        return TaskSpec(
+            auto_class="AutoModelForSequenceClassification",
+            columns=same_names(*self.texts, self.gold),
+            inputs=self.texts,
+            identity=(*self.texts, self.gold),
+            metrics=metrics,
+            lower_is_better=lower_is_better,
+            tuned=self.tuned,
+            **flags,
+        )
 
     @property
     def together(self) -> str:
         """Rows that are equal in this column never stand in two parts of a split: what they share would leak."""
         return self.texts[0]
-
-    @property
-    def identity(self) -> Sequence[str]:
-        return (*self.texts, self.gold)
 
     def encode(
         self,

@@ -39,8 +39,8 @@ def made(name: str, checkpoint: Path | None = None, **options: Any) -> Any:
 
 @each_task
 def test_the_checkpoint_decides_which_class_opens_it(name: str, tiny_t5: Path, tiny_gpt: Path) -> None:
-    assert made(name, tiny_t5).auto_class == "AutoModelForSeq2SeqLM"
-    assert made(name, tiny_gpt).auto_class == "AutoModelForCausalLM"
+    assert made(name, tiny_t5).spec.auto_class == "AutoModelForSeq2SeqLM"
+    assert made(name, tiny_gpt).spec.auto_class == "AutoModelForCausalLM"
 
 
 @each_task
@@ -131,7 +131,7 @@ def test_decode_gives_texts_and_their_probability(
     features = task.encode(columns, golds, task.tokenizer, max_length=60, truncation=True)
     encoded = Encoded.of([(0, features)])
     model = load.load_pretrained(
-        checkpoint, task.auto_class, {}, new_head=False, seed=0, tokenizer=task.tokenizer
+        checkpoint, task.spec.auto_class, {}, new_head=False, seed=0, tokenizer=task.tokenizer
     ).eval()
     batch = collate(encoded, np.arange(5), pad_token_id=0, scalars={})
     with torch.inference_mode():
@@ -152,7 +152,7 @@ def test_decode_gives_texts_and_their_probability(
     )
     only = task.answers(watched, encoded, columns)
     assert set(task.values(golds, only, ())) == {"loss"}
-    assert set(task.values(golds, answers, ())) == {"loss", *task.metrics}
+    assert set(task.values(golds, answers, ())) == {"loss", *task.spec.metrics}
 
 
 def answered(texts: list[str], references: list[tuple[str, ...]]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -183,8 +183,8 @@ REFERENCES = [
 def test_scores_have_intervals_and_the_loss_is_per_token(name: str) -> None:
     golds, answers = answered(TEXTS, REFERENCES)
     sheet = made(name).score(golds, answers, (), evaluate=Evaluate(resamples=200), seed=1)
-    assert sheet.headline == made(name).metrics
-    assert set(sheet.scores) == {*made(name).metrics, "loss"}
+    assert sheet.headline == made(name).spec.metrics
+    assert set(sheet.scores) == {*made(name).spec.metrics, "loss"}
     assert sheet.scores["loss"].value == pytest.approx(10 / 8)
     for score in sheet.scores.values():
         assert score.low <= score.value <= score.high
@@ -198,11 +198,11 @@ def test_differences_are_paired(name: str) -> None:
     task, (golds, answers) = made(name), answered(TEXTS, REFERENCES)
     _, right = answered([own[0] for own in REFERENCES], REFERENCES)
     how: Any = {"evaluate": Evaluate(resamples=200), "seed": 1}
-    for metric in task.metrics:
+    for metric in task.spec.metrics:
         found = task.difference(golds, right, answers, metric, (), **how)
         scores = [task.score(golds, one, (), **how).scores[metric].value for one in (right, answers)]
         assert found.value == pytest.approx(scores[0] - scores[1])
-        assert (found.value < 0) == (metric in task.lower)
+        assert (found.value < 0) == (metric in task.spec.lower_is_better)
 
 
 @each_task
@@ -216,7 +216,7 @@ def test_records_tell_all_that_a_comparison_needs(name: str) -> None:
         "prediction": TEXTS[1],
         "probability": pytest.approx(0.1 + 0.8 / 3),
     }
-    assert set(task.identity) <= set(records[0])
+    assert set(task.spec.identity) <= set(records[0])
     again = task.from_records(json.loads(json.dumps(records)), ())
     assert list(again[0]["references"]) == REFERENCES
     assert list(again[1]["texts"]) == TEXTS

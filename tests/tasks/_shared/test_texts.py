@@ -21,10 +21,11 @@ ONE, TWO = OverTexts(None), OverTexts(None, {}, ("text", "text_pair"))
 
 
 def test_columns_inputs_and_identity_follow_the_texts() -> None:
-    assert ONE.columns == {"text": "text", "label": "label"}
-    assert TWO.columns == {"text": "text", "text_pair": "text_pair", "label": "label"}
-    assert (ONE.inputs, TWO.inputs) == (("text",), ("text", "text_pair"))
-    assert TWO.identity == ("text", "text_pair", "label")
+    one, two = (task.spec_with((), ()) for task in (ONE, TWO))
+    assert one.columns == {"text": "text", "label": "label"}
+    assert two.columns == {"text": "text", "text_pair": "text_pair", "label": "label"}
+    assert (one.inputs, two.inputs) == (("text",), ("text", "text_pair"))
+    assert two.identity == ("text", "text_pair", "label")
     assert ONE.together == TWO.together == "text"
 
 
@@ -91,5 +92,5 @@ def test_resampling_settings_come_from_the_recipe() -> None:
 def test_one_window_an_example_needs_no_merging(task: OverTexts) -> None:
     outputs = {"prediction": np.arange(3)}
     assert task.answers(outputs, None, {}) is outputs  # type: ignore[arg-type]
-    assert not task.tunes
+    assert not task.spec_with((), ()).can_tune
     assert task.tune({}, outputs) == {}
