@@ -25,7 +25,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
 from llmkit.metrics.tasks import calibration, classification, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, resampling_of, logits_of, named_classes
+from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, resampling_of, logits_of
+from llmkit.tasks._shared.texts import OverTexts, logits_of, resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:
