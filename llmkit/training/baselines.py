@@ -102,7 +102,9 @@ def _base_model(training: TrainingRun, split: str) -> Arrays:
     golds = {name: take(labels, rows[name]) for name, labels in examples.golds.items()}
     splits = dict.fromkeys(["train", split, *(["validation"] if "thresholds" in task.spec.tuned else [])])
     texts = {
-        name: [list(examples.corpus.splits[name].select(rows[name]).column(text)) for text in task.spec.inputs]
+        name: [
+            list(examples.corpus.splits[name].select(rows[name]).column(text)) for text in task.spec.inputs
+        ]
         for name in splits
     }
     return task.untuned(_embed(training, texts), golds, split, examples.labels)
