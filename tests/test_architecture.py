@@ -175,6 +175,45 @@ def test_a_planted_cycle_is_found(tmp_path: Path) -> None:
     ]
 
 
+# Inside llmkit.data a subpackage may import the subpackages before it, never those after it.
+DATA_ORDER = ["reading", "checks", "encoding"]
+
+
+def data_order_faults(path: Path, root: Path = PACKAGE) -> list[str]:
+    pieces = path.relative_to(root).parts
+    if pieces[0] != "data" or pieces[1] not in DATA_ORDER:
+        return []
+    later = DATA_ORDER[DATA_ORDER.index(pieces[1]) + 1 :]
+    return [
+        f"{path.name} (data/{pieces[1]}) imports {found.module}"
+        for found in imports(path)
+        if any(found.module.startswith(f"llmkit.data.{name}.") for name in later)
+    ]
+
+
+def test_data_flows_from_reading_to_checks_to_encoding() -> None:
+    assert [fault for path in MODULES for fault in data_order_faults(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "line", "caught"),
+    [
+        ("checks", "from llmkit.data.encoding import encode", True),
+        ("checks", "def f():\n    from llmkit.data.encoding.encode import encode", True),
+        ("reading", "from llmkit.data.checks.labels import read_labels", True),
+        ("checks", "from llmkit.data.reading.sources import SPLITS", False),
+        ("encoding", "from llmkit.data.checks.conversations import Message", False),
+    ],
+)
+def test_an_import_against_the_order_of_data_is_found(
+    tmp_path: Path, folder: str, line: str, caught: bool
+) -> None:
+    path = tmp_path / "data" / folder / "planted.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(line, encoding="utf-8")
+    assert bool(data_order_faults(path, tmp_path)) is caught
+
+
 def test_folders_stay_small() -> None:
     counts = {folder: len(list(folder.glob("*.py"))) for folder in {path.parent for path in MODULES}}
     assert not [folder for folder, count in counts.items() if count > MOST_FILES and folder.name not in WIDE]

@@ -89,5 +89,5 @@ def _answer(dialogue: Dialogue, question: str) -> None:
             typer.echo(" (stopped)", nl=False, err=True)
     typer.echo()
     for note in dialogue.notes:
-        if note.startswith("conversations cut"):
+        if note.startswith("conversations truncated"):
             typer.echo(f"({note})", err=True)

@@ -56,7 +56,7 @@ class Dialogue:
         tokens = stream_tokens(
             self.opened.model,
             features.columns["input_ids"][0],
-            end=task.template.end,
+            end=task.template.end_token_id,
             pad=tokenizer.pad_token_id,
             max_new_tokens=options.max_new_tokens,
             temperature=self.temperature,

@@ -19,7 +19,7 @@ from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data, Evaluate
 
 if TYPE_CHECKING:
-    from llmkit.data.encoding.encode import Encoded
+    from llmkit.data.encoding.features import Encoded
     from llmkit.engine.session import Session
     from llmkit.tasks.protocol import Arrays, Examples
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import DataError, ErrorDetail
-from llmkit.data.checks.duplicates import text_keys
-from llmkit.data.checks.labels import in_order, labels_of
+from llmkit.data.checks.duplicates import hash_texts
+from llmkit.data.checks.labels import read_labels, sort_labels
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 
@@ -39,7 +39,7 @@ def create_missing_splits(
         message = f"validation and test together take all rows ({' + '.join(map(str, shares.values()))})"
         raise DataError("L09", "data.validation_share", message, "make them smaller")
     train = corpus.splits["train"]
-    groups = _groups(text_keys(train, text_column))
+    groups = _groups(hash_texts(train, text_column))
     classes, names = _classes(train, label_column, groups)
     _check_sizes(train, groups, classes, names, tuple(shares))
     dealt = _deal(classes, list(shares.values()), seed)
@@ -71,8 +71,8 @@ def _classes(
     first = np.unique(groups, return_index=True)[1]
     if label_column is None:
         return np.zeros(len(first), np.int64), ("all",)
-    labels = labels_of(train, label_column)
-    names = in_order(str(labels[row]) for row in first)
+    labels = read_labels(train, label_column)
+    names = sort_labels(str(labels[row]) for row in first)
     number = {name: i for i, name in enumerate(names)}
     return np.array([number[str(labels[row])] for row in first], np.int64), names
 

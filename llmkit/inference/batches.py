@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmkit.data.encoding.encode import Encoded
+    from llmkit.data.encoding.features import Encoded
     from llmkit.engine.session import Session
     from llmkit.engine.train import Batches
     from llmkit.tasks.protocol import Arrays, Task

@@ -60,7 +60,8 @@ def vectors(
     session: Any, embedder: Embedder, texts: list[str], so_far: Any
 ) -> tuple[NDArray[np.float32], int]:
     """The embeddings (texts, D) of these texts, NaN for blank ones, and how many of them were cut."""
-    from llmkit.data.encoding.encode import Encoded, texts_to_ids
+    from llmkit.data.encoding.encode import encode_texts
+    from llmkit.data.encoding.features import Encoded
     from llmkit.engine.predict import predict
     from llmkit.inference.batches import make_batches
     from llmkit.models import sentence_embedding
@@ -70,13 +71,13 @@ def vectors(
     real = [number for number, text in enumerate(texts) if text.strip()]
     if not real:
         return found, 0
-    features = texts_to_ids(
+    features = encode_texts(
         embedder.tokenizer,
         [texts[number] for number in real],
         max_length=embedder.max_length,
         truncation=True,
     )
-    batches = make_batches(session, Encoded.of([(0, features)]), {}, embedder.tokenizer, Train())
+    batches = make_batches(session, Encoded.from_batches([(0, features)]), {}, embedder.tokenizer, Train())
     outputs = predict(session, embedder.body, batches, sentence_embedding.embed, on_progress=so_far)
     found[real] = outputs["embedding"]
     return found, features.counts.cut_examples

@@ -81,7 +81,7 @@ def _answer(
     session: Any, opened: Opened, examples: list[Texts], progress: Progress, notes: Counter[str]
 ) -> list[dict[str, Any]]:
     """Records of these examples; what was done to their texts is added to the notes."""
-    from llmkit.data.encoding.encode import Encoded
+    from llmkit.data.encoding.features import Encoded
     from llmkit.engine.predict import predict as run
     from llmkit.inference.batches import make_batches
 
@@ -89,9 +89,9 @@ def _answer(
         return []
     task, rows = opened.task, {name: [texts[name] for texts in examples] for name in opened.task.spec.inputs}
     features = task.encode(rows, {}, opened.tokenizer, max_length=opened.train.max_length, truncation=True)
-    encoded = Encoded.of([(0, features)])
+    encoded = Encoded.from_batches([(0, features)])
     notes.update(features.notes)
-    if features.most is None:  # else the notes tell it
+    if features.limit is None:  # else the notes tell it
         notes[f"texts were cut to {opened.train.max_length} tokens"] += features.counts.cut_examples
     batches = make_batches(session, encoded, {}, opened.tokenizer, opened.train, task)
     outputs = run(

@@ -15,19 +15,18 @@ from pydantic import Field
 
 from llmkit.base.errors import DataError, ErrorDetail, ModelError, raise_if
 from llmkit.data import splits
-from llmkit.data.checks import row_checks
 from llmkit.data.checks.conversations import (
     COLUMNS,
     MESSAGES,
     Message,
-    as_text,
     check_conversations,
-    conversation,
+    join_turns,
+    parse_conversation,
 )
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding import chat_templates
-from llmkit.data.encoding.chat_templates import Template
-from llmkit.data.encoding.encode import Features
+from llmkit.data.encoding.chat_templates import ChatTemplate, encode_conversations, load_template
+from llmkit.data.encoding.features import Features
 from llmkit.metrics import intervals
 from llmkit.metrics.score import Measured, find
 from llmkit.metrics.tasks import language_model
@@ -63,7 +62,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Chat:
 class Chat(Generation):
     """An answer at the end of each conversation; see `protocol.Task` for what each part is."""
 
-    template: Template | None = None  # of the checkpoint, once `for_model` knows it
+    template: ChatTemplate | None = None  # of the checkpoint, once `for_model` knows it
 
     source = "prompt"
     target = "answer"
@@ -92,7 +91,7 @@ class Chat(Generation):
         if not found.continues:
             message = "is an encoder-decoder; a conversation is one text that goes on"
             raise ModelError("M11", "model.name", message, "use a GPT type checkpoint")
-        template = chat_templates.of(tokenizer)
+        template = load_template(tokenizer)
         known = self.tuned.get(DIGEST)
         if known not in (None, template.digest):
             message = f"has another chat template ({template.digest[:12]}) than in training ({known[:12]})"
@@ -106,13 +105,13 @@ class Chat(Generation):
         problems += [found for part in corpus.splits.values() for found in no_references(part)]
         raise_if(problems, DataError)
         if labels is None:
-            corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
+            corpus, repeated, said = check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
             corpus = splits.create_missing_splits(
                 corpus, label_column=None, text_column=self.source, data=data, seed=seed
             )
             notes = [*notes, *said]
-        near, alike = row_checks.near_duplicates(corpus, (self.source,))
+        near, alike = find_near_duplicates(corpus, (self.source,))
         golds = {name: {"references": self._references(part)} for name, part in corpus.splits.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
@@ -132,10 +131,10 @@ class Chat(Generation):
     ) -> Features:
         """rows of `predict` have a question, or a list of messages that ends with one, in the place of the prompt."""
         assert self.template is not None, "for_model comes first"
-        return chat_templates.encoded(
+        return encode_conversations(
             self.template,
             [self.turns(given) for given in (rows["messages"] if golds else rows[self.source])],
-            answered=bool(golds),
+            with_answers=bool(golds),
             max_length=max_length,
             max_new_tokens=self.options.max_new_tokens,
             truncation=truncation,
@@ -146,7 +145,7 @@ class Chat(Generation):
         messages = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
         if self.options.system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.options.system}, *messages]
-        found, fault = conversation({"messages": messages}, MESSAGES)
+        found, fault = parse_conversation({"messages": messages}, MESSAGES)
         if fault and fault[0] != "S02":  # what is asked needs no answer before
             code, message, fix = fault
             raise DataError(code, "messages", message, fix)
@@ -177,7 +176,7 @@ class Chat(Generation):
     @property
     def _end(self) -> int:
         assert self.template is not None, "for_model comes first"
-        return self.template.end
+        return self.template.end_token_id
 
     def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
         """What is there to be measured: the answers' tokens, the texts written, or both."""
@@ -228,7 +227,7 @@ class Chat(Generation):
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         found = super().worst(records)
         return [
-            {**row, "text": row["text"] if isinstance(row["text"], str) else as_text(row["text"])}
+            {**row, "text": row["text"] if isinstance(row["text"], str) else join_turns(row["text"])}
             for row in found
         ]
 

@@ -15,10 +15,12 @@ from pydantic import Field
 
 from llmkit.base.errors import DataError, ErrorDetail, UserError, closest, raise_if, some
 from llmkit.data import splits
-from llmkit.data.checks import row_checks
-from llmkit.data.checks.labels import all_integers
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.label_checks import check_class_labels, drop_unknown_labels
+from llmkit.data.checks.labels import all_integers, label_ids
+from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
@@ -88,23 +90,20 @@ class Classification(OverTexts):
         return ("accuracy", "mae", "f1") if self.options.ordered else ("accuracy", "f1", "mcc")
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)
-        names, unnamed = row_checks.label_names(corpus, "label", data, known=labels)
+        corpus, problems, notes = check_texts(corpus, self.texts, data)
+        names, unnamed = check_class_labels(corpus, "label", data, model_labels=labels)
         unnamed += [*self._no_positive(names), *self._no_order(names, data.labels or labels)]
         raise_if([*problems, *unnamed], DataError)
-        corpus, dropped = row_checks.drop_unknown_labels(corpus, "label", names, data)
+        corpus, dropped = drop_unknown_labels(corpus, "label", names, data)
         if labels is None:
-            corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, "label", data)
+            corpus, repeated, said = check_duplicates(corpus, self.texts, "label", data)
             raise_if(repeated, DataError)
             corpus = splits.create_missing_splits(
                 corpus, label_column="label", text_column=self.together, data=data, seed=seed
             )
             dropped = [*dropped, *said]
-        near, alike = row_checks.near_duplicates(corpus, self.texts)
-        golds = {
-            part: {"labels": row_checks.label_ids(rows, "label", names)}
-            for part, rows in corpus.splits.items()
-        }
+        near, alike = find_near_duplicates(corpus, self.texts)
+        golds = {part: {"labels": label_ids(rows, "label", names)} for part, rows in corpus.splits.items()}
         return Examples(corpus, names, golds, (*notes, *dropped, *alike), near)
 
     def _no_positive(self, names: Sequence[str]) -> list[ErrorDetail]:

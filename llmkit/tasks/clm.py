@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
-from llmkit.data.checks.documents import runs
+from llmkit.data.checks.documents import iter_documents
 from llmkit.data.encoding.collate import IGNORED
-from llmkit.data.encoding.encode import Features, count_tokens
-from llmkit.data.encoding.packing import Piece, Room
+from llmkit.data.encoding.encode import count_tokens
+from llmkit.data.encoding.features import Features
+from llmkit.data.encoding.packing import BlockLayout, Piece
 from llmkit.metrics.score import Measured
 from llmkit.metrics.tasks import language_model
 from llmkit.tasks._shared import language_model as base
@@ -80,7 +81,7 @@ class CausalLM(OverDocuments):
         if not golds:
             return _prompts(ids, tokenizer, max_length)
         context = 0 if training else min(self.options.stride, max_length // 2)
-        room = Room(max_length, context=context, packed=self.options.packing)
+        room = BlockLayout(max_length, context=context, packed=self.options.packing)
         return base.features(list(_documents(ids, golds, tokenizer)), room, tokenizer, ["labels"], _columns)
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
@@ -174,7 +175,7 @@ def _documents(ids: Sequence[Sequence[int]], golds: Arrays, tokenizer: Any) -> I
     A document whose rows go on behind these has no end here, and begins anew there.
     """
     start, end = _start(tokenizer), int(tokenizer.eos_token_id)
-    for rows in runs(golds["documents"]):
+    for rows in iter_documents(golds["documents"]):
         closed = [end] if golds["last"][rows[-1]] else []
         tokens = np.array([start, *(token for row in rows for token in ids[row]), *closed], np.int64)
         owners = np.repeat([*rows, rows[-1]], [*(len(ids[row]) for row in rows), len(closed)])

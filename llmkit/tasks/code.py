@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from llmkit.base import processes
 from llmkit.base.errors import ErrorDetail, some
+from llmkit.data.checks.columns import object_array
 from llmkit.data.checks.programs import COLUMNS, check_programs
-from llmkit.data.checks.rowwise import objects
 from llmkit.data.corpus import Corpus, Split, format_row_count
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured
 from llmkit.metrics.tasks import pass_at_k
@@ -78,7 +78,7 @@ class Code(chat.Chat):
         return check_programs(corpus, data, tested=self.options.run_programs)
 
     def _references(self, part: Split) -> Any:
-        return objects((code,) for code in part.column("code"))
+        return object_array((code,) for code in part.column("code"))
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         """As in chat; texts: the programs, or the answers without one as they are. Where there are tests to run:
@@ -87,7 +87,7 @@ class Code(chat.Chat):
         if "texts" not in found:
             return found
         programs = [program(text).rstrip() for text in found["texts"]]
-        texts = objects(code or text for code, text in zip(programs, found["texts"], strict=True))
+        texts = object_array(code or text for code, text in zip(programs, found["texts"], strict=True))
         return {**found, "texts": texts, **self._verdicts(programs, rows)}
 
     def _verdicts(self, programs: Sequence[str], rows: Rows) -> Arrays:
@@ -98,8 +98,8 @@ class Code(chat.Chat):
         outcomes = dict(zip(there, _run([Program(programs[n], tests[n]) for n in there]), strict=True))
         of_each = [outcomes.get(number) for number in range(len(programs))]
         return {
-            "verdicts": objects(NO_PROGRAM if one is None else one.reason for one in of_each),
-            "details": objects("" if one is None else one.detail for one in of_each),
+            "verdicts": object_array(NO_PROGRAM if one is None else one.reason for one in of_each),
+            "details": object_array("" if one is None else one.detail for one in of_each),
         }
 
     def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
@@ -151,7 +151,7 @@ class Code(chat.Chat):
         golds, answers = super().from_records(records, labels)
         if not all("verdict" in record for record in records):
             return golds, answers
-        return golds, {**answers, "verdicts": objects(record["verdict"] for record in records)}
+        return golds, {**answers, "verdicts": object_array(record["verdict"] for record in records)}
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those that have the least in common with the solution in the data, without those that pass."""

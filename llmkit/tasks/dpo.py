@@ -16,11 +16,12 @@ from pydantic import Field
 
 from llmkit.base.errors import DataError, raise_if
 from llmkit.data import splits
-from llmkit.data.checks import preferences, row_checks
-from llmkit.data.checks.conversations import as_text
-from llmkit.data.checks.preferences import SIDES, Pair, check_pairs, pair
+from llmkit.data.checks.conversations import join_turns
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.preferences import SIDES, PreferencePair, check_pairs, parse_pair
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.data.encoding.features import Encoded, Features
+from llmkit.data.encoding.preference_pairs import encode_pairs
 from llmkit.metrics.intervals import wilson_score
 from llmkit.metrics.score import Floats, Measured
 from llmkit.metrics.tasks.preference import margins, preference
@@ -77,13 +78,13 @@ class Dpo(chat.Chat):
         corpus, problems, notes = check_pairs(corpus, data)
         raise_if(problems, DataError)
         if labels is None:
-            corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
+            corpus, repeated, said = check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
             corpus = splits.create_missing_splits(
                 corpus, label_column=None, text_column=self.source, data=data, seed=seed
             )
             notes = [*notes, *said]
-        near, alike = row_checks.near_duplicates(corpus, (self.source,))
+        near, alike = find_near_duplicates(corpus, (self.source,))
         golds: dict[str, Arrays] = {name: {} for name in corpus.splits}  # chosen and rejected say it all
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
@@ -103,15 +104,15 @@ class Dpo(chat.Chat):
             return super().encode(rows, golds, tokenizer, **how)
         assert self.template is not None, "for_model comes first"
         pairs = [replace(found, turns=self.turns(found.turns)) for found in self._pairs(rows)]
-        return preferences.encoded(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
+        return encode_pairs(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
 
-    def _pairs(self, rows: Rows) -> Iterator[Pair]:
+    def _pairs(self, rows: Rows) -> Iterator[PreferencePair]:
         """Of rows that were checked, or as `predict` is given them. Raises DataError for these."""
         if "messages" in rows:
-            yield from map(Pair, rows["messages"], *(rows[side] for side in SIDES))
+            yield from map(PreferencePair, rows["messages"], *(rows[side] for side in SIDES))
             return
         for texts in zip(*(rows[name] for name in INPUTS), strict=True):
-            found, fault = pair(dict(zip(INPUTS, texts, strict=True)))
+            found, fault = parse_pair(dict(zip(INPUTS, texts, strict=True)))
             if found is None:
                 assert fault, "it is one or the other"
                 code, message, fix = fault
@@ -192,7 +193,7 @@ class Dpo(chat.Chat):
         wrong = [record for record in records if record["prediction"] == "rejected"]
         return [
             {
-                "text": asked if isinstance(asked := record[self.source], str) else as_text(asked),
+                "text": asked if isinstance(asked := record[self.source], str) else join_turns(asked),
                 "label": record["chosen"],
                 "prediction": record["rejected"],
                 **{key: record[key] for key in ("probability", "place")},

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from llmkit.base.errors import DataError, raise_if
+from llmkit.data.checks.columns import object_array
 from llmkit.data.checks.questions import check_questions
-from llmkit.data.checks.rowwise import objects
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding import windows
-from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.data.encoding.features import Encoded, Features
+from llmkit.data.encoding.windows import encode_contexts
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
@@ -127,7 +127,7 @@ class ExtractiveQA(Plain):
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        return windows.of_contexts(
+        return encode_contexts(
             tokenizer,
             rows["question"],
             rows["context"],
@@ -188,11 +188,11 @@ class ExtractiveQA(Plain):
             for gap, found, context in zip(gaps, spans, contexts, strict=True)
         ]
         answers: dict[str, NDArray[Any]] = {
-            "texts": objects(texts),
-            "spans": objects([found.spans for found in spans]),
+            "texts": object_array(texts),
+            "spans": object_array([found.spans for found in spans]),
             "null_difference": gaps,
             "null_probability": np.array([found.null_probability for found in spans]),
-            "best": objects(
+            "best": object_array(
                 [c[s.spans[0].start : s.spans[0].end] for s, c in zip(spans, contexts, strict=True)]
             ),
         }
@@ -266,9 +266,9 @@ class ExtractiveQA(Plain):
         pairs = list(zip(rows["question"], rows["context"], strict=True))
         spans = [sliding_window.answer(question, context) for question, context in pairs]
         texts = [context[start:end] for (_, context), (start, end) in zip(pairs, spans, strict=True)]
-        found: dict[str, Arrays] = {"sliding_window": {"texts": objects(texts)}}
+        found: dict[str, Arrays] = {"sliding_window": {"texts": object_array(texts)}}
         if self.options.unanswerable:
-            found["no_answer"] = {"texts": objects([""] * len(pairs))}
+            found["no_answer"] = {"texts": object_array([""] * len(pairs))}
         return found
 
     def difference(
@@ -348,10 +348,10 @@ class ExtractiveQA(Plain):
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         golds = {
-            "answers": objects([tuple(record["answers"]) for record in records]),
+            "answers": object_array([tuple(record["answers"]) for record in records]),
             "groups": np.array([record["group"] for record in records], np.int64),
         }
-        return golds, {"texts": objects([record["prediction"] for record in records])}
+        return golds, {"texts": object_array([record["prediction"] for record in records])}
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answers that share no word with a gold one, the surest first."""
@@ -400,7 +400,7 @@ def _best_spans(outputs: Arrays, encoded: Encoded, these: Sequence[int], context
     scores: dict[tuple[int, int], float] = {}
     again: list[float] = []  # scores of spans that another window holds too
     for window in these:
-        begins, ends = encoded.aside["begins"][window], encoded.aside["ends"][window]
+        begins, ends = encoded.decode_columns["begins"][window], encoded.decode_columns["ends"][window]
         for score, first, last in zip(
             *(outputs[name][window] for name in ("scores", "first", "last")), strict=True
         ):

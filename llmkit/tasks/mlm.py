@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from llmkit.data.checks.documents import runs
+from llmkit.data.checks.documents import iter_documents
 from llmkit.data.encoding.collate import IGNORED
-from llmkit.data.encoding.encode import Features, texts_to_ids
-from llmkit.data.encoding.masking import NEVER, Masking
-from llmkit.data.encoding.packing import Piece, Room
-from llmkit.data.encoding.words import Unit, in_words
+from llmkit.data.encoding.encode import encode_texts
+from llmkit.data.encoding.features import Features
+from llmkit.data.encoding.masking import NEVER_MASKED, Masking
+from llmkit.data.encoding.packing import BlockLayout, Piece
+from llmkit.data.encoding.whole_words import WordUnit, number_words
 from llmkit.metrics.score import Measured
 from llmkit.metrics.tasks import language_model
 from llmkit.tasks._shared import language_model as base
@@ -39,7 +40,7 @@ class Options(base.Options):
 
     rate: float = Field(default=0.15, gt=0, lt=1)
     """Share of the tokens that are to be predicted."""
-    words: Unit = "tokenizer"
+    words: WordUnit = "tokenizer"
     """What is hidden as a whole: a `token`, a word of the `tokenizer`, or one that `jieba` finds (Chinese)."""
     packing: bool = False
     """Fill blocks with several documents, each of which sees only itself; false: a block for each piece."""
@@ -83,14 +84,14 @@ class MaskedLM(OverDocuments):
         if not golds:
             return _with_masks(rows["text"], tokenizer, max_length)
         before, after = _around(tokenizer)
-        room = Room(max_length, around=len(before) + len(after), packed=self.options.packing)
+        room = BlockLayout(max_length, num_special=len(before) + len(after), packed=self.options.packing)
 
         def columns(document: Columns, piece: Piece) -> Columns:
             found = {name: column[piece.start : piece.end] for name, column in document.items()}
             owners = found["owners"]
             return {
                 "input_ids": np.concatenate([before, found["input_ids"], after]),
-                "words": np.pad(found["words"], (len(before), len(after)), constant_values=NEVER),
+                "words": np.pad(found["words"], (len(before), len(after)), constant_values=NEVER_MASKED),
                 "owners": np.pad(owners, (len(before), len(after)), mode="edge"),
             }
 
@@ -106,7 +107,7 @@ class MaskedLM(OverDocuments):
         ids_BL, words_BL = batch["input_ids"].numpy(), batch["words"].numpy()
         masking = self.masking
         hidden = [
-            masking.hide(ids_L, words_L, int(draw))
+            masking.mask(ids_L, words_L, int(draw))
             for ids_L, words_L, draw in zip(ids_BL, words_BL, draws, strict=True)
         ]
         inputs_BL, labels_BL = (torch.from_numpy(np.stack(column)) for column in zip(*hidden, strict=True))
@@ -192,15 +193,15 @@ def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 def _with_masks(texts: Sequence[str], tokenizer: Any, max_length: int) -> Features:
     """Texts as they are, cut at max_length; the masks are in them."""
-    found = texts_to_ids(tokenizer, texts, max_length=max_length, truncation=True)
+    found = encode_texts(tokenizer, texts, max_length=max_length, truncation=True)
     bare = sum(tokenizer.mask_token_id not in row for row in found.columns["input_ids"])
     return replace(found, notes={f"texts have no {tokenizer.mask_token}, so no prediction": bare})
 
 
-def _documents(texts: Sequence[str], golds: Arrays, tokenizer: Any, unit: Unit) -> Iterator[Columns]:
+def _documents(texts: Sequence[str], golds: Arrays, tokenizer: Any, unit: WordUnit) -> Iterator[Columns]:
     """Ids of each document, with the word and the row of each token."""
-    found = list(in_words(texts, tokenizer, unit))
-    for rows in runs(golds["documents"]):
+    found = list(number_words(texts, tokenizer, unit))
+    for rows in iter_documents(golds["documents"]):
         most = max(len(found[row][0]) for row in rows)
         yield {
             "input_ids": np.concatenate([found[row][0] for row in rows]),
@@ -211,4 +212,4 @@ def _documents(texts: Sequence[str], golds: Arrays, tokenizer: Any, unit: Unit) 
 
 def _apart(words: NDArray[np.int64], before: int) -> NDArray[np.int64]:
     """Words of a row with numbers that no row before has."""
-    return np.where(words == NEVER, NEVER, words + before)
+    return np.where(words == NEVER_MASKED, NEVER_MASKED, words + before)

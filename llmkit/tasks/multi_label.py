@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import DataError, raise_if
 from llmkit.data import splits
-from llmkit.data.checks import row_checks
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.label_checks import check_label_lists, drop_unknown_labels, label_indicators
+from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import multi_label, ranking
@@ -67,22 +69,21 @@ class MultiLabel(OverTexts):
         return self.spec_with(metrics, lower, can_tune=self.options.tune_thresholds)
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)
-        names, unfit = row_checks.label_set(corpus, self.gold, data, known=labels)
+        corpus, problems, notes = check_texts(corpus, self.texts, data)
+        names, unfit = check_label_lists(corpus, self.gold, data, model_labels=labels)
         raise_if([*problems, *unfit], DataError)
-        corpus, dropped = row_checks.drop_unknown_labels(corpus, self.gold, names, data)
+        corpus, dropped = drop_unknown_labels(corpus, self.gold, names, data)
         notes = [*notes, *dropped]
         if labels is None:
-            corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, None, data)
+            corpus, repeated, said = check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
             corpus = splits.create_missing_splits(
                 corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]
-        near, alike = row_checks.near_duplicates(corpus, self.texts)
+        near, alike = find_near_duplicates(corpus, self.texts)
         golds = {
-            part: {"labels": row_checks.label_marks(rows, self.gold, names)}
-            for part, rows in corpus.splits.items()
+            part: {"labels": label_indicators(rows, self.gold, names)} for part, rows in corpus.splits.items()
         }
         return Examples(corpus, names, golds, (*notes, *alike), near)
 

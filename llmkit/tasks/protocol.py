@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.data.encoding.features import Encoded, Features
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data, Evaluate

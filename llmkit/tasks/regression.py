@@ -13,7 +13,9 @@ import numpy as np
 
 from llmkit.base.errors import DataError, raise_if
 from llmkit.data import splits
-from llmkit.data.checks import row_checks
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.numbers import check_numbers
+from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
@@ -50,19 +52,19 @@ class Regression(OverTexts):
         return self.spec_with(tuple(regression.METRICS), frozenset({"loss", "mse", "mae"}))
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = row_checks.check_all_texts(corpus, self.texts, data)
-        numbers, unfit = row_checks.numbers(corpus, self.gold)
+        corpus, problems, notes = check_texts(corpus, self.texts, data)
+        numbers, unfit = check_numbers(corpus, self.gold)
         raise_if([*problems, *unfit], DataError)
         if labels is None:
             # Equal texts with different numbers are two measurements, no contradiction.
-            corpus, repeated, said = row_checks.check_duplicates(corpus, self.texts, None, data)
+            corpus, repeated, said = check_duplicates(corpus, self.texts, None, data)
             raise_if(repeated, DataError)
             corpus = splits.create_missing_splits(
                 corpus, label_column=None, text_column=self.together, data=data, seed=seed
             )
             notes = [*notes, *said]
-        numbers, _ = row_checks.numbers(corpus, self.gold)  # rows were dropped and dealt out since
-        near, alike = row_checks.near_duplicates(corpus, self.texts)
+        numbers, _ = check_numbers(corpus, self.gold)  # rows were dropped and dealt out since
+        near, alike = find_near_duplicates(corpus, self.texts)
         golds = {part: {"labels": values} for part, values in numbers.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 

@@ -13,9 +13,10 @@ from hashlib import sha256
 from typing import Any
 
 from llmkit.base.errors import DataError, ErrorDetail, closest, raise_if, some
-from llmkit.data.checks import rowwise
+from llmkit.data.checks.columns import with_columns
+from llmkit.data.checks.row_errors import RowError, collect_errors
 from llmkit.data.corpus import Corpus, Split
-from llmkit.data.encoding.encode import Features
+from llmkit.data.encoding.features import Features
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import relation
 from llmkit.recipe.schema import Data, Evaluate
@@ -180,7 +181,7 @@ def _marked_part(part: Split) -> tuple[Split, list[ErrorDetail]]:
             f"{MARK}, or name them in columns head and tail",
         )
         plain = [unmarked(text) if isinstance(text, str) else text for text in texts]
-        return (part if problems else rowwise.with_columns(part, {SENTENCE: plain})), problems
+        return (part if problems else with_columns(part, {SENTENCE: plain})), problems
     marked, missing = [], []
     for row, entities in enumerate(zip(texts, part.column("head"), part.column("tail"), strict=True)):
         text, *pair = entities
@@ -189,7 +190,7 @@ def _marked_part(part: Split) -> tuple[Split, list[ErrorDetail]]:
         marked.append(mark(text, *pair) if isinstance(text, str) and not what else text)
     problems = _problems(part, missing, "write the entities as they stand in the text")
     columns = {"text": marked, SENTENCE: texts}
-    return (part if problems else rowwise.with_columns(part, columns)), problems
+    return (part if problems else with_columns(part, columns)), problems
 
 
 def _absent(text: str, head: object, tail: object) -> str | None:
@@ -203,4 +204,4 @@ def _absent(text: str, head: object, tail: object) -> str | None:
 
 
 def _problems(part: Split, rows: Sequence[tuple[int, str]], fix: str) -> list[ErrorDetail]:
-    return rowwise.told((part.place(row), ("L14", message, fix)) for row, message in rows)
+    return collect_errors((part.place(row), RowError("L14", message, fix)) for row, message in rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.columns import object_array
 from llmkit.metrics.score import Measured
 from llmkit.metrics.text.rouge import rouge
 from llmkit.tasks._shared import generation as base
@@ -52,7 +52,7 @@ class Summarization(Generation):
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         documents = examples.corpus.splits[part].columns["document"]
-        return {"lead": {"texts": objects(lead(document) for document in documents)}}
+        return {"lead": {"texts": object_array(lead(document) for document in documents)}}
 
 
 def _by_line(text: str) -> str:

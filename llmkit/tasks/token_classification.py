@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from llmkit.base.errors import DataError, ModelError, raise_if
-from llmkit.data.checks.rowwise import objects
-from llmkit.data.checks.tagged import check_tagged
+from llmkit.data.checks.columns import object_array
+from llmkit.data.checks.tagged_sentences import check_tagged_sentences
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding import windows
-from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.data.encoding.features import Encoded, Features
+from llmkit.data.encoding.windows import NO_WORD, encode_words
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
@@ -93,7 +93,7 @@ class TokenClassification(Plain):
         return {"gazetteer": "looking up the entities of the training rows"}
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        found = check_tagged(
+        found = check_tagged_sentences(
             corpus,
             data,
             scheme=self.options.scheme,
@@ -125,7 +125,7 @@ class TokenClassification(Plain):
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        return windows.of_words(
+        return encode_words(
             tokenizer,
             _sentences(rows).tokens,
             list(golds["tags"]) if golds else None,
@@ -162,13 +162,16 @@ class TokenClassification(Plain):
         probabilities = [np.ones(length) for length in lengths]
         loss, decided = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64)
         for window, example in enumerate(encoded.examples):
-            word_of = np.asarray(encoded.aside["words"][window])
-            at = np.flatnonzero(word_of != windows.NO_WORD)
+            word_of = np.asarray(encoded.decode_columns["words"][window])
+            at = np.flatnonzero(word_of != NO_WORD)
             tags[example][word_of[at]] = outputs["labels"][window, at]
             probabilities[example][word_of[at]] = outputs["probabilities"][window, at]
             loss[example] += outputs["loss"][window] if "loss" in outputs else 0
             decided[example] += len(at)
-        found: dict[str, NDArray[Any]] = {"tags": objects(tags), "probabilities": objects(probabilities)}
+        found: dict[str, NDArray[Any]] = {
+            "tags": object_array(tags),
+            "probabilities": object_array(probabilities),
+        }
         return {**found, "loss": loss, "words": decided} if "loss" in outputs else found
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
@@ -201,7 +204,7 @@ class TokenClassification(Plain):
 
         known, judged = (examples.corpus.splits[name].columns["tokens"] for name in ("train", part))
         tags = baselines.gazetteer(known, list(examples.golds["train"]["tags"]), judged)
-        return {"gazetteer": {"tags": objects(tags)}}
+        return {"gazetteer": {"tags": object_array(tags)}}
 
     def difference(
         self,
@@ -253,7 +256,7 @@ class TokenClassification(Plain):
     ) -> tuple[Arrays, Arrays]:
         numbers = {name: number for number, name in enumerate(labels)}
         gold, found = (
-            objects([np.array([numbers[tag] for tag in record[key]], np.int64) for record in records])
+            object_array([np.array([numbers[tag] for tag in record[key]], np.int64) for record in records])
             for key in ("tags", "predicted_tags")
         )
         return {"tags": gold}, {"tags": found}
@@ -320,9 +323,9 @@ def _canonical(labels: Sequence[str], *sequences: NDArray[np.object_]) -> list[N
         return list(sequences)
     if not set(labels) <= set(own):
         tags = ([schemes.to_iob2(_named(ids, labels)) for ids in rows] for rows in sequences)
-        return [objects(map(np.array, schemes.label_ids(rows, types))) for rows in tags]
+        return [object_array(map(np.array, schemes.label_ids(rows, types))) for rows in tags]
     number = np.array([own.index(label) for label in labels])
-    return [objects([number[ids] for ids in rows]) for rows in sequences]
+    return [object_array([number[ids] for ids in rows]) for rows in sequences]
 
 
 def _named(ids: Sequence[int] | NDArray[Any], labels: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from llmkit.base.errors import RecipeError
-from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.columns import object_array
 from llmkit.metrics.score import Measured
 from llmkit.metrics.text import ngram
 from llmkit.tasks._shared import generation as base
@@ -63,7 +63,7 @@ class Translation(Generation):
         return Measured.joined(found)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        return {"copy": {"texts": objects(examples.corpus.splits[part].columns["source"])}}
+        return {"copy": {"texts": object_array(examples.corpus.splits[part].columns["source"])}}
 
 
 def _set_language(tokenizer: Any, side: str, code: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 import llmkit
 from llmkit.base import environment, files
-from llmkit.data.encoding.encode import TokenCounts
+from llmkit.data.encoding.features import TokenCounts
 from llmkit.inference import slices
 from llmkit.metrics.score import Score
 from llmkit.models import save

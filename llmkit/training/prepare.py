@@ -18,7 +18,7 @@ from llmkit.recipe.schema import Data, Recipe, Train
 
 if TYPE_CHECKING:
     from llmkit.data.corpus import Corpus
-    from llmkit.data.encoding.encode import Collect, Encoded
+    from llmkit.data.encoding.features import Collect, Encoded, Features
     from llmkit.engine.optim import Schedule
     from llmkit.tasks.protocol import Examples, Task
 
@@ -248,9 +248,9 @@ def encode_part(
     recipe: Recipe, task: Task, tokenizer: Any, examples: Examples, part: str, progress: Progress
 ) -> Encoded:
     """Token ids of one part, from the cache when the same rows met the same tokenizer before."""
-    from llmkit.data.encoding import encode
+    from llmkit.data.encoding import cache
 
-    return encode.cached(
+    return cache.load_or_encode(
         lambda collect: encode_rows(recipe.train, task, tokenizer, examples, part, progress, collect),
         rows=examples.corpus.fingerprint,
         part=part,
@@ -258,7 +258,7 @@ def encode_part(
         tuned=dict(task.spec.tuned),
         head=task.spec.auto_class,
         labels=examples.labels,
-        tokenizer=encode.tokenizer_digest(tokenizer),
+        tokenizer=cache.digest_tokenizer(tokenizer),
         max_length=recipe.train.max_length,
         truncation=recipe.train.truncation,
     )
@@ -274,11 +274,12 @@ def encode_rows(
     collect: Collect | None = None,
 ) -> Encoded:
     """Token ids of one part, made anew; collect: where they go, into memory where it is None."""
-    from llmkit.data.encoding import encode
+    from llmkit.data.encoding.encode import encode
+    from llmkit.data.encoding.features import Encoded
 
     rows, golds = examples.corpus.splits[part], examples.golds[part]
 
-    def to_features(some: Mapping[str, list[Any]], span: slice) -> encode.Features:
+    def to_features(some: Mapping[str, list[Any]], span: slice) -> Features:
         of_span = {name: values[span] for name, values in golds.items()}
         return task.encode(
             some,
@@ -289,14 +290,14 @@ def encode_rows(
             training=part == "train",
         )
 
-    return encode.encode(
+    return encode(
         rows,
         to_features,
         place=rows.place,
         max_length=train.max_length,
         progress=progress,
-        what=part,
-        collect=collect or encode.Encoded.of,
+        split=part,
+        collect=collect or Encoded.from_batches,
     )
 
 

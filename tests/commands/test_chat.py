@@ -77,7 +77,7 @@ def test_long_conversations_are_cut_and_that_is_said(tiny_gpt: Path) -> None:
     dialogue = chat.start(str(tiny_gpt), max_new_tokens=30)
     for _ in range(3):
         assert "".join(dialogue.ask("good film"))
-    assert dialogue.notes[0].startswith("conversations cut to 34 tokens")
+    assert dialogue.notes[0].startswith("conversations truncated to 34 tokens")
 
 
 def test_a_system_message_comes_first(tiny_gpt: Path) -> None:

@@ -269,15 +269,18 @@ def test_a_mutated_file_is_read_or_refused_but_never_crashes(in_folder, read, na
     ],
 )
 def test_the_sample_sets_have_no_fault(shared, read, name):
-    from llmkit.data.checks import row_checks
+    from llmkit.data.checks.duplicates import check_duplicates
+    from llmkit.data.checks.label_checks import check_class_labels
+    from llmkit.data.checks.labels import label_ids
+    from llmkit.data.checks.texts import check_texts
     from llmkit.recipe.schema import Data
 
     corpus, data = read(train=str(shared / name)), Data()
     assert list(corpus.splits) == ["train", "validation", "test"]
-    _, texts, _ = row_checks.check_texts(corpus, "text", data)
-    names, labels = row_checks.label_names(corpus, "label", data)
-    _, duplicates, _ = row_checks.check_duplicates(corpus, "text", "label", data)
+    _, texts, _ = check_texts(corpus, "text", data)
+    names, labels = check_class_labels(corpus, "label", data)
+    _, duplicates, _ = check_duplicates(corpus, "text", "label", data)
     assert texts + labels + duplicates == []
     assert len(names) >= 2
     for part in corpus.splits.values():
-        assert set(row_checks.label_ids(part, "label", names)) <= set(range(len(names)))
+        assert set(label_ids(part, "label", names)) <= set(range(len(names)))

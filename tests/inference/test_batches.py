@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmkit.data.encoding.encode import Encoded, texts_to_ids
+from llmkit.data.encoding.encode import encode_texts
+from llmkit.data.encoding.features import Encoded
 from llmkit.engine import session as sessions
 from llmkit.engine.batching import choose_token_budget
 from llmkit.inference.batches import make_batches
@@ -19,8 +20,8 @@ from llmkit.recipe.schema import Train
 @pytest.fixture
 def encoded(tiny_bert: Path) -> tuple[Any, Encoded]:
     tokenizer = load.load_tokenizer(tiny_bert)
-    features = texts_to_ids(tokenizer, ["a film", "a good film", "bad"], max_length=16, truncation=True)
-    return tokenizer, Encoded.of([(0, features)])
+    features = encode_texts(tokenizer, ["a film", "a good film", "bad"], max_length=16, truncation=True)
+    return tokenizer, Encoded.from_batches([(0, features)])
 
 
 def test_the_budget_is_the_recipes_or_the_devices(encoded: tuple[Any, Encoded]) -> None:

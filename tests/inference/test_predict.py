@@ -283,7 +283,7 @@ def test_a_long_question_is_cut_and_said(answering: tuple[Path, dict[str, Any]],
     run, _ = answering
     asked = [{"question": "is it " * 30, "context": "the film was 4 7 and a plot"}] * 3
     list(llmkit.predict(str(run), asked, progress=listener))
-    assert "3 questions cut to 16 tokens" in listener.notes
+    assert "3 questions truncated to 16 tokens" in listener.notes
     assert not any("texts were cut" in note for note in listener.notes)
 
 

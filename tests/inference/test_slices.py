@@ -13,7 +13,7 @@ import pytest
 import llmkit
 from llmkit import tasks
 from llmkit.base.errors import RecipeError
-from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.columns import object_array
 from llmkit.inference.slices import Judged, check, slices
 from llmkit.recipe.schema import Evaluate
 
@@ -93,14 +93,16 @@ def test_of_a_score_of_which_less_is_better_the_highest_comes_first() -> None:
 def test_any_task_can_be_sliced() -> None:
     """Here by the answers' F1, of groups of questions."""
     task = tasks.load({"name": "extractive_qa"})
-    answers = objects([("yes",) if number % 4 else ("other",) for number in range(40)])
+    answers = object_array([("yes",) if number % 4 else ("other",) for number in range(40)])
     rows = Rows(
         columns={"question": ["who?"] * 40, "context": ["yes no"] * 40, "kind": ["a", "b", "a", "b"] * 10},
         file_index=np.zeros(40, int),
         files=("f",),
     )
     golds = {"answers": answers, "groups": np.arange(40) // 4}
-    found = slices(Judged(task, rows, golds, {"texts": objects(["yes"] * 40)}, ()), "f1", ["kind"], **HOW)  # type: ignore[arg-type]
+    found = slices(
+        Judged(task, rows, golds, {"texts": object_array(["yes"] * 40)}, ()), "f1", ["kind"], **HOW
+    )  # type: ignore[arg-type]
     assert names(found) == [("kind", "a"), ("kind", "b")]
     assert "clustered by 10 groups" in found["slices"][0]["score"]["method"]
 

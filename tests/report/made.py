@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from llmkit import tasks
-from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.columns import object_array
 from llmkit.recipe.schema import Evaluate
 from llmkit.text.words import words
 
@@ -127,10 +127,10 @@ def _entities() -> Made:
         for text, spans in zip(rows["text"], rows["offsets"], strict=True)
     ]
     lengths = [len(tokens) for tokens in rows["tokens"]]
-    gold, found = (objects(rng.integers(0, 5, length) for length in lengths) for _ in range(2))
+    gold, found = (object_array(rng.integers(0, 5, length) for length in lengths) for _ in range(2))
     answers = {
         "tags": found,
-        "probabilities": objects(rng.random(length) for length in lengths),
+        "probabilities": object_array(rng.random(length) for length in lengths),
         "loss": rng.random(COUNT),
         "words": np.array(lengths),
     }
@@ -144,11 +144,11 @@ def _questions() -> Made:
         "question": [f"Where is it, {number}? 在哪里?" for number in range(COUNT)],
         "context": [context] * COUNT,
     }
-    golds = {"answers": objects(right), "groups": np.arange(COUNT) // 4}
+    golds = {"answers": object_array(right), "groups": np.arange(COUNT) // 4}
     said = ("", "France", "Paris", "Paris")
     answers = {
-        "texts": objects(said[number % 4] for number in range(COUNT)),
-        "spans": objects([SimpleNamespace(start=0, end=5, probability=0.875)] for _ in range(COUNT)),
+        "texts": object_array(said[number % 4] for number in range(COUNT)),
+        "spans": object_array([SimpleNamespace(start=0, end=5, probability=0.875)] for _ in range(COUNT)),
         "null_probability": np.full(COUNT, 0.25),
         "null_difference": np.zeros(COUNT),
         "loss": np.ones(COUNT),
@@ -170,12 +170,12 @@ def _generated(source: str, said: tuple[str, ...]) -> Made:
     rows = {source: _texts("text")["text"]}
     right = [("Angela Merkel traf Sony in Paris .", "Merkel traf Sony .")[: 1 + n % 2] for n in range(COUNT)]
     answers = {
-        "texts": objects(said[number % len(said)] for number in range(COUNT)),
+        "texts": object_array(said[number % len(said)] for number in range(COUNT)),
         "probability": np.full(COUNT, 0.75),
         "nats": np.full(COUNT, 3.5),
         "tokens": np.full(COUNT, 7),
     }
-    return Made({}, rows, {"references": objects(right)}, answers)
+    return Made({}, rows, {"references": object_array(right)}, answers)
 
 
 SAID = ("Angela Merkel traf Sony in Paris .", "Sony traf Merkel in Berlin .", "")
@@ -202,8 +202,8 @@ def _pairs() -> Made:
 
 def _code() -> Made:
     made = _chat()
-    verdicts = objects(("failed", "timeout", "passed")[number % 3] for number in range(COUNT))
-    details = objects("" for _ in range(COUNT))
+    verdicts = object_array(("failed", "timeout", "passed")[number % 3] for number in range(COUNT))
+    details = object_array("" for _ in range(COUNT))
     return replace(made, answers={**made.answers, "verdicts": verdicts, "details": details})
 
 

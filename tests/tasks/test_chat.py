@@ -17,9 +17,9 @@ from transformers import AutoTokenizer
 import llmkit
 from llmkit import cli, tasks
 from llmkit.base.errors import DataError, ModelError
-from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.columns import object_array
 from llmkit.data.encoding.collate import IGNORED, collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.models import load, lora
 from llmkit.recipe.schema import Data, Evaluate, Lora
 from tests.samples import rows, write_recipe
@@ -37,7 +37,7 @@ def made(checkpoint: Path, tuned: Any = None, **options: Any) -> Any:
 def batch_of(task: Any, found: Any) -> dict[str, torch.Tensor]:
     part = found.corpus.splits["train"]
     features = task.encode(part.columns, found.golds["train"], task.tokenizer, max_length=48, truncation=True)
-    encoded = Encoded.of([(0, features)])
+    encoded = Encoded.from_batches([(0, features)])
     return collate(encoded, np.arange(len(encoded)), pad_token_id=task.tokenizer.pad_token_id, scalars={})
 
 
@@ -129,9 +129,9 @@ def test_faulty_messages_of_predict_are_told(tiny_gpt: Path) -> None:
 
 def test_scores_are_perplexity_and_rouge(tiny_gpt: Path) -> None:
     task = made(tiny_gpt)
-    golds = {"references": objects([("a good film",), ("a bad film",)])}
+    golds = {"references": object_array([("a good film",), ("a bad film",)])}
     answers = {
-        "texts": objects(["a good film", "a good"]),
+        "texts": object_array(["a good film", "a good"]),
         "nats": np.array([6.0, 2.0], np.float32),
         "tokens": np.array([3, 1]),
     }

@@ -13,7 +13,7 @@ import torch
 from llmkit import tasks
 from llmkit.base.errors import ModelError
 from llmkit.data.encoding.collate import IGNORED, collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.models import load
 from llmkit.tasks.clm import WRITTEN
 
@@ -47,7 +47,7 @@ def golds_of(documents: list[int], last: list[int] | None = None) -> dict[str, A
 
 def encoded_of(task: Any, golds: Mapping[str, Any], **how: Any) -> Encoded:
     features = task.encode({"text": TEXTS}, golds, task.tokenizer, truncation=False, **how)
-    return Encoded.of([(0, features)])
+    return Encoded.from_batches([(0, features)])
 
 
 def windows(encoded: Encoded, name: str) -> list[list[int]]:

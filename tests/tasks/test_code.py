@@ -15,7 +15,7 @@ import llmkit
 from llmkit import cli, tasks
 from llmkit.base.errors import DataError, UserError
 from llmkit.cli import predict
-from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.columns import object_array
 from llmkit.metrics.intervals import wilson
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.sandbox import runner
@@ -114,7 +114,7 @@ def test_each_program_has_a_verdict(running: Any) -> None:
     assert found["verdicts"].tolist() == expected
     assert found["details"][1] == "AssertionError:  at: assert double(2) == 4"
     assert running.right({}, found).tolist() == [True, *[False] * 5]
-    golds = {"references": objects([(RIGHT,)] * len(texts))}
+    golds = {"references": object_array([(RIGHT,)] * len(texts))}
     sheet = running.score(golds, found, (), evaluate=Evaluate(resamples=100), seed=1)
     assert sheet.headline == ("pass@1", "perplexity", "rougeL")
     assert sheet.details["verdicts"] == {
@@ -164,7 +164,7 @@ def records_of(task: Any, found: Any) -> list[dict[str, Any]]:
         for n in range(count)
     ]
     given = {"prompt": [turns[0]["content"] for turns in asked], "messages": asked}
-    golds = {"references": objects([(RIGHT,)] * count)}
+    golds = {"references": object_array([(RIGHT,)] * count)}
     records = task.records(given, found, (), golds)
     return [{"place": f"test.jsonl:{number}", **record} for number, record in enumerate(records)]
 
@@ -183,7 +183,7 @@ def test_records_hold_the_verdicts_and_give_them_back(running: Any) -> None:
     )
     assert "verdicts" not in without
     how = {"evaluate": Evaluate(resamples=100), "seed": 1}
-    better = {**again, "verdicts": objects(["passed", "passed"])}
+    better = {**again, "verdicts": object_array(["passed", "passed"])}
     assert running.difference(golds, better, again, "pass@1", (), **how).value == pytest.approx(0.5)
     assert running.difference(golds, again, without, "perplexity", (), **how).value == 0
 

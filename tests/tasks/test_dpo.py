@@ -19,7 +19,7 @@ from llmkit import cli, tasks
 from llmkit.base.errors import DataError, RecipeError
 from llmkit.commands import chat
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.models import load, lora
 from llmkit.recipe.schema import Data, Evaluate, Lora
 from tests.samples import rows, write_recipe
@@ -40,7 +40,7 @@ def batch(corpus_of: Callable[..., Any], tiny_gpt: Path) -> tuple[Any, dict[str,
     task = made(tiny_gpt)
     part = task.check(corpus_of(task, train=rows("dpo", 12)), Data(**SHARES), 1).corpus.splits["train"]
     features = task.encode(part.columns, {}, task.tokenizer, max_length=48, truncation=True)
-    encoded = Encoded.of([(0, features)])
+    encoded = Encoded.from_batches([(0, features)])
     pad = task.tokenizer.pad_token_id
     return task, collate(encoded, np.arange(len(encoded)), pad_token_id=pad, scalars={})
 

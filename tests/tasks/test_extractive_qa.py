@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.engine import session as sessions
 from llmkit.engine.predict import predict
 from llmkit.engine.session import Session
@@ -75,7 +75,7 @@ def encoded_of(
     task: ExtractiveQA, rows: Rows, tokenizer: Any, golds: Mapping[str, Any] | None = None, length: int = 24
 ) -> Encoded:
     features = task.encode(rows, golds or {}, tokenizer, max_length=length, truncation=True)
-    return Encoded.of([(0, features)])
+    return Encoded.from_batches([(0, features)])
 
 
 def outputs_of(
@@ -109,7 +109,10 @@ class Everything:
         self.null = min(nulls)
 
     def _add(self, encoded: Encoded, window: int, first: int, last: int, score: float) -> None:
-        span = int(encoded.aside["begins"][window][first]), int(encoded.aside["ends"][window][last])
+        span = (
+            int(encoded.decode_columns["begins"][window][first]),
+            int(encoded.decode_columns["ends"][window][last]),
+        )
         self.spans[span] = max(score, self.spans.get(span, -math.inf))
         self.scores.append(score)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from llmkit import tasks
 from llmkit.base.errors import ModelError
 from llmkit.data.encoding.collate import IGNORED, collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.models import load
 
 TEXTS = ["the film was good .", "it is", "the story of a lovely actor with music !", "bad"]
@@ -45,7 +45,7 @@ def golds_of(documents: list[int]) -> dict[str, Any]:
 
 def encoded_of(task: Any, golds: dict[str, Any], max_length: int = 16, texts: list[str] = TEXTS) -> Encoded:
     features = task.encode({"text": texts}, golds, task.tokenizer, max_length=max_length, truncation=False)
-    return Encoded.of([(0, features)])
+    return Encoded.from_batches([(0, features)])
 
 
 def batch_of(encoded: Encoded, *rows: int) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from llmkit import tasks
 from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.metrics.tasks import multi_label
 from llmkit.models import load
 from llmkit.models.save import load_metadata
@@ -90,7 +90,7 @@ def test_unknown_labels_are_told_or_dropped(corpus_of: Callable[..., Corpus]) ->
     assert faults(found) == [("L05", "test.jsonl:4"), ("L05", "test.jsonl:4")]
     examples = TASK.check(found, Data(train="x", unknown_labels="drop"), 1)
     assert examples.golds["test"]["labels"].shape == (3, 3)
-    assert "test: 1 row dropped, label not among the 3 known" in examples.notes
+    assert "test: 1 row dropped (label not among the 3 known)" in examples.notes
     only = corpus_of(TASK, train=made(30), test=[extra])
     assert {code for code, _ in faults(only, Data(train="x", unknown_labels="drop"))} == {"L05"}
 
@@ -126,7 +126,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     ).eval()
     features = TASK.encode(found, golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
-        Encoded.of([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
+        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
     )
     with torch.no_grad():
         total, count = TASK.loss(golds, 3)(model, batch)

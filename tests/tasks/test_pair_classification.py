@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks.pair_classification import Options, make
@@ -111,7 +111,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     ).eval()
     features = TASK.encode(named, golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
-        Encoded.of([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
+        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
     )
     with torch.no_grad():
         total, count = TASK.loss(golds, 2)(model, batch)

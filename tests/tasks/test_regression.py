@@ -19,7 +19,7 @@ from llmkit.base.progress import SILENT
 from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks.regression import Options, make
@@ -82,7 +82,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: 
     assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
     features = TASK.encode(named(12), golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
-        Encoded.of([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
+        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
     )
     with torch.no_grad():
         total, count = TASK.loss(golds, 0)(model, batch)

@@ -158,7 +158,7 @@ def test_texts_without_markers_or_columns_are_counted_from_twenty_on(
     found = [{"text": f"text number {i}", "label": LABELS[i % 4]} for i in range(50)]
     told = faults(corpus_of(TASK, train=found))
     assert len(told) == 21
-    assert told[-1][2] == "30 more faults of this kind from here on"
+    assert told[-1][2] == "30 more errors of this kind from here on"
 
 
 # tokens

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from llmkit.base.errors import DataError, ModelError
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 from llmkit.engine import session as sessions
 from llmkit.engine.predict import predict
 from llmkit.engine.session import Session
@@ -108,7 +108,7 @@ def encoded_of(
 ) -> Encoded:
     task = make(Options(**{"stride": 4, **options}), {})
     features = task.encode(rows, golds, tokenizer, max_length=length, truncation=False)
-    return Encoded.of([(0, features)])
+    return Encoded.from_batches([(0, features)])
 
 
 def answers_of(

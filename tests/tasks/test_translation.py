@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, MBart50Tokenizer
 
 from llmkit import tasks
 from llmkit.base.errors import RecipeError
-from llmkit.data.encoding.prompts import begins
+from llmkit.data.encoding.prompts import find_target_start
 from llmkit.recipe.schema import Data
 from llmkit.tasks.translation import _short
 
@@ -62,7 +62,7 @@ def test_the_tokenizer_is_set_to_the_languages() -> None:
     tokenizer = MBart50Tokenizer()
     made(source_language="de_DE", target_language="zh_CN").for_model(MBART, tokenizer)
     assert tokenizer.convert_ids_to_tokens(tokenizer("")["input_ids"][0]) == "de_DE"
-    assert tokenizer.convert_ids_to_tokens(begins(tokenizer)) == "zh_CN"
+    assert tokenizer.convert_ids_to_tokens(find_target_start(tokenizer)) == "zh_CN"
 
 
 def test_a_language_that_the_checkpoint_lacks_is_an_error() -> None:

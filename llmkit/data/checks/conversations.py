@@ -1,6 +1,6 @@
 """Conversations from rows of any usual form: messages, ShareGPT, Alpaca, prompt and completion.
 
-    conversation({"instruction": "Add.", "input": "1 + 1", "output": "2"}, ALPACA)
+    parse_conversation({"instruction": "Add.", "input": "1 + 1", "output": "2"}, ALPACA)
         -> ([{"role": "user", "content": "Add.\\n\\n1 + 1"}, {"role": "assistant", "content": "2"}], None)
 
 The form is told by the columns. A conversation may begin with a system message; then user and assistant take turns.
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.rowwise import Fault, told, with_columns
+from llmkit.data.checks.columns import with_columns
+from llmkit.data.checks.row_errors import Fault, collect_errors
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 
@@ -26,11 +27,11 @@ __all__ = [
     "MESSAGES",
     "ROLES",
     "SHAREGPT",
-    "Form",
+    "ConversationFormat",
     "Message",
-    "as_text",
     "check_conversations",
-    "conversation",
+    "join_turns",
+    "parse_conversation",
 ]
 
 Message = dict[str, str]  # role and content
@@ -46,7 +47,7 @@ COLUMNS = ("messages", "conversations", "instruction", "input", "output", "promp
 
 
 @dataclass(frozen=True)
-class Form:
+class ConversationFormat:
     """A way to write a conversation: its name, the columns that tell it, and how a row is read."""
 
     name: str
@@ -77,10 +78,10 @@ def _completion(row: Mapping[str, Any]) -> Any:
     return [("user", row["prompt"]), ("assistant", row["completion"])]
 
 
-MESSAGES = Form("messages", ("messages",), _listed("messages", "role", "content"))
-SHAREGPT = Form("ShareGPT", ("conversations",), _listed("conversations", "from", "value"))
-ALPACA = Form("Alpaca", ("instruction", "output"), _alpaca)
-COMPLETION = Form("prompt and completion", ("prompt", "completion"), _completion)
+MESSAGES = ConversationFormat("messages", ("messages",), _listed("messages", "role", "content"))
+SHAREGPT = ConversationFormat("ShareGPT", ("conversations",), _listed("conversations", "from", "value"))
+ALPACA = ConversationFormat("Alpaca", ("instruction", "output"), _alpaca)
+COMPLETION = ConversationFormat("prompt and completion", ("prompt", "completion"), _completion)
 FORMS = (MESSAGES, SHAREGPT, ALPACA, COMPLETION)
 
 
@@ -98,13 +99,13 @@ def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorD
             problems.append(_no_form(part))
             continue
         notes.append(f"{name}: conversations written as {form.name}")
-        read = [conversation(row, form) for row in _rows(part, form)]
+        read = [parse_conversation(row, form) for row in _rows(part, form)]
         faults = [fault for _, fault in read]
         empty[name] = np.array([fault is not None and fault[0] in ("L03", "S05") for fault in faults], bool)
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
             notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, an empty turn")
             faults = [None if gone else fault for fault, gone in zip(faults, empty[name], strict=True)]
-        problems += told((part.place(row), fault) for row, fault in enumerate(faults) if fault)
+        problems += collect_errors((part.place(row), fault) for row, fault in enumerate(faults) if fault)
         parts[name], unanswered = _written(part, [turns for turns, _ in read])
         if unanswered:
             notes.append(
@@ -115,7 +116,9 @@ def check_conversations(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorD
     return replace(corpus, splits=parts).drop_rows(empty), [], notes
 
 
-def conversation(row: Mapping[str, Any], form: Form) -> tuple[list[Message], Fault | None]:
+def parse_conversation(
+    row: Mapping[str, Any], form: ConversationFormat
+) -> tuple[list[Message], Fault | None]:
     """The messages of a row, and what is wrong with them, if anything is."""
     turns = form.turns(row)
     if not isinstance(turns, list) or not turns:
@@ -129,7 +132,7 @@ def conversation(row: Mapping[str, Any], form: Form) -> tuple[list[Message], Fau
     return [{"role": ROLES[role], "content": text} for role, text in turns], None
 
 
-def as_text(messages: Sequence[Message]) -> str:
+def join_turns(messages: Sequence[Message]) -> str:
     """Turns as one text: a single question as it is, else each behind its role."""
     if len(messages) == 1:
         return messages[0]["content"]
@@ -173,14 +176,14 @@ def _written(part: Split, conversations: Sequence[list[Message]]) -> tuple[Split
     whole = [turns[:-1] if turns and turns[-1]["role"] == "user" else turns for turns in conversations]
     columns = {
         "messages": pa.array(whole, form),
-        "prompt": pa.array([as_text(turns[:-1]) if turns else "" for turns in whole], pa.string()),
+        "prompt": pa.array([join_turns(turns[:-1]) if turns else "" for turns in whole], pa.string()),
         "answer": pa.array([turns[-1]["content"] if turns else "" for turns in whole], pa.string()),
     }
     unanswered = sum(len(short) < len(turns) for short, turns in zip(whole, conversations, strict=True))
     return with_columns(part, columns), unanswered
 
 
-def _rows(part: Split, form: Form) -> Iterator[dict[str, Any]]:
+def _rows(part: Split, form: ConversationFormat) -> Iterator[dict[str, Any]]:
     known = part.columns
     names = [name for name in dict.fromkeys((*form.needs, "input", "system")) if name in known]
     return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))

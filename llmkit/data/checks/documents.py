@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import DataError, ErrorDetail
-from llmkit.data.checks import row_checks
+from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix
 from llmkit.recipe.schema import Data
 
-__all__ = ["Golds", "Unit", "check_documents", "numbered", "runs"]
+__all__ = ["Golds", "Unit", "check_documents", "iter_documents", "number_documents"]
 
 Unit = Literal["file", "paragraph", "line"]
 Golds = dict[str, dict[str, NDArray[np.int64]]]
@@ -56,7 +56,7 @@ def check_documents(
     return corpus, golds, problems, [*notes, *said]
 
 
-def numbered(part: Split, unit: Unit) -> NDArray[np.int64]:
+def number_documents(part: Split, unit: Unit) -> NDArray[np.int64]:
     """The document of each row, (rows,), numbered from 0 in order. A blank line belongs to the paragraph before it."""
     lines = _are_lines(part)
     begins = np.ones(len(part), bool)
@@ -68,7 +68,7 @@ def numbered(part: Split, unit: Unit) -> NDArray[np.int64]:
     return np.cumsum(begins) - 1
 
 
-def runs(documents: NDArray[np.int64]) -> Iterator[list[int]]:
+def iter_documents(documents: NDArray[np.int64]) -> Iterator[list[int]]:
     """The rows of each document among these, in order."""
     cuts = np.flatnonzero(documents[1:] != documents[:-1]) + 1
     for rows in np.split(np.arange(len(documents)), cuts):
@@ -81,7 +81,7 @@ def _are_lines(part: Split) -> NDArray[np.bool_]:
 
 
 def _golds(part: Split, unit: Unit) -> dict[str, NDArray[np.int64]]:
-    documents = numbered(part, unit)
+    documents = number_documents(part, unit)
     sizes = [len(text.encode("utf-8", "surrogatepass")) for text in part.column("text")]
     last = np.append(documents[1:] != documents[:-1], True)
     return {"documents": documents, "last": last.astype(np.int64), "bytes": np.array(sizes, np.int64)}
@@ -91,7 +91,7 @@ def _checked(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], lis
     """Rows that are documents must have a text, as in all tasks; lines of a .txt file may be blank, not all of them."""
     lines = {name: _are_lines(part) for name, part in corpus.splits.items()}
     alone = {name: part for name, part in corpus.splits.items() if not lines[name].any()}
-    checked, problems, notes = row_checks.check_texts(replace(corpus, splits=alone), "text", data)
+    checked, problems, notes = check_texts(replace(corpus, splits=alone), "text", data)
     parts = {name: checked.splits.get(name, part) for name, part in corpus.splits.items()}
     for part in (corpus.splits[name] for name in corpus.splits if name not in alone):
         problems += _not_texts(part)
@@ -136,7 +136,7 @@ def _digests(part: Split, unit: Unit) -> list[bytes]:
     """One for the document of each row, equal for equal documents; empty for short ones, which anyone may write."""
     texts = iter(part.column("text"))
     digests: list[bytes] = []
-    for rows in runs(numbered(part, unit)):
+    for rows in iter_documents(number_documents(part, unit)):
         text = "".join(islice(texts, len(rows))).strip().encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(text, digest_size=16).digest() if len(text) >= SHORT else b""
         digests += [digest] * len(rows)
@@ -180,7 +180,7 @@ def _ends(sizes: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64
 
 
 def _alike(part: Split, documents: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
-    """The document of each row, (rows,), numbered from 0; equal documents have one number and stay together."""
+    """The document of each row, (rows,), number_documents from 0; equal documents have one number and stay together."""
     keys = [
         digest or number.tobytes() for digest, number in zip(_digests(part, unit), documents, strict=True)
     ]

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.labels import labels_of
+from llmkit.data.checks.labels import read_labels
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.sources import SPLITS
 from llmkit.recipe.schema import Data
 from llmkit.text.dedup import near_pairs
 from llmkit.text.normalize import canonical
 
-__all__ = ["check_duplicates", "near_duplicates", "text_keys"]
+__all__ = ["check_duplicates", "find_near_duplicates", "hash_texts"]
 
 NEAR = 0.8  # Jaccard similarity of character 5-grams
 
@@ -37,7 +37,7 @@ def check_duplicates(
     each other. Returns what is left, the problems, and notes (counts of rows dropped, of repeats within a
     part).
     """
-    rows = {name: _rows_by_key(text_keys(part, text_column)) for name, part in corpus.splits.items()}
+    rows = {name: _rows_by_key(hash_texts(part, text_column)) for name, part in corpus.splits.items()}
     leaks = [leak for name in rows for leak in _leaks(rows, name)]
     clashes = _contradictions(corpus, rows, label_column)
     if data.duplicates == "error":
@@ -50,7 +50,7 @@ def check_duplicates(
     return _dropped(corpus, rows, leaks, clashes)
 
 
-def near_duplicates(
+def find_near_duplicates(
     corpus: Corpus, text_column: str | Sequence[str]
 ) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
     """Rows of validation and test that nearly repeat a row of an earlier part, so a score can leave them out.
@@ -81,7 +81,7 @@ def _near_note(corpus: Corpus, earlier: str, later: str, pairs: Sequence[tuple[i
     return f"{later}: {share} nearly repeat a row of {earlier}: {shown}"
 
 
-def text_keys(part: Split, text_column: str | Sequence[str]) -> list[bytes]:
+def hash_texts(part: Split, text_column: str | Sequence[str]) -> list[bytes]:
     """Equal for rows whose texts are the same up to case, width and white space."""
     return [
         hashlib.blake2b(canonical(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -123,7 +123,7 @@ def _contradictions(corpus: Corpus, rows: Mapping[str, Rows], label_column: str 
     """Training rows of each text that has several labels there."""
     if label_column is None or "train" not in rows:
         return []
-    labels = labels_of(corpus.splits["train"], label_column)
+    labels = read_labels(corpus.splits["train"], label_column)
     return [where for where in rows["train"].values() if len({labels[row] for row in where}) > 1]
 
 
@@ -141,7 +141,7 @@ def _clash_problems(corpus: Corpus, clashes: list[list[int]], label_column: str 
     if not clashes or label_column is None:
         return []
     train = corpus.splits["train"]
-    labels = labels_of(train, label_column)
+    labels = read_labels(train, label_column)
     problems = []
     for first, *others in clashes:
         other = next(row for row in others if labels[row] != labels[first])

@@ -1,7 +1,7 @@
 """Entities as character spans of a text, turned into tags of its words; faults where a span is no run of words.
 
-text_tags("Pelé lives in Rio", [{"start": 14, "end": 17, "label": "LOC"}])
-->   Words(tokens=["Pelé", "lives", "in", "Rio"], tags=["O", "O", "O", "B-LOC"], offsets=[(0, 4), ...])
+tag_words("Pelé lives in Rio", [{"start": 14, "end": 17, "label": "LOC"}])
+->   TaggedWords(tokens=["Pelé", "lives", "in", "Rio"], tags=["O", "O", "O", "B-LOC"], offsets=[(0, 4), ...])
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from llmkit.data.checks.rowwise import Fault
+from llmkit.data.checks.row_errors import Fault
 from llmkit.data.reading.file_errors import excerpt
 from llmkit.text import tags
 from llmkit.text.words import Offsets, words
 
-__all__ = ["Words", "span_faults", "text_tags"]
+__all__ = ["TaggedWords", "find_span_errors", "tag_words"]
 
 
 @dataclass(frozen=True)
-class Words:
+class TaggedWords:
     """The words of a text with their tags (IOB2) and places; equally long."""
 
     tokens: list[str]
@@ -29,15 +29,15 @@ class Words:
     offsets: Offsets
 
 
-def text_tags(text: str, entities: Sequence[Mapping[str, Any]]) -> Words:
+def tag_words(text: str, entities: Sequence[Mapping[str, Any]]) -> TaggedWords:
     """The text's words (`text.words`) under the tags of entities that have no faults."""
     offsets = words(text)
     spans = [tags.Span(*_words_of(offsets, one["start"], one["end"]), one["label"]) for one in entities]
     tokens = [text[start:end] for start, end in offsets]
-    return Words(tokens, tags.from_spans(spans, len(tokens)), offsets)
+    return TaggedWords(tokens, tags.from_spans(spans, len(tokens)), offsets)
 
 
-def span_faults(text: str, entities: Any) -> Iterator[Fault]:
+def find_span_errors(text: str, entities: Any) -> Iterator[Fault]:
     """L04 no entities or no label; N05 a span overlaps another or leaves the text; N06 it is no run of whole words."""
     if not isinstance(entities, list):
         yield "L04", f'"entities" is {_what(entities)}, not a list', "write [] where there are none"

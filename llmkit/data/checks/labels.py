@@ -1,11 +1,12 @@
-"""Labels as names and numbers: one reading of what stands in a file, shared by checks, splits and duplicates.
+"""Read class labels as names and numbers; the checks, the splits and the search for duplicates share this reading.
 
-A label is a string, true or false, or an integer. An integer (also one in a CSV field) is its own name
-where the classes are named by integers; else it counts the names from 0.
+A label is a string, true or false, or an integer. An integer (also one in a CSV field) is its own name if the classes
+are named by integers; otherwise it is a class number, counted from 0.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,19 +17,20 @@ from llmkit.data.corpus import Split
 
 __all__ = [
     "all_integers",
-    "in_order",
+    "group_by_label",
+    "index_labels",
+    "is_missing",
     "label_ids",
-    "labels_of",
-    "name_of_label",
-    "numbers_of",
-    "rows_by_label",
+    "label_name",
+    "read_labels",
+    "sort_labels",
 ]
 
 _INTEGER = re.compile(r"-?\d+")
 
 
-def name_of_label(value: object) -> str | None:
-    """`spam`, `true`, `3`: the name of a label; None where the value is no label."""
+def label_name(value: object) -> str | None:
+    """Return the name of a label, such as `spam`, `true` or `3`, or None if the value cannot be a label."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -36,27 +38,34 @@ def name_of_label(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def labels_of(part: Split, column: str) -> list[str | None]:
-    """The name of each row's label."""
-    return [name_of_label(value) for value in part.column(column)]
+def is_missing(value: object) -> bool:
+    """Return whether a value is null, NaN, empty or blank."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def label_ids(part: Split, column: str, names: Sequence[str]) -> NDArray[np.int64]:
-    """The number of each row's class, shape (rows,), for labels without fault (`checks.label_names`)."""
-    numbers = numbers_of(names)
-    return np.array([numbers[str(label)] for label in labels_of(part, column)], np.int64)
+def read_labels(split: Split, column: str) -> list[str | None]:
+    """Return the name of each row's label."""
+    return [label_name(value) for value in split.column(column)]
 
 
-def numbers_of(names: Sequence[str]) -> Mapping[str, int]:
-    """Label -> number of its class; where the names are not integers, "0", "1" ... are labels too."""
+def label_ids(split: Split, column: str, names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the class number of each row, shape (rows,), for labels without errors (`check_class_labels`)."""
+    numbers = index_labels(names)
+    return np.array([numbers[str(label)] for label in read_labels(split, column)], np.int64)
+
+
+def index_labels(names: Sequence[str]) -> Mapping[str, int]:
+    """Map labels to class numbers; if the names are not integers, "0", "1" ... are labels too."""
     numbers = {name: number for number, name in enumerate(names)}
     if all_integers(names):
         return numbers
     return {str(number): number for number in range(len(names))} | numbers
 
 
-def rows_by_label(labels: Sequence[str | None]) -> dict[str, list[int]]:
-    """Label -> its rows, in order of first appearance."""
+def group_by_label(labels: Sequence[str | None]) -> dict[str, list[int]]:
+    """Map each label to its rows, in order of first appearance."""
     rows: dict[str, list[int]] = {}
     for row, label in enumerate(labels):
         if label is not None:
@@ -64,12 +73,13 @@ def rows_by_label(labels: Sequence[str | None]) -> dict[str, list[int]]:
     return rows
 
 
-def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Distinct names, sorted; as numbers where all are integers."""
+def sort_labels(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct names, sorted; by number if all are integers."""
     distinct = set(names)
     by_number = all_integers(distinct)
     return tuple(sorted(distinct, key=lambda name: (int(name) if by_number else 0, name)))
 
 
 def all_integers(names: Iterable[str]) -> bool:
+    """Return whether all names are integers."""
     return all(_INTEGER.fullmatch(name) for name in names)

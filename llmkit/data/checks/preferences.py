@@ -1,7 +1,7 @@
 """Pairs of answers, of which one was preferred, from rows of any usual form.
 
-    pair({"prompt": "1 + 1?", "chosen": "2", "rejected": "3"})
-        -> (Pair([{"role": "user", "content": "1 + 1?"}], "2", "3", "texts"), None)
+    parse_pair({"prompt": "1 + 1?", "chosen": "2", "rejected": "3"})
+        -> (PreferencePair([{"role": "user", "content": "1 + 1?"}], "2", "3", "texts"), None)
 
 chosen and rejected are answers to the prompt (or to the turns in `conversations`), or whole conversations that are the
 same up to their last turn. Each is a text, a turn, or a list of turns; a text of "Human:" and "Assistant:" is turns
@@ -20,27 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail
-from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, as_text, conversation
-from llmkit.data.checks.rowwise import Fault, told, with_columns
+from llmkit.data.checks.columns import with_columns
+from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, join_turns, parse_conversation
+from llmkit.data.checks.row_errors import Fault, collect_errors
 from llmkit.data.corpus import Corpus, Split, format_row_count
-from llmkit.data.encoding import chat_templates
-from llmkit.data.encoding.chat_templates import Template
-from llmkit.data.encoding.encode import Features
 from llmkit.recipe.schema import Data
 
-__all__ = ["SIDES", "Pair", "check_pairs", "encoded", "pair"]
+__all__ = ["SIDES", "PreferencePair", "check_pairs", "parse_pair"]
 
 SIDES = ("chosen", "rejected")
 READ = ("prompt", "conversations", "system", *SIDES)  # columns, where they are there
 MARK = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 TEXTS, MARKED, LISTED, SHAREGPT = "texts", "texts of Human and Assistant", "messages", "ShareGPT"
-SAME = "pairs whose answers are the same once cut, so nothing is learned of them"
 
 Turn = tuple[Any, Any]  # role, text
 
 
 @dataclass(frozen=True)
-class Pair:
+class PreferencePair:
     """A conversation up to its last question, the preferred answer to it and the other one; form: how it is written."""
 
     turns: list[Message]
@@ -59,7 +56,7 @@ def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], 
     parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
     empty: dict[str, NDArray[np.bool_]] = {}
     for name, part in corpus.splits.items():
-        read = [pair(row) for row in _rows(part)]
+        read = [parse_pair(row) for row in _rows(part)]
         forms = Counter(found.form for found, _ in read if found)
         notes += [
             f"{name}: {format_row_count(count)} of pairs written as {form}" for form, count in forms.items()
@@ -69,14 +66,14 @@ def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], 
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
             notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, an empty turn")
             faults = [None if gone else fault for fault, gone in zip(faults, empty[name], strict=True)]
-        problems += told((part.place(row), fault) for row, fault in enumerate(faults) if fault)
+        problems += collect_errors((part.place(row), fault) for row, fault in enumerate(faults) if fault)
         parts[name] = _with_pairs(part, [found for found, _ in read])
     if problems:
         return corpus, problems, notes
     return replace(corpus, splits=parts).drop_rows(empty), [], notes
 
 
-def pair(row: Mapping[str, Any]) -> tuple[Pair | None, Fault | None]:
+def parse_pair(row: Mapping[str, Any]) -> tuple[PreferencePair | None, Fault | None]:
     """What a row holds, and what is wrong with it, if anything is.
 
     S10: both answers are the same. S11: they are no answers to the same turns.
@@ -99,40 +96,7 @@ def pair(row: Mapping[str, Any]) -> tuple[Pair | None, Fault | None]:
         return None, ("S11", message, "let both answer the same conversation, or leave the row out")
     if chosen["content"].strip() == rejected["content"].strip():
         return None, ("S10", "chosen and rejected are the same answer", "leave the row out")
-    return Pair(turns, chosen["content"], rejected["content"], form), None
-
-
-def encoded(
-    template: Template, pairs: Sequence[Pair], *, max_length: int, max_new_tokens: int, truncation: bool
-) -> Features:
-    """`input_ids`: the turns before the answers; `targets`: the chosen answer, `rejected` the other one.
-
-    Cut, counted and refused as conversations are (`chat_templates.encoded`). In the counts of tokens a prompt stands
-    with both of its answers, as a model reads it.
-    """
-    chosen, rejected = (
-        chat_templates.encoded(
-            template,
-            [[*found.turns, {"role": "assistant", "content": getattr(found, side)}] for found in pairs],
-            answered=True,
-            max_length=max_length,
-            max_new_tokens=max_new_tokens,
-            truncation=truncation,
-            called=f"{side} answers",
-        )
-        for side in SIDES
-    )
-    columns = {**chosen.columns, "rejected": rejected.columns["targets"]}
-    del columns["labels"]  # of earlier answers nothing is learned
-    same = sum(one == other for one, other in zip(columns["targets"], columns["rejected"], strict=True))
-    first = chosen if chosen.too_long else rejected
-    return replace(
-        first,
-        columns=columns,
-        counts=chosen.counts + rejected.counts,
-        too_long=tuple(sorted({*chosen.too_long, *rejected.too_long})),
-        notes=Counter(chosen.notes) | Counter(rejected.notes) | Counter({SAME: same}),
-    )
+    return PreferencePair(turns, chosen["content"], rejected["content"], form), None
 
 
 def _turns(value: Any, role: str) -> tuple[list[Turn], str]:
@@ -157,7 +121,7 @@ def _whole(before: list[Turn], own: list[Turn], system: Any) -> tuple[list[Messa
     if not begun and not before:
         return [], ("S11", "is an answer to nothing", "name its column, e.g. data.columns.prompt=question")
     turns = [{"role": role, "content": text} for role, text in (own if begun else [*before, *own])]
-    found, fault = conversation({"messages": turns, "system": system}, MESSAGES)
+    found, fault = parse_conversation({"messages": turns, "system": system}, MESSAGES)
     if fault:
         return [], fault
     if found[-1]["role"] != "assistant":
@@ -181,15 +145,15 @@ def _rows(part: Split) -> Iterator[dict[str, Any]]:
     return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
 
 
-def _with_pairs(part: Split, pairs: Sequence[Pair | None]) -> Split:
+def _with_pairs(part: Split, pairs: Sequence[PreferencePair | None]) -> Split:
     """The part with the columns that `check_pairs` names; blank ones where a row is no pair."""
     import pyarrow as pa
 
     form = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
-    kept = [found or Pair([], "", "") for found in pairs]
+    kept = [found or PreferencePair([], "", "") for found in pairs]
     columns = {
         "messages": pa.array([found.turns for found in kept], form),
-        "prompt": pa.array([as_text(found.turns) if found.turns else "" for found in kept], pa.string()),
+        "prompt": pa.array([join_turns(found.turns) if found.turns else "" for found in kept], pa.string()),
         "chosen": pa.array([found.chosen for found in kept], pa.string()),
         "rejected": pa.array([found.rejected for found in kept], pa.string()),
     }

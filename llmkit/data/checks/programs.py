@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.rowwise import Fault, told, with_columns
+from llmkit.data.checks.columns import with_columns
+from llmkit.data.checks.row_errors import Fault, collect_errors
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 from llmkit.text.code import program
 
-__all__ = ["COLUMNS", "Exercise", "check_programs", "exercise", "fault"]
+__all__ = ["COLUMNS", "Exercise", "check_programs", "find_error", "parse_exercise"]
 
 MBPP, COMPLETION = ("text", "code", "test_list"), ("prompt", "completion")  # the columns that tell the form
 COLUMNS = (*MBPP, "test_setup_code", *COMPLETION, "tests")
@@ -60,20 +61,20 @@ def check_programs(
             problems.append(_no_form(part))
             continue
         rows = list(_rows(part))
-        faults = [fault(row, tested=tested) for row in rows]
-        read = [NOTHING if found else exercise(row) for row, found in zip(rows, faults, strict=True)]
+        faults = [find_error(row, tested=tested) for row in rows]
+        read = [NOTHING if found else parse_exercise(row) for row, found in zip(rows, faults, strict=True)]
         parts[name] = _written(part, read)
         empty[name] = np.array([found is not None and found[0] in EMPTY for found in faults], bool)
         if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
             notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, no task or no program")
             faults = [None if gone else found for found, gone in zip(faults, empty[name], strict=True)]
-        problems += told((part.place(row), found) for row, found in enumerate(faults) if found)
+        problems += collect_errors((part.place(row), found) for row, found in enumerate(faults) if found)
     if problems:
         return corpus, problems, notes
     return replace(corpus, splits=parts).drop_rows(empty), [], notes
 
 
-def exercise(row: Mapping[str, Any]) -> Exercise:
+def parse_exercise(row: Mapping[str, Any]) -> Exercise:
     """The exercise in a row that has no fault."""
     tests = "\n".join(_tests(row))
     if "test_list" not in row:
@@ -84,7 +85,7 @@ def exercise(row: Mapping[str, Any]) -> Exercise:
     return Exercise(prompt, f"```python\n{code}\n```", code, tests)
 
 
-def fault(row: Mapping[str, Any], *, tested: bool = True) -> Fault | None:
+def find_error(row: Mapping[str, Any], *, tested: bool = True) -> Fault | None:
     """What is wrong with a row, if anything is."""
     return next(_faults(row, tested), None)
 
@@ -103,7 +104,7 @@ def _faults(row: Mapping[str, Any], tested: bool) -> Iterator[Fault]:
         yield "X02", f'column "{tests}" holds no list of tests', 'write such as ["assert f(1) == 2"]'
     if not isinstance(row.get("test_setup_code") or "", str):
         yield "X02", 'column "test_setup_code" is no text', "write Python there, or null"
-    written = exercise(row)
+    written = parse_exercise(row)
     if not written.code:
         yield "X02", f'column "{solution}" holds no program', "write Python there, or remove the row"
     for column, code in ((solution, written.code), (tests, written.tests)):

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.duplicates import text_keys
-from llmkit.data.checks.row_checks import check_duplicates, check_texts
-from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
+from llmkit.data.checks.columns import object_array, with_columns
+from llmkit.data.checks.duplicates import check_duplicates, hash_texts
+from llmkit.data.checks.row_errors import Fault, collect_errors
+from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.file_errors import excerpt
 from llmkit.data.splits import create_missing_splits
@@ -92,7 +93,7 @@ def _same_form(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail], list[str]]:
                 f"{name}: {format_row_count(len(left_out))} with is_impossible, whose answers were left out"
             )
             rows = [[] if row in left_out else pairs for row, pairs in enumerate(rows)]
-        found += told(_misformed(part, rows))
+        found += collect_errors(_misformed(part, rows))
         if not found:
             parts[name] = with_columns(part, {"answers": pa.array(map(_struct, rows), form)})
         problems += found
@@ -223,7 +224,7 @@ def _check_answers(part: Split) -> list[ErrorDetail]:
         for answer in of_file:
             code, message, fix = _fault(answer)
             faults.append((part.place(answer.row), (code, message + names[answer.row], fix)))
-    return told(faults)
+    return collect_errors(faults)
 
 
 def _answers(part: Split) -> Iterator[_Answer]:
@@ -283,7 +284,7 @@ def _check_unanswered(name: str, part: Split, allowed: bool) -> tuple[list[Error
 
 def _shared_passages(corpus: Corpus) -> list[str]:
     """A note for each pair of parts that ask about the same passages: a model may know them by heart."""
-    keys = {name: {*text_keys(part, "context")} for name, part in corpus.splits.items()}
+    keys = {name: {*hash_texts(part, "context")} for name, part in corpus.splits.items()}
     notes = []
     for earlier, later in combinations(keys, 2):
         if shared := len(keys[earlier] & keys[later]):
@@ -296,10 +297,10 @@ def _golds(corpus: Corpus) -> Golds:
     golds = {}
     for name, part in corpus.splits.items():
         answers = part.column("answers")
-        groups = [numbers.setdefault(key, len(numbers)) for key in text_keys(part, "context")]
+        groups = [numbers.setdefault(key, len(numbers)) for key in hash_texts(part, "context")]
         golds[name] = {
-            "answers": objects(tuple(row["text"]) for row in answers),
-            "starts": objects(np.array(row["answer_start"], np.int64) for row in answers),
+            "answers": object_array(tuple(row["text"]) for row in answers),
+            "starts": object_array(np.array(row["answer_start"], np.int64) for row in answers),
             "groups": np.array(groups, np.int64),
         }
     return golds

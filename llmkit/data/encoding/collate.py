@@ -1,4 +1,4 @@
-"""Examples to tensors, padded only to the longest of the micro-batch. Shapes: B examples, L tokens."""
+"""Collate windows into tensors, padded to the longest window of the micro-batch. Shapes: B examples, L tokens."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.encoding.features import Encoded
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["IGNORED", "collate"]
 
-IGNORED = -100  # as a label: this token has no part in the loss
+IGNORED = -100  # the label of a token that the loss leaves out
 
 
 def collate(
@@ -25,11 +25,19 @@ def collate(
     pad_token_id: int,
     scalars: Mapping[str, NDArray[Any]],
 ) -> dict[str, Tensor]:
-    """Some windows: input_ids, attention_mask and the other ragged columns as (B, L), and the scalar columns.
+    """Collate windows into a batch.
 
-    Labels, targets and rejected answers are padded with IGNORED, all else but input_ids with 0; each column is as long
-    as the longest of its own rows. scalars are indexed by example (class labels, for instance): (examples,) becomes
-    (B,), (examples, C) becomes (B, C).
+    Labels, targets and rejected answers are padded with IGNORED, input_ids with the padding token, other columns with
+    0. Each column is as long as its own longest row.
+
+    Args:
+        encoded: The windows.
+        indices: The windows of this batch, shape (B,).
+        pad_token_id: The id that pads `input_ids`.
+        scalars: Further columns, indexed by example, such as class labels: shape (examples,) or (examples, C).
+
+    Returns:
+        The ragged columns and `attention_mask`, each of shape (B, L), and the scalar columns, (B,) or (B, C).
     """
     import torch
 

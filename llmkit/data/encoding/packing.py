@@ -1,12 +1,12 @@
-"""Which tokens of which documents share a block: full blocks, the documents kept apart inside.
+"""Pack documents into blocks of max_length tokens, several documents to a block.
 
-    pack([700, 90, 300], Room(max_length=512))
+    pack_documents([700, 90, 300], BlockLayout(max_length=512))
         [[Piece(0, 0, 512)],  [Piece(0, 512, 700), Piece(1, 0, 90), Piece(2, 0, 234)],  [Piece(2, 234, 300)]]
 
-Documents follow each other into blocks; one that does not fit goes on in the next block. The pieces of a block are its
-segments: positions restart with each, and attention stays inside (`models.packed`), so a packed block gives what its
-pieces give apart. Trade-off: a document may be cut where a block ends, and what follows is read without what came
-before, unless `context` repeats some of it.
+Documents fill the blocks one after the other; a document that does not fit continues in the next block. The pieces of
+a block are its segments: positions restart at each segment and attention stays inside it (`models.packed`), so a packed
+block gives the same results as its pieces would alone. The trade-off: a document may be split at the end of a block,
+and its next piece is read without the text before it, unless `context` repeats some of that text.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Piece", "Room", "pack"]
+__all__ = ["BlockLayout", "Piece", "pack_documents"]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Tokens start to end of a document; the first `context` of them were in an earlier piece already."""
+    """Tokens start to end of a document; the first `context` tokens repeat the end of the piece before."""
 
     document: int
     start: int
@@ -28,40 +28,43 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Room:
-    """What a block takes, in tokens.
+class BlockLayout:
+    """How blocks are filled; all numbers count tokens.
 
-    Each piece needs `around` places for special tokens, such as [CLS] and [SEP]. A piece that goes on with a document
-    repeats the last `context` tokens. Unless packed, each piece is a block by itself.
+    Attributes:
+        max_length: The size of a block.
+        num_special: Special tokens of each piece, such as [CLS] and [SEP].
+        context: Tokens of the document that a later piece repeats from the piece before.
+        packed: Put several pieces into a block; otherwise each piece is a block.
     """
 
     max_length: int
-    around: int = 0
+    num_special: int = 0
     context: int = 0
     packed: bool = True
 
     @property
-    def least(self) -> int:
-        """Places that must be left in a block for a piece of a longer document: no crumbs at the ends of blocks."""
-        return max(self.max_length // 8, self.around + self.context + 1)
+    def min_space(self) -> int:
+        """The smallest space at the end of a block that a piece of a longer document may start in."""
+        return max(self.max_length // 8, self.num_special + self.context + 1)
 
 
-def pack(lengths: Sequence[int], room: Room) -> list[list[Piece]]:
-    """Blocks of at most room.max_length tokens, in order; every token of every document is new in just one piece."""
-    assert room.max_length > room.around + room.context, "no place for new tokens"
+def pack_documents(lengths: Sequence[int], layout: BlockLayout) -> list[list[Piece]]:
+    """Pack documents of these lengths into blocks, in order. Each token is new in exactly one piece."""
+    assert layout.max_length > layout.num_special + layout.context, "no space for new tokens"
     blocks: list[list[Piece]] = []
-    left = 0
+    space = 0
     for document, length in enumerate(lengths):
         done = 0
         while done < length:
-            context = min(room.context, done)
-            wanted = length - done + context + room.around
-            if not blocks or not room.packed or left < min(wanted, room.least):
+            context = min(layout.context, done)
+            needed = length - done + context + layout.num_special
+            if not blocks or not layout.packed or space < min(needed, layout.min_space):
                 blocks.append([])
-                left = room.max_length
-            size = min(wanted, left)
+                space = layout.max_length
+            size = min(needed, space)
             start = done - context
-            done = start + size - room.around
+            done = start + size - layout.num_special
             blocks[-1].append(Piece(document, start, done, context))
-            left -= size
+            space -= size
     return blocks

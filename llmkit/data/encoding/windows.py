@@ -1,15 +1,16 @@
-"""Examples that are longer than one input: overlapping windows, each thing labelled in exactly one of them.
+"""Encode examples that are longer than one model input as overlapping windows. Nothing is truncated.
 
-    words    of a sentence: each word belongs to the window where it stands farthest from an edge, so that the loss
-             counts it once, the model sees most around it, and the answers of all windows together are complete
-    contexts of a question: every window holds the question and a part of the text; an answer is a target where a
-             window holds it whole, else its first token stands for "not here" (Devlin et al. 2019, section 4.3)
+- Words of a sentence: each word belongs to the window where it is farthest from an edge. So the loss counts it once,
+  the model sees the most context around it, and the predictions of all windows together cover every word once.
+- Contexts of a question: every window holds the question and a piece of the context. An answer is the target of each
+  window that holds it whole; elsewhere the first token stands for "not here" (Devlin et al. 2019, section 4.3).
 
-Nothing is cut. Shapes: windows are rows of token ids; `aside` columns run along the tokens.
+Shapes: L tokens of a window. Columns for decoding have one number per token.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,24 +21,25 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import RecipeError
 from llmkit.data.encoding.collate import IGNORED
-from llmkit.data.encoding.encode import LOST, Features, TokenCounts, count_tokens
+from llmkit.data.encoding.encode import LOST_ANSWERS, count_tokens
+from llmkit.data.encoding.features import Features, Limit, TokenCounts
 from llmkit.text.words import joined
 
-__all__ = ["NO_WORD", "of_contexts", "of_words"]
+__all__ = ["NO_WORD", "encode_contexts", "encode_words"]
 
-NO_WORD = -1  # in the column of words: this token decides about no word
+NO_WORD = -1  # in the column of word numbers: no word is decided at this token
 
 
 @dataclass(frozen=True)
 class _Owner:
-    """Where a word stands best: the window, the token, and how far that is from the window's nearer edge."""
+    """The window and token that decide about a word, and the token's distance from the window's nearer edge."""
 
     window: int
     token: int
     margin: int
 
 
-def of_words(
+def encode_words(
     tokenizer: Any,
     sentences: Sequence[Sequence[str]],
     labels: Sequence[Sequence[int]] | None,
@@ -45,17 +47,30 @@ def of_words(
     max_length: int,
     stride: int,
 ) -> Features:
-    """Windows of sentences given as words; column `labels` at the first token of each word, aside its number.
+    """Encode sentences given as words.
 
-    stride: tokens that two neighbouring windows share, at most half of max_length. Words that the tokenizer makes
-    nothing of have no token, and windows that decide about no word are left out. Raises RecipeError C09 where
-    max_length leaves no room for a word.
+    Words without a token (the tokenizer drops all their characters) are counted in the notes. Windows that decide
+    about no word are left out.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        sentences: The words of each sentence.
+        labels: The label of each word; None for prediction.
+        max_length: The largest number of tokens of a window.
+        stride: Tokens that two neighbouring windows share, at most half of max_length.
+
+    Returns:
+        Features with `labels` at the first token of each word, and `words`, the number of the word decided at each
+        token, for decoding.
+
+    Raises:
+        RecipeError: C09 when max_length leaves no tokens for a word.
     """
-    room = _room(max_length, tokenizer.num_special_tokens_to_add(pair=False))
-    stride = min(stride, max_length // 2, room - 1)
-    found = _tokenized(tokenizer, _with_blanks(tokenizer, sentences), None, max_length, stride)
-    ids, rows = found["input_ids"], list(found["overflow_to_sample_mapping"])
-    owners = _owners(found, rows)
+    space = _count_space(max_length, tokenizer.num_special_tokens_to_add(pair=False))
+    stride = min(stride, max_length // 2, space - 1)
+    batch = _tokenize(tokenizer, _add_blanks(tokenizer, sentences), None, max_length, stride)
+    ids, rows = batch["input_ids"], list(batch["overflow_to_sample_mapping"])
+    owners = _choose_owners(batch, rows)
     words_of = [[NO_WORD] * len(window) for window in ids]
     for (_, word), owner in owners.items():
         words_of[owner.window][owner.token] = word
@@ -66,29 +81,29 @@ def of_words(
             [IGNORED if word == NO_WORD else int(labels[rows[number]][word]) for word in words_of[number]]
             for number in kept
         ]
-    without = sum(map(len, sentences)) - len(owners)
+    notes = {
+        "sentences in several windows": _count_divided(rows),
+        "words without a token, predicted as O": sum(map(len, sentences)) - len(owners),
+    }
     return Features(
         columns,
         count_tokens(tokenizer, columns["input_ids"], [], max_length),
-        aside={"words": [words_of[number] for number in kept]},
+        decode_columns={"words": [words_of[number] for number in kept]},
         rows=[rows[number] for number in kept],
-        notes={
-            **_counted(rows, "sentences"),
-            **({"words without a token, answered as O": without} if without else {}),
-        },
+        notes={note: count for note, count in notes.items() if count},
     )
 
 
-def _owners(found: Any, rows: Sequence[int]) -> dict[tuple[int, int], _Owner]:
-    """(row, word) -> where it stands best; the earlier window where two are equal."""
+def _choose_owners(batch: Any, rows: Sequence[int]) -> dict[tuple[int, int], _Owner]:
+    """Map (row, word) to the token with the largest margin; of two equal ones, to that of the earlier window."""
     owners: dict[tuple[int, int], _Owner] = {}
     for window, row in enumerate(rows):
-        words = found.word_ids(window)
+        words = batch.word_ids(window)
         inside = [token for token, word in enumerate(words) if word is not None]
         for token in inside:
             word = words[token]
             if token > inside[0] and words[token - 1] == word:
-                continue  # not the first token of its word; where a window begins with one, the margin is 0
+                continue  # not the first token of its word; at the start of a window the margin is 0 anyway
             margin = min(token - inside[0], inside[-1] - token)
             best = owners.get((row, word))
             if best is None or margin > best.margin:
@@ -96,7 +111,7 @@ def _owners(found: Any, rows: Sequence[int]) -> dict[tuple[int, int], _Owner]:
     return owners
 
 
-def of_contexts(
+def encode_contexts(
     tokenizer: Any,
     questions: Sequence[str],
     contexts: Sequence[str],
@@ -106,85 +121,110 @@ def of_contexts(
     stride: int,
     truncation: bool,
 ) -> Features:
-    """Windows of a question and a part of its context.
+    """Encode questions, each with its context in overlapping windows.
 
-    answers: (start, end) in characters of the one to learn from, None where there is none; without them no targets.
-    stride: tokens of the context that two neighbouring windows share, at most a third of max_length.
-    Columns: `context` is 1 at tokens of the context; `start` and `end` hold one number a window, the token of the
-    answer's begin and end. Aside: `begins` and `ends`, the characters of each context token (0 elsewhere). A question
-    longer than half of max_length is cut, and an answer that no window holds whole is only counted, or both are named
-    when truncation is off. Raises RecipeError C09 where max_length leaves no room for the context.
+    Args:
+        tokenizer: A fast tokenizer.
+        questions: The questions.
+        contexts: The context of each question.
+        answers: The (start, end) of the answer to learn in characters of the context, None where there is none. Without
+            answers, there are no targets.
+        max_length: The largest number of tokens of a window.
+        stride: Tokens of the context that two neighbouring windows share, at most a third of max_length.
+        truncation: Truncate questions longer than half of max_length, and only count answers that no window holds
+            whole. Otherwise list both in `too_long` and `lost_answers`.
+
+    Returns:
+        Features with `context`, 1 at tokens of the context, and, with answers, `start` and `end`, one number per
+        window: the first and the last token of the answer. For decoding, `begins` and `ends` hold the character
+        offsets of each token of the context, and 0 elsewhere.
+
+    Raises:
+        RecipeError: C09 when max_length leaves no tokens for the context.
     """
     half = max_length // 2
-    room = _room(max_length - half, tokenizer.num_special_tokens_to_add(pair=True))
-    asked, full = _short_questions(tokenizer, questions, half)
-    stride = min(stride, max_length // 3, room - 1)  # room: beside the longest question
-    found = _tokenized(tokenizer, asked, list(contexts), max_length, stride)
-    ids, rows = found["input_ids"], list(found["overflow_to_sample_mapping"])
-    inside = [np.array([text == 1 for text in found.sequence_ids(window)]) for window in range(len(ids))]
-    spans = [_spans(pairs) for pairs in found["offset_mapping"]]
+    space = _count_space(max_length - half, tokenizer.num_special_tokens_to_add(pair=True))
+    short_questions, lengths = _truncate_questions(tokenizer, questions, half)
+    stride = min(stride, max_length // 3, space - 1)  # space: beside the longest question
+    batch = _tokenize(tokenizer, short_questions, list(contexts), max_length, stride)
+    ids, rows = batch["input_ids"], list(batch["overflow_to_sample_mapping"])
+    inside = [np.array([text == 1 for text in batch.sequence_ids(window)]) for window in range(len(ids))]
+    spans = [  # (L, 2): start and end of each token, in characters
+        np.fromiter(chain.from_iterable(pairs), np.int32, 2 * len(pairs)).reshape(-1, 2)
+        for pairs in batch["offset_mapping"]
+    ]
     columns: dict[str, Any] = {"input_ids": ids, "context": inside}
     if "token_type_ids" in tokenizer.model_input_names:
-        columns["token_type_ids"] = found["token_type_ids"]
-    notes, lost = _counted(rows, "questions"), []
+        columns["token_type_ids"] = batch["token_type_ids"]
+    lost: list[int] = []
     if answers is not None:
-        targets = _targets(answers, rows, spans, inside)
+        targets = _find_targets(answers, rows, spans, inside)
         columns |= {"start": [[first] for first, _ in targets], "end": [[last] for _, last in targets]}
         whole = {row for row, target in zip(rows, targets, strict=True) if target != (0, 0)}
         lost = [row for row, answer in enumerate(answers) if answer is not None and row not in whole]
-    if lost and truncation:
-        notes[LOST], lost = len(lost), []
-    long = [number for number, length in enumerate(full) if length > half]
-    if long:
-        notes[f"questions cut to {half} tokens"] = len(long)
+    too_long = [number for number, length in enumerate(lengths) if length > half]
+    notes = {
+        "questions in several windows": _count_divided(rows),
+        LOST_ANSWERS: len(lost) if truncation else 0,
+        f"questions truncated to {half} tokens": len(too_long),
+    }
+    excess = [length - half for length in lengths if length > half]
+    truncated = TokenCounts(cut_tokens=sum(excess), cut_examples=len(excess), longest=max(lengths, default=0))
     return Features(
         columns,
-        count_tokens(tokenizer, ids, [], max_length) + _cut(full, half),
-        too_long=() if truncation else tuple(long),
-        most=("questions", half),
-        aside={
+        count_tokens(tokenizer, ids, [], max_length) + truncated,
+        too_long=() if truncation else tuple(too_long),
+        limit=Limit("questions", half),
+        decode_columns={
             "begins": [span[:, 0] * mark for span, mark in zip(spans, inside, strict=True)],
             "ends": [span[:, 1] * mark for span, mark in zip(spans, inside, strict=True)],
         },
         rows=rows,
-        notes=notes,
-        lost=tuple(lost),
+        notes={note: count for note, count in notes.items() if count},
+        lost_answers=() if truncation else tuple(lost),
     )
 
 
-def _room(tokens: int, special: int) -> int:
-    """What special tokens leave of an input (or a part of it). Raises RecipeError C09 where that is nothing."""
+def _count_space(tokens: int, special: int) -> int:
+    """Return the tokens that special tokens leave for text.
+
+    Raises:
+        RecipeError: C09 when there are none.
+    """
     if tokens > special:
         return tokens - special
-    message = f"leaves no room for the text beside {special} special tokens"
-    raise RecipeError("C09", "train.max_length", message, "make it larger, e.g. 128")
+    message = f"leaves no tokens for the text beside {special} special tokens"
+    raise RecipeError("C09", "train.max_length", message, "raise it, e.g. to 128")
 
 
-def _with_blanks(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The words, with the blank before them that they have in a text where the tokenizer needs it.
+def _add_blanks(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Put the blank before each word that it has in running text, where the tokenizer needs it.
 
-    GPT-2's and RoBERTa's tell the first part of a word by that blank, and do not add it to words given one by one.
+    The tokenizers of GPT-2 and RoBERTa recognize the first token of a word by this blank, and do not add it to words
+    given one by one. As in `joined`, the first word has none, nor has a word beside a Chinese or Japanese character.
     """
-    apart, together = _ids(tokenizer, ["a", "a"]), _ids(tokenizer, "a a")
-    marked = apart != together and len(apart) == len(together)
-    return [_blanks_before(words) if marked else list(words) for words in sentences]
+    apart, together = _get_ids(tokenizer, ["a", "a"]), _get_ids(tokenizer, "a a")
+    if apart == together or len(apart) != len(together):
+        return [list(words) for words in sentences]
+    with_blanks = []
+    for words in sentences:
+        text, places = joined(words)
+        ends = [0, *(end for _, end in places)]
+        with_blanks.append([text[before:end] for before, (_, end) in zip(ends, places, strict=False)])
+    return with_blanks
 
 
-def _ids(tokenizer: Any, text: str | list[str]) -> Any:
-    return tokenizer(text, is_split_into_words=isinstance(text, list), add_special_tokens=False)["input_ids"]
+def _get_ids(tokenizer: Any, text: str | list[str]) -> list[int]:
+    ids: list[int] = tokenizer(text, is_split_into_words=isinstance(text, list), add_special_tokens=False)[
+        "input_ids"
+    ]
+    return ids
 
 
-def _blanks_before(words: Sequence[str]) -> list[str]:
-    """As `joined` writes them: none before the first word, nor beside a Chinese or Japanese character."""
-    text, places = joined(words)
-    ends = [0, *(end for _, end in places)]
-    return [text[before:end] for before, (_, end) in zip(ends, places, strict=False)]
-
-
-def _tokenized(
+def _tokenize(
     tokenizer: Any, first: list[Any], second: list[str] | None, max_length: int, stride: int
 ) -> Any:
-    """The tokenizer's own windows from left to right, with where each token stands."""
+    """Let the tokenizer divide inputs into windows from left to right, with the offsets of each token."""
     side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
     try:
         return tokenizer(
@@ -202,81 +242,67 @@ def _tokenized(
         )
     finally:
         tokenizer.truncation_side = side
-        tokenizer.backend_tokenizer.no_truncation()  # else it would be saved with the model
+        tokenizer.backend_tokenizer.no_truncation()  # else the setting would be saved with the model
 
 
-def _short_questions(tokenizer: Any, questions: Sequence[str], most: int) -> tuple[list[str], list[int]]:
-    """The questions cut to so many tokens, and how many they had."""
-    found = tokenizer(
+def _truncate_questions(
+    tokenizer: Any, questions: Sequence[str], max_length: int
+) -> tuple[list[str], list[int]]:
+    """Truncate questions to max_length tokens; also return their lengths before."""
+    spans_of = tokenizer(
         list(questions),
         add_special_tokens=False,
         return_offsets_mapping=True,
         return_attention_mask=False,
         verbose=False,
-    )
-    asked = list(questions)
-    for number, spans in enumerate(found["offset_mapping"]):
-        if len(spans) > most:
-            asked[number] = _cut_question(tokenizer, asked[number], spans[most - 1][1], most)
-    return asked, [len(spans) for spans in found["offset_mapping"]]
+    )["offset_mapping"]
+    truncated = list(questions)
+    for number, spans in enumerate(spans_of):
+        if len(spans) > max_length:
+            question, end = questions[number], spans[max_length - 1][1]
+            # A word that is cut inside may have more tokens than before.
+            while len(_get_ids(tokenizer, question[:end])) > max_length:
+                end -= 1
+            truncated[number] = question[:end]
+    return truncated, [len(spans) for spans in spans_of]
 
 
-def _cut_question(tokenizer: Any, question: str, end: int, most: int) -> str:
-    """The beginning up to the character `end`, or less of it: a word cut inside may have more tokens than before."""
-    while len(_ids(tokenizer, question[:end])) > most:
-        end -= 1
-    return question[:end]
-
-
-def _cut(full: Sequence[int], most: int) -> TokenCounts:
-    """What cutting questions of `full` tokens each to `most` takes away."""
-    cut = [length - most for length in full if length > most]
-    return TokenCounts(cut_tokens=sum(cut), cut_examples=len(cut), longest=max(full, default=0))
-
-
-def _spans(pairs: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
-    """Begin and end of each token in characters, (L, 2)."""
-    return np.fromiter(chain.from_iterable(pairs), np.int32, 2 * len(pairs)).reshape(-1, 2)
-
-
-def _targets(
+def _find_targets(
     answers: Sequence[tuple[int, int] | None],
     rows: Sequence[int],
     spans: Sequence[NDArray[np.int32]],
     inside: Sequence[NDArray[np.bool_]],
 ) -> list[tuple[int, int]]:
-    """First and last token of the answer in each window that holds it whole, else (0, 0).
+    """Return the first and last token of the answer in each window that holds it whole, else (0, 0).
 
-    It does where it has all the tokens that the answer has in any window; characters of the answer that the tokenizer
-    makes nothing of (a blank at its end) are not asked for.
+    A window holds an answer whole if it has all the tokens that the answer has in any window. Characters of the answer
+    that have no token, such as a blank at its end, do not count.
     """
-    tokens = [_tokens_of(answers[row], spans[number], inside[number]) for number, row in enumerate(rows)]
-    reach = [(int(span[at[0], 0]), int(span[at[-1], 1])) if len(at) else None
-             for span, at in zip(spans, tokens, strict=True)]  # fmt: skip
+    tokens = [_find_tokens(answers[row], spans[number], inside[number]) for number, row in enumerate(rows)]
+    reach = [
+        (int(span[at[0], 0]), int(span[at[-1], 1])) if len(at) else None
+        for span, at in zip(spans, tokens, strict=True)
+    ]
     widest: dict[int, tuple[int, int]] = {}
     for row, here in zip(rows, reach, strict=True):
         if here:
-            begin, end = widest.get(row, here)
-            widest[row] = min(begin, here[0]), max(end, here[1])
+            start, end = widest.get(row, here)
+            widest[row] = min(start, here[0]), max(end, here[1])
     return [
         (int(at[0]), int(at[-1])) if here and here == widest[row] else (0, 0)
         for row, at, here in zip(rows, tokens, reach, strict=True)
     ]
 
 
-def _tokens_of(
+def _find_tokens(
     answer: tuple[int, int] | None, spans_L2: NDArray[np.int32], inside_L: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """The tokens of the context that have a character of the answer."""
+    """Return the tokens of the context that contain a character of the answer."""
     if answer is None:
         return np.empty(0, np.int64)
     return np.flatnonzero(inside_L & (spans_L2[:, 0] < answer[1]) & (spans_L2[:, 1] > answer[0]))
 
 
-def _counted(rows: Sequence[int], what: str) -> dict[str, int]:
-    """How many examples needed several windows."""
-    counts: dict[int, int] = {}
-    for row in rows:
-        counts[row] = counts.get(row, 0) + 1
-    several = sum(count > 1 for count in counts.values())
-    return {f"{what} in several windows": several} if several else {}
+def _count_divided(rows: Sequence[int]) -> int:
+    """Count the examples with more than one window."""
+    return sum(count > 1 for count in Counter(rows).values())

@@ -16,11 +16,12 @@ from pydantic import Field, model_validator
 
 from llmkit.base.errors import DataError, ErrorDetail, ModelError, raise_if
 from llmkit.data import splits
-from llmkit.data.checks import row_checks
-from llmkit.data.checks.rowwise import objects
+from llmkit.data.checks.columns import object_array
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus, Split, format_row_count
-from llmkit.data.encoding import prompts
-from llmkit.data.encoding.encode import Encoded, Features
+from llmkit.data.encoding.features import Encoded, Features
+from llmkit.data.encoding.prompts import PromptFormat, encode_prompts, find_target_start
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, Metric, find, ratio
@@ -116,21 +117,21 @@ class Generation(Plain):
         return replace(self, tokenizer=tokenizer, continues=continues)
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = row_checks.check_texts(corpus, self.source, data)
-        corpus, empty, also = row_checks.check_texts(corpus, self.target, data)
+        corpus, problems, notes = check_texts(corpus, self.source, data)
+        corpus, empty, also = check_texts(corpus, self.target, data)
         empty = [replace(found, code="S05") if found.code == "L03" else found for found in empty]
         lists = [found for part in corpus.splits.values() for found in no_references(part)]
         raise_if([*problems, *empty, *lists], DataError)
         notes = [*notes, *also]
         if labels is None:
-            corpus, repeated, said = row_checks.check_duplicates(corpus, (self.source,), None, data)
+            corpus, repeated, said = check_duplicates(corpus, (self.source,), None, data)
             raise_if(repeated, DataError)
             corpus = splits.create_missing_splits(
                 corpus, label_column=None, text_column=self.source, data=data, seed=seed
             )
             notes = [*notes, *said]
         notes += [note for name, part in corpus.splits.items() for note in self._copies(name, part)]
-        near, alike = row_checks.near_duplicates(corpus, (self.source,))
+        near, alike = find_near_duplicates(corpus, (self.source,))
         golds = {name: {"references": self._references(part)} for name, part in corpus.splits.items()}
         return Examples(corpus, (), golds, (*notes, *alike), near)
 
@@ -145,7 +146,7 @@ class Generation(Plain):
         """What each answer is scored against: the row's references, or its target alone. (N,) of tuples."""
         targets = part.column(self.target)
         several = part.column("references") if "references" in part.columns else [None] * len(part)
-        return objects(tuple(own or [target]) for own, target in zip(several, targets, strict=True))
+        return object_array(tuple(own or [target]) for own, target in zip(several, targets, strict=True))
 
     def config(self, labels: Sequence[str]) -> dict[str, Any]:
         return {}
@@ -163,9 +164,9 @@ class Generation(Plain):
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        return prompts.encoded(
+        return encode_prompts(
             tokenizer,
-            prompts.Shape(self._around(), self.continues, self.options.max_new_tokens),
+            PromptFormat(self._around(), self.continues, self.options.max_new_tokens),
             rows[self.source],
             rows[self.target] if golds else None,
             max_length=max_length,
@@ -241,7 +242,7 @@ class Generation(Plain):
 
     @property
     def _first(self) -> int | None:
-        return None if self.continues else prompts.begins(self.tokenizer)
+        return None if self.continues else find_target_start(self.tokenizer)
 
     @property
     def _pad(self) -> int:
@@ -256,7 +257,7 @@ class Generation(Plain):
         ids = [row[:size].tolist() for row, size in zip(outputs["written"], sizes, strict=True)]
         texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         mean = outputs["written_nats"].astype(np.float64) / np.maximum(1, sizes)
-        return {"texts": objects(text.strip() for text in texts), "probability": np.exp(-mean), **found}
+        return {"texts": object_array(text.strip() for text in texts), "probability": np.exp(-mean), **found}
 
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
         return {}
@@ -325,8 +326,8 @@ class Generation(Plain):
     def from_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        references = objects(tuple(record["references"]) for record in records)
-        return {"references": references}, {"texts": objects(record["prediction"] for record in records)}
+        references = object_array(tuple(record["references"]) for record in records)
+        return {"references": references}, {"texts": object_array(record["prediction"] for record in records)}
 
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answers that have the least in common with their references."""

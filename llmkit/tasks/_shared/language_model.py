@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from llmkit.base.errors import DataError, ModelError, raise_if, some
 from llmkit.data.checks.documents import Unit, check_documents
 from llmkit.data.corpus import Corpus
-from llmkit.data.encoding.encode import Encoded, Features, count_tokens
-from llmkit.data.encoding.packing import Piece, Room, pack
+from llmkit.data.encoding.encode import count_tokens
+from llmkit.data.encoding.features import Encoded, Features
+from llmkit.data.encoding.packing import BlockLayout, Piece, pack_documents
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, find
@@ -182,7 +183,7 @@ def _by_row(outputs: Arrays, encoded: Encoded, rows: int) -> dict[str, NDArray[A
     """Sums by row (N,) of what `decode` says of each token (W, L)."""
     lengths = encoded.lengths
     inside_WL = np.arange(outputs["nats"].shape[1]) < lengths[:, None]
-    owners = encoded.aside["owners"].flat + np.repeat(encoded.examples, lengths)
+    owners = encoded.decode_columns["owners"].flat + np.repeat(encoded.examples, lengths)
     return {
         name: np.bincount(owners, weights=values_WL[inside_WL], minlength=rows)
         for name, values_WL in outputs.items()
@@ -214,7 +215,7 @@ def by_unit(golds: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:
 
 def features(
     documents: Sequence[Columns],
-    room: Room,
+    layout: BlockLayout,
     tokenizer: Any,
     names: Sequence[str],
     columns_of: Callable[[Columns, Piece], Columns],
@@ -226,14 +227,14 @@ def features(
     """
     blocks = [
         _joined([columns_of(documents[piece.document], piece) for piece in pieces])
-        for pieces in pack([len(document["input_ids"]) for document in documents], room)
+        for pieces in pack_documents([len(document["input_ids"]) for document in documents], layout)
     ]
     rows = [int(block["owners"][0]) for block in blocks]
     columns = {name: [block[name].tolist() for block in blocks] for name in ("input_ids", "segments", *names)}
     full = [len(document["input_ids"]) for document in documents]
     counts = count_tokens(tokenizer, columns["input_ids"], full, sys.maxsize)  # nothing is cut
     owners = [(block["owners"] - row).tolist() for block, row in zip(blocks, rows, strict=True)]
-    return Features(columns, counts, aside={"owners": owners}, rows=rows)
+    return Features(columns, counts, decode_columns={"owners": owners}, rows=rows)
 
 
 def _joined(pieces: Sequence[Columns]) -> Columns:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from llmkit.data.encoding.encode import Encoded, Features, texts_to_ids
+from llmkit.data.encoding.encode import encode_texts
+from llmkit.data.encoding.features import Encoded, Features
 from llmkit.metrics.resampling import Resampling
 from llmkit.recipe.schema import Evaluate
 from llmkit.tasks.protocol import Arrays, Plain, Rows, TaskSpec, model_inputs, same_names
@@ -58,7 +59,7 @@ class OverTexts(Plain):
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        return texts_to_ids(
+        return encode_texts(
             tokenizer, *(rows[name] for name in self.texts), max_length=max_length, truncation=truncation
         )
 

@@ -11,7 +11,7 @@ import pytest
 
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus
-from llmkit.data.checks.conversations import as_text, check_conversations
+from llmkit.data.checks.conversations import check_conversations, join_turns
 from llmkit.recipe.schema import Data
 
 Row = dict[str, Any]
@@ -133,8 +133,8 @@ def test_other_columns_are_an_error_that_names_those_there(checked: Any) -> None
 
 
 def test_a_single_question_reads_as_it_is() -> None:
-    assert as_text([USER]) == USER["content"]
-    assert as_text([USER, ANSWER]) == "User: Add.\n\n1 + 1\nAssistant: 2"
+    assert join_turns([USER]) == USER["content"]
+    assert join_turns([USER, ANSWER]) == "User: Add.\n\n1 + 1\nAssistant: 2"
 
 
 @pytest.mark.shared

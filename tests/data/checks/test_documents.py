@@ -12,7 +12,7 @@ import pytest
 from llmkit.base.errors import DataError
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus as corpora
-from llmkit.data.checks.documents import check_documents, numbered, runs
+from llmkit.data.checks.documents import check_documents, iter_documents, number_documents
 from llmkit.data.corpus import Corpus
 from llmkit.recipe.schema import Data
 
@@ -53,19 +53,19 @@ def test_lines_of_a_file_make_up_what_the_recipe_says(
     tmp_path: Path, unit: Any, documents: list[int]
 ) -> None:
     part = read(texts(tmp_path, train=TEXT)).splits["train"]
-    assert numbered(part, unit).tolist() == documents
+    assert number_documents(part, unit).tolist() == documents
 
 
 def test_two_files_are_two_documents(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     (tmp_path / "b.txt").write_text("three\n")
     part = read(Data(train=str(tmp_path))).splits["train"]
-    assert numbered(part, "file").tolist() == [0, 0, 1]
+    assert number_documents(part, "file").tolist() == [0, 0, 1]
 
 
 def test_other_rows_stand_alone(tmp_path: Path) -> None:
     part = read(jsonl(tmp_path, ["one", "two"])).splits["train"]
-    assert numbered(part, "file").tolist() == [0, 1]
+    assert number_documents(part, "file").tolist() == [0, 1]
 
 
 def test_golds_know_ends_and_bytes(tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_equal_documents_are_dealt_to_one_part(tmp_path: Path) -> None:
 
 
 def test_runs_are_the_rows_of_each_document() -> None:
-    assert list(runs(np.array([3, 3, 4, 7, 7]))) == [[0, 1], [2], [3, 4]]
-    assert list(runs(np.array([0]))) == [[0]]
+    assert list(iter_documents(np.array([3, 3, 4, 7, 7]))) == [[0, 1], [2], [3, 4]]
+    assert list(iter_documents(np.array([0]))) == [[0]]
 
 
 def test_whole_documents_are_dealt_out(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from llmkit.data.checks.duplicates import check_duplicates, near_duplicates
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
 from llmkit.recipe.schema import Data
 
 
@@ -128,7 +128,7 @@ def test_near_duplicates_across_parts_are_counted_and_noted(make):
         validation=[(LONG + ".", 0)],
         test=[("a third thing, not like the others at all", 1), (LONG + "!!", 0), (LONG.upper() + "?", 0)],
     )
-    rows, notes = near_duplicates(corpus, "text")
+    rows, notes = find_near_duplicates(corpus, "text")
     assert {part: found.tolist() for part, found in rows.items()} == {"validation": [0], "test": [1, 2]}
     assert notes[0] == (
         "validation: 1 of 1 row nearly repeat a row of train: train.jsonl:2 ~ validation.jsonl:1 (0.99)"
@@ -143,4 +143,4 @@ def test_near_duplicates_across_parts_are_counted_and_noted(make):
 
 def test_texts_that_share_half_are_no_near_duplicates(make):
     corpus = make(train=[(LONG, 0)], test=[(LONG[:45] + " but ends in another way altogether, I fear", 0)])
-    assert near_duplicates(corpus, "text") == ({}, [])
+    assert find_near_duplicates(corpus, "text") == ({}, [])

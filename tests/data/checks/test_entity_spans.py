@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.data.checks.entity_spans import span_faults, text_tags
+from llmkit.data.checks.entity_spans import find_span_errors, tag_words
 from llmkit.text import tags
 from llmkit.text.words import words
 
@@ -15,23 +15,23 @@ TEXT = "Pelé lives  in Rio, Brazil"
 
 
 def test_words_get_the_tags_of_the_entities_over_them():
-    found = text_tags(TEXT, [entity(15, 26, "LOC"), entity(0, 4)])
+    found = tag_words(TEXT, [entity(15, 26, "LOC"), entity(0, 4)])
     assert found.tokens == ["Pelé", "lives", "in", "Rio", ",", "Brazil"]
     assert found.tags == ["B-PER", "O", "O", "B-LOC", "I-LOC", "I-LOC"]
     assert found.offsets[3] == (15, 18)
 
 
 def test_chinese_characters_are_words():
-    assert text_tags("他在北京。", [entity(2, 4, "LOC")]).tags == ["O", "O", "B-LOC", "I-LOC", "O"]
+    assert tag_words("他在北京。", [entity(2, 4, "LOC")]).tags == ["O", "O", "B-LOC", "I-LOC", "O"]
 
 
 def test_neighbours_of_one_type_are_two_entities():
-    assert text_tags("a b", [entity(0, 1), entity(2, 3)]).tags == ["B-PER", "B-PER"]
+    assert tag_words("a b", [entity(0, 1), entity(2, 3)]).tags == ["B-PER", "B-PER"]
 
 
 def test_good_entities_have_no_faults():
-    assert list(span_faults(TEXT, [entity(15, 18), entity(0, 4), entity(18, 19)])) == []
-    assert list(span_faults(TEXT, [])) == []
+    assert list(find_span_errors(TEXT, [entity(15, 18), entity(0, 4), entity(18, 19)])) == []
+    assert list(find_span_errors(TEXT, [])) == []
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_good_entities_have_no_faults():
     ],
 )  # fmt: skip
 def test_faults_are_named_with_their_fix(entities, expected):
-    assert next(span_faults(TEXT, entities)) == expected
+    assert next(find_span_errors(TEXT, entities)) == expected
 
 
 def test_an_overlap_of_one_character_is_one():
-    assert [code for code, *_ in span_faults("北京大学", [entity(0, 2), entity(1, 4)])] == ["N05"]
+    assert [code for code, *_ in find_span_errors("北京大学", [entity(0, 2), entity(1, 4)])] == ["N05"]
 
 
 def test_an_entity_of_invisible_characters_holds_no_word():
-    assert list(span_faults("a \u200b b", [entity(2, 3)])) == [
+    assert list(find_span_errors("a \u200b b", [entity(2, 3)])) == [
         ("N06", "entity 2-3 (PER) holds no word", "remove it")
     ]
 
@@ -76,9 +76,9 @@ def test_an_entity_of_invisible_characters_holds_no_word():
 )
 def test_entities_without_faults_come_back_as_they_were(text, places):
     entities = [entity(*place) for place in places]
-    if list(span_faults(text, entities)):
+    if list(find_span_errors(text, entities)):
         return
-    found = text_tags(text, entities)
+    found = tag_words(text, entities)
     back = [(found.offsets[s.start][0], found.offsets[s.end - 1][1]) for s in tags.spans(found.tags)]
     assert back == sorted(places)
     assert found.offsets == words(text)

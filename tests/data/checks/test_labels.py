@@ -1,6 +1,6 @@
 import pytest
 
-from llmkit.data.checks.labels import in_order, label_ids, name_of_label, numbers_of, rows_by_label
+from llmkit.data.checks.labels import group_by_label, index_labels, label_ids, label_name, sort_labels
 
 
 @pytest.mark.parametrize(
@@ -9,21 +9,21 @@ from llmkit.data.checks.labels import in_order, label_ids, name_of_label, number
      ("", None), ("  ", None), (None, None), (1.0, None), (float("nan"), None), (["a"], None)],
 )  # fmt: skip
 def test_the_name_of_a_label(value, name):
-    assert name_of_label(value) == name
+    assert label_name(value) == name
 
 
 def test_names_are_sorted_as_numbers_where_all_are():
-    assert in_order(["10", "9", "-1", "9"]) == ("-1", "9", "10")
-    assert in_order(["10", "9", "x"]) == ("10", "9", "x")
+    assert sort_labels(["10", "9", "-1", "9"]) == ("-1", "9", "10")
+    assert sort_labels(["10", "9", "x"]) == ("10", "9", "x")
 
 
 def test_numbers_stand_for_names_that_are_no_numbers():
-    assert numbers_of(["neg", "pos"]) == {"neg": 0, "pos": 1, "0": 0, "1": 1}
-    assert numbers_of(["1", "2"]) == {"1": 0, "2": 1}
+    assert index_labels(["neg", "pos"]) == {"neg": 0, "pos": 1, "0": 0, "1": 1}
+    assert index_labels(["1", "2"]) == {"1": 0, "2": 1}
 
 
 def test_rows_by_label_keep_their_order():
-    assert rows_by_label(["b", "a", None, "b"]) == {"b": [0, 3], "a": [1]}
+    assert group_by_label(["b", "a", None, "b"]) == {"b": [0, 3], "a": [1]}
 
 
 @pytest.mark.parametrize(

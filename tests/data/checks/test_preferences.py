@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus
-from llmkit.data.checks.conversations import as_text
-from llmkit.data.checks.preferences import Pair, check_pairs, encoded, pair
-from llmkit.data.encoding import chat_templates
+from llmkit.data.checks.conversations import join_turns
+from llmkit.data.checks.preferences import PreferencePair, check_pairs, parse_pair
 from llmkit.recipe.schema import Data
 
 Row = dict[str, Any]
@@ -70,28 +68,30 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     ],
 )
 def test_the_forms_give_the_same_pair(row: Row, form: str, checked: Check) -> None:
-    assert pair(row) == (Pair(ASKED, "2", "3", form), None)
+    assert parse_pair(row) == (PreferencePair(ASKED, "2", "3", form), None)
     found, problems, notes = checked([row])
     assert problems == []
     assert notes == [f"train: 1 row of pairs written as {form}"]
     columns = found.splits["train"].columns
     assert list(columns["messages"]) == [ASKED]
-    assert [columns[name][0] for name in ("prompt", "chosen", "rejected")] == [as_text(ASKED), "2", "3"]
+    assert [columns[name][0] for name in ("prompt", "chosen", "rejected")] == [join_turns(ASKED), "2", "3"]
 
 
 def test_plain_texts_and_a_system_message() -> None:
     row = {"prompt": "1 + 1?", "chosen": "2", "rejected": "3"}
-    assert pair(row) == (Pair([said("user", "1 + 1?")], "2", "3", "texts"), None)
+    assert parse_pair(row) == (PreferencePair([said("user", "1 + 1?")], "2", "3", "texts"), None)
     system = [said("system", "Count."), said("user", "1 + 1?")]
-    assert pair({**row, "system": "Count."}) == (Pair(system, "2", "3", "texts"), None)
-    assert pair({"chosen": [*system, GOOD], "rejected": [*system, BAD]})[0] == Pair(
+    assert parse_pair({**row, "system": "Count."}) == (PreferencePair(system, "2", "3", "texts"), None)
+    assert parse_pair({"chosen": [*system, GOOD], "rejected": [*system, BAD]})[0] == PreferencePair(
         system, "2", "3", "messages"
     )
 
 
 def test_an_answer_that_begins_with_human_is_an_answer() -> None:
     """Some of HH-RLHF do."""
-    found, fault = pair({"prompt": "Human: 1 + 1?\n\nAssistant:", "chosen": "Human: 2", "rejected": "3"})
+    found, fault = parse_pair(
+        {"prompt": "Human: 1 + 1?\n\nAssistant:", "chosen": "Human: 2", "rejected": "3"}
+    )
     assert fault is None
     assert found is not None and (found.turns, found.chosen) == ([said("user", "1 + 1?")], "Human: 2")
 
@@ -120,7 +120,7 @@ ASK = {"prompt": "1 + 1?", "chosen": "2", "rejected": "3"}
     ],
 )
 def test_faults_are_told(row: Row, code: str, text: str) -> None:
-    found, fault = pair(row)
+    found, fault = parse_pair(row)
     assert found is None
     assert fault is not None and fault[0] == code
     assert text in fault[1]
@@ -149,32 +149,7 @@ def test_the_sample_sets_are_read_whole(shared: Path) -> None:
     for name, count in counts.items():
         files = sorted((shared / "preference" / name).glob("*.jsonl"))
         rows = [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
-        found = [pair(row) for row in rows]
+        found = [parse_pair(row) for row in rows]
         assert len(found) == count
         assert all(fault is None for _, fault in found)
         assert all(one.turns[-1]["role"] == "user" for one, _ in found if one)
-
-
-TURNS = [said("user", "good film")]
-
-
-def test_both_answers_follow_one_prompt_and_are_cut_and_counted(tiny_gpt: Path) -> None:
-    template = chat_templates.of(AutoTokenizer.from_pretrained(tiny_gpt))
-    pairs = [Pair(TURNS, "very fine", "bad bad bad bad bad"), Pair(TURNS, "fine " * 6, "fine " * 7)]
-    how: dict[str, Any] = {"max_length": 40, "max_new_tokens": 4}
-    found = encoded(template, pairs, truncation=True, **how)
-    prompt, _ = template.read(TURNS)
-    assert found.columns["input_ids"] == [prompt, prompt]
-    assert [len(ids) for ids in found.columns["targets"]] == [3, 4]
-    assert [len(ids) for ids in found.columns["rejected"]] == [4, 4]
-    assert found.columns["targets"][0] == template.write([*TURNS, said("assistant", "very fine")])
-    assert "labels" not in found.columns
-    assert found.notes["chosen answers cut to 4 tokens"] == 1
-    assert found.notes["rejected answers cut to 4 tokens"] == 2
-    assert [n for what, n in found.notes.items() if what.startswith("pairs whose answers are the same")] == [
-        1
-    ]
-    assert found.counts.tokens == 2 * 2 * len(prompt) + 15
-    whole = encoded(template, pairs, truncation=False, **how)
-    assert whole.too_long == (0, 1)
-    assert whole.setting == "task.max_new_tokens"

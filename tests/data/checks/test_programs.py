@@ -12,7 +12,7 @@ import pytest
 from llmkit.base.errors import UserError
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus as corpora
-from llmkit.data.checks.programs import Exercise, check_programs, exercise, fault
+from llmkit.data.checks.programs import Exercise, check_programs, find_error, parse_exercise
 from llmkit.data.corpus import Corpus
 from llmkit.recipe.schema import Data
 from llmkit.sandbox.runner import Program, run, run_many
@@ -35,12 +35,12 @@ def rows(shared: Path, part: str = "test") -> list[dict[str, Any]]:
 
 
 def solution(row: dict[str, Any], code: str | None = None) -> Program:
-    read = exercise(row)
+    read = parse_exercise(row)
     return Program(read.code if code is None else code, read.tests)
 
 
 def test_mbpp_shows_its_tests_and_its_program_in_a_fence() -> None:
-    found = exercise({**ROW, "code": "def f(x):\r\n  return x + 1\r\n\r\n"})
+    found = parse_exercise({**ROW, "code": "def f(x):\r\n  return x + 1\r\n\r\n"})
     assert found.prompt == "Add one.\n\nYour code should pass these tests:\n\nassert f(1) == 2"
     assert found.code == "def f(x):\n  return x + 1"
     assert found.answer == "```python\ndef f(x):\n  return x + 1\n```"
@@ -48,17 +48,17 @@ def test_mbpp_shows_its_tests_and_its_program_in_a_fence() -> None:
 
 def test_a_prompt_of_ones_own_is_read_and_answered_as_it_stands() -> None:
     tests = "assert f(1) == 2\nassert f(2) == 3"
-    assert exercise(OWN) == Exercise("Add one.", OWN["completion"], "def f(x): return x + 1", tests)
-    assert exercise({**OWN, "tests": None}).tests == ""
+    assert parse_exercise(OWN) == Exercise("Add one.", OWN["completion"], "def f(x): return x + 1", tests)
+    assert parse_exercise({**OWN, "tests": None}).tests == ""
 
 
 def test_setup_comes_before_the_tests_and_is_not_shown() -> None:
-    found = exercise(
+    found = parse_exercise(
         {**ROW, "test_setup_code": "x = 1", "test_list": ["assert f(x) == 2", "assert f(2) == 3"]}
     )
     assert found.tests == "x = 1\nassert f(x) == 2\nassert f(2) == 3"
     assert "x = 1" not in found.prompt
-    assert exercise({**ROW, "test_setup_code": None}).tests == "assert f(1) == 2"
+    assert parse_exercise({**ROW, "test_setup_code": None}).tests == "assert f(1) == 2"
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ def test_setup_comes_before_the_tests_and_is_not_shown() -> None:
     ],
 )
 def test_faults_of_mbpp_rows_are_told(change: dict[str, Any], code: str, said: str) -> None:
-    found = fault({**ROW, **change})
+    found = find_error({**ROW, **change})
     assert found is not None
     assert found[0] == code
     assert said in found[1]
-    assert fault(ROW) is None
+    assert find_error(ROW) is None
 
 
 @pytest.mark.parametrize(
@@ -99,17 +99,17 @@ def test_faults_of_mbpp_rows_are_told(change: dict[str, Any], code: str, said: s
     ],
 )
 def test_faults_of_prompt_and_completion_are_told(change: dict[str, Any], code: str, said: str) -> None:
-    found = fault({**OWN, **change})
+    found = find_error({**OWN, **change})
     assert found is not None
     assert found[0] == code
     assert said in found[1]
-    assert fault(OWN) is None
+    assert find_error(OWN) is None
 
 
 def test_tests_may_be_left_out_where_nothing_is_run() -> None:
-    assert fault({**OWN, "tests": None}, tested=False) is None
-    assert fault({**ROW, "test_list": None}, tested=False) is None
-    assert fault({**OWN, "tests": []}, tested=False) is not None
+    assert find_error({**OWN, "tests": None}, tested=False) is None
+    assert find_error({**ROW, "test_list": None}, tested=False) is None
+    assert find_error({**OWN, "tests": []}, tested=False) is not None
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_other_columns_are_told(read: Callable[..., Corpus]) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_published_rows_have_no_faults(shared: Path, part: str) -> None:
-    assert not [row["task_id"] for row in rows(shared, part) if fault(row)]
+    assert not [row["task_id"] for row in rows(shared, part) if find_error(row)]
 
 
 @pytest.mark.shared

@@ -203,7 +203,7 @@ def test_every_wrong_answer_is_told_those_of_a_kind_together(questions):
     ]  # fmt: skip
     many = lines(questions(train=[answers(("1980", 37))] * 30))
     assert len(many) == 21
-    assert many[20].startswith("error[Q01] train.jsonl:21: 10 more faults of this kind from here on.")
+    assert many[20].startswith("error[Q01] train.jsonl:21: 10 more errors of this kind from here on.")
 
 
 FRENCH = "Il a été élu à Orléans 🎉 en 1998, à Paris"
@@ -281,7 +281,7 @@ def test_questions_and_contexts_must_be_texts(questions):
         questions(train=[*rows[2:], answers(("1980", 38))]), Data(empty_text="drop"), unanswerable=False
     )
     assert len(dropped[1]["train"]["answers"]) == 1
-    assert dropped[3] == ["train: 1 row dropped, question empty or blank"]
+    assert dropped[3] == ['train: 1 row dropped (empty or blank "question")']
 
 
 def test_a_missing_column_is_l01(in_folder, read):
@@ -407,7 +407,7 @@ def test_the_sample_sets_are_read_whole(shared, read, name, sizes, without):
     assert problems == []
     assert [sum(not texts for texts in golds[part]["answers"]) for part in SPLITS] == without
     if name == "cmrc2018":
-        assert "train: 2 rows dropped, question empty or blank" in notes
+        assert 'train: 2 rows dropped (empty or blank "question")' in notes
     if name.startswith("xquad"):
         assert len({*golds["train"]["groups"].tolist()}) == 145
     for part in SPLITS:

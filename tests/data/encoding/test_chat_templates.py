@@ -13,8 +13,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from llmkit.base.errors import ModelError, RecipeError
-from llmkit.data.encoding.chat_templates import DEFAULT, encoded, of
+from llmkit.data.encoding.chat_templates import DEFAULT, encode_conversations, load_template
 from llmkit.data.encoding.collate import IGNORED
+from llmkit.data.encoding.features import Limit
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
@@ -77,12 +78,12 @@ def learned(found: Any, read: tuple[list[int], list[int]]) -> str:
 def test_exactly_the_answers_and_their_ends_are_learned(
     template: str | None, texts: list[str], answer: str
 ) -> None:
-    found = of(tokenizer(template))
+    found = load_template(tokenizer(template))
     said = [text.strip() if template is None else text for text in texts]  # the default trims
     whole = turns(*(part for text in texts for part in ("q", text)), "q", answer)
-    ids, labels = found.read(whole[:-1])
-    written = found.write(whole)
-    end = found.tokenizer.convert_ids_to_tokens(found.end)
+    ids, labels = found.encode_prompt(whole[:-1])
+    written = found.encode_answer(whole)
+    end = found.tokenizer.convert_ids_to_tokens(found.end_token_id)
     assert learned(found, (ids, labels)) == "".join(text + end for text in said)
     assert found.tokenizer.decode(written) == (answer.strip() if template is None else answer) + end
     assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
@@ -92,77 +93,79 @@ def test_exactly_the_answers_and_their_ends_are_learned(
 
 @pytest.mark.parametrize("template", [CHATML, MARKED])
 def test_ids_are_those_of_transformers(template: str) -> None:
-    found = of(tokenizer(template))
+    found = load_template(tokenizer(template))
     whole = turns("the sum\n\nis", "the answer\n", "user", "is the sum", system="assistant")
-    ids, _ = found.read(whole[:-1])
+    ids, _ = found.encode_prompt(whole[:-1])
     expected = found.tokenizer.apply_chat_template(whole, return_dict=False)
     tail = found.tokenizer("\n")["input_ids"]
-    assert [*ids, *found.write(whole), *tail] == expected
+    assert [*ids, *found.encode_answer(whole), *tail] == expected
 
 
 def test_no_token_lies_across_a_border() -> None:
     """An answer that begins with a line end would else share a token with the line end before it."""
-    found = of(tokenizer(CHATML))
+    found = load_template(tokenizer(CHATML))
     whole = turns("user", "\n\nthe", "user", "is")
-    ids, labels = found.read(whole[:-1])
+    ids, labels = found.encode_prompt(whole[:-1])
     assert learned(found, (ids, labels)) == "\n\nthe<|im_end|>"
     crossing = found.tokenizer.apply_chat_template(whole[:-1], add_generation_prompt=True, return_dict=False)
     assert len(crossing) < len(ids)
 
 
 def test_the_token_behind_an_answer_ends_it() -> None:
-    assert of(tokenizer(CHATML)).end == tokenizer(None).convert_tokens_to_ids("<|im_end|>")
-    assert of(tokenizer(None)).end == tokenizer(None).eos_token_id
-    bare = of(tokenizer(CHATML.replace("<|im_end|>", "")))
-    assert bare.end == bare.tokenizer.eos_token_id
-    assert bare.write(turns("user", "the"))[-1] == bare.end
+    assert load_template(tokenizer(CHATML)).end_token_id == tokenizer(None).convert_tokens_to_ids(
+        "<|im_end|>"
+    )
+    assert load_template(tokenizer(None)).end_token_id == tokenizer(None).eos_token_id
+    bare = load_template(tokenizer(CHATML.replace("<|im_end|>", "")))
+    assert bare.end_token_id == bare.tokenizer.eos_token_id
+    assert bare.encode_answer(turns("user", "the"))[-1] == bare.end_token_id
 
 
 def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
-    with pytest.raises(ModelError, match="in another way") as caught:
-        of(tokenizer(FORGETS)).read(turns("a", "b", "c"))
+    with pytest.raises(ModelError, match="differently") as caught:
+        load_template(tokenizer(FORGETS)).encode_prompt(turns("a", "b", "c"))
     assert caught.value.details[0].code == "S03"
 
 
 def test_what_a_template_refuses_is_told() -> None:
-    found = of(tokenizer(ALTERNATING))
+    found = load_template(tokenizer(ALTERNATING))
     with pytest.raises(ModelError, match='that begins "hello": it refuses it: no system role'):
-        found.read(turns("hello", system="Be brief."))
+        found.encode_prompt(turns("hello", system="Be brief."))
 
 
 def test_templates_run_in_a_sandbox() -> None:
     escape = "{{ ''.__class__.__mro__[1].__subclasses__() }}" + CHATML
     with pytest.raises(ModelError, match=r"refuses it.*unsafe"):
-        of(tokenizer(escape))
+        load_template(tokenizer(escape))
     with pytest.raises(ModelError, match="refuses it"):
-        of(tokenizer("{{ messages.append(1) }}" + CHATML))
+        load_template(tokenizer("{{ messages.append(1) }}" + CHATML))
 
 
 def test_a_tokenizer_without_a_template_keeps_ours() -> None:
     plain = tokenizer(None)
-    found = of(plain)
-    assert found.own
+    found = load_template(plain)
+    assert found.is_default
     assert plain.chat_template == DEFAULT
-    again = of(plain)
-    assert not again.own
-    assert again.digest == found.digest != of(tokenizer(CHATML)).digest
+    again = load_template(plain)
+    assert not again.is_default
+    assert again.digest == found.digest != load_template(tokenizer(CHATML)).digest
 
 
 def test_our_template_begins_as_the_tokenizer_does(tiny_gpt: Any) -> None:
-    found = of(AutoTokenizer.from_pretrained(tiny_gpt))
-    assert found.render(turns("fine"), asking=True) == "[CLS]User:\nfine\n\nAssistant:\n"
+    found = load_template(AutoTokenizer.from_pretrained(tiny_gpt))
+    assert found.render(turns("fine"), add_generation_prompt=True) == "[CLS]User:\nfine\n\nAssistant:\n"
 
 
 def test_several_templates_are_an_error() -> None:
     several = tokenizer(None)
     several.chat_template = {"default": CHATML, "tools": CHATML}
     with pytest.raises(ModelError, match="default, tools"):
-        of(several)
+        load_template(several)
 
 
 def encode(*conversations: list[dict[str, str]], template: str | None = CHATML, **options: Any) -> Any:
-    settings = {"answered": True, "max_length": 60, "max_new_tokens": 20, "truncation": True, **options}
-    return encoded(of(tokenizer(template)), conversations, **settings)
+    settings = {"with_answers": True, "max_length": 60, "max_new_tokens": 20, "truncation": True, **options}
+    return encode_conversations(load_template(tokenizer(template)), conversations, **settings)
 
 
 def texts(features: Any, column: str = "input_ids") -> list[str]:
@@ -188,7 +191,7 @@ def test_long_conversations_lose_whole_turns_from_the_front() -> None:
     assert "first" not in texts(features)[0]
     assert texts(features)[0].endswith("third<|im_end|>\n<|im_start|>assistant\n")
     assert max(map(len, features.columns["input_ids"])) <= 40
-    assert features.notes == {"conversations cut to 40 tokens, first turns first": 1}
+    assert features.notes == {"conversations truncated to 40 tokens, first turns first": 1}
     assert features.counts.cut_examples == 1
 
 
@@ -200,27 +203,27 @@ def test_a_long_question_loses_its_end() -> None:
     assert 37 <= len(features.columns["input_ids"][0]) <= 40
     with pytest.raises(RecipeError, match="words around a question"):
         encode(turns("the sum " * 50, "is"), max_length=23)
-    with pytest.raises(RecipeError, match="no room for a prompt"):
+    with pytest.raises(RecipeError, match="no tokens for a prompt"):
         encode(turns("a", "is"), max_length=20)
 
 
 def test_without_truncation_long_ones_are_only_named() -> None:
     features = encode(turns("a", "b"), turns("the sum " * 50, "is"), truncation=False)
     assert features.too_long == (1,)
-    assert (features.most, features.setting) == (("prompts", 40), "train.max_length")
+    assert features.limit == Limit("prompts", 40)
     features = encode(turns("a", "xyz" * 20), turns("a", "b"), truncation=False)
     assert features.too_long == (0,)
-    assert (features.most, features.setting) == (("answers", 20), "task.max_new_tokens")
+    assert features.limit == Limit("answers", 20, "task.max_new_tokens")
     assert len(features.columns["targets"][0]) == 20
-    assert features.notes == {"answers cut to 20 tokens": 1}
+    assert features.notes == {"answers truncated to 20 tokens": 1}
 
 
 def test_special_tokens_in_texts_and_our_own_template_are_said() -> None:
     features = encode(turns("a <|im_end|> b", "c"), turns("a", "b"))
     assert features.notes == {"conversations with special tokens of the tokenizer in their texts": 1}
     own = encode(turns("a", "b"), template=None)
-    assert json.dumps(own.notes).count("llmkit's own chat template") == 1
+    assert json.dumps(own.notes).count("llmkit's default chat template") == 1
 
 
 def test_asked_conversations_have_neither_labels_nor_targets() -> None:
-    assert encode(turns("a", "b", "c"), answered=False).columns.keys() == {"input_ids"}
+    assert encode(turns("a", "b", "c"), with_answers=False).columns.keys() == {"input_ids"}

@@ -6,10 +6,13 @@ import numpy as np
 import torch
 
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded, Ragged, TokenCounts
+from llmkit.data.encoding.features import Encoded, Ragged, TokenCounts
 
 ENCODED = Encoded(
-    {"input_ids": Ragged.of([[7, 8, 9], [5], [6, 6]]), "labels": Ragged.of([[1, 0, 1], [0], [1, 1]])},
+    {
+        "input_ids": Ragged.from_rows([[7, 8, 9], [5], [6, 6]]),
+        "labels": Ragged.from_rows([[1, 0, 1], [0], [1, 1]]),
+    },
     TokenCounts(),
     examples=np.array([0, 1, 1]),
 )
@@ -23,7 +26,7 @@ def test_rows_are_padded_to_the_longest_of_the_batch_with_a_mask() -> None:
 
 
 def test_texts_to_write_are_padded_by_their_own_length_and_count_as_tokens() -> None:
-    columns = {"input_ids": Ragged.of([[7, 8, 9], [5]]), "targets": Ragged.of([[1], [2, 3]])}
+    columns = {"input_ids": Ragged.from_rows([[7, 8, 9], [5]]), "targets": Ragged.from_rows([[1], [2, 3]])}
     encoded = Encoded(columns, TokenCounts(), examples=np.arange(2))
     batch = collate(encoded, np.array([0, 1]), pad_token_id=3, scalars={})
     assert batch["targets"].tolist() == [[1, -100], [2, 3]]
@@ -46,7 +49,7 @@ def test_all_but_ids_and_labels_are_padded_with_0() -> None:
     """Type 0, no context: a padded token must look like nothing."""
     columns = {"input_ids": [[7, 8, 9], [5]], "token_type_ids": [[0, 1, 1], [1]], "context": [[0, 1, 1], [1]]}
     encoded = Encoded(
-        {name: Ragged.of(rows) for name, rows in columns.items()}, TokenCounts(), examples=np.arange(2)
+        {name: Ragged.from_rows(rows) for name, rows in columns.items()}, TokenCounts(), examples=np.arange(2)
     )
     batch = collate(encoded, np.array([0, 1]), pad_token_id=3, scalars={})
     assert batch["token_type_ids"].tolist() == batch["context"].tolist() == [[0, 1, 1], [1, 0, 0]]
@@ -57,7 +60,7 @@ def test_all_but_ids_and_labels_are_padded_with_0() -> None:
 def test_columns_of_one_number_a_window_stay_that_narrow() -> None:
     columns = {"input_ids": [[7, 8, 9], [5]], "start": [[2], [0]]}
     encoded = Encoded(
-        {name: Ragged.of(rows) for name, rows in columns.items()}, TokenCounts(), examples=np.arange(2)
+        {name: Ragged.from_rows(rows) for name, rows in columns.items()}, TokenCounts(), examples=np.arange(2)
     )
     batch = collate(encoded, np.array([1, 0]), pad_token_id=3, scalars={})
     assert batch["start"].tolist() == [[0], [2]]
@@ -66,10 +69,10 @@ def test_columns_of_one_number_a_window_stay_that_narrow() -> None:
 
 def test_what_stands_aside_is_not_for_the_model() -> None:
     encoded = Encoded(
-        {"input_ids": Ragged.of([[7, 8]])},
+        {"input_ids": Ragged.from_rows([[7, 8]])},
         TokenCounts(),
         examples=np.array([0]),
-        aside={"words": Ragged.of([[-1, 0]])},
+        decode_columns={"words": Ragged.from_rows([[-1, 0]])},
     )
     batch = collate(encoded, np.array([0]), pad_token_id=3, scalars={})
     assert set(batch) == {"input_ids", "attention_mask"}

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
 from transformers import BertTokenizer, GPT2Tokenizer, RobertaTokenizer
 
 from llmkit.base.errors import DataError
 from llmkit.base.progress import SILENT
-from llmkit.data.encoding.encode import (
-    Collect,
-    Encoded,
-    Features,
-    Ragged,
-    TokenCounts,
-    cached,
-    encode,
-    texts_to_ids,
-    tokenizer_digest,
-)
+from llmkit.data.encoding.encode import encode, encode_texts
+from llmkit.data.encoding.features import Collect, Encoded, Features, TokenCounts
 from llmkit.models.load import load_tokenizer
 
 SHORT, LONG = "a good film", "a good film " * 4
@@ -36,30 +25,18 @@ def tokenizer(tiny_bert: Path) -> Any:
     return load_tokenizer(tiny_bert)
 
 
-def run(tokenizer: Any, texts: Sequence[str], *, truncation: bool, collect: Collect = Encoded.of) -> Encoded:
+def run(
+    tokenizer: Any, texts: Sequence[str], *, truncation: bool, collect: Collect = Encoded.from_batches
+) -> Encoded:
     return encode(
         datasets.Dataset.from_dict({"text": list(texts)}),
-        lambda rows, _: texts_to_ids(tokenizer, rows["text"], max_length=8, truncation=truncation),
+        lambda rows, _: encode_texts(tokenizer, rows["text"], max_length=8, truncation=truncation),
         place=lambda row: f"file.jsonl:{row + 1}",
         max_length=8,
         progress=SILENT,
-        what="train",
+        split="train",
         collect=collect,
     )
-
-
-def test_of_a_pair_of_answers_the_prompt_is_read_twice() -> None:
-    columns = {"input_ids": [[1, 2, 3], [1]], "targets": [[4], [4, 5]], "rejected": [[6, 7], [8]]}
-    alone = {name: columns[name] for name in ("input_ids", "targets")}
-    assert Encoded.of([(0, Features(columns, TokenCounts()))]).lengths.tolist() == [9, 5]
-    assert Encoded.of([(0, Features(alone, TokenCounts()))]).lengths.tolist() == [4, 3]
-
-
-def test_ragged_rows_come_back() -> None:
-    rows = [[1, 2, 3], [], [4]]
-    ragged = Ragged.of(rows)
-    assert [ragged[number].tolist() for number in range(len(ragged))] == rows
-    assert ragged.lengths.tolist() == [3, 0, 1]
 
 
 def test_ids_are_the_tokenizers_own(tokenizer: Any) -> None:
@@ -79,45 +56,13 @@ def test_a_long_text_without_leave_to_cut_says_how_much_would_be_lost(tokenizer:
     with pytest.raises(DataError) as caught:
         run(tokenizer, [SHORT, LONG], truncation=False)
     assert caught.value.lines() == [
-        "error[L12] file.jsonl:2: 1 of 2 texts (50.0%) are longer than 8 tokens (longest: 14); cutting them would lose "
-        "31.6% of all tokens. Fix: raise train.max_length, or set train.truncation=true to cut them"
+        "error[L12] file.jsonl:2: 1 of 2 texts (50.0%) are longer than 8 tokens (longest: 14); truncation would lose "
+        "31.6% of all tokens. Fix: raise train.max_length, or set train.truncation=true to truncate them"
     ]
 
 
 def test_unknown_tokens_are_counted(tokenizer: Any) -> None:
     assert run(tokenizer, ["a zebra", "好"], truncation=False).counts.unknown_tokens == 2
-
-
-def test_the_second_time_nothing_is_made(tmp_path: Path, monkeypatch: Any, tokenizer: Any) -> None:
-    monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    made: list[int] = []
-
-    def make(collect: Collect) -> Encoded:
-        made.append(1)
-        return run(tokenizer, [SHORT, LONG], truncation=True, collect=collect)
-
-    first = cached(make, rows="abc", max_length=8)
-    second = cached(make, rows="abc", max_length=8)
-    assert made == [1]
-    assert np.array_equal(first.ragged["input_ids"].flat, second.ragged["input_ids"].flat)
-    assert second.counts == first.counts
-    assert isinstance(second.ragged["input_ids"].flat, np.memmap)
-    cached(make, rows="abc", max_length=9)
-    assert made == [1, 1]
-
-
-def test_the_digest_tells_tokenizers_apart(tiny_bert: Path, tmp_path: Path, tokenizer: Any) -> None:
-    tokenizer.save_pretrained(tmp_path)
-    assert tokenizer_digest(load_tokenizer(tiny_bert)) == tokenizer_digest(tokenizer)
-    other = load_tokenizer(tiny_bert)
-    other.eos_token = "[SEP]"  # what ends a document is no part of tokenizer.json
-    assert tokenizer_digest(other) != tokenizer_digest(tokenizer)
-    content = json.loads((tmp_path / "tokenizer.json").read_text())
-    content["normalizer"]["lowercase"] = not content["normalizer"]["lowercase"]
-    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes((tiny_bert / "model.safetensors").read_bytes())
-    assert tokenizer_digest(load_tokenizer(tmp_path)) != tokenizer_digest(tokenizer)
 
 
 # pairs
@@ -153,7 +98,7 @@ def _letters(first: int) -> dict[str, int]:
 
 
 def pairs_of(tokenizer: Any, max_length: int, truncation: bool = True, rows: int = 4) -> Features:
-    return texts_to_ids(tokenizer, FIRST[:rows], SECOND[:rows], max_length=max_length, truncation=truncation)
+    return encode_texts(tokenizer, FIRST[:rows], SECOND[:rows], max_length=max_length, truncation=truncation)
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "tokenizer"])
@@ -173,7 +118,7 @@ def test_segments_are_there_for_pairs_alone(bert: Any, roberta: Any) -> None:
     for ids, types in zip(pairs.columns["input_ids"], pairs.columns["token_type_ids"], strict=True):
         first = list(ids).index(bert.sep_token_id) + 1
         assert list(types) == [0] * first + [1] * (len(ids) - first)
-    alone = texts_to_ids(bert, FIRST, max_length=200, truncation=False)
+    alone = encode_texts(bert, FIRST, max_length=200, truncation=False)
     assert list(alone.columns) == ["input_ids"]
     assert not any(map(any, bert(FIRST)["token_type_ids"]))  # nothing is lost
     assert list(pairs_of(roberta, 200).columns) == ["input_ids"]
@@ -204,8 +149,8 @@ def test_texts_without_a_separator_stand_on_two_lines(gpt2: Any) -> None:
     for ids, first, second in zip(features.columns["input_ids"], FIRST, SECOND, strict=True):
         assert gpt2.decode(ids) == f"{first}\n{second}"
     assert gpt2("a", "b")["input_ids"] == gpt2("ab")["input_ids"]  # else the pair would be one word
-    again = texts_to_ids(gpt2, ["a b"], ["c"], max_length=500, truncation=False)
-    other = texts_to_ids(gpt2, ["a"], [" bc"], max_length=500, truncation=False)
+    again = encode_texts(gpt2, ["a b"], ["c"], max_length=500, truncation=False)
+    other = encode_texts(gpt2, ["a"], [" bc"], max_length=500, truncation=False)
     assert again.columns["input_ids"] != other.columns["input_ids"]
 
 
@@ -216,65 +161,3 @@ def test_a_cut_pair_keeps_its_line_break(gpt2: Any) -> None:
 
 
 # windows
-
-
-def windows(rows: Sequence[int]) -> Features:
-    """One window of two tokens for each number, told of its row."""
-    return Features(
-        {"input_ids": [[row, row] for row in rows], "labels": [[row, -100] for row in rows]},
-        TokenCounts(tokens=2 * len(rows), longest=2),
-        aside={"words": [[0, row] for row in rows]},
-        rows=rows,
-        notes={"sentences in several windows": 1},
-    )
-
-
-def test_windows_of_all_batches_know_their_example() -> None:
-    encoded = Encoded.of([(0, windows([0, 0, 1])), (1000, windows([0, 2])), (2000, windows([]))])
-    assert encoded.examples.tolist() == [0, 0, 1, 1000, 1002]
-    assert len(encoded) == 5
-    assert encoded.ragged["labels"][4].tolist() == [2, -100]
-    assert encoded.aside["words"][3].tolist() == [0, 0]
-    assert encoded.notes == {"sentences in several windows": 3}
-    assert encoded.counts == TokenCounts(tokens=10, longest=2)
-
-
-def test_one_window_a_row_counts_on_over_batches() -> None:
-    plain = Features({"input_ids": [[1], [2, 3]]}, TokenCounts(tokens=3, longest=2))
-    encoded = Encoded.of([(0, plain), (2, plain)])
-    assert encoded.examples.tolist() == [0, 1, 2, 3]
-    assert encoded.lengths.tolist() == [1, 2, 1, 2]
-
-
-def test_all_there_is_comes_back_from_the_cache(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    batches = [(0, windows([0, 0, 3])), (5, windows([])), (7, windows([1]))]
-    made = Encoded.of(batches)
-    cached(lambda collect: collect(iter(batches)), rows="abc")
-    found = cached(lambda _: pytest.fail("made twice"), rows="abc")
-    assert (found.counts, found.notes) == (made.counts, made.notes)
-    assert found.examples.tolist() == [0, 0, 3, 8]
-    for kind in ("ragged", "aside"):
-        ours, theirs = getattr(made, kind), getattr(found, kind)
-        assert list(theirs) == sorted(ours)
-        for name, column in ours.items():
-            assert [row.tolist() for row in theirs[name]] == [row.tolist() for row in column], name
-
-
-def test_another_format_is_made_anew(tmp_path: Path, monkeypatch: Any) -> None:
-    """What an older version left in the cache must not be opened by a newer one."""
-    monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    cached(lambda collect: collect([(0, windows([0]))]), rows="abc")
-    monkeypatch.setattr("llmkit.data.encoding.encode.FORMAT", -1)
-    assert len(cached(lambda collect: collect([(0, windows([0, 1]))]), rows="abc")) == 2
-
-
-def test_the_digest_forgets_what_was_cut_before(tokenizer: Any) -> None:
-    """A fast tokenizer keeps the last call's truncation and padding in its definition."""
-    before = tokenizer_digest(tokenizer)
-    texts_to_ids(tokenizer, [LONG], max_length=5, truncation=True)
-    assert tokenizer_digest(tokenizer) == before
-    tokenizer([SHORT, LONG], padding=True)
-    assert tokenizer_digest(tokenizer) == before
-    tokenizer.add_tokens(["<e1>"], special_tokens=True)
-    assert tokenizer_digest(tokenizer) != before

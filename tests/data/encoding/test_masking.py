@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.data.encoding.collate import IGNORED
-from llmkit.data.encoding.masking import NEVER, Masking
+from llmkit.data.encoding.masking import NEVER_MASKED, Masking
 
 MASK, VOCABULARY = 4, 1000
-MASKING = Masking(rate=0.15, mask_id=MASK, vocabulary=VOCABULARY)
+MASKING = Masking(rate=0.15, mask_id=MASK, vocab_size=VOCABULARY)
 
 
 def many(count: int = 2000, length: int = 100) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(ids, hidden, labels) of many texts of single-token words between two special tokens."""
     ids = np.random.default_rng(0).integers(10, VOCABULARY, length)
     words = np.arange(length)
-    words[[0, -1]] = NEVER
-    found = [MASKING.hide(ids, words, draw) for draw in range(count)]
+    words[[0, -1]] = NEVER_MASKED
+    found = [MASKING.mask(ids, words, draw) for draw in range(count)]
     return np.tile(ids, (count, 1)), np.stack([h for h, _ in found]), np.stack([y for _, y in found])
 
 
@@ -51,7 +51,7 @@ def test_random_tokens_come_from_the_whole_vocabulary() -> None:
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20), st.integers(0, 2**62))
 def test_words_are_chosen_whole_and_as_many_as_come_nearest(sizes: list[int], draw: int) -> None:
     words = np.repeat(np.arange(1, len(sizes) + 1), sizes)
-    _, labels = MASKING.hide(words + 10, words, draw)
+    _, labels = MASKING.mask(words + 10, words, draw)
     chosen = labels != IGNORED
     assert all(len(set(chosen[words == word])) == 1 for word in set(words))
     assert chosen.any()
@@ -60,12 +60,12 @@ def test_words_are_chosen_whole_and_as_many_as_come_nearest(sizes: list[int], dr
 
 def test_a_draw_is_a_mask() -> None:
     ids, words = np.arange(10, 60), np.arange(1, 51)
-    first, again, other = (MASKING.hide(ids, words, draw)[1] for draw in (1, 1, 2))
+    first, again, other = (MASKING.mask(ids, words, draw)[1] for draw in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
 
 
 def test_a_text_of_special_tokens_hides_nothing() -> None:
-    hidden, labels = MASKING.hide(np.array([1, 2]), np.array([NEVER, NEVER]), 7)
+    hidden, labels = MASKING.mask(np.array([1, 2]), np.array([NEVER_MASKED, NEVER_MASKED]), 7)
     assert hidden.tolist() == [1, 2]
     assert labels.tolist() == [IGNORED, IGNORED]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.data.encoding.packing import Piece, Room, pack
+from llmkit.data.encoding.packing import BlockLayout, Piece, pack_documents
 
 
 def test_documents_follow_each_other_and_go_on_in_the_next_block() -> None:
-    assert pack([7, 2, 6], Room(max_length=5)) == [
+    assert pack_documents([7, 2, 6], BlockLayout(max_length=5)) == [
         [Piece(0, 0, 5)],
         [Piece(0, 5, 7), Piece(1, 0, 2), Piece(2, 0, 1)],
         [Piece(2, 1, 6)],
@@ -18,7 +18,7 @@ def test_documents_follow_each_other_and_go_on_in_the_next_block() -> None:
 
 
 def test_unpacked_each_piece_has_a_block() -> None:
-    assert pack([7, 2], Room(max_length=5, packed=False)) == [
+    assert pack_documents([7, 2], BlockLayout(max_length=5, packed=False)) == [
         [Piece(0, 0, 5)],
         [Piece(0, 5, 7)],
         [Piece(1, 0, 2)],
@@ -26,7 +26,7 @@ def test_unpacked_each_piece_has_a_block() -> None:
 
 
 def test_context_is_repeated_where_a_document_goes_on_only() -> None:
-    assert pack([7, 2], Room(max_length=4, context=2, packed=False)) == [
+    assert pack_documents([7, 2], BlockLayout(max_length=4, context=2, packed=False)) == [
         [Piece(0, 0, 4)],
         [Piece(0, 2, 6, context=2)],
         [Piece(0, 4, 7, context=2)],
@@ -35,7 +35,7 @@ def test_context_is_repeated_where_a_document_goes_on_only() -> None:
 
 
 def test_special_tokens_have_their_places() -> None:
-    assert pack([3, 1, 1], Room(max_length=8, around=2)) == [
+    assert pack_documents([3, 1, 1], BlockLayout(max_length=8, num_special=2)) == [
         [Piece(0, 0, 3), Piece(1, 0, 1)],
         [Piece(2, 0, 1)],
     ]
@@ -43,13 +43,13 @@ def test_special_tokens_have_their_places() -> None:
 
 def test_no_long_document_begins_in_a_crumb() -> None:
     """1 of 16 places is left: less than an eighth."""
-    assert pack([15, 9], Room(max_length=16)) == [[Piece(0, 0, 15)], [Piece(1, 0, 9)]]
-    assert pack([15, 1], Room(max_length=16)) == [[Piece(0, 0, 15), Piece(1, 0, 1)]]
+    assert pack_documents([15, 9], BlockLayout(max_length=16)) == [[Piece(0, 0, 15)], [Piece(1, 0, 9)]]
+    assert pack_documents([15, 1], BlockLayout(max_length=16)) == [[Piece(0, 0, 15), Piece(1, 0, 1)]]
 
 
 def test_what_can_hold_nothing_new_is_refused() -> None:
-    with pytest.raises(AssertionError, match="no place"):
-        pack([3], Room(max_length=2, around=2))
+    with pytest.raises(AssertionError, match="no space"):
+        pack_documents([3], BlockLayout(max_length=2, num_special=2))
 
 
 @given(
@@ -60,13 +60,13 @@ def test_what_can_hold_nothing_new_is_refused() -> None:
     st.booleans(),
 )
 def test_every_token_is_new_in_just_one_piece(
-    lengths: list[int], max_length: int, around: int, context: int, packed: bool
+    lengths: list[int], max_length: int, num_special: int, context: int, packed: bool
 ) -> None:
-    blocks = pack(lengths, Room(max_length, around, context, packed))
+    blocks = pack_documents(lengths, BlockLayout(max_length, num_special, context, packed))
     pieces = [piece for block in blocks for piece in block]
     new = [(p.document, token) for p in pieces for token in range(p.start + p.context, p.end)]
     assert new == [(number, token) for number, length in enumerate(lengths) for token in range(length)]
     assert all(0 <= piece.context <= context and piece.start + piece.context < piece.end for piece in pieces)
     for block in blocks:
-        assert 0 < sum(piece.end - piece.start + around for piece in block) <= max_length
+        assert 0 < sum(piece.end - piece.start + num_special for piece in block) <= max_length
         assert packed or len(block) == 1

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from llmkit.base.errors import DataError, RecipeError
 from llmkit.base.progress import SILENT
-from llmkit.data.encoding import windows
+from llmkit.data.encoding.cache import digest_tokenizer, load_or_encode
 from llmkit.data.encoding.collate import IGNORED
-from llmkit.data.encoding.encode import Collect, Encoded, Features, cached, encode, tokenizer_digest
+from llmkit.data.encoding.encode import encode
+from llmkit.data.encoding.features import Collect, Encoded, Features
+from llmkit.data.encoding.windows import NO_WORD, encode_contexts, encode_words
 
 ENGLISH = (
     "the film was good and the plot was a warm story of the actor who played a cold scene in the dark music"
@@ -116,14 +118,14 @@ any_sentences = st.lists(st.lists(any_word, min_size=1, max_size=30), min_size=1
 
 def in_one_piece(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
     """Ids of each word's tokens when the sentence is read in one pass."""
-    features = windows.of_words(tokenizer, [words], None, max_length=5000, stride=0)
+    features = encode_words(tokenizer, [words], None, max_length=5000, stride=0)
     found: list[list[int]] = [[] for _ in words]
     if features.columns["input_ids"]:
-        ids, marks = features.columns["input_ids"][0], features.aside["words"][0]
+        ids, marks = features.columns["input_ids"][0], features.decode_columns["words"][0]
         special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         at = -1
         for token, word in zip(ids, marks, strict=True):
-            at = word if word != windows.NO_WORD else at
+            at = word if word != NO_WORD else at
             if token not in special:
                 found[at].append(token)
     return found
@@ -133,9 +135,9 @@ def decided(features: Features) -> dict[tuple[int, int], list[tuple[int, int]]]:
     """(sentence, word) -> the (window, token)s that decide about it."""
     assert features.rows is not None
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for window, (row, words) in enumerate(zip(features.rows, features.aside["words"], strict=True)):
+    for window, (row, words) in enumerate(zip(features.rows, features.decode_columns["words"], strict=True)):
         for token, word in enumerate(words):
-            if word != windows.NO_WORD:
+            if word != NO_WORD:
                 found.setdefault((row, word), []).append((window, token))
     return found
 
@@ -150,7 +152,7 @@ def test_every_word_with_a_token_is_decided_once(
 ) -> None:
     tokenizer = TOKENIZERS[name]()
     labels = [[7 * row + word for word in range(len(words))] for row, words in enumerate(sentences)]
-    features = windows.of_words(tokenizer, sentences, labels, max_length=max_length, stride=stride)
+    features = encode_words(tokenizer, sentences, labels, max_length=max_length, stride=stride)
     found = decided(features)
     assert all(len(places) == 1 for places in found.values())
 
@@ -158,16 +160,16 @@ def test_every_word_with_a_token_is_decided_once(
     expected = {(row, word) for row, of_row in enumerate(tokens) for word, ids in enumerate(of_row) if ids}
     assert found.keys() == expected
     without = sum(map(len, sentences)) - len(expected)
-    assert features.notes.get("words without a token, answered as O", 0) == without
+    assert features.notes.get("words without a token, predicted as O", 0) == without
 
     for (row, word), [(window, token)] in found.items():
         assert features.columns["input_ids"][window][token] == tokens[row][word][0]  # the first sub-token
         assert features.columns["labels"][window][token] == labels[row][word]
-    for window, marks in enumerate(features.aside["words"]):
+    for window, marks in enumerate(features.decode_columns["words"]):
         gold = features.columns["labels"][window]
-        assert [label == IGNORED for label in gold] == [word == windows.NO_WORD for word in marks]
+        assert [label == IGNORED for label in gold] == [word == NO_WORD for word in marks]
         assert len(marks) == len(features.columns["input_ids"][window]) <= max_length
-        assert any(word != windows.NO_WORD for word in marks)
+        assert any(word != NO_WORD for word in marks)
     assert list(features.rows or []) == sorted(features.rows or [])
 
 
@@ -177,7 +179,7 @@ def test_a_word_is_decided_where_it_stands_farthest_from_an_edge(
     length: int, max_length: int, stride: int
 ) -> None:
     """Against all windows of so many one-token words, made here; of equal places the first."""
-    features = windows.of_words(bert(), [["the"] * length], None, max_length=max_length, stride=stride)
+    features = encode_words(bert(), [["the"] * length], None, max_length=max_length, stride=stride)
     room = max_length - 2
     step = room - min(stride, max_length // 2, room - 1)
     starts = [0]
@@ -199,7 +201,7 @@ def test_windows_share_the_tokens_of_the_stride() -> None:
     words = [[f"{number % 10}" for number in range(20)]]
 
     def texts(stride: int) -> list[str]:
-        features = windows.of_words(bert(), words, None, max_length=10, stride=stride)
+        features = encode_words(bert(), words, None, max_length=10, stride=stride)
         return [bert().decode(ids, skip_special_tokens=True) for ids in features.columns["input_ids"]]
 
     assert texts(0) == ["0 1 2 3 4 5 6 7", "8 9 0 1 2 3 4 5", "6 7 8 9"]
@@ -208,7 +210,7 @@ def test_windows_share_the_tokens_of_the_stride() -> None:
 
 def test_sentences_in_several_windows_are_counted() -> None:
     words = [["the"] * 30, ["the"] * 3, ["the"] * 9]
-    features = windows.of_words(bert(), words, None, max_length=10, stride=2)
+    features = encode_words(bert(), words, None, max_length=10, stride=2)
     assert features.notes == {"sentences in several windows": 2}
 
 
@@ -217,8 +219,8 @@ def test_what_a_token_says_alone_is_the_same_in_windows_and_in_one_pass(name: st
     """A model whose answer depends on the token alone."""
     tokenizer = TOKENIZERS[name]()
     words = (ENGLISH.split() + list(CHINESE)) * 3
-    whole = windows.of_words(tokenizer, [words], None, max_length=5000, stride=0)
-    pieces = windows.of_words(tokenizer, [words], None, max_length=16, stride=5)
+    whole = encode_words(tokenizer, [words], None, max_length=5000, stride=0)
+    pieces = encode_words(tokenizer, [words], None, max_length=16, stride=5)
     assert len(whole.columns["input_ids"]) == 1 < len(pieces.columns["input_ids"])
 
     def answers(features: Features) -> list[int]:
@@ -236,24 +238,24 @@ def test_words_of_roberta_look_as_in_a_text() -> None:
         (["the", "film", "was"], "the film was"),
         (["the", "film", "北", "京"], "the film北京"),
     ):
-        features = windows.of_words(tokenizer, [words], None, max_length=100, stride=0)
+        features = encode_words(tokenizer, [words], None, max_length=100, stride=0)
         assert features.columns["input_ids"][0] == tokenizer(text)["input_ids"]
     prefixed = byte_level(prefix=True)
-    features = windows.of_words(prefixed, [["the", "film"]], None, max_length=100, stride=0)
+    features = encode_words(prefixed, [["the", "film"]], None, max_length=100, stride=0)
     assert features.columns["input_ids"][0] == prefixed("the film")["input_ids"]
 
 
 def test_a_word_whose_first_character_is_dropped_is_decided_all_the_same() -> None:
-    features = windows.of_words(bert(), [["\ufefffilm", "the"]], [[3, 4]], max_length=10, stride=0)
+    features = encode_words(bert(), [["\ufefffilm", "the"]], [[3, 4]], max_length=10, stride=0)
     assert features.columns["labels"] == [[IGNORED, 3, IGNORED, 4, IGNORED]]
     assert not features.notes
 
 
 def test_sentences_without_any_token_leave_no_window() -> None:
-    features = windows.of_words(bert(), [["\u200b"], ["\u200b", "\u200b"]], None, max_length=10, stride=0)
+    features = encode_words(bert(), [["\u200b"], ["\u200b", "\u200b"]], None, max_length=10, stride=0)
     assert features.columns["input_ids"] == []
-    assert features.notes == {"words without a token, answered as O": 3}
-    assert len(Encoded.of([(0, features)])) == 0
+    assert features.notes == {"words without a token, predicted as O": 3}
+    assert len(Encoded.from_batches([(0, features)])) == 0
 
 
 @each_tokenizer
@@ -262,15 +264,15 @@ def test_the_tokenizer_is_left_as_it_was(name: str) -> None:
     tokenizer = TOKENIZERS[name]()
     tokenizer.truncation_side = "left"
     try:
-        before = tokenizer.backend_tokenizer.to_str(), tokenizer_digest(tokenizer)
-        backwards = windows.of_words(tokenizer, [["the"] * 40], None, max_length=10, stride=3)
-        windows.of_contexts(tokenizer, ["film"], [ENGLISH], None, max_length=20, stride=3, truncation=True)
-        assert (tokenizer.backend_tokenizer.to_str(), tokenizer_digest(tokenizer)) == before
+        before = tokenizer.backend_tokenizer.to_str(), digest_tokenizer(tokenizer)
+        backwards = encode_words(tokenizer, [["the"] * 40], None, max_length=10, stride=3)
+        encode_contexts(tokenizer, ["film"], [ENGLISH], None, max_length=20, stride=3, truncation=True)
+        assert (tokenizer.backend_tokenizer.to_str(), digest_tokenizer(tokenizer)) == before
         assert tokenizer.truncation_side == "left"
     finally:
         tokenizer.truncation_side = "right"
-    forwards = windows.of_words(tokenizer, [["the"] * 40], None, max_length=10, stride=3)
-    assert (backwards.columns, backwards.aside) == (forwards.columns, forwards.aside)
+    forwards = encode_words(tokenizer, [["the"] * 40], None, max_length=10, stride=3)
+    assert (backwards.columns, backwards.decode_columns) == (forwards.columns, forwards.decode_columns)
 
 
 @pytest.mark.parametrize("max_length", range(1, 40))
@@ -280,14 +282,14 @@ def test_any_length_works_or_is_refused(name: str, max_length: int) -> None:
     tokenizer, special = TOKENIZERS[name](), {"bert": (2, 3), "roberta": (2, 4)}[name]
     too_short = max_length <= special[0]
     try:
-        windows.of_words(tokenizer, [["the"] * 20], None, max_length=max_length, stride=1000)
+        encode_words(tokenizer, [["the"] * 20], None, max_length=max_length, stride=1000)
         assert not too_short
     except RecipeError as error:
         assert too_short
         assert error.details[0].code == "C09"
     too_short = max_length - max_length // 2 <= special[1]
     try:
-        windows.of_contexts(
+        encode_contexts(
             tokenizer, ["the film " * 9, "é"], [ENGLISH] * 2, None,
             max_length=max_length, stride=1000, truncation=True,
         )  # fmt: skip
@@ -314,7 +316,7 @@ def asked(draw: st.DrawFn) -> tuple[str, tuple[int, int] | None]:
 def contexts(
     tokenizer: Any, rows: Sequence[tuple[str, tuple[int, int] | None]], max_length: int, stride: int
 ) -> Features:
-    return windows.of_contexts(
+    return encode_contexts(
         tokenizer,
         ["the film"] * len(rows),
         [text for text, _ in rows],
@@ -347,13 +349,16 @@ def test_an_answer_is_found_again_or_named(
             continue
         assert answer is not None
         assert features.columns["context"][window][first : last + 1].all()  # type: ignore[attr-defined]
-        begin, end = features.aside["begins"][window][first], features.aside["ends"][window][last]
+        begin, end = (
+            features.decode_columns["begins"][window][first],
+            features.decode_columns["ends"][window][last],
+        )
         gold = set(range(*answer)) & read(tokenizer, text)
         assert gold <= set(range(begin, end))  # whole; a token may reach beyond
         found.add(row)
     expected = {row for row, (_, answer) in enumerate(rows) if answer is not None}
-    assert found | set(features.lost) == expected
-    assert not found & set(features.lost)
+    assert found | set(features.lost_answers) == expected
+    assert not found & set(features.lost_answers)
 
 
 @each_tokenizer
@@ -369,13 +374,13 @@ def test_an_answer_no_longer_than_the_overlap_is_never_lost(
     features = contexts(tokenizer, [row], max_length, stride)
     shared = min(stride, max_length // 3, max_length - max_length // 2 - 5)
     if answer is None:
-        assert features.lost == ()
+        assert features.lost_answers == ()
         return
     touched = sum(a < answer[1] and b > answer[0] for a, b in offsets)
     if 1 <= touched <= shared:
-        assert features.lost == ()
+        assert features.lost_answers == ()
     if touched == 0:
-        assert features.lost == (0,)
+        assert features.lost_answers == (0,)
 
 
 @each_tokenizer
@@ -391,12 +396,15 @@ def test_targets_decode_to_the_gold_answer(name: str) -> None:
     assert len(words) > 60
     rows: list[tuple[str, tuple[int, int] | None]] = [(text, span) for span in words]
     features = contexts(tokenizer, rows, 100, 30)
-    assert features.lost == ()
+    assert features.lost_answers == ()
     assert len(features.rows or []) > len(rows)
     for window, row in enumerate(features.rows or []):
         [first], [last] = features.columns["start"][window], features.columns["end"][window]
         if (first, last) != (0, 0):
-            begin, end = features.aside["begins"][window][first], features.aside["ends"][window][last]
+            begin, end = (
+                features.decode_columns["begins"][window][first],
+                features.decode_columns["ends"][window][last],
+            )
             assert text[begin:end].strip() == text[slice(*words[row])]
 
 
@@ -405,8 +413,8 @@ def test_context_marks_are_the_texts_tokens_and_nothing_else() -> None:
     decoded = bert().convert_ids_to_tokens(features.columns["input_ids"][0])
     assert decoded == ["[CLS]", "the", "fi", "##lm", "[SEP]", "good", "was", "the", "fi", "##lm", "[SEP]"]
     assert list(features.columns["context"][0]) == [0] * 5 + [1] * 5 + [0]
-    assert list(features.aside["begins"][0]) == [0] * 5 + [0, 5, 9, 13, 15] + [0]
-    assert list(features.aside["ends"][0]) == [0] * 5 + [4, 8, 12, 15, 17] + [0]
+    assert list(features.decode_columns["begins"][0]) == [0] * 5 + [0, 5, 9, 13, 15] + [0]
+    assert list(features.decode_columns["ends"][0]) == [0] * 5 + [4, 8, 12, 15, 17] + [0]
 
 
 def test_each_window_has_the_whole_question_and_all_windows_the_whole_text() -> None:
@@ -431,18 +439,18 @@ def test_an_answer_over_a_border_is_a_target_only_where_it_is_whole() -> None:
     first = [start for [start] in features.columns["start"]]
     assert first[0] == 0 and first[1] == 5 + 2 and not any(first[2:])
     assert [end for [end] in features.columns["end"]][1] == 5 + 3
-    assert contexts(bert(), [(text, where)], 16, 0).lost == (0,)
+    assert contexts(bert(), [(text, where)], 16, 0).lost_answers == (0,)
 
 
 def test_blanks_around_an_answer_do_not_lose_it() -> None:
     """Some published answers have them; the tokenizer has no token for a blank."""
     features = contexts(bert(), [("the film was good", (3, 9)), ("the film\u200b was", (4, 9))], 30, 4)
-    assert features.lost == ()
+    assert features.lost_answers == ()
     assert [features.columns["start"][0], features.columns["end"][0]] == [[6], [7]]
 
 
 def test_without_answers_there_are_no_targets() -> None:
-    features = windows.of_contexts(
+    features = encode_contexts(
         bert(), ["the film"], [ENGLISH], None, max_length=30, stride=4, truncation=False
     )
     assert {"start", "end"}.isdisjoint(features.columns)
@@ -453,14 +461,14 @@ def test_without_answers_there_are_no_targets() -> None:
 def of_rows(
     rows: dict[str, list[Any]],
     max_length: int,
-    what: str,
+    split: str,
     *,
     truncation: bool = False,
-    collect: Collect = Encoded.of,
+    collect: Collect = Encoded.from_batches,
 ) -> Encoded:
     return encode(
         datasets.Dataset.from_dict(rows),
-        lambda some, _: windows.of_contexts(
+        lambda some, _: encode_contexts(
             bert(),
             some["question"],
             some["context"],
@@ -472,7 +480,7 @@ def of_rows(
         place=lambda row: f"squad.json:{row + 1}",
         max_length=max_length,
         progress=SILENT,
-        what=what,
+        split=split,
         collect=collect,
     )
 
@@ -486,11 +494,11 @@ def test_a_question_that_leaves_too_little_room_is_told() -> None:
     with pytest.raises(DataError) as caught:
         of_rows(rows, 30, "train")
     assert caught.value.lines() == [
-        "error[L12] squad.json:2: 1 of 2 questions (50.0%) are longer than 15 tokens (longest: 20); cutting them would "
-        "lose 19.2% of all tokens. Fix: raise train.max_length, or set train.truncation=true to cut them"
+        "error[L12] squad.json:2: 1 of 2 questions (50.0%) are longer than 15 tokens (longest: 20); truncation would "
+        "lose 19.2% of all tokens. Fix: raise train.max_length, or set train.truncation=true to truncate them"
     ]
     encoded = of_rows(rows, 30, "train", truncation=True)
-    assert encoded.notes == {"questions cut to 15 tokens": 1}
+    assert encoded.notes == {"questions truncated to 15 tokens": 1}
     assert (encoded.counts.cut_examples, encoded.counts.cut_tokens) == (1, 5)
     assert encoded.lengths.tolist() == [1 + 3 + 1 + 1 + 1, 1 + 15 + 1 + 1 + 1]
 
@@ -498,7 +506,7 @@ def test_a_question_that_leaves_too_little_room_is_told() -> None:
 def test_a_cut_inside_a_character_does_not_make_the_question_longer() -> None:
     """Each of these is three tokens; the eighth is the second of the third character."""
     tokenizer = byte_level(prefix=False)
-    features = windows.of_contexts(
+    features = encode_contexts(
         tokenizer, ["好" * 5], ["good"], None, max_length=17, stride=0, truncation=True
     )
     assert list(features.columns["context"][0]).index(1) == 1 + 6 + 2
@@ -514,7 +522,7 @@ def test_a_lost_answer_stops_training_and_is_counted_elsewhere() -> None:
     with pytest.raises(DataError) as caught:
         of_rows(rows, 16, "train")
     [line] = caught.value.lines()
-    assert line.startswith("error[Q06] squad.json:2: no window holds this answer whole")
+    assert line.startswith("error[Q06] squad.json:2: no window holds this whole answer")
     assert "also at squad.json:4" in line
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -532,12 +540,12 @@ def test_windows_come_back_from_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
     rows = {"question": ["the film"] * 3, "context": [ENGLISH, "good", ENGLISH], "answer": [[0, 3]] * 3}
     made = of_rows(rows, 24, "validation")
-    cached(lambda collect: of_rows(rows, 24, "validation", collect=collect), rows="a")
-    found = cached(lambda _: pytest.fail("made again"), rows="a")
+    load_or_encode(lambda collect: of_rows(rows, 24, "validation", collect=collect), rows="a")
+    found = load_or_encode(lambda _: pytest.fail("made again"), rows="a")
     assert found.ragged.keys() == made.ragged.keys()
-    assert found.aside.keys() == made.aside.keys() == {"begins", "ends"}
-    for name, column in (made.ragged | made.aside).items():
-        theirs = (found.ragged | found.aside)[name]
+    assert found.decode_columns.keys() == made.decode_columns.keys() == {"begins", "ends"}
+    for name, column in (made.ragged | made.decode_columns).items():
+        theirs = (found.ragged | found.decode_columns)[name]
         assert np.array_equal(theirs.flat, column.flat)
         assert np.array_equal(theirs.offsets, column.offsets)
     assert found.examples.tolist() == made.examples.tolist()
@@ -552,8 +560,8 @@ def test_batches_of_rows_are_one_after_the_other(monkeypatch: pytest.MonkeyPatch
     apart = of_rows(rows, 24, "validation")
     assert apart.examples.tolist() == together.examples.tolist()
     assert (apart.notes, apart.counts) == (together.notes, together.counts)
-    for name, column in (together.ragged | together.aside).items():
-        theirs = (apart.ragged | apart.aside)[name]
+    for name, column in (together.ragged | together.decode_columns).items():
+        theirs = (apart.ragged | apart.decode_columns)[name]
         assert np.array_equal(theirs.flat, column.flat) and np.array_equal(theirs.offsets, column.offsets)
 
 
@@ -575,14 +583,17 @@ def test_published_answers_are_all_found(shared: Path, name: str, tokenizer: str
                 )
                 rows.append((paragraph["context"], span or None))
     features = contexts(TOKENIZERS[tokenizer](), rows, 384, 128)
-    assert len(features.lost) <= (name == "cmrc2018")  # which has an answer of 173 characters
+    assert len(features.lost_answers) <= (name == "cmrc2018")  # which has an answer of 173 characters
     exact = total = 0
     for window, row in enumerate(features.rows or []):
         [first], [last] = features.columns["start"][window], features.columns["end"][window]
         text, answer = rows[row]
         if (first, last) != (0, 0) and answer:
-            begin, end = features.aside["begins"][window][first], features.aside["ends"][window][last]
+            begin, end = (
+                features.decode_columns["begins"][window][first],
+                features.decode_columns["ends"][window][last],
+            )
             total += 1
             exact += squad_normal_form(text[begin:end]) == squad_normal_form(text[slice(*answer)])
-    assert total >= sum(answer is not None for _, answer in rows) - len(features.lost)
+    assert total >= sum(answer is not None for _, answer in rows) - len(features.lost_answers)
     assert exact / total > 0.9  # the rest begins or ends inside a token

@@ -14,7 +14,7 @@ from llmkit.assets import store
 from llmkit.base.errors import AssetError
 from llmkit.base.progress import SILENT
 from llmkit.data.encoding.collate import collate
-from llmkit.data.encoding.encode import Encoded, Features, TokenCounts
+from llmkit.data.encoding.features import Encoded, Features, TokenCounts
 from llmkit.engine import losses
 from llmkit.engine.generation.generate import (
     IGNORED,
@@ -103,7 +103,7 @@ def prompts(count: int, seed: int = 0, most: int = 30) -> list[list[int]]:
 
 def batch_of(rows: list[list[int]], targets: list[list[int]] | None = None, pad: int = PAD) -> Batch:
     columns = {"input_ids": rows} | ({} if targets is None else {"targets": targets})
-    encoded = Encoded.of([(0, Features(columns, TokenCounts()))])
+    encoded = Encoded.from_batches([(0, Features(columns, TokenCounts()))])
     return collate(encoded, np.arange(len(rows)), pad_token_id=pad, scalars={})
 
 

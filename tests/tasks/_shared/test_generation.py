@@ -15,8 +15,8 @@ from transformers import AutoTokenizer
 import llmkit
 from llmkit import tasks
 from llmkit.base.errors import DataError, ModelError, RecipeError
-from llmkit.data.checks.rowwise import objects
-from llmkit.data.encoding.encode import Encoded
+from llmkit.data.checks.columns import object_array
+from llmkit.data.encoding.features import Encoded
 from llmkit.engine.generation.generate import IGNORED
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Evaluate
@@ -79,7 +79,7 @@ def test_rows_without_a_target_can_be_dropped(name: str, corpus_of: Callable[...
     found[2][task.target] = " "
     examples = task.check(corpus_of(task, train=found), Data(empty_text="drop", **SHARES), 1)
     assert len(examples.corpus.splits["train"]) == 5
-    assert f"train: 1 row dropped, {task.target} empty or blank" in examples.notes
+    assert f'train: 1 row dropped (empty or blank "{task.target}")' in examples.notes
 
 
 @each_task
@@ -127,9 +127,9 @@ def test_decode_gives_texts_and_their_probability(
     task = made(name, checkpoint, max_new_tokens=6)
     found = rows(name, 5)
     columns = {key: [row[key] for row in found] for key in (task.source, task.target)}
-    golds = {"references": objects((text,) for text in columns[task.target])}
+    golds = {"references": object_array((text,) for text in columns[task.target])}
     features = task.encode(columns, golds, task.tokenizer, max_length=60, truncation=True)
-    encoded = Encoded.of([(0, features)])
+    encoded = Encoded.from_batches([(0, features)])
     model = load.load_pretrained(
         checkpoint, task.spec.auto_class, {}, new_head=False, seed=0, tokenizer=task.tokenizer
     ).eval()
@@ -158,8 +158,8 @@ def test_decode_gives_texts_and_their_probability(
 def answered(texts: list[str], references: list[tuple[str, ...]]) -> tuple[dict[str, Any], dict[str, Any]]:
     costs = {"nats": np.arange(1.0, len(texts) + 1), "tokens": np.full(len(texts), 2)}
     probability = np.linspace(0.1, 0.9, len(texts))
-    return {"references": objects(references)}, {
-        "texts": objects(texts),
+    return {"references": object_array(references)}, {
+        "texts": object_array(texts),
         "probability": probability,
         **costs,
     }
@@ -238,5 +238,5 @@ def test_targets_that_are_too_long_stop_the_run_with_the_key_to_raise(tiny_t5: P
 
 def test_a_prompt_and_its_answer_share_the_length(tiny_gpt: Path, tmp_path: Path) -> None:
     recipe = write_recipe("translation", tmp_path, tiny_gpt, count=40)
-    with pytest.raises(RecipeError, match="no room for a prompt"):
+    with pytest.raises(RecipeError, match="no tokens for a prompt"):
         llmkit.finetune(str(recipe), ["task.max_new_tokens=48"], dry_run=True)

@@ -9,7 +9,7 @@ import pytest
 
 from llmkit import tasks
 from llmkit.base.errors import ModelError
-from llmkit.data.encoding.encode import Encoded, Ragged, TokenCounts
+from llmkit.data.encoding.features import Encoded, Ragged, TokenCounts
 from llmkit.recipe.schema import Evaluate
 from llmkit.tasks._shared.language_model import by_unit, check_packing
 
@@ -29,12 +29,12 @@ def golds_of(documents: list[int]) -> dict[str, Any]:
 
 def test_costs_of_tokens_go_to_their_rows(task: Any) -> None:
     """Two windows: rows 0 and 1, then the rest of row 1 and row 3; row 2 is blank."""
-    windows = Ragged.of([[5, 6, 7], [8, 9]])
+    windows = Ragged.from_rows([[5, 6, 7], [8, 9]])
     encoded = Encoded(
         ragged={"input_ids": windows},
         counts=TokenCounts(),
         examples=np.array([0, 1]),
-        aside={"owners": Ragged.of([[0, 0, 1], [0, 2]])},
+        decode_columns={"owners": Ragged.from_rows([[0, 0, 1], [0, 2]])},
     )
     outputs = {
         "nats": np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 99.0]]),

@@ -7,7 +7,7 @@ import pytest
 
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus as corpus_module
-from llmkit.data.checks.tagged import check_tagged
+from llmkit.data.checks.tagged_sentences import check_tagged_sentences
 from llmkit.recipe.schema import Data
 
 SHARED = pytest.mark.shared
@@ -74,7 +74,7 @@ GOOD = [("EU rejects Peter Blackburn", "B-ORG O B-PER I-PER"), ("Rio .", "B-LOC 
 
 def test_good_sentences_get_labels_and_golds(sentences):
     corpus = sentences(train=GOOD, test=[("In Rio de Janeiro", "O B-LOC I-LOC I-LOC")])
-    tagged = check_tagged(corpus, Data(**WHOLE), seed=1)
+    tagged = check_tagged_sentences(corpus, Data(**WHOLE), seed=1)
     assert tagged.problems == ()
     assert tagged.labels == ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
     assert [ids.tolist() for ids in tagged.golds["train"]] == [[3, 0, 5, 6], [1, 0]]
@@ -85,7 +85,7 @@ def test_good_sentences_get_labels_and_golds(sentences):
 
 
 def test_rows_have_their_text_and_the_places_of_the_tokens(sentences):
-    train = check_tagged(
+    train = check_tagged_sentences(
         sentences(train=[*GOOD, (list("他在北京"), ["O", "O", "B-LOC", "I-LOC"])]), Data()
     ).corpus.splits["train"]
     assert train.column("text") == ["EU rejects Peter Blackburn", "Rio .", "他在北京"]
@@ -106,7 +106,7 @@ def test_rows_have_their_text_and_the_places_of_the_tokens(sentences):
 )
 def test_every_scheme_is_found_and_read_as_iob2(sentences, tags, said, iob2):
     corpus = sentences(train=[("a b c d e", tags)])
-    tagged = check_tagged(corpus, Data())
+    tagged = check_tagged_sentences(corpus, Data())
     assert tagged.notes == [f"tags: {said}"]
     assert tagged.corpus.splits["train"].column("tags") == [iob2.split()]
     assert (tagged.corpus.fingerprint == corpus.fingerprint) is said.startswith("IOB2")
@@ -114,30 +114,30 @@ def test_every_scheme_is_found_and_read_as_iob2(sentences, tags, said, iob2):
 
 def test_the_scheme_is_that_of_the_training_rows(sentences):
     corpus = sentences(train=[("a b c", "I-PER I-PER B-PER")], test=[("a b", "B-PER I-PER")])
-    assert lines(check_tagged(corpus, Data())) == [
+    assert lines(check_tagged_sentences(corpus, Data())) == [
         'error[N02] test.jsonl:1: B-PER at the start of the sentence separates nothing: IOB1 begins this entity with I- (token 1, "a").'
         " Fix: correct it, or set task.repair_tags=true"
     ]
-    assert check_tagged(corpus, Data(), scheme="IOB2").problems[0].place == "train.jsonl:1"
+    assert check_tagged_sentences(corpus, Data(), scheme="IOB2").problems[0].place == "train.jsonl:1"
 
 
 def test_a_model_s_labels_keep_their_order(sentences):
     known = ("B-PER", "I-PER", "O", "I-LOC", "B-LOC")
-    tagged = check_tagged(sentences(test=[("a b Rio", "B-PER I-PER B-LOC")]), Data(), known=known)
+    tagged = check_tagged_sentences(sentences(test=[("a b Rio", "B-PER I-PER B-LOC")]), Data(), known=known)
     assert (tagged.labels, tagged.golds["test"][0].tolist()) == (known, [0, 1, 4])
 
 
 def test_a_test_without_entities_is_no_fault(sentences):
-    tagged = check_tagged(sentences(test=[("a b", "O O")]), Data(), known=("O", "B-PER", "I-PER"))
+    tagged = check_tagged_sentences(sentences(test=[("a b", "O O")]), Data(), known=("O", "B-PER", "I-PER"))
     assert (tagged.problems, tagged.golds["test"][0].tolist()) == ((), [0, 0])
 
 
 def test_numbers_are_the_tags_that_data_labels_names(sentences):
     data = Data(labels=["O", "B-PER", "I-PER"])
-    tagged = check_tagged(sentences(train=[("a b c", [1, 2, 0])]), data)
+    tagged = check_tagged_sentences(sentences(train=[("a b c", [1, 2, 0])]), data)
     assert tagged.corpus.splits["train"].column("tags") == [["B-PER", "I-PER", "O"]]
     fix = "Fix: write tags like B-PER, or name them in the order of their numbers with data.labels"
-    assert lines(check_tagged(sentences(train=[("a b", [1, 3])]), data)) == [
+    assert lines(check_tagged_sentences(sentences(train=[("a b", [1, 3])]), data)) == [
         f"error[N03] train.jsonl:1: a tag is 3, not a string. {fix}"
     ]
 
@@ -162,43 +162,45 @@ TAGS_FIX = "Fix: write a tag for each token; O is that of no entity"
     ],
 )  # fmt: skip
 def test_a_row_that_is_no_tagged_sentence_is_told(sentences, tokens, tags, line):
-    assert lines(check_tagged(sentences(train=[*GOOD, (tokens, tags)]), Data(), seed=1)) == [f"error[{line}"]
+    assert lines(check_tagged_sentences(sentences(train=[*GOOD, (tokens, tags)]), Data(), seed=1)) == [
+        f"error[{line}"
+    ]
 
 
 def test_strings_in_place_of_lists_are_told(in_folder, read):
     Path("a.csv").write_text("tokens,tags\nEU rejects,B-ORG O\n")
     corpus = read(train="a.csv", columns={"tokens": "tokens", "tags": "tags"})
-    assert lines(check_tagged(corpus, Data())) == [
+    assert lines(check_tagged_sentences(corpus, Data())) == [
         'error[L02] a.csv:2: "tokens" is "EU rejects", not a list. Fix: write ["a", "list", "of", "words"]'
     ]
     Path("a.jsonl").write_text('{"tokens": ["EU", "rejects"], "tags": "B-ORG O"}\n')
     corpus = read(train="a.jsonl", columns={"tokens": "tokens", "tags": "tags"})
-    assert lines(check_tagged(corpus, Data())) == [
+    assert lines(check_tagged_sentences(corpus, Data())) == [
         'error[N03] a.jsonl:1: "tags" is "B-ORG O", not a list. Fix: write a list with a tag for each token'
     ]
 
 
 def test_faults_of_one_kind_stand_together_and_are_counted(sentences):
-    problems = lines(check_tagged(sentences(train=[("a b", "O")] * 30 + [([], [])]), Data()))
+    problems = lines(check_tagged_sentences(sentences(train=[("a b", "O")] * 30 + [([], [])]), Data()))
     assert len(problems) == 22
     assert problems[20] == (
-        "error[N01] train.jsonl:21: 10 more faults of this kind from here on. Fix: write one tag for each token"
+        "error[N01] train.jsonl:21: 10 more errors of this kind from here on. Fix: write one tag for each token"
     )
     assert problems[21].startswith("error[L03] train.jsonl:31:")
 
 
 def test_empty_sentences_are_dropped_and_counted_when_asked(sentences):
-    tagged = check_tagged(sentences(train=[([], []), *GOOD, ([], None)]), Data(empty_text="drop"))
+    tagged = check_tagged_sentences(sentences(train=[([], []), *GOOD, ([], None)]), Data(empty_text="drop"))
     assert tagged.notes[0] == "train: 2 rows dropped, without tokens"
     assert tagged.corpus.splits["train"].lines.tolist() == [2, 3]
-    only = check_tagged(sentences(train=GOOD, test=[([], [])]), Data(empty_text="drop"))
+    only = check_tagged_sentences(sentences(train=GOOD, test=[([], [])]), Data(empty_text="drop"))
     assert lines(only)[0].startswith("error[L03] test.jsonl:1:")
 
 
 def test_a_tag_that_can_t_stand_there_is_told_at_its_line(conll):
     corpus = conll(train="EU B-ORG\n. O\n\nPeter B-PER\nsays O\nSmith I-PER\nRio I-LOC\n")
     fix = "Fix: correct it, or set task.repair_tags=true"
-    assert lines(check_tagged(corpus, Data(), scheme="IOB2")) == [
+    assert lines(check_tagged_sentences(corpus, Data(), scheme="IOB2")) == [
         f'error[N02] train.conll:6: I-PER after O continues no entity (token 3, "Smith"). {fix}',
         f'error[N02] train.conll:7: I-LOC after I-PER continues no entity (token 4, "Rio"). {fix}',
     ]
@@ -206,7 +208,7 @@ def test_a_tag_that_can_t_stand_there_is_told_at_its_line(conll):
 
 def test_such_tags_are_read_as_conlleval_does_when_asked(conll):
     corpus = conll(train="EU B-ORG\n. O\n\nPeter B-PER\nsays O\nSmith I-PER\nRio I-LOC\n")
-    tagged = check_tagged(corpus, Data(), scheme="IOB2", repair=True)
+    tagged = check_tagged_sentences(corpus, Data(), scheme="IOB2", repair=True)
     assert tagged.corpus.splits["train"].column("tags") == [["B-ORG", "O"], ["B-PER", "O", "B-PER", "B-LOC"]]
     assert tagged.notes == [
         "tags: IOB2, 4 entities",
@@ -218,7 +220,7 @@ def test_such_tags_are_read_as_conlleval_does_when_asked(conll):
 def test_unknown_tags_are_told_once_each_with_all_places(conll):
     text = "EU NNP B-ORG\n. . O\n\nPeter NNP B-PER\n"
     fix = "Fix: correct it, or name the column of the tags with data.columns.tags"
-    assert lines(check_tagged(conll(train=text, columns={"tags": "1"}), Data())) == [
+    assert lines(check_tagged_sentences(conll(train=text, columns={"tags": "1"}), Data())) == [
         f'error[N03] train.conll:1: "NNP" is no IOB2 tag, which are O or one of B-, I- and a type, also at train.conll:4. {fix}',
         f'error[N03] train.conll:2: "." is no IOB2 tag, which are O or one of B-, I- and a type. {fix}',
     ]
@@ -226,7 +228,9 @@ def test_unknown_tags_are_told_once_each_with_all_places(conll):
 
 def test_tags_of_two_schemes_are_told(sentences):
     problems = lines(
-        check_tagged(sentences(train=[("a b c", "B-X I-X O"), ("a b c d", "B-X M-X E-X 0")]), Data())
+        check_tagged_sentences(
+            sentences(train=[("a b c", "B-X I-X O"), ("a b c d", "B-X M-X E-X 0")]), Data()
+        )
     )
     assert [problem[:45] for problem in problems] == [
         'error[N03] train.jsonl:2: "M-X" is no IOB2 ta', 'error[N03] train.jsonl:2: "E-X" is no IOB2 ta',
@@ -236,7 +240,7 @@ def test_tags_of_two_schemes_are_told(sentences):
 
 def test_a_type_that_training_does_not_have_is_told(conll):
     corpus = conll(train="EU B-ORG\nA B-LOC\n", test="x O\nUS B-ORGA\ny B-GPE\n\nUK B-ORGA\n")
-    assert lines(check_tagged(corpus, Data(**WHOLE), seed=1)) == [
+    assert lines(check_tagged_sentences(corpus, Data(**WHOLE), seed=1)) == [
         'error[N03] test.conll:2: type "ORGA" is not one of the 2 in training (LOC, ORG), also at test.conll:5.'
         ' Fix: correct it, or set data.unknown_labels=drop; did you mean "ORG"?',
         'error[N03] test.conll:3: type "GPE" is not one of the 2 in training (LOC, ORG).'
@@ -247,16 +251,16 @@ def test_a_type_that_training_does_not_have_is_told(conll):
 def test_such_rows_are_dropped_and_counted_when_asked(sentences):
     drop = Data(unknown_labels="drop")
     corpus = sentences(train=GOOD, test=[("x y", "B-GPE O"), *GOOD[:1]])
-    tagged = check_tagged(corpus, drop)
+    tagged = check_tagged_sentences(corpus, drop)
     assert tagged.notes[1] == "test: 1 row dropped, a type not among the 3 in training"
     assert tagged.corpus.splits["test"].lines.tolist() == [2]
-    only = check_tagged(sentences(train=GOOD, test=[("x y", "B-GPE O")]), drop)
+    only = check_tagged_sentences(sentences(train=GOOD, test=[("x y", "B-GPE O")]), drop)
     assert lines(only)[0].startswith('error[N03] test.jsonl:1: type "GPE"')
 
 
 def test_a_type_that_a_model_does_not_have_is_told(sentences):
     problems = lines(
-        check_tagged(sentences(test=GOOD), Data(), known=("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
+        check_tagged_sentences(sentences(test=GOOD), Data(), known=("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
     )
     assert problems == [
         'error[N03] test.jsonl:1: type "ORG" is not one of the 2 of the model (PER, LOC).'
@@ -265,16 +269,16 @@ def test_a_type_that_a_model_does_not_have_is_told(sentences):
 
 
 def test_training_rows_without_entities_are_l08(sentences):
-    assert lines(check_tagged(sentences(train=[("a b", "O O"), ("c", "O")]), Data())) == [
+    assert lines(check_tagged_sentences(sentences(train=[("a b", "O O"), ("c", "O")]), Data())) == [
         "error[L08] train.jsonl:1: no entity in the 2 rows of the training part. Fix: add sentences with entities"
     ]
 
 
 def test_rows_too_many_for_memory_are_checked_alike(sentences, monkeypatch):
     rows = [(f"{n} Rio", "O B-LOC") for n in range(20)]
-    expected = check_tagged(sentences(train=rows), Data(), seed=1)
+    expected = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
     monkeypatch.setattr("llmkit.data.reading.table_builder.IN_MEMORY", 100)
-    found = check_tagged(sentences(train=rows), Data(), seed=1)
+    found = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
     assert found.corpus.splits["test"].rows[:] == expected.corpus.splits["test"].rows[:]
 
 
@@ -283,18 +287,18 @@ def test_rows_too_many_for_memory_are_checked_alike(sentences, monkeypatch):
 
 def test_a_sentence_in_two_parts_is_a_leak(sentences):
     corpus = sentences(train=GOOD, test=[("eu  Rejects peter blackburn", "O O O O")])
-    problems = lines(check_tagged(corpus, Data(**WHOLE), seed=1))
+    problems = lines(check_tagged_sentences(corpus, Data(**WHOLE), seed=1))
     assert problems[0].startswith(
         "error[L13] test.jsonl:1: the same text stands in train and test (train.jsonl:1"
     )
-    assert check_tagged(corpus, Data(), seed=None).problems == ()
-    left = check_tagged(corpus, Data(duplicates="drop", **WHOLE), seed=1)
+    assert check_tagged_sentences(corpus, Data(), seed=None).problems == ()
+    left = check_tagged_sentences(corpus, Data(duplicates="drop", **WHOLE), seed=1)
     assert len(left.golds["train"]) == 1
 
 
 def test_missing_parts_are_split_off_with_their_golds(sentences):
     rows = [(f"number {n} says Rio{n}", "O O O B-LOC") for n in range(18)] * 2
-    tagged = check_tagged(sentences(train=rows), Data(), seed=1)
+    tagged = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
     assert {name: len(golds) for name, golds in tagged.golds.items()} == {
         "train": 28,
         "validation": 4,
@@ -304,15 +308,15 @@ def test_missing_parts_are_split_off_with_their_golds(sentences):
         assert len(part) == len(tagged.golds[name])
     kept = [set(part.column("text")) for part in tagged.corpus.splits.values()]
     assert sum(map(len, kept)) == 18
-    other = check_tagged(sentences(train=rows), Data(), seed=2)
+    other = check_tagged_sentences(sentences(train=rows), Data(), seed=2)
     assert {*other.corpus.splits["test"].column("text")} != kept[2]
-    assert list(check_tagged(sentences(train=rows), Data(), seed=None).golds) == ["train"]
+    assert list(check_tagged_sentences(sentences(train=rows), Data(), seed=None).golds) == ["train"]
 
 
 def test_near_duplicates_are_found(sentences):
     long = "The film tells a long story of love and war in a small town that nobody will ever forget"
     tags = " ".join(["B-X"] + ["O"] * 18)
-    tagged = check_tagged(
+    tagged = check_tagged_sentences(
         sentences(train=[(long, tags)], test=[(long + " .", tags + " O")]), Data(**WHOLE), seed=1
     )
     assert tagged.near_duplicates["test"].tolist() == [0]
@@ -330,7 +334,7 @@ def test_character_spans_become_tags_of_words(texts):
         ],
         test=[("他在北京。", [(2, 4, "LOC")])],
     )
-    tagged = check_tagged(corpus, Data(**WHOLE), spans=True, seed=1)
+    tagged = check_tagged_sentences(corpus, Data(**WHOLE), spans=True, seed=1)
     assert tagged.problems == ()
     assert tagged.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert [ids.tolist() for ids in tagged.golds["train"]] == [[3, 0, 0, 1, 0, 1, 0], [0, 0, 0]]
@@ -349,7 +353,7 @@ def test_faults_of_spans_are_told(texts):
         ("Pelé in Rio", [(4, 7, "PER")]),
         ("Pelé in Rio", None),
     ])  # fmt: skip
-    assert lines(check_tagged(corpus, Data(), spans=True)) == [
+    assert lines(check_tagged_sentences(corpus, Data(), spans=True)) == [
         "error[N05] train.jsonl:2: entity 8-12 (LOC) leaves the text of 11 characters. Fix: correct start and end",
         "error[N05] train.jsonl:3: entity 0-7 (PER) overlaps entity 5-11 (LOC). Fix: keep one of them",
         'error[N06] train.jsonl:3: entity 2-4 (X) begins inside the word "Pelé". Fix: move it to an edge of the word (0-4)',
@@ -360,8 +364,10 @@ def test_faults_of_spans_are_told(texts):
 
 def test_blank_texts_of_spans_are_l03(texts):
     corpus = texts(train=[("Pelé", [(0, 4, "PER")]), (" ", [])])
-    assert lines(check_tagged(corpus, Data(), spans=True))[0].startswith("error[L03] train.jsonl:2:")
-    tagged = check_tagged(corpus, Data(empty_text="drop"), spans=True)
+    assert lines(check_tagged_sentences(corpus, Data(), spans=True))[0].startswith(
+        "error[L03] train.jsonl:2:"
+    )
+    tagged = check_tagged_sentences(corpus, Data(empty_text="drop"), spans=True)
     assert len(tagged.golds["train"]) == 1
 
 
@@ -392,13 +398,13 @@ def shared_set(folder, suffix, **columns):
 def test_the_sample_sets_are_read_whole(shared, name, suffix, sizes, note):
     corpus = shared_set(shared / "ner" / name, suffix)
     assert [len(corpus.splits[part]) for part in SPLITS] == sizes
-    tagged = check_tagged(corpus, Data(), repair=name == "resume_zh", seed=1)
+    tagged = check_tagged_sentences(corpus, Data(), repair=name == "resume_zh", seed=1)
     assert tagged.problems == ()
     assert tagged.notes[0] == note or name == "resume_zh"
     if name == "resume_zh":  # one sentence begins inside an entity
         assert tagged.notes[0].startswith("tags: BMES read as IOB2")
         assert "tags: 1 that can't stand where they do, in 1 row, read as conlleval does" in tagged.notes
-        assert lines(check_tagged(corpus, Data()))[0].endswith(
+        assert lines(check_tagged_sentences(corpus, Data()))[0].endswith(
             'train.jsonl:260: M-ORG at the start of the sentence continues no entity (token 1, "深").'
             " Fix: correct it, or set task.repair_tags=true"
         )
@@ -415,7 +421,7 @@ def test_tags_and_entities_of_conll2003_are_counted_as_documented_and_as_seqeval
     assert Counter(tags) == {
         "O": 14967, "I-PER": 976, "I-ORG": 872, "I-LOC": 722, "I-MISC": 340, "B-LOC": 2,
     }  # fmt: skip
-    tagged = check_tagged(corpus, Data())
+    tagged = check_tagged_sentences(corpus, Data())
     for part, rows in corpus.splits.items():
         expected = [get_entities(row) for row in rows.column("tags")]
         assert [get_entities(row) for row in tagged.corpus.splits[part].column("tags")] == expected

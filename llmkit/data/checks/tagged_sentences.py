@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, closest, some
-from llmkit.data.checks.entity_spans import span_faults, text_tags
-from llmkit.data.checks.row_checks import check_duplicates, check_texts, near_duplicates
-from llmkit.data.checks.rowwise import Fault, objects, told, with_columns
+from llmkit.data.checks.columns import object_array, with_columns
+from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.entity_spans import find_span_errors, tag_words
+from llmkit.data.checks.row_errors import Fault, collect_errors
+from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.file_errors import excerpt
 from llmkit.data.reading.readers import CONLL, data_suffix
@@ -27,13 +29,13 @@ from llmkit.recipe.schema import Data
 from llmkit.text import tags as schemes
 from llmkit.text.words import Offsets, joined
 
-__all__ = ["Tagged", "check_tagged"]
+__all__ = ["CheckedSentences", "check_tagged_sentences"]
 
 Step = tuple[Corpus, list[ErrorDetail], list[str]]  # what is left, problems, notes
 
 
 @dataclass(frozen=True)
-class Tagged:
+class CheckedSentences:
     """Sentences and what is wrong with them; where there are problems, there are no labels and no golds."""
 
     corpus: Corpus
@@ -46,7 +48,7 @@ class Tagged:
     near_duplicates: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # part -> rows
 
 
-def check_tagged(
+def check_tagged_sentences(
     corpus: Corpus,
     data: Data,
     *,
@@ -55,7 +57,7 @@ def check_tagged(
     repair: bool = False,
     spans: bool = False,
     seed: int | None = None,
-) -> Tagged:
+) -> CheckedSentences:
     """One right tag for every token: L02-L04, L08, L13, N01-N03, N05, N06.
 
     scheme: auto finds it in the training rows. known: labels of a trained model ("O", "B-..." and "I-..."); else
@@ -65,11 +67,11 @@ def check_tagged(
     """
     corpus, problems, notes = _words_of_texts(corpus, data) if spans else _words_of_lists(corpus, data)
     if problems:
-        return Tagged(corpus, problems=problems, notes=notes)
+        return CheckedSentences(corpus, problems=problems, notes=notes)
     corpus, problems, said = _in_iob2(corpus, "spans" if spans else scheme, repair)
     notes += said
     if problems:
-        return Tagged(corpus, problems=problems, notes=notes)
+        return CheckedSentences(corpus, problems=problems, notes=notes)
     labels = tuple(known or schemes.labels(schemes.types(_learned(corpus))))
     corpus, problems, said = _known_types(corpus, labels, data, "of the model" if known else "in training")
     notes += said
@@ -78,12 +80,12 @@ def check_tagged(
         problems += repeated
         notes += said
     if problems:
-        return Tagged(corpus, problems=problems, notes=notes)
+        return CheckedSentences(corpus, problems=problems, notes=notes)
     if seed is not None:
         corpus = create_missing_splits(corpus, label_column=None, text_column="text", data=data, seed=seed)
-    near, said = near_duplicates(corpus, "text")
+    near, said = find_near_duplicates(corpus, "text")
     golds = {name: _ids(part, labels) for name, part in corpus.splits.items()}
-    return Tagged(corpus, labels, golds, notes=[*notes, *said], near_duplicates=near)
+    return CheckedSentences(corpus, labels, golds, notes=[*notes, *said], near_duplicates=near)
 
 
 def _words_of_lists(corpus: Corpus, data: Data) -> Step:
@@ -96,7 +98,7 @@ def _words_of_lists(corpus: Corpus, data: Data) -> Step:
         empty = np.array([row == [] for row in tokens], bool)
         dropped[name] = empty if data.empty_text == "drop" and not empty.all() else np.zeros_like(empty)
         rows = np.flatnonzero(~dropped[name]).tolist()
-        problems += told(
+        problems += collect_errors(
             (part.place(row), fault) for row in rows if (fault := _fault(tokens[row], tags[row]))
         )
         if dropped[name].any():
@@ -162,10 +164,12 @@ def _words_of_texts(corpus: Corpus, data: Data) -> Step:
     parts = {}
     for name, part in corpus.splits.items():
         rows = list(zip(part.column("text"), part.column("entities")))
-        problems += told((part.place(i), fault) for i, row in enumerate(rows) for fault in span_faults(*row))
+        problems += collect_errors(
+            (part.place(i), fault) for i, row in enumerate(rows) for fault in find_span_errors(*row)
+        )
         if problems:
             continue
-        found = [text_tags(*row) for row in rows]
+        found = [tag_words(*row) for row in rows]
         columns = {"tokens": [one.tokens for one in found], "tags": [one.tags for one in found]}
         parts[name] = with_columns(part, {**columns, "offsets": _pairs([one.offsets for one in found])})
     return (corpus if problems else replace(corpus, splits=parts)), problems, notes
@@ -178,7 +182,7 @@ def _in_iob2(corpus: Corpus, scheme: Literal["auto", "spans"] | schemes.Scheme, 
     problems = [problem for part in corpus.splits.values() for problem in _unknown_tags(part, read)]
     invalid = [] if problems else [found for part in corpus.splits.values() for found in _invalid(part, read)]
     if not repair:
-        problems += told((place, fault) for place, _, fault in invalid)
+        problems += collect_errors((place, fault) for place, _, fault in invalid)
     if problems:
         return corpus, problems, []
     parts, entities = {}, 0
@@ -205,7 +209,7 @@ def _unknown_tags(part: Split, scheme: schemes.Scheme) -> list[ErrorDetail]:
         for position, message in schemes.unknown(tags, scheme):
             places.setdefault(message, []).append(_place(part, row, position))
     fix = "correct it, or name the column of the tags with data.columns.tags"
-    return told((at[0], ("N03", message + _also(at), fix)) for message, at in places.items())
+    return collect_errors((at[0], ("N03", message + _also(at), fix)) for message, at in places.items())
 
 
 def _invalid(part: Split, scheme: schemes.Scheme) -> Iterator[tuple[str, str, Fault]]:
@@ -264,7 +268,7 @@ def _types(part: Split, known: Sequence[str]) -> dict[str, list[tuple[int, int]]
 
 def _ids(part: Split, labels: Sequence[str]) -> NDArray[np.object_]:
     numbers = {label: number for number, label in enumerate(labels)}
-    return objects(np.array([numbers[tag] for tag in tags], np.int64) for tags in part.column("tags"))
+    return object_array(np.array([numbers[tag] for tag in tags], np.int64) for tags in part.column("tags"))
 
 
 def _learned(corpus: Corpus) -> Iterator[list[str]]:

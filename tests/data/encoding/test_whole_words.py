@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.data.encoding.words import in_words
+from llmkit.data.encoding.whole_words import number_words
 
 VOCABULARY = ["[UNK]", "un", "##aff", "##able", "words", ".", *"我们爱北京大学", "a", "##a"]
 
@@ -26,7 +26,7 @@ def tokenizer() -> Any:
 
 
 def words(tokenizer: Any, text: str, unit: Any) -> list[int]:
-    ((ids, found),) = in_words([text], tokenizer, unit)
+    ((ids, found),) = number_words([text], tokenizer, unit)
     assert ids.tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]
     return found.tolist()
 
