@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llmkit.cli.completion import suggest_recipes
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["app"]
 
@@ -37,21 +41,30 @@ def show_recipe(
         str | None, typer.Argument(help="A packaged recipe or a YAML file.", autocompletion=suggest_recipes)
     ] = None,
     schema: Annotated[
-        bool, typer.Option("--schema", help="Every key with its type, default and meaning.")
+        bool, typer.Option("--schema", help="Show every key with its type, default and meaning instead.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; with --schema, the JSON Schema of recipes.")
     ] = False,
 ) -> None:
-    """Print a recipe with all its defaults. With --schema, every key there is."""
+    """Print a recipe with all its defaults. With --schema, print every key there is."""
     from llmkit import tasks
     from llmkit.base.errors import RecipeError
+    from llmkit.cli import show
     from llmkit.recipe import load
 
-    if schema:
-        typer.echo(load.schema_text({task: tasks.options(task) for task in tasks.names()}))
+    if schema and as_json:
+        typer.echo(_schema_file(), nl=False)
+    elif schema:
+        typer.echo(load.schema_text(_task_options()))
     elif name is None:
         raise RecipeError("U01", "", "which recipe?", "`llmkit recipes list` shows them")
     else:
         recipe = load.load(name, task_names=tasks.names(), task_options=tasks.options)
-        typer.echo(load.dump(recipe), nl=False)
+        if as_json:
+            show.print_json(recipe.model_dump(mode="json"))
+        else:
+            typer.echo(load.dump(recipe), nl=False)
 
 
 @app.command("copy")
@@ -59,7 +72,23 @@ def copy_recipe(
     name: Annotated[str, typer.Argument(help="A packaged recipe.", autocompletion=suggest_recipes)],
     target: Annotated[Path | None, typer.Argument(help="Where to; else NAME.yaml here.")] = None,
 ) -> None:
-    """Copy a recipe, to be edited. The copy is run by its path, as in `llmkit finetune ./NAME.yaml`."""
+    """Copy a recipe, to be edited. Run the copy by its path, as in `llmkit finetune ./NAME.yaml`.
+
+    A JSON Schema is written beside it, by which editors complete and check the keys.
+    """
     from llmkit.recipe import packaged
 
-    typer.echo(f"copied to {packaged.copy(name, target or Path(f'{name}.yaml'))}")
+    typer.echo(f"copied to {packaged.copy(name, target or Path(f'{name}.yaml'), _schema_file())}")
+
+
+def _task_options() -> dict[str, type[BaseModel]]:
+    from llmkit import tasks
+
+    return {name: tasks.options(name) for name in tasks.names()}
+
+
+def _schema_file() -> str:
+    """The JSON Schema of recipes, as text."""
+    from llmkit.recipe.json_schema import json_schema
+
+    return json.dumps(json_schema(_task_options()), indent=2, ensure_ascii=False) + "\n"

@@ -16,10 +16,11 @@ from typing import Literal
 from llmkit.base import files
 from llmkit.base.errors import RecipeError, closest
 
-__all__ = ["KINDS", "Kind", "check_kind", "copy", "kind", "names", "path", "root", "summary"]
+__all__ = ["KINDS", "SCHEMA_FILE", "Kind", "check_kind", "copy", "kind", "names", "path", "root", "summary"]
 
 Kind = Literal["finetune", "pretrain"]
 KINDS: tuple[Kind, ...] = ("finetune", "pretrain")  # a folder of recipes, and the command that runs them
+SCHEMA_FILE = "llmkit.schema.json"
 
 
 def root() -> Path:
@@ -67,11 +68,23 @@ def summary(name: str) -> str:
     return first.removeprefix("#").strip()
 
 
-def copy(name: str, target: Path) -> Path:
-    """Copy a recipe to a new file, or into a folder; returns it. Raises RecipeError C15, C16 (exists)."""
+def copy(name: str, target: Path, schema: str) -> Path:
+    """Copy a recipe to a new file, or into a folder, with the JSON Schema of recipes beside it.
+
+    The first line of the copy names the schema by a path relative to the file, so editors find it without a network.
+    A schema that is there already is replaced: it is generated, and may be an older llmkit's.
+
+    Args:
+        schema: JSON text of `json_schema.json_schema`.
+
+    Returns: the new file.
+
+    Raises: RecipeError C15 (there is no such recipe), C16 (the file exists).
+    """
     file = target / f"{name}.yaml" if target.is_dir() else target
     text = path(name).read_text(encoding="utf-8")
     if file.exists():
         raise RecipeError("C16", str(file), "the file exists already", "choose another name")
-    files.write_text(file, text)
+    files.write_text(file.parent / SCHEMA_FILE, schema)
+    files.write_text(file, f"# yaml-language-server: $schema={SCHEMA_FILE}\n{text}")
     return file

@@ -14,7 +14,10 @@ __all__ = ["Checkpoint", "Data", "Evaluate", "Lora", "Model", "Recipe", "Scratch
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Source = str | list[str]
-Column = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+Column = Annotated[
+    str,
+    BeforeValidator(lambda name: str(name) if type(name) is int else name, json_schema_input_type=str | int),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ def test_schema_names_every_section_and_the_tasks(command: Callable[..., Any]) -
     assert {"task.label_smoothing", "model.lora.rank", "train.learning_rate"} <= set(keys)
 
 
+def test_show_as_json_is_one_object(command: Callable[..., Any]) -> None:
+    shown = command("recipes", "show", "sentiment", "--json").json
+    assert (shown["task"]["name"], shown["train"]["weight_decay"]) == ("classification", 0.01)
+
+
+def test_a_copy_into_a_folder_has_the_schema_beside_it(command: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "llmkit.schema.json").write_text("{}", encoding="utf-8")  # of an older version
+    assert command("recipes", "copy", "ner", "mine").out == "copied to mine/ner.yaml\n"
+    assert "$defs" in json.loads((tmp_path / "mine" / "llmkit.schema.json").read_text(encoding="utf-8"))
+    original = command("recipes", "show", "ner").out
+    assert command("recipes", "show", "mine/ner.yaml").out == original
+
+
 def test_show_without_a_name_asks_for_one(command: Callable[..., Any]) -> None:
     done = command("recipes", "show")
     assert (done.code, done.out) == (2, "")
@@ -48,8 +63,11 @@ def test_copy_writes_the_file_here_and_never_over_another(
     command: Callable[..., Any], tmp_path: Path
 ) -> None:
     assert command("recipes", "copy", "sentiment").out == "copied to sentiment.yaml\n"
-    copied = (tmp_path / "sentiment.yaml").read_bytes()
-    assert copied == packaged.path("sentiment").read_bytes()
+    modeline, _, copied = (tmp_path / "sentiment.yaml").read_text(encoding="utf-8").partition("\n")
+    assert copied == packaged.path("sentiment").read_text(encoding="utf-8")
+    assert modeline == "# yaml-language-server: $schema=llmkit.schema.json"
+    schema = (tmp_path / "llmkit.schema.json").read_text(encoding="utf-8")
+    assert schema == command("recipes", "show", "--schema", "--json").out
     done = command("recipes", "copy", "sentiment")
     assert done.code == 2
     assert done.err.startswith("error[C16] sentiment.yaml: ")

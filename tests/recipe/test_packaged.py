@@ -90,13 +90,16 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
 
 def test_a_copy_is_the_file_and_never_overwrites(tmp_path: Path) -> None:
     target = tmp_path / "new" / "mine.yaml"
-    assert packaged.copy("sentiment", target) == target
-    assert target.read_text(encoding="utf-8") == packaged.path("sentiment").read_text(encoding="utf-8")
+    assert packaged.copy("sentiment", target, "{}") == target
+    modeline, _, copied = target.read_text(encoding="utf-8").partition("\n")
+    assert modeline == f"# yaml-language-server: $schema={packaged.SCHEMA_FILE}"
+    assert copied == packaged.path("sentiment").read_text(encoding="utf-8")
+    assert (tmp_path / "new" / packaged.SCHEMA_FILE).read_text() == "{}"
     target.write_text("changed")
     with pytest.raises(RecipeError, match=r"C16.*mine.yaml: the file exists already"):
-        packaged.copy("sentiment", target)
+        packaged.copy("sentiment", target, "{}")
     assert target.read_text() == "changed"
-    assert packaged.copy("sentiment", tmp_path) == tmp_path / "sentiment.yaml"
+    assert packaged.copy("sentiment", tmp_path, "{}") == tmp_path / "sentiment.yaml"
 
 
 def test_the_catalog_needs_neither_pydantic_nor_yaml() -> None:
