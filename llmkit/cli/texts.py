@@ -151,4 +151,6 @@ def _lines(file: Path, errors: FileErrors) -> Iterator[tuple[int, str]]:
     from llmkit.recipe.schema import Data
 
     data = Data()
-    return read_lines(file, errors, encoding=data.encoding, limit=data.max_line_bytes, moved=ignore_progress)
+    return read_lines(
+        file, errors, encoding=data.encoding, limit=data.max_line_bytes, report_bytes=ignore_progress
+    )

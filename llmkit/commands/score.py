@@ -44,7 +44,7 @@ def score_files(
     entries = _entries(metrics)
     _check_settings(entries, settings)
     asked = [columns[side] for side in ("predictions", "references") if side in columns]
-    tables = [read_table(name, asked=asked) for name in (predictions, *references)]
+    tables = [read_table(name, named_columns=asked) for name in (predictions, *references)]
     for note in (note for table in tables for note in table.notes):
         progress.note(note)
     tables = pair_rows(tables[0], tables[1:], columns.get("id"))

@@ -1,10 +1,10 @@
-"""The rows of a run, part by part, each with the file and line it came from, and a fingerprint of the whole.
+"""Read the data of a run: the rows of each split with their file and line, and a fingerprint of the whole.
 
     corpus = read(recipe.data, columns={"text": "sentence", "label": "label"}, ...)
     corpus.splits["test"].place(8)   ->   "data/test.jsonl:9"
 
-The fingerprint is of the content (rows in order, names of the parts), not of paths or dates: the same rows
-give the same fingerprint from jsonl, csv or parquet, and any choice of rows made later changes it.
+The fingerprint depends on the content (the rows in order and the names of the splits), not on paths or dates. The same
+rows have the same fingerprint in jsonl, csv and parquet, and selecting other rows changes it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from llmkit.base import files
 from llmkit.base.errors import DataError, ErrorDetail, raise_if, some
 from llmkit.base.progress import Progress
-from llmkit.data.reading import arrow_cache, sources
+from llmkit.data.reading import arrow_cache
 from llmkit.data.reading.arrow_cache import Column
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.lines import ignore_progress
-from llmkit.data.reading.sources import SPLITS, ResolveHub, ResolveIndex, Source
+from llmkit.data.reading.sources import SPLITS, ResolveHub, ResolveIndex, Source, find_sources
 from llmkit.data.reading.table_builder import ArrowTableBuilder, rename_columns
 from llmkit.recipe.schema import Data
 
@@ -36,62 +36,72 @@ if TYPE_CHECKING:
 
 __all__ = ["Corpus", "Split", "format_row_count", "read"]
 
-LARGE = 64 << 20  # bytes of files from which progress is told
+PROGRESS_BYTES = 64 << 20  # total bytes of files from which reading them reports progress
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one part (train, validation or test) in file order, and where each came from."""
+    """The rows of one split (train, validation or test) in file order.
+
+    Attributes:
+        rows: The rows, with the task's column names.
+        files: The names of the files as the user wrote them.
+        file_index: The index into `files` of each row, shape (rows,).
+        lines: The line number of each row from 1, shape (rows,); the row number for files without lines.
+        mapped: The memory-mapped file behind the rows, or None when they are in memory.
+    """
 
     rows: datasets.Dataset
     files: tuple[str, ...]
-    file_index: NDArray[np.int32]  # (rows,), into files
-    lines: NDArray[np.int64]  # (rows,), from 1; the row's number where a file has no lines
-    mapped: mmap.mmap | None = None  # the file behind the rows, where they are too many for memory
+    file_index: NDArray[np.int32]
+    lines: NDArray[np.int64]
+    mapped: mmap.mmap | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def place(self, row: int) -> str:
-        """`file:line` of a row."""
+        """Return the `file:line` of a row."""
         return f"{self.files[self.file_index[row]]}:{self.lines[row]}"
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Split:
-        """These rows, in this order."""
-        chosen = np.asarray(indices, np.int64)
+        """Return the rows with these indices, in this order."""
+        selected = np.asarray(indices, np.int64)
         return replace(
             self,
-            rows=self.rows.select(chosen),
-            file_index=self.file_index[chosen],
-            lines=self.lines[chosen],
+            rows=self.rows.select(selected),
+            file_index=self.file_index[selected],
+            lines=self.lines[selected],
         )
 
     def __getitem__(self, span: slice) -> dict[str, list[Any]]:
-        """All columns of these rows."""
-        found: dict[str, list[Any]] = self.rows[span]
+        """Return all columns of a range of rows."""
+        columns: dict[str, list[Any]] = self.rows[span]
         arrow_cache.release_pages(self.mapped)
-        return found
+        return columns
 
     def column(self, name: str) -> Column:
-        """All values of a column, which are not held in memory."""
+        """Return the values of a column without reading all of them into memory."""
         return Column(self.rows, name, self.mapped)
 
     @property
     def columns(self) -> Mapping[str, list[Any]]:
-        """All columns by name, each read into memory when it is first asked for."""
-        return _Columns(self)
+        """All columns by name. Each column is read into memory on first access."""
+        return _LazyColumns(self)
 
 
-class _Columns(Mapping[str, list[Any]]):
-    def __init__(self, part: Split) -> None:
-        self._part, self._names = part, tuple(part.rows.column_names)
+class _LazyColumns(Mapping[str, list[Any]]):
+    """The columns of a split by name, each read into memory on first access."""
+
+    def __init__(self, split: Split) -> None:
+        self._split, self._names = split, tuple(split.rows.column_names)
         self._read: dict[str, list[Any]] = {}
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            self._read[name] = list(self._part.column(name))
+            self._read[name] = list(self._split.column(name))
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -103,37 +113,46 @@ class _Columns(Mapping[str, list[Any]]):
 
 @dataclass(frozen=True)
 class Corpus:
-    """All parts of a run's data."""
+    """All splits of a run's data.
+
+    Attributes:
+        splits: The splits by name, in the order train, validation, test.
+        fingerprint: A SHA-256 of the content.
+        notes: What the user should know about the data, such as the number of rows of each split.
+    """
 
     splits: dict[str, Split]
     fingerprint: str
     notes: tuple[str, ...] = ()
 
-    def rearrange(self, chosen: Mapping[str, tuple[str, NDArray[np.int64]]]) -> Corpus:
-        """New parts from rows of the present ones: new part -> (present part, rows). Parts not named stay.
+    def rearrange(self, selections: Mapping[str, tuple[str, NDArray[np.int64]]]) -> Corpus:
+        """Build new splits from rows of the present ones; splits that are not named stay.
 
-        The fingerprint changes with the choice, so nothing made from other rows is taken for this.
+        The fingerprint changes with the selection, so results cached for other rows are not used.
+
+        Args:
+            selections: new split -> (present split, indices of its rows).
         """
-        parts = self.splits | {new: self.splits[old].select(rows) for new, (old, rows) in chosen.items()}
+        splits = self.splits | {new: self.splits[old].select(rows) for new, (old, rows) in selections.items()}
         digest = hashlib.sha256(self.fingerprint.encode())
-        for new, (old, rows) in sorted(chosen.items()):
+        for new, (old, rows) in sorted(selections.items()):
             digest.update(f"\n{new} {old} {len(rows)}\n".encode() + rows.astype("<i8").tobytes())
-        ordered = {part: parts[part] for part in SPLITS if part in parts}
-        return Corpus(ordered, digest.hexdigest() if chosen else self.fingerprint, self.notes)
+        ordered = {name: splits[name] for name in SPLITS if name in splits}
+        return Corpus(ordered, digest.hexdigest() if selections else self.fingerprint, self.notes)
 
     def with_notes(self, *notes: str) -> Corpus:
-        """The same with more notes."""
+        """Return the same corpus with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
-    def drop_rows(self, dropped: Mapping[str, NDArray[np.bool_]]) -> Corpus:
-        """The corpus without the rows where the mask is true: part -> mask, shape (rows,)."""
+    def drop_rows(self, masks: Mapping[str, NDArray[np.bool_]]) -> Corpus:
+        """Return the corpus without the rows where a mask is true; masks: split -> (rows,)."""
         return self.rearrange(
-            {part: (part, np.flatnonzero(~mask)) for part, mask in dropped.items() if mask.any()}
+            {name: (name, np.flatnonzero(~mask)) for name, mask in masks.items() if mask.any()}
         )
 
 
 def format_row_count(rows: int) -> str:
-    """`1 row`, `1,200 rows`."""
+    """Format a number of rows for a message: `1 row`, `1,200 rows`."""
     return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
@@ -145,92 +164,104 @@ def read(
     resolve_index: ResolveIndex,
     resolve_hub: ResolveHub,
 ) -> Corpus:
-    """Read all that the recipe names, and nothing else.
+    """Read all data that the recipe names.
 
-    columns: the task's name of a column -> its name in the files; the rows have the task's names, and keep
-    the columns that the task does not use. resolve_index(NAME) gives the file behind `index:NAME`,
-    resolve_hub(ID) the splits of a Hub set. Raises DataError with all problems of all files: F01-F10,
-    J01-J11, L01.
+    Args:
+        data: The recipe section with the files and how to read them.
+        columns: The task's name of a column -> its name in the files. The rows get the task's names and keep the
+            columns that the task does not use.
+        progress: Receives the progress of reading and storing large files.
+        resolve_index: Returns the file behind `index:NAME`.
+        resolve_hub: Returns the splits of a Hub data set.
+
+    Raises:
+        DataError: F01 to F10, J01 to J11, L01, N04: all errors of all files at once.
     """
-    found, notes = sources.find_sources(
+    sources, notes = find_sources(
         data, progress=progress, resolve_index=resolve_index, resolve_hub=resolve_hub
     )
-    meter = _Meter(progress, sum(source.size for part in found.values() for source in part))
-    problems: list[ErrorDetail] = []
-    gathered = {part: _gather(of_part, columns, meter, problems, notes) for part, of_part in found.items()}
-    for part, builder in gathered.items():
-        notes += [f"{part}: {note}" for note in builder.finish()]
-        notes.append(f"{part}: {format_row_count(len(builder.lines))} from {some(builder.files)}")
-        problems += builder.problems
-    raise_if(problems, DataError)
-    parts = {part: _part(builder, found[part], columns, progress) for part, builder in gathered.items()}
-    digests = {part: builder.digest() for part, builder in gathered.items()}
+    meter = _ByteMeter(progress, sum(source.size for of_split in sources.values() for source in of_split))
+    errors: list[ErrorDetail] = []
+    builders = {
+        split: _read_sources(of_split, columns, meter, errors, notes) for split, of_split in sources.items()
+    }
+    for split, builder in builders.items():
+        notes += [f"{split}: {note}" for note in builder.finish()]
+        notes.append(f"{split}: {format_row_count(len(builder.lines))} from {some(builder.files)}")
+        errors += builder.errors
+    raise_if(errors, DataError)
+    splits = {
+        split: _make_split(builder, sources[split], columns, progress) for split, builder in builders.items()
+    }
+    digests = {split: builder.digest() for split, builder in builders.items()}
     fingerprint = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
-    return Corpus(parts, fingerprint, tuple(notes))
+    return Corpus(splits, fingerprint, tuple(notes))
 
 
-class _Meter:
-    """Bytes read over all files, told when they are many."""
+class _ByteMeter:
+    """Reports the bytes read over all files, when there are at least PROGRESS_BYTES."""
 
     def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._before = progress, total, 0
+        self._progress, self._total, self._finished = progress, total, 0
 
-    def moved(self, position: int) -> None:
-        if self._total >= LARGE:
-            self._progress.advance("reading data", self._before + position, self._total, "bytes")
+    def report(self, position: int) -> None:
+        """Report the position in the current file."""
+        if self._total >= PROGRESS_BYTES:
+            self._progress.advance("reading data", self._finished + position, self._total, "bytes")
 
-    def end(self, size: int) -> None:
-        self._before += size
-        self.moved(0)
+    def finish_file(self, size: int) -> None:
+        self._finished += size
+        self.report(0)
 
 
-def _gather(
-    of_part: Sequence[Source],
+def _read_sources(
+    sources: Sequence[Source],
     columns: Mapping[str, str],
-    meter: _Meter,
-    problems: list[ErrorDetail],
+    meter: _ByteMeter,
+    errors: list[ErrorDetail],
     notes: list[str],
 ) -> ArrowTableBuilder:
-    """Read the sources of one part; a faulty one does not keep the others from being checked."""
+    """Read the sources of one split. A source with errors does not keep the others from being checked."""
     builder = ArrowTableBuilder(columns)
-    for source in of_part:
-        errors = FileErrors(source.name)
-        builder.begin(source.name)
+    for source in sources:
+        file_errors = FileErrors(source.name)
+        builder.begin_file(source.name)
         try:
-            for line, row in source.read(errors, meter.moved):
+            for line, row in source.read(file_errors, meter.report):
                 builder.add(line, row)
-            builder.end()
+            builder.end_file()
         except DataError as error:
-            problems += error.details
-        notes += errors.notes
-        meter.end(source.size)
+            errors += error.details
+        notes += file_errors.notes
+        meter.finish_file(source.size)
     return builder
 
 
-def _part(
-    builder: ArrowTableBuilder, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress
+def _make_split(
+    builder: ArrowTableBuilder, sources: Sequence[Source], columns: Mapping[str, str], progress: Progress
 ) -> Split:
+    """Make a split of the rows in memory; when they are too many, of an Arrow file in the cache."""
     import datasets
 
     if builder.in_memory:
         table, mapped = builder.table(), None
     else:
         path = files.cache_folder() / "datasets" / f"{builder.digest()}.arrow"
-        arrow_cache.write_table(path, builder.schema(), _again(builder, of_part, columns, progress))
+        arrow_cache.write_table(path, builder.schema(), _read_again(builder, sources, columns, progress))
         table, mapped = arrow_cache.open_table(path)
     rows = datasets.Dataset(table, fingerprint=builder.digest()[:16])
     return Split(rows, tuple(builder.files), *builder.places(), mapped)
 
 
-def _again(
-    builder: ArrowTableBuilder, of_part: Sequence[Source], columns: Mapping[str, str], progress: Progress
+def _read_again(
+    builder: ArrowTableBuilder, sources: Sequence[Source], columns: Mapping[str, str], progress: Progress
 ) -> Iterator[dict[str, Any]]:
-    """The rows, read a second time."""
+    """Read the rows a second time and yield them with the columns that are kept."""
     names, total, done = builder.schema().names, len(builder.lines), 0
-    for source in of_part:
+    for source in sources:
         for _, row in source.read(FileErrors(source.name), ignore_progress):
-            own = rename_columns(row, columns)
-            yield {name: own.get(name) for name in names}
+            renamed = rename_columns(row, columns)
+            yield {name: renamed.get(name) for name in names}
             done += 1
             if done % 10_000 == 0 or done == total:
                 progress.advance("storing data", done, total, "rows")

@@ -1,8 +1,8 @@
-"""The order of the training examples: a pure function of (seed, epoch).
+"""Order the training examples as a pure function of (seed, epoch).
 
-Step k of an epoch takes places k*G to (k+1)*G of that epoch's permutation, G being the recipe's batch size. Nothing
-is drawn from a running generator, so a resume at any update costs nothing and every process computes the same plan.
-The last update of an epoch holds what is left.
+Step k of an epoch takes the positions k*B to (k+1)*B of that epoch's permutation, where B is the recipe's batch size.
+No running generator is involved, so resuming at any step costs nothing and every process computes the same plan. The
+last step of an epoch takes the examples that are left.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ __all__ = ["PlannedStep", "derive_example_seeds", "plan_steps", "shuffle_epoch",
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """The examples of one optimizer update. step counts from 1 over the whole run, epoch from 0."""
+    """The examples of one optimizer step.
+
+    Attributes:
+        step: The number of the step in the whole run, from 1.
+        epoch: The number of the epoch, from 0.
+        indices: The indices of the examples, at most the batch size.
+    """
 
     step: int
     epoch: int
@@ -28,18 +34,20 @@ class PlannedStep:
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Return the number of steps in an epoch, the last of which may be smaller."""
     return -(-examples // batch_size)
 
 
 def shuffle_epoch(examples: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The permutation of this epoch."""
+    """Return the permutation of the examples for an epoch."""
     return np.random.default_rng(derive(seed, "order", epoch)).permutation(examples)
 
 
 def derive_example_seeds(seed: int, epoch: int | None, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A random number of each of these examples in this epoch, in [0, 2**63).
+    """Derive a seed in [0, 2**63) for each of these examples in an epoch.
 
-    epoch None: in every evaluation, whatever the seed, so that two runs are scored on the same.
+    With epoch None the seeds are those of every evaluation. They do not depend on `seed`, so that different runs are
+    evaluated with the same random choices.
     """
     seed, when = (0, "evaluation") if epoch is None else (seed, epoch)
     return np.array([derive(seed, "example", when, int(index)) for index in indices], np.int64)
@@ -48,7 +56,7 @@ def derive_example_seeds(seed: int, epoch: int | None, indices: NDArray[np.int64
 def plan_steps(
     examples: int, batch_size: int, seed: int, *, total: int, done: int = 0
 ) -> Iterator[PlannedStep]:
-    """Updates done+1 to total."""
+    """Yield the steps done+1 to total of a run."""
     per_epoch = steps_per_epoch(examples, batch_size)
     epoch, permutation = -1, np.empty(0, np.int64)
     for number in range(done, total):

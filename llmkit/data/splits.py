@@ -1,18 +1,17 @@
-"""Validation and test rows out of the training rows: seeded, stratified, equal texts together.
+"""Split off validation and test sets from the training set: seeded, stratified by label, equal texts together.
 
-The unit that is dealt out is the distinct text, so a repeated text can't stand in two parts and no leak
-arises. The same rows, shares and seed give the same parts on every machine; the order inside a part stays
-that of the files.
+The unit that is assigned to a split is the distinct text, so duplicates never end up in two splits, which would be
+leakage. The same rows, shares and seed give the same splits on every machine. Rows keep the order of the files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import DataError, ErrorDetail
+from llmkit.base.errors import DataError, ErrorDetail, raise_if
 from llmkit.data.checks.duplicates import hash_texts
 from llmkit.data.checks.labels import read_labels, sort_labels
 from llmkit.data.corpus import Corpus, Split, format_row_count
@@ -20,16 +19,26 @@ from llmkit.recipe.schema import Data
 
 __all__ = ["apportion", "create_missing_splits"]
 
-STREAM = 0x5917  # keeps the split's random numbers apart from others drawn from the recipe's seed
+STREAM = 0x5917  # separates the random numbers of the split from others that derive from the recipe's seed
 
 
 def create_missing_splits(
     corpus: Corpus, *, label_column: str | None, text_column: str | Sequence[str], data: Data, seed: int
 ) -> Corpus:
-    """The corpus with validation and test, where missing and their share is not 0, taken out of train.
+    """Take missing validation and test sets out of the training set, where their share is not 0.
 
-    label_column: None where there are no classes. Raises DataError L09 when a class has too few distinct
-    texts to appear in every part. What went where is added to the notes.
+    Args:
+        corpus: The corpus; it is returned unchanged when it has no training set or nothing is missing.
+        label_column: The column for stratification; None for data without classes.
+        text_column: The column or columns that identify equal texts.
+        data: The recipe section with the shares.
+        seed: The seed of the split.
+
+    Returns:
+        The corpus with all splits, and a note on their sizes.
+
+    Raises:
+        DataError: L09 when a class has too few distinct texts to appear in every split, or the shares add up to 1.
     """
     shares = {"validation": data.validation_share, "test": data.test_share}
     shares = {name: share for name, share in shares.items() if share > 0 and name not in corpus.splits}
@@ -37,89 +46,87 @@ def create_missing_splits(
         return corpus
     if sum(shares.values()) >= 1:
         message = f"validation and test together take all rows ({' + '.join(map(str, shares.values()))})"
-        raise DataError("L09", "data.validation_share", message, "make them smaller")
+        raise DataError("L09", "data.validation_share", message, "make the shares smaller")
     train = corpus.splits["train"]
-    groups = _groups(hash_texts(train, text_column))
-    classes, names = _classes(train, label_column, groups)
-    _check_sizes(train, groups, classes, names, tuple(shares))
-    dealt = _deal(classes, list(shares.values()), seed)
-    parts = {"train": dealt == 0} | {name: dealt == number for number, name in enumerate(shares, 1)}
-    chosen = {name: ("train", np.flatnonzero(mask[groups])) for name, mask in parts.items()}
-    return corpus.rearrange(chosen).with_notes(_note(chosen, len(train), seed, stratified=len(names) > 1))
+    numbers: dict[bytes, int] = {}
+    text_numbers = [numbers.setdefault(key, len(numbers)) for key in hash_texts(train, text_column)]
+    text_of_row = np.array(text_numbers, np.int64)  # (rows,), numbered in order of first appearance
+    class_of_text, class_names = _number_classes(train, label_column, text_of_row)
+    _check_class_sizes(train, text_of_row, class_of_text, class_names, list(shares))
+    split_of_text = _assign_texts(class_of_text, list(shares.values()), seed)
+    selections = {
+        name: ("train", np.flatnonzero((split_of_text == number)[text_of_row]))
+        for number, name in enumerate(["train", *shares])
+    }
+    stratified = ", stratified by label" if len(class_names) > 1 else ""
+    sizes = ", ".join(f"{name} {len(rows):,}" for name, (_, rows) in selections.items())
+    options = f"seed {seed}{stratified}, equal texts together"
+    note = f"train: {format_row_count(len(train))} split ({options}): {sizes}"
+    return corpus.rearrange(selections).with_notes(note)
 
 
 def apportion(total: int, weights: Sequence[int]) -> list[int]:
-    """Whole numbers of sum `total` in proportion to the weights, by largest remainders; ties to the first."""
+    """Divide `total` into whole numbers in proportion to the weights, by largest remainders; ties go to the first."""
     exact = [total * weight / sum(weights) for weight in weights]
-    floors = [int(share) for share in exact]
-    by_remainder = sorted(range(len(weights)), key=lambda i: floors[i] - exact[i])
-    for i in by_remainder[: total - sum(floors)]:
-        floors[i] += 1
-    return floors
+    quotas = [int(share) for share in exact]
+    by_remainder = sorted(range(len(weights)), key=lambda i: quotas[i] - exact[i])
+    for i in by_remainder[: total - sum(quotas)]:
+        quotas[i] += 1
+    return quotas
 
 
-def _groups(keys: Sequence[bytes]) -> NDArray[np.int64]:
-    """The number of each row's text, in order of first appearance: shape (rows,)."""
-    numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-
-
-def _classes(
-    train: Split, label_column: str | None, groups: NDArray[np.int64]
+def _number_classes(
+    train: Split, label_column: str | None, text_of_row: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """(class of each distinct text, by the label of its first row; names of the classes)."""
-    first = np.unique(groups, return_index=True)[1]
+    """Return (class number of each distinct text, by the label of its first row; the names of the classes)."""
+    first_rows = np.unique(text_of_row, return_index=True)[1]
     if label_column is None:
-        return np.zeros(len(first), np.int64), ("all",)
+        return np.zeros(len(first_rows), np.int64), ("all",)
     labels = read_labels(train, label_column)
-    names = sort_labels(str(labels[row]) for row in first)
+    names = sort_labels(str(labels[row]) for row in first_rows)
     number = {name: i for i, name in enumerate(names)}
-    return np.array([number[str(labels[row])] for row in first], np.int64), names
+    return np.array([number[str(labels[row])] for row in first_rows], np.int64), names
 
 
-def _check_sizes(
+def _check_class_sizes(
     train: Split,
-    groups: NDArray[np.int64],
-    classes: NDArray[np.int64],
-    names: Sequence[str],
-    made: Sequence[str],
+    text_of_row: NDArray[np.int64],
+    class_of_text: NDArray[np.int64],
+    class_names: Sequence[str],
+    new_splits: Sequence[str],
 ) -> None:
-    """L09: each class needs a distinct text for each part."""
-    sizes = np.bincount(classes, minlength=len(names))
-    parts = ", ".join(["train", *made])
-    shares = " or ".join(f"data.{name}_share=0" for name in made)
-    fix = f"add rows, name a file ({', '.join(f'data.{name}' for name in made)}), or set {shares}"
-    problems = []
-    for number in np.flatnonzero(sizes <= len(made)):
-        row = int(np.flatnonzero(classes[groups] == number)[0])
-        have = f"{sizes[number]} distinct text{'' if sizes[number] == 1 else 's'}"
-        whose = f'label "{names[int(number)]}" has' if len(names) > 1 else "the data have"
-        message = f"{whose} only {have}; {len(made) + 1} are needed to appear in {parts}"
-        problems.append(ErrorDetail("L09", train.place(row), message, fix))
-    if problems:
-        raise DataError.of(problems)
+    """Raise L09 for each class that has fewer distinct texts than there are splits."""
+    sizes = np.bincount(class_of_text, minlength=len(class_names))
+    shares = " or ".join(f"data.{name}_share=0" for name in new_splits)
+    fix = f"add rows, name a file ({', '.join(f'data.{name}' for name in new_splits)}), or set {shares}"
+    errors = []
+    for number in np.flatnonzero(sizes <= len(new_splits)):
+        row = int(np.flatnonzero(class_of_text[text_of_row] == number)[0])
+        count = f"{sizes[number]} distinct text{'' if sizes[number] == 1 else 's'}"
+        subject = f'label "{class_names[int(number)]}"' if len(class_names) > 1 else "the data set"
+        message = (
+            f"{subject} has only {count}, but needs {len(new_splits) + 1}"
+            f" to appear in {', '.join(['train', *new_splits])}"
+        )
+        errors.append(ErrorDetail("L09", train.place(row), message, fix))
+    raise_if(errors, DataError)
 
 
-def _deal(classes: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """0 for train, 1 ... for the shares: shape (texts,). Each class goes to each part, at least one text."""
-    dealt = np.zeros(len(classes), np.int64)
-    order = np.random.default_rng([seed, STREAM]).permutation(len(classes))
-    of_class = [order[classes[order] == number] for number in range(int(classes.max()) + 1)]
-    sizes = [len(texts) for texts in of_class]
-    quotas = [apportion(round(share * len(classes)), sizes) for share in shares]
-    for number, texts in enumerate(of_class):
+def _assign_texts(class_of_text: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """Assign each distinct text to a split: 0 for train, 1 and up for the shares; shape (texts,).
+
+    Every split gets at least one text of each class.
+    """
+    assigned = np.zeros(len(class_of_text), np.int64)
+    order = np.random.default_rng([seed, STREAM]).permutation(len(class_of_text))
+    by_class = [order[class_of_text[order] == number] for number in range(int(class_of_text.max()) + 1)]
+    sizes = [len(texts) for texts in by_class]
+    quotas = [apportion(round(share * len(class_of_text)), sizes) for share in shares]
+    for number, texts in enumerate(by_class):
         start = 0
-        for part, quota in enumerate(quotas, 1):
-            reserved = len(quotas) - part + 1  # a text for train and each part still to come
+        for split, quota in enumerate(quotas, 1):
+            reserved = len(quotas) - split + 1  # one text for train and for each split that follows
             size = min(max(1, quota[number]), len(texts) - start - reserved)
-            dealt[texts[start : start + size]] = part
+            assigned[texts[start : start + size]] = split
             start += size
-    return dealt
-
-
-def _note(
-    chosen: Mapping[str, tuple[str, NDArray[np.int64]]], total: int, seed: int, *, stratified: bool
-) -> str:
-    how = f"seed {seed}, stratified by label" if stratified else f"seed {seed}"
-    sizes = ", ".join(f"{name} {len(rows):,}" for name, (_, rows) in chosen.items())
-    return f"train: {format_row_count(total)} split ({how}, equal texts together): {sizes}"
+    return assigned

@@ -141,7 +141,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "r.txt",
         "accuracy",
         "F04",
-        "no gzip archive",
+        "not a gzip archive",
     ),
     "gzip without the name": (
         {**TWO, "p.txt": gzip.compress(b"a\nb\n")},
@@ -192,7 +192,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "r.txt",
         "accuracy",
         "J03",
-        "an object is expected (and 1 more)",
+        "expected an object, got a string (and 1 more)",
     ),
     "NaN in JSON": (
         {"r.txt": "1\n2\n", "p.jsonl": '{"prediction": 1}\n{"prediction": NaN}\n'},
@@ -250,7 +250,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "r.txt",
         "accuracy",
         "E07",
-        'it has "id", "guess"',
+        'the file has "id", "guess"',
     ),
     "csv with a row too short": (
         {**TWO, "p.csv": "id,prediction\n1,a\n2\n"},
@@ -282,7 +282,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "r.jsonl",
         "accuracy",
         "E05",
-        'id "3" stands only here; id "2" stands only in r.jsonl',
+        'id "3" is only in this file; id "2" is only in r.jsonl',
     ),
     "an answer missing": (
         {**QUESTIONS, "p.json": '{"q1": "France"}'},
@@ -338,7 +338,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "r.conll",
         "entities",
         "E07",
-        "1 tags, but r.conll:1 has 2",
+        "1 tag, but the one in r.conll:1 has 2",
     ),
     "other words": (
         {**SENTENCES, "p.conll": "EU B-ORG\nsays O\n\nPaul B-PER\n"},
@@ -346,7 +346,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "r.conll",
         "entities",
         "E07",
-        'p.conll:4: has the word "Paul" where r.conll:4 has "Peter"',
+        'p.conll:4: the word is "Paul", but "Peter" in r.conll:4',
     ),
     "no tags": (
         {**SENTENCES, "p.conll": "EU ORG\nsays O\n\nPeter B-PER\n"},
@@ -585,7 +585,7 @@ def test_marks_blank_lines_and_windows_line_ends_keep_the_alignment(
     done = command("evaluate", P, "p.txt", R, "r.txt", "--metric", "chrf", "--json")
     assert scores(done) == {"chrf": 100.0}
     assert done.json["n"] == 3
-    assert done.err == "p.txt: begins with a UTF-8 byte order mark, which was skipped\n"
+    assert done.err == "p.txt: skipped a UTF-8 byte order mark at the beginning\n"
 
 
 def test_labels_without_a_common_one_are_said(command: Callable[..., Any], tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_an_unfinished_run_has_no_model(command: Callable[..., Any], unfinished:
     ("name", "content", "line"),
     [
         ("no.txt", None, "error[F01] no.txt: no such file"),
-        ("a.txt", b"good\ncaf\xe9 bar\n", "error[F07] a.txt:2:4: byte 0xE9 is not utf-8"),
+        ("a.txt", b"good\ncaf\xe9 bar\n", "error[F07] a.txt:2:4: not valid UTF-8 (byte 0xe9)"),
         ("a.jsonl", b'{"text": "a"}\n{"text": null}\n', 'error[L02] a.jsonl:2: the row has no "text"'),
         ("a.jsonl", b'{"text": "a"\n', "error[J01] a.jsonl:1:"),
     ],

@@ -154,4 +154,4 @@ def test_a_whole_file_keeps_its_characters_and_their_places(tmp_path: Path) -> N
     path.write_bytes(b" \n\t\n")
     assert _faults(lambda: texts.whole(path)) == [f"L03 {path}: the text is empty or blank"]
     path.write_bytes(b"caf\xe9\n")
-    assert _faults(lambda: texts.whole(path))[0].startswith(f"F07 {path}:1:4: byte 0xE9")
+    assert _faults(lambda: texts.whole(path))[0].startswith(f"F07 {path}:1:4: not valid UTF-8 (byte 0xe9)")

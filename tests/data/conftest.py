@@ -9,16 +9,16 @@ from llmkit.recipe.schema import Data
 
 
 def no_index(name, progress):
-    raise AssertionError(f"asked the index for {name}")
+    raise AssertionError(f"unexpected request to the index: {name}")
 
 
 def no_hub(name, progress):
-    raise AssertionError(f"asked the Hub for {name}")
+    raise AssertionError(f"unexpected request to the Hub: {name}")
 
 
 @pytest.fixture
 def read():
-    """corpus.read of recipe keys: read(train=..., columns={...}, resolve_hub=...)."""
+    """Read a corpus from recipe keys: read(train=..., columns={...}, resolve_hub=...)."""
 
     def call(*, columns=None, progress=SILENT, resolve_index=no_index, resolve_hub=no_hub, **keys):
         return corpus.read(
@@ -34,19 +34,19 @@ def read():
 
 @pytest.fixture
 def in_folder(tmp_path, monkeypatch):
-    """An empty working folder, so that places are short: `train.jsonl:3`."""
+    """Work in an empty folder, so that places are short: `train.jsonl:3`."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def make(in_folder, read):
-    """A corpus from (text, label) pairs a part: make(train=[("a", 1)], test=[...])."""
+    """Make a corpus from the (text, label) pairs of each split: make(train=[("a", 1)], test=[...])."""
 
-    def call(**parts):
-        for part, pairs in parts.items():
+    def call(**splits):
+        for name, pairs in splits.items():
             lines = [json.dumps({"text": text, "label": label}) + "\n" for text, label in pairs]
-            Path(f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
-        return read(**{part: f"{part}.jsonl" for part in parts})
+            Path(f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        return read(**{name: f"{name}.jsonl" for name in splits})
 
     return call

@@ -35,18 +35,18 @@ def write(name, rows=ROWS):
     return name
 
 
-class Told:
+class RecordedProgress:
     def __init__(self):
-        self.steps = []
+        self.calls = []
 
     def note(self, text):
         raise AssertionError(text)
 
     def advance(self, what, done, total, unit, detail=""):
-        self.steps.append((what, done, total, unit))
+        self.calls.append((what, done, total, unit))
 
 
-def test_rows_columns_places_and_notes(in_folder, read):
+def test_a_corpus_has_rows_columns_places_and_notes(in_folder, read):
     corpus = read(train=write("train.csv"), test=write("test.jsonl", ROWS[:3]))
     assert list(corpus.splits) == ["train", "test"]
     train, test = corpus.splits["train"], corpus.splits["test"]
@@ -57,18 +57,18 @@ def test_rows_columns_places_and_notes(in_folder, read):
     assert corpus.notes == ("train: 10 rows from train.csv", "test: 3 rows from test.jsonl")
 
 
-def test_columns_are_named_as_the_task_names_them(in_folder, read):
+def test_columns_get_the_tasks_names(in_folder, read):
     write("a.csv")
-    part = read(train="a.csv", columns={"text": "label", "label": "year"}).splits["train"]
-    assert part.column("text")[:2] == ["neg", "pos"]
-    assert sorted(part.rows.column_names) == ["label", "text"]
+    split = read(train="a.csv", columns={"text": "label", "label": "year"}).splits["train"]
+    assert split.column("text")[:2] == ["neg", "pos"]
+    assert sorted(split.rows.column_names) == ["label", "text"]
 
 
 def test_selected_rows_keep_their_places(in_folder, read):
-    part = read(train=write("a.jsonl")).splits["train"].select([7, 2])
-    assert part.column("text") == [ROWS[7]["text"], ROWS[2]["text"]]
-    assert [part.place(0), part.place(1)] == ["a.jsonl:8", "a.jsonl:3"]
-    assert len(part.select(np.array([1]))) == 1
+    split = read(train=write("a.jsonl")).splits["train"].select([7, 2])
+    assert split.column("text") == [ROWS[7]["text"], ROWS[2]["text"]]
+    assert [split.place(0), split.place(1)] == ["a.jsonl:8", "a.jsonl:3"]
+    assert len(split.select(np.array([1]))) == 1
 
 
 def test_the_same_rows_give_the_same_fingerprint_in_every_format(in_folder, read):
@@ -76,34 +76,34 @@ def test_the_same_rows_give_the_same_fingerprint_in_every_format(in_folder, read
     assert len({read(train=name).fingerprint for name in formats}) == 1
 
 
-def test_the_fingerprint_tells_content_order_and_parts_apart(in_folder, read):
+def test_the_fingerprint_depends_on_content_order_and_split_names(in_folder, read):
     write("a.jsonl")
-    write("turned.jsonl", ROWS[::-1])
+    write("reversed.jsonl", ROWS[::-1])
     write("edited.jsonl", [*ROWS[:-1], {**ROWS[-1], "year": "10"}])
     fingerprints = {
         read(train="a.jsonl").fingerprint,
         read(test="a.jsonl").fingerprint,
-        read(train="turned.jsonl").fingerprint,
+        read(train="reversed.jsonl").fingerprint,
         read(train="edited.jsonl").fingerprint,
         read(train="a.jsonl", columns={"text": "year"}).fingerprint,
     }
     assert len(fingerprints) == 5
 
 
-def test_the_fingerprint_does_not_tell_paths_apart(in_folder, read):
+def test_the_fingerprint_does_not_depend_on_paths(in_folder, read):
     write("a.jsonl")
     write("b.jsonl", ROWS[:4])
     write("c.jsonl", ROWS[4:])
     assert read(train="a.jsonl").fingerprint == read(train=["b.jsonl", "c.jsonl"]).fingerprint
 
 
-def test_problems_of_all_files_are_told_together(in_folder, read):
+def test_errors_of_all_files_are_raised_together(in_folder, read):
     Path("a.jsonl").write_text('{"text": "x", "label": 1}\n{"text": 3, "label": 1}\n')
     Path("b.jsonl").write_text('{"txt": "x", "label": 1}\n')
     Path("c.jsonl").write_text("{]")
     with pytest.raises(DataError) as caught:
         read(train=["a.jsonl", "b.jsonl"], test="c.jsonl")
-    assert [(p.code, p.place) for p in caught.value.details] == [
+    assert [(detail.code, detail.place) for detail in caught.value.details] == [
         ("J01", "c.jsonl:1:2"),
         ("L01", "b.jsonl"),
         ("J06", "a.jsonl:2"),
@@ -114,12 +114,12 @@ def test_a_test_file_without_labels_is_l01(in_folder, read):
     write("a.jsonl")
     write("test.jsonl", [{"text": "x"}])
     with pytest.raises(
-        DataError, match=r'L01\] test.jsonl: column "label" is missing \(columns there: text\)'
+        DataError, match=r'L01\] test.jsonl: column "label" is missing \(the file has: text\)'
     ):
         read(train="a.jsonl", test="test.jsonl")
 
 
-def test_the_files_stay_as_they_are(in_folder, read):
+def test_reading_does_not_change_the_files(in_folder, read):
     names = [write(f"a{suffix}") for suffix in (".jsonl", ".csv", ".parquet")]
     before = {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in names}
     for name in names:
@@ -131,29 +131,29 @@ def test_the_files_stay_as_they_are(in_folder, read):
 
 @pytest.fixture
 def large(monkeypatch):
-    """Every file counts as large."""
+    """Treat every file as large."""
     monkeypatch.setattr(table_builder, "IN_MEMORY", 0)
     monkeypatch.setattr(table_builder, "CHUNK_ROWS", 4)
-    monkeypatch.setattr(module, "LARGE", 0)
+    monkeypatch.setattr(module, "PROGRESS_BYTES", 0)
 
 
-def test_large_files_are_stored_in_the_cache_and_read_the_same(in_folder, read, large, monkeypatch, capfd):
+def test_large_files_are_cached_and_read_the_same(in_folder, read, large, monkeypatch, capfd):
     rows = [{**row, "more": {"a": [i]} if i > 6 else None} for i, row in enumerate(ROWS)]
-    told = Told()
-    part = read(train=write("a.jsonl", rows), progress=told).splits["train"]
-    assert list(part.rows) == rows
-    assert part.mapped is not None
-    assert part.column("text") == [row["text"] for row in rows]
-    assert part.column("text")[3:5] == [row["text"] for row in rows[3:5]]
-    assert part.select([7, 2]).column("text") == [rows[7]["text"], rows[2]["text"]]
-    assert part[8:10] == {name: [row[name] for row in rows[8:10]] for name in rows[0]}
-    assert part.place(9) == "a.jsonl:10"
+    progress = RecordedProgress()
+    split = read(train=write("a.jsonl", rows), progress=progress).splits["train"]
+    assert list(split.rows) == rows
+    assert split.mapped is not None
+    assert split.column("text") == [row["text"] for row in rows]
+    assert split.column("text")[3:5] == [row["text"] for row in rows[3:5]]
+    assert split.select([7, 2]).column("text") == [rows[7]["text"], rows[2]["text"]]
+    assert split[8:10] == {name: [row[name] for row in rows[8:10]] for name in rows[0]}
+    assert split.place(9) == "a.jsonl:10"
     size = Path("a.jsonl").stat().st_size
-    assert told.steps == [("reading data", size, size, "bytes"), ("storing data", 10, 10, "rows")]
+    assert progress.calls == [("reading data", size, size, "bytes"), ("storing data", 10, 10, "rows")]
     assert capfd.readouterr() == ("", "")
 
 
-def test_large_files_have_the_fingerprint_of_small_ones(in_folder, read, monkeypatch):
+def test_a_cached_file_has_the_same_fingerprint_as_one_in_memory(in_folder, read, monkeypatch):
     small = read(train=write("a.csv"))
     monkeypatch.setattr(table_builder, "IN_MEMORY", 0)
     stored = read(train="a.csv")
@@ -164,22 +164,22 @@ def test_large_files_have_the_fingerprint_of_small_ones(in_folder, read, monkeyp
     )
 
 
-def test_a_changed_large_file_is_not_taken_from_the_cache(in_folder, read, large):
+def test_a_changed_file_is_not_read_from_the_cache(in_folder, read, large):
     read(train=write("a.jsonl"))
-    turned = read(train=write("a.jsonl", ROWS[::-1])).splits["train"]
-    assert turned.column("text") == [row["text"] for row in ROWS[::-1]]
+    reversed_rows = read(train=write("a.jsonl", ROWS[::-1])).splits["train"]
+    assert reversed_rows.column("text") == [row["text"] for row in ROWS[::-1]]
 
 
-def test_a_large_file_read_again_comes_from_the_cache(in_folder, read, large):
+def test_the_same_rows_are_cached_only_once(in_folder, read, large):
     rows = [{"text": "only here", "label": str(i)} for i in range(5)]
-    told = Told()
-    first = read(train=write("a.jsonl", rows), progress=told)
-    again = read(train=write("b.csv", rows), progress=told)
-    assert sum(what == "storing data" for what, *_ in told.steps) == 1
+    progress = RecordedProgress()
+    first = read(train=write("a.jsonl", rows), progress=progress)
+    again = read(train=write("b.csv", rows), progress=progress)
+    assert sum(what == "storing data" for what, *_ in progress.calls) == 1
     assert list(again.splits["train"].rows) == list(first.splits["train"].rows)
 
 
-def test_a_full_disk_is_told_as_such(in_folder, read, large, monkeypatch):
+def test_a_full_disk_is_a_storage_error(in_folder, read, large, monkeypatch):
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
@@ -190,23 +190,23 @@ def test_a_full_disk_is_told_as_such(in_folder, read, large, monkeypatch):
     assert not list(Path("cache/datasets").glob("*arrow"))
 
 
-def test_progress_is_not_told_for_small_files(in_folder, read):
-    told = Told()
-    read(train=write("a.jsonl"), progress=told)
-    assert told.steps == []
+def test_small_files_report_no_progress(in_folder, read):
+    progress = RecordedProgress()
+    read(train=write("a.jsonl"), progress=progress)
+    assert progress.calls == []
 
 
-def test_parts_are_rearranged_under_a_new_fingerprint(in_folder, read):
+def test_rearranged_splits_have_a_new_fingerprint(in_folder, read):
     corpus = read(train=write("a.jsonl"))
-    split = corpus.rearrange({"test": ("train", np.array([1, 2])), "train": ("train", np.array([0, 3]))})
-    assert list(split.splits) == ["train", "test"]
-    assert [split.splits["test"].place(i) for i in range(2)] == ["a.jsonl:2", "a.jsonl:3"]
+    rearranged = corpus.rearrange({"test": ("train", np.array([1, 2])), "train": ("train", np.array([0, 3]))})
+    assert list(rearranged.splits) == ["train", "test"]
+    assert [rearranged.splits["test"].place(i) for i in range(2)] == ["a.jsonl:2", "a.jsonl:3"]
     other = corpus.rearrange({"test": ("train", np.array([1, 3])), "train": ("train", np.array([0, 2]))})
-    assert len({corpus.fingerprint, split.fingerprint, other.fingerprint}) == 3
+    assert len({corpus.fingerprint, rearranged.fingerprint, other.fingerprint}) == 3
     assert corpus.rearrange({}).fingerprint == corpus.fingerprint
 
 
-def test_rows_are_taken_out_by_masks(in_folder, read):
+def test_rows_are_dropped_by_masks(in_folder, read):
     corpus = read(train=write("a.jsonl"), test=write("b.jsonl"))
     mask = np.arange(10) > 2
     left = corpus.drop_rows({"train": mask, "test": np.zeros(10, bool)})
@@ -234,7 +234,7 @@ MUTANTS = {
 @pytest.mark.parametrize("name", MUTANTS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_mutated_file_is_read_or_refused_but_never_crashes(in_folder, read, name, data):
+def test_a_mutated_file_is_read_or_raises_a_data_error(in_folder, read, name, data):
     content = bytearray(MUTANTS[name])
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(content)))
@@ -268,7 +268,7 @@ def test_a_mutated_file_is_read_or_refused_but_never_crashes(in_folder, read, na
         "topic/trec_questions",
     ],
 )
-def test_the_sample_sets_have_no_fault(shared, read, name):
+def test_the_sample_data_sets_have_no_errors(shared, read, name):
     from llmkit.data.checks.duplicates import check_duplicates
     from llmkit.data.checks.label_checks import check_class_labels
     from llmkit.data.checks.labels import label_ids
@@ -282,5 +282,5 @@ def test_the_sample_sets_have_no_fault(shared, read, name):
     _, duplicates, _ = check_duplicates(corpus, "text", "label", data)
     assert texts + labels + duplicates == []
     assert len(names) >= 2
-    for part in corpus.splits.values():
-        assert set(label_ids(part, "label", names)) <= set(range(len(names)))
+    for split in corpus.splits.values():
+        assert set(label_ids(split, "label", names)) <= set(range(len(names)))

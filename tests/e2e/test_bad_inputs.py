@@ -146,7 +146,7 @@ CASES = [
     in_jsonl(
         "F09 long line", ":25", "10,000,000 bytes", with_row(0) + json.dumps({"text": "a" * 10_000_000})
     ),
-    in_gzip("F10 cut gzip", "", "too early", gzip.compress(jsonl(GOOD).encode())[:-30]),
+    in_gzip("F10 cut gzip", "", "truncated", gzip.compress(jsonl(GOOD).encode())[:-30]),
     # Rows
     in_jsonl("J01 malformed", ":3:33", "near `", with_line(3, '{"text": "a good film", "label" "positive"}')),
     in_jsonl("J02 trailing comma", ":3:29", "comma", with_line(3, '{"text": "a", "label": "bad",}')),
@@ -157,10 +157,8 @@ CASES = [
     ),
     in_jsonl("J05 NaN", ":3", "NaN", with_line(3, '{"text": "a", "label": NaN}')),
     in_jsonl("J06 type changes", ":3", "train.jsonl:1", with_row(3, label=["positive"])),
-    in_csv(
-        "J07 fields", ":3", "3 fields instead of 2", delimited(GOOD).replace("warm film", "warm, film", 1)
-    ),
-    in_csv("J08 open quote", ":3", "close it", delimited(GOOD).replace("good warm", '"good warm', 1)),
+    in_csv("J07 fields", ":3", "3 fields", delimited(GOOD).replace("warm film", "warm, film", 1)),
+    in_csv("J08 open quote", ":3", "close the quote", delimited(GOOD).replace("good warm", '"good warm', 1)),
     in_csv("J09 no header", ":1", "header", "1,good film\n0,bad film\n"),
     in_csv("J09 column twice", ":1", '"text"', "text,text,label\na,b,positive\n"),
     in_csv("J10 delimiter", ":1", "semicolon", delimited(GOOD, ";")),
@@ -309,7 +307,7 @@ def test_f05_a_byte_order_mark_is_skipped_and_said_once(
     planned, err = plan(capsys)
     assert sum(planned["rows"].values()) == len(GOOD)
     assert [line for line in err.splitlines() if "byte order mark" in line] == [
-        "train.jsonl: begins with a UTF-8 byte order mark, which was skipped"
+        "train.jsonl: skipped a UTF-8 byte order mark at the beginning"
     ]
 
 

@@ -1,1 +1,1 @@
-"""Read files, folders and Hub data sets into rows that know their place in the file."""
+"""Read local files, folders and Hugging Face Hub data sets as rows with their line numbers."""

@@ -1,11 +1,12 @@
-"""Rows that need not fit into memory: an Arrow file in the cache, mapped, and columns read some rows at a time.
+"""Cache rows that need not fit into memory in an Arrow file, and read its columns in batches.
 
-    write_table(path, schema, rows)                    # once; others find it
+    write_table(path, schema, rows)              # does nothing when the file exists
     table, mapped = open_table(path)
     Column(datasets.Dataset(table), "text", mapped)
 
-A mapped file's pages count as the process's own from the moment they are read until they are given back, so that going
-through a gigabyte would look as if it were held; each batch is given back at once.
+The file is memory-mapped. Its pages count as memory of this process from the moment they are read until they are
+released, so a pass over a gigabyte would look like a gigabyte of memory in use. Therefore each batch is released at
+once.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ from llmkit.base import files
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
 
-__all__ = ["BATCH", "Column", "open_table", "release_pages", "write_table"]
+__all__ = ["BATCH_ROWS", "Column", "open_table", "release_pages", "write_table"]
 
-BATCH = 1000  # rows read or written at once
+BATCH_ROWS = 1000  # rows read or written at once
 
 
 class Column(Sequence[Any]):
-    """The values of one column, read anew each time that they are gone through. mapped: the file behind them."""
+    """The values of one column, as a sequence that reads from the file on every access.
+
+    Args:
+        rows: The data set.
+        name: The column.
+        mapped: The memory-mapped file behind the data set, or None when the rows are in memory.
+    """
 
     def __init__(self, rows: datasets.Dataset, name: str, mapped: mmap.mmap | None) -> None:
         self._rows, self._name, self._mapped = rows.select_columns(name), name, mapped
@@ -48,25 +56,26 @@ class Column(Sequence[Any]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # as a list's
+    __hash__ = None  # type: ignore[assignment]  # unhashable, like a list
 
     def __iter__(self) -> Iterator[Any]:
-        for first in range(0, len(self), BATCH):
-            yield from self[first : first + BATCH]
+        for first in range(0, len(self), BATCH_ROWS):
+            yield from self[first : first + BATCH_ROWS]
 
 
-def write_table(path: Path, schema: Any, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the rows there under a lock, unless another process has. schema: a pyarrow.Schema of them.
+def write_table(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows to an Arrow file under a lock; do nothing when the file exists.
 
-    Raises StorageError W01-W03 where the disk does not take them.
+    Raises:
+        StorageError: W01 to W03, when the rows can't be written.
     """
     with files.lock(path.with_suffix(".lock")):
         if not path.exists():
-            files.write_bytes(path, _pieces(schema, rows))
+            files.write_bytes(path, _encode(schema, rows))
 
 
-def open_table(path: Path) -> tuple[Any, mmap.mmap]:
-    """(pyarrow.Table, the file that it is mapped from)."""
+def open_table(path: Path) -> tuple[pa.Table, mmap.mmap]:
+    """Return (the table, the memory-mapped file that it reads from)."""
     import pyarrow as pa
 
     with path.open("rb") as file:
@@ -76,24 +85,25 @@ def open_table(path: Path) -> tuple[Any, mmap.mmap]:
 
 
 def release_pages(mapped: mmap.mmap | None) -> None:
-    """The pages read so far are no longer this process's; the next to read them finds them in the system's cache."""
+    """Release the pages that this process has read; later reads find them in the system's page cache."""
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)  # harmless: the file is mapped for reading, and never changed
+        mapped.madvise(mmap.MADV_DONTNEED)  # safe because the file is read-only
 
 
-def _pieces(schema: Any, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+def _encode(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """Yield the bytes of an Arrow stream, one piece per batch."""
     import pyarrow as pa
 
-    sink, left = io.BytesIO(), iter(rows)
+    sink, remaining = io.BytesIO(), iter(rows)
+
+    def drain() -> bytes:
+        written = sink.getvalue()
+        sink.seek(0)
+        sink.truncate()
+        return written
+
     with pa.ipc.new_stream(sink, schema) as writer:
-        while batch := list(islice(left, BATCH)):
+        while batch := list(islice(remaining, BATCH_ROWS)):
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
-            yield _taken(sink)
-    yield _taken(sink)
-
-
-def _taken(sink: io.BytesIO) -> bytes:
-    written = sink.getvalue()
-    sink.seek(0)
-    sink.truncate()
-    return written
+            yield drain()
+    yield drain()

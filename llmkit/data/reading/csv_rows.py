@@ -1,6 +1,6 @@
-"""Rows from comma- or tab-separated text with a header line; every field is a string.
+"""Parse comma- or tab-separated text with a header line. Every field is a string.
 
-Stricter than the usual readers: no row is cut, filled up or skipped, a quote must be closed.
+The parser is stricter than most CSV readers: it never truncates, pads or skips a row, and every quote must be closed.
 """
 
 from __future__ import annotations
@@ -13,17 +13,23 @@ from llmkit.data.reading.file_errors import FileErrors, excerpt
 
 __all__ = ["parse_delimited"]
 
-Record = tuple[int, list[str]]  # line where it begins, fields
-
-_NAMES = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a bar"}
+_DELIMITERS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar"}
+_PLURALS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def parse_delimited(
     lines: Iterable[tuple[int, str]], errors: FileErrors, *, delimiter: str, limit: int
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line where it begins, row). Problems J07-J10 go to the errors. limit: longest field (characters)."""
-    records = _records(lines, errors, delimiter, limit)
+    """Yield (line number where the row begins, row) for each row after the header.
+
+    Args:
+        lines: (line number, text with its line end).
+        errors: Receives errors J07 to J10; an unusable header raises them at once.
+        delimiter: A comma or a tab.
+        limit: The longest allowed field in characters.
+    """
+    records = _parse_records(lines, errors, delimiter, limit)
     header = next(records, None)
     if header is None:
         return
@@ -33,15 +39,16 @@ def parse_delimited(
         if len(fields) == len(names):
             yield line, dict(zip(names, fields))
         else:
-            fix = f'put a field that holds {_NAMES[delimiter]} or a line end in "double quotes"'
-            errors.add("J07", f"{len(fields)} fields instead of {len(names)}", fix, line=line)
+            message = f"the row has {_count_fields(len(fields))}, but the header has {len(names)}"
+            fix = f'put a field that contains {_DELIMITERS[delimiter]} or a line break in "double quotes"'
+            errors.add("J07", message, fix, line=line)
 
 
-def _records(
+def _parse_records(
     lines: Iterable[tuple[int, str]], errors: FileErrors, delimiter: str, limit: int
-) -> Iterator[Record]:
-    """The records that are not blank. After a quoting error reading goes on at the next line."""
-    csv.field_size_limit(max(limit, csv.field_size_limit()))  # one setting for the whole process
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of each record that is not blank. After a quoting error, resume at the next line."""
+    csv.field_size_limit(max(limit, csv.field_size_limit()))  # the limit applies to the whole process
     first: list[int] = []
 
     def feed() -> Iterator[str]:
@@ -58,37 +65,44 @@ def _records(
         except StopIteration:
             return
         except csv.Error as error:
-            _add_quoting(errors, first[0], str(error))
+            _add_quoting_error(errors, first[0], str(error))
             continue
         if fields:
             yield first[0], fields
 
 
-def _add_quoting(errors: FileErrors, line: int, error: str) -> None:
-    if error.startswith("new-line character"):
-        errors.add("J07", "a carriage return inside the row", r"end the lines with \n", line=line)
-    elif error.startswith(("unexpected end", "field larger")):
-        errors.add("J08", "the quote that opens here is never closed", "close it", line=line)
+def _add_quoting_error(errors: FileErrors, line: int, reason: str) -> None:
+    """Translate the message of a csv.Error into an error of this line."""
+    if reason.startswith("new-line character"):
+        message, fix = "the row contains a carriage return outside quotes", r"end lines with \n"
+        errors.add("J07", message, fix, line=line)
+    elif reason.startswith(("unexpected end", "field larger")):
+        errors.add("J08", "the quote that opens here is never closed", "close the quote", line=line)
     else:
-        fix = 'close it, and write a quote inside a quoted field as ""'
-        errors.add("J08", "a quote opens here and is not closed before the field ends", fix, line=line)
+        message = "the quote that opens here is not closed at the end of its field"
+        fix = 'close the quote; inside a quoted field, write a quote as ""'
+        errors.add("J08", message, fix, line=line)
 
 
 def _check_header(line: int, names: list[str], delimiter: str, errors: FileErrors) -> None:
-    """Stop at a header that can't name the columns."""
-    seen = next((mark for mark in _NAMES if mark != delimiter and mark in names[0]), None)
-    if len(names) == 1 and seen:
-        suffix = {",": "rename it to .csv", "\t": "rename it to .tsv"}
-        fix = suffix.get(seen, f"write {_NAMES[delimiter]} between the fields")
-        errors.fail(
-            "J10", f"the fields are separated by {_NAMES[seen]}, not by {_NAMES[delimiter]}", fix, line=line
-        )
+    """Fail when the first line can't be a header: J09 for its names, J10 for another delimiter."""
+    other = next((mark for mark in _DELIMITERS if mark != delimiter and mark in names[0]), None)
+    if len(names) == 1 and other:
+        renames = {",": "rename the file to .csv", "\t": "rename the file to .tsv"}
+        fix = renames.get(other, f"separate the fields by {_PLURALS[delimiter]}")
+        message = f"the fields are separated by {_PLURALS[other]} instead of {_PLURALS[delimiter]}"
+        errors.fail("J10", message, fix, line=line)
     fix = "write the column names in the first line"
     for number, name in enumerate(names, 1):
         if not name.strip():
             errors.fail("J09", f"column {number} has no name", fix, line=line)
         if _NUMBER.fullmatch(name.strip()):
-            message = f'the header is missing: the first line holds the value "{excerpt(name, 0)}"'
+            message = f'the header is missing: the first line contains the value "{excerpt(name, 0)}"'
             errors.fail("J09", message, fix, line=line)
         if names.index(name) < number - 1:
-            errors.fail("J09", f'two columns are named "{excerpt(name, 0)}"', "rename one", line=line)
+            message = f'two columns are named "{excerpt(name, 0)}"'
+            errors.fail("J09", message, "rename one of them", line=line)
+
+
+def _count_fields(count: int) -> str:
+    return f"{count} field{'' if count == 1 else 's'}"

@@ -1,10 +1,10 @@
-"""Predictions and references as files: their rows, each with its line, and which rows belong together.
+"""Read files of predictions and references, and find the rows that belong together.
 
     predictions, *references = pair_rows(read_table("hyp.jsonl"), [read_table("ref.jsonl")])
 
-Rows are paired by their ids where both sides have such a column, else by their order. Nothing is left out: what
-has no counterpart is an error. A file is read as its suffix says, any other suffix (hyp.en, system.out) as plain
-text: an example a line, blank lines too.
+Rows are paired by their ids if all files have an id column, otherwise by their order. No row is left out: a row without
+a counterpart is an error. The suffix determines how a file is read; any unknown suffix (hyp.en, system.out) means plain
+text with one example per line, including blank lines.
 """
 
 from __future__ import annotations
@@ -22,153 +22,159 @@ from llmkit.recipe.schema import Data
 
 __all__ = ["Table", "pair_rows", "read_table"]
 
-ID = "id"
-RECIPE_FIX = re.compile(r", or (set|raise) data\..*")
+ID = "id"  # the default name of the id column
+RECIPE_FIX = re.compile(
+    r"set data\.\S+, or |, or (set|raise) data\..*"
+)  # there is no recipe that the user could change
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A file's rows in their order (at least one), and the line (in parquet the row number) of each."""
+    """The rows of a file (at least one) in order.
 
-    name: str  # the path as the user gave it
+    Attributes:
+        name: The path as the user wrote it.
+        lines: The line number of each row; in parquet the row number.
+        rows: The rows.
+        notes: What the user should know about the file.
+    """
+
+    name: str
     lines: Sequence[int]
     rows: Sequence[Row]
-    notes: Sequence[str] = ()  # what its reader has to say
+    notes: Sequence[str] = ()
 
     @property
     def columns(self) -> list[str]:
+        """The column names of the first row."""
         return list(self.rows[0])
 
     def place(self, number: int) -> str:
-        """`file:line` of a row."""
+        """Return the `file:line` of a row."""
         return f"{self.name}:{self.lines[number]}"
 
     def values(self, column: str) -> list[Any]:
-        """What each row has there. DataError E07 for a row without it."""
+        """Return the values of a column. Raises DataError E07 for a row without a value."""
         for number, row in enumerate(self.rows):
             if row.get(column) is None:
-                message = f'its "{column}" is missing or null'
-                raise DataError("E07", self.place(number), message, "write one in each row")
+                message = f'the value of "{column}" is missing or null'
+                raise DataError("E07", self.place(number), message, "write a value in each row")
         return [row[column] for row in self.rows]
 
-    def ordered(self, order: Sequence[int]) -> Table:
-        """The rows with these numbers."""
+    def reorder(self, order: Sequence[int]) -> Table:
+        """Return the rows with these numbers, in this order."""
         return Table(self.name, [self.lines[n] for n in order], [self.rows[n] for n in order])
 
 
-def read_table(name: str, *, asked: Collection[str] = ()) -> Table:
-    """All rows of a file. asked: columns that the user names, as a column of a CoNLL file has only a number.
+def read_table(name: str, *, named_columns: Collection[str] = ()) -> Table:
+    """Read all rows of a file.
 
-    Raises DataError F01-F10, J01-J05, J07-J11, N04.
+    Args:
+        name: The path as the user wrote it.
+        named_columns: The columns that the user names. A CoNLL row contains columns by number only when they are named.
+
+    Raises:
+        DataError: F01 to F10, J01 to J05, J07 to J11, N04. Errors with the same code are merged into one.
     """
     path, errors = Path(name), FileErrors(name)
-    _check_there(path, errors)
-    data = Data(columns={column: column for column in asked})
+    if path.is_dir():
+        errors.fail("F02", "this is a folder", "name a file")
+    if not path.exists():
+        siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
+        errors.fail("F01", f"no such file{closest(path.name, siblings)}", "correct the path")
+    data = Data(columns={column: column for column in named_columns})
     try:
-        found = list(read_rows(path, data, errors, otherwise=PLAIN_TEXT, by_id=True))
+        numbered = list(read_rows(path, data, errors, default_suffix=PLAIN_TEXT, by_id=True))
     except DataError as error:
-        raise DataError.of(_first_of_each(error.details)) from None
+        raise DataError.of(_merge_by_code(error.details)) from None
     if (data_suffix(path.name) or PLAIN_TEXT) == PLAIN_TEXT:
-        found = [(line, {"text": row["text"].removesuffix("\n")}) for line, row in found]
-    lines, values = zip(*found)
-    return Table(name, lines, values, errors.notes)
+        numbered = [(line, {"text": row["text"].removesuffix("\n")}) for line, row in numbered]
+    lines, rows = zip(*numbered)
+    return Table(name, lines, rows, errors.notes)
 
 
 def pair_rows(predictions: Table, references: Sequence[Table], id_column: str | None = None) -> list[Table]:
-    """The predictions, then each of the references, all in the order of the first references.
+    """Bring predictions and references into the same order, that of the first references.
 
-    id_column: where the ids stand, if not under "id". DataError E04 for another number of rows, E05 for ids on
-    one side only, E06 for an id given twice, U01 for an id_column that is not there.
+    Args:
+        predictions: The predictions.
+        references: One or more files of references.
+        id_column: The column with the ids; None for "id", which need not exist.
+
+    Returns:
+        The predictions, followed by the references.
+
+    Raises:
+        DataError: E04 when the numbers of rows differ, E05 for an id that is not in all files, E06 for a repeated id,
+            E07 when `id_column` or an id is missing.
     """
-    tables, name = [predictions, *references], id_column or ID
+    tables = [predictions, *references]
     if id_column:
         for table in tables:
-            _check_column(table, id_column)
-    if all(table.rows[0].get(name) is not None for table in tables):
-        return _by_id(tables, name)
+            if id_column not in table.columns:
+                message = f'there is no column "{id_column}"{closest(id_column, table.columns)}'
+                raise DataError("E07", table.name, message, f"choose from {some(table.columns, 20)}")
+    column = id_column or ID
+    if all(table.rows[0].get(column) is not None for table in tables):
+        rows_by_id = [_number_ids(table, column) for table in tables]
+        order = list(rows_by_id[1])
+        for table, rows in zip(tables, rows_by_id):
+            _check_same_ids(table, rows, references[0], rows_by_id[1])
+        return [table.reorder([rows[name] for name in order]) for table, rows in zip(tables, rows_by_id)]
     for table in references:
-        _check_as_many(predictions, table)
+        counts = len(predictions.rows), len(table.rows)
+        if counts[0] != counts[1]:
+            ours, theirs = (f"{count:,} example{'' if count == 1 else 's'}" for count in counts)
+            message = f"the file has {ours}, but {table.name} has {theirs}"
+            fix = "write the same examples in the same order to both files, or give every row an id"
+            raise DataError("E04", predictions.name, message, fix)
     return tables
 
 
-def _check_there(path: Path, errors: FileErrors) -> None:
-    if path.is_dir():
-        errors.fail("F02", "is a folder", "name the file")
-    if not path.exists():
-        there = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        errors.fail("F01", f"there is no such file{closest(path.name, there)}", "correct the path")
+def _merge_by_code(details: Sequence[ErrorDetail]) -> list[ErrorDetail]:
+    """Merge the errors of each code into the first of them, with a count.
 
-
-def _first_of_each(problems: Sequence[ErrorDetail]) -> list[ErrorDetail]:
-    """A line for each kind of problem: a file of predictions is written by a program, which errs in every row.
-
-    What a reader would have a recipe set is left out of the fix.
+    Predictions are written by a program, which makes the same error in every row. Hints at recipe keys are removed.
     """
-    kinds: dict[str, list[ErrorDetail]] = {}
-    for problem in problems:
-        kinds.setdefault(problem.code, []).append(problem)
+    by_code: dict[str, list[ErrorDetail]] = {}
+    for detail in details:
+        by_code.setdefault(detail.code, []).append(detail)
     return [
         replace(
             first,
-            message=f"{first.message} (and {len(rest):,} more)" if rest else first.message,
+            message=f"{first.message} (and {len(others):,} more)" if others else first.message,
             fix=RECIPE_FIX.sub("", first.fix),
         )
-        for first, *rest in kinds.values()
+        for first, *others in by_code.values()
     ]
 
 
-def _check_column(table: Table, name: str) -> None:
-    if name not in table.rows[0]:
-        message = f'there is no column "{name}"{closest(name, table.columns)}'
-        raise DataError("E07", table.name, message, f"choose from {some(table.columns, 20)}")
-
-
-def _check_as_many(predictions: Table, references: Table) -> None:
-    have, want = len(predictions.rows), len(references.rows)
-    if have != want:
-        message = f"has {_examples(have)}, but {references.name} has {_examples(want)}"
-        fix = "both must tell of the same examples in the same order, or each row must have an id"
-        raise DataError("E04", predictions.name, message, fix)
-
-
-def _examples(count: int) -> str:
-    return f"{count:,} example{'' if count == 1 else 's'}"
-
-
-def _by_id(tables: Sequence[Table], column: str) -> list[Table]:
-    numbers = [_numbers(table, column) for table in tables]
-    first, order = tables[1], list(numbers[1])
-    for table, found in zip(tables, numbers):
-        _check_same(table, found, first, numbers[1])
-    return [table.ordered([found[name] for name in order]) for table, found in zip(tables, numbers)]
-
-
-def _numbers(table: Table, column: str) -> dict[str, int]:
-    """The row number of each id; 7 in one file is "7" in another."""
-    found: dict[str, int] = {}
+def _number_ids(table: Table, column: str) -> dict[str, int]:
+    """Map each id to its row number; the number 7 and the string "7" are the same id."""
+    numbers: dict[str, int] = {}
     for number, value in enumerate(table.values(column)):
         name = str(value)
-        if name in found:
-            message = f'id "{name}" stands in line {table.lines[found[name]]} already'
+        if name in numbers:
+            message = f'id "{name}" was already used in line {table.lines[numbers[name]]}'
             raise DataError("E06", table.place(number), message, "keep one of the two rows")
-        found[name] = number
-    return found
+        numbers[name] = number
+    return numbers
 
 
-def _check_same(table: Table, found: dict[str, int], first: Table, wanted: dict[str, int]) -> None:
-    """Raises DataError E05."""
-    alone = [name for name in found if name not in wanted]
-    missing = [name for name in wanted if name not in found]
-    parts = [f"{_ids(alone)} only here"] if alone else []
-    parts += [f"{_ids(missing)} only in {first.name}"] if missing else []
-    if parts:
-        fix = "both files must hold the same examples"
-        raise DataError("E05", table.name, "; ".join(parts), fix)
+def _check_same_ids(table: Table, ids: Collection[str], first: Table, expected: Collection[str]) -> None:
+    """Raise DataError E05 unless the ids are those of the first references."""
+    only_here = [name for name in ids if name not in expected]
+    only_there = [name for name in expected if name not in ids]
+    differences = [f"{_format_ids(only_here)} only in this file"] if only_here else []
+    differences += [f"{_format_ids(only_there)} only in {first.name}"] if only_there else []
+    if differences:
+        fix = "write the same examples to both files"
+        raise DataError("E05", table.name, "; ".join(differences), fix)
 
 
-def _ids(names: Sequence[str]) -> str:
-    """`id "a" stands`, `2 ids ("a", "b") stand`"""
-    shown = some([f'"{name}"' for name in names], 3)
-    return f"id {shown} stands" if len(names) == 1 else f"{len(names):,} ids ({shown}) stand"
+def _format_ids(names: Sequence[str]) -> str:
+    """Format ids for a message: `id "a" is`, `2 ids ("a", "b") are`."""
+    listed = some([f'"{name}"' for name in names], 3)
+    return f"id {listed} is" if len(names) == 1 else f"{len(names):,} ids ({listed}) are"

@@ -1,11 +1,11 @@
-"""From rows to what a metric compares: labels, numbers, texts, answers, tags or log-probabilities.
+"""Turn rows into the values that a metric compares: labels, numbers, texts, answers, tags or log-probabilities.
 
     read_predictions(table, "texts")     ["a cat sat", ...]
-    read_references([table], "texts")        [["the cat sat", "a cat was sitting"], ...]
+    read_references([table], "texts")    [["the cat sat", "a cat was sitting"], ...]
 
-The column is the one that the user names, else the first of COLUMNS that the file has. A value is never guessed at:
-one of another kind is error E07 at its line. A plain text file holds one value a line; tags and numbers of a
-sentence are separated by blanks there and in csv.
+The column is the one that the user names, otherwise the first of COLUMNS that the file has. Values are never guessed: a
+value of another kind is error E07 at its line. A plain text file has one value per line; there and in csv, the tags or
+numbers of a sentence are separated by spaces.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -25,62 +25,84 @@ from llmkit.text import tags as tag_schemes
 
 __all__ = ["check_same_words", "convert_to_iob2", "number_passages", "read_predictions", "read_references"]
 
-# Names of columns, the surest first. A plain text file has the one column "text".
-PREDICTED = ("prediction", "predictions", "predicted", "hypothesis", "output", "value")
-GOLD = ("references", "reference", "gold", "golds", "target", "targets", "value")
+# Column names, in order of preference. A plain text file has the single column "text".
+PREDICTIONS = ("prediction", "predictions", "predicted", "hypothesis", "output", "value")
+REFERENCES = ("references", "reference", "gold", "golds", "target", "targets", "value")
+# kind of value -> (column names of predictions, column names of references)
 COLUMNS: Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "labels": ((*PREDICTED, "label", "text"), (*GOLD, "label", "labels", "text")),
-    "numbers": ((*PREDICTED, "score", "label", "text"), (*GOLD, "score", "label", "labels", "text")),
+    "labels": ((*PREDICTIONS, "label", "text"), (*REFERENCES, "label", "labels", "text")),
+    "numbers": ((*PREDICTIONS, "score", "label", "text"), (*REFERENCES, "score", "label", "labels", "text")),
     "texts": (
-        (*PREDICTED, "summary", "translation", "target", "text"),
-        (*GOLD, "summary", "translation", "output", "text"),
+        (*PREDICTIONS, "summary", "translation", "target", "text"),
+        (*REFERENCES, "summary", "translation", "output", "text"),
     ),
     "answers": (
-        ("prediction_text", *PREDICTED, "answer", "text"),
-        ("answers", *GOLD, "answer", "text"),
+        ("prediction_text", *PREDICTIONS, "answer", "text"),
+        ("answers", *REFERENCES, "answer", "text"),
     ),
     "tags": (
-        ("predicted_tags", *PREDICTED, "tags", "text"),
-        ("tags", *GOLD, "ner_tags", "labels", "text"),
+        ("predicted_tags", *PREDICTIONS, "tags", "text"),
+        ("tags", *REFERENCES, "ner_tags", "labels", "text"),
     ),
-    "log_probabilities": (("log_probabilities", *PREDICTED, "text"), (*GOLD, "text")),
+    "log_probabilities": (("log_probabilities", *PREDICTIONS, "text"), (*REFERENCES, "text")),
 }
 Tags = Sequence[Sequence[str]]
-SEVERAL = ("texts", "answers")  # kinds with several references for an example
+SEVERAL = ("texts", "answers")  # kinds that allow several references per example
 
 
 def read_predictions(table: Table, kind: Kind, column: str | None = None) -> list[Any]:
-    """One value a row: a text or a float, for tags and log_probabilities a list. DataError E07."""
-    read = {
-        "labels": _label,
-        "numbers": _number,
-        "texts": _text,
-        "answers": _text,
-        "tags": _tags,
-        "log_probabilities": _log_probabilities,
+    """Read one prediction per row: a text or a number; for tags and log_probabilities a list of them.
+
+    Args:
+        table: The predictions.
+        kind: The kind of value that the metric compares.
+        column: The column that the user names.
+
+    Raises:
+        DataError: E07 for a missing column and for a value of another kind.
+    """
+    parse = {
+        "labels": _parse_label,
+        "numbers": _parse_number,
+        "texts": _parse_text,
+        "answers": _parse_text,
+        "tags": _parse_tags,
+        "log_probabilities": _parse_log_probabilities,
     }[kind]
-    return _read(table, _column(table, column, COLUMNS[kind][0], "predictions"), read)
+    return _parse_column(table, _find_column(table, column, COLUMNS[kind][0], "predictions"), parse)
 
 
 def read_references(tables: Sequence[Table], kind: Kind, column: str | None = None) -> list[Any]:
-    """As `read_predictions`; texts and answers are lists of texts, those of all tables together. DataError E07, U01."""
+    """Read one reference per row; for texts and answers the list of references from all tables.
+
+    Args:
+        tables: The references; several files only for kinds with several references per example.
+        kind: The kind of value that the metric compares.
+        column: The column that the user names.
+
+    Raises:
+        DataError: E07 for a missing column and for a value of another kind, U01 for too many files.
+    """
     if len(tables) > 1 and kind not in SEVERAL:
-        message = f"{kind.replace('_', '-')} have one reference each"
+        message = f"{kind.replace('_', '-')} can have only one reference per example"
         raise DataError("U01", f"--references {tables[1].name}", message, "name one file")
-    read = {
-        "labels": _label,
-        "numbers": _number,
-        "texts": _texts,
-        "answers": _answers,
-        "tags": _tags,
-        "log_probabilities": _text,
+    parse = {
+        "labels": _parse_label,
+        "numbers": _parse_number,
+        "texts": _parse_texts,
+        "answers": _parse_answers,
+        "tags": _parse_tags,
+        "log_probabilities": _parse_text,
     }[kind]
-    found = [_read(table, _column(table, column, COLUMNS[kind][1], "references"), read) for table in tables]
-    return [[*chain(*row)] for row in zip(*found)] if kind in SEVERAL else found[0]
+    by_file = [
+        _parse_column(table, _find_column(table, column, COLUMNS[kind][1], "references"), parse)
+        for table in tables
+    ]
+    return [[*chain(*row)] for row in zip(*by_file)] if kind in SEVERAL else by_file[0]
 
 
 def number_passages(table: Table) -> Ints | None:
-    """(N,), the number of each question's passage, where the file says on which passage a question is."""
+    """Number the passage of each question, shape (N,); None when the file does not name the passages."""
     name = next((name for name in ("context", "group") if name in table.rows[0]), None)
     if name is None or any(row.get(name) is None for row in table.rows):
         return None
@@ -89,152 +111,167 @@ def number_passages(table: Table) -> Ints | None:
 
 
 def check_same_words(
-    predictions: Table, references: Table, predicted: Sequence[Any], gold: Sequence[Any]
+    predictions: Table, references: Table, predicted_tags: Sequence[Any], reference_tags: Sequence[Any]
 ) -> None:
-    """Tags belong to words, so both sides must have as many, and the same ones where both have them. E07."""
-    for number, (ours, theirs) in enumerate(zip(predicted, gold, strict=True)):
+    """Check that each pair of rows tags the same words.
+
+    Both rows must have the same number of tags, and the same words if both files contain the words.
+
+    Raises:
+        DataError: E07 at the first row where they differ.
+    """
+    for number, (ours, theirs) in enumerate(zip(predicted_tags, reference_tags, strict=True)):
+        place, other_place = predictions.place(number), references.place(number)
         if len(ours) != len(theirs):
-            message = f"{len(ours)} tags, but {references.place(number)} has {len(theirs)}"
-            _stop(predictions, number, message, "write one tag for each word")
+            tags = f"{len(ours)} tag{'' if len(ours) == 1 else 's'}"
+            message = f"the sentence has {tags}, but the one in {other_place} has {len(theirs)}"
+            raise DataError("E07", place, message, "write one tag for each word")
         words, others = (table.rows[number].get("tokens") for table in (predictions, references))
         if isinstance(words, list) and isinstance(others, list) and words != others:
             here, there = next(pair for pair in zip_longest(words, others) if pair[0] != pair[1])
-            message = f'has the word "{here}" where {references.place(number)} has "{there}"'
-            _stop(predictions, number, message, "both files must hold the same sentences in the same order")
+            message = f'the word is "{here}", but "{there}" in {other_place}'
+            raise DataError("E07", place, message, "write the same sentences in the same order to both files")
 
 
 def convert_to_iob2(
     predictions: Tags, references: Tags, *, strict: bool
 ) -> tuple[list[list[str]], list[list[str]]]:
-    """Both in IOB2 with the entities that conlleval reads, whatever their scheme; strict: as they are.
+    """Convert the tags of both sides to IOB2, with the entities that conlleval reads from any scheme.
 
-    Strict reading is to punish predictions whose entities do not begin with B-, so nothing may be repaired. It knows
-    IOB2 alone: DataError E07 for other prefixes, and for references in IOB1.
+    Args:
+        predictions: The predicted tags of each sentence.
+        references: The correct tags of each sentence.
+        strict: Whether to return the tags unchanged, so that an entity that does not begin with B- counts as wrong.
+
+    Returns:
+        (predictions, references).
+
+    Raises:
+        DataError: E07 when `strict` is set and a tag has another prefix than B- or I-, or the references are in IOB1.
     """
     rows = [*references, *predictions]
     if not strict:
-        found = [tag_schemes.to_iob2(row) for row in rows]
-        return found[len(references) :], found[: len(references)]
+        converted = [tag_schemes.to_iob2(row) for row in rows]
+        return converted[len(references) :], converted[: len(references)]
     other = next((tag for row in rows for tag in row if tag != "O" and tag[:2] not in ("B-", "I-")), None)
     if other or tag_schemes.detect(references) == "IOB1":
-        what = f'"{other}" is none' if other else "the references are in IOB1, where an entity begins with I-"
-        fix = "leave it out, or write the tags in IOB2"
-        raise DataError("E07", "--strict", f"takes IOB2 tags, and {what}", fix)
+        why = f'"{other}" is not' if other else "the references are in IOB1, where an entity begins with I-"
+        fix = "leave out --strict, or write the tags in IOB2"
+        raise DataError("E07", "--strict", f"the tags must be in IOB2, but {why}", fix)
     return [*map(list, predictions)], [*map(list, references)]
 
 
-def _column(table: Table, named: str | None, known: Sequence[str], side: str) -> str:
-    name = named or next((name for name in known if name in table.rows[0]), None)
-    if name in table.rows[0]:
+def _find_column(table: Table, requested: str | None, candidates: Sequence[str], side: str) -> str:
+    """Return the requested column, otherwise the first candidate that the file has. Raises DataError E07."""
+    name = requested or next((name for name in candidates if name in table.columns), None)
+    if name in table.columns:
         return str(name)
-    has = some([f'"{column}"' for column in table.columns], 12)
+    columns = some([f'"{column}"' for column in table.columns], 12)
     message = (
-        f'there is no column "{named}"{closest(named, table.columns)}'
-        if named
-        else f"no column of {side} is in it"
+        f'there is no column "{requested}"{closest(requested, table.columns)}'
+        if requested
+        else f"there is no column of {side}"
     )
-    fix = f"name one of its columns with --column {side}=NAME; it has {has}"
+    fix = f"choose a column with --column {side}=NAME; the file has {columns}"
     raise DataError("E07", table.name, message, fix)
 
 
-def _read(table: Table, column: str, read: Callable[[Any], Any]) -> list[Any]:
-    """The values of a column. What a value can't be read as is told with its line, and counted."""
-    found, wrong = [], []
-    for number, value in enumerate(table.values(column)):
-        try:
-            found.append(read(value))
-        except _Wrong as error:
-            wrong.append((number, error))
-    if wrong:
-        (number, first), more = wrong[0], len(wrong) - 1
-        others = f" (and {more:,} more row{'' if more == 1 else 's'} like it)" if more else ""
-        _stop(table, number, f'"{column}" {first}{others}', first.fix)
-    return found
-
-
-def _stop(table: Table, number: int, message: str, fix: str) -> NoReturn:
-    raise DataError("E07", table.place(number), message, fix)
-
-
-class _Wrong(Exception):
-    """What a value is instead of what it should be, and what to do."""
+class _ValueError(Exception):
+    """A value has the wrong kind; `fix` says what to write instead."""
 
     def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)
         self.fix = fix
 
 
-def _label(value: Any) -> str:
-    """Blanks around a label mean nothing; 1 and "1" are the same label, and so are true and "true"."""
+def _parse_column(table: Table, column: str, parse: Callable[[Any], Any]) -> list[Any]:
+    """Parse the values of a column. Raises DataError E07 at the first bad value, with the number of others."""
+    values, bad = [], []
+    for number, value in enumerate(table.values(column)):
+        try:
+            values.append(parse(value))
+        except _ValueError as error:
+            bad.append((number, error))
+    if bad:
+        (number, first), others = bad[0], len(bad) - 1
+        more = f" (and {others:,} more row{'' if others == 1 else 's'} like it)" if others else ""
+        raise DataError("E07", table.place(number), f'"{column}" {first}{more}', first.fix)
+    return values
+
+
+def _parse_label(value: Any) -> str:
+    """Parse a label. Spaces around it are ignored; 1 and "1" are the same label, and so are true and "true"."""
     if not isinstance(value, str | int | float):
-        raise _Wrong(f"is {_shown(value)}, not one label", "write a text or a number")
+        raise _ValueError(f"is {_shorten(value)}, not a single label", "write a text or a number")
     if isinstance(value, float) and not math.isfinite(value):
-        raise _Wrong(f"is {value}, no label", "write a text or a number")
+        raise _ValueError(f"is {value}, not a label", "write a text or a number")
     label = str(value).lower() if isinstance(value, bool) else str(value).strip()
     if not label:
-        raise _Wrong("is empty, no label", "write a label in each row, such as none")
+        raise _ValueError("is empty", "write a label in each row, such as none")
     return label
 
 
-def _number(value: Any) -> float:
+def _parse_number(value: Any) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
-        raise _Wrong(f"is {_shown(value)}, not a number", "write a number such as 0.5") from None
+        raise _ValueError(f"is {_shorten(value)}, not a number", "write a number such as 0.5") from None
     if not math.isfinite(number):
-        raise _Wrong(
-            f"is {_shown(value)}, not a finite number", "write a number, or leave the row out of both files"
-        )
+        fix = "write a number, or leave the row out of both files"
+        raise _ValueError(f"is {_shorten(value)}, not a finite number", fix)
     return number
 
 
-def _text(value: Any) -> str:
+def _parse_text(value: Any) -> str:
     if not isinstance(value, str):
-        raise _Wrong(f"is {_shown(value)}, not a text", "write a text")
+        raise _ValueError(f"is {_shorten(value)}, not a text", "write a text")
     return value
 
 
-def _texts(value: Any) -> list[str]:
-    """One reference or a list of them."""
+def _parse_texts(value: Any) -> list[str]:
+    """Parse one reference text or a list of them."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise _Wrong(f"is {_shown(value)}, neither a text nor a list of texts", "write the reference texts")
+        message = f"is {_shorten(value)}, not a text or a list of texts"
+        raise _ValueError(message, "write the reference texts")
     if not texts:
-        raise _Wrong("is an empty list", "write at least one reference text")
+        raise _ValueError("is an empty list", "write at least one reference text")
     return texts
 
 
-def _answers(value: Any) -> list[str]:
-    """A text, a list of texts (none: no answer), or SQuAD's {"text": [...], "answer_start": [...]}."""
+def _parse_answers(value: Any) -> list[str]:
+    """Parse a text, a list of texts (empty: no answer), or SQuAD's {"text": [...], "answer_start": [...]}."""
     if isinstance(value, dict):
         value = value.get("text")
-    return _texts(value) if value != [] else []
+    return _parse_texts(value) if value != [] else []
 
 
-def _tags(value: Any) -> list[str]:
-    found = value.split() if isinstance(value, str) else value
-    if not isinstance(found, list) or not all(isinstance(tag, str) for tag in found):
-        raise _Wrong(f"is {_shown(value)}, not a list of tags", "write tags such as B-PER I-PER O")
+def _parse_tags(value: Any) -> list[str]:
+    tags = value.split() if isinstance(value, str) else value
+    fix = "write tags such as B-PER I-PER O"
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise _ValueError(f"is {_shorten(value)}, not a list of tags", fix)
     try:
-        tag_schemes.types([found])
+        tag_schemes.types([tags])
     except ValueError as error:
-        raise _Wrong(f"holds what is no tag: {error}", "write tags such as B-PER I-PER O") from None
-    return found
+        raise _ValueError(f"contains an invalid tag: {error}", fix) from None
+    return tags
 
 
-def _log_probabilities(value: Any) -> list[float]:
-    """Natural logarithms, one a token."""
-    found = value.split() if isinstance(value, str) else value
-    if not isinstance(found, list):
-        raise _Wrong(f"is {_shown(value)}, not a list of numbers", "write the tokens' log-probabilities")
-    numbers = [_number(number) for number in found]
+def _parse_log_probabilities(value: Any) -> list[float]:
+    """Parse the natural logarithms of the tokens' probabilities."""
+    values = value.split() if isinstance(value, str) else value
+    if not isinstance(values, list):
+        fix = "write the tokens' log-probabilities"
+        raise _ValueError(f"is {_shorten(value)}, not a list of numbers", fix)
+    numbers = [_parse_number(number) for number in values]
     if any(number > 0 for number in numbers):
         fix = "write natural logarithms of probabilities, which are 0 or less"
-        raise _Wrong(f"holds {max(numbers):g}, the logarithm of a probability above 1", fix)
+        raise _ValueError(f"contains {max(numbers):g}, the logarithm of a probability above 1", fix)
     return numbers
 
 
-def _shown(value: Any) -> str:
-    """The value as the message shows it, short."""
+def _shorten(value: Any) -> str:
+    """Format a value for a message, in at most 40 characters."""
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text if len(text) <= 40 else text[:39] + "…"

@@ -1,8 +1,8 @@
-"""Where the rows of each part come from: what the recipe names, as sources of train, validation and test.
+"""Find the files or Hub splits behind `data.train`, `data.validation` and `data.test`.
 
-A source is a file, a folder, `index:NAME` or a Hub id. A folder or a Hub id may hold several parts: files
-named train, validation (dev, valid, val) and test, or Hub splits. Then each part takes its own, and
-`data.train` alone also brings the validation and test it holds.
+A recipe names files, folders, `index:NAME` or Hub ids. A folder or a Hub data set may contain several splits: files
+named train, validation (or dev, valid, val) and test, or the Hub's splits. Then each key takes its own split, and
+`data.train` alone also provides the validation and test sets found there.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import DataError, ErrorDetail, closest, some
+from llmkit.base.errors import DataError, closest, some
 from llmkit.base.progress import Progress
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.lines import ReportBytes
@@ -26,59 +27,75 @@ if TYPE_CHECKING:
 __all__ = ["SPLITS", "ResolveHub", "ResolveIndex", "Source", "find_sources"]
 
 SPLITS = ("train", "validation", "test")
-ANY = "any"  # rows of no part in particular
+UNNAMED = "any"  # stands for rows whose file name or Hub split names none of SPLITS
 
 ResolveIndex = Callable[[str, Progress], Path]
 ResolveHub = Callable[[str, Progress], "dict[str, datasets.Dataset]"]
 
-_PART_NAME = re.compile(r"(?:(train)|(validation|valid|val|dev)|(test))(?:[-_.]\d.*)?", re.IGNORECASE)
+_SPLIT_NAME = re.compile(r"(?:(train)|(validation|valid|val|dev)|(test))(?:[-_.]\d.*)?", re.IGNORECASE)
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file or Hub split. `read` gives (line, row) in order, as often as asked."""
+    """One file or one split of a Hub data set.
 
-    name: str  # named as the user gave it
-    size: int  # bytes as stored
+    Attributes:
+        name: The name as the user wrote it; places in messages begin with it.
+        size: Bytes as stored.
+        read: Yields (line number, row) in order; it may be called repeatedly.
+    """
+
+    name: str
+    size: int
     read: Callable[[FileErrors, ReportBytes], Iterator[tuple[int, dict[str, Any]]]]
 
 
-Found = Mapping[str, list[Source]]  # part, or ANY -> its sources
+SourcesBySplit = Mapping[str, list[Source]]  # a split or UNNAMED -> its sources
 
 
 def find_sources(
     data: Data, *, progress: Progress, resolve_index: ResolveIndex, resolve_hub: ResolveHub
 ) -> tuple[dict[str, list[Source]], list[str]]:
-    """(part -> sources, notes). Raises DataError F01, F02."""
-    given = {part: _listed(getattr(data, part)) for part in SPLITS}
+    """Find the sources of each split.
+
+    Args:
+        data: The recipe section that names the data.
+        progress: Passed to the two resolvers.
+        resolve_index: Returns the file behind `index:NAME`.
+        resolve_hub: Returns the splits of a Hub data set.
+
+    Returns:
+        (split -> its sources, notes on files that were left out).
+
+    Raises:
+        DataError: F01 for a missing file, F02 for one that can't be used.
+    """
+    values = {split: getattr(data, split) or [] for split in SPLITS}
+    names = {split: [value] if isinstance(value, str) else value for split, value in values.items()}
     notes: list[str] = []
-    found = {
+    resolved = {
         name: _resolve(name, data, notes, progress, resolve_index, resolve_hub)
-        for name in dict.fromkeys(name for names in given.values() for name in names)
+        for name in dict.fromkeys(name for of_split in names.values() for name in of_split)
     }
-    parts: dict[str, list[Source]] = {}
-    for part in SPLITS:
-        own = [source for name in given[part] for source in _of_part(part, name, found[name])]
-        brought = [source for name in given["train"] for source in found[name].get(part, [])]
-        if own or brought:
-            parts[part] = own or brought
-    if not parts:
-        raise DataError("F01", "data.train", "no data is named", "set data.train=FILE")
-    return parts, notes
-
-
-def _listed(source: str | list[str] | None) -> list[str]:
-    return [source] if isinstance(source, str) else source or []
-
-
-def _of_part(part: str, name: str, found: Found) -> list[Source]:
-    """What a source holds for this part."""
-    sources = found.get(ANY) or found.get(part)
+    sources: dict[str, list[Source]] = {}
+    for split in SPLITS:
+        named = [source for name in names[split] for source in _select_split(split, name, resolved[name])]
+        beside_train = [source for name in names["train"] for source in resolved[name].get(split, [])]
+        if named or beside_train:
+            sources[split] = named or beside_train
     if not sources:
-        fix = f"name a file for data.{part}"
-        raise DataError("F02", name, f"holds no {part} part, only {some(found)}", fix)
-    return sources
+        raise DataError("F01", "data.train", "the recipe names no data", "set data.train=FILE")
+    return sources, notes
+
+
+def _select_split(split: str, name: str, sources: SourcesBySplit) -> list[Source]:
+    """Return the sources of a split. Raises DataError F02 when there are only those of other splits."""
+    selected = sources.get(UNNAMED) or sources.get(split)
+    if not selected:
+        message = f"there is no {split} split, only {some(sources)}"
+        raise DataError("F02", name, message, f"name a file for data.{split}")
+    return selected
 
 
 def _resolve(
@@ -88,73 +105,61 @@ def _resolve(
     progress: Progress,
     resolve_index: ResolveIndex,
     resolve_hub: ResolveHub,
-) -> Found:
+) -> SourcesBySplit:
+    """Return the sources behind one name in the recipe: a folder, a file, an asset or a Hub id."""
     path = Path(name).expanduser()
     if path.is_dir():
-        return _in_folder(path, name, data, notes)
+        return _list_folder(path, name, data, notes)
     if path.is_file():
-        return {ANY: [_file(path, name, data)]}
+        return {UNNAMED: [_make_source(path, name, data)]}
     if path.exists():
-        raise DataError("F02", name, "is neither a file nor a folder", "name a data file")
+        raise DataError("F02", name, "this is neither a file nor a folder", "name a data file")
     if name.startswith("index:"):
-        return {ANY: [_file(resolve_index(name.removeprefix("index:"), progress), name, data)]}
-    near = closest(path.name, _entries(path.parent))
-    if _HUB_ID.fullmatch(name) and data_suffix(name) is None and not near:
-        return {part: [_hub(name, part, rows)] for part, rows in resolve_hub(name, progress).items()}
-    where = "" if path.parent.is_dir() else f" (there is no folder {path.parent})"
-    raise DataError("F01", name, f"no such file{where}", f"correct the path{near}")
+        return {UNNAMED: [_make_source(resolve_index(name.removeprefix("index:"), progress), name, data)]}
+    siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+    suggestion = closest(path.name, [p.name for p in siblings if p.is_dir() or data_suffix(p.name)])
+    if _HUB_ID.fullmatch(name) and data_suffix(name) is None and not suggestion:
+        return {
+            split: [Source(f"{name}[{split}]", rows.data.nbytes, lambda *_, rows=rows: _read_hub_rows(rows))]
+            for split, rows in resolve_hub(name, progress).items()
+        }
+    why = "" if path.parent.is_dir() else f" (there is no folder {path.parent})"
+    raise DataError("F01", name, f"no such file{why}", f"correct the path{suggestion}")
 
 
-def _entries(folder: Path) -> list[str]:
-    """Names in a folder that could be meant by data.train; none where there is no folder."""
-    if not folder.is_dir():
-        return []
-    return [entry.name for entry in folder.iterdir() if entry.is_dir() or data_suffix(entry.name)]
+def _make_source(path: Path, name: str, data: Data) -> Source:
+    return Source(name, path.stat().st_size, partial(read_rows, path, data))
 
 
-def _file(path: Path, name: str, data: Data) -> Source:
-    return Source(name, path.stat().st_size, lambda errors, moved: read_rows(path, data, errors, moved))
+def _list_folder(folder: Path, name: str, data: Data, notes: list[str]) -> SourcesBySplit:
+    """Return the data files of a folder in alphabetical order, by split where their names say it.
 
-
-def _in_folder(folder: Path, name: str, data: Data, notes: list[str]) -> Found:
-    """All data files of a folder, sorted; by part where their names say it.
-
-    Its .txt files are data only where it holds nothing else: beside rows they are notes and licences.
+    .txt files count as data only in a folder without other data files; elsewhere they are notes and licences.
     """
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except PermissionError:
-        problem = ErrorDetail(
-            "F02", name, "not allowed to read this folder", "ask its owner, or change its mode"
-        )
-        raise DataError.of(problem) from None
+        fix = "ask its owner, or change its permissions"
+        raise DataError("F02", name, "you may not read this folder", fix) from None
     files = [path for path in files if data_suffix(path.name)]
     files = [path for path in files if data_suffix(path.name) != PLAIN_TEXT] or files
     if not files:
-        problem = ErrorDetail(
-            "F02", name, "a folder without data files", f"name a file ({', '.join(SUFFIXES)})"
-        )
-        raise DataError.of(problem)
-    found: dict[str, list[Source]] = {}
+        fix = f"name a file ({', '.join(SUFFIXES)})"
+        raise DataError("F02", name, "this is a folder without data files", fix)
+    sources: dict[str, list[Source]] = {}
     for path in files:
-        found.setdefault(_part_of(path.name), []).append(_file(path, str(Path(name) / path.name), data))
-    if len(found) > 1 and (others := found.pop(ANY, [])):
-        notes.append(f"{name}: left out {some(Path(one.name).name for one in others)} (named after no part)")
-    return found
+        stem = path.name[: path.name.lower().rindex(data_suffix(path.name) or "")]
+        match = _SPLIT_NAME.fullmatch(stem)
+        split = SPLITS[(match.lastindex or 1) - 1] if match else UNNAMED
+        sources.setdefault(split, []).append(_make_source(path, str(Path(name) / path.name), data))
+    if len(sources) > 1 and (others := sources.pop(UNNAMED, [])):
+        left_out = some(Path(source.name).name for source in others)
+        notes.append(f"{name}: left out {left_out} (the name says no split)")
+    return sources
 
 
-def _part_of(filename: str) -> str:
-    stem = filename[: filename.lower().rindex(data_suffix(filename) or "")]
-    match = _PART_NAME.fullmatch(stem)
-    return SPLITS[(match.lastindex or 1) - 1] if match else ANY
-
-
-def _hub(name: str, part: str, dataset: datasets.Dataset) -> Source:
-    return Source(f"{name}[{part}]", dataset.data.nbytes, lambda *_: _hub_rows(dataset))
-
-
-def _hub_rows(dataset: datasets.Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row number from 1, row), classes by name; the Hub's -1 (no class) is None."""
+def _read_hub_rows(dataset: datasets.Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (row number from 1, row), with the names of classes; the Hub's -1 (no class) becomes None."""
     classes = {
         column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")
     }

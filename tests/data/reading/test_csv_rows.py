@@ -18,18 +18,18 @@ def read(text, delimiter=",", limit=1000):
     return rows
 
 
-def faults(text, **keys):
+def error_places(text, **keys):
     with pytest.raises(DataError) as caught:
         read(text, **keys)
-    return [(problem.code, problem.place) for problem in caught.value.details]
+    return [(detail.code, detail.place) for detail in caught.value.details]
 
 
-# The csv module of Python 3.11 writes a carriage return without quotes, which no reader can undo.
+# Python 3.11's csv module does not quote a carriage return, so it can't be read back.
 FIELD = st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), max_size=8)
 
 
 @given(st.lists(st.tuples(FIELD, FIELD), max_size=5), st.sampled_from(",\t"))
-def test_what_the_csv_module_writes_is_read_back(rows, delimiter):
+def test_output_of_the_csv_module_is_read_back(rows, delimiter):
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerows([("text", "label"), *rows])
@@ -37,21 +37,21 @@ def test_what_the_csv_module_writes_is_read_back(rows, delimiter):
     assert [tuple(row.values()) for _, row in found] == rows
 
 
-def test_a_row_has_the_line_where_it_begins():
+def test_a_row_has_the_line_number_of_its_beginning():
     assert read('a,b\n"x\n\ny",1\n\nz,2\n') == [(2, {"a": "x\n\ny", "b": "1"}), (6, {"a": "z", "b": "2"})]
 
 
-def test_after_a_quoting_fault_the_next_rows_are_checked_too():
-    assert faults('a,b\n"x "y",1\nz,2\nz,2,3\n') == [("J08", "a:2"), ("J07", "a:4")]
+def test_rows_after_a_quoting_error_are_checked_too():
+    assert error_places('a,b\n"x "y",1\nz,2\nz,2,3\n') == [("J08", "a:2"), ("J07", "a:4")]
 
 
-def test_an_open_quote_is_told_where_it_opens():
-    assert faults('a,b\nx,1\n"y,1\nz,1\nz,1\n') == [("J08", "a:3")]
+def test_an_open_quote_is_reported_where_it_opens():
+    assert error_places('a,b\nx,1\n"y,1\nz,1\nz,1\n') == [("J08", "a:3")]
 
 
-def test_an_open_quote_does_not_swallow_more_than_a_field_may_hold():
-    """The limit is never below the csv module's own."""
-    assert faults('a\n"y\n' + 3 * (50_000 * "x" + "\n") + "z\n")[0] == ("J08", "a:2")
+def test_an_open_quote_is_reported_once_the_field_exceeds_the_limit():
+    """The limit is at least the csv module's default of 131,072 characters."""
+    assert error_places('a\n"y\n' + 3 * (50_000 * "x" + "\n") + "z\n")[0] == ("J08", "a:2")
 
 
 def test_a_long_field_within_the_limit_is_read():
@@ -72,8 +72,8 @@ def test_a_long_field_within_the_limit_is_read():
         ("good,-0.5", ",", "J09"),
     ],
 )
-def test_a_header_that_cannot_name_columns_stops(header, delimiter, code):
-    assert faults(f"{header}\nx{delimiter}y{delimiter}z\n", delimiter=delimiter) == [(code, "a:1")]
+def test_an_unusable_header_stops_reading(header, delimiter, code):
+    assert error_places(f"{header}\nx{delimiter}y{delimiter}z\n", delimiter=delimiter) == [(code, "a:1")]
 
 
 def test_one_column_is_enough():

@@ -34,14 +34,14 @@ def document(text):
     return rows
 
 
-def faults(read, text):
+def error_places(read, text):
     with pytest.raises(DataError) as caught:
         read(text)
-    return [(problem.code, problem.place) for problem in caught.value.details]
+    return [(detail.code, detail.place) for detail in caught.value.details]
 
 
 @given(ROWS, st.booleans())
-def test_lines_are_read_as_json_reads_them(rows, ascii_only):
+def test_lines_are_parsed_like_json_loads(rows, ascii_only):
     text = "".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows)
     errors = FileErrors("a")
     found = list(parse_json_lines(enumerate(text.split("\n"), 1), errors))
@@ -50,21 +50,21 @@ def test_lines_are_read_as_json_reads_them(rows, ascii_only):
 
 
 @given(ROWS, st.sampled_from([None, 0, 2]), st.booleans())
-def test_documents_are_read_as_json_reads_them(rows, indent, inside):
-    text = json.dumps({"a": [{}], "data": rows, "b": 1} if inside else rows, indent=indent)
+def test_documents_are_parsed_like_json_loads(rows, indent, under_data):
+    text = json.dumps({"a": [{}], "data": rows, "b": 1} if under_data else rows, indent=indent)
     assert [row for _, row in document(text)] == rows
 
 
-def test_the_line_of_a_row_is_that_of_its_bracket():
+def test_a_row_has_the_line_number_of_its_opening_bracket():
     assert document('[{"a": "x\\n"}, {"b":\n2},\n\n {}]') == [(1, {"a": "x\n"}), (1, {"b": 2}), (4, {})]
 
 
-def test_blank_lines_are_passed_over():
+def test_blank_lines_are_skipped():
     assert lines('\n{"a": 1}\n \t\n{}\n') == [(2, {"a": 1}), (4, {})]
 
 
-def test_each_faulty_line_is_told():
-    assert faults(lines, '{"a": \n[1]\n{"a": 1}\n{"a": 1, "a": 2}\n{"a": -Infinity}\n') == [
+def test_each_bad_line_is_reported():
+    assert error_places(lines, '{"a": \n[1]\n{"a": 1}\n{"a": 1, "a": 2}\n{"a": -Infinity}\n') == [
         ("J01", "a:1:7"),
         ("J03", "a:2"),
         ("J04", "a:4"),
@@ -72,8 +72,8 @@ def test_each_faulty_line_is_told():
     ]
 
 
-def test_faults_inside_a_document_are_told_with_their_lines():
-    assert faults(document, '[{"a": NaN},\n{"b": {"c": 1, "c": 2}},\n3,\n{"d": "\\udead"}]') == [
+def test_errors_inside_a_document_have_line_numbers():
+    assert error_places(document, '[{"a": NaN},\n{"b": {"c": 1, "c": 2}},\n3,\n{"d": "\\udead"}]') == [
         ("J05", "a:1"),
         ("J04", "a:2"),
         ("J03", "a:3"),
@@ -85,9 +85,9 @@ def test_faults_inside_a_document_are_told_with_their_lines():
     ("text", "place"),
     [('{"a": 1,}', "a:1:8"), ('{"a": [1, 2 , ]}', "a:1:13"), ('{"a": 1\t,\t}', "a:1:9")],
 )
-def test_a_trailing_comma_is_found_where_it_stands(text, place):
-    assert faults(lines, text) == [("J02", place)]
-    assert faults(document, f"[\n{text}]") == [("J02", place.replace("a:1", "a:2"))]
+def test_a_trailing_comma_is_reported_at_its_position(text, place):
+    assert error_places(lines, text) == [("J02", place)]
+    assert error_places(document, f"[\n{text}]") == [("J02", place.replace("a:1", "a:2"))]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_trailing_comma_is_found_where_it_stands(text, place):
     ["", "[", "[{}", "[{} {}]", '{"data": [{}]', '{"data" [{}]}', '{"data": [{}] "b": 1}', "{1: 2}", "[{}]]"],
 )
 def test_a_broken_document_is_j01(text):
-    assert [code for code, _ in faults(document, text)] == ["J01"]
+    assert [code for code, _ in error_places(document, text)] == ["J01"]
 
 
-def test_a_pair_of_surrogates_is_a_character_and_a_backslash_no_escape():
+def test_a_surrogate_pair_and_an_escaped_backslash_are_accepted():
     assert lines(r'{"a": "\ud83d\ude00 \\ud83d"}') == [(1, {"a": "\U0001f600 \\ud83d"})]

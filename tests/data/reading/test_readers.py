@@ -1,4 +1,4 @@
-# ruff: noqa: E501  (the lines that the user sees stand whole)
+# ruff: noqa: E501  (messages are shown in full, as the user sees them)
 import gzip
 import hashlib
 import json
@@ -32,13 +32,13 @@ def parquet_bytes(table):
 
 PARQUET = parquet_bytes(pa.table({"text": ["good", "bad"], "label": [1, 0]}))
 
-# file name, content, recipe keys, the lines that the user sees
-FAULTS = {
+# case -> file name, content, recipe keys, the message or its beginning
+BAD_FILES = {
     "F03 no bytes": (
         "a.jsonl",
         b"",
         {},
-        "error[F03] a.jsonl: the file is empty (0 bytes). Fix: check how it was made",
+        "error[F03] a.jsonl: the file is empty (0 bytes). Fix: check the program that wrote it",
     ),
     "F03 no bytes in the archive": (
         "a.jsonl.gz",
@@ -50,7 +50,7 @@ FAULTS = {
         "a.jsonl",
         b"\n \n",
         {},
-        "error[F03] a.jsonl: the file has no rows. Fix: check how it was made",
+        "error[F03] a.jsonl: the file has no rows. Fix: check the program that wrote it",
     ),
     "F03 header only": ("a.csv", b"text,label\n", {}, "error[F03] a.csv: the file has no rows."),
     "F03 empty list": ("a.json", b"[]", {}, "error[F03] a.json: the file has no rows."),
@@ -58,84 +58,84 @@ FAULTS = {
         "a.doc",
         GOOD,
         {},
-        'error[F04] a.doc: the suffix ".doc" names no format that can be read.'
+        'error[F04] a.doc: the suffix ".doc" is not a known data format.'
         " Fix: use one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, .conll, .iob, .bio, .bmes",
     ),
     "F04 list in jsonl": (
         "a.jsonl",
         b'[{"text": "good"},\n {"text": "bad"}]',
         {},
-        "error[F04] a.jsonl: the suffix says jsonl, but this is one JSON list. Fix: rename it to .json",
+        "error[F04] a.jsonl: the suffix is .jsonl, but this is one JSON list. Fix: rename it to .json",
     ),
     "F04 lines in json": (
         "a.json",
         GOOD,
         {},
-        "error[F04] a.json: holds one JSON object a line, not a JSON document. Fix: rename it to .jsonl",
+        "error[F04] a.json: this is one JSON object per line, not a JSON document. Fix: rename it to .jsonl",
     ),
     "F04 JSON in csv": (
         "a.csv",
         GOOD,
         {},
-        "error[F04] a.csv: the suffix says csv, but this is JSON. Fix: rename it to .jsonl",
+        "error[F04] a.csv: the suffix is .csv, but this is JSON. Fix: rename it to .jsonl",
     ),
     "F04 web page": (
         "a.csv",
         b"\n<!DOCTYPE html><html>404",
         {},
-        "error[F04] a.csv: the suffix says csv, but this is a web page. Fix: fetch the file itself",
+        "error[F04] a.csv: the suffix is .csv, but this is a web page. Fix: download the file itself",
     ),
     "F04 LFS pointer": (
         "a.jsonl",
         b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
         {},
-        "error[F04] a.jsonl: the suffix says jsonl, but this is a git-LFS pointer, not the data itself."
+        "error[F04] a.jsonl: the suffix is .jsonl, but this is a git-LFS pointer, not the data itself."
         " Fix: run `git lfs pull`",
     ),
     "F04 parquet in csv": (
         "a.csv",
         PARQUET,
         {},
-        "error[F04] a.csv: the suffix says csv, but this is a parquet file. Fix: rename it to .parquet",
+        "error[F04] a.csv: the suffix is .csv, but this is a parquet file. Fix: rename it to .parquet",
     ),
     "F04 csv in parquet": (
         "a.parquet",
         CSV,
         {},
-        "error[F04] a.parquet: the suffix says parquet, but this is no parquet file. Fix: rename or convert it",
+        "error[F04] a.parquet: the suffix is .parquet, but this is not a parquet file. Fix: rename it, or convert it to parquet",
     ),
     "F04 zip": (
         "a.csv",
         b"PK\x03\x04....",
         {},
-        "error[F04] a.csv: the suffix says csv, but this is a zip archive",
+        "error[F04] a.csv: the suffix is .csv, but this is a zip archive",
     ),
     "F04 gzip without .gz": (
         "a.jsonl",
         gzip.compress(GOOD),
         {},
-        "error[F04] a.jsonl: the suffix says jsonl, but this is a gzip archive. Fix: add .gz to its name",
+        "error[F04] a.jsonl: the suffix is .jsonl, but this is a gzip archive. Fix: add .gz to its name",
     ),
     "F04 .gz without gzip": (
         "a.jsonl.gz",
         GOOD,
         {},
-        "error[F04] a.jsonl.gz: the suffix is .gz, but this is no gzip archive. Fix: remove .gz from its name",
+        "error[F04] a.jsonl.gz: the suffix is .gz, but this is not a gzip archive. Fix: remove .gz from its name",
     ),
-    "F05 mark against the encoding": (
+    "F05 byte order mark with another encoding": (
         "a.jsonl",
         b"\xef\xbb\xbf" + GOOD,
         {"encoding": "cp1252"},
-        "error[F05] a.jsonl:1: the file begins with a UTF-8 mark (BOM), but data.encoding is cp1252."
+        "error[F05] a.jsonl:1: the file begins with a UTF-8 byte order mark, but data.encoding is cp1252."
         " Fix: set data.encoding=utf-8",
     ),
     "F06 UTF-16": (
         "a.csv",
         CSV.decode().encode("utf-16"),
         {},
-        "error[F06] a.csv: the file is UTF-16, not UTF-8. Fix: convert it: iconv -f UTF-16 -t UTF-8 a.csv > NEW",
+        "error[F06] a.csv: the file is UTF-16, not UTF-8. Fix: convert it with `iconv -f UTF-16 -t UTF-8 a.csv > NEW`",
     ),
-    "F06 UTF-16 without a mark": (
+    "F06 UTF-16 without a byte order mark": (
         "a.csv",
         CSV.decode().encode("utf-16-le"),
         {},
@@ -147,98 +147,98 @@ FAULTS = {
         {},
         "error[F06] a.csv: the file is UTF-32, not UTF-8.",
     ),
-    "F06 asked for": (
+    "F06 in the recipe": (
         "a.csv",
         CSV,
         {"encoding": "utf-16"},
-        "error[F06] a.csv: utf-16 can't be read line by line.",
+        "error[F06] a.csv: a file in utf-16 can't be read line by line.",
     ),
     "F07 cp1252": (
         "a.jsonl",
         GOOD + '{"text": "un café noir", "label": 1}\n{"text": "été"}\n'.encode("cp1252"),
         {},
-        "error[F07] a.jsonl:3:17: byte 0xE9 is not utf-8 (and 1 more lines); probably the file is cp1252."
-        " Fix: convert it to UTF-8, or set data.encoding=cp1252",
+        "error[F07] a.jsonl:3:17: not valid UTF-8 (byte 0xe9); 1 more line has such bytes."
+        " Fix: set data.encoding=cp1252, or convert the file to UTF-8",
     ),
     "F07 gb18030": (
         "a.csv",
         "text,label\n酒店设施很差，不像四星,0\n".encode("gb18030"),
         {},
-        "error[F07] a.csv:2:1: byte 0xBE is not utf-8; probably the file is gb18030."
-        " Fix: convert it to UTF-8, or set data.encoding=gb18030",
+        "error[F07] a.csv:2:1: not valid UTF-8 (byte 0xbe)."
+        " Fix: set data.encoding=gb18030, or convert the file to UTF-8",
     ),
     "F07 unknown encoding": (
         "a.csv",
         CSV,
         {"encoding": "utf9"},
-        'error[F07] a.csv: "utf9" is no text encoding. Fix: set data.encoding to utf-8, gb18030, cp1252, ...',
+        'error[F07] a.csv: "utf9" is not a text encoding. Fix: set data.encoding to utf-8, gb18030, cp1252, ...',
     ),
     "F08 NUL byte": (
         "a.csv",
         b"text,label\ngood\0,1\n",
         {},
-        "error[F08] a.csv:2:5: NUL byte: not text, or damaged. Fix: write the file again",
+        "error[F08] a.csv:2:5: a NUL byte: this is not text, or the file is damaged. Fix: write the file again",
     ),
-    "F08 NUL byte far down": (
+    "F08 NUL byte behind the inspected head": (
         "a.csv",
         b"text,label\n" + 1000 * b"good,1\n" + b"ba\0d,0\n",
         {},
-        "error[F08] a.csv:1002:3: NUL byte: not text, or damaged. Fix: write the file again",
+        "error[F08] a.csv:1002:3: a NUL byte: this is not text, or the file is damaged. Fix: write the file again",
     ),
     "F09 long line": (
         "a.jsonl",
         GOOD + b'{"text": "' + 100 * b"x" + b'"}\n' + GOOD,
         {"max_line_bytes": 50},
-        "error[F09] a.jsonl:3: the line is longer than 50 bytes. Fix: split it, or raise data.max_line_bytes",
+        "error[F09] a.jsonl:3: the line is longer than 50 bytes. Fix: split the line, or raise data.max_line_bytes",
     ),
-    "F10 cut gzip": (
+    "F10 truncated gzip": (
         "a.jsonl.gz",
         gzip.compress(os.urandom(9000).hex().encode().join([b'{"text": "', b'"}\n']) + GOOD)[:-20],
         {},
-        "error[F10] a.jsonl.gz:2: the gzip file ends too early or is damaged. Fix: fetch it again",
+        "error[F10] a.jsonl.gz:2: the gzip file is truncated or damaged. Fix: copy or download it again",
     ),
-    "F10 cut parquet": (
+    "F10 truncated parquet": (
         "a.parquet",
         PARQUET[:-10],
         {},
-        "error[F10] a.parquet:1: the parquet file ends too early or is damaged. Fix: fetch it again",
+        "error[F10] a.parquet:1: the parquet file is truncated or damaged. Fix: copy or download it again",
     ),
     "J01 in lines": (
         "a.jsonl",
         GOOD + b'{"text": "good" "label": 1}\n',
         {},
-        'error[J01] a.jsonl:3:17: malformed JSON (Expecting \',\' delimiter) near `{"text": "good" "label": 1}`.'
+        'error[J01] a.jsonl:3:17: invalid JSON (expecting \',\' delimiter) near `{"text": "good" "label": 1}`.'
         " Fix: correct it there",
     ),
     "J01 two objects in a line": (
         "a.jsonl",
         b'{"text": "good"} {"text": "bad"}\n',
         {},
-        "error[J01] a.jsonl:1:18: malformed JSON (more text after the object) near",
+        "error[J01] a.jsonl:1:18: invalid JSON (more text after the object) near",
     ),
     "J01 in a document": (
         "a.json",
         b'[\n  {"text": "good"},\n  {"text" "bad"}\n]',
         {},
-        "error[J01] a.json:3:11: malformed JSON (Expecting ':' delimiter) near",
+        "error[J01] a.json:3:11: invalid JSON (expecting ':' delimiter) near",
     ),
     "J01 after a document": (
         "a.json",
         b'[{"text": "good"}]\n]',
         {},
-        "error[J01] a.json:2:1: malformed JSON (Extra data)",
+        "error[J01] a.json:2:1: invalid JSON (extra data)",
     ),
     "J01 too deep": (
         "a.jsonl",
         b'{"text": ' + 100_000 * b"[" + b"\n",
         {},
-        "error[J01] a.jsonl:1:1: malformed JSON",
+        "error[J01] a.jsonl:1:1: invalid JSON",
     ),
     "J01 too many digits": (
         "a.jsonl",
         b'{"text": ' + 5000 * b"1" + b"}\n",
         {},
-        "error[J01] a.jsonl:1:1: malformed JSON (Number with too many digits)",
+        "error[J01] a.jsonl:1:1: invalid JSON (number with too many digits)",
     ),
     "J02 trailing comma": (
         "a.jsonl",
@@ -257,20 +257,20 @@ FAULTS = {
         "a.jsonl",
         b"{'text': 'good'}\n",
         {},
-        "error[J02] a.jsonl:1:2: JSON wants double quotes, not single ones near `{'text': 'good'}`."
+        "error[J02] a.jsonl:1:2: JSON needs double quotes instead of single quotes near `{'text': 'good'}`."
         ' Fix: write "..."',
     ),
     "J03 a list": (
         "a.jsonl",
         GOOD + b'["good", 1]\n',
         {},
-        'error[J03] a.jsonl:3: a list where an object is expected. Fix: write {"column": value, ...}',
+        'error[J03] a.jsonl:3: expected an object, got a list. Fix: write {"column": value, ...}',
     ),
     "J03 a string": (
         "a.jsonl",
         b'"good"\n',
         {},
-        "error[J03] a.jsonl:1: a string where an object is expected.",
+        "error[J03] a.jsonl:1: expected an object, got a string.",
     ),
     "J03 one object": (
         "a.json",
@@ -279,17 +279,17 @@ FAULTS = {
         "error[J03] a.json:1: the file is one object, not a list of rows."
         ' Fix: put the rows in a list: [{...}, {...}], or {"data": [...]}',
     ),
-    "J04 doubled key": (
+    "J04 repeated key": (
         "a.jsonl",
         GOOD + b'{"text": "good", "text": "bad"}\n',
         {},
-        'error[J04] a.jsonl:3: key "text" stands twice in an object. Fix: remove one',
+        'error[J04] a.jsonl:3: the key "text" appears twice in an object. Fix: remove one of the two',
     ),
     "J05 NaN": (
         "a.jsonl",
         GOOD + b'{"text": "good", "label": NaN}\n',
         {},
-        "error[J05] a.jsonl:3: NaN is not JSON. Fix: write null, or a number",
+        "error[J05] a.jsonl:3: NaN is not valid JSON. Fix: write null or a number",
     ),
     "J05 infinite number": (
         "a.jsonl",
@@ -301,79 +301,79 @@ FAULTS = {
         "a.csv",
         CSV + b"good, but long,1\n",
         {},
-        "error[J07] a.csv:4: 3 fields instead of 2."
-        ' Fix: put a field that holds a comma or a line end in "double quotes"',
+        "error[J07] a.csv:4: the row has 3 fields, but the header has 2."
+        ' Fix: put a field that contains a comma or a line break in "double quotes"',
     ),
     "J07 too few fields": (
         "a.tsv",
         b"text\tlabel\n\ngood\n",
         {},
-        "error[J07] a.tsv:3: 1 fields instead of 2.",
+        "error[J07] a.tsv:3: the row has 1 field, but the header has 2.",
     ),
     "J07 carriage return": (
         "a.csv",
         b"text,label\rgood,1\r",
         {},
-        "error[J07] a.csv:1: a carriage return inside the row.",
+        "error[J07] a.csv:1: the row contains a carriage return outside quotes.",
     ),
     "J08 never closed": (
         "a.csv",
         CSV + b'"good,1\nbad,0\nbad,0\n',
         {},
-        "error[J08] a.csv:4: the quote that opens here is never closed. Fix: close it",
+        "error[J08] a.csv:4: the quote that opens here is never closed. Fix: close the quote",
     ),
-    "J08 not doubled": (
+    "J08 quote inside a quoted field": (
         "a.csv",
         CSV + b'"a "good" film",1\n',
         {},
-        "error[J08] a.csv:4: a quote opens here and is not closed before the field ends."
-        ' Fix: close it, and write a quote inside a quoted field as ""',
+        "error[J08] a.csv:4: the quote that opens here is not closed at the end of its field."
+        ' Fix: close the quote; inside a quoted field, write a quote as ""',
     ),
     "J09 header missing": (
         "a.csv",
         b"good,1\nbad,0\n",
         {},
-        'error[J09] a.csv:1: the header is missing: the first line holds the value "1".'
+        'error[J09] a.csv:1: the header is missing: the first line contains the value "1".'
         " Fix: write the column names in the first line",
     ),
-    "J09 doubled name": (
+    "J09 repeated name": (
         "a.csv",
         b"text,text\na,b\n",
         {},
-        'error[J09] a.csv:1: two columns are named "text". Fix: rename one',
+        'error[J09] a.csv:1: two columns are named "text". Fix: rename one of them',
     ),
     "J09 no name": ("a.csv", b",text,label\n0,a,b\n", {}, "error[J09] a.csv:1: column 1 has no name."),
     "J10 semicolon": (
         "a.csv",
         b"text;label\ngood;1\n",
         {},
-        "error[J10] a.csv:1: the fields are separated by a semicolon, not by a comma."
-        " Fix: write a comma between the fields",
+        "error[J10] a.csv:1: the fields are separated by semicolons instead of commas."
+        " Fix: separate the fields by commas",
     ),
     "J10 tab": (
         "a.csv",
         b"text\tlabel\ngood\t1\n",
         {},
-        "error[J10] a.csv:1: the fields are separated by a tab, not by a comma. Fix: rename it to .tsv",
+        "error[J10] a.csv:1: the fields are separated by tabs instead of commas. Fix: rename the file to .tsv",
     ),
     "J11 lone surrogate": (
         "a.jsonl",
         GOOD + b'{"text": "\\ud83d\\ude00 and \\ud83d"}\n',
         {},
-        "error[J11] a.jsonl:3: \\ud83d is half of a surrogate pair, no character. Fix: remove or repair it",
+        "error[J11] a.jsonl:3: \\ud83d is half of a surrogate pair and not a character. Fix: remove or repair it",
     ),
     "F04 JSON in conll": (
         "a.bio",
         b'{"tokens": ["a"], "tags": ["O"]}\n',
         {},
-        "error[F04] a.bio: the suffix says bio, but this is JSON. Fix: rename it to .jsonl",
+        "error[F04] a.bio: the suffix is .bio, but this is JSON. Fix: rename it to .jsonl",
     ),
     "F03 no sentence": ("a.conll", b"-DOCSTART- -X- O\n\n", {}, "error[F03] a.conll: the file has no rows."),
     "F07 conll in gb18030": (
         "a.bmes",
         "北 B-LOC\n京 E-LOC\n".encode("gb18030"),
         {},
-        "error[F07] a.bmes:1:1: byte 0xB1 is not utf-8 (and 1 more lines); probably the file is gb18030.",
+        "error[F07] a.bmes:1:1: not valid UTF-8 (byte 0xb1); 1 more line has such bytes.",
     ),
     "F09 a sentence without end": (
         "a.conll",
@@ -382,25 +382,25 @@ FAULTS = {
         "error[F09] a.conll:1: the sentence that begins here is longer than 20 characters."
         " Fix: write a blank line between sentences, or raise data.max_line_bytes",
     ),
-    "N04 a column too few": (
+    "N04 too few columns": (
         "a.conll",
         b"EU NNP B-ORG\nrejects O\n",
         {},
-        "error[N04] a.conll:2: 2 columns instead of 3 (as in line 1)."
-        " Fix: write 3 columns separated by blanks, and a blank line between sentences",
+        "error[N04] a.conll:2: the line has 2 columns, but line 1 has 3."
+        " Fix: write 3 columns separated by spaces, and a blank line between sentences",
     ),
-    "N04 a column too many": (
+    "N04 too many columns": (
         "a.iob",
         b"EU\tB-ORG\n\nNew\tYork\tO\n",
         {},
-        "error[N04] a.iob:3: 3 columns instead of 2 (as in line 1)."
+        "error[N04] a.iob:3: the line has 3 columns, but line 1 has 2."
         " Fix: write 2 columns separated by tabs, and a blank line between sentences",
     ),
     "J03 no questions in a paragraph": (
         "a.json",
         b'{"data": [\n{"paragraphs": [{"qas": []}, {"qas": "Who?"}]}]}',
         {},
-        'error[J03] a.json:2: "qas" is no list of objects. Fix: write it as SQuAD does',
+        'error[J03] a.json:2: "qas" is not a list of objects. Fix: use the format of SQuAD',
     ),
     "J11 lone second half": (
         "a.json",
@@ -411,9 +411,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_file_is_named_with_place_and_fix(tmp_path, fault):
-    name, content, keys, expected = FAULTS[fault]
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_reported_with_place_and_fix(tmp_path, case):
+    name, content, keys, expected = BAD_FILES[case]
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
@@ -425,7 +425,7 @@ def test_a_faulty_file_is_named_with_place_and_fix(tmp_path, fault):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_all_faults_of_a_file_are_told_together(tmp_path):
+def test_all_errors_of_a_file_are_raised_together(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"text": \n[1]\n' + GOOD + b'{"a": 1, "a": 2}\n')
     with pytest.raises(DataError) as caught:
@@ -437,16 +437,16 @@ def test_all_faults_of_a_file_are_told_together(tmp_path):
     ]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
 def test_a_file_without_permission_is_f02(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(CSV)
     path.chmod(0)
-    with pytest.raises(DataError, match=r"F02\] a.csv: not allowed to read this file"):
+    with pytest.raises(DataError, match=r"F02\] a.csv: you may not read this file"):
         read(path)
 
 
-def test_a_refused_open_is_f02(tmp_path, monkeypatch):
+def test_permission_error_on_open_is_f02(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_bytes(CSV)
 
@@ -454,7 +454,7 @@ def test_a_refused_open_is_f02(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(DataError, match=r"F02\] a.csv: not allowed to read this file"):
+    with pytest.raises(DataError, match=r"F02\] a.csv: you may not read this file"):
         read(path)
 
 
@@ -529,7 +529,7 @@ GOOD_FILES = {
 
 
 @pytest.mark.parametrize("name", GOOD_FILES)
-def test_a_good_file_gives_its_rows_with_their_lines(tmp_path, name):
+def test_a_good_file_yields_rows_with_line_numbers(tmp_path, name):
     content, expected = GOOD_FILES[name]
     path = tmp_path / name
     path.write_bytes(content)
@@ -550,50 +550,50 @@ def test_a_good_file_gives_its_rows_with_their_lines(tmp_path, name):
         ("a.ner.bio.GZ", ".bio"),
     ],
 )
-def test_the_suffix_tells_the_format(name, suffix):
+def test_the_suffix_determines_the_format(name, suffix):
     assert data_suffix(name) == suffix
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "rows_there"), [("a.conll", CONLL, SENTENCES), ("a.json", SQUAD, QUESTIONS)]
+    ("name", "content", "expected"), [("a.conll", CONLL, SENTENCES), ("a.json", SQUAD, QUESTIONS)]
 )
-def test_a_byte_order_mark_is_passed_over_and_noted(tmp_path, name, content, rows_there):
+def test_a_byte_order_mark_is_skipped_and_noted(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
     assert read(tmp_path / name) == (
-        rows_there,
-        [f"{name}: begins with a UTF-8 byte order mark, which was skipped"],
+        expected,
+        [f"{name}: skipped a UTF-8 byte order mark at the beginning"],
     )
 
 
-def test_the_recipe_s_columns_are_asked_for(tmp_path):
+def test_a_conll_row_contains_the_columns_named_in_the_recipe(tmp_path):
     (tmp_path / "a.conll").write_bytes(CONLL)
     (_, row), _ = read(tmp_path / "a.conll", columns={"tags": 2})[0]
     assert row["2"] == row["tags"] == ["B-ORG", "O"]
     assert "0" not in row
 
 
-def test_a_parquet_file_with_broken_text_is_f10(tmp_path):
+def test_a_parquet_file_with_invalid_utf8_is_f10(tmp_path):
     broken = pa.array([b"caf\xe9"], pa.binary()).view(pa.string())
     (tmp_path / "a.parquet").write_bytes(parquet_bytes(pa.table({"text": broken})))
     with pytest.raises(DataError, match="F10"):
         read(tmp_path / "a.parquet")
 
 
-def test_a_parquet_file_with_a_doubled_column_is_j09(tmp_path):
+def test_a_parquet_file_with_a_repeated_column_is_j09(tmp_path):
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
     (tmp_path / "a.parquet").write_bytes(parquet_bytes(table))
     with pytest.raises(DataError, match=r'J09\] a.parquet: two columns are named "text"'):
         read(tmp_path / "a.parquet")
 
 
-def test_reading_imports_nothing_heavy():
+def test_reading_imports_no_heavy_library():
     import subprocess
 
     code = "import sys, llmkit.data.corpus, llmkit.data.reading.readers; print({'torch', 'datasets', 'pyarrow'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
-def test_running_text_is_a_row_a_line_blank_ones_too(tmp_path):
+def test_each_line_of_plain_text_is_a_row_including_blank_lines(tmp_path):
     (tmp_path / "a.txt").write_bytes("to be\r\n\n  或 not\n".encode())
     found = list(read_rows(tmp_path / "a.txt", Data(), FileErrors("a.txt")))
     assert found == [(1, {"text": "to be\n"}), (2, {"text": "\n"}), (3, {"text": "  或 not\n"})]

@@ -1,4 +1,4 @@
-"""Values of each kind from rows: what is taken, and what is refused at its line."""
+"""Parsing the values of each kind: what is accepted, and what is an error at its line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def column(*values: Any, name: str = "value") -> Table:
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "found"),
+    ("kind", "values", "expected"),
     [
         ("labels", ["a ", 1, 1.5, True], ["a", "1", "1.5", "true"]),
         ("numbers", ["1e3", 2, -0.5, " 7 "], [1000.0, 2.0, -0.5, 7.0]),
@@ -41,12 +41,12 @@ def column(*values: Any, name: str = "value") -> Table:
         ("log_probabilities", ["-1 0", [-2.5]], [[-1.0, 0.0], [-2.5]]),
     ],
 )
-def test_predictions_of_each_kind(kind: Kind, values: list[Any], found: list[Any]) -> None:
-    assert read_predictions(column(*values), kind) == found
+def test_predictions_of_each_kind(kind: Kind, values: list[Any], expected: list[Any]) -> None:
+    assert read_predictions(column(*values), kind) == expected
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "found"),
+    ("kind", "values", "expected"),
     [
         ("texts", ["a", ["b", "c"]], [["a"], ["b", "c"]]),
         ("answers", [["a"], [], {"text": ["b"], "answer_start": [0]}, "c"], [["a"], [], ["b"], ["c"]]),
@@ -54,11 +54,11 @@ def test_predictions_of_each_kind(kind: Kind, values: list[Any], found: list[Any
         ("labels", ["a", 2], ["a", "2"]),
     ],
 )
-def test_references_of_each_kind(kind: Kind, values: list[Any], found: list[Any]) -> None:
-    assert read_references([column(*values)], kind) == found
+def test_references_of_each_kind(kind: Kind, values: list[Any], expected: list[Any]) -> None:
+    assert read_references([column(*values)], kind) == expected
 
 
-def test_several_files_of_references_are_one_list_an_example() -> None:
+def test_several_files_of_references_become_one_list_per_example() -> None:
     assert read_references([column("a", "b"), column(["c", "d"], "e")], "texts") == [
         ["a", "c", "d"],
         ["b", "e"],
@@ -69,9 +69,9 @@ def test_several_files_of_references_are_one_list_an_example() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "says"),
+    ("kind", "value", "message"),
     [
-        ("labels", [], "is [], not one label"),
+        ("labels", [], "is [], not a single label"),
         ("labels", "  ", "is empty"),
         ("labels", float("nan"), "is nan"),
         ("numbers", "NaN", 'is "NaN", not a finite number'),
@@ -85,18 +85,18 @@ def test_several_files_of_references_are_one_list_an_example() -> None:
         ("log_probabilities", -1.0, "not a list of numbers"),
     ],
 )
-def test_another_kind_is_told_with_its_line(kind: Kind, value: Any, says: str) -> None:
+def test_a_value_of_another_kind_is_e07_at_its_line(kind: Kind, value: Any, message: str) -> None:
     good = {"labels": "a", "numbers": 1, "texts": "a", "tags": "O", "log_probabilities": "-1"}[kind]
     with pytest.raises(DataError) as raised:
         read_predictions(column(good, value), kind)
     assert str(raised.value).startswith('error[E07] f.jsonl:2: "value" ')
-    assert says in str(raised.value)
+    assert message in str(raised.value)
 
 
 @given(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.text(max_size=3)))
 )
-def test_whatever_a_row_holds_is_read_or_told(value: Any) -> None:
+def test_any_value_is_parsed_or_e07(value: Any) -> None:
     for kind in KINDS:
         for read in (
             lambda kind: read_predictions(column(value), kind),
@@ -105,39 +105,39 @@ def test_whatever_a_row_holds_is_read_or_told(value: Any) -> None:
             try:
                 assert len(read(kind)) == 1
             except DataError as error:
-                assert [problem.code for problem in error.details] == ["E07"]
+                assert [detail.code for detail in error.details] == ["E07"]
 
 
-def test_the_surest_column_is_taken_and_a_named_one_before_it() -> None:
+def test_the_default_column_is_used_unless_another_is_named() -> None:
     run = table({"text": "in", "label": "a", "prediction": "b", "probability": 0.7})
     assert (read_predictions(run, "labels"), read_references([run], "labels")) == (["b"], ["a"])
     assert read_predictions(run, "labels", "label") == ["a"]
     with pytest.raises(DataError, match='no column "labl"; did you mean "label"'):
         read_predictions(run, "labels", "labl")
-    with pytest.raises(DataError, match=r"no column of references is in it.*--column references=NAME"):
+    with pytest.raises(DataError, match=r"there is no column of references.*--column references=NAME"):
         read_references([column("a", name="x")], "texts")
 
 
-def test_every_kind_has_columns_for_plain_text() -> None:
+def test_every_kind_can_be_read_from_plain_text() -> None:
     assert set(COLUMNS) == set(KINDS)
     assert all("text" in ours and "text" in theirs for ours, theirs in COLUMNS.values())
 
 
-def test_passages_are_numbered_where_the_file_has_them() -> None:
+def test_passages_are_numbered_if_the_file_names_them() -> None:
     found = number_passages(table({"context": "x"}, {"context": "y"}, {"context": "x"}))
     assert found is not None and found.tolist() == [0, 1, 0]
     assert number_passages(table({"context": "x"}, {"context": None})) is None
     assert number_passages(table({"answers": []})) is None
 
 
-def test_tags_must_be_of_the_same_words() -> None:
+def test_tags_must_belong_to_the_same_words() -> None:
     ours = table({"tokens": ["a", "b"], "tags": ["O", "O"]})
     other = table({"tokens": ["a", "c"], "tags": ["O", "O"]})
     check_same_words(ours, ours, [["O", "O"]], [["O", "O"]])
     check_same_words(table({"tags": ["O", "O"]}), other, [["O", "O"]], [["O", "O"]])
-    with pytest.raises(DataError, match=r'f\.jsonl:1: has the word "b" where f\.jsonl:1 has "c"'):
+    with pytest.raises(DataError, match=r'f\.jsonl:1: the word is "b", but "c" in f\.jsonl:1'):
         check_same_words(ours, other, [["O", "O"]], [["O", "O"]])
-    with pytest.raises(DataError, match=r"2 tags, but f\.jsonl:1 has 1"):
+    with pytest.raises(DataError, match=r"2 tags, but the one in f\.jsonl:1 has 1"):
         check_same_words(ours, other, [["O", "O"]], [["O"]])
 
 
@@ -150,19 +150,19 @@ def test_tags_must_be_of_the_same_words() -> None:
         ["U-A", "O", "B-B", "L-B"],
     ],
 )
-def test_tags_of_any_scheme_become_iob2(row: list[str]) -> None:
+def test_tags_of_any_scheme_are_converted_to_iob2(row: list[str]) -> None:
     assert convert_to_iob2([row], [["O", *row]], strict=False) == (
         [["B-A", "O", "B-B", "I-B"]],
         [["O", "B-A", "O", "B-B", "I-B"]],
     )
 
 
-def test_strict_tags_are_iob2_and_nothing_is_repaired() -> None:
-    faulty = [["I-A", "O", "B-A"]]
-    assert convert_to_iob2(faulty, [["B-A", "O", "B-A"]], strict=True) == (faulty, [["B-A", "O", "B-A"]])
+def test_strict_tags_must_be_iob2_and_are_not_repaired() -> None:
+    invalid = [["I-A", "O", "B-A"]]
+    assert convert_to_iob2(invalid, [["B-A", "O", "B-A"]], strict=True) == (invalid, [["B-A", "O", "B-A"]])
     with pytest.raises(
-        DataError, match=r"error\[E07\] --strict: takes IOB2 tags, and the references are in IOB1"
+        DataError, match=r"error\[E07\] --strict: the tags must be in IOB2, but the references are in IOB1"
     ):
         convert_to_iob2([["O"] * 3], [["I-A", "O", "I-B"]], strict=True)
-    with pytest.raises(DataError, match='"S-A" is none'):
+    with pytest.raises(DataError, match='"S-A" is not'):
         convert_to_iob2([["S-A"]], [["B-A"]], strict=True)
