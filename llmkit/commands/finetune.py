@@ -157,7 +157,7 @@ def _parameters(prepared: Prepared) -> int | None:
 
     if prepared.recipe.model.from_scratch is None:
         return None
-    head = prepared.task.config(prepared.examples.labels)
+    head = prepared.task.head(prepared.examples.labels).config
     return scratch.count_parameters(prepared.config, prepared.task.spec.auto_class, head)
 
 

@@ -18,7 +18,7 @@ def make_batches(
 ) -> Batches:
     """The engine's view of some windows. Golds that are lists (object arrays) are for the scores only.
 
-    task: whose `vary` each batch goes through.
+    task: whose `augment` each batch goes through.
     """
     from llmkit.data.encoding.collate import collate
     from llmkit.data.sampler import derive_example_seeds
@@ -35,6 +35,6 @@ def make_batches(
 
     def fetch(indices: Any, epoch: int | None) -> dict[str, Any]:
         batch = collate(encoded, indices, pad_token_id=pad, scalars=scalars)
-        return task.vary(batch, derive_example_seeds(session.seed, epoch, indices)) if task else batch
+        return task.augment(batch, derive_example_seeds(session.seed, epoch, indices)) if task else batch
 
     return Batches(encoded.lengths, fetch, budget)

@@ -51,9 +51,7 @@ def open_model(
     card = save.load_metadata(folder) or _card_of(folder, task)
     tokenizer = load.load_tokenizer(folder, weights=not card.adapter)
     base = hub.fetch_model(card.base, progress) if card.adapter else folder
-    known = tasks.load(_allowed(card.task, run_programs), card.tuned).for_model(
-        load.check_folder(base), tokenizer
-    )
+    known = tasks.load(_allowed(card.task, run_programs), card.tuned).bind(load.check_folder(base), tokenizer)
     recipe = _recipe_of(run) if run.exists else None
     kept = recipe.train if recipe else Train()
     return Opened(
@@ -144,7 +142,7 @@ def _fits(config: dict[str, Any], task: Task) -> bool:
         return False
     outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     kind = config.get("problem_type") or ("regression" if outputs == 1 else None)
-    return kind in (None, task.config(["a", "b"]).get("problem_type"))
+    return kind in (None, task.head(["a", "b"]).config.get("problem_type"))
 
 
 def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> Any:
@@ -154,7 +152,7 @@ def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> A
     model = load.load_pretrained(
         base,
         task.spec.auto_class,
-        task.config(card.labels),
+        task.head(card.labels).config,
         new_head=card.adapter,
         seed=0,
         tokenizer=tokenizer,

@@ -62,7 +62,7 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Chat:
 class Chat(Generation):
     """An answer at the end of each conversation; see `protocol.Task` for what each part is."""
 
-    template: ChatTemplate | None = None  # of the checkpoint, once `for_model` knows it
+    template: ChatTemplate | None = None  # of the checkpoint, once `bind` knows it
 
     source = "prompt"
     target = "answer"
@@ -85,9 +85,9 @@ class Chat(Generation):
             tuned=self.tuned,
         )
 
-    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         """Raises ModelError: M11 for an encoder-decoder; of the template: S03, S06, S08 for another than it knows."""
-        found = super().for_model(config, tokenizer)
+        found = super().bind(config, tokenizer)
         if not found.continues:
             message = "is an encoder-decoder; a conversation is one text that goes on"
             raise ModelError("M11", "model.name", message, "use a GPT type checkpoint")
@@ -130,7 +130,7 @@ class Chat(Generation):
         training: bool = False,
     ) -> Features:
         """rows of `predict` have a question, or a list of messages that ends with one, in the place of the prompt."""
-        assert self.template is not None, "for_model comes first"
+        assert self.template is not None, "bind comes first"
         return encode_conversations(
             self.template,
             [self.turns(given) for given in (rows["messages"] if golds else rows[self.source])],
@@ -165,7 +165,7 @@ class Chat(Generation):
 
         return of_batch
 
-    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _costs(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Nats and number of the tokens of all answers in a conversation, (B,) each."""
         from llmkit.engine.generation.generate import IGNORED, sum_nats
         from llmkit.engine.supervised import compute_supervised_logits
@@ -175,7 +175,7 @@ class Chat(Generation):
 
     @property
     def _end(self) -> int:
-        assert self.template is not None, "for_model comes first"
+        assert self.template is not None, "bind comes first"
         return self.template.end_token_id
 
     def _measured(self, golds: Arrays, answers: Arrays) -> Measured:

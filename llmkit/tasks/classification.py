@@ -28,7 +28,7 @@ from llmkit.metrics.score import Score
 from llmkit.metrics.tasks import calibration, classification, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
+from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -124,8 +124,8 @@ class Classification(OverTexts):
             )
         ]
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        return named_classes(labels, "single_label_classification")
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        return Head(named_classes(labels, "single_label_classification"))
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
         import torch
@@ -147,7 +147,9 @@ class Classification(OverTexts):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         logits_BC = logits_of(model, batch)
         log_probs_BC = logits_BC.log_softmax(-1)
         probs_BC = log_probs_BC.exp()

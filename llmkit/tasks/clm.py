@@ -60,7 +60,7 @@ class CausalLM(OverDocuments):
     auto_class = "AutoModelForCausalLM"
     metrics = ("perplexity", "bits_per_byte")
 
-    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         if tokenizer.eos_token_id is None:
             raise no_token("end token, which marks where a document ends", "use a GPT-type checkpoint")
         if self.options.packing:
@@ -92,7 +92,9 @@ class CausalLM(OverDocuments):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         from torch.nn import functional
 
         if "labels" not in batch:

@@ -102,7 +102,7 @@ class Dpo(chat.Chat):
         how: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
         if SIDES[0] not in rows:
             return super().encode(rows, golds, tokenizer, **how)
-        assert self.template is not None, "for_model comes first"
+        assert self.template is not None, "bind comes first"
         pairs = [replace(found, turns=self.turns(found.turns)) for found in self._pairs(rows)]
         return encode_pairs(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
 
@@ -130,7 +130,9 @@ class Dpo(chat.Chat):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         """(B, 2) each, chosen and rejected: log-probabilities of the answers, now and before training, and tokens."""
         import torch
 
@@ -140,9 +142,6 @@ class Dpo(chat.Chat):
         now_2B, before_2B = compute_log_probabilities(model, batch, pad=self._pad)
         tokens = [(batch[name] != IGNORED).sum(1) for name in ("targets", "rejected")]
         return {"now": now_2B.T, "before": before_2B.T, "tokens": torch.stack(tokens, dim=1)}
-
-    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self.decode(model, batch)
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         return outputs

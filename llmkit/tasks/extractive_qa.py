@@ -34,6 +34,7 @@ from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import (
     Arrays,
     Examples,
+    Head,
     Loss,
     Plain,
     Rows,
@@ -111,11 +112,10 @@ class ExtractiveQA(Plain):
         raise_if(problems, DataError)
         return Examples(corpus, (), golds, tuple(notes))
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        return {"num_labels": 2}  # start and end; a checkpoint trained for three classes would make three
-
-    def bias(self, golds: Arrays) -> None:
-        return None
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        return Head(
+            {"num_labels": 2}
+        )  # start and end; a checkpoint trained for three classes would make three
 
     def encode(
         self,
@@ -151,7 +151,9 @@ class ExtractiveQA(Plain):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         from torch.nn import functional
 
         found = model(**model_inputs(batch))

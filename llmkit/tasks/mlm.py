@@ -64,7 +64,7 @@ class MaskedLM(OverDocuments):
     def masking(self) -> Masking:
         return Masking(self.options.rate, self.tokenizer.mask_token_id, len(self.tokenizer))
 
-    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         if tokenizer.mask_token_id is None:
             raise no_token("mask token", "use a BERT-type checkpoint, or task.name=clm for a GPT-type one")
         if self.options.packing:
@@ -98,7 +98,7 @@ class MaskedLM(OverDocuments):
         documents = list(_documents(rows["text"], golds, tokenizer, self.options.words))
         return base.features(documents, room, tokenizer, ["words"], columns)
 
-    def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
+    def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         """Hide some tokens; a batch for `predict` has its masks already."""
         if "words" not in batch:
             return batch
@@ -123,7 +123,9 @@ class MaskedLM(OverDocuments):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         from torch.nn import functional
 
         if "labels" not in batch:

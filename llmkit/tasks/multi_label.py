@@ -26,7 +26,7 @@ from llmkit.metrics.tasks import multi_label, ranking
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
 from llmkit.tasks.classification import RANKED, per_class_details
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
+from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -87,15 +87,14 @@ class MultiLabel(OverTexts):
         }
         return Examples(corpus, names, golds, (*notes, *alike), near)
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        return named_classes(labels, "multi_label_classification")
-
-    def bias(self, golds: Arrays) -> Sequence[float]:
-        """Each label's log-odds: pushing all of many rare labels down at once would leave the texts alike."""
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        """The initial bias is each label's log-odds; from 0, training would first push all of the rare labels down."""
+        config = named_classes(labels, "multi_label_classification")
+        if golds is None:
+            return Head(config)
         marks_NC = golds["labels"]
         counts_C = marks_NC.sum(axis=0)
-        odds: list[float] = np.log((counts_C + 0.5) / (len(marks_NC) - counts_C + 0.5)).tolist()
-        return odds
+        return Head(config, np.log((counts_C + 0.5) / (len(marks_NC) - counts_C + 0.5)).tolist())
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -105,7 +104,9 @@ class MultiLabel(OverTexts):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         from torch.nn import functional
 
         logits_BC = logits_of(model, batch)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Arrays",
     "Examples",
+    "Head",
     "Loss",
     "Plain",
     "Rows",
@@ -111,6 +112,16 @@ class TaskSpec:
     """What `tune` found and what the checkpoint fixes (JSON values). Saved in the model card."""
 
 
+@dataclass(frozen=True)
+class Head:
+    """What a task needs of the model's head."""
+
+    config: dict[str, Any]
+    """Entries of the checkpoint's config: num_labels, id2label, label2id, problem_type."""
+    bias: Sequence[float] | None = None
+    """Initial bias of a new head, one number per output; None for 0."""
+
+
 class Task(Protocol):
     """The parts of a task; an object of it knows the recipe's options and never changes."""
 
@@ -134,16 +145,17 @@ class Task(Protocol):
         """
         ...
 
-    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Task:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Task:
         """The task knowing the checkpoint that it works with: its config.json and its tokenizer."""
         ...
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        """What the checkpoint's config must say of the head: num_labels, id2label, problem_type."""
-        ...
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        """Describe the head that the model needs.
 
-    def bias(self, golds: Arrays) -> Sequence[float] | None:
-        """What a fresh head should answer before it is trained, golds being those of the training part; None: 0."""
+        Args:
+            labels: Class names by number.
+            golds: Those of the training set. Without them the head has no initial bias.
+        """
         ...
 
     def encode(
@@ -162,7 +174,7 @@ class Task(Protocol):
         """
         ...
 
-    def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
+    def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         """The batch with what differs from epoch to epoch (masks). draws (B,): a random number of each example."""
         ...
 
@@ -170,12 +182,16 @@ class Task(Protocol):
         """The function (model, batch) -> (summed loss, count), golds being those of the training part."""
         ...
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A few numbers for each window of the batch, never its logits over a large vocabulary."""
-        ...
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
+        """Run the model on a batch and return a few numbers for each window, never logits over a large vocabulary.
 
-    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """As decode, but no more than `spec.validation_metrics` need: a task that generates texts need not."""
+        Args:
+            model: The model under the task's head.
+            batch: Columns of the windows, (B, ...) each.
+            validating: Return only what `spec.validation_metrics` need, and generate no text.
+        """
         ...
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
@@ -263,20 +279,14 @@ class Task(Protocol):
 class Plain:
     """What most tasks leave as it is."""
 
-    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         return self
 
-    def vary(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
+    def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         return batch
 
     def calibrated(self) -> Self | None:
         return None
-
-    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self.decode(model, batch)
-
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        raise AssertionError("each task has its own")
 
     def untuned(
         self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]

@@ -22,7 +22,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import OverTexts, logits_of, resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
+from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,12 +82,10 @@ class Regression(OverTexts):
             "lstm": "an LSTM trained from scratch",
         }
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        return {"num_labels": 1, "problem_type": "regression"}
-
-    def bias(self, golds: Arrays) -> Sequence[float]:
-        """The mean: or the first updates would only move the answers from 0 to where the scores are."""
-        return [float(golds["labels"].mean(dtype=np.float64))]
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        """The bias is the mean score: or the first steps would only move the predictions from 0 to the scores."""
+        bias = None if golds is None else [float(golds["labels"].mean(dtype=np.float64))]
+        return Head({"num_labels": 1, "problem_type": "regression"}, bias)
 
     def loss(self, golds: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -97,7 +95,9 @@ class Regression(OverTexts):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         numbers_B = logits_of(model, batch)[:, 0]
         decoded = {"prediction": numbers_B}
         if "labels" in batch:

@@ -31,6 +31,7 @@ from llmkit.tasks.classification import per_class_details
 from llmkit.tasks.protocol import (
     Arrays,
     Examples,
+    Head,
     Loss,
     Plain,
     Rows,
@@ -107,13 +108,10 @@ class TokenClassification(Plain):
         corpus = _named_by(found.corpus, data.labels)
         return Examples(corpus, found.labels, golds, tuple(found.notes), found.near_duplicates)
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        entries = named_classes(labels, "")
-        del entries["problem_type"]
-        return entries
-
-    def bias(self, golds: Arrays) -> None:
-        return None
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        config = named_classes(labels, "")
+        del config["problem_type"]
+        return Head(config)
 
     def encode(
         self,
@@ -141,7 +139,9 @@ class TokenClassification(Plain):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         from torch.nn import functional
 
         logits_BLC = model(**model_inputs(batch)).logits.float()

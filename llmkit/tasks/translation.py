@@ -45,13 +45,13 @@ class Translation(Generation):
     metrics: ClassVar[Sequence[str]] = ("bleu", "chrf", "ter")
     lower_is_better: ClassVar[Collection[str]] = frozenset({"loss", "ter"})
 
-    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         """With the tokenizer set to the languages, where it knows any (mBART, NLLB, M2M100)."""
         for side in ("source", "target"):
             code = getattr(self.options, f"{side}_language")
             if code is not None and hasattr(tokenizer, "src_lang"):
                 _set_language(tokenizer, side, code)
-        return super().for_model(config, tokenizer)
+        return super().bind(config, tokenizer)
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
         language = self.options.target_language and _short(self.options.target_language)

@@ -155,11 +155,12 @@ def _lstm(training: TrainingRun, split: str) -> Arrays:
 
     prepared = training.prepared
     task, examples, encoded = prepared.task, prepared.examples, prepared.encoded["train"]
+    head = task.head(examples.labels, examples.golds["train"])
     torch.manual_seed(derive(prepared.recipe.seed, "lstm"))
     model = LstmClassifier(
         assign_embedding_rows(encoded.ragged["input_ids"].flat, len(prepared.tokenizer)),
-        task.config(examples.labels)["num_labels"],
-        task.bias(examples.golds["train"]),
+        head.config["num_labels"],
+        head.bias,
     )
     _train_lstm(training, model.to(training.session.device))
     silent = replace(training, progress=SILENT)

@@ -19,22 +19,23 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     from llmkit.models import load, scratch
 
     recipe, task = prepared.recipe, prepared.task
-    head = task.config(prepared.examples.labels)
-    bias = task.bias(prepared.examples.golds["train"])
+    head = task.head(prepared.examples.labels, prepared.examples.golds["train"])
     if recipe.model.from_scratch:
         seed = recipe.training_seed
-        model = scratch.build_model(prepared.config, task.spec.auto_class, head, seed=seed, bias=bias)
+        model = scratch.build_model(
+            prepared.config, task.spec.auto_class, head.config, seed=seed, bias=head.bias
+        )
         _check_checkpointing(recipe, model)
         return model
     progress.note(f"loading {recipe.model.name}")
     model = load.load_pretrained(
         prepared.base,
         task.spec.auto_class,
-        head,
+        head.config,
         new_head=recipe.model.new_head,
         seed=recipe.training_seed,
         tokenizer=prepared.tokenizer,
-        bias=bias,
+        bias=head.bias,
     )
     _check_checkpointing(recipe, model)
     if recipe.model.lora is None:

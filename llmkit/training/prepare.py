@@ -74,11 +74,11 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
 
     base = hub.fetch_model(recipe.model.source, progress)
     config, tokenizer = _start(recipe, base, task.spec.special_tokens)
-    task = task.for_model(config, tokenizer)
+    task = task.bind(config, tokenizer)
     if recipe.model.from_scratch:
         scratch.check_head(config, task.spec.auto_class)
     else:
-        head, new_head = task.config(examples.labels), recipe.model.new_head
+        head, new_head = task.head(examples.labels).config, recipe.model.new_head
         load.check_head(base, task.spec.auto_class, head, new_head=new_head)
         if task.spec.pretrained and (new_head or not load.has_head(config, task.spec.auto_class)):
             note = f"{recipe.model.name} has no trained head for this task: a new one is drawn from the seed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmkit.base import files
@@ -131,7 +132,7 @@ class TrainingRun:
             self.session,
             model,
             self.batches(split),
-            task.watch if validating else task.decode,
+            partial(task.decode, validating=validating),
             max_new_tokens=0 if validating else task.spec.max_new_tokens,
             on_progress=lambda done, total: self.progress.advance(f"predicting {split}", done, total, "rows"),
         )

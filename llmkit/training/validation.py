@@ -67,4 +67,4 @@ def tune(training: TrainingRun, model: nn.Module, predictions: Arrays | None = N
     if predictions is None:
         predictions = training.predict(model, "validation")
     tuned = tasks.load(prepared.recipe.task, task.tune(prepared.examples.golds["validation"], predictions))
-    return replace(prepared, task=tuned.for_model(prepared.config, prepared.tokenizer))
+    return replace(prepared, task=tuned.bind(prepared.config, prepared.tokenizer))

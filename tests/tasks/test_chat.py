@@ -31,7 +31,7 @@ def made(checkpoint: Path, tuned: Any = None, **options: Any) -> Any:
     """The task, knowing the checkpoint."""
     task = tasks.load({"name": "chat", "max_new_tokens": 12, **options}, tuned or {})
     config = json.loads((checkpoint / "config.json").read_text())
-    return task.for_model(config, AutoTokenizer.from_pretrained(checkpoint))
+    return task.bind(config, AutoTokenizer.from_pretrained(checkpoint))
 
 
 def batch_of(task: Any, found: Any) -> dict[str, torch.Tensor]:
@@ -85,9 +85,12 @@ def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> N
     with torch.inference_mode():
         loss, count = task.loss({}, 0)(model, batch)
         assert count == sum(len(text.split()) + 1 for text in said)
-        found = task.watch(model, batch)
+        found = task.decode(model, batch, validating=True)
         assert loss.item() == pytest.approx(found["nats"].sum().item(), rel=1e-5)
-        alone = [task.watch(model, {k: v[n : n + 1] for k, v in batch.items()}) for n in range(12)]
+        alone = [
+            task.decode(model, {k: v[n : n + 1] for k, v in batch.items()}, validating=True)
+            for n in range(12)
+        ]
     torch.testing.assert_close(found["nats"], torch.cat([one["nats"] for one in alone]), atol=1e-4, rtol=1e-5)
 
 
@@ -100,7 +103,7 @@ def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None
     model = lora.add_adapter(base, Lora(rank=4), seed=1, new_tokens=[]).eval()
     torch.manual_seed(3)
     with torch.inference_mode():
-        before = task.watch(model, batch)["nats"]
+        before = task.decode(model, batch, validating=True)["nats"]
     with torch.no_grad():
         for name, weights in model.named_parameters():
             if "lora_B" in name:

@@ -36,7 +36,7 @@ def model(tiny_gpt: Path, tokenizer: Any) -> Any:
 
 
 def made(tokenizer: Any, **options: Any) -> Any:
-    return tasks.load({"name": "clm", **options}).for_model({"model_type": "llama"}, tokenizer)
+    return tasks.load({"name": "clm", **options}).bind({"model_type": "llama"}, tokenizer)
 
 
 def golds_of(documents: list[int], last: list[int] | None = None) -> dict[str, Any]:
@@ -159,8 +159,8 @@ def test_a_tokenizer_without_an_end_is_refused(tokenizer: Any, tiny_bert: Path) 
 def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) -> None:
     task = tasks.load({"name": "clm"})
     with pytest.raises(ModelError, match=r'S09.*"mamba".*task.packing=false'):
-        task.for_model({"model_type": "mamba"}, tokenizer)
-    tasks.load({"name": "clm", "packing": False}).for_model({"model_type": "mamba"}, tokenizer)
+        task.bind({"model_type": "mamba"}, tokenizer)
+    tasks.load({"name": "clm", "packing": False}).bind({"model_type": "mamba"}, tokenizer)
 
 
 def test_samples_begin_with_rows_spread_over_the_long_ones(tokenizer: Any) -> None:

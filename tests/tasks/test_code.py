@@ -37,7 +37,7 @@ def made(checkpoint: Path, **options: Any) -> Any:
     """The task, knowing the checkpoint."""
     task = tasks.load({"name": "code", "max_new_tokens": 12, **options})
     config = json.loads((checkpoint / "config.json").read_text())
-    return task.for_model(config, AutoTokenizer.from_pretrained(checkpoint))
+    return task.bind(config, AutoTokenizer.from_pretrained(checkpoint))
 
 
 @pytest.fixture

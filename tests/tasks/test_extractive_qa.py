@@ -268,7 +268,7 @@ def bert(tiny_bert: Path, tokenizer: Any) -> Any:
     model = load.load_pretrained(
         tiny_bert,
         TASK.spec.auto_class,
-        TASK.config(()),
+        TASK.head(()).config,
         new_head=False,
         seed=1,
         tokenizer=tokenizer,
@@ -342,7 +342,7 @@ def test_a_checkpoint_with_three_classes_gets_a_head_of_two(
 
     def opened(folder: Path) -> Any:
         return load.load_pretrained(
-            folder, TASK.spec.auto_class, TASK.config(()), new_head=False, seed=1, tokenizer=tokenizer
+            folder, TASK.spec.auto_class, TASK.head(()).config, new_head=False, seed=1, tokenizer=tokenizer
         )
 
     model = opened(tmp_path / "three")

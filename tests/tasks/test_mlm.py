@@ -34,7 +34,7 @@ def model(tiny_bert: Path, tokenizer: Any) -> Any:
 
 
 def made(tokenizer: Any, **options: Any) -> Any:
-    return tasks.load({"name": "mlm", **options}).for_model({"model_type": "bert"}, tokenizer)
+    return tasks.load({"name": "mlm", **options}).bind({"model_type": "bert"}, tokenizer)
 
 
 def golds_of(documents: list[int]) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def test_masks_depend_on_the_draw_alone(tokenizer: Any) -> None:
     encoded = encoded_of(task, golds_of([0, 1, 2, 3]))
     draws = np.arange(40).reshape(10, 4)  # some of them put a random token somewhere
     for some in draws:
-        together = task.vary(batch_of(encoded), some)
+        together = task.augment(batch_of(encoded), some)
         for row in range(4):
-            alone = task.vary(batch_of(encoded, row), some[row : row + 1])
+            alone = task.augment(batch_of(encoded, row), some[row : row + 1])
             length = alone["input_ids"].shape[1]
             for name in ("input_ids", "labels"):
                 assert torch.equal(together[name][row : row + 1, :length], alone[name])
@@ -91,7 +91,7 @@ def test_masks_depend_on_the_draw_alone(tokenizer: Any) -> None:
 def test_the_loss_is_that_of_the_whole_logits_at_hidden_tokens(tokenizer: Any, model: Any) -> None:
     task = made(tokenizer, rate=0.5)
     encoded = encoded_of(task, golds_of([0, 1, 2, 3]))
-    batch = task.vary(batch_of(encoded), np.arange(4))
+    batch = task.augment(batch_of(encoded), np.arange(4))
     with torch.no_grad():
         loss, count = task.loss({}, 0)(model, batch)
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
@@ -125,7 +125,7 @@ def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
     texts = ["the [MASK] was very [MASK] .", "no mask", "[MASK] film"]
     encoded = encoded_of(task, {}, texts=texts)
     assert encoded.notes == {"texts have no [MASK], so no prediction": 1}
-    batch = task.vary(batch_of(encoded), np.arange(3))
+    batch = task.augment(batch_of(encoded), np.arange(3))
     with torch.no_grad():
         outputs = numpy(task.decode(model, batch))
         ids = torch.tensor([encoded.ragged["input_ids"][0].tolist()])
@@ -162,4 +162,4 @@ def test_a_tokenizer_without_a_mask_is_refused(tokenizer: Any) -> None:
 
 def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) -> None:
     with pytest.raises(ModelError, match="S09"):
-        tasks.load({"name": "mlm", "packing": True}).for_model({"model_type": "roberta"}, tokenizer)
+        tasks.load({"name": "mlm", "packing": True}).bind({"model_type": "roberta"}, tokenizer)

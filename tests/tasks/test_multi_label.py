@@ -122,7 +122,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
         "labels": np.array([[name in labels for name in LABELS] for labels in found["labels"]], np.float32)
     }
     model = load.load_pretrained(
-        tiny_bert, TASK.spec.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
+        tiny_bert, TASK.spec.auto_class, TASK.head(LABELS).config, new_head=False, seed=1, tokenizer=tokenizer
     ).eval()
     features = TASK.encode(found, golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
@@ -273,5 +273,5 @@ def test_a_fresh_head_begins_at_the_rates_of_the_labels() -> None:
     """From zero all of many rare labels are pushed down at once, and the texts become alike."""
     marks = np.zeros((100, 3))
     marks[:50, 0] = marks[:2, 1] = 1
-    rates = 1 / (1 + np.exp(-np.array(TASK.bias({"labels": marks}))))
+    rates = 1 / (1 + np.exp(-np.array(TASK.head((), {"labels": marks}).bias)))
     assert rates == pytest.approx([0.5, 2.5 / 101, 0.5 / 101])

@@ -104,7 +104,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     model = load.load_pretrained(
         tiny_bert,
         TASK.spec.auto_class,
-        TASK.config(("no", "yes")),
+        TASK.head(("no", "yes")).config,
         new_head=False,
         seed=1,
         tokenizer=tokenizer,

@@ -74,11 +74,13 @@ def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: 
     tokenizer = load.load_tokenizer(tiny_bert)
     golds = {"labels": np.array(named(12)["score"], np.float32)}
     how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
-    model = load.load_pretrained(tiny_bert, TASK.spec.auto_class, TASK.config(()), **how).eval()
+    model = load.load_pretrained(tiny_bert, TASK.spec.auto_class, TASK.head(()).config, **how).eval()
     if classes == "a trained head":  # opens again as it was
         model.save_pretrained(tmp_path / "model")
         tokenizer.save_pretrained(tmp_path / "model")
-        model = load.load_pretrained(tmp_path / "model", TASK.spec.auto_class, TASK.config(()), **how).eval()
+        model = load.load_pretrained(
+            tmp_path / "model", TASK.spec.auto_class, TASK.head(()).config, **how
+        ).eval()
     assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
     features = TASK.encode(named(12), golds, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
@@ -183,4 +185,4 @@ def test_an_answer_is_more_or_less_right(golds: dict[str, Any], answers: dict[st
 
 
 def test_a_fresh_head_begins_at_the_mean(golds: dict[str, Any]) -> None:
-    assert TASK.bias(golds) == pytest.approx([golds["labels"].mean()], rel=1e-6)
+    assert TASK.head((), golds).bias == pytest.approx([golds["labels"].mean()], rel=1e-6)

@@ -282,7 +282,7 @@ def test_the_markers_of_a_kept_adapter_are_trained(recipe: Path, tiny_bert: Path
     before = load.load_pretrained(
         tiny_bert,
         opened.task.spec.auto_class,
-        opened.task.config(opened.labels),
+        opened.task.head(opened.labels).config,
         new_head=False,
         seed=1,  # the recipe's
         tokenizer=opened.tokenizer,

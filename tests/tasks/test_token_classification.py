@@ -98,7 +98,7 @@ def session() -> Iterator[Session]:
 @pytest.fixture(scope="module")
 def bert(tiny_bert: Path, tokenizer: Any) -> Any:
     model = load.load_pretrained(
-        tiny_bert, TASK.spec.auto_class, TASK.config(LABELS), new_head=False, seed=1, tokenizer=tokenizer
+        tiny_bert, TASK.spec.auto_class, TASK.head(LABELS).config, new_head=False, seed=1, tokenizer=tokenizer
     )
     return model.eval()
 
@@ -462,6 +462,6 @@ def test_the_stride_is_the_options(tokenizer: Any) -> None:
 
 
 def test_config_names_the_labels() -> None:
-    assert TASK.config(LABELS)["id2label"] == dict(enumerate(LABELS))
-    assert TASK.config(LABELS)["num_labels"] == 5
+    assert TASK.head(LABELS).config["id2label"] == dict(enumerate(LABELS))
+    assert TASK.head(LABELS).config["num_labels"] == 5
     assert isinstance(TASK, TokenClassification)

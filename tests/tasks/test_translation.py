@@ -60,7 +60,7 @@ def test_codes_of_nllb_have_their_short_names(code: str, short: str) -> None:
 
 def test_the_tokenizer_is_set_to_the_languages() -> None:
     tokenizer = MBart50Tokenizer()
-    made(source_language="de_DE", target_language="zh_CN").for_model(MBART, tokenizer)
+    made(source_language="de_DE", target_language="zh_CN").bind(MBART, tokenizer)
     assert tokenizer.convert_ids_to_tokens(tokenizer("")["input_ids"][0]) == "de_DE"
     assert tokenizer.convert_ids_to_tokens(find_target_start(tokenizer)) == "zh_CN"
 
@@ -68,13 +68,13 @@ def test_the_tokenizer_is_set_to_the_languages() -> None:
 def test_a_language_that_the_checkpoint_lacks_is_an_error() -> None:
     for side in ("source", "target"):
         with pytest.raises(RecipeError, match='has no language "xx_QQ"') as caught:
-            made(**{f"{side}_language": "xx_QQ"}).for_model(MBART, MBart50Tokenizer())
+            made(**{f"{side}_language": "xx_QQ"}).bind(MBART, MBart50Tokenizer())
         assert caught.value.details[0].place == f"task.{side}_language"
 
 
 def test_other_tokenizers_need_no_language(tiny_t5: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
-    task = made(target_language="de").for_model({"is_encoder_decoder": True}, tokenizer)
+    task = made(target_language="de").bind({"is_encoder_decoder": True}, tokenizer)
     assert task.tokenizer is tokenizer
 
 

@@ -30,7 +30,7 @@ def run_of(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "
     tokenizer = load.load_tokenizer(tiny_gpt)
     prepared = SimpleNamespace(
         tokenizer=tokenizer,
-        task=tasks.load({"name": task}).for_model({"model_type": "llama"}, tokenizer),
+        task=tasks.load({"name": task}).bind({"model_type": "llama"}, tokenizer),
         recipe=SimpleNamespace(seed=seed, train=SimpleNamespace(max_length=max_length)),
         examples=SimpleNamespace(
             corpus=SimpleNamespace(splits={"test": SimpleNamespace(columns={"text": ROWS})})

@@ -27,7 +27,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, Metric, find, ratio
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Plain, Rows, Sheet, TaskSpec, same_names
+from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Plain, Rows, Sheet, TaskSpec, same_names
 from llmkit.text.normalize import canonical
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Generation(Plain):
 
     options: Any
     tuned: Mapping[str, Any] = field(default_factory=dict)
-    tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
+    tokenizer: Any = None  # of the checkpoint, once `bind` knows it
     continues: bool = False  # decoder-only: the target goes on where the prompt ends
 
     source: ClassVar[str]  # columns
@@ -99,7 +99,7 @@ class Generation(Plain):
         """What the predictions have come to, each against one or several references."""
         raise AssertionError("each task has its own")
 
-    def for_model(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         """Raises ModelError: M11 for a checkpoint that can't write, S07 for no end token, C09 for too few positions."""
         if _only_reads(config):
             message = f"is of a type ({config['model_type']}) that reads texts and can't write any"
@@ -148,11 +148,8 @@ class Generation(Plain):
         several = part.column("references") if "references" in part.columns else [None] * len(part)
         return object_array(tuple(own or [target]) for own, target in zip(several, targets, strict=True))
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        return {}
-
-    def bias(self, golds: Arrays) -> None:
-        return None
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        return Head({})
 
     def encode(
         self,
@@ -191,10 +188,14 @@ class Generation(Plain):
 
         return of_batch
 
-    def decode(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(
+        self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
+    ) -> dict[str, Tensor]:
         """The text written (0 behind its end), its tokens and their nats; those of the target where there is one."""
         from llmkit.engine.generation import generate
 
+        if validating:
+            return self._costs(model, batch)
         search = generate.Search(**self.options.model_dump(include=SEARCH))
         written = generate.generate(
             model,
@@ -213,18 +214,15 @@ class Generation(Plain):
         return found | (self._watched(model, batch) if "targets" in batch else {})
 
     def _watched(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`watch`, some rows at a time: more texts are written at once than their logits would fit into memory."""
+        """`_costs`, some rows at a time: more texts are written at once than their logits would fit into memory."""
         import torch
 
         rows = max(1, LOGITS // batch["targets"].shape[1])
         parts = [
-            self.watch(model, {name: column[first : first + rows] for name, column in batch.items()})
+            self._costs(model, {name: column[first : first + rows] for name, column in batch.items()})
             for first in range(0, len(batch["targets"]), rows)
         ]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-    def watch(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self._costs(model, batch)
 
     def _costs(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Nats and number of the targets' tokens, (B,) each."""

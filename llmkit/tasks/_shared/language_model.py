@@ -24,7 +24,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Measured, find
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Plain, Rows, Sheet, TaskSpec, same_names
+from llmkit.tasks.protocol import Arrays, Examples, Head, Plain, Rows, Sheet, TaskSpec, same_names
 
 __all__ = ["Columns", "Options", "OverDocuments", "by_unit", "check_packing", "features", "no_token"]
 
@@ -48,7 +48,7 @@ class OverDocuments(Plain):
 
     options: Any
     tuned: Mapping[str, Any] = field(default_factory=dict)
-    tokenizer: Any = None  # of the checkpoint, once `for_model` knows it
+    tokenizer: Any = None  # of the checkpoint, once `bind` knows it
 
     auto_class: ClassVar[str]
     metrics: ClassVar[Sequence[str]]
@@ -78,11 +78,8 @@ class OverDocuments(Plain):
         raise_if(problems, DataError)
         return Examples(corpus, (), golds, tuple(notes))
 
-    def config(self, labels: Sequence[str]) -> dict[str, Any]:
-        return {}
-
-    def bias(self, golds: Arrays) -> None:
-        return None
+    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+        return Head({})
 
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         """Sums by row (N,); of `predict`, the outputs as they are."""

@@ -63,9 +63,6 @@ class OverTexts(Plain):
             tokenizer, *(rows[name] for name in self.texts), max_length=max_length, truncation=truncation
         )
 
-    def bias(self, golds: Arrays) -> Sequence[float] | None:
-        return None
-
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         return outputs
 

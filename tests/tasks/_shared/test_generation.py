@@ -34,7 +34,7 @@ def made(name: str, checkpoint: Path | None = None, **options: Any) -> Any:
     if checkpoint is None:
         return task
     config = json.loads((checkpoint / "config.json").read_text())
-    return task.for_model(config, AutoTokenizer.from_pretrained(checkpoint))
+    return task.bind(config, AutoTokenizer.from_pretrained(checkpoint))
 
 
 @each_task
@@ -53,11 +53,11 @@ def test_checkpoints_that_only_read_are_refused(name: str, tiny_bert: Path) -> N
 def test_texts_need_an_end_and_positions(tiny_t5: Path, tiny_gpt: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_gpt, eos_token=None)
     with pytest.raises(ModelError, match="no end token"):
-        made("translation").for_model({"model_type": "llama"}, tokenizer)
+        made("translation").bind({"model_type": "llama"}, tokenizer)
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
     bart = {"model_type": "bart", "is_encoder_decoder": True, "max_position_embeddings": 32}
     with pytest.raises(ModelError, match="more than the 32 positions"):
-        made("translation").for_model(bart, tokenizer)
+        made("translation").bind(bart, tokenizer)
 
 
 @each_task
@@ -136,7 +136,7 @@ def test_decode_gives_texts_and_their_probability(
     batch = collate(encoded, np.arange(5), pad_token_id=0, scalars={})
     with torch.inference_mode():
         outputs = {key: value.numpy() for key, value in task.decode(model, batch).items()}
-        watched = {key: value.numpy() for key, value in task.watch(model, batch).items()}
+        watched = {key: value.numpy() for key, value in task.decode(model, batch, validating=True).items()}
         total, count = task.loss(golds, 0)(model, batch)
     answers = task.answers(outputs, encoded, columns)
     assert set(watched) == {"nats", "tokens"}
