@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 BENCH := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak golden bench scaling wheel clean
+.PHONY: help demo check test docs soak golden bench scaling wheel clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,10 +17,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 demo: $(READY) ## fine-tune MiniLM on movie reviews and say where the report lies (about 3 minutes on 2 cores)
 	$(BIN)/llmkit finetune sentiment
 
-check: $(READY) ## format, lint, types, architecture (under a minute)
+check: $(READY) docs ## format, lint, types, architecture, documentation (under a minute)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -27,6 +32,10 @@ check: $(READY) ## format, lint, types, architecture (under a minute)
 
 test: $(READY) ## all tests, a file to a core (about a quarter of an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
+
+docs: $(DOCS_READY) ## generate the reference pages and build the documentation in site/ (a broken link fails)
+	$(BIN)/python tools/reference.py
+	$(BIN)/zensical build --clean --strict
 
 soak: $(READY) ## break runs in every way there is and go on with them: 250 kills, 40 signals, ... (16 minutes of CPU time)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak long
@@ -50,4 +59,4 @@ wheel: $(READY) ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build --outdir dist
 
 clean: ## remove the environment and everything built (runs/ and the cache stay)
-	rm -rf $(VENV) $(BENCH) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,8 +14,8 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *NEUTRAL, *"
 TINY = {**dict.fromkeys(("chat", "clm", "code", "dpo", "summarization"), "gpt"), "translation": "t5"}
 
 
-def write_bert(folder: Path) -> None:
-    """A BERT checkpoint with its tokenizer."""
+def write_bert(folder: Path, *, positions: int = 64) -> None:
+    """A BERT checkpoint with its tokenizer. positions: the longest input, in tokens."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -26,14 +26,14 @@ def write_bert(folder: Path) -> None:
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=positions,
     )
     BertModel(config).save_pretrained(folder)
-    save_tokenizer(folder)
+    save_tokenizer(folder, positions=positions)
 
 
-def write_gpt(folder: Path) -> None:
-    """A Llama checkpoint with its tokenizer."""
+def write_gpt(folder: Path, *, positions: int = 64) -> None:
+    """A Llama checkpoint with its tokenizer. positions: the longest input, in tokens."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -44,12 +44,12 @@ def write_gpt(folder: Path) -> None:
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=positions,
         bos_token_id=WORDS.index("[CLS]"),
         eos_token_id=WORDS.index("[SEP]"),
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(folder, bos_token="[CLS]", eos_token="[SEP]")
+    save_tokenizer(folder, positions=positions, bos_token="[CLS]", eos_token="[SEP]")
 
 
 def write_t5(folder: Path) -> None:
@@ -73,7 +73,7 @@ def write_t5(folder: Path) -> None:
     save_tokenizer(folder, eos_token="[SEP]")
 
 
-def save_tokenizer(folder: Path, **special: str) -> None:
+def save_tokenizer(folder: Path, *, positions: int = 64, **special: str) -> None:
     """A word-level BERT tokenizer over WORDS, with more names for its special tokens."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -93,6 +93,6 @@ def save_tokenizer(folder: Path, **special: str) -> None:
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
-        model_max_length=64,
+        model_max_length=positions,
         **special,
     ).save_pretrained(folder)
