@@ -1,1 +1,1 @@
-"""The training loop and all it needs: session, batching, losses, optimizer, checkpoints, prediction."""
+"""Training loop and its parts: session, batching, losses, optimizer, checkpoints, prediction and generation."""

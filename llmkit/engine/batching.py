@@ -1,11 +1,15 @@
-"""Cutting examples into micro-batches by length, so that almost nothing is padding.
+"""Split examples into micro-batches by length, so that little padding is computed.
 
-Which examples make up an update is the recipe's; how they are cut is only a matter of speed. Sorted by length, the best
-cut is a shortest path: a micro-batch costs its padded tokens plus a fixed overhead, and dynamic programming finds the
-cheapest row of micro-batches. On short texts (about 25 tokens) that leaves under 5 % padding where a plain batch of 32
-has 47 %. A model that computes no padding takes them in as few micro-batches as the budget allows, since each
-adds a gradient as large as the vocabulary. Loss and gradient do not depend on the cut
-(tests/numerics/test_split_invariance.py).
+The recipe decides which examples make up a step; how the step is split into micro-batches affects only the speed. Loss
+and gradient do not depend on the split (tests/numerics/test_split_invariance.py).
+
+For a model that computes padding, the examples are sorted by length and split at the cheapest positions. The cost of a
+micro-batch is its number of padded tokens plus a fixed overhead, and dynamic programming finds the sequence of
+micro-batches with the lowest total cost. On short texts (about 25 tokens) less than 5 % of the computed tokens are
+padding; a plain batch of 32 has 47 %.
+
+A padding-free model gets as few micro-batches as the token budget allows, because each micro-batch adds a gradient as
+large as the vocabulary.
 """
 
 from __future__ import annotations
@@ -28,23 +32,31 @@ __all__ = [
 
 Indices = NDArray[np.int64]
 
-OVERHEAD = 8  # what starting one forward and backward pass costs, in tokens of work
+OVERHEAD = 8  # cost of starting one forward and backward pass, in tokens
 
 
 def choose_token_budget(device_type: str) -> int:
-    """Padded tokens in a micro-batch: on a CPU what fits its cache, elsewhere what keeps the device busy."""
+    """Return the default number of padded tokens per micro-batch for a device.
+
+    A CPU gets 1,024 tokens, whose activations fit into its cache; other devices get 16,384 to keep them busy.
+    """
     return 1024 if device_type == "cpu" else 16384
 
 
 def split_padded(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
-    """The cheapest micro-batches of at most `budget` padded tokens; an example longer than that goes alone.
+    """Split examples into the cheapest micro-batches of at most `budget` padded tokens.
 
-    lengths is indexed by example. The order of the examples does not matter, so ties are broken by index to make the
-    cut a function of the set.
+    An example longer than the budget gets a micro-batch of its own. The result depends only on the set of examples,
+    not on their order: ties between equal lengths are broken by index.
+
+    Args:
+        indices: The examples of the step.
+        lengths: The number of tokens of every example of the data set, by index.
+        budget: The largest number of tokens, including padding, in one micro-batch.
     """
-    chosen = indices[np.lexsort((indices, lengths[indices]))]
-    sizes = lengths[chosen]
-    count = len(chosen)
+    ordered = indices[np.lexsort((indices, lengths[indices]))]
+    sizes = lengths[ordered]
+    count = len(ordered)
     cost = np.full(count + 1, np.inf)
     cost[0] = 0
     start = np.zeros(count + 1, np.int64)
@@ -57,67 +69,93 @@ def split_padded(indices: Indices, lengths: NDArray[np.int64], budget: int) -> l
     batches: list[Indices] = []
     end = count
     while end:
-        batches.append(chosen[start[end] : end])
+        batches.append(ordered[start[end] : end])
         end = int(start[end])
     return batches
 
 
 def split_unpadded(indices: Indices, lengths: NDArray[np.int64], budget: int) -> list[Indices]:
-    """Few micro-batches of at most `budget` tokens without padding, about equally large; a longer example goes alone.
+    """Split examples into few micro-batches of about equal size, at most `budget` tokens each, not counting padding.
 
-    Texts of similar length stay together: embeddings and heads are padded all the same.
+    An example longer than the budget gets a micro-batch of its own. Examples of similar length stay together, because
+    embeddings and heads compute padding even in a padding-free model.
+
+    Args:
+        indices: The examples of the step.
+        lengths: The number of tokens of every example of the data set, by index.
+        budget: The largest number of tokens in one micro-batch.
     """
-    chosen = indices[np.lexsort((indices, lengths[indices]))]
-    total = int(lengths[chosen].sum())
-    enough = total / -(-total // max(1, budget))
+    ordered = indices[np.lexsort((indices, lengths[indices]))]
+    total = int(lengths[ordered].sum())
+    target_size = total / -(-total // max(1, budget))
     borders, size = [], 0
-    for place, length in enumerate(lengths[chosen].tolist()):
-        if size and (size >= enough or size + length > budget):
+    for place, length in enumerate(lengths[ordered].tolist()):
+        if size and (size >= target_size or size + length > budget):
             borders.append(place)
             size = 0
         size += length
-    return np.split(chosen, borders)
+    return np.split(ordered, borders)
 
 
 def distribute(
     indices: Indices, lengths: NDArray[np.int64], budget: int, world_size: int, *, padding: bool = True
 ) -> list[list[Indices]]:
-    """The micro-batches of one update for each process, the work spread evenly: largest first, to the least loaded.
+    """Split a step into micro-batches and assign them to processes with about equal work.
 
-    Each process needs at least one micro-batch, so the budget shrinks until there are enough; an update with fewer
-    examples than processes leaves some of them an empty list. padding: whether the model computes padded places.
+    The largest micro-batch is assigned first, each to the process with the least work so far. The budget is halved
+    until every process has a micro-batch. A step with fewer examples than processes leaves some processes without one.
+
+    Args:
+        indices: The examples of the step.
+        lengths: The number of tokens of every example of the data set, by index.
+        budget: The largest number of tokens in one micro-batch.
+        world_size: The number of processes.
+        padding: Whether the model computes padding.
+
+    Returns:
+        The micro-batches of each process, by rank.
     """
     split = split_padded if padding else split_unpadded
     batches = split(indices, lengths, budget)
     while len(batches) < min(world_size, len(indices)):
         budget = max(1, budget // 2)
         batches = split(indices, lengths, budget)
-    shares: list[list[Indices]] = [[] for _ in range(world_size)]
+    assigned: list[list[Indices]] = [[] for _ in range(world_size)]
     loads = [0] * world_size
     for batch in sorted(batches, key=lambda batch: -count_computed_tokens(batch, lengths, padding)):
-        least = loads.index(min(loads))
-        shares[least].append(batch)
-        loads[least] += count_computed_tokens(batch, lengths, padding) + OVERHEAD
-    return shares
+        rank = loads.index(min(loads))
+        assigned[rank].append(batch)
+        loads[rank] += count_computed_tokens(batch, lengths, padding) + OVERHEAD
+    return assigned
 
 
-def split_for_prediction(lengths: NDArray[np.int64], budget: int, *, most: int = 256) -> list[Indices]:
-    """All examples in micro-batches for prediction, longest first: memory peaks, and fails, at the start."""
+def split_for_prediction(
+    lengths: NDArray[np.int64], budget: int, *, max_examples: int = 256
+) -> list[Indices]:
+    """Split all examples into micro-batches, longest first.
+
+    The largest micro-batch comes first, so that a run that does not fit into memory fails at the start.
+
+    Args:
+        lengths: The number of tokens of each example.
+        budget: The largest number of padded tokens in one micro-batch.
+        max_examples: The largest number of examples in one micro-batch.
+    """
     by_length = np.argsort(-lengths, kind="stable")
     batches: list[Indices] = []
     first = 0
     while first < len(by_length):
-        rows = max(1, min(most, budget // max(1, int(lengths[by_length[first]]))))
-        batches.append(by_length[first : first + rows])
-        first += rows
+        size = max(1, min(max_examples, budget // max(1, int(lengths[by_length[first]]))))
+        batches.append(by_length[first : first + size])
+        first += size
     return batches
 
 
 def count_padded_tokens(batch: Indices | Sequence[int], lengths: NDArray[np.int64]) -> int:
-    """Tokens computed for this micro-batch: the longest times the number of examples."""
+    """Return the number of tokens of a padded micro-batch: its longest length times its number of examples."""
     return int(lengths[batch].max()) * len(batch)
 
 
 def count_computed_tokens(batch: Indices, lengths: NDArray[np.int64], padding: bool) -> int:
-    """Tokens computed for this micro-batch by a model that computes padded places, or by one that does not."""
+    """Return the number of tokens a model computes for a micro-batch, with its padding or without."""
     return count_padded_tokens(batch, lengths) if padding else int(lengths[batch].sum())

@@ -1,13 +1,14 @@
-"""Checkpoints: all that a resume needs, in one verified folder, without pickle.
+"""Checkpoints: all the state needed to resume a run, in one verified folder, without pickle.
 
     checkpoints/step-00000504/   weights.safetensors    trainable parameters and buffers, by name
                                  optimizer.safetensors  AdamW's moments and step, as NAME/exp_avg, ...
-                                 state.json             where the run stands (State)
-                                 manifest.json          size and SHA-256 of the others, written last
+                                 state.json             progress of the run (State)
+                                 manifest.json          size and SHA-256 of the other files, written last
 
-Order, dropout and learning rate are functions of (seed, step), so no generator, sampler or schedule state exists.
-That of a sharded model is the same, written by the first process as the others hand it their rows (`join`).
-Folders are published by rename after all bytes are on the disk; reading takes the newest that verifies.
+Example order, dropout and learning rate are functions of (seed, step), so there is no generator, sampler or schedule
+state to save. The checkpoint of a sharded model has the same format: rank 0 writes it while the other processes send
+their rows (`join_save`). A folder is published by a rename after all its bytes are on disk, and a resume takes the
+newest checkpoint that passes verification.
 """
 
 from __future__ import annotations
@@ -31,125 +32,131 @@ PINNED = "pinned"
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands after `step` updates."""
+    """Progress of a run after `step` steps."""
 
     step: int = 0
     best_value: float | None = None
     best_step: int | None = None
-    misses: int = 0  # evaluations in a row without a better value
-    saved_step: int | None = None  # of the newest checkpoint
-    log_bytes: int = 0
-    seconds: float = 0.0  # spent in updates
+    misses: int = 0  # evaluations in a row without an improvement
+    saved_step: int | None = None  # step of the newest checkpoint
+    log_bytes: int = 0  # size of the log at this step; a resume truncates the log to it
+    seconds: float = 0.0  # time spent in steps
     evaluation_seconds: float = 0.0
     examples: int = 0
     tokens: int = 0
     padded_tokens: int = 0
-    micro_batch_tokens: int | None = None  # the budget in use; None: as the recipe has it
-    identity: dict[str, Any] = field(
-        default_factory=dict
-    )  # recipe digest, data fingerprint, threads, world size
+    micro_batch_tokens: int | None = None  # token budget in use; None: the recipe's
+    # versions, data fingerprint, threads and world size: what an exact resume depends on (JSON values)
+    identity: dict[str, Any] = field(default_factory=dict)
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> Path:
-    """Write the checkpoint of this step into the folder `checkpoints`. Of a sharded model the others call `join`.
+    """Write the checkpoint of `state.step` and return its folder.
 
-    Raises StorageError, with nothing written where the disk has not enough room from the beginning.
+    Only rank 0 calls this. When the model is sharded, all other processes call `join_save` at the same time.
+
+    Args:
+        folder: The run's `checkpoints` folder.
+        model: The model in training.
+        optimizer: Its AdamW optimizer.
+        state: The progress of the run.
+
+    Raises:
+        StorageError: The disk has too little free space (checked before anything is written), or writing failed.
     """
     target = folder / f"step-{state.step:08d}"
-    parts = _parts(model, optimizer)
-    streams = {name: serialize(tensors) for name, tensors in parts.items()}
+    contents = _collect_tensors(model, optimizer)
+    streams = {name: serialize(tensors) for name, tensors in contents.items()}
     try:
-        files.check_space(target, sum(tensor.nbytes for part in parts.values() for tensor in part.values()))
+        files.check_space(
+            target, sum(tensor.nbytes for tensors in contents.values() for tensor in tensors.values())
+        )
         with files.staged_folder(target) as staged:
             for name, stream in streams.items():
                 files.write_pieces(staged / name, stream)
             files.write_json(staged / "state.json", asdict(state))
     finally:
-        _exhaust(streams.values())  # also where writing failed: the others wait at each tensor
+        _exhaust(streams.values())  # also after an error: the other processes wait at each tensor
     return target
 
 
 def join_save(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """What the other processes do while the first one saves a sharded model."""
-    _exhaust(map(serialize, _parts(model, optimizer).values()))
+    """Send this process's rows of every tensor while rank 0 saves a sharded model."""
+    _exhaust(map(serialize, _collect_tensors(model, optimizer).values()))
 
 
 def load(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> State:
-    """Put weights (and moments, if an optimizer is given) back; returns where the run stood."""
+    """Restore the weights, and the optimizer's moments if an optimizer is given; return the saved state."""
     state = load_state(checkpoint)
-    weights = _weights(model)
+    weights = _collect_weights(model)
     with open_file(checkpoint / "weights.safetensors") as saved:
-        assert set(saved.keys()) == weights.keys(), "the checkpoint is of another model"
+        assert set(saved.keys()) == weights.keys(), "the checkpoint belongs to another model"
         for name, value in weights.items():
             copy_saved(value, saved, name)
-    if optimizer is not None:
-        with open_file(checkpoint / "optimizer.safetensors") as saved:
-            _restore_moments(model, optimizer, saved)
+    if optimizer is None:
+        return state
+    parameters = dict(model.named_parameters())
+    with open_file(checkpoint / "optimizer.safetensors") as saved:
+        for key in saved.keys():  # noqa: SIM118  # a safetensors handle is not a dictionary
+            name, _, kind = key.rpartition("/")
+            parameter = parameters[name]
+            # Fused AdamW keeps `step`, a single number, on the parameter's device like the moments.
+            moment = (
+                torch.empty((), device=parameter.device)
+                if kind == "step"
+                else torch.empty_like(parameter, requires_grad=False)
+            )
+            copy_saved(moment, saved, key)
+            optimizer.state[parameter][kind] = moment
     return state
 
 
 def load_state(checkpoint: Path) -> State:
+    """Read the state of a checkpoint without its weights."""
     return State(**json.loads((checkpoint / "state.json").read_text(encoding="utf-8")))
 
 
 def find_newest(folder: Path, note: Callable[[str], None]) -> Path | None:
-    """The newest checkpoint whose every byte is right; a damaged one is named and passed over."""
+    """Return the newest checkpoint that passes verification, or None; report each damaged one through `note`."""
     for candidate in sorted(folder.glob("step-*"), reverse=True):
-        fault = files.verify(candidate)
-        if fault is None:
+        damage = files.verify(candidate)
+        if damage is None:
             return candidate
-        note(f"checkpoint {candidate.name} passed over: {fault}")
+        note(f"skipped the damaged checkpoint {candidate.name}: {damage}")
     return None
 
 
 def rotate(folder: Path, *, keep: int, best_step: int | None) -> None:
-    """Delete all but the newest `keep` checkpoints, the best one, and those that hold a file named `pinned`."""
+    """Delete old checkpoints.
+
+    The newest `keep` checkpoints stay, the one of `best_step`, and every one that contains a file named `pinned`.
+    """
     checkpoints = sorted(folder.glob("step-*"))
     for checkpoint in checkpoints[:-keep]:
         if checkpoint.name != f"step-{best_step or 0:08d}" and not (checkpoint / PINNED).exists():
             files.remove(checkpoint)
 
 
-def _parts(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    """Tensors by name, by file."""
-    return {
-        "weights.safetensors": _weights(model),
-        "optimizer.safetensors": _moments(model, optimizer),
+def _collect_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    """Return the tensors to save, by file and name."""
+    moments = {
+        f"{name}/{key}": value
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
     }
+    return {"weights.safetensors": _collect_weights(model), "optimizer.safetensors": moments}
 
 
-def _exhaust(streams: Iterable[Iterator[bytes]]) -> None:
-    for stream in streams:
-        for _ in stream:
-            pass
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Trainable parameters and persistent buffers by name: what training changes."""
+def _collect_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return what training changes, by name: trainable parameters and persistent buffers."""
     trainable = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     buffers = {name: value for name, value in model.state_dict().items() if name not in parameters}
     return {**trainable, **buffers}
 
 
-def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return {
-        f"{name}/{key}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def _restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, saved: Any) -> None:
-    parameters = dict(model.named_parameters())
-    for key in saved.keys():  # noqa: SIM118  # it is no dictionary
-        name, _, kind = key.rpartition("/")
-        parameter = parameters[name]
-        # fused AdamW keeps `step`, one number, on the parameter's device like the moments
-        moment = (
-            torch.empty((), device=parameter.device)
-            if kind == "step"
-            else torch.empty_like(parameter, requires_grad=False)
-        )
-        copy_saved(moment, saved, key)
-        optimizer.state[parameter][kind] = moment
+def _exhaust(streams: Iterable[Iterator[bytes]]) -> None:
+    """Run every stream to its end, so that this process takes part in gathering each tensor."""
+    for stream in streams:
+        for _ in stream:
+            pass

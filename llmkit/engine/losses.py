@@ -1,4 +1,4 @@
-"""Losses as (sum, count): the engine divides once, by the count of the whole update over all processes.
+"""Losses as (sum, count): the engine divides once per step, by the count over all micro-batches and processes.
 
 Shapes: B examples, C classes, L tokens.
 """
@@ -15,9 +15,18 @@ __all__ = ["classification", "multi_label", "preference", "span", "squared_error
 def classification(
     logits_BC: Tensor, labels_B: Tensor, *, weights_C: Tensor | None = None, label_smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Summed cross entropy in nats, and what to divide it by: the sum of the examples' class weights.
+    """Compute the cross entropy of single-label classification.
 
-    Equal to torch's mean reduction with the same weight and label_smoothing, when divided.
+    Sum divided by count equals torch's mean reduction with the same `weight` and `label_smoothing`.
+
+    Args:
+        logits_BC: The model's logits.
+        labels_B: The class index of each example.
+        weights_C: The weight of each class in the loss.
+        label_smoothing: The probability mass spread evenly over all classes, from 0 to 1.
+
+    Returns:
+        The summed loss in nats, and the summed class weights of the examples (without weights, their number).
     """
     loss = functional.cross_entropy(
         logits_BC.float(), labels_B, weight=weights_C, label_smoothing=label_smoothing, reduction="sum"
@@ -26,20 +35,25 @@ def classification(
     return loss, count
 
 
-def squared_error(numbers_B: Tensor, golds_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed squared errors, and the number of examples."""
-    loss = functional.mse_loss(numbers_B.float(), golds_B.float(), reduction="sum")
-    return loss, torch.tensor(float(len(golds_B)))
+def squared_error(predictions_B: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the summed squared errors and the number of examples."""
+    loss = functional.mse_loss(predictions_B.float(), labels_B.float(), reduction="sum")
+    return loss, torch.tensor(float(len(labels_B)))
 
 
-def multi_label(logits_BC: Tensor, marks_BC: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed binary cross entropies in nats over all examples and labels, and their number B C."""
-    loss = functional.binary_cross_entropy_with_logits(logits_BC.float(), marks_BC.float(), reduction="sum")
-    return loss, torch.tensor(float(marks_BC.numel()))
+def multi_label(logits_BC: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the binary cross entropies (nats) summed over all examples and classes, and their number, B times C.
+
+    Args:
+        logits_BC: The model's logits.
+        labels_BC: 1 where the example has the class, else 0.
+    """
+    loss = functional.binary_cross_entropy_with_logits(logits_BC.float(), labels_BC.float(), reduction="sum")
+    return loss, torch.tensor(float(labels_BC.numel()))
 
 
 def tokens(logits_BLC: Tensor, labels_BL: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed cross entropy in nats over the tokens with a label (not -100), and their number."""
+    """Return the cross entropy (nats) summed over all tokens that have a label (not -100), and their number."""
     loss = functional.cross_entropy(
         logits_BLC.float().flatten(0, 1), labels_BL.flatten(), ignore_index=-100, reduction="sum"
     )
@@ -47,12 +61,25 @@ def tokens(logits_BLC: Tensor, labels_BL: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def span(start_BL: Tensor, end_BL: Tensor, starts_B: Tensor, ends_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed mean of the cross entropies (nats) of an answer's first and last token, and the number of windows."""
+    """Compute the loss of answer spans: the mean of the cross entropies of the first and the last token.
+
+    Args:
+        start_BL: Logits of the answer's first token.
+        end_BL: Logits of the answer's last token.
+        starts_B: The position of each answer's first token.
+        ends_B: The position of each answer's last token.
+
+    Returns:
+        The summed loss in nats, and the number of windows B.
+    """
     first = functional.cross_entropy(start_BL.float(), starts_B, reduction="sum")
     last = functional.cross_entropy(end_BL.float(), ends_B, reduction="sum")
     return (first + last) / 2, torch.tensor(float(len(starts_B)))
 
 
 def preference(margins_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Summed -log sigmoid of the reward margins (Rafailov et al. 2023, equation 7), and the number of pairs."""
+    """Return the summed DPO loss, -log sigmoid of the reward margins, and the number of pairs.
+
+    Source: Rafailov et al. 2023, Direct Preference Optimization, equation 7.
+    """
     return -functional.logsigmoid(margins_B).sum(), torch.tensor(float(len(margins_B)))

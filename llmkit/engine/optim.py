@@ -1,4 +1,4 @@
-"""The optimizer, and the learning rate as a pure function of the step."""
+"""AdamW, and the learning rate as a pure function of the step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Schedule", "build_adamw", "build_parameter_groups"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Warm-up from 0 to the peak, then linear or cosine to 0, or constant. Steps count from 1."""
+    """Learning rate schedule: linear warm-up from 0 to `peak`, then constant, or linear or cosine decay to 0."""
 
     peak: float
     total_steps: int
@@ -22,7 +22,7 @@ class Schedule:
     kind: Literal["linear", "cosine", "constant"]
 
     def learning_rate(self, step: int) -> float:
-        """The learning rate of this update; the last update of a decay still moves the weights."""
+        """Return the learning rate of a step, counted from 1. It is above 0 also at the last step of a decay."""
         if step <= self.warmup_steps:
             return self.peak * step / self.warmup_steps
         if self.kind == "constant":
@@ -32,7 +32,10 @@ class Schedule:
 
 
 def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Trainable matrices with decay; biases, norms and other vectors without (as BERT and GPT are trained)."""
+    """Group the trainable parameters: matrices get weight decay; biases, norms and other vectors do not.
+
+    BERT and GPT are trained this way.
+    """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
@@ -41,5 +44,5 @@ def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[s
 
 
 def build_adamw(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) in one fused kernel; the learning rate is set at each step."""
+    """Build a fused AdamW optimizer (Loshchilov and Hutter 2019). The training loop sets its rate at each step."""
     return torch.optim.AdamW(build_parameter_groups(model, weight_decay), lr=0.0, fused=True)

@@ -1,4 +1,4 @@
-"""Prediction: sorted by length, micro-batches under a token budget, shared among processes, put back in order."""
+"""Prediction: run a model over examples in micro-batches sorted by length, on all processes, and restore the order."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from llmkit.engine.train import Batches
 
 __all__ = ["Arrays", "predict", "stream_predictions"]
 
-# Budgets of tokens, read and to be written, that are held while texts are written.
-WRITTEN_ON_CPU, WRITTEN = 16, 2
+# How many times the usual token budget (input plus generated tokens) a micro-batch may hold during generation.
+GENERATION_FACTOR_CPU, GENERATION_FACTOR = 16, 2
 
 Arrays = dict[str, NDArray[np.generic]]
 Decode = Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]]
@@ -34,58 +34,61 @@ def predict(
     """Decode every window of the data and return the results by window index, the same on all processes.
 
     Args:
+        session: The distributed session.
+        model: The model, on this process's device.
+        batches: The windows.
         decode: Reduces a micro-batch to a few numbers per window (arg-max, probability, loss) or per token, so that
             memory never grows with the logits over a vocabulary.
-        max_new_tokens: The number of tokens that `decode` generates for a window at most; 0 where it generates none.
+        max_new_tokens: The largest number of tokens that `decode` generates for a window; 0 when it generates none.
         on_progress: Called after each micro-batch with (windows done, all windows) of this process.
+
+    Returns:
+        Arrays by name, with one row per window. Results per token, (windows, L), are padded with 0 to the longest.
     """
-    mine = _cut(session, batches, max_new_tokens)[session.rank :: session.world_size]
-    total = sum(map(len, mine))
-    parts: list[tuple[Indices, Arrays]] = []
-    so_far = 0
-    for indices, outputs in stream_predictions(session, model, mine, batches, decode):
-        parts.append((indices, outputs))
-        so_far += len(indices)
-        on_progress(so_far, total)
-    gathered = [part for share in session.gather(parts) for part in share]
-    return _in_order(gathered, len(batches.lengths))
-
-
-def _cut(session: Session, batches: Batches, writes: int) -> list[Indices]:
-    """Sorted by length. For each token written all weights are read once, so that more texts are written at once."""
-    if not writes:
-        return split_for_prediction(batches.lengths, batches.budget)
-    wider = WRITTEN_ON_CPU if session.device.type == "cpu" else WRITTEN
-    return split_for_prediction(batches.lengths + writes, wider * batches.budget)
+    if max_new_tokens:
+        # Every generated token reads all weights once, so larger micro-batches are faster.
+        factor = GENERATION_FACTOR_CPU if session.device.type == "cpu" else GENERATION_FACTOR
+        all_batches = split_for_prediction(batches.lengths + max_new_tokens, factor * batches.budget)
+    else:
+        all_batches = split_for_prediction(batches.lengths, batches.budget)
+    micro_batches = all_batches[session.rank :: session.world_size]
+    total = sum(map(len, micro_batches))
+    results: list[tuple[Indices, Arrays]] = []
+    done = 0
+    for indices, outputs in stream_predictions(session, model, micro_batches, batches, decode):
+        results.append((indices, outputs))
+        done += len(indices)
+        on_progress(done, total)
+    gathered = [result for process in session.gather(results) for result in process]
+    return _merge(gathered, len(batches.lengths))
 
 
 def stream_predictions(
-    session: Session, model: nn.Module, share: list[Indices], batches: Batches, decode: Decode
+    session: Session, model: nn.Module, micro_batches: list[Indices], batches: Batches, decode: Decode
 ) -> Iterator[tuple[Indices, Arrays]]:
-    """(example indices, decoded arrays) of each micro-batch, as they come."""
+    """Yield (window indices, decoded arrays) of each micro-batch as soon as it is done."""
     model.eval()
-    with torch.inference_mode(), session.accelerator.autocast():  # also for a model that it did not prepare
-        for indices in share:
+    with (
+        torch.inference_mode(),
+        session.accelerator.autocast(),
+    ):  # also for a model that accelerate did not prepare
+        for indices in micro_batches:
             outputs = decode(model, session.to_device(batches.fetch(indices, None)))
             yield indices, {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
-def _in_order(parts: list[tuple[Indices, Arrays]], windows: int) -> Arrays:
-    """Arrays by window index. Every window must have come exactly once."""
-    seen = np.concatenate([indices for indices, _ in parts]) if parts else np.empty(0, np.int64)
-    assert len(seen) == windows == len(np.unique(seen)), "an example is missing or came twice"
-    names = parts[0][1] if parts else {}
-    return {name: _placed([(indices, arrays[name]) for indices, arrays in parts], windows) for name in names}
-
-
-def _placed(parts: list[tuple[Indices, NDArray[np.generic]]], windows: int) -> NDArray[np.generic]:
-    """One array, each row in its place; rows by token, (B, L), are filled up with 0 to the longest L."""
-    first = parts[0][1]
-    longest = [max(array.shape[1] for _, array in parts)] if first.ndim > 1 else []
-    placed = np.zeros((windows, *longest, *first.shape[2:]), first.dtype)
-    for indices, array in parts:
-        if longest:
-            placed[indices, : array.shape[1]] = array
-        else:
-            placed[indices] = array
-    return placed
+def _merge(results: list[tuple[Indices, Arrays]], windows: int) -> Arrays:
+    """Merge the results of micro-batches into arrays by window index. Every window must occur exactly once."""
+    seen = np.concatenate([indices for indices, _ in results]) if results else np.empty(0, np.int64)
+    assert len(seen) == windows == len(np.unique(seen)), "a window is missing or occurs twice"
+    merged: Arrays = {}
+    for name, first in (results[0][1] if results else {}).items():
+        by_token = first.ndim > 1
+        longest = [max(arrays[name].shape[1] for _, arrays in results)] if by_token else []
+        merged[name] = np.zeros((windows, *longest, *first.shape[2:]), first.dtype)
+        for indices, arrays in results:
+            if by_token:
+                merged[name][indices, : arrays[name].shape[1]] = arrays[name]
+            else:
+                merged[name][indices] = arrays[name]
+    return merged

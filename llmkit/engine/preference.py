@@ -1,17 +1,18 @@
-"""How much more probable a model finds one answer to a prompt than another, and what it found before its adapter.
+"""Log-probabilities of chosen and rejected answers, under the model and under the model before its adapter.
 
-    now_2B, before_2B = log_probabilities(model, batch, pad=pad)        # rows: chosen, rejected
+    policy_2B, reference_2B = compute_log_probabilities(model, batch, pad=pad)        # rows: chosen, rejected
 
-A batch has the prompts in `input_ids` and `attention_mask` (B, L), and their answers in `targets` (the chosen ones) and
-`rejected`, (B, T) each with its own T. The reference is the same model with its adapter switched off, so there is no
-second copy of the weights. Shapes: B pairs, L tokens of a prompt, T tokens of an answer.
+A batch has the prompts in `input_ids` and `attention_mask` (B, L), the chosen answers in `targets` and the rejected
+ones in `rejected`, (B, T) each with its own T. The reference model is the same model with its adapter switched off, so
+there is no second copy of the weights.
+
+Shapes: B pairs, L tokens of a prompt, T tokens of an answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,40 +27,45 @@ __all__ = ["compute_log_probabilities"]
 def compute_log_probabilities(
     model: nn.Module, batch: Mapping[str, Tensor], *, pad: int
 ) -> tuple[Tensor, Tensor]:
-    """(2, B) of the model and (2, B) of its reference: log-probability of each whole answer, in nats below 0.
+    """Compute the log-probabilities of whole answers under the model and under its reference, both (2, B) in nats.
 
-    The chosen answers are in row 0, the rejected ones in row 1; both are computed in one forward pass. The reference
-    comes first, without gradients and without dropout, so it draws no random number and leaves no trace in the graph.
+    Row 0 holds the chosen answers and row 1 the rejected ones; one forward pass computes both. The reference is
+    computed first, without gradients and dropout, so it draws no random numbers and adds nothing to the graph.
+
+    Args:
+        model: A causal language model with an adapter.
+        batch: Prompts and answers, as the module describes.
+        pad: The id of the padding token.
     """
-    both = _both(batch)
-    with torch.no_grad(), _reference(model):
-        before_2B = _of_answers(model, both, pad)
-    return _of_answers(model, both, pad), before_2B
+    pairs = _stack_pairs(batch)
+    with torch.no_grad(), _disable_adapter(model):
+        reference_2B = _score_answers(model, pairs, pad)
+    return _score_answers(model, pairs, pad), reference_2B
 
 
-def _of_answers(model: nn.Module, both: Mapping[str, Tensor], pad: int) -> Tensor:
-    return -sum_nats(*compute_supervised_logits(model, both, pad=pad)).view(2, -1)
+def _score_answers(model: nn.Module, pairs: Mapping[str, Tensor], pad: int) -> Tensor:
+    return -sum_nats(*compute_supervised_logits(model, pairs, pad=pad)).view(2, -1)
 
 
-def _both(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each prompt twice: 2 B examples, first all with the chosen answer, then all with the rejected one."""
+def _stack_pairs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Repeat the prompts: 2 B examples, B with the chosen answers followed by B with the rejected answers."""
     chosen_BT, rejected_BT = batch["targets"], batch["rejected"]
     longest = max(chosen_BT.shape[1], rejected_BT.shape[1])
-    wide = [
+    padded = [
         functional.pad(ids, (0, longest - ids.shape[1]), value=IGNORED) for ids in (chosen_BT, rejected_BT)
     ]
     ids_BL = batch["input_ids"].repeat(2, 1)
     return {
         "input_ids": ids_BL,
         "attention_mask": batch["attention_mask"].repeat(2, 1),
-        "labels": torch.full_like(ids_BL, IGNORED),  # of earlier answers nothing is asked
-        "targets": torch.cat(wide),
+        "labels": torch.full_like(ids_BL, IGNORED),  # answers earlier in the conversation are not scored
+        "targets": torch.cat(padded),
     }
 
 
 @contextmanager
-def _reference(model: Any) -> Iterator[None]:
-    """Inside, the model is what it was before its adapter, and makes no use of chance."""
+def _disable_adapter(model: nn.Module) -> Iterator[None]:
+    """Run the block with the model as it was before its adapter, in evaluation mode."""
     training = model.training
     with unwrap_to_adapter(model).disable_adapter():
         model.eval()

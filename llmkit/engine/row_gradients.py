@@ -1,38 +1,46 @@
-"""Gradients of embeddings by row: a micro-batch reads some hundred of a vocabulary's ten thousands.
+"""Sparse embedding gradients: a micro-batch reads some hundred rows of an embedding that has ten thousands.
 
-    mark(model)                      # before training
+    enable_sparse_gradients(model)   # before training
     rows = RowGradients()
-    with rows.densify(model):         # for the optimizer
+    with rows.densify(model):        # around the optimizer
         optimizer.step()
 
-torch would fill a tensor of the vocabulary's size with zeros for each micro-batch, and all that looks at gradients
-would go over it. The sums are the same, and so are the updates: the optimizer gets the whole tensor, made once.
+With a dense gradient, torch would fill a tensor of the vocabulary's size with zeros for each micro-batch, and every
+operation on gradients would read all of it. The sums and the weight updates are the same: the optimizer gets the dense
+tensor, built once per step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 __all__ = ["RowGradients", "enable_sparse_gradients", "get_gradient_values"]
 
-WORTHWHILE = 1000  # rows
+MIN_ROWS = 1000  # embeddings with fewer rows keep dense gradients
 
 
-def enable_sparse_gradients(model: Any) -> None:
-    """Let the model's embeddings have sparse gradients, where they are large and no head shares them."""
+def enable_sparse_gradients(model: PreTrainedModel) -> None:
+    """Switch the input embedding to sparse gradients if it is large, trainable and not shared with a head."""
     embeddings = model.get_input_embeddings()
-    large = type(embeddings) is nn.Embedding and embeddings.num_embeddings >= WORTHWHILE
-    if large and embeddings.weight.requires_grad and model.get_output_embeddings() is None:
+    if type(embeddings) is not nn.Embedding or embeddings.num_embeddings < MIN_ROWS:
+        return
+    if embeddings.weight.requires_grad and model.get_output_embeddings() is None:  # type: ignore[no-untyped-call]
         embeddings.sparse = True
 
 
 def get_gradient_values(parameter: nn.Parameter) -> Tensor:
-    """The gradient; of a sparse one its rows, each once, to be read or changed in place."""
+    """Return the gradient of a parameter, to read or to change in place.
+
+    A sparse gradient is coalesced first, so that each row occurs once, and its rows are returned.
+    """
     grad = parameter.grad
     assert grad is not None
     if not grad.is_sparse:
@@ -42,20 +50,23 @@ def get_gradient_values(parameter: nn.Parameter) -> Tensor:
 
 
 class RowGradients:
-    """The whole tensors, zero but while an optimizer sees them."""
+    """Reusable dense tensors for sparse gradients. They are zero except during an optimizer step."""
 
     def __init__(self) -> None:
-        self._whole: dict[nn.Parameter, Tensor] = {}
+        self._dense: dict[nn.Parameter, Tensor] = {}
 
     @contextmanager
     def densify(self, model: nn.Module) -> Iterator[None]:
-        """Inside, sparse gradients are dense; `values` has been asked of each before."""
+        """Make sparse gradients dense inside the block.
+
+        They must be coalesced: `get_gradient_values` has been called for each.
+        """
         sparse = {p: p.grad for p in model.parameters() if p.grad is not None and p.grad.is_sparse}
         for parameter, grad in sparse.items():
-            whole = self._whole.setdefault(parameter, torch.zeros_like(parameter, requires_grad=False))
-            parameter.grad = whole.index_copy_(0, grad._indices()[0], grad._values())
+            dense = self._dense.setdefault(parameter, torch.zeros_like(parameter, requires_grad=False))
+            parameter.grad = dense.index_copy_(0, grad._indices()[0], grad._values())
         try:
             yield
         finally:
             for parameter, grad in sparse.items():
-                self._whole[parameter].index_fill_(0, grad._indices()[0], 0)
+                self._dense[parameter].index_fill_(0, grad._indices()[0], 0)

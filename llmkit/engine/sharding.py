@@ -1,17 +1,22 @@
-"""Weights, gradients and optimizer state spread over the processes: torch's FSDP2 (`fully_shard`) behind one wrapper.
+"""Spread weights, gradients and optimizer state over the processes with torch's FSDP2 (`fully_shard`).
 
     placed = place(session, model, shard=True)   placed.model is trained
-    placed.full_model()                               a plain model with all weights, for predictions and the end
+    placed.full_model()                          a plain model with all weights, to predict with and to save
 
-Each parameter is cut into rows, one part a process. A block of layers is gathered when its forward or backward pass
-comes, and freed after it; its gradients are summed over the processes while they are scattered, in float32. What that
-asks of the rest: all processes run equally many forward passes (`train` fills up with empty ones), and none of them
-can go back alone when its memory runs out. Predictions need no such steps: for them the weights are gathered once, so
-a device must hold them (4 bytes a parameter, where training whole takes 16). Under bf16, autocast keeps a cast copy of
-the weights until the backward pass, unless train.gradient_checkpointing computes it again. Parameters must be used by
-all processes or by none, as they are but for mixtures of experts.
+Each parameter is split into rows, one part per process. A block of layers is gathered for its forward or backward pass
+and freed after it; its gradients are summed over the processes in float32 while they are scattered. This has four
+consequences:
 
-Tested on CPUs (gloo); untested on GPUs (nccl) so far.
+- All processes run the same number of forward passes; the training loop adds empty passes where needed.
+- No process can repeat a step alone when it runs out of memory.
+- Each parameter must be used by all processes or by none, which excludes mixtures of experts.
+- Under bf16, autocast keeps a cast copy of the weights until the backward pass, unless
+  train.gradient_checkpointing recomputes it.
+
+Predictions need no common passes: the weights are gathered once, so one device must hold all of them (4 bytes per
+parameter, where training without shards takes 16).
+
+Tested on CPUs (gloo); not yet tested on GPUs (nccl).
 """
 
 from __future__ import annotations
@@ -35,20 +40,30 @@ __all__ = ["Placed", "gather_rows", "get_local_rows", "get_local_slice", "is_sha
 
 @dataclass(frozen=True)
 class Placed:
-    """A model on its device. plan: the same model with parameters that have a shape only; None for a whole one."""
+    """A model on its device.
+
+    Attributes:
+        model: The model to train, sharded or not.
+        skeleton: The same model with parameters on the meta device (shapes without data); None when not sharded.
+    """
 
     model: nn.Module
-    plan: nn.Module | None = None
+    skeleton: nn.Module | None = None
 
     def full_model(self) -> nn.Module:
-        """The model with all its weights on this device: a copy of a sharded one. All processes call it together."""
-        if self.plan is None:
+        """Return the model with all its weights on this device; of a sharded model, a gathered copy.
+
+        When the model is sharded, all processes must call this together.
+        """
+        if self.skeleton is None:
             return self.model
         gathered = {
             id(shape): nn.Parameter(gather_rows(own.detach()), own.requires_grad)
-            for shape, own in zip(self.plan.parameters(), self.model.parameters(), strict=True)
+            for shape, own in zip(self.skeleton.parameters(), self.model.parameters(), strict=True)
         }
-        model = copy.deepcopy(self.plan, gathered)  # the memo: what stands in the place of each parameter
+        model = copy.deepcopy(
+            self.skeleton, gathered
+        )  # the memo replaces each empty parameter by the gathered one
         model.to(next(model.parameters()).device)
         for buffer, own in zip(model.buffers(), self.model.buffers(), strict=True):
             buffer.copy_(own)
@@ -56,60 +71,64 @@ class Placed:
 
 
 def place(session: Session, model: nn.Module, *, shard: bool) -> Placed:
-    """The model on this process's device; with `shard`, and several processes, a part of it.
+    """Move a model to this process's device, or shard it over the processes.
 
-    The models of all processes have the same weights. Raises RecipeError C10 under fp16, whose loss scaling would
-    have to look at the gradients of all processes.
+    Args:
+        session: The distributed session.
+        model: The model, with the same weights on all processes.
+        shard: Whether to shard the model. One process alone never shards.
+
+    Raises:
+        RecipeError: C10, sharding in fp16, whose loss scaling would need the gradients of all processes.
     """
     if not shard or session.world_size == 1:
         return Placed(model.to(session.device))
     if session.precision == "fp16":
-        message = "shards can't be trained in fp16"
+        message = "a sharded model cannot be trained in fp16"
         raise RecipeError("C10", "train.shard", message, "set train.precision to bf16 or fp32")
-    plan = _plan(model)
+    shapes: dict[int, Any] = {
+        id(p): nn.Parameter(torch.empty_like(p, device="meta"), p.requires_grad) for p in model.parameters()
+    }
+    skeleton = copy.deepcopy(model, shapes)
     mesh = init_device_mesh(session.device.type, (session.world_size,))
-    for part in [*_blocks(model), model]:
-        sharded: FSDPModule = fully_shard(part, mesh=mesh)
+    for module in [*_find_blocks(model), model]:
+        sharded: FSDPModule = fully_shard(module, mesh=mesh)
         sharded.set_gradient_divide_factor(1.0)  # a sum, not a mean
-        sharded.set_force_sum_reduction_for_comms(True)  # gloo knows no other way
-    return Placed(model, plan)
+        sharded.set_force_sum_reduction_for_comms(True)  # gloo supports only sums
+    return Placed(model, skeleton)
 
 
 def is_sharded(model: nn.Module) -> bool:
+    """Return whether the model's parameters are spread over processes."""
     return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
 def get_local_rows(tensor: Tensor) -> Tensor:
-    """This process's rows, sharing memory with the tensor; a plain tensor is its own."""
+    """Return this process's rows, sharing memory with the tensor; a plain tensor is returned as it is."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def gather_rows(tensor: Tensor) -> Tensor:
-    """All rows; of a sharded tensor gathered, for which all processes meet."""
+    """Return all rows. For a sharded tensor, all processes must call this together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def get_local_slice(tensor: Tensor) -> slice:
-    """Which rows `local` has: all have the same number, but for the last processes."""
+    """Return which rows of the full tensor `get_local_rows` holds.
+
+    All processes have the same number of rows, except that the last ones may have fewer or none.
+    """
     if not isinstance(tensor, DTensor):
         return slice(None)
-    most = -(-len(tensor) // tensor.device_mesh.size())
-    start = min(tensor.device_mesh.get_local_rank() * most, len(tensor))
+    per_process = -(-len(tensor) // tensor.device_mesh.size())
+    start = min(tensor.device_mesh.get_local_rank() * per_process, len(tensor))
     return slice(start, start + len(tensor.to_local()))
 
 
-def _plan(model: nn.Module) -> nn.Module:
-    """A copy of everything but the parameters, of which only the shapes are kept."""
-    shapes: dict[int, Any] = {
-        id(p): nn.Parameter(torch.empty_like(p, device="meta"), p.requires_grad) for p in model.parameters()
-    }
-    return copy.deepcopy(model, shapes)
-
-
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of each stack (nn.ModuleList): what is gathered at once. Lists inside a layer are part of it."""
+def _find_blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the layers of each stack (nn.ModuleList), each to be gathered as one. Lists inside a layer belong to it."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             yield from child
         else:
-            yield from _blocks(child)
+            yield from _find_blocks(child)

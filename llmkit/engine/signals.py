@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 ask the run to stop after this update; the second one stops it at once.
+"""Stop a run after its current step on Ctrl-C, SIGTERM or SIGUSR1, and at once on a second signal.
 
-SLURM warns of the end of a job by SIGUSR1 (--signal), Kubernetes and spot machines by SIGTERM.
+SLURM announces the end of a job by SIGUSR1 (--signal), Kubernetes and spot machines by SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ from types import FrameType
 
 __all__ = ["STOP_SIGNALS", "StopRequest", "catch_stop_signals"]
 
-STOP_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-]  # Windows lacks one
+# Windows has no SIGUSR1.
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
 
 @dataclass
 class StopRequest:
-    """The signal that came, if any."""
+    """The number of the signal that arrived, or None."""
 
     number: int | None = None
 
 
 @contextmanager
 def catch_stop_signals() -> Iterator[StopRequest]:
-    """Within this block these signals only set the request."""
+    """Record the first stop signal in the yielded request; raise KeyboardInterrupt at the second one.
+
+    The previous signal handlers are restored at the end of the block.
+    """
     request = StopRequest()
 
-    def hear(number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         if request.number is not None:
             raise KeyboardInterrupt
         request.number = number
 
-    before = {number: signal.signal(number, hear) for number in STOP_SIGNALS}
+    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

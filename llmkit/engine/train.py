@@ -1,14 +1,14 @@
 """The training loop: a generator of Step. Its caller logs, evaluates and saves between two steps.
 
-One update: every process sums the loss and the gradient over its own micro-batches; then sums and counts are added
-over all processes, once, and the gradient is divided by the count of the whole update. So the update is the same
-however it was cut (micro-batches, accumulation, processes), and processes may have different numbers of
-micro-batches: they meet only at its end, where they also agree on what went wrong. Out of memory on one of them means
-smaller micro-batches on all, and the update is made again.
+In a step, every process sums the loss and the gradient over its own micro-batches. Then sums and counts are added over
+all processes, once, and the gradient is divided by the count of the whole step. The step is therefore the same however
+its examples are split over micro-batches and processes. The processes may have different numbers of micro-batches:
+they meet only at the end of the step, where they also exchange failures. If one of them runs out of memory, all of
+them repeat the step with smaller micro-batches.
 
-A sharded model (`engine.sharding`) makes the processes meet in every forward and backward pass. There a process with
-fewer micro-batches than another runs the shortest example of the update in their place, times zero; and out of memory
-ends the run.
+The processes of a sharded model (`engine.sharding`) meet in every forward and backward pass. A process with fewer
+micro-batches than another fills up with passes over the shortest example of the step, multiplied by zero, and running
+out of memory ends the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -37,7 +37,9 @@ __all__ = ["Batches", "Loss", "Step", "train"]
 Loss = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, Tensor]]  # (summed loss, count)
 
 
-class _Update(Protocol):
+class _PlannedStep(Protocol):
+    """A step to run: its number from 1, its epoch from 0, and its examples (`data.sampler.PlannedStep`)."""
+
     @property
     def step(self) -> int: ...
     @property
@@ -48,49 +50,74 @@ class _Update(Protocol):
 
 @dataclass(frozen=True)
 class Batches:
-    """Where micro-batches come from: the length of each example (tokens), and a function that pads some of them.
+    """The source of micro-batches.
 
-    fetch gets their indices and the epoch, from 0; None for a prediction, which is no part of any epoch.
+    Attributes:
+        lengths: The number of tokens of each example.
+        fetch: Returns a padded micro-batch for example indices and an epoch, counted from 0; the epoch is None for
+            predictions.
+        budget: The largest number of tokens in a micro-batch, including padding if the model computes it.
+        padding: Whether the model computes padding.
     """
 
     lengths: NDArray[np.int64]
     fetch: Callable[[Indices, int | None], dict[str, Tensor]]
-    budget: int  # tokens in one micro-batch, padded ones included if the model computes them
-    padding: bool = True  # whether it does
+    budget: int
+    padding: bool = True
 
 
 @dataclass(frozen=True)
-class _Share:
-    """One process's part of an update: its micro-batches, and after them passes over `filler` that count nothing."""
+class _Assignment:
+    """The work of one process in a step: its micro-batches, then passes over `filler` that count nothing."""
 
     micro_batches: list[Indices]
     filler: Indices
-    passes: int = 0
+    filler_passes: int = 0
 
     @classmethod
     def of(
-        cls, shares: list[list[Indices]], rank: int, lengths: NDArray[np.int64], *, in_step: bool
-    ) -> _Share:
-        """in_step: all processes run equally many forward passes."""
-        own = shares[rank]
-        every = np.concatenate([batch for share in shares for batch in share])
-        shortest = every[[np.argmin(lengths[every])]]
-        return cls(own, shortest, max(map(len, shares)) - len(own) if in_step else 0)
+        cls, assigned: list[list[Indices]], rank: int, lengths: NDArray[np.int64], *, in_lockstep: bool
+    ) -> _Assignment:
+        """Take the micro-batches of `rank`. in_lockstep: all processes must run the same number of forward passes."""
+        own = assigned[rank]
+        examples = np.concatenate([batch for batches in assigned for batch in batches])
+        shortest = examples[[np.argmin(lengths[examples])]]
+        return cls(own, shortest, max(map(len, assigned)) - len(own) if in_lockstep else 0)
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """What one process found in its micro-batches of an update; no_memory: it had to stop on the way."""
+    """Loss and count summed over micro-batches.
+
+    Attributes:
+        loss: The summed loss.
+        count: What to divide the loss by.
+        not_finite: The examples of this process's micro-batches whose loss is not finite.
+        out_of_memory: A process ran out of memory and stopped early.
+    """
 
     loss: float = 0.0
     count: float = 0.0
-    bad: tuple[int, ...] = ()  # examples of the micro-batches whose loss is not finite
-    no_memory: bool = False
+    not_finite: tuple[int, ...] = ()
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True)
 class Step:
-    """One update, done. loss is nats per unit of count; tokens and examples are those of all processes."""
+    """Figures of a finished step, over all processes.
+
+    Attributes:
+        step: The number of the step in the run, from 1.
+        epoch: The epoch, from 0.
+        loss: Nats per unit of count.
+        grad_norm: The norm of the gradient before clipping.
+        learning_rate: The learning rate of this step.
+        examples: The number of examples.
+        tokens: The number of their tokens.
+        padded_tokens: The number of tokens computed for them, with padding if the model computes it.
+        micro_batch_tokens: The token budget of the micro-batches, lower than the recipe's after running out of memory.
+        seconds: The duration of the step.
+    """
 
     step: int
     epoch: int
@@ -99,11 +126,12 @@ class Step:
     learning_rate: float
     examples: int
     tokens: int
-    padded_tokens: int  # what was computed for them
-    micro_batch_tokens: int  # the budget it was cut by: smaller than asked for once memory ran out
+    padded_tokens: int
+    micro_batch_tokens: int
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
+        """Return the step as a line of the log."""
         return asdict(self)
 
 
@@ -113,57 +141,73 @@ def train(
     optimizer: torch.optim.Optimizer,
     batches: Batches,
     loss: Loss,
-    updates: Iterator[_Update],
+    plan: Iterator[_PlannedStep],
     *,
     schedule: Schedule,
     max_grad_norm: float | None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Step]:
-    """Run the updates one by one. optimizer is the one that the session prepared.
+    """Run the planned steps one by one and yield each when it is done.
 
-    Raises TrainingError before the weights change: T01 when a loss or gradient is not finite, T02 when a single
-    example (of a sharded model: a micro-batch) does not fit into the memory, T03 when an update has nothing to learn
-    from.
+    Args:
+        session: The distributed session.
+        model: The model, on this process's device.
+        optimizer: The optimizer, prepared by the session's accelerator.
+        batches: The training examples.
+        loss: Computes the summed loss and the count of a micro-batch.
+        plan: The examples of each step.
+        schedule: The learning rate.
+        max_grad_norm: The norm to clip gradients to; None: no clipping.
+        note: Receives a message when the micro-batches become smaller.
+
+    Raises:
+        TrainingError: Before the weights change. T01: the loss or the gradient is not finite; T02: a single example
+            (of a sharded model: a micro-batch) does not fit into memory; T03: the step has no token to learn.
     """
     budget, sharded, rows = batches.budget, is_sharded(model), RowGradients()
-    for update in updates:
+    for planned in plan:
         began = time.perf_counter()
         model.train()
-        rate = schedule.learning_rate(update.step)
+        rate = schedule.learning_rate(planned.step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         while True:
-            shares = distribute(
-                update.indices, batches.lengths, budget, session.world_size, padding=batches.padding
+            assigned = distribute(
+                planned.indices, batches.lengths, budget, session.world_size, padding=batches.padding
             )
-            own = _Share.of(shares, session.rank, batches.lengths, in_step=sharded)
-            sums = _over_all(session, _accumulate(session, model, batches, loss, own, update))
-            if not sums.no_memory:
+            own = _Assignment.of(assigned, session.rank, batches.lengths, in_lockstep=sharded)
+            sums = _sum_over_processes(session, _accumulate(session, model, batches, loss, own, planned))
+            if not sums.out_of_memory:
                 break
             optimizer.zero_grad()
-            budget = _smaller(session, budget, update, shares, note)
+            budget = _halve_budget(session, budget, planned, assigned, note)
         if not sums.count:
-            raise _nothing_to_learn(update)
+            raise TrainingError(
+                "T03",
+                f"step {planned.step}",
+                f"none of its {len(planned.indices)} examples has a token to learn",
+                "raise train.batch_size, or remove the examples without an answer",
+            )
         if not sharded:
             session.sum_gradients(model)
         norm = _divide_and_clip(session, model, optimizer, sums.count, max_grad_norm)
         if not np.isfinite(sums.loss) or (not np.isfinite(norm) and session.precision != "fp16"):
-            raise _not_finite(session, update, sums, norm, rate)
+            raise _not_finite_error(session, planned, sums, norm, rate)
         with rows.densify(model):
             optimizer.step()
         optimizer.zero_grad()
         yield Step(
-            step=update.step,
-            epoch=update.epoch,
+            step=planned.step,
+            epoch=planned.epoch,
             loss=sums.loss / sums.count,
             grad_norm=norm,
             learning_rate=rate,
-            examples=len(update.indices),
-            tokens=int(batches.lengths[update.indices].sum()),
+            examples=len(planned.indices),
+            tokens=int(batches.lengths[planned.indices].sum()),
             padded_tokens=sum(
                 count_computed_tokens(batch, batches.lengths, batches.padding)
-                for share in shares
-                for batch in share
+                for micro_batches in assigned
+                for batch in micro_batches
             ),
             micro_batch_tokens=budget,
             seconds=time.perf_counter() - began,
@@ -171,15 +215,21 @@ def train(
 
 
 def _accumulate(
-    session: Session, model: nn.Module, batches: Batches, loss: Loss, share: _Share, update: _Update
+    session: Session,
+    model: nn.Module,
+    batches: Batches,
+    loss: Loss,
+    assignment: _Assignment,
+    planned: _PlannedStep,
 ) -> _Sums:
-    """Forward and backward over this process's micro-batches, of which it may have none. Raises TrainingError T02."""
-    session.seed_step(update.step)
+    """Run forward and backward passes over this process's micro-batches, if it has any. Raises TrainingError T02."""
+    session.seed_step(planned.step)
     losses, counts = [], []
+    passes = [*assignment.micro_batches, *[assignment.filler] * assignment.filler_passes]
     try:
-        for number, indices in enumerate([*share.micro_batches, *[share.filler] * share.passes]):
-            counted = number < len(share.micro_batches)
-            batch = session.to_device(batches.fetch(indices, update.epoch))
+        for number, indices in enumerate(passes):
+            counted = number < len(assignment.micro_batches)
+            batch = session.to_device(batches.fetch(indices, planned.epoch))
             with session.accelerator.autocast():
                 summed, count = loss(model, batch)
             session.accelerator.backward(summed if counted else summed * 0)
@@ -187,111 +237,94 @@ def _accumulate(
                 losses.append(summed.detach())
                 counts.append(count.detach())
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        # The CPU's allocator raises a plain RuntimeError.
+        is_memory_error = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not is_memory_error and "not enough memory" not in str(error):
             raise
         if is_sharded(model):
-            raise _no_way_back(session, update) from error
-        return _Sums(no_memory=True)
+            # The other processes wait inside a pass, where they cannot be told; the launcher ends them.
+            raise TrainingError(
+                "T02",
+                f"step {planned.step}",
+                f"process {session.rank} ran out of memory, and a sharded model cannot repeat the step",
+                "lower train.micro_batch_tokens or set train.gradient_checkpointing=true, with another --out",
+            ) from error
+        return _Sums(out_of_memory=True)
     if not losses:
         return _Sums()
-    found = torch.stack(losses).cpu().double().numpy()
-    bad = [
-        indices for indices, value in zip(share.micro_batches, found, strict=True) if not np.isfinite(value)
+    values = torch.stack(losses).cpu().double().numpy()
+    not_finite = [
+        batch for batch, value in zip(assignment.micro_batches, values, strict=True) if not np.isfinite(value)
     ]
     return _Sums(
-        float(found.sum()),
+        float(values.sum()),
         float(torch.stack(counts).cpu().double().sum()),
-        tuple(int(index) for indices in bad for index in indices),
+        tuple(int(index) for batch in not_finite for index in batch),
     )
 
 
-def _over_all(session: Session, own: _Sums) -> _Sums:
-    """Loss and count of all processes, whether one of them ran out of memory, and this one's bad examples."""
-    loss, count, failed = session.sum([own.loss, own.count, float(own.no_memory)])
-    return _Sums(loss, count, own.bad, failed > 0)
+def _sum_over_processes(session: Session, own: _Sums) -> _Sums:
+    """Add up loss, count and memory failures of all processes; keep this process's examples that are not finite."""
+    loss, count, failed = session.sum([own.loss, own.count, float(own.out_of_memory)])
+    return _Sums(loss, count, own.not_finite, failed > 0)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """A CPU's allocator raises a plain RuntimeError."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)
-
-
-def _no_way_back(session: Session, update: _Update) -> TrainingError:
-    """The other processes wait in the middle of a pass, where they can't be told; the launcher ends them."""
-    return TrainingError(
-        "T02",
-        f"step {update.step}",
-        f"process {session.rank} ran out of memory, and sharded processes can't make an update again",
-        "lower train.micro_batch_tokens or set train.gradient_checkpointing=true, with another --out",
-    )
-
-
-def _smaller(
+def _halve_budget(
     session: Session,
     budget: int,
-    update: _Update,
-    shares: list[list[Indices]],
+    planned: _PlannedStep,
+    assigned: list[list[Indices]],
     note: Callable[[str], None],
 ) -> int:
-    """Half the budget, after giving back what the failed attempt held. Raises TrainingError T02."""
+    """Free the memory of the failed attempt and return half the token budget. Raises TrainingError T02."""
     gc.collect()
     if session.device.type != "cpu":
         torch.accelerator.empty_cache()
-    if all(len(batch) == 1 for share in shares for batch in share):
+    if all(len(batch) == 1 for micro_batches in assigned for batch in micro_batches):
         raise TrainingError(
             "T02",
-            f"step {update.step}",
-            "a single example does not fit into the memory; the weights are as before this update",
+            f"step {planned.step}",
+            "a single example does not fit into memory; this step did not change the weights",
             "lower train.max_length, or set train.gradient_checkpointing=true or model.lora",
         )
     note(
-        f"step {update.step}: out of memory with micro-batches of {budget} tokens; going on with {budget // 2}"
+        f"step {planned.step}: out of memory with micro-batches of {budget} tokens; continuing with {budget // 2}"
     )
     return budget // 2
 
 
 def _divide_and_clip(
-    session: Session, model: nn.Module, optimizer: torch.optim.Optimizer, count: float, most: float | None
+    session: Session, model: nn.Module, optimizer: torch.optim.Optimizer, count: float, max_norm: float | None
 ) -> float:
-    """Turn summed gradients into those of the mean loss, no longer than `most`; returns the norm before clipping."""
-    session.accelerator.unscale_gradients(optimizer)  # does something under fp16 only
+    """Divide the summed gradients by `count`, clip them to `max_norm`, and return the norm before clipping."""
+    session.accelerator.unscale_gradients(optimizer)  # has an effect only under fp16
     gradients = [get_local_rows(get_gradient_values(p)) for p in model.parameters() if p.grad is not None]
     scale = 1 / count
-    norm = _norm(gradients) * scale
-    if is_sharded(model):  # so far that of this process's rows
+    if all(gradient.device.type == "cpu" for gradient in gradients):
+        # On a CPU a dot product takes half the time of torch's norm and is more accurate.
+        flat = [gradient.flatten() for gradient in gradients]
+        norm = math.sqrt(sum(float(torch.dot(gradient, gradient)) for gradient in flat)) * scale
+    else:
+        norm = float(nn.utils.get_total_norm(gradients)) * scale
+    if is_sharded(model):  # so far the norm of this process's rows
         norm = math.sqrt(session.sum([norm**2])[0])
-    if most is not None and norm > most:
-        scale *= most / norm
+    if max_norm is not None and norm > max_norm:
+        scale *= max_norm / norm
     torch._foreach_mul_(gradients, scale)
     return norm
 
 
-def _norm(gradients: Sequence[Tensor]) -> float:
-    """That of all of them together. On a CPU a dot product takes half the time of torch's norm, and is nearer."""
-    if any(gradient.device.type != "cpu" for gradient in gradients):
-        return float(nn.utils.get_total_norm(gradients))
-    flat = [gradient.flatten() for gradient in gradients]
-    return math.sqrt(sum(float(torch.dot(one, one)) for one in flat))
-
-
-def _not_finite(session: Session, update: _Update, sums: _Sums, norm: float, rate: float) -> TrainingError:
+def _not_finite_error(
+    session: Session, planned: _PlannedStep, sums: _Sums, norm: float, rate: float
+) -> TrainingError:
     loss = sums.loss / sums.count
-    bad = [index for found in session.gather(sums.bad) for index in found]
-    what = f"the loss is {loss}" if not np.isfinite(loss) else f"the gradient's norm is {norm}"
-    examples = bad or update.indices.tolist()
-    some = ", ".join(map(str, examples[:8])) + (", ..." if len(examples) > 8 else "")
+    problem = f"the loss is {loss}" if not np.isfinite(loss) else f"the gradient's norm is {norm}"
+    not_finite = [index for indices in session.gather(sums.not_finite) for index in indices]
+    examples = not_finite or planned.indices.tolist()
+    shown = ", ".join(map(str, examples[:8])) + (", ..." if len(examples) > 8 else "")
     return TrainingError(
         "T01",
-        f"step {update.step}",
-        f"{what} (training examples {some}; learning rate {rate:.2g}); the weights are as before this update",
+        f"step {planned.step}",
+        f"{problem} (training examples {shown}; learning rate {rate:.2g}); this step did not change the weights",
         "lower train.learning_rate or raise train.warmup_ratio, look at these examples, then --resume",
-    )
-
-
-def _nothing_to_learn(update: _Update) -> TrainingError:
-    return TrainingError(
-        "T03",
-        f"step {update.step}",
-        f"none of its {len(update.indices)} examples has a token to learn from",
-        "raise train.batch_size, or leave out rows without an answer",
     )

@@ -1,4 +1,4 @@
-"""A one-process session and a classifier small enough for milliseconds."""
+"""Fixtures: a session of one process, and a classifier that trains in milliseconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def session() -> Iterator[Session]:
 
 
 class Linear(nn.Module):
-    """Scores of two classes from four numbers an example, with dropout before."""
+    """Classifies four numbers into two classes, with dropout on the input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Linear(nn.Module):
 
 @dataclass(frozen=True)
 class Toy:
-    """24 examples of "lengths" 1 to 6 with their batches and loss."""
+    """24 examples with lengths from 1 to 6, their batches and their loss."""
 
     batches: Batches
     values: Tensor

@@ -1,4 +1,4 @@
-"""Each recipe trained whole and sharded by the same processes, saved, and gone on with; prints what came out as JSON.
+"""Train each recipe plain and sharded in the same processes, save and resume, and print the figures as JSON.
 
 Usage: sharding_worker.py FOLDER RECIPE [RECIPE ...]      (started by a launcher, in several processes)
 """
@@ -32,8 +32,8 @@ from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
 from llmkit.training.training_run import TrainingRun
 
-SIZES = [7, 1, 5, 3]  # examples of each update; of one of them a single process has a micro-batch
-SAVED = 2  # updates before the checkpoint
+SIZES = [7, 1, 5, 3]  # examples of each step; with a single example, only one process has a micro-batch
+SAVED = 2  # steps before the checkpoint
 
 
 @dataclass
@@ -49,12 +49,12 @@ class Trainer:
     def begin(cls, session: Session, prepared: Prepared, *, shard: bool) -> Trainer:
         placed = sharding.place(session, load_model(prepared, SILENT), shard=shard)
         if prepared.recipe.train.gradient_checkpointing:
-            how = {"use_reentrant": False}
-            placed.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
+            options = {"use_reentrant": False}
+            placed.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
         return cls(session, prepared, placed, build_adamw(placed.model, 0.01))
 
     def run(self, first: int, last: int) -> list[tuple[float, float]]:
-        """(loss, gradient norm) of each update."""
+        """Run steps `first` + 1 to `last` and return (loss, gradient norm) of each."""
         task, examples = self.prepared.task, self.prepared.examples
         steps = train(
             self.session,
@@ -75,7 +75,7 @@ class Trainer:
         return TrainingRun(self.session, run, self.prepared, self.placed, self.optimizer, State(), SILENT)
 
     def save(self, folder: Path) -> Path:
-        """By the first process; of a sharded model with the others."""
+        """Save on rank 0, together with the other processes if the model is sharded."""
         if self.session.rank == 0:
             checkpoint.save(folder, self.placed.model, self.optimizer, State(step=SAVED))
         elif sharding.is_sharded(self.placed.model):
@@ -100,52 +100,54 @@ def plan_steps(first: int, last: int) -> Iterator[PlannedStep]:
         yield PlannedStep(number + 1, 0, np.arange(ends[number], ends[number + 1]))
 
 
-def figures(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any]:
-    whole = Trainer.begin(session, prepared, shard=False)
-    plain = whole.run(0, SAVED)
-    of_whole = whole.save(folder / "whole")
-    plain += whole.run(SAVED, len(SIZES))
+def measure(session: Session, prepared: Prepared, folder: Path) -> dict[str, Any]:
+    """Train one recipe plain and sharded, save and resume both, and return figures that compare them."""
+    plain = Trainer.begin(session, prepared, shard=False)
+    plain_steps = plain.run(0, SAVED)
+    plain_checkpoint = plain.save(folder / "plain")
+    plain_steps += plain.run(SAVED, len(SIZES))
     sharded = Trainer.begin(session, prepared, shard=True)
-    spread = sharded.run(0, SAVED)
-    of_sharded = sharded.save(folder / "sharded")
-    at_save = sharded.digest()
-    spread += sharded.run(SAVED, len(SIZES))
+    sharded_steps = sharded.run(0, SAVED)
+    sharded_checkpoint = sharded.save(folder / "sharded")
+    saved_digest = sharded.digest()
+    sharded_steps += sharded.run(SAVED, len(SIZES))
 
-    again = Trainer.begin(session, prepared, shard=True).load(of_sharded)
-    opened_whole = Trainer.begin(session, prepared, shard=False).load(of_sharded)
-    opened_sharded = Trainer.begin(session, prepared, shard=True).load(of_whole)
-    found = {
-        "opened": {"saved": at_save, "sharded": again.digest(), "whole": opened_whole.digest()},
-        "numbers": [numbers(trainer) for trainer in (whole, again)],
-    }
-    again.run(SAVED, len(SIZES))
-    opened_whole.run(SAVED, len(SIZES))
-    opened_sharded.run(SAVED, len(SIZES))
-    answers = sharded.training.predict(sharded.placed.full_model(), "validation")
-    theirs = whole.training.predict(whole.placed.full_model(), "validation")
+    resumed = Trainer.begin(session, prepared, shard=True).load(sharded_checkpoint)
+    as_plain = Trainer.begin(session, prepared, shard=False).load(sharded_checkpoint)
+    as_sharded = Trainer.begin(session, prepared, shard=True).load(plain_checkpoint)
+    digests = {"saved": saved_digest, "sharded": resumed.digest(), "plain": as_plain.digest()}
+    parameters = [count_local_parameters(trainer) for trainer in (plain, resumed)]
+    resumed.run(SAVED, len(SIZES))
+    as_plain.run(SAVED, len(SIZES))
+    as_sharded.run(SAVED, len(SIZES))
+    predictions = sharded.training.predict(sharded.placed.full_model(), "validation")
+    expected = plain.training.predict(plain.placed.full_model(), "validation")
     return {
-        **found,
-        "plain": plain,
-        "spread": spread,
-        "resumed": {"whole run": sharded.digest(), "resumed": again.digest()},
-        "difference": difference(whole.weights(), sharded.weights()),
-        "across": [difference(sharded.weights(), t.weights()) for t in (opened_whole, opened_sharded)],
-        "answers": max(apart(answers[name], theirs[name]) for name in theirs),
+        "digests": digests,
+        "parameters": parameters,
+        "plain": plain_steps,
+        "sharded": sharded_steps,
+        "resumed": {"uninterrupted": sharded.digest(), "resumed": resumed.digest()},
+        "weight_difference": max_difference(plain.weights(), sharded.weights()),
+        "cross_resume_differences": [
+            max_difference(sharded.weights(), trainer.weights()) for trainer in (as_plain, as_sharded)
+        ],
+        "prediction_difference": max(compare_arrays(predictions[name], expected[name]) for name in expected),
     }
 
 
-def numbers(trainer: Trainer) -> int:
-    """How many this process holds of the weights."""
+def count_local_parameters(trainer: Trainer) -> int:
+    """Return how many numbers of the weights this process holds."""
     return sum(sharding.get_local_rows(p).numel() for p in trainer.placed.model.parameters())
 
 
-def difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
+def max_difference(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
     assert ours.keys() == theirs.keys()
     return max(float((ours[name].double() - theirs[name].double()).abs().max()) for name in ours)
 
 
-def apart(ours: Any, theirs: Any) -> float:
-    """The largest difference of two arrays, relative where numbers are large; of texts whether any differs."""
+def compare_arrays(ours: Any, theirs: Any) -> float:
+    """Return the largest difference of two arrays, relative where values exceed 1; for texts, 1 if any differs."""
     if ours.dtype.kind in "fiub":
         ours, theirs = ours.astype(float), theirs.astype(float)
         return float(np.max(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))))
@@ -157,12 +159,12 @@ def main(folder: Path, paths: list[str]) -> None:
     recipes = [load.load(path, (), task_names=tasks.names(), task_options=tasks.options) for path in paths]
     all_prepared = [prepare(recipe, SILENT) for recipe in recipes]
     with sessions.start(seed=1, precision="fp32") as session:
-        found = {
-            Path(path).stem: figures(session, prepared, folder / Path(path).stem)
+        figures = {
+            Path(path).stem: measure(session, prepared, folder / Path(path).stem)
             for path, prepared in zip(paths, all_prepared, strict=True)
         }
         if session.rank == 0:
-            print(json.dumps({"world_size": session.world_size, "figures": found}))
+            print(json.dumps({"world_size": session.world_size, "figures": figures}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cutting by length: complete, within budget, near the optimum, and the same for every process."""
+"""Micro-batches hold every example once, respect the token budget, and are close to the cheapest split."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def cost(batches: list[np.ndarray], lengths: np.ndarray) -> int:
 
 @settings(max_examples=200, deadline=None)
 @given(LENGTHS, st.integers(1, 300))
-def test_cut_takes_each_example_once_within_the_budget(lengths: np.ndarray, budget: int) -> None:
+def test_padded_split_contains_each_example_once_within_the_budget(lengths: np.ndarray, budget: int) -> None:
     batches = split_padded(np.arange(len(lengths)), lengths, budget)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert all(len(batch) == 1 or count_padded_tokens(batch, lengths) <= budget for batch in batches)
 
 
-def test_cut_finds_the_cheapest_row_of_batches() -> None:
+def test_padded_split_has_the_lowest_cost_of_all_splits() -> None:
     lengths = np.array([3, 4, 5, 30, 31, 60, 61, 62], np.int64)
     budget, n = 130, len(lengths)
     cheapest = min(
@@ -41,14 +41,14 @@ def test_cut_finds_the_cheapest_row_of_batches() -> None:
         for size in range(n)
         for borders in itertools.combinations(range(1, n), size)
         if all(
-            len(part) == 1 or count_padded_tokens(part, lengths) <= budget
-            for part in np.split(np.arange(n), list(borders))
+            len(batch) == 1 or count_padded_tokens(batch, lengths) <= budget
+            for batch in np.split(np.arange(n), list(borders))
         )
     )
     assert cost(split_padded(np.arange(n), lengths, budget), lengths) == cheapest
 
 
-def test_cut_does_not_depend_on_the_order_of_the_examples() -> None:
+def test_padded_split_does_not_depend_on_the_order_of_the_examples() -> None:
     lengths = np.array([5, 5, 9, 2, 9, 7], np.int64)
     first = split_padded(np.array([0, 1, 2, 3, 4, 5]), lengths, 20)
     second = split_padded(np.array([4, 2, 5, 0, 3, 1]), lengths, 20)
@@ -57,7 +57,7 @@ def test_cut_does_not_depend_on_the_order_of_the_examples() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(LENGTHS, st.integers(1, 300))
-def test_fill_takes_each_example_once_in_few_micro_batches_of_one_size(
+def test_unpadded_split_contains_each_example_once_in_few_micro_batches(
     lengths: np.ndarray, budget: int
 ) -> None:
     batches = split_unpadded(np.arange(len(lengths)), lengths, budget)
@@ -66,7 +66,7 @@ def test_fill_takes_each_example_once_in_few_micro_batches_of_one_size(
     assert all(len(batch) == 1 or lengths[batch].sum() <= budget for batch in batches)
 
 
-def test_fill_does_not_depend_on_the_order_and_ends_at_single_examples() -> None:
+def test_unpadded_split_does_not_depend_on_the_order_and_can_isolate_examples() -> None:
     lengths = np.array([5, 5, 9, 2, 9, 7], np.int64)
     assert [batch.tolist() for batch in split_unpadded(np.array([4, 2, 5, 0, 3, 1]), lengths, 20)] == [
         [3, 0, 1, 5],
@@ -77,17 +77,17 @@ def test_fill_does_not_depend_on_the_order_and_ends_at_single_examples() -> None
 
 @settings(max_examples=100, deadline=None)
 @given(LENGTHS, st.integers(1, 300), st.integers(1, 4), st.booleans())
-def test_deal_shares_all_examples_out_and_leaves_no_process_idle(
+def test_all_examples_are_distributed_and_no_process_is_idle(
     lengths: np.ndarray, budget: int, world_size: int, padding: bool
 ) -> None:
-    shares = distribute(np.arange(len(lengths)), lengths, budget, world_size, padding=padding)
-    assert len(shares) == world_size
-    dealt = [index for share in shares for batch in share for index in batch.tolist()]
-    assert sorted(dealt) == list(range(len(lengths)))
-    assert sum(bool(share) for share in shares) == min(world_size, len(lengths))
+    assigned = distribute(np.arange(len(lengths)), lengths, budget, world_size, padding=padding)
+    assert len(assigned) == world_size
+    examples = [index for batches in assigned for batch in batches for index in batch.tolist()]
+    assert sorted(examples) == list(range(len(lengths)))
+    assert sum(bool(batches) for batches in assigned) == min(world_size, len(lengths))
 
 
-def test_sorted_batches_hold_all_examples_longest_first() -> None:
+def test_prediction_batches_contain_all_examples_longest_first() -> None:
     lengths = np.random.default_rng(0).integers(1, 50, 200)
     batches = split_for_prediction(lengths, 256)
     assert sorted(np.concatenate(batches).tolist()) == list(range(200))
@@ -96,8 +96,8 @@ def test_sorted_batches_hold_all_examples_longest_first() -> None:
     assert all(count_padded_tokens(batch, lengths) <= 256 for batch in batches)
 
 
-def test_little_is_padding_where_a_plain_batch_pads_half() -> None:
-    lengths = np.random.default_rng(1).gamma(4, 6, 3200).astype(np.int64) + 3  # like sentences of a review
+def test_less_than_5_percent_is_padding_where_plain_batches_have_over_35() -> None:
+    lengths = np.random.default_rng(1).gamma(4, 6, 3200).astype(np.int64) + 3  # like the sentences of reviews
     real = padded = plain = 0
     for first in range(0, 3200, 32):
         indices = np.arange(first, first + 32)
@@ -108,5 +108,5 @@ def test_little_is_padding_where_a_plain_batch_pads_half() -> None:
     assert real / padded >= 0.95
 
 
-def test_auto_budget_is_small_where_a_cache_has_to_hold_it() -> None:
+def test_default_token_budget_of_a_cpu_is_smaller_than_that_of_a_gpu() -> None:
     assert choose_token_budget("cpu") < choose_token_budget("cuda")

@@ -1,4 +1,4 @@
-"""Checkpoints: everything comes back, damage is seen, old ones go and the best one stays."""
+"""Checkpoints restore all state; damage is detected; rotation deletes old ones and keeps the best."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llmkit.engine.optim import build_adamw
 from tests.faults import KINDS, Fault, arm
 
 
-def trained(make_model: Any) -> tuple[Any, Any]:
+def train_model(make_model: Any) -> tuple[Any, Any]:
     model = make_model()
     optimizer = build_adamw(model, 0.1)
     for group in optimizer.param_groups:
@@ -30,8 +30,8 @@ def trained(make_model: Any) -> tuple[Any, Any]:
     return model, optimizer
 
 
-def test_weights_buffers_moments_and_state_come_back(tmp_path: Path, make_model: Any) -> None:
-    model, optimizer = trained(make_model)
+def test_weights_buffers_moments_and_state_are_restored(tmp_path: Path, make_model: Any) -> None:
+    model, optimizer = train_model(make_model)
     state = State(step=3, best_value=0.5, best_step=2, misses=1, log_bytes=99, identity={"data": "x"})
     saved = checkpoint.save(tmp_path, model, optimizer, state)
     other = make_model()
@@ -48,8 +48,8 @@ def test_weights_buffers_moments_and_state_come_back(tmp_path: Path, make_model:
         )
 
 
-def test_the_next_update_after_loading_is_the_same_to_the_bit(tmp_path: Path, make_model: Any) -> None:
-    model, optimizer = trained(make_model)
+def test_the_next_step_after_loading_is_bit_identical(tmp_path: Path, make_model: Any) -> None:
+    model, optimizer = train_model(make_model)
     saved = checkpoint.save(tmp_path, model, optimizer, State(step=3))
     other = make_model()
     fresh = build_adamw(other, 0.1)
@@ -67,10 +67,10 @@ def test_the_next_update_after_loading_is_the_same_to_the_bit(tmp_path: Path, ma
 @pytest.mark.parametrize(
     "name", ["weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]
 )
-def test_one_flipped_byte_is_found_and_the_one_before_is_taken(
+def test_a_checkpoint_with_a_flipped_byte_is_skipped_for_the_one_before(
     tmp_path: Path, make_model: Any, name: str
 ) -> None:
-    model, optimizer = trained(make_model)
+    model, optimizer = train_model(make_model)
     older = checkpoint.save(tmp_path, model, optimizer, State(step=1))
     newer = checkpoint.save(tmp_path, model, optimizer, State(step=2))
     content = bytearray((newer / name).read_bytes())
@@ -79,17 +79,17 @@ def test_one_flipped_byte_is_found_and_the_one_before_is_taken(
     notes: list[str] = []
     assert checkpoint.find_newest(tmp_path, notes.append) == older
     assert len(notes) == 1
-    assert "step-00000002" in notes[0]
+    assert notes[0].startswith("skipped the damaged checkpoint step-00000002: ")
 
 
-def test_half_written_folders_are_never_chosen(tmp_path: Path, make_model: Any) -> None:
+def test_incomplete_folders_are_never_chosen(tmp_path: Path, make_model: Any) -> None:
     (tmp_path / "step-00000009").mkdir(parents=True)
     (tmp_path / ".tmp-1-xyz").mkdir()
     assert checkpoint.find_newest(tmp_path, lambda note: None) is None
 
 
-def test_rotation_keeps_the_newest_and_the_best(tmp_path: Path, make_model: Any) -> None:
-    model, optimizer = trained(make_model)
+def test_rotation_keeps_the_newest_and_the_best_checkpoint(tmp_path: Path, make_model: Any) -> None:
+    model, optimizer = train_model(make_model)
     for step in range(1, 6):
         checkpoint.save(tmp_path, model, optimizer, State(step=step))
     checkpoint.rotate(tmp_path, keep=2, best_step=2)
@@ -100,20 +100,18 @@ def test_rotation_keeps_the_newest_and_the_best(tmp_path: Path, make_model: Any)
     ]
 
 
-def test_a_pinned_checkpoint_stays(tmp_path: Path, make_model: Any) -> None:
-    model, optimizer = trained(make_model)
-    for step in range(1, 6):
-        (checkpoint.save(tmp_path, model, optimizer, State(step=step)) / "pinned").touch() if step == 1 else (
-            checkpoint.save(tmp_path, model, optimizer, State(step=step))
-        )
+def test_rotation_keeps_a_pinned_checkpoint(tmp_path: Path, make_model: Any) -> None:
+    model, optimizer = train_model(make_model)
+    saved = [checkpoint.save(tmp_path, model, optimizer, State(step=step)) for step in range(1, 6)]
+    (saved[0] / "pinned").touch()
     checkpoint.rotate(tmp_path, keep=2, best_step=None)
     assert [path.name[-1] for path in sorted(tmp_path.iterdir())] == ["1", "4", "5"]
 
 
-def test_a_disk_without_room_is_told_before_anything_is_written(
+def test_too_little_disk_space_is_reported_before_anything_is_written(
     tmp_path: Path, make_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, optimizer = trained(make_model)
+    model, optimizer = train_model(make_model)
     monkeypatch.setattr(files, "_free", lambda _: 100)
     with pytest.raises(StorageError, match=r"W01.*needs \d+ bytes, and the disk has 100 free"):
         checkpoint.save(tmp_path, model, optimizer, State(step=1))
@@ -121,18 +119,18 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_at_any_call_of_a_save_leaves_a_good_checkpoint(
+def test_a_failure_at_any_system_call_of_a_save_leaves_a_valid_checkpoint(
     tmp_path: Path, make_model: Any, kind: str
 ) -> None:
-    """The old one or the new one verifies at every instant, what is left over is swept, and the next save is whole."""
-    model, optimizer = trained(make_model)
+    """The old or the new checkpoint verifies, leftovers are swept, and the next save succeeds."""
+    model, optimizer = train_model(make_model)
     for number in range(1, 200):
         folder = tmp_path / str(number)
         checkpoint.save(folder, model, optimizer, State(step=1))
         fault = _save_with(folder, model, optimizer, kind, number)
-        found = checkpoint.find_newest(folder, lambda _: None)
-        assert found is not None
-        assert checkpoint.load_state(found).step in (1, 2)
+        newest = checkpoint.find_newest(folder, lambda _: None)
+        assert newest is not None
+        assert checkpoint.load_state(newest).step in (1, 2)
         files.sweep(folder)
         assert all(path.name.startswith("step-") for path in folder.iterdir())
         checkpoint.save(folder, model, optimizer, State(step=2))
@@ -143,7 +141,7 @@ def test_a_fault_at_any_call_of_a_save_leaves_a_good_checkpoint(
 
 
 def _save_with(folder: Path, model: Any, optimizer: Any, kind: str, number: int) -> bool:
-    """Save step 2 and rotate in a process of its own, with a fault at the nth call; whether it came to it."""
+    """Save step 2 and rotate in a forked process with a fault at the nth call; return whether the fault occurred."""
     process = os.fork()
     if process == 0:
         fault, code = Fault(kind, number), 1
@@ -161,5 +159,5 @@ def _save_with(folder: Path, model: Any, optimizer: Any, kind: str, number: int)
     if kind == "kill" and os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
         return True
-    assert os.WEXITSTATUS(status) in (3, 4), "another error than StorageError"
+    assert os.WEXITSTATUS(status) in (3, 4), "an error other than StorageError"
     return os.WEXITSTATUS(status) == 4

@@ -1,4 +1,4 @@
-"""The summed losses against plain loops and torch's own mean."""
+"""Summed losses agree with plain loops and with torch's mean reduction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 from llmkit.engine import losses
 
 
-def test_sum_and_count_of_a_plain_loop() -> None:
+def test_classification_loss_equals_that_of_a_plain_loop() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]])
     labels = torch.tensor([0, 1])
     summed, count = losses.classification(logits, labels)
@@ -25,7 +25,7 @@ def test_sum_and_count_of_a_plain_loop() -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_weighted_mean_is_torchs(smoothing: float) -> None:
+def test_weighted_classification_loss_equals_torch(smoothing: float) -> None:
     torch.manual_seed(0)
     logits, labels, weights = torch.randn(9, 3), torch.randint(0, 3, (9,)), torch.tensor([0.5, 1.0, 3.0])
     summed, count = losses.classification(logits, labels, weights_C=weights, label_smoothing=smoothing)
@@ -33,7 +33,7 @@ def test_weighted_mean_is_torchs(smoothing: float) -> None:
     assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-6)
 
 
-def test_without_weights_the_count_is_that_of_the_examples() -> None:
+def test_without_class_weights_the_count_is_the_number_of_examples() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(9, 3), torch.randint(0, 3, (9,))
     summed, count = losses.classification(logits, labels, label_smoothing=0.1)
@@ -42,28 +42,28 @@ def test_without_weights_the_count_is_that_of_the_examples() -> None:
     assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-6)
 
 
-def test_the_squared_errors_are_summed() -> None:
+def test_squared_errors_are_summed() -> None:
     summed, count = losses.squared_error(torch.tensor([1.0, 4.0, -1.0]), torch.tensor([0.0, 2.0, -1.0]))
     assert (summed.item(), count.item()) == (5.0, 3.0)
     torch.manual_seed(0)
-    numbers, golds = torch.randn(9), torch.randn(9)
-    summed, count = losses.squared_error(numbers, golds)
-    assert (summed / count).item() == pytest.approx(functional.mse_loss(numbers, golds).item(), rel=1e-6)
+    predictions, labels = torch.randn(9), torch.randn(9)
+    summed, count = losses.squared_error(predictions, labels)
+    assert (summed / count).item() == pytest.approx(functional.mse_loss(predictions, labels).item(), rel=1e-6)
 
 
-def test_every_label_of_every_example_counts_once() -> None:
+def test_multi_label_loss_counts_every_label_of_every_example_once() -> None:
     torch.manual_seed(0)
-    logits, marks = torch.randn(7, 4), (torch.rand(7, 4) < 0.3).float()
-    summed, count = losses.multi_label(logits, marks)
+    logits, labels = torch.randn(7, 4), (torch.rand(7, 4) < 0.3).float()
+    summed, count = losses.multi_label(logits, labels)
     assert count.item() == 28
-    theirs = functional.binary_cross_entropy_with_logits(logits, marks)
+    theirs = functional.binary_cross_entropy_with_logits(logits, labels)
     assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-6)
     right = losses.multi_label(torch.tensor([[50.0, -50.0]]), torch.tensor([[1.0, 0.0]]))[0]
     wrong = losses.multi_label(torch.tensor([[50.0, -50.0]]), torch.tensor([[0.0, 1.0]]))[0]
     assert (right.item(), wrong.item()) == (pytest.approx(0, abs=1e-6), pytest.approx(100, rel=1e-6))
 
 
-def test_tokens_without_a_label_have_no_part() -> None:
+def test_tokens_without_a_label_do_not_contribute() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(3, 5, 4), torch.randint(0, 4, (3, 5))
     labels[0, :2] = labels[2, 3:] = -100
@@ -76,14 +76,14 @@ def test_tokens_without_a_label_have_no_part() -> None:
     assert torch.equal(losses.tokens(other, labels)[0], summed)
 
 
-def test_a_batch_without_any_label_adds_nothing() -> None:
-    """Not NaN, as a mean would be."""
+def test_a_batch_without_labels_adds_zero() -> None:
+    """A mean would be NaN."""
     summed, count = losses.tokens(torch.randn(2, 3, 4), torch.full((2, 3), -100))
     assert (summed.item(), count.item()) == (0.0, 0.0)
 
 
-def test_a_span_is_the_mean_of_its_ends() -> None:
-    """As BertForQuestionAnswering, divided by the number of windows."""
+def test_span_loss_is_the_mean_of_both_ends() -> None:
+    """The sum divided by the number of windows equals the loss of BertForQuestionAnswering."""
     torch.manual_seed(0)
     start, end = torch.randn(6, 8), torch.randn(6, 8)
     starts, ends = torch.randint(0, 8, (6,)), torch.randint(0, 8, (6,))
@@ -93,7 +93,7 @@ def test_a_span_is_the_mean_of_its_ends() -> None:
     assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-6)
 
 
-LOGITS, MARKS = torch.randn(12, 3, generator=torch.Generator().manual_seed(1)), torch.eye(3).repeat(4, 1)
+LOGITS, LABELS = torch.randn(12, 3, generator=torch.Generator().manual_seed(1)), torch.eye(3).repeat(4, 1)
 CASES = {
     "classification": lambda rows: losses.classification(LOGITS[rows], torch.arange(12)[rows] % 3),
     "weighted": lambda rows: losses.classification(
@@ -103,7 +103,7 @@ CASES = {
         label_smoothing=0.1,
     ),
     "squared_error": lambda rows: losses.squared_error(LOGITS[rows, 0], LOGITS[rows, 1]),
-    "multi_label": lambda rows: losses.multi_label(LOGITS[rows], MARKS[rows]),
+    "multi_label": lambda rows: losses.multi_label(LOGITS[rows], LABELS[rows]),
     "tokens": lambda rows: losses.tokens(
         LOGITS[rows][:, None].repeat(1, 2, 1),
         torch.stack([torch.arange(12) % 3, torch.full((12,), -100)], 1)[rows],
@@ -115,7 +115,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_sums_and_counts_of_parts_add_up_to_the_whole(case: Callable[[slice], tuple[Tensor, Tensor]]) -> None:
+def test_sums_and_counts_of_slices_add_up_to_those_of_the_batch(
+    case: Callable[[slice], tuple[Tensor, Tensor]],
+) -> None:
     whole, count = case(slice(None))
     parts = [case(slice(start, stop)) for start, stop in ((0, 1), (1, 8), (8, 12))]
     assert sum(part.item() for part, _ in parts) == pytest.approx(whole.item(), rel=1e-6)
@@ -128,7 +130,7 @@ def test_bf16_logits_are_summed_in_float32(
 ) -> None:
     rounded = LOGITS.bfloat16()
     monkeypatch.setitem(globals(), "LOGITS", rounded)
-    found = case(slice(None))[0]
+    loss = case(slice(None))[0]
     monkeypatch.setitem(globals(), "LOGITS", rounded.float())
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(case(slice(None))[0].item(), rel=1e-6)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(case(slice(None))[0].item(), rel=1e-6)

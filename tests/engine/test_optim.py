@@ -1,4 +1,4 @@
-"""The schedule at exact points, and which parameters decay."""
+"""Learning rate schedule, and the parameters that get weight decay."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from llmkit.engine.optim import Schedule, build_adamw, build_parameter_groups
         ("constant", 100, 1.0),
     ],
 )
-def test_rate_at_exact_points(kind: Any, step: int, rate: float) -> None:
+def test_learning_rate_at_exact_steps(kind: Any, step: int, rate: float) -> None:
     assert Schedule(1.0, 100, 10, kind).learning_rate(step) == pytest.approx(rate)
 
 
-def test_no_warmup_begins_at_the_peak() -> None:
+def test_without_warmup_the_first_step_has_the_peak_rate() -> None:
     assert Schedule(0.3, 10, 0, "linear").learning_rate(1) == 0.3
 
 
-def test_matrices_decay_and_vectors_do_not(make_model: Any) -> None:
+def test_matrices_get_weight_decay_and_vectors_do_not(make_model: Any) -> None:
     model = make_model()
     decayed, kept = build_parameter_groups(model, 0.1)
     assert decayed["params"] == [model.layer.weight]
@@ -42,7 +42,7 @@ def test_matrices_decay_and_vectors_do_not(make_model: Any) -> None:
     assert kept["weight_decay"] == 0.0
 
 
-def test_frozen_parameters_are_left_out(make_model: Any) -> None:
+def test_frozen_parameters_are_not_optimized(make_model: Any) -> None:
     model = make_model()
     model.layer.weight.requires_grad = False
     assert [len(group["params"]) for group in build_adamw(model, 0.1).param_groups] == [0, 1]

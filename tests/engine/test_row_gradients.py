@@ -1,4 +1,4 @@
-"""Gradients by row are the whole ones: the same sums, the same updates, and nothing is left between two steps."""
+"""Sparse embedding gradients give the same sums and weight updates as dense ones, and nothing leaks between steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llmkit.engine.row_gradients import RowGradients, enable_sparse_gradients, g
 
 
 class Bag(nn.Module):
-    """A classifier over the mean of embeddings, with the methods that transformers' models have."""
+    """A classifier over mean embeddings, with the accessor methods of a transformers model."""
 
     def __init__(self, rows: int = 5000) -> None:
         super().__init__()
@@ -35,15 +35,15 @@ class Bag(nn.Module):
         return self.head(self.embeddings(ids).mean(1))
 
 
-def updated(model: Bag, steps: int = 4) -> list[torch.Tensor]:
-    """Its parameters after updates of two micro-batches each, with clipping."""
+def train_bag(model: Bag, steps: int = 4) -> list[torch.Tensor]:
+    """Train for some steps of two micro-batches each, with scaled gradients, and return the parameters."""
     optimizer, rows = build_adamw(model, 0.1), RowGradients()
-    draws = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(3)
     for group in optimizer.param_groups:
         group["lr"] = 0.01
     for _ in range(steps):
         for _ in range(2):
-            ids = torch.randint(0, 200, (6, 9), generator=draws)
+            ids = torch.randint(0, 200, (6, 9), generator=generator)
             nn.functional.cross_entropy(model(ids), torch.tensor([0, 1] * 3)).backward()
         gradients = [get_gradient_values(p) for p in model.parameters()]
         torch._foreach_mul_(gradients, 0.5)
@@ -53,28 +53,28 @@ def updated(model: Bag, steps: int = 4) -> list[torch.Tensor]:
     return list(model.parameters())
 
 
-def test_updates_are_those_of_whole_gradients() -> None:
+def test_weight_updates_equal_those_of_dense_gradients() -> None:
     plain, sparse = Bag(), Bag()
     enable_sparse_gradients(sparse)
     assert sparse.embeddings.sparse
-    for expected, found in zip(updated(plain), updated(sparse), strict=True):
-        assert torch.allclose(found, expected, rtol=1e-6, atol=1e-8)
+    for expected, actual in zip(train_bag(plain), train_bag(sparse), strict=True):
+        assert torch.allclose(actual, expected, rtol=1e-6, atol=1e-8)
     assert not torch.equal(plain.embeddings.weight, Bag().embeddings.weight)
 
 
-def test_a_row_read_twice_counts_once_in_the_norm() -> None:
-    whole, sparse = Bag(), Bag()
+def test_gradients_of_a_row_read_twice_are_added_before_the_norm() -> None:
+    dense, sparse = Bag(), Bag()
     enable_sparse_gradients(sparse)
     ids = torch.tensor([[7, 7, 9, 0]])
-    for model in (whole, sparse):
+    for model in (dense, sparse):
         model(ids)[0, 0].backward()
         model(ids)[0, 1].backward()
     rows = get_gradient_values(sparse.embeddings.weight)
     assert rows.shape == (2, 8)  # 7 and 9; 0 is padding
-    assert torch.allclose(rows.norm(), get_gradient_values(whole.embeddings.weight).norm())
+    assert torch.allclose(rows.norm(), get_gradient_values(dense.embeddings.weight).norm())
 
 
-def test_what_one_step_had_is_gone_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_of_one_step_are_cleared_before_the_next() -> None:
     model, rows = Bag(), RowGradients()
     enable_sparse_gradients(model)
     seen = []
@@ -89,26 +89,30 @@ def test_what_one_step_had_is_gone_in_the_next(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("change", ["small", "frozen", "tied"])
-def test_others_are_left_whole(change: str, tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_frozen_and_tied_embeddings_keep_dense_gradients(
+    change: str, tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model: Any = Bag(rows=50 if change == "small" else 5000)
     if change == "frozen":
         model.embeddings.weight.requires_grad = False
     if change == "tied":
-        monkeypatch.setattr(row_gradients, "WORTHWHILE", 1)
+        monkeypatch.setattr(row_gradients, "MIN_ROWS", 1)
         model = AutoModelForCausalLM.from_pretrained(tiny_gpt)
     enable_sparse_gradients(model)
     assert not model.get_input_embeddings().sparse
 
 
-def test_a_bert_with_many_words_is_marked(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sparse_gradients_of_a_bert_equal_its_dense_gradients(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model: Any = AutoModelForSequenceClassification.from_pretrained(tiny_bert)
-    whole = copy.deepcopy(model)
-    monkeypatch.setattr(row_gradients, "WORTHWHILE", 40)
+    plain = copy.deepcopy(model)
+    monkeypatch.setattr(row_gradients, "MIN_ROWS", 40)
     enable_sparse_gradients(model)
     ids = torch.tensor([[2, 5, 5, 7, 3]])
-    for one in (model, whole):
-        one.eval()(input_ids=ids).logits[0, 0].backward()
+    for each in (model, plain):
+        each.eval()(input_ids=ids).logits[0, 0].backward()
     name = "bert.embeddings.word_embeddings.weight"
-    sparse, dense = (dict(one.named_parameters())[name].grad for one in (model, whole))
+    sparse, dense = (dict(each.named_parameters())[name].grad for each in (model, plain))
     assert sparse.is_sparse
     assert torch.allclose(sparse.to_dense(), dense, atol=1e-9)

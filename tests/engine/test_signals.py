@@ -1,4 +1,4 @@
-"""The first signal asks, the second one stops; handlers come back."""
+"""The first signal requests a stop, the second one interrupts, and the previous handlers are restored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llmkit.engine import signals
 
 
 @pytest.mark.parametrize("number", signals.STOP_SIGNALS)
-def test_first_signal_only_asks_and_the_second_stops(number: signal.Signals) -> None:
+def test_the_first_signal_requests_a_stop_and_the_second_interrupts(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with signals.catch_stop_signals() as request:
         assert request.number is None

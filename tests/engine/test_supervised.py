@@ -1,4 +1,4 @@
-"""Logits where tokens are to be learned: those of the whole text, whatever stands in front or in the batch."""
+"""Logits at the positions to learn equal those of the whole text, whatever else the batch holds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llmkit.data.encoding.collate import IGNORED
 from llmkit.engine.supervised import compute_supervised_logits
 
 PAD = 0
-# (ids read, labels of these, ids that follow)
+# (input ids, labels of the input, target ids)
 ROWS = [
     ([2, 7, 8, 9, 3], [IGNORED, IGNORED, 8, 9, IGNORED], [11, 12, 3]),
     ([2, 7], [IGNORED, IGNORED], [13, 3]),
@@ -42,17 +42,17 @@ def batch_of(rows: list[Any]) -> dict[str, torch.Tensor]:
     }
 
 
-def plainly(model: Any, row: Any) -> list[torch.Tensor]:
-    """Log-probabilities of the tokens to learn of one row, from the whole text at once."""
+def score_alone(model: Any, row: Any) -> list[torch.Tensor]:
+    """Return the log-probabilities of the tokens to learn of one example, from its whole text alone."""
     ids, labels, targets = row
-    whole = torch.tensor([ids + targets])
-    logits = model(input_ids=whole).logits[0].log_softmax(-1)
-    told = labels + targets
-    return [logits[place - 1, token] for place, token in enumerate(told) if token != IGNORED]
+    text = torch.tensor([ids + targets])
+    logits = model(input_ids=text).logits[0].log_softmax(-1)
+    to_learn = enumerate(labels + targets)
+    return [logits[place - 1, token] for place, token in to_learn if token != IGNORED]
 
 
-class _WithoutShortcut(nn.Module):
-    """A model whose forward knows no logits_to_keep."""
+class _WithoutLogitsToKeep(nn.Module):
+    """A model whose forward has no logits_to_keep parameter."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -67,22 +67,22 @@ class _WithoutShortcut(nn.Module):
         )
 
 
-@pytest.mark.parametrize("shortcut", [True, False])
+@pytest.mark.parametrize("keeps", [True, False])
 @torch.inference_mode()
-def test_each_row_has_the_log_probabilities_of_its_whole_text(model: Any, shortcut: bool) -> None:
-    asked = model if shortcut else _WithoutShortcut(model)
-    logits_BSV, told_BS = compute_supervised_logits(asked, batch_of(ROWS), pad=PAD)
-    found_BSV = logits_BSV.log_softmax(-1)
-    for row, told_S, found_SV in zip(ROWS, told_BS, found_BSV, strict=True):
-        own = [found_SV[place, token] for place, token in enumerate(told_S.tolist()) if token != IGNORED]
-        expected = plainly(model, row)
-        assert [t for t in told_S.tolist() if t != IGNORED] == [t for t in row[1] + row[2] if t != IGNORED]
+def test_log_probabilities_in_a_batch_equal_those_of_each_text_alone(model: Any, keeps: bool) -> None:
+    wrapped = model if keeps else _WithoutLogitsToKeep(model)
+    logits_BSV, targets_BS = compute_supervised_logits(wrapped, batch_of(ROWS), pad=PAD)
+    scores_BSV = logits_BSV.log_softmax(-1)
+    for row, targets_S, scores_SV in zip(ROWS, targets_BS, scores_BSV, strict=True):
+        own = [scores_SV[place, token] for place, token in enumerate(targets_S.tolist()) if token != IGNORED]
+        expected = score_alone(model, row)
+        assert [t for t in targets_S.tolist() if t != IGNORED] == [t for t in row[1] + row[2] if t != IGNORED]
         torch.testing.assert_close(torch.stack(own), torch.stack(expected), atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
-def test_the_head_is_asked_only_where_there_is_something_to_learn(model: Any) -> None:
+def test_logits_are_computed_only_at_positions_to_learn(model: Any) -> None:
     long = ([2] + [7] * 40 + [3], [IGNORED] * 42, [11, 3])
-    logits_BSV, told_BS = compute_supervised_logits(model, batch_of([long]), pad=PAD)
+    logits_BSV, targets_BS = compute_supervised_logits(model, batch_of([long]), pad=PAD)
     assert logits_BSV.shape[1] == 2
-    assert told_BS.tolist() == [[11, 3]]
+    assert targets_BS.tolist() == [[11, 3]]

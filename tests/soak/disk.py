@@ -146,7 +146,11 @@ def flipped_bytes(ground: Ground, places: int) -> Result:
             content[(len(content) - 1) * (place + 1) // (places + 1)] ^= 1 << place
             path.write_bytes(content)
             faults = ground.finish(case, folder, *FIXED)
-            passed = [line for line in said(folder).splitlines() if f"{path.parent.name} passed over" in line]
+            passed = [
+                line
+                for line in said(folder).splitlines()
+                if f"damaged checkpoint {path.parent.name}:" in line
+            ]
             if len(passed) != 1 or (name not in passed[0] and name != files.MANIFEST):
                 faults.append(f"{name_of(case, folder)}: a flipped byte in {name} was answered by {passed}")
             result.add(faults)

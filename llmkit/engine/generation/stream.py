@@ -1,6 +1,6 @@
-"""One text written token by token, as it is read: for a chat in the terminal.
+"""Generate one text token by token and yield each token at once, for a chat in the terminal.
 
-    for token in stream(model, ids, end=end, pad=pad, max_new_tokens=256): ...
+    for token in stream_tokens(model, ids, end=end, pad=pad, max_new_tokens=256): ...
 
 Shapes: V vocabulary.
 """
@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 __all__ = ["stream_tokens"]
 
 
 def stream_tokens(
-    model: Any,
+    model: PreTrainedModel,
     ids: Sequence[int],
     *,
     end: int,
@@ -26,35 +27,41 @@ def stream_tokens(
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Iterator[int]:
-    """Ids that follow these, up to the end token, which is left out. model: decoder-only, with a cache.
+    """Yield the generated token ids, without the end token.
 
-    temperature 0: the most probable token each time, as `generate.generate` without beams; above: drawn from
-    softmax(logits / temperature).
+    Args:
+        model: A decoder-only model with a cache.
+        ids: The prompt.
+        end: The id of the end token.
+        pad: The id of the padding token, which is never generated.
+        max_new_tokens: The largest number of tokens to generate.
+        temperature: 0 takes the most probable token each time, like `generate.generate` without beams; above 0, tokens
+            are drawn from softmax(logits / temperature).
+        generator: The random numbers to draw tokens with; None: torch's default generator.
     """
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     device = next(model.parameters()).device
-    read, cache = torch.tensor([list(ids)], device=device), None
-    silent = None if pad == end else pad  # it says nothing
+    inputs, cache = torch.tensor([list(ids)], device=device), None
+    suppressed = None if pad == end else pad
     for _ in range(max_new_tokens):
-        logits_V, cache = _ahead(model, read, cache, silent)
-        token = _chosen(logits_V, temperature, generator)
+        logits_V, cache = _predict_next(model, inputs, cache, suppressed)
+        if temperature == 0:
+            token = int(logits_V.argmax())
+        else:
+            token = int(torch.multinomial((logits_V / temperature).softmax(0), 1, generator=generator))
         if token == end:
             return
         yield token
-        read = torch.tensor([[token]], device=device)
+        inputs = torch.tensor([[token]], device=device)
 
 
-@torch.inference_mode()  # a step at a time: around a `yield` it would reach into the caller
-def _ahead(model: Any, read: Tensor, cache: Any, silent: int | None) -> tuple[Tensor, Any]:
-    """What may come next, and the cache with what was read."""
-    found = model(input_ids=read, past_key_values=cache, use_cache=True)
-    logits_V = found.logits[0, -1].float().cpu()
-    if silent is not None:
-        logits_V[silent] = -torch.inf
-    return logits_V, found.past_key_values
-
-
-def _chosen(logits_V: Tensor, temperature: float, generator: torch.Generator | None) -> int:
-    if temperature == 0:
-        return int(logits_V.argmax())
-    return int(torch.multinomial((logits_V / temperature).softmax(0), 1, generator=generator))
+@torch.inference_mode()  # for one token at a time: around the `yield` it would also apply to the caller
+def _predict_next(
+    model: PreTrainedModel, inputs: Tensor, cache: Any, suppressed: int | None
+) -> tuple[Tensor, Any]:
+    """Return the logits of the next token (V,), on the CPU, and the cache after the inputs."""
+    output = model(input_ids=inputs, past_key_values=cache, use_cache=True)
+    logits_V = output.logits[0, -1].float().cpu()
+    if suppressed is not None:
+        logits_V[suppressed] = -torch.inf
+    return logits_V, output.past_key_values
