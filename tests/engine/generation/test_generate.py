@@ -213,7 +213,7 @@ def test_the_loss_equals_that_of_transformers(model: Any) -> None:
 
 
 def _compute_transformers_loss(model: Any, rows: list[list[int]], batch: Batch) -> float:
-    """Compute the loss through `labels`; for decoder-only models, prompt and target are one text, padded on the right."""
+    """Compute the loss through `labels`; for decoder-only models, from prompt and target as one right-padded text."""
     if model.config.is_encoder_decoder:
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         return float(model(**inputs, labels=batch["targets"]).loss)
