@@ -128,7 +128,7 @@ def test_memory_that_ran_out_once_stays_in_mind_over_a_resume(
 
     monkeypatch.setattr(Session, "to_device", short_of_memory)
     whole = train(*settings, folder=tmp_path / "whole")
-    assert any("out of memory with micro-batches of 64 tokens; going on with 32" in n for n in whole.notes)
+    assert any("out of memory with micro-batches of 64 tokens; continuing with 32" in n for n in whole.notes)
     assert whole.losses() == pytest.approx(plain.losses(), rel=1e-4)
     assert [line["micro_batch_tokens"] for line in whole.log("step")][-1] == 32
     with monkeypatch.context() as patch:
