@@ -14,25 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 __all__ = ["RowGradients", "enable_sparse_gradients", "get_gradient_values"]
 
 MIN_ROWS = 1000  # embeddings with fewer rows keep dense gradients
 
 
-def enable_sparse_gradients(model: PreTrainedModel) -> None:
-    """Switch the input embedding to sparse gradients if it is large, trainable and not shared with a head."""
-    embeddings = model.get_input_embeddings()
+def enable_sparse_gradients(model: nn.Module) -> None:
+    """Switch the input embedding of a transformers model to sparse gradients.
+
+    Small embeddings, frozen ones and those shared with a head keep dense gradients.
+    """
+    embeddings = model.get_input_embeddings()  # type: ignore[operator]
     if type(embeddings) is not nn.Embedding or embeddings.num_embeddings < MIN_ROWS:
         return
-    if embeddings.weight.requires_grad and model.get_output_embeddings() is None:  # type: ignore[no-untyped-call]
+    if embeddings.weight.requires_grad and model.get_output_embeddings() is None:  # type: ignore[operator]
         embeddings.sparse = True
 
 

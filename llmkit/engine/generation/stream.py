@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+from torch import Tensor, nn
 
 __all__ = ["stream_tokens"]
 
 
 def stream_tokens(
-    model: PreTrainedModel,
+    model: nn.Module,
     ids: Sequence[int],
     *,
     end: int,
@@ -39,7 +38,7 @@ def stream_tokens(
             are drawn from softmax(logits / temperature).
         generator: The random numbers to draw tokens with; None: torch's default generator.
     """
-    model.eval()  # type: ignore[no-untyped-call]
+    model.eval()
     device = next(model.parameters()).device
     inputs, cache = torch.tensor([list(ids)], device=device), None
     suppressed = None if pad == end else pad
@@ -56,9 +55,7 @@ def stream_tokens(
 
 
 @torch.inference_mode()  # for one token at a time: around the `yield` it would also apply to the caller
-def _predict_next(
-    model: PreTrainedModel, inputs: Tensor, cache: Any, suppressed: int | None
-) -> tuple[Tensor, Any]:
+def _predict_next(model: nn.Module, inputs: Tensor, cache: Any, suppressed: int | None) -> tuple[Tensor, Any]:
     """Return the logits of the next token (V,), on the CPU, and the cache after the inputs."""
     output = model(input_ids=inputs, past_key_values=cache, use_cache=True)
     logits_V = output.logits[0, -1].float().cpu()
