@@ -205,7 +205,9 @@ def _percentile(name: str, value: float, drawn: Sequence[float], n: int, setting
         return Score(value, None, None, n, f"no interval: too few examples; {_of(name)}")
     confidence = settings.resampling.confidence
     low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
-    method = f"percentile bootstrap, {DRAWS} draws of pairs, {intervals.percent(confidence)}; {_of(name)}"
+    method = (
+        f"percentile bootstrap, {DRAWS} draws of pairs, {intervals.format_percent(confidence)}; {_of(name)}"
+    )
     return Score(value, min(low, value), max(high, value), n, method)
 
 

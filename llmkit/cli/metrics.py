@@ -37,9 +37,9 @@ def show_metric(
 ) -> None:
     """What a metric compares, the keys of its scores, and the options that change it."""
     from llmkit.cli import show
-    from llmkit.metrics.registry import KINDS, entry
+    from llmkit.metrics.registry import KINDS, find_entry
 
-    metric = entry(name)
+    metric = find_entry(name)
     settings = [f"--{setting}" for setting in metric.settings]
     if as_json:
         about = {"name": name, "summary": metric.summary, "kind": metric.kind, "keys": metric.keys}

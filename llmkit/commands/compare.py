@@ -65,7 +65,7 @@ def compare(first: Path, second: Path, *, out: Path | None = None) -> dict[str, 
         "mcnemar_p": pair and paired.mcnemar(*pair),
         "examples_needed": pair and paired.examples_needed(*pair),
         "verdict": [
-            paired.verdict(replace(difference, metric=phrase(metric)), str(second), str(first))
+            paired.describe_difference(replace(difference, metric=phrase(metric)), str(second), str(first))
             for metric, difference in differences.items()
         ],
     }

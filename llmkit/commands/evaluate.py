@@ -14,7 +14,7 @@ from llmkit.base.run import Run
 from llmkit.inference import slices as by_slices
 from llmkit.inference.trained_model import Opened, in_int8, open_model
 from llmkit.metrics import independent
-from llmkit.metrics.intervals import percent
+from llmkit.metrics.intervals import format_percent
 from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data, Evaluate
 
@@ -168,14 +168,15 @@ def _sentences(
 ) -> list[str]:
     """What the drop of the first score that has one says, in plain words; nothing where it may be zero."""
     metric, drop = next(((name, drop) for name, drop in drops.items() if drop.low is not None), ("", None))
-    if drop is None or drop.low is None or drop.high is None or not drop.shown:
+    if drop is None or drop.low is None or drop.high is None or not drop.excludes_zero:
         return []
     word = "lower" if drop.value > 0 else "higher"
     value, low, high = _sizes(
         drop.value, drop.low, drop.high, points=metric not in opened.task.spec.lower_is_better
     )
     return [
-        f"On {corpus} {metric} is {word} than at home by {value} ({percent(confidence)} interval {low} to {high})."
+        f"On {corpus} {metric} is {word} than at home by {value} "
+        f"({format_percent(confidence)} interval {low} to {high})."
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from llmkit.base import files
 from llmkit.data.reading.scored_values import convert_to_iob2
-from llmkit.metrics.registry import KINDS, Entry, Kind, MetricSettings, entry
+from llmkit.metrics.registry import KINDS, Entry, Kind, MetricSettings, find_entry
 
 __all__ = ["export", "metric_class"]
 
@@ -26,7 +26,7 @@ Metric = metric_class("{name}")
 
 def export(name: str, folder: Path) -> Path:
     """Write FOLDER/NAME/NAME.py, which `evaluate.load("FOLDER/NAME")` takes; returns FOLDER/NAME. UserError E01."""
-    metric, target = entry(name), folder / name
+    metric, target = find_entry(name), folder / name
     files.make_folder(target)
     text = FILE.format(summary=metric.summary, name=name, folder=target.as_posix())
     files.write_text(target / f"{name}.py", text)
@@ -38,7 +38,7 @@ def metric_class(name: str) -> Any:
     import datasets
     import evaluate
 
-    metric = entry(name)
+    metric = find_entry(name)
 
     class Exported(evaluate.Metric):  # type: ignore[misc]
         def _info(self) -> Any:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if, some
 from llmkit.metrics.intervals import wilson_score
 from llmkit.metrics.score import Ints, Score
-from llmkit.metrics.slices import Grouping, Measure, by_size, by_value, compare
+from llmkit.metrics.slices import Grouping, Measure, compare_slices, group_by_quartile, group_by_value
 from llmkit.recipe.schema import Evaluate
 from llmkit.tasks.protocol import take
-from llmkit.text.scripts import script
+from llmkit.text.scripts import detect_script
 
 if TYPE_CHECKING:
     from llmkit.data.corpus import Split
@@ -49,7 +49,7 @@ def slices(
         groupings = {name: grouping for name, grouping in groupings.items() if len(grouping) > 1}
     evaluate = evaluate.model_copy(update={"resamples": min(DRAWS, evaluate.resamples)})
     metrics = {name: "accuracy" if _of_labels(judged, name) else metric for name in groupings}
-    found = compare(
+    found = compare_slices(
         {name: _measure(judged, metrics[name], evaluate, seed) for name in groupings},
         groupings,
         len(judged.rows),
@@ -79,14 +79,16 @@ def check(task: Task, rows: Split, names: Sequence[str]) -> None:
 def _grouping(judged: Judged, name: str) -> Grouping:
     """A column of that name comes first: it may know the language or the source better than we do."""
     if _of_labels(judged, name):
-        return by_value([judged.labels[number] for number in judged.golds["labels"]])
+        return group_by_value([judged.labels[number] for number in judged.golds["labels"]])
     if name in judged.rows.columns:
-        return by_value(judged.rows.columns[name])
+        return group_by_value(judged.rows.columns[name])
     if name == "source":
-        return by_value([judged.rows.files[number] for number in judged.rows.file_index])
+        return group_by_value([judged.rows.files[number] for number in judged.rows.file_index])
     if name == "language":
-        return by_value([script(text) for text in _texts(judged)])
-    return by_size([len(text) for text in _texts(judged)]) if name == "length" else {}  # else: no labels
+        return group_by_value([detect_script(text) for text in _texts(judged)])
+    return (
+        group_by_quartile([len(text) for text in _texts(judged)]) if name == "length" else {}
+    )  # else: no labels
 
 
 def _of_labels(judged: Judged, name: str) -> bool:

@@ -16,12 +16,12 @@ import numpy as np
 
 from llmkit.metrics.score import Floats, Ints, RankMetric
 
-__all__ = ["BLOCK", "clustered", "sums", "weighing"]
+__all__ = ["BLOCK", "describe_clusters", "sum_by_group", "weight_by_group"]
 
 BLOCK = 1 << 20  # weights held at a time (8 MB)
 
 
-def sums(rows: Floats, groups: Ints) -> Floats:
+def sum_by_group(rows: Floats, groups: Ints) -> Floats:
     """The statistics (N, K) summed by group, (G, K), from any numbers (N,) that name the groups."""
     names_G, number_N = np.unique(groups, return_inverse=True)
     assert len(number_N) == len(rows), "a group for each example"
@@ -30,7 +30,7 @@ def sums(rows: Floats, groups: Ints) -> Floats:
     return found
 
 
-def weighing(metric: RankMetric, rows: Floats, groups: Ints) -> tuple[Floats, RankMetric]:
+def weight_by_group(metric: RankMetric, rows: Floats, groups: Ints) -> tuple[Floats, RankMetric]:
     """Numbers of the groups (G, 1) to draw from, and the metric of `rows` (N, K) by how often each is drawn (R, G)."""
     names_G, number_N = np.unique(groups, return_inverse=True)
     assert len(number_N) == len(rows), "a group for each example"
@@ -44,7 +44,7 @@ def weighing(metric: RankMetric, rows: Floats, groups: Ints) -> tuple[Floats, Ra
     return np.arange(len(names_G), dtype=np.float64)[:, None], replace(metric, score=score)
 
 
-def clustered(method: str, groups: int) -> str:
+def describe_clusters(method: str, groups: int) -> str:
     """The method string of what was drawn by group."""
     if groups < 2:
         return f"no interval: {'one group' if groups else 'no examples'}"

@@ -41,22 +41,22 @@ from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 __all__ = [
     "Method",
     "Sample",
-    "Scorer",
-    "as_sample",
-    "by_counts",
-    "interval",
+    "ScoreFunction",
+    "as_rows",
+    "bootstrap",
+    "format_percent",
     "mean",
     "measure",
     "measure_ranks",
-    "percent",
+    "merge_equal_rows",
+    "precision_recall_f1",
     "resample",
-    "unmerged",
     "wilson",
     "wilson_score",
 ]
 
 Method = Literal["bca", "percentile"]
-Scorer = Callable[[Floats], Floats]
+ScoreFunction = Callable[[Floats], Floats]
 
 MULTINOMIAL_COST = 15  # a multinomial cell costs as much as this many drawn indices (measured)
 ROUNDING = 1e-12  # equal scores, summed in another order, can differ by this much
@@ -83,7 +83,7 @@ class Sample:
         return total
 
 
-def as_sample(statistics: Floats | Sample) -> Sample:
+def merge_equal_rows(statistics: Floats | Sample) -> Sample:
     """Merge the equal rows of per-example statistics (N, K)."""
     if isinstance(statistics, Sample):
         return statistics
@@ -91,7 +91,7 @@ def as_sample(statistics: Floats | Sample) -> Sample:
     return Sample(rows, counts.astype(np.int64))
 
 
-def unmerged(statistics: Floats | Sample) -> Floats:
+def as_rows(statistics: Floats | Sample) -> Floats:
     """Merged rows no longer say of which group they are."""
     assert not isinstance(statistics, Sample), "groups belong to single examples"
     return np.asarray(statistics, np.float64)
@@ -109,8 +109,8 @@ def measure(
     With groups (N,) whole groups are drawn, for shares too; n is the number of examples all the same.
     """
     if groups is not None:
-        return _measure_groups(unmerged(statistics), list(metrics), groups, resampling)
-    sample, metrics = as_sample(statistics), list(metrics)
+        return _measure_groups(as_rows(statistics), list(metrics), groups, resampling)
+    sample, metrics = merge_equal_rows(statistics), list(metrics)
     draws = np.empty((0, 0)) if all(metric.share for metric in metrics) else resample(sample, resampling)
     return {
         metric.name: _share(sample, metric, resampling.confidence)
@@ -133,8 +133,8 @@ def measure_ranks(
     what it corrects fades as examples grow. Time goes with draws + rows; memory is one block of draws.
     """
     if groups is not None:
-        return _rank_groups(unmerged(rows), list(metrics), groups, resampling)
-    sample, metrics = as_sample(rows), list(metrics)
+        return _rank_groups(as_rows(rows), list(metrics), groups, resampling)
+    sample, metrics = merge_equal_rows(rows), list(metrics)
     drawn = _score_blocks(sample, metrics, _draws(sample, resampling))
     values = _score_blocks(sample, metrics, [sample.counts[None].astype(np.float64)])
     affordable = len(sample.counts) <= JACKKNIFE_ROWS
@@ -145,9 +145,9 @@ def measure_ranks(
     }
 
 
-def interval(
+def bootstrap(
     statistics: Floats | Sample,
-    score: Scorer,
+    score: ScoreFunction,
     *,
     groups: Ints | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
@@ -160,7 +160,9 @@ def interval(
     without a finite score are left out and counted in the method string; when they are more than one in ten
     there is no interval.
     """
-    sample = as_sample(statistics if groups is None else clusters.sums(unmerged(statistics), groups))
+    sample = merge_equal_rows(
+        statistics if groups is None else clusters.sum_by_group(as_rows(statistics), groups)
+    )
     found = _bootstrap(sample, resample(sample, resampling), score, resampling.confidence, method, "")
     return found if groups is None else _of_groups(found, sample.n, len(groups))
 
@@ -172,7 +174,7 @@ def mean(values: Floats, *, resampling: Resampling = DEFAULT_RESAMPLING) -> Scor
     def score(sums: Floats) -> Floats:
         return ratio(sums[..., 0], sums[..., 1])
 
-    return interval(statistics, score, resampling=resampling)
+    return bootstrap(statistics, score, resampling=resampling)
 
 
 def resample(sample: Sample, resampling: Resampling) -> Floats:
@@ -196,15 +198,15 @@ def wilson_score(hits: int, n: int, confidence: float = 0.95) -> Score:
     """The share hits / n with its Wilson interval; without examples 0, and no interval."""
     if n == 0:
         return Score(0.0, None, None, 0, _too_few(0))
-    return Score(hits / n, *wilson(hits, n, confidence), n, f"Wilson {percent(confidence)}")
+    return Score(hits / n, *wilson(hits, n, confidence), n, f"Wilson {format_percent(confidence)}")
 
 
-def percent(confidence: float) -> str:
+def format_percent(confidence: float) -> str:
     """`95%`, `99.9%`."""
     return f"{100 * confidence:g}%"
 
 
-def by_counts(right: int, gold: int, predicted: int, confidence: float = 0.95) -> dict[str, Score]:
+def precision_recall_f1(right: int, gold: int, predicted: int, confidence: float = 0.95) -> dict[str, Score]:
     """Precision, recall and F1 from counts of right, gold and predicted; n is what each rests on.
 
     Precision is a share of the predicted examples and recall of the gold ones: Wilson. F1 = 2 J / (1 + J)
@@ -226,7 +228,7 @@ def _wilson_f1(right: int, gold: int, predicted: int, confidence: float) -> Scor
         return share
     low, high = (2 * end / (1 + end) for end in (share.low, share.high))
     value = 2 * right / (gold + predicted)
-    method = f"Wilson {percent(confidence)} of the Jaccard share"
+    method = f"Wilson {format_percent(confidence)} of the Jaccard share"
     return Score(value, min(low, value), max(high, value), union, method)
 
 
@@ -271,7 +273,7 @@ def _counted_indices(rng: np.random.Generator, sample: Sample, size: int) -> Flo
 def _measure_groups(
     rows: Floats, metrics: list[Metric], groups: Ints, resampling: Resampling
 ) -> dict[str, Score]:
-    sums_GK = clusters.sums(rows, groups)
+    sums_GK = clusters.sum_by_group(rows, groups)
     found = measure(sums_GK, [replace(metric, share=False) for metric in metrics], resampling=resampling)
     return {
         metric.name: _share_of_groups(score, len(sums_GK), len(rows), resampling.confidence)
@@ -286,7 +288,7 @@ def _rank_groups(
 ) -> dict[str, Score]:
     found: dict[str, Score] = {}
     for metric in metrics:
-        numbers, weighing = clusters.weighing(metric, rows, groups)
+        numbers, weighing = clusters.weight_by_group(metric, rows, groups)
         score = measure_ranks(numbers, [weighing], resampling=resampling)[metric.name]
         found[metric.name] = _of_groups(score, len(numbers), len(rows))
     return found
@@ -294,7 +296,7 @@ def _rank_groups(
 
 def _of_groups(score: Score, groups: int, n: int) -> Score:
     """What was scored from `groups` sums, as of n examples."""
-    return replace(score, n=n, method=clusters.clustered(score.method, groups))
+    return replace(score, n=n, method=clusters.describe_clusters(score.method, groups))
 
 
 def _share_of_groups(score: Score, groups: int, n: int, confidence: float) -> Score:
@@ -317,7 +319,7 @@ def _score_blocks(sample: Sample, metrics: list[RankMetric], blocks: Iterable[Fl
 
 
 def _bootstrap(
-    sample: Sample, draws: Floats, score: Scorer, confidence: float, method: Method, note: str
+    sample: Sample, draws: Floats, score: ScoreFunction, confidence: float, method: Method, note: str
 ) -> Score:
     """The interval from draws (R, K) of the sample."""
     value, *rest = score(np.vstack([sample.total, draws])).tolist()
@@ -340,7 +342,7 @@ def _summary(
     tails = None if left_out is None else _bca_tails(left_out, sample.counts, value, scores, confidence)
     low, high = np.quantile(scores, tails or ((1 - confidence) / 2, (1 + confidence) / 2)).tolist()
     parts = [
-        f"{'BCa' if tails else 'percentile'} bootstrap, {len(drawn)} draws, {percent(confidence)}",
+        f"{'BCa' if tails else 'percentile'} bootstrap, {len(drawn)} draws, {format_percent(confidence)}",
         "BCa undefined here" if left_out is not None and not tails else "",
         "every draw scores the same" if low == high == value else "",
         f"{missing} draws without a score left out" if missing else "",

@@ -25,17 +25,25 @@ from llmkit.metrics.intervals import (
     NORMAL,
     ROUNDING,
     Sample,
-    Scorer,
-    as_sample,
-    interval,
+    ScoreFunction,
+    as_rows,
+    bootstrap,
+    format_percent,
     measure_ranks,
-    percent,
-    unmerged,
+    merge_equal_rows,
 )
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
-__all__ = ["Difference", "difference", "examples_needed", "holm", "mcnemar", "rank_difference", "verdict"]
+__all__ = [
+    "Difference",
+    "describe_difference",
+    "difference",
+    "examples_needed",
+    "holm",
+    "mcnemar",
+    "rank_difference",
+]
 
 POWER = 0.8  # chance to find a difference that is there
 MOST_NEEDED = 1_000_000  # beyond, a sentence gives no number
@@ -77,26 +85,26 @@ def difference(
     whole groups are drawn and swapped, for shares too; n counts examples all the same.
     """
     if groups is not None:
-        sums = clusters.sums(unmerged(pairs), groups)
+        sums = clusters.sum_by_group(as_rows(pairs), groups)
         together = difference(sums, replace(metric, share=False), resampling=resampling)
         needed = together.examples_needed
         return replace(
             together,
             n=len(groups),
-            method=clusters.clustered(together.method, len(sums)),
+            method=clusters.describe_clusters(together.method, len(sums)),
             examples_needed=needed and math.ceil(needed * len(groups) / len(sums)),
         )
-    sample, needed = as_sample(pairs), None
+    sample, needed = merge_equal_rows(pairs), None
     if metric.share:
         first, second = _hits(sample, metric)
         needed = examples_needed(first, second, confidence=resampling.confidence)
         p_value, test = mcnemar(first, second), "McNemar's test"
         one = np.ones(len(first))
-        sample, score = as_sample(np.column_stack([first, one, second, one])), _gap(_hit_rate)
+        sample, score = merge_equal_rows(np.column_stack([first, one, second, one])), _gap(_hit_rate)
     else:
         p_value, test = _swap_p_value(sample, metric, resampling), f"{resampling.resamples} random swaps"
         score = _gap(metric.score)
-    found = interval(sample, score, resampling=resampling)
+    found = bootstrap(sample, score, resampling=resampling)
     measured = _difference(found, metric, resampling.confidence, p_value, test)
     return replace(measured, examples_needed=needed) if metric.share else measured
 
@@ -113,7 +121,7 @@ def rank_difference(
     A swap mixes the two systems' outputs in one order, so they must be on one scale: give each system's ranks
     (`ranking.midranks`) instead of its outputs. 2000 draws and swaps of 1,500 examples take about 1 s for Spearman.
     """
-    examples = as_sample(pairs) if groups is None else unmerged(pairs)
+    examples = merge_equal_rows(pairs) if groups is None else as_rows(pairs)
 
     def gap(rows: Floats, weights: Floats) -> Floats:
         first, second = np.split(rows, 2, axis=1)
@@ -169,7 +177,7 @@ def examples_needed(
     return math.ceil((z_error * math.sqrt(disagree) + z_power * math.sqrt(disagree - gap**2)) ** 2 / gap**2)
 
 
-def verdict(difference: Difference, first_name: str, second_name: str) -> str:
+def describe_difference(difference: Difference, first_name: str, second_name: str) -> str:
     """One plain sentence: which is better and by how much, in points or in the metric's own unit.
 
     Names stand as given, inside a sentence: "the model", "TF-IDF".
@@ -187,7 +195,7 @@ def verdict(difference: Difference, first_name: str, second_name: str) -> str:
     return (
         f"{_sentence_start(first_name)} is {word} than {second_name} "
         f"by {value} of {difference.metric} "
-        f"({percent(difference.confidence)} interval {low} to {high})."
+        f"({format_percent(difference.confidence)} interval {low} to {high})."
     )
 
 
@@ -247,7 +255,7 @@ def _hit_rate(sums: Floats) -> Floats:
     return ratio(sums[..., 0], sums[..., 1])
 
 
-def _gap(score: Scorer) -> Scorer:
+def _gap(score: ScoreFunction) -> ScoreFunction:
     """score(first half of the sums) - score(second half)."""
 
     def gap(sums: Floats) -> Floats:
@@ -289,10 +297,10 @@ def _rank_swap_p_value(
     Swaps without a score count as extreme: there p says nothing.
     """
     if groups is None:  # D distinct rows, each swapped as often as it stands
-        sample = as_sample(examples)
+        sample = merge_equal_rows(examples)
         swaps, unit_D = sample.counts, np.arange(len(sample.counts))
     else:  # all rows, and one swap for all of a group
-        sample = Sample(unmerged(examples), np.ones(len(groups), np.int64))
+        sample = Sample(as_rows(examples), np.ones(len(groups), np.int64))
         names, unit_D = np.unique(groups, return_inverse=True)
         swaps = np.ones(len(names), np.int64)
     both = np.vstack(np.split(sample.rows, 2, axis=1))  # (2 D, K)

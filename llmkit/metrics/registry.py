@@ -19,9 +19,9 @@ from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 if TYPE_CHECKING:
     from llmkit.metrics.intervals import Sample
     from llmkit.metrics.score import Floats, Ints, Metric, Score
-    from llmkit.metrics.tasks.answers import Rules
+    from llmkit.metrics.tasks.answer_matching import Rules
 
-__all__ = ["ENTRIES", "KINDS", "Entry", "Kind", "MetricSettings", "Setting", "entry"]
+__all__ = ["ENTRIES", "KINDS", "Entry", "Kind", "MetricSettings", "Setting", "find_entry"]
 
 Kind = Literal["labels", "numbers", "texts", "answers", "tags", "log_probabilities"]
 Setting = Literal["language", "tokenizer", "stemmer", "strict"]
@@ -69,7 +69,7 @@ class Entry:
     settings: tuple[Setting, ...] = ()
 
 
-def entry(name: str) -> Entry:
+def find_entry(name: str) -> Entry:
     """The metric of that name. UserError E01 when there is none."""
     if name not in ENTRIES:
         message = f'unknown metric "{name}"{closest(name, ENTRIES)}'
@@ -109,8 +109,8 @@ def _classes(key: str) -> Scored:
 
         golds, predicted, names = _class_ids(predictions, references)
         _check_classes(key, len(golds), len(names))
-        statistics = classification.sample(golds, predicted, len(names))
-        return _measure(statistics, [classification.get(key)], [key], settings)
+        statistics = classification.count_cells(golds, predicted, len(names))
+        return _measure(statistics, [classification.get_metric(key)], [key], settings)
 
     return score
 
@@ -131,8 +131,8 @@ def _accuracy(
     from llmkit.metrics.tasks import classification
 
     right = np.array([ours == gold for ours, gold in zip(predictions, references, strict=True)], np.int64)
-    statistics = classification.sample(np.ones_like(right), right, 2)
-    return _measure(statistics, [classification.get("accuracy")], ["accuracy"], settings)
+    statistics = classification.count_cells(np.ones_like(right), right, 2)
+    return _measure(statistics, [classification.get_metric("accuracy")], ["accuracy"], settings)
 
 
 def _relations(
@@ -266,9 +266,9 @@ def _language_model(key: str) -> Scored:
     def score(
         predictions: Sequence[Sequence[float]], references: Sequence[str], settings: MetricSettings
     ) -> dict[str, Score]:
-        from llmkit.metrics.tasks.language_model import language_model
+        from llmkit.metrics.tasks.language_model import from_log_probabilities
 
-        found = language_model(predictions, references)
+        found = from_log_probabilities(predictions, references)
         return _measure(found.rows, found.metrics, [key], settings)
 
     return score

@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import UserError, closest
 
-__all__ = ["BY_COUNTS", "Floats", "Ints", "Measured", "Metric", "RankMetric", "Score", "find", "ratio"]
+__all__ = [
+    "BY_COUNTS",
+    "Floats",
+    "Ints",
+    "Metric",
+    "RankMetric",
+    "Score",
+    "Statistics",
+    "find_metric",
+    "ratio",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -72,7 +82,7 @@ class RankMetric:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Statistics:
     """What some texts have come to: statistics of each example (N, K), and the metrics that score their sum.
 
     `intervals.measure(rows, metrics)` gives the scores with intervals; two of them with the same metrics, side by
@@ -83,7 +93,7 @@ class Measured:
     metrics: tuple[Metric, ...]
 
     @staticmethod
-    def joined(parts: Sequence[Measured]) -> Measured:
+    def join(parts: Sequence[Statistics]) -> Statistics:
         """Several measures of the same examples as one, their statistics side by side."""
         ends = np.cumsum([0, *(part.rows.shape[1] for part in parts)])
         metrics = [
@@ -91,7 +101,7 @@ class Measured:
             for part, start, end in zip(parts, ends[:-1], ends[1:], strict=True)
             for metric in part.metrics
         ]
-        return Measured(np.hstack([part.rows for part in parts]), tuple(metrics))
+        return Statistics(np.hstack([part.rows for part in parts]), tuple(metrics))
 
     def values(self) -> dict[str, float]:
         """The scores without intervals, as at an evaluation during training."""
@@ -103,7 +113,7 @@ def _of_columns(score: Callable[[Floats], Floats], own: slice) -> Callable[[Floa
     return lambda sums: score(sums[..., own])
 
 
-def find(name: str, metrics: Mapping[str, Found]) -> Found:
+def find_metric(name: str, metrics: Mapping[str, Found]) -> Found:
     """The metric of that name. UserError E01 when there is none."""
     if name not in metrics:
         message = f'unknown metric "{name}"{closest(name, metrics)}'

@@ -23,7 +23,7 @@ import numpy as np
 from llmkit.metrics import independent, paired
 from llmkit.metrics.score import Floats, Ints, Score
 
-__all__ = ["Found", "Grouping", "Slice", "by_size", "by_value", "compare"]
+__all__ = ["Grouping", "Slice", "SliceComparison", "compare_slices", "group_by_quartile", "group_by_value"]
 
 SMALLEST = 10  # examples of a slice, and of the rest
 MOST = 20  # slices of a grouping, the largest
@@ -50,7 +50,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Found:
+class SliceComparison:
     """The slices, the worst first, and how many were too small (or too many of one grouping) to be judged."""
 
     slices: tuple[Slice, ...]
@@ -60,14 +60,14 @@ class Found:
         return {"slices": [found.to_json() for found in self.slices], "left_out": self.left_out}
 
 
-def compare(
+def compare_slices(
     measure: Measure | Mapping[str, Measure],
     groupings: Mapping[str, Grouping],
     n: int,
     *,
     higher_is_better: bool = True,
     confidence: float = 0.95,
-) -> Found:
+) -> SliceComparison:
     """Every slice of n examples against the rest; slices below 10 examples, or with fewer left, are counted only.
 
     measure scores the examples of these numbers, with an interval of that confidence; a mapping has one of its own
@@ -82,7 +82,9 @@ def compare(
         judged += [one for one in made if one is not None]
         left_out += len(grouping) - sum(one is not None for one in made)
     sign = 1 if higher_is_better else -1
-    return Found(tuple(sorted(_adjusted(judged), key=lambda one: sign * one.difference.value)), left_out)
+    return SliceComparison(
+        tuple(sorted(_adjusted(judged), key=lambda one: sign * one.difference.value)), left_out
+    )
 
 
 def _slice(
@@ -106,18 +108,18 @@ def _adjusted(judged: Sequence[Slice]) -> list[Slice]:
     return [one if one.p_value is None else replace(one, p_holm=next(adjusted)) for one in judged]
 
 
-def by_value(values: Sequence[Any]) -> Grouping:
+def group_by_value(values: Sequence[Any]) -> Grouping:
     """The examples of each value of a column (N,); numbers with more than 20 values by their size."""
     known = {value for value in values if _is_number(value)}
     if len(known) > MOST and all(value is None or _is_number(value) for value in values):
-        return by_size([math.nan if value is None else float(value) for value in values])
+        return group_by_quartile([math.nan if value is None else float(value) for value in values])
     found: dict[str, list[int]] = {}
     for number, value in enumerate(values):
         found.setdefault("(none)" if value is None else str(value), []).append(number)
     return {name: np.array(numbers, np.int64) for name, numbers in found.items()}
 
 
-def by_size(numbers: Sequence[float] | Floats) -> Grouping:
+def group_by_quartile(numbers: Sequence[float] | Floats) -> Grouping:
     """Quarters of the examples by a number (N,), named by their ends: "3 to 41". Equal numbers stay together."""
     sizes = np.asarray(numbers, np.float64)
     if not np.isfinite(sizes).any():

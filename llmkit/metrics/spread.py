@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from llmkit.metrics.intervals import percent
+from llmkit.metrics.intervals import format_percent
 from llmkit.metrics.score import Score
 
-__all__ = ["Spread", "over_seeds", "t_quantile"]
+__all__ = ["Spread", "summarize_seeds", "t_quantile"]
 
 HALVINGS = 60  # of an angle below 2: the rest is below one rounding step
 
@@ -35,7 +35,7 @@ class Spread:
         return asdict(self)
 
 
-def over_seeds(
+def summarize_seeds(
     values: Sequence[float],
     *,
     n: int,
@@ -48,9 +48,8 @@ def over_seeds(
     """
     centre, sd, count = mean(values), stdev(values), len(values)
     half = t_quantile((1 + confidence) / 2, count - 1) * sd / math.sqrt(count)
-    method = (
-        f"mean of {count} seeds, t interval {percent(confidence)} over seeds; test rows are the same for all"
-    )
+    method = f"mean of {count} seeds, t interval {format_percent(confidence)} over seeds"
+    method += "; test rows are the same for all"
     if sd == 0:
         method += "; every seed scores the same"
     low, high = max(centre - half, limits[0]), min(centre + half, limits[1])

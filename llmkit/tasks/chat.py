@@ -28,7 +28,7 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.chat_templates import ChatTemplate, encode_conversations, load_template
 from llmkit.data.encoding.features import Features
 from llmkit.metrics import intervals
-from llmkit.metrics.score import Measured, find
+from llmkit.metrics.score import Statistics, find_metric
 from llmkit.metrics.tasks import language_model
 from llmkit.metrics.text.rouge import rouge
 from llmkit.recipe.schema import Data, Evaluate, Section
@@ -178,16 +178,16 @@ class Chat(Generation):
         assert self.template is not None, "bind comes first"
         return self.template.end_token_id
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
         """What is there to be measured: the answers' tokens, the texts written, or both."""
         found = []
         if "nats" in answers:
             nats, tokens = (answers[name].astype(np.float64) for name in ("nats", "tokens"))
-            whole = language_model.of_sums(nats, tokens, np.zeros(len(nats)))
+            whole = language_model.from_sums(nats, tokens, np.zeros(len(nats)))
             found.append(_only(whole, "perplexity", "loss"))
         if "texts" in answers:
             found.append(_only(rouge(list(answers["texts"]), list(golds["references"])), "rougeL"))
-        return Measured.joined(found)
+        return Statistics.join(found)
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
         return self._measured(golds, answers).values()
@@ -232,7 +232,7 @@ class Chat(Generation):
         ]
 
 
-def _only(found: Measured, *names: str) -> Measured:
+def _only(found: Statistics, *names: str) -> Statistics:
     """These of the metrics."""
     known = {metric.name: metric for metric in found.metrics}
-    return Measured(found.rows, tuple(find(name, known) for name in names))
+    return Statistics(found.rows, tuple(find_metric(name, known) for name in names))

@@ -172,12 +172,12 @@ class Classification(OverTexts):
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         if not self.heated:
             return outputs
-        heated = calibration.tempered(outputs["probabilities"], self.tuned["temperature"])
+        heated = calibration.apply_temperature(outputs["probabilities"], self.tuned["temperature"])
         return {**outputs, "probabilities": heated}
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
         gold, predicted, probabilities = golds["labels"], answers["prediction"], answers["probabilities"]
-        sums = classification.sample(gold, predicted, len(labels)).total
+        sums = classification.count_cells(gold, predicted, len(labels)).total
         known = classification.ORDINAL if self.options.ordered else classification.METRICS
         found = {"loss": float(answers["loss"].mean(dtype=np.float64))}
         found |= {name: float(metric.score(sums)) for name, metric in known.items()}
@@ -348,7 +348,7 @@ def _confusion(
     gold: NDArray[np.int64], predicted: NDArray[np.int64], labels: Sequence[str], confidence: float
 ) -> dict[str, Any]:
     """Counts (C, C), gold rows and predicted columns, and Wilson intervals of each cell's share of its row."""
-    counts = classification.confusion(gold, predicted, len(labels)).tolist()
+    counts = classification.confusion_matrix(gold, predicted, len(labels)).tolist()
     return {
         "labels": list(labels),
         "counts": counts,
@@ -361,7 +361,7 @@ def _calibration(gold: NDArray[np.int64], answers: Arrays, resampling: Resamplin
     return {
         "ece": calibration.ece(confidence, correct, resampling=resampling).to_json(),
         "brier": intervals.mean(answers["brier"], resampling=resampling).to_json(),
-        "bins": [asdict(row) for row in calibration.reliability(confidence, correct)],
+        "bins": [asdict(row) for row in calibration.reliability_curve(confidence, correct)],
     }
 
 
@@ -369,12 +369,12 @@ def _after(
     gold: NDArray[np.int64], probabilities: NDArray[Any], temperature: float, resampling: Resampling
 ) -> dict[str, Any]:
     """What the temperature makes of `_calibration`."""
-    heated = calibration.tempered(probabilities, temperature)
+    heated = calibration.apply_temperature(probabilities, temperature)
     confidence, correct = heated.max(-1), heated.argmax(-1) == gold
     brier = np.square(heated - np.eye(heated.shape[1])[gold]).sum(-1)
     return {
         "temperature": temperature,
         "ece_calibrated": calibration.ece(confidence, correct, resampling=resampling).to_json(),
         "brier_calibrated": intervals.mean(brier, resampling=resampling).to_json(),
-        "bins_calibrated": [asdict(row) for row in calibration.reliability(confidence, correct)],
+        "bins_calibrated": [asdict(row) for row in calibration.reliability_curve(confidence, correct)],
     }

@@ -20,7 +20,7 @@ from llmkit.data.encoding.collate import IGNORED
 from llmkit.data.encoding.encode import count_tokens
 from llmkit.data.encoding.features import Features
 from llmkit.data.encoding.packing import BlockLayout, Piece
-from llmkit.metrics.score import Measured
+from llmkit.metrics.score import Statistics
 from llmkit.metrics.tasks import language_model
 from llmkit.tasks._shared import language_model as base
 from llmkit.tasks._shared.language_model import Columns, OverDocuments, by_unit, check_packing, no_token
@@ -124,9 +124,9 @@ class CausalLM(OverDocuments):
         probabilities_BK, ids_BK = logits_BV.softmax(-1).topk(self.options.choices)
         return {"choices": ids_BK, "probabilities": probabilities_BK}
 
-    def measured(self, golds: Arrays, answers: Arrays) -> Measured:
+    def measured(self, golds: Arrays, answers: Arrays) -> Statistics:
         columns = by_unit(golds, answers["nats"], answers["tokens"], golds["bytes"])
-        return language_model.of_sums(*columns)
+        return language_model.from_sums(*columns)
 
     def beginnings(self, rows: Rows) -> list[tuple[list[int], int]]:
         """Of rows spread evenly over those that are long enough, with the tokens of about WRITTEN characters more."""

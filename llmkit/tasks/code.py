@@ -22,14 +22,14 @@ from llmkit.data.checks.programs import COLUMNS, check_programs
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.encoding.features import Encoded
 from llmkit.metrics.paired import Difference
-from llmkit.metrics.score import Measured
+from llmkit.metrics.score import Statistics
 from llmkit.metrics.tasks import pass_at_k
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.sandbox import runner
 from llmkit.sandbox.runner import Outcome, Program
 from llmkit.tasks import chat
 from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet, TaskSpec, same_names
-from llmkit.text.code import program
+from llmkit.text.code import extract_program
 
 __all__ = ["Code", "Options", "make"]
 
@@ -86,7 +86,7 @@ class Code(chat.Chat):
         found = super().answers(outputs, encoded, rows)
         if "texts" not in found:
             return found
-        programs = [program(text).rstrip() for text in found["texts"]]
+        programs = [extract_program(text).rstrip() for text in found["texts"]]
         texts = object_array(code or text for code, text in zip(programs, found["texts"], strict=True))
         return {**found, "texts": texts, **self._verdicts(programs, rows)}
 
@@ -102,12 +102,12 @@ class Code(chat.Chat):
             "details": object_array("" if one is None else one.detail for one in of_each),
         }
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
         found = super()._measured(golds, answers)
         if "verdicts" not in answers:
             return found
         passed = [(1, int(verdict == "passed")) for verdict in answers["verdicts"]]
-        return Measured.joined([pass_at_k.measure(passed), found])
+        return Statistics.join([pass_at_k.count_passes(passed), found])
 
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int

@@ -23,8 +23,8 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.preference_pairs import encode_pairs
 from llmkit.metrics.intervals import wilson_score
-from llmkit.metrics.score import Floats, Measured
-from llmkit.metrics.tasks.preference import margins, preference
+from llmkit.metrics.score import Floats, Statistics
+from llmkit.metrics.tasks.preference import compare_log_probabilities, reward_margins
 from llmkit.recipe.schema import Data, Evaluate
 from llmkit.tasks import chat
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, same_names
@@ -146,11 +146,11 @@ class Dpo(chat.Chat):
     def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
         return outputs
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
-        return preference(*(answers[name] for name in ANSWERS), beta=self.options.beta)
+    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
+        return compare_log_probabilities(*(answers[name] for name in ANSWERS), beta=self.options.beta)
 
     def _margins(self, answers: Arrays) -> Floats:
-        return margins(answers["now"], answers["before"], self.options.beta)
+        return reward_margins(answers["now"], answers["before"], self.options.beta)
 
     def score(
         self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int

@@ -28,7 +28,7 @@ from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import extractive_qa
-from llmkit.metrics.tasks.answers import Rules, has_answer
+from llmkit.metrics.tasks.answer_matching import Rules, has_answer
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import (
@@ -95,7 +95,7 @@ class ExtractiveQA(Plain):
             optional_columns=same_names("id", "answer_start", "is_impossible"),
             inputs=("question", "context"),
             identity=("question", "answers"),
-            metrics=extractive_qa.names("squad_v2" if self.options.unanswerable else "squad"),
+            metrics=extractive_qa.metric_names("squad_v2" if self.options.unanswerable else "squad"),
             can_tune=self.options.unanswerable,
             tuned=self.tuned,
         )
@@ -209,7 +209,7 @@ class ExtractiveQA(Plain):
     def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
         """The threshold of the null score that gives the best F1 on these questions."""
         answerable = np.array([has_answer(texts) for texts in golds["answers"]])
-        match = extractive_qa.statistics(list(golds["answers"]), list(answers["best"]), self._rules(golds))
+        match = extractive_qa.match_answers(list(golds["answers"]), list(answers["best"]), self._rules(golds))
         correctness = np.where(answerable, match[:, 1], 0.0)
         threshold, _ = extractive_qa.best_threshold(answers["null_difference"], answerable, correctness)
         return {"null_threshold": threshold}
@@ -224,7 +224,9 @@ class ExtractiveQA(Plain):
         return "cmrc" if 2 * sum(bool(HAN.search(text)) for text in texts) >= max(1, len(texts)) else "squad"
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        found = extractive_qa.statistics(list(golds["answers"]), list(answers["texts"]), self._rules(golds))
+        found = extractive_qa.match_answers(
+            list(golds["answers"]), list(answers["texts"]), self._rules(golds)
+        )
         answerable = np.array([has_answer(texts) for texts in golds["answers"]])
         values = {
             "loss": float(answers["loss"].sum() / max(1, answers["windows"].sum())),
@@ -251,7 +253,7 @@ class ExtractiveQA(Plain):
         details: dict[str, Any] = {}
         if "loss" in answers:
             statistics = np.stack([answers["loss"], answers["windows"]], axis=1)
-            scores["loss"] = intervals.interval(
+            scores["loss"] = intervals.bootstrap(
                 statistics,
                 lambda sums: ratio(sums[..., 0], sums[..., 1]),
                 groups=_passages(golds),
@@ -266,7 +268,7 @@ class ExtractiveQA(Plain):
 
         rows = examples.corpus.splits[part].columns
         pairs = list(zip(rows["question"], rows["context"], strict=True))
-        spans = [sliding_window.answer(question, context) for question, context in pairs]
+        spans = [sliding_window.predict_answer(question, context) for question, context in pairs]
         texts = [context[start:end] for (_, context), (start, end) in zip(pairs, spans, strict=True)]
         found: dict[str, Arrays] = {"sliding_window": {"texts": object_array(texts)}}
         if self.options.unanswerable:
@@ -295,7 +297,9 @@ class ExtractiveQA(Plain):
         )
 
     def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
-        found = extractive_qa.statistics(list(golds["answers"]), list(answers["texts"]), self._rules(golds))
+        found = extractive_qa.match_answers(
+            list(golds["answers"]), list(answers["texts"]), self._rules(golds)
+        )
         hits: NDArray[np.bool_] = found[:, 0] > 0.5
         return hits
 
@@ -358,7 +362,9 @@ class ExtractiveQA(Plain):
     def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answers that share no word with a gold one, the surest first."""
         golds, answers = self.from_records(records, ())
-        found = extractive_qa.statistics(list(golds["answers"]), list(answers["texts"]), self._rules(golds))
+        found = extractive_qa.match_answers(
+            list(golds["answers"]), list(answers["texts"]), self._rules(golds)
+        )
         wrong = [record for record, match in zip(records, found, strict=True) if match[1] == 0]
         wrong.sort(key=lambda record: -record["probability"])
         return [

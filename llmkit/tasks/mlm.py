@@ -21,7 +21,7 @@ from llmkit.data.encoding.features import Features
 from llmkit.data.encoding.masking import NEVER_MASKED, Masking
 from llmkit.data.encoding.packing import BlockLayout, Piece
 from llmkit.data.encoding.whole_words import WordUnit, number_words
-from llmkit.metrics.score import Measured
+from llmkit.metrics.score import Statistics
 from llmkit.metrics.tasks import language_model
 from llmkit.tasks._shared import language_model as base
 from llmkit.tasks._shared.language_model import Columns, OverDocuments, by_unit, check_packing, no_token
@@ -157,9 +157,9 @@ class MaskedLM(OverDocuments):
             found[name][masks_BL] = values_NK
         return found
 
-    def measured(self, golds: Arrays, answers: Arrays) -> Measured:
+    def measured(self, golds: Arrays, answers: Arrays) -> Statistics:
         columns = by_unit(golds, answers["nats"], answers["tokens"], golds["bytes"], answers["hits"])
-        found = language_model.of_sums(*columns)
+        found = language_model.from_sums(*columns)
         kept = [
             metric for metric in found.metrics if metric.name != "bits_per_byte"
         ]  # no chain of probabilities

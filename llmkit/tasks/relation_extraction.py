@@ -24,7 +24,7 @@ from llmkit.tasks import classification
 from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.classification import Classification, per_class_details
 from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet, TaskSpec, same_names
-from llmkit.text.markers import MARKERS, fault, mark, unmarked
+from llmkit.text.markers import MARKERS, find_error, mark_entities, remove_markers
 
 __all__ = ["Options", "RelationExtraction", "make"]
 
@@ -98,7 +98,7 @@ class RelationExtraction(Classification):
         training: bool = False,
     ) -> Features:
         if not golds:  # texts to predict, which nothing has checked
-            wrong = [(text, what) for text in rows["text"] if (what := fault(text))]
+            wrong = [(text, what) for text in rows["text"] if (what := find_error(text))]
             raise_if([ErrorDetail("L14", f'"{text[:40]}"', what, MARK) for text, what in wrong], DataError)
         features = super().encode(rows, golds, tokenizer, max_length=max_length, truncation=truncation)
         markers = set(tokenizer.convert_tokens_to_ids(list(MARKERS)))
@@ -174,20 +174,20 @@ def _marked_part(part: Split) -> tuple[Split, list[ErrorDetail]]:
     texts = list(part.column("text"))
     named = {"head", "tail"} <= set(part.rows.column_names) and not any("<e1>" in str(text) for text in texts)
     if not named:
-        wrong = [(row, fault(text)) for row, text in enumerate(texts) if isinstance(text, str)]
+        wrong = [(row, find_error(text)) for row, text in enumerate(texts) if isinstance(text, str)]
         problems = _problems(
             part,
             [(row, f"the text {what}") for row, what in wrong if what],
             f"{MARK}, or name them in columns head and tail",
         )
-        plain = [unmarked(text) if isinstance(text, str) else text for text in texts]
+        plain = [remove_markers(text) if isinstance(text, str) else text for text in texts]
         return (part if problems else with_columns(part, {SENTENCE: plain})), problems
     marked, missing = [], []
     for row, entities in enumerate(zip(texts, part.column("head"), part.column("tail"), strict=True)):
         text, *pair = entities
         what = _absent(text, *pair) if isinstance(text, str) else None  # checked later
         missing += [(row, what)] if what else []
-        marked.append(mark(text, *pair) if isinstance(text, str) and not what else text)
+        marked.append(mark_entities(text, *pair) if isinstance(text, str) and not what else text)
     problems = _problems(part, missing, "write the entities as they stand in the text")
     columns = {"text": marked, SENTENCE: texts}
     return (part if problems else with_columns(part, columns)), problems

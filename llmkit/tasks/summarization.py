@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from llmkit.data.checks.columns import object_array
-from llmkit.metrics.score import Measured
+from llmkit.metrics.score import Statistics
 from llmkit.metrics.text.rouge import rouge
 from llmkit.tasks._shared import generation as base
 from llmkit.tasks._shared.generation import Generation
 from llmkit.tasks.protocol import Arrays, Examples
-from llmkit.text.sentences import lead, sentences
+from llmkit.text.sentences import lead_sentences, split_sentences
 
 __all__ = ["Options", "Summarization", "make"]
 
@@ -43,7 +43,7 @@ class Summarization(Generation):
     ladder: ClassVar[Mapping[str, str]] = {"lead": "the first sentences of the text"}
     metrics: ClassVar[Sequence[str]] = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
-    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Statistics:
         return rouge(
             [_by_line(text) for text in predictions],
             [[_by_line(text) for text in own] for own in references],
@@ -52,9 +52,9 @@ class Summarization(Generation):
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         documents = examples.corpus.splits[part].columns["document"]
-        return {"lead": {"texts": object_array(lead(document) for document in documents)}}
+        return {"lead": {"texts": object_array(lead_sentences(document) for document in documents)}}
 
 
 def _by_line(text: str) -> str:
     """The text with a sentence a line."""
-    return "\n".join(text[start:end] for start, end in sentences(text))
+    return "\n".join(text[start:end] for start, end in split_sentences(text))

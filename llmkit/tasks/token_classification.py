@@ -41,7 +41,7 @@ from llmkit.tasks.protocol import (
     same_names,
 )
 from llmkit.text import tags as schemes
-from llmkit.text.words import words
+from llmkit.text.words import split_words
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -179,7 +179,7 @@ class TokenClassification(Plain):
 
     def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
         gold, found = _canonical(labels, golds["tags"], answers["tags"])
-        statistics = entities.statistics(gold, found, _types(labels), strict=self.options.strict)
+        statistics = entities.count_entities(gold, found, _types(labels), strict=self.options.strict)
         sums = statistics.sum(0)
         loss = float(answers["loss"].sum() / max(1, answers["words"].sum()))
         return {"loss": loss, **{name: float(m.score(sums)) for name, m in entities.METRICS.items()}}
@@ -194,7 +194,7 @@ class TokenClassification(Plain):
         per_type = entities.per_type(gold, found, types, strict=strict, confidence=evaluate.confidence)
         if "loss" in answers:
             statistics = np.stack([answers["loss"], answers["words"]], axis=1)
-            scores["loss"] = intervals.interval(
+            scores["loss"] = intervals.bootstrap(
                 statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=resampling
             )
         return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, {"per_class": per_class_details(per_type)})
@@ -300,7 +300,7 @@ def _sentences(rows: Rows) -> _Sentences:
     """Rows that were checked know their words; a bare text is split by rule."""
     if "tokens" in rows:
         return _Sentences(rows["tokens"], rows["text"], rows["offsets"])
-    offsets = [words(text) for text in rows["text"]]
+    offsets = [split_words(text) for text in rows["text"]]
     tokens = [[text[a:b] for a, b in spans] for text, spans in zip(rows["text"], offsets, strict=True)]
     return _Sentences(tokens, rows["text"], offsets)
 
@@ -308,7 +308,7 @@ def _sentences(rows: Rows) -> _Sentences:
 def _types(labels: Sequence[str]) -> list[str]:
     """Raises ModelError M11 for the labels of a model that tags no entities (parts of speech, for instance)."""
     try:
-        return schemes.types([labels])
+        return schemes.collect_types([labels])
     except ValueError as error:
         message = f"the model's labels do not mark entities ({error})"
         fix = "use a model with labels like B-PER and I-PER"
@@ -318,12 +318,12 @@ def _types(labels: Sequence[str]) -> list[str]:
 def _canonical(labels: Sequence[str], *sequences: NDArray[np.object_]) -> list[NDArray[np.object_]]:
     """Label ids as `schemes.labels` numbers them; a model from elsewhere may have another order, or scheme."""
     types = _types(labels)
-    own = schemes.labels(types)
+    own = schemes.make_labels(types)
     if list(labels) == own:
         return list(sequences)
     if not set(labels) <= set(own):
         tags = ([schemes.to_iob2(_named(ids, labels)) for ids in rows] for rows in sequences)
-        return [object_array(map(np.array, schemes.label_ids(rows, types))) for rows in tags]
+        return [object_array(map(np.array, schemes.tags_to_ids(rows, types))) for rows in tags]
     number = np.array([own.index(label) for label in labels])
     return [object_array([number[ids] for ids in rows]) for rows in sequences]
 
@@ -340,7 +340,7 @@ def _entities(
 ) -> list[dict[str, Any]]:
     """An entity is as probable as its least probable word."""
     found = []
-    for span in schemes.spans(tags):
+    for span in schemes.tags_to_spans(tags):
         start, end = int(offsets[span.start][0]), int(offsets[span.end - 1][1])
         entity: dict[str, Any] = {"start": start, "end": end, "label": span.label, "text": text[start:end]}
         if probabilities is not None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from llmkit.base.errors import RecipeError
 from llmkit.data.checks.columns import object_array
-from llmkit.metrics.score import Measured
+from llmkit.metrics.score import Statistics
 from llmkit.metrics.text import ngram
 from llmkit.tasks._shared import generation as base
 from llmkit.tasks._shared.generation import Generation
@@ -53,14 +53,14 @@ class Translation(Generation):
                 _set_language(tokenizer, side, code)
         return super().bind(config, tokenizer)
 
-    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Statistics:
         language = self.options.target_language and _short(self.options.target_language)
         found = (
             ngram.bleu(predictions, references, language=language),
             ngram.chrf(predictions, references),
             ngram.ter(predictions, references),
         )
-        return Measured.joined(found)
+        return Statistics.join(found)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         return {"copy": {"texts": object_array(examples.corpus.splits[part].columns["source"])}}

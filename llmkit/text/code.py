@@ -9,7 +9,7 @@ import ast
 import re
 import textwrap
 
-__all__ = ["program"]
+__all__ = ["extract_program"]
 
 # An open fence runs to the end: an answer may have been cut at its last token.
 FENCE = re.compile(
@@ -21,7 +21,7 @@ BEGIN = re.compile(r"[ \t]*(?:\[BEGIN\]|<code>)[ \t]*\n?")  # as in the prompt o
 START = re.compile(r"(?:async def|def|class|import|from|@\w)[\s\w(.]|[A-Za-z_]\w*\s*=(?!=)")
 
 
-def program(answer: str) -> str:
+def extract_program(answer: str) -> str:
     """The program in an answer, ending with a newline; "" where there is none.
 
     Of several fences all those of Python, or else without a language, one after the other: examples often build on

@@ -20,9 +20,9 @@ from itertools import islice, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.text.normalize import canonical
+from llmkit.text.normalize import normalize_text
 
-__all__ = ["jaccard", "near_pairs", "signatures"]
+__all__ = ["jaccard", "minhash_signatures", "pair_near_duplicates"]
 
 SHINGLE = 5  # characters
 HASHES = 128
@@ -36,7 +36,7 @@ SLACK = 0.15  # four standard deviations of a similarity of 0.8 estimated from 1
 Hashes = NDArray[np.uint32]  # (N, HASHES)
 
 
-def near_pairs(
+def pair_near_duplicates(
     a: Iterable[str], others: Sequence[Sequence[str]], threshold: float = 0.8
 ) -> list[list[tuple[int, int, float]]]:
     """For each text of each `b` of the others with a text of `a` this similar or more: (row of a, row of b, Jaccard).
@@ -44,11 +44,11 @@ def near_pairs(
     One pair for each such row of b, in their order, with the nearest text found. `a` is gone through once, and need
     not fit into memory. threshold is meant to be 0.7 or more: below, the bands miss pairs.
     """
-    hashes = [signatures(b) for b in others]
+    hashes = [minhash_signatures(b) for b in others]
     best: list[dict[int, tuple[int, float]]] = [{} for _ in others]
     left, start = iter(a), 0
     while block := list(islice(left, BLOCK_TEXTS)):
-        block_hashes = signatures(block)
+        block_hashes = minhash_signatures(block)
         for found, b, b_hashes in zip(best, others, hashes, strict=True):
             for i, j, similarity in _near_in_block(block, b, block_hashes, b_hashes, threshold):
                 if similarity > found.get(j, (0, 0.0))[1]:
@@ -57,11 +57,11 @@ def near_pairs(
     return [[(i, j, similarity) for j, (i, similarity) in sorted(found.items())] for found in best]
 
 
-def signatures(texts: Sequence[str]) -> Hashes:
+def minhash_signatures(texts: Sequence[str]) -> Hashes:
     """MinHash signatures, shape (N, 128): the least value of each hash function over a text's shingles."""
     out = np.empty((len(texts), HASHES), np.uint32)
     for start, stop in _blocks(texts):
-        shingles, offsets = _shingle_hashes([canonical(text) for text in texts[start:stop]])
+        shingles, offsets = _shingle_hashes([normalize_text(text) for text in texts[start:stop]])
         hashed = np.empty_like(shingles)
         for k, (factor, offset) in enumerate(_FUNCTIONS):  # multiply-shift (Dietzfelbinger 1996)
             np.add(np.multiply(shingles, factor, out=hashed), offset, out=hashed)
@@ -86,7 +86,7 @@ _FUNCTIONS = _functions()
 
 
 def _shingles(text: str) -> set[str]:
-    text = canonical(text)
+    text = normalize_text(text)
     return {text[i : i + SHINGLE] for i in range(max(1, len(text) - SHINGLE + 1))}
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from llmkit.text.words import words
+from llmkit.text.words import split_words
 
-__all__ = ["MARKERS", "fault", "mark", "unmarked"]
+__all__ = ["MARKERS", "find_error", "mark_entities", "remove_markers"]
 
 MARKERS = ("<e1>", "</e1>", "<e2>", "</e2>")
 _PAIRS = {name: re.compile(f"<{name}>(.*?)</{name}>", re.DOTALL) for name in ("e1", "e2")}
 
 
-def fault(text: str) -> str | None:
+def find_error(text: str) -> str | None:
     """What is wrong with the markers of a text: each entity once, opened before it is closed, not blank."""
     for name, pair in _PAIRS.items():
         opened, closed, found = text.count(f"<{name}>"), text.count(f"</{name}>"), pair.search(text)
@@ -25,12 +25,12 @@ def fault(text: str) -> str | None:
         if opened != 1 or closed != 1 or not found:
             before = "" if (opened, closed) != (1, 1) else ", but closes it before it opens it"
             return f"opens <{name}> {_times(opened)} and closes it {_times(closed)}{before}"
-        if not unmarked(found.group(1)).strip():
+        if not remove_markers(found.group(1)).strip():
             return f"has nothing between <{name}> and </{name}>"
     return None
 
 
-def mark(text: str, head: str, tail: str) -> str | None:
+def mark_entities(text: str, head: str, tail: str) -> str | None:
     """The text with markers around head (e1) and tail (e2); None where they do not both stand in it.
 
     Of several places those of whole words ("he" in "he saw the man"), and of these the two that are nearest to each
@@ -45,7 +45,7 @@ def mark(text: str, head: str, tail: str) -> str | None:
     return _inserted(text, (first, first + len(head)), (second, second + len(tail)))
 
 
-def unmarked(text: str) -> str:
+def remove_markers(text: str) -> str:
     """The text without markers."""
     return re.sub("|".join(MARKERS), "", text)
 
@@ -55,7 +55,7 @@ def _places(text: str, part: str) -> list[int]:
     found = list(_found(text, part))
     if len(found) < 2:
         return found
-    edges = words(text)
+    edges = split_words(text)
     starts, ends = {start for start, _ in edges}, {end for _, end in edges}
     return [start for start in found if start in starts and start + len(part) in ends] or found
 

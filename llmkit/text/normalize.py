@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["canonical"]
+__all__ = ["normalize_text"]
 
 
-def canonical(text: str) -> str:
+def normalize_text(text: str) -> str:
     """NFKC (full-width forms, ligatures), case folded, each run of white space one blank."""
     folded = text.lower() if text.isascii() else _fold(text)
     return " ".join(folded.split())

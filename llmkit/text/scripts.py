@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter
 from functools import cache
 
-__all__ = ["script"]
+__all__ = ["detect_script"]
 
 READ = 2000  # characters of a text: enough to tell
 JAPANESE = 0.05  # share of kana from which a text of Han characters is Japanese
@@ -17,7 +17,7 @@ WIDTHS = ("FULLWIDTH", "HALFWIDTH", "MATHEMATICAL")  # stand before the script i
 NAMES = {"CJK": "Han", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
 
 
-def script(text: str) -> str:
+def detect_script(text: str) -> str:
     """`Latin`, `Han`, `Japanese` (with kana), `Hangul`, `Cyrillic`, `Arabic` ... as Unicode names the letters."""
     found = Counter(name for character in text[:READ] if (name := _of(character)))
     if not found:

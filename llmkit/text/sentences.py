@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-__all__ = ["lead", "sentence_around", "sentences"]
+__all__ = ["lead_sentences", "sentence_around", "split_sentences"]
 
 LEAD, CHINESE_LEAD = 3, 1  # sentences that stand for a text; Chinese ones say more each
 
@@ -47,7 +47,7 @@ def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
     """Offsets of the sentence that holds the span text[start:end], or of all that it touches, without white
     space around them. Offsets count characters; 0 <= start <= end <= len(text)."""
     assert 0 <= start <= end <= len(text), "the span is not in the text"
-    spans = sentences(text)
+    spans = split_sentences(text)
     starts = [first for first, _ in spans]
     first = bisect_right(starts, start) - 1
     last = bisect_right(starts, max(start, end - 1)) - 1
@@ -56,7 +56,7 @@ def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
     return min(left, start), max(right, end)
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
+def split_sentences(text: str) -> list[tuple[int, int]]:
     """Offsets of all sentences in their order, without the white space around them and never empty."""
     ends = [found.end() for found in END.finditer(text) if _ends_sentence(text, found)]
     spans, start = [], 0
@@ -70,11 +70,11 @@ def sentences(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def lead(text: str) -> str:
+def lead_sentences(text: str) -> str:
     """The first sentences of a text: three, or the first alone where the text is Chinese by most of its letters."""
     letters = [letter for letter in text if letter.isalpha()]
     chinese = sum("\u3400" <= letter <= "\u9fff" for letter in letters) * 2 > len(letters)
-    spans = sentences(text)[: CHINESE_LEAD if chinese else LEAD]
+    spans = split_sentences(text)[: CHINESE_LEAD if chinese else LEAD]
     return text[spans[0][0] : spans[-1][1]] if spans else ""
 
 

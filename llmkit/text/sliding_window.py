@@ -18,9 +18,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from llmkit.text.sentences import sentences
+from llmkit.text.sentences import split_sentences
 
-__all__ = ["answer"]
+__all__ = ["predict_answer"]
 
 # Chosen on training files; the scores change little around them.
 MOST_WORDS = 8
@@ -49,12 +49,12 @@ Gram = str | tuple[str, str]  # a token, or two neighbours
 Weigh = Callable[[Gram], float]
 
 
-def answer(question: str, context: str) -> tuple[int, int]:
+def predict_answer(question: str, context: str) -> tuple[int, int]:
     """Offsets in characters of the answer in the context; (0, 0) where that is blank.
 
     The same on every machine: of equal sentences the first, of equal answers the longest, then the first.
     """
-    spans = sentences(context)
+    spans = split_sentences(context)
     if not spans:
         return 0, 0
     words = [token for token in _tokens(question, 0, len(question)) if _is_word(token)]

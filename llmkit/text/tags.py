@@ -25,18 +25,18 @@ from typing import Literal, NamedTuple
 
 __all__ = [
     "SCHEMES",
-    "Fault",
     "Scheme",
     "Span",
-    "detect",
-    "faults",
-    "from_spans",
-    "label_ids",
-    "labels",
-    "spans",
+    "TagError",
+    "collect_types",
+    "detect_scheme",
+    "find_errors",
+    "find_unknown_tags",
+    "make_labels",
+    "spans_to_tags",
+    "tags_to_ids",
+    "tags_to_spans",
     "to_iob2",
-    "types",
-    "unknown",
 ]
 
 Scheme = Literal["IOB1", "IOB2", "BIOES", "BMES"]
@@ -54,14 +54,14 @@ class Span(NamedTuple):
     label: str
 
 
-class Fault(NamedTuple):
+class TagError(NamedTuple):
     """Something wrong with the tag of the word at `position` (from 0)."""
 
     position: int
     message: str
 
 
-def detect(sequences: Iterable[Sequence[str]]) -> Scheme | None:
+def detect_scheme(sequences: Iterable[Sequence[str]]) -> Scheme | None:
     """The scheme of a corpus, from the tags of all its sentences; None where it can't be told.
 
     M- makes it BMES; E-, S-, L- or U- make it BIOES. B- and I- alone are the scheme in which fewer entities
@@ -90,17 +90,17 @@ def detect(sequences: Iterable[Sequence[str]]) -> Scheme | None:
     return "IOB1" if wrong["IOB1"] < wrong["IOB2"] else "IOB2"
 
 
-def unknown(tags: Sequence[str], scheme: Scheme) -> list[Fault]:
+def find_unknown_tags(tags: Sequence[str], scheme: Scheme) -> list[TagError]:
     """Tags that the scheme does not have: no prefix, a prefix of another scheme, no type."""
     allowed = ", ".join(f"{prefix}-" for prefix in SCHEMES[scheme])
     return [
-        Fault(position, f'"{tag}" is no {scheme} tag, which are O or one of {allowed} and a type')
+        TagError(position, f'"{tag}" is no {scheme} tag, which are O or one of {allowed} and a type')
         for position, tag in enumerate(tags)
         if not _known(tag, scheme)
     ]
 
 
-def faults(tags: Sequence[str], scheme: Scheme) -> list[Fault]:
+def find_errors(tags: Sequence[str], scheme: Scheme) -> list[TagError]:
     """Tags that can't stand where they do; reading goes on as `spans` says, so each can be repaired.
 
     At a transition the fault is the second tag's; an entity left open at the end is the last tag's. Next to
@@ -113,7 +113,7 @@ def faults(tags: Sequence[str], scheme: Scheme) -> list[Fault]:
         if wrong:
             here = tags[position] if position < len(tags) else "the end of the sentence"
             there = f"after {tags[position - 1]}" if position else "at the start of the sentence"
-            found.append(Fault(min(position, len(tags) - 1), f"{here} {there} {wrong}"))
+            found.append(TagError(min(position, len(tags) - 1), f"{here} {there} {wrong}"))
     return found
 
 
@@ -122,10 +122,10 @@ def to_iob2(tags: Sequence[str]) -> list[str]:
 
     Raises ValueError for a tag without a known prefix.
     """
-    return from_spans(spans(tags), len(tags))
+    return spans_to_tags(tags_to_spans(tags), len(tags))
 
 
-def spans(tags: Sequence[str], *, strict: bool = False) -> list[Span]:
+def tags_to_spans(tags: Sequence[str], *, strict: bool = False) -> list[Span]:
     """The entities, in their order, of tags in any scheme.
 
     By default as conlleval reads them: an I- (M-, E-) that continues nothing begins an entity. strict, for IOB2:
@@ -146,7 +146,7 @@ def spans(tags: Sequence[str], *, strict: bool = False) -> list[Span]:
     return found
 
 
-def from_spans(spans: Iterable[Span], length: int) -> list[str]:
+def spans_to_tags(spans: Iterable[Span], length: int) -> list[str]:
     """IOB2 tags of a sentence of `length` words. Raises ValueError for spans that overlap or leave it."""
     tags = ["O"] * length
     for span in spans:
@@ -157,13 +157,13 @@ def from_spans(spans: Iterable[Span], length: int) -> list[str]:
     return tags
 
 
-def types(sequences: Iterable[Sequence[str]]) -> list[str]:
+def collect_types(sequences: Iterable[Sequence[str]]) -> list[str]:
     """The types of the tags of a corpus, sorted. Raises ValueError for a tag without a known prefix."""
     tags = {tag for sequence in sequences for tag in sequence}
     return sorted({_parsed(tag)[1] for tag in tags} - {""})
 
 
-def labels(types: Iterable[str]) -> list[str]:
+def make_labels(types: Iterable[str]) -> list[str]:
     """What a tagger chooses from, by label id: ["O", "B-LOC", "I-LOC", "B-ORG", ...].
 
     Type t has the ids 2 t + 1 (B-) and 2 t + 2 (I-); `metrics.entities` reads such ids without the strings.
@@ -171,9 +171,9 @@ def labels(types: Iterable[str]) -> list[str]:
     return ["O", *(f"{prefix}-{label}" for label in types for prefix in "BI")]
 
 
-def label_ids(sequences: Iterable[Sequence[str]], types: Iterable[str]) -> list[list[int]]:
+def tags_to_ids(sequences: Iterable[Sequence[str]], types: Iterable[str]) -> list[list[int]]:
     """IOB2 tags as ids into `labels(types)`. Raises KeyError for a tag that is not among them."""
-    ids = {label: number for number, label in enumerate(labels(types))}
+    ids = {label: number for number, label in enumerate(make_labels(types))}
     return [[ids[tag] for tag in sequence] for sequence in sequences]
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 
-__all__ = ["Offsets", "joined", "words"]
+__all__ = ["Offsets", "join_words", "split_words"]
 
 Offsets = list[tuple[int, int]]  # (start, end) of each word, in characters; end is that after the last
 
@@ -32,12 +32,12 @@ _JOINERS = "\u00ad\u200c\u200d\u2060"
 _INVISIBLE = r"\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 
 
-def words(text: str) -> Offsets:
+def split_words(text: str) -> Offsets:
     """(start, end) of each word, in order."""
     return [found.span() for found in _pattern().finditer(text)]
 
 
-def joined(words: Sequence[str]) -> tuple[str, Offsets]:
+def join_words(words: Sequence[str]) -> tuple[str, Offsets]:
     """A text of these words and where each stands in it.
 
     A blank stands between two words, but not beside a Chinese or Japanese character. Where every word is a single

@@ -176,7 +176,9 @@ def _compare_with_baselines(
                 "called": called,
                 "metric": metric,
                 "difference": asdict(difference),
-                "sentence": paired.verdict(replace(difference, metric=phrase(metric)), "the model", called),
+                "sentence": paired.describe_difference(
+                    replace(difference, metric=phrase(metric)), "the model", called
+                ),
             }
         )
     return {

@@ -23,7 +23,7 @@ from llmkit.base import files
 from llmkit.base.errors import ErrorDetail, RecipeError, RunError, Stopped, raise_if, some
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
-from llmkit.metrics.spread import Spread, over_seeds
+from llmkit.metrics.spread import Spread, summarize_seeds
 from llmkit.training.prepare import Prepared
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _over_seeds(
             values = [scores[name]["value"] for scores in all_scores]
             limits = _limits(name, values, lower=name in prepared.task.spec.lower_is_better)
             n = min(scores[name]["n"] for scores in all_scores)
-            mean, spreads[name] = over_seeds(values, n=n, confidence=confidence, limits=limits)
+            mean, spreads[name] = summarize_seeds(values, n=n, confidence=confidence, limits=limits)
             means[name] = mean.to_json()
     return means, spreads
 

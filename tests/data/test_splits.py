@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from llmkit.base.errors import DataError
 from llmkit.data.splits import apportion, create_missing_splits
 from llmkit.recipe.schema import Data
-from llmkit.text.normalize import canonical
+from llmkit.text.normalize import normalize_text
 
 
 def fill(corpus, seed=1, label="label", **keys):
@@ -124,13 +124,15 @@ def test_splits_are_complete_disjoint_and_stratified_and_keep_equal_texts_togeth
     corpus = make(train=[*repeated, *plenty])
     filled = fill(corpus, seed, validation_share=shares[0], test_share=shares[1])
     assert sorted(chain(*places(filled).values())) == sorted(places(corpus)["train"])
-    texts = [{canonical(text) for text in split.column("text")} for split in filled.splits.values()]
+    texts = [{normalize_text(text) for text in split.column("text")} for split in filled.splits.values()]
     assert sum(map(len, texts)) == len(set.union(*texts))
     first = {}
     for text, label in [*repeated, *plenty]:
-        first.setdefault(canonical(text), label)
+        first.setdefault(normalize_text(text), label)
     for name, share in zip(list(filled.splits)[1:], shares):
-        counts = Counter(first[text] for text in {canonical(t) for t in filled.splits[name].column("text")})
+        counts = Counter(
+            first[text] for text in {normalize_text(t) for t in filled.splits[name].column("text")}
+        )
         for label, size in Counter(first.values()).items():
             assert counts[label] >= 1
             assert (

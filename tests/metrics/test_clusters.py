@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llmkit.metrics import clusters, paired
-from llmkit.metrics.intervals import interval, measure, measure_ranks
+from llmkit.metrics.intervals import bootstrap, measure, measure_ranks
 from llmkit.metrics.score import Metric, ratio
 from llmkit.metrics.tasks.ranking import SPEARMAN
 
@@ -25,14 +25,14 @@ def with_ones(*columns):
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 9)), min_size=1, max_size=40))
 def test_sums_are_those_of_each_group(examples):
     values, groups = np.array(examples, float).T
-    found = clusters.sums(with_ones(values), groups)
+    found = clusters.sum_by_group(with_ones(values), groups)
     expected = [(values[groups == group].sum(), (groups == group).sum()) for group in np.unique(groups)]
     assert found == pytest.approx(np.array(expected))
 
 
 def test_a_group_for_each_example():
     with pytest.raises(AssertionError, match="a group for each example"):
-        clusters.sums(np.ones((3, 2)), np.array([1, 1]))
+        clusters.sum_by_group(np.ones((3, 2)), np.array([1, 1]))
 
 
 def test_copies_in_their_group_tell_nothing_new():
@@ -50,7 +50,7 @@ def test_copies_in_their_group_tell_nothing_new():
 def test_interval_and_measure_draw_the_same_groups():
     rng = np.random.default_rng(1)
     rows, groups = with_ones(rng.normal(size=60)), rng.integers(0, 20, 60)
-    assert interval(rows, mean, groups=groups) == measure(rows, [MEAN], groups=groups)["mean"]
+    assert bootstrap(rows, mean, groups=groups) == measure(rows, [MEAN], groups=groups)["mean"]
 
 
 @pytest.mark.parametrize("groups, why", [([], "no examples"), ([4, 4, 4], "one group")])
@@ -60,7 +60,7 @@ def test_too_few_groups_have_no_interval(groups, why):
     for found in (
         measure(rows, [SHARE], groups=groups)["share"],
         measure_ranks(rows, [SPEARMAN], groups=groups)["spearman"],
-        interval(rows, mean, groups=groups),
+        bootstrap(rows, mean, groups=groups),
     ):
         assert (found.low, found.high, found.n) == (None, None, len(groups))
         assert found.method == f"no interval: {why}"

@@ -51,7 +51,7 @@ def test_a_score_without_an_interval_leaves_the_difference_without_one():
     whole, bare = wilson_score(8, 10), Score(0.5, None, None, 1, "no interval: one example")
     for first, second in [(whole, bare), (bare, whole)]:
         found = difference(first, second)
-        assert (found.low, found.high, found.shown) == (None, None, False)
+        assert (found.low, found.high, found.excludes_zero) == (None, None, False)
         assert math.isclose(found.value, first.value - second.value)
         assert found.method == "no interval: one of the two scores has none"
 
@@ -61,16 +61,16 @@ def test_an_interval_without_width_tells_nothing():
     sure, other = Score(1.0, 1.0, 1.0, 20, "every draw scores the same"), wilson_score(30, 40)
     for first, second in [(sure, other), (other, sure)]:
         found = difference(first, second)
-        assert (found.low, found.high, found.shown) == (None, None, False)
+        assert (found.low, found.high, found.excludes_zero) == (None, None, False)
         assert found.method == "no interval: that of one of the two scores has no width"
-    assert difference(wilson_score(20, 20), other).shown
+    assert difference(wilson_score(20, 20), other).excludes_zero
 
 
 @pytest.mark.parametrize(
     ("low", "high", "shown"), [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.2, False), (0.0, 0.2, False)]
 )
 def test_a_difference_is_shown_when_its_interval_leaves_zero_out(low, high, shown):
-    assert Difference((low + high) / 2, low, high, 10, 10, "").shown is shown
+    assert Difference((low + high) / 2, low, high, 10, 10, "").excludes_zero is shown
 
 
 @pytest.mark.parametrize(("one", "other"), [((0.9, 80), (0.8, 60)), ((0.97, 200), (0.85, 40))])

@@ -8,10 +8,10 @@ from scipy import stats
 from llmkit.metrics import intervals
 from llmkit.metrics.intervals import (
     Sample,
-    as_sample,
-    interval,
+    bootstrap,
     measure,
     measure_ranks,
+    merge_equal_rows,
     resample,
     wilson,
     wilson_score,
@@ -67,7 +67,7 @@ def test_wilson_method_names_the_confidence():
 
 def test_equal_rows_are_merged_and_the_total_is_kept():
     statistics = np.array([[1, 2], [3, 4], [1, 2], [1, 2]])
-    sample = as_sample(statistics)
+    sample = merge_equal_rows(statistics)
     assert sample.rows.tolist() == [[1, 2], [3, 4]]
     assert sample.counts.tolist() == [3, 1]
     assert sample.n == 4
@@ -97,24 +97,24 @@ def test_merged_multinomial_and_drawn_indices_have_the_same_distribution():
 @pytest.mark.parametrize("distinct", [2, 100])
 def test_resampled_sums_have_the_moments_of_theory(distinct):
     values = np.tile(np.arange(distinct, dtype=float), 200 // distinct)
-    sums = resample(as_sample(with_ones(values)), Resampling(resamples=5000))
+    sums = resample(merge_equal_rows(with_ones(values)), Resampling(resamples=5000))
     assert (sums[:, 1] == 200).all()
     assert sums[:, 0].mean() == pytest.approx(values.sum(), rel=0.01)
     assert sums[:, 0].std() == pytest.approx(values.std() * 200**0.5, rel=0.05)
 
 
 def test_blocks_cover_all_draws(monkeypatch):
-    sample = as_sample(with_ones(np.random.default_rng(0).random(50)))
+    sample = merge_equal_rows(with_ones(np.random.default_rng(0).random(50)))
     monkeypatch.setattr(intervals, "BLOCK", 50 * 7)
     assert resample(sample, Resampling(resamples=23)).shape == (23, 2)
 
 
 def test_one_seed_gives_one_interval_and_another_seed_another():
     statistics = with_ones(np.random.default_rng(0).random(80))
-    assert interval(statistics, mean, resampling=Resampling(seed=3)) == interval(
+    assert bootstrap(statistics, mean, resampling=Resampling(seed=3)) == bootstrap(
         statistics, mean, resampling=Resampling(seed=3)
     )
-    assert interval(statistics, mean, resampling=Resampling(seed=3)) != interval(
+    assert bootstrap(statistics, mean, resampling=Resampling(seed=3)) != bootstrap(
         statistics, mean, resampling=Resampling(seed=4)
     )
 
@@ -126,7 +126,7 @@ def test_one_seed_gives_one_interval_and_another_seed_another():
 @pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal"])
 def test_interval_of_a_mean_is_scipys(method, draw):
     values = getattr(np.random.default_rng(5), draw)(size=60)
-    ours = interval(with_ones(values), mean, resampling=Resampling(resamples=20_000), method=method)
+    ours = bootstrap(with_ones(values), mean, resampling=Resampling(resamples=20_000), method=method)
     theirs = stats.bootstrap(
         (values,), np.mean, n_resamples=20_000, method="BCa" if method == "bca" else method, rng=7
     ).confidence_interval
@@ -138,7 +138,7 @@ def test_interval_of_a_mean_is_scipys(method, draw):
 
 def test_bca_leans_to_the_long_tail_where_percentile_does_not():
     values = np.random.default_rng(0).lognormal(sigma=1.5, size=50)
-    bca, percentile = (interval(with_ones(values), mean, method=method) for method in ("bca", "percentile"))
+    bca, percentile = (bootstrap(with_ones(values), mean, method=method) for method in ("bca", "percentile"))
     assert bca.low > percentile.low
     assert bca.high > percentile.high
 
@@ -147,12 +147,12 @@ def test_merged_rows_have_the_same_acceleration_as_one_row_each():
     values = np.random.default_rng(0).integers(0, 3, 40).astype(float) ** 2
     apart = Sample(with_ones(values), np.ones(40, dtype=np.int64))
     scores = np.random.default_rng(1).normal(values.mean(), 0.1, 500)
-    tails = [bca_tails(s, values.mean(), scores) for s in (apart, as_sample(apart.rows))]
+    tails = [bca_tails(s, values.mean(), scores) for s in (apart, merge_equal_rows(apart.rows))]
     assert tails[0] == pytest.approx(tails[1], abs=1e-12)
 
 
 def test_ties_count_half_so_a_symmetric_case_has_no_bias():
-    sample = as_sample(with_ones(np.array([0.0, 1.0] * 10)))
+    sample = merge_equal_rows(with_ones(np.array([0.0, 1.0] * 10)))
     tails = bca_tails(sample, 0.5, np.array([0.4, 0.5 - 1e-15, 0.5, 0.5 + 1e-15, 0.6]))
     assert tails == pytest.approx((0.025, 0.975), abs=1e-12)
 
@@ -166,9 +166,9 @@ def test_bca_is_undefined_where_the_acceleration_turns_the_ends_around():
 
 def test_method_says_what_was_done():
     statistics = with_ones(np.random.default_rng(0).random(30))
-    assert interval(statistics, mean).method == "BCa bootstrap, 2000 draws, 95%"
+    assert bootstrap(statistics, mean).method == "BCa bootstrap, 2000 draws, 95%"
     assert (
-        interval(
+        bootstrap(
             statistics, mean, method="percentile", resampling=Resampling(resamples=300, confidence=0.9)
         ).method
         == "percentile bootstrap, 300 draws, 90%"
@@ -178,20 +178,21 @@ def test_method_says_what_was_done():
 def test_a_higher_confidence_gives_a_wider_interval():
     statistics = with_ones(np.random.default_rng(0).random(30))
     narrow, wide = (
-        interval(statistics, mean, resampling=Resampling(confidence=confidence)) for confidence in (0.8, 0.99)
+        bootstrap(statistics, mean, resampling=Resampling(confidence=confidence))
+        for confidence in (0.8, 0.99)
     )
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
 @pytest.mark.parametrize("n, why", [(0, "no interval: no examples"), (1, "no interval: one example")])
 def test_too_few_examples_have_no_interval(n, why):
-    score = interval(np.full((n, 2), 1.0), mean)
+    score = bootstrap(np.full((n, 2), 1.0), mean)
     assert (score.value, score.low, score.high, score.n) == (float(n), None, None, n)
     assert score.method == why
 
 
 def test_a_constant_statistic_has_no_width_and_says_so():
-    score = interval(with_ones(np.full(40, 0.1)), mean)
+    score = bootstrap(with_ones(np.full(40, 0.1)), mean)
     assert score.low == score.value == score.high
     assert (
         score.method
@@ -206,7 +207,7 @@ def test_draws_without_a_score_are_left_out_and_counted():
     def undefined_without_hits(sums):
         return np.where(sums[..., 0] > 0, mean(sums), np.nan)
 
-    score = interval(with_ones(values), undefined_without_hits)
+    score = bootstrap(with_ones(values), undefined_without_hits)
     assert "draws without a score left out" in score.method
     assert 0 < score.low <= 0.1 <= score.high
 
@@ -218,7 +219,7 @@ def test_a_score_undefined_in_many_draws_has_no_interval():
     def undefined_without_hits(sums):
         return np.where(sums[..., 0] > 0, mean(sums), np.nan)
 
-    score = interval(with_ones(values), undefined_without_hits, resampling=Resampling(resamples=1000))
+    score = bootstrap(with_ones(values), undefined_without_hits, resampling=Resampling(resamples=1000))
     assert (score.low, score.high) == (None, None)
     assert score.method.startswith("no interval: no score in 3")
     assert score.method.endswith("of 1000 draws")
@@ -228,7 +229,7 @@ def test_a_value_outside_all_draws_widens_the_interval_and_drops_bca():
     def distinct(sums):  # a draw never holds all 200 examples
         return (sums[..., :-1] > 0).sum(-1) / 200
 
-    score = interval(np.eye(200), distinct)
+    score = bootstrap(np.eye(200), distinct)
     assert score.low < 0.75 < score.value
     assert score.high == score.value
     assert "BCa undefined here" in score.method
@@ -241,7 +242,7 @@ def test_a_value_outside_all_draws_widens_the_interval_and_drops_bca():
 )
 @settings(max_examples=80, deadline=None)
 def test_interval_holds_the_value(statistics, seed, method):
-    score = interval(
+    score = bootstrap(
         statistics,
         lambda sums: ratio(sums[..., 0], sums.sum(-1)),
         resampling=Resampling(resamples=50, seed=seed),
@@ -261,8 +262,8 @@ def test_measure_takes_wilson_for_shares_and_the_bootstrap_for_the_rest():
     ]
     found = measure(with_ones(values), metrics, resampling=Resampling(seed=1))
     assert found["share"] == wilson_score(30, 40)
-    bootstrap = interval(with_ones(values), mean, resampling=Resampling(seed=1))
-    assert (found["odds"].low, found["odds"].high) == (bootstrap.low, bootstrap.high)
+    expected = bootstrap(with_ones(values), mean, resampling=Resampling(seed=1))
+    assert (found["odds"].low, found["odds"].high) == (expected.low, expected.high)
     assert found["odds"].method == "BCa bootstrap, 2000 draws, 95%; a note"
 
 
@@ -287,7 +288,7 @@ def test_a_sum_scored_by_weights_has_the_interval_of_the_sum(draw):
     by_weights = measure_ranks(
         with_ones(values), [RankMetric("mean", weighted_mean, note="a note")], resampling=Resampling(seed=2)
     )
-    by_sums = interval(with_ones(values), mean, resampling=Resampling(seed=2))
+    by_sums = bootstrap(with_ones(values), mean, resampling=Resampling(seed=2))
     found = by_weights["mean"]
     assert (found.value, found.low, found.high) == pytest.approx(
         (by_sums.value, by_sums.low, by_sums.high), abs=1e-12
@@ -308,7 +309,7 @@ def test_many_distinct_rows_are_not_left_out_one_by_one(monkeypatch):
     found = measure_ranks(
         with_ones(values), [RankMetric("mean", weighted_mean)], resampling=Resampling(seed=2)
     )["mean"]
-    percentile = interval(with_ones(values), mean, resampling=Resampling(seed=2), method="percentile")
+    percentile = bootstrap(with_ones(values), mean, resampling=Resampling(seed=2), method="percentile")
     assert (found.low, found.high) == pytest.approx((percentile.low, percentile.high), abs=1e-12)
     assert found.method == percentile.method == "percentile bootstrap, 2000 draws, 95%"
 
@@ -320,7 +321,7 @@ def test_too_few_weighted_examples_have_no_interval(n, why):
 
 
 def test_a_score_undefined_on_the_examples_is_zero_and_says_so():
-    found = interval(with_ones(np.ones(9)), lambda sums: np.full(sums.shape[:-1], np.nan))
+    found = bootstrap(with_ones(np.ones(9)), lambda sums: np.full(sums.shape[:-1], np.nan))
     assert (found.value, found.low, found.n) == (0.0, None, 9)
     assert found.method == "no interval: undefined on these examples, 0 stands in"
 
@@ -337,7 +338,7 @@ def test_wilson_covers_the_true_share_in_95_of_100_samples():
 def test_bca_covers_a_skewed_mean_in_95_of_100_samples():
     rng, trials = np.random.default_rng(0), 400
     found = [
-        interval(with_ones(rng.exponential(size=60)), mean, resampling=Resampling(resamples=500, seed=i))
+        bootstrap(with_ones(rng.exponential(size=60)), mean, resampling=Resampling(resamples=500, seed=i))
         for i in range(trials)
     ]
     assert 0.92 <= np.mean([score.low <= 1.0 <= score.high for score in found]) <= 0.98

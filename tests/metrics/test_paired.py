@@ -4,16 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from llmkit.metrics.intervals import as_sample
+from llmkit.metrics.intervals import merge_equal_rows
 from llmkit.metrics.paired import (
     Difference,
     _swap_p_value,
+    describe_difference,
     difference,
     examples_needed,
     holm,
     mcnemar,
     rank_difference,
-    verdict,
 )
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Metric, RankMetric, ratio
@@ -81,7 +81,7 @@ def test_swaps_give_the_exact_p_value_of_the_sign_test():
     first, second = disagreements(9, 3)
     exact = stats.binomtest(9, 12).pvalue
     assert _swap_p_value(
-        as_sample(with_ones(first, second)), MEAN, Resampling(resamples=20_000)
+        merge_equal_rows(with_ones(first, second)), MEAN, Resampling(resamples=20_000)
     ) == pytest.approx(exact, abs=0.01)
 
 
@@ -89,7 +89,7 @@ def test_swaps_are_uniform_where_there_is_no_difference():
     rng = np.random.default_rng(0)
     p_values = [
         _swap_p_value(
-            as_sample(with_ones(*rng.normal(size=(2, 30)))), MEAN, Resampling(resamples=300, seed=seed)
+            merge_equal_rows(with_ones(*rng.normal(size=(2, 30)))), MEAN, Resampling(resamples=300, seed=seed)
         )
         for seed in range(200)
     ]
@@ -266,27 +266,27 @@ def made(value, low, high, n=457, metric="accuracy", **fields):
 
 def test_verdicts():
     assert (
-        verdict(made(0.031, 0.008, 0.054), "the model", "TF-IDF")
+        describe_difference(made(0.031, 0.008, 0.054), "the model", "TF-IDF")
         == "The model is better than TF-IDF by 3.1 points of accuracy (95% interval 0.8 to 5.4)."
     )
     assert (
-        verdict(made(-0.031, -0.054, -0.008), "runs/a", "runs/b")
+        describe_difference(made(-0.031, -0.054, -0.008), "runs/a", "runs/b")
         == "runs/a is worse than runs/b by 3.1 points of accuracy (95% interval 0.8 to 5.4)."
     )
     assert (
-        verdict(made(0.01, -0.02, 0.04), "the model", "TF-IDF")
+        describe_difference(made(0.01, -0.02, 0.04), "the model", "TF-IDF")
         == "The interval covers zero: this test set (457 examples) does not show that "
         "the model is better than TF-IDF."
     )
     assert (
-        verdict(made(1.0, None, None, n=1), "the model", "TF-IDF")
+        describe_difference(made(1.0, None, None, n=1), "the model", "TF-IDF")
         == "This test set (1 example) is too small to compare the model with TF-IDF."
     )
 
 
 def test_a_verdict_that_shows_nothing_says_what_would():
     ended = [
-        verdict(made(0.01, -0.02, 0.04, examples_needed=needed), "a", "b").partition("than b.")[2]
+        describe_difference(made(0.01, -0.02, 0.04, examples_needed=needed), "a", "b").partition("than b.")[2]
         for needed in (None, 7, 783, 12_345, 2_000_000)
     ]
     assert ended == [
@@ -296,12 +296,12 @@ def test_a_verdict_that_shows_nothing_says_what_would():
         " To see a difference as here in accuracy takes about 13,000 examples.",
         " To see a difference as small as here in accuracy takes more than a million examples.",
     ]
-    assert "takes" not in verdict(made(0.031, 0.008, 0.054, examples_needed=400), "a", "b")
+    assert "takes" not in describe_difference(made(0.031, 0.008, 0.054, examples_needed=400), "a", "b")
 
 
 def test_an_interval_that_ends_at_zero_covers_it():
-    assert "covers zero" in verdict(made(0.02, 0.0, 0.04), "a", "b")
-    assert "covers zero" in verdict(made(0.0, 0.0, 0.0), "a", "b")
+    assert "covers zero" in describe_difference(made(0.02, 0.0, 0.04), "a", "b")
+    assert "covers zero" in describe_difference(made(0.0, 0.0, 0.0), "a", "b")
 
 
 ERROR = {"metric": "mse", "higher_is_better": False, "point": None}
@@ -309,17 +309,17 @@ ERROR = {"metric": "mse", "higher_is_better": False, "point": None}
 
 def test_less_is_better_where_the_metric_says_so():
     assert (
-        verdict(made(-0.31, -0.42, -0.2, **ERROR), "the model", "TF-IDF")
+        describe_difference(made(-0.31, -0.42, -0.2, **ERROR), "the model", "TF-IDF")
         == "The model is better than TF-IDF by 0.31 of mse (95% interval 0.20 to 0.42)."
     )
     assert (
-        verdict(made(0.31, 0.2, 0.42, **ERROR), "the model", "TF-IDF")
+        describe_difference(made(0.31, 0.2, 0.42, **ERROR), "the model", "TF-IDF")
         == "The model is worse than TF-IDF by 0.31 of mse (95% interval 0.20 to 0.42)."
     )
-    assert "covers zero" in verdict(made(-0.1, -0.3, 0.1, **ERROR), "a", "b")
+    assert "covers zero" in describe_difference(made(-0.1, -0.3, 0.1, **ERROR), "a", "b")
     share = made(-0.031, -0.054, -0.008, metric="hamming_loss", higher_is_better=False)
     assert (
-        verdict(share, "the model", "TF-IDF")
+        describe_difference(share, "the model", "TF-IDF")
         == "The model is better than TF-IDF by 3.1 points of hamming_loss (95% interval 0.8 to 5.4)."
     )
 
@@ -333,9 +333,9 @@ def test_less_is_better_where_the_metric_says_so():
     ],
 )
 def test_a_number_with_a_unit_has_two_digits_at_least(value, low, high, words):
-    assert words in verdict(made(value, low, high, **ERROR), "a", "b")
+    assert words in describe_difference(made(value, low, high, **ERROR), "a", "b")
 
 
 def test_a_point_on_a_scale_of_a_hundred_is_one():
     found = made(2.345, 1.25, 3.5, metric="bleu", point=1)
-    assert "by 2.3 points of bleu (95% interval 1.2 to 3.5)" in verdict(found, "a", "b")
+    assert "by 2.3 points of bleu (95% interval 1.2 to 3.5)" in describe_difference(found, "a", "b")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.registry import ENTRIES, KINDS, Kind, MetricSettings, entry
+from llmkit.metrics.registry import ENTRIES, KINDS, Kind, MetricSettings, find_entry
 from llmkit.metrics.resampling import Resampling
 
 CONTRACT = {
@@ -54,7 +54,7 @@ def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(
         UserError, match=r'error\[E01\] --metric: unknown metric "blue"; did you mean "bleu"\?'
     ):
-        entry("blue")
+        find_entry("blue")
 
 
 def test_the_list_of_names_loads_no_library() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.score import BY_COUNTS, Measured, Metric, Score, find, ratio
+from llmkit.metrics.score import BY_COUNTS, Metric, Score, Statistics, find_metric, ratio
 
 
 def test_zero_over_zero_is_zero_and_the_rest_divides():
@@ -33,24 +33,24 @@ def test_precision_recall_and_f1_from_counts_of_right_gold_and_predicted():
 
 
 def test_a_metric_is_found_by_name_or_told_with_the_nearest():
-    assert find("f1", BY_COUNTS) is BY_COUNTS["f1"]
+    assert find_metric("f1", BY_COUNTS) is BY_COUNTS["f1"]
     with pytest.raises(UserError) as error:
-        find("recal", BY_COUNTS)
+        find_metric("recal", BY_COUNTS)
     assert str(error.value) == (
         'error[E01] unknown metric "recal"; did you mean "recall"? Fix: choose from f1, precision, recall'
     )
 
 
 def test_several_measures_of_the_same_examples_are_one():
-    one = Measured(np.array([[1.0], [3.0]]), (Metric("sum", lambda sums: sums[..., 0]),))
-    other = Measured(
+    one = Statistics(np.array([[1.0], [3.0]]), (Metric("sum", lambda sums: sums[..., 0]),))
+    other = Statistics(
         np.array([[1.0, 2.0], [2.0, 2.0]]),
         (
             Metric("share", lambda sums: ratio(sums[..., 0], sums[..., 1])),
             Metric("size", lambda s: s[..., 1]),
         ),
     )
-    found = Measured.joined([one, other])
+    found = Statistics.join([one, other])
     assert found.rows.tolist() == [[1, 1, 2], [3, 2, 2]]
     assert found.values() == {"sum": 4, "share": 0.75, "size": 4}
     each = {metric.name: metric.score(found.rows).tolist() for metric in found.metrics}

@@ -9,7 +9,7 @@ from scipy import stats
 from llmkit.metrics import independent, paired
 from llmkit.metrics.intervals import measure, wilson_score
 from llmkit.metrics.score import Metric, ratio
-from llmkit.metrics.slices import by_size, by_value, compare
+from llmkit.metrics.slices import compare_slices, group_by_quartile, group_by_value
 
 MEAN = Metric("mean", lambda sums: ratio(sums[..., 0], sums[..., 1]))
 
@@ -20,7 +20,7 @@ def share_of(hits):
 
 def test_each_slice_is_scored_against_all_others():
     hits = np.array([1] * 30 + [0] * 10 + [1] * 10 + [0] * 30)
-    found = compare(share_of(hits), {"half": by_value(["b"] * 40 + ["a"] * 40)}, 80)
+    found = compare_slices(share_of(hits), {"half": group_by_value(["b"] * 40 + ["a"] * 40)}, 80)
     assert [(one.value, one.score.value, one.rest.value) for one in found.slices] == [
         ("a", 0.25, 0.75),
         ("b", 0.75, 0.25),
@@ -33,11 +33,11 @@ def test_the_worst_comes_first_and_of_a_loss_the_highest():
     values = np.repeat([3.0, 1.0, 2.0], 20) + np.random.default_rng(0).normal(size=60) / 10
     rows, groupings = (
         np.column_stack([values, np.ones(60)]),
-        {"g": by_value(np.repeat(list("xyz"), 20).tolist())},
+        {"g": group_by_value(np.repeat(list("xyz"), 20).tolist())},
     )
 
     def order(**how):
-        found = compare(lambda index: measure(rows[index], [MEAN])["mean"], groupings, 60, **how)
+        found = compare_slices(lambda index: measure(rows[index], [MEAN])["mean"], groupings, 60, **how)
         return [one.value for one in found.slices]
 
     assert order() == ["y", "z", "x"]
@@ -47,8 +47,8 @@ def test_the_worst_comes_first_and_of_a_loss_the_highest():
 def test_p_values_are_adjusted_over_all_groupings():
     rng = np.random.default_rng(1)
     hits = rng.integers(0, 2, 300)
-    groupings = {name: by_value(rng.integers(0, 4, 300).tolist()) for name in ("one", "two")}
-    found = compare(share_of(hits), groupings, 300).slices
+    groupings = {name: group_by_value(rng.integers(0, 4, 300).tolist()) for name in ("one", "two")}
+    found = compare_slices(share_of(hits), groupings, 300).slices
     assert len(found) == 8
     assert [one.p_holm for one in found] == pytest.approx(paired.holm([one.p_value for one in found]))
 
@@ -57,22 +57,22 @@ def test_luck_alone_is_rarely_called_a_weak_slice():
     rng, shown = np.random.default_rng(2), 0
     for _ in range(200):
         hits, values = rng.random(400) < 0.8, rng.integers(0, 10, 400)
-        found = compare(share_of(hits), {"g": by_value(values.tolist())}, 400)
+        found = compare_slices(share_of(hits), {"g": group_by_value(values.tolist())}, 400)
         shown += any(one.p_holm < 0.05 for one in found.slices)
     assert shown <= 20  # 10 expected at most
 
 
 def test_small_slices_and_small_rests_are_left_out_and_counted():
     values = ["many"] * 50 + ["nine"] * 9
-    found = compare(share_of(np.ones(59)), {"g": by_value(values)}, 59)
+    found = compare_slices(share_of(np.ones(59)), {"g": group_by_value(values)}, 59)
     assert (found.slices, found.left_out) == ((), 2)
-    found = compare(share_of(np.ones(60)), {"g": by_value([*values, "nine"])}, 60)
+    found = compare_slices(share_of(np.ones(60)), {"g": group_by_value([*values, "nine"])}, 60)
     assert (len(found.slices), found.left_out) == (2, 0)
 
 
 def test_of_many_values_the_most_frequent_are_judged():
     values = [name for number in range(30) for name in [f"v{number}"] * (10 + number)]
-    found = compare(share_of(np.ones(len(values))), {"g": by_value(values)}, len(values))
+    found = compare_slices(share_of(np.ones(len(values))), {"g": group_by_value(values)}, len(values))
     assert {one.value for one in found.slices} == {f"v{number}" for number in range(10, 30)}
     assert found.left_out == 10
 
@@ -84,7 +84,7 @@ def test_slices_may_overlap_and_may_lack_a_score():
     def score(numbers):
         return None if len(numbers) == 34 else wilson_score(5, len(numbers))
 
-    found = compare(score, groupings, 100)
+    found = compare_slices(score, groupings, 100)
     assert [(one.value, one.score.n, one.rest.n) for one in found.slices] == [
         ("early", 60, 40),
         ("late", 60, 40),
@@ -93,9 +93,9 @@ def test_slices_may_overlap_and_may_lack_a_score():
 
 
 def test_each_grouping_may_have_its_own_score():
-    halves = by_value(["a"] * 20 + ["b"] * 20)
+    halves = group_by_value(["a"] * 20 + ["b"] * 20)
     own = {"one": lambda index: wilson_score(0, len(index)), "two": lambda index: wilson_score(9, len(index))}
-    found = compare(own, {"one": halves, "two": halves}, 40)
+    found = compare_slices(own, {"one": halves, "two": halves}, 40)
     assert {(one.grouping, one.score.value) for one in found.slices} == {("one", 0.0), ("two", 9 / 20)}
 
 
@@ -105,7 +105,7 @@ def test_each_grouping_may_have_its_own_score():
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.integers(-50, 50), st.floats(0, 9)), min_size=1, max_size=80))
 def test_sizes_cover_every_example_once_and_in_order(sizes):
-    found = by_size(sizes)
+    found = group_by_quartile(sizes)
     assert sorted(np.concatenate(list(found.values())).tolist()) == list(range(len(sizes)))
     ends = [(min(sizes[i] for i in index), max(sizes[i] for i in index)) for index in found.values()]
     assert all(high < low for (_, high), (low, _) in pairwise(ends))
@@ -113,21 +113,21 @@ def test_sizes_cover_every_example_once_and_in_order(sizes):
 
 
 def test_quarters_are_named_by_their_ends():
-    assert {name: len(index) for name, index in by_size(range(1, 41)).items()} == {
+    assert {name: len(index) for name, index in group_by_quartile(range(1, 41)).items()} == {
         "1 to 10": 10,
         "11 to 20": 10,
         "21 to 30": 10,
         "31 to 40": 10,
     }
-    assert {name: index.tolist() for name, index in by_size([7, 7, float("nan")]).items()} == {
+    assert {name: index.tolist() for name, index in group_by_quartile([7, 7, float("nan")]).items()} == {
         "7": [0, 1],
         "(none)": [2],
     }
-    assert by_size([]) == {}
+    assert group_by_quartile([]) == {}
 
 
 def test_values_are_named_as_they_stand():
-    found = by_value(["a", None, "a", True, 3])
+    found = group_by_value(["a", None, "a", True, 3])
     assert {name: index.tolist() for name, index in found.items()} == {
         "a": [0, 2],
         "(none)": [1],
@@ -137,8 +137,14 @@ def test_values_are_named_as_they_stand():
 
 
 def test_many_numbers_go_by_size_and_few_by_value():
-    assert set(by_value([1, 2, 1])) == {"1", "2"}
-    assert list(by_value([*range(40), None])) == ["0 to 9", "10 to 19", "20 to 29", "30 to 39", "(none)"]
+    assert set(group_by_value([1, 2, 1])) == {"1", "2"}
+    assert list(group_by_value([*range(40), None])) == [
+        "0 to 9",
+        "10 to 19",
+        "20 to 29",
+        "30 to 39",
+        "(none)",
+    ]
 
 
 # The p-value of two independent samples
@@ -149,7 +155,7 @@ def test_many_numbers_go_by_size_and_few_by_value():
 def test_p_values_go_with_the_interval_and_near_the_known_test(first, second, confidence):
     found = independent.difference(wilson_score(*first, confidence), wilson_score(*second, confidence))
     p_value = independent.p_value(found, confidence)
-    assert (p_value < 1 - confidence) == found.shown
+    assert (p_value < 1 - confidence) == found.excludes_zero
     table = [[hits, n - hits] for hits, n in (first, second)]
     assert p_value == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue, abs=0.02)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from llmkit.metrics.spread import over_seeds, t_quantile
+from llmkit.metrics.spread import summarize_seeds, t_quantile
 
 METHOD = "mean of 3 seeds, t interval 95% over seeds; test rows are the same for all"
 
@@ -22,7 +22,7 @@ def test_quantiles_are_those_of_scipy(probability, freedom):
 
 def test_the_interval_is_that_of_a_t_test():
     values = [0.871, 0.864, 0.880]
-    score, spread = over_seeds(values, n=1200)
+    score, spread = summarize_seeds(values, n=1200)
     known = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (score.value, score.low, score.high) == (
         pytest.approx(np.mean(values)),
@@ -31,21 +31,21 @@ def test_the_interval_is_that_of_a_t_test():
     )
     assert (score.n, score.method) == (1200, METHOD)
     assert spread.to_json() == {"sd": pytest.approx(np.std(values, ddof=1)), "min": 0.864, "max": 0.880}
-    wider, _ = over_seeds(values, n=1200, confidence=0.99)
+    wider, _ = summarize_seeds(values, n=1200, confidence=0.99)
     assert wider.low < score.low < score.high < wider.high
     assert "99%" in wider.method
 
 
 def test_the_interval_ends_at_the_limits_of_the_score():
-    score, _ = over_seeds([0.9, 1.0], n=10, limits=(0.0, 1.0))
+    score, _ = summarize_seeds([0.9, 1.0], n=10, limits=(0.0, 1.0))
     assert (score.low, score.value, score.high) == (pytest.approx(0.3147, abs=1e-4), 0.95, 1.0)
-    free, _ = over_seeds([0.9, 1.0], n=10)
+    free, _ = summarize_seeds([0.9, 1.0], n=10)
     assert free.high == pytest.approx(0.95 + 0.05 * 12.7062, abs=1e-4)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 0.7, 1.0])
 def test_seeds_that_agree_are_said_to(value):
-    score, spread = over_seeds([value] * 3, n=10)
+    score, spread = summarize_seeds([value] * 3, n=10)
     assert (score.value, score.low, score.high, spread.sd) == (value, value, value, 0.0)
     assert score.method == METHOD + "; every seed scores the same"
 
@@ -53,6 +53,6 @@ def test_seeds_that_agree_are_said_to(value):
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_the_mean_over_all_seeds_is_covered(count):
     rng = np.random.default_rng(0)
-    found = [over_seeds(row.tolist(), n=1)[0] for row in rng.normal(0.8, 0.01, (4000, count))]
+    found = [summarize_seeds(row.tolist(), n=1)[0] for row in rng.normal(0.8, 0.01, (4000, count))]
     assert np.mean([score.low <= 0.8 <= score.high for score in found]) == pytest.approx(0.95, abs=0.012)
     assert all(math.isfinite(score.low) for score in found)

@@ -12,7 +12,7 @@ import numpy as np
 from llmkit import tasks
 from llmkit.data.checks.columns import object_array
 from llmkit.recipe.schema import Evaluate
-from llmkit.text.words import words
+from llmkit.text.words import split_words
 
 __all__ = ["CONTENTS", "content"]
 
@@ -121,7 +121,7 @@ def _label_sets() -> Made:
 def _entities() -> Made:
     rng, labels = np.random.default_rng(0), ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     rows = _texts("text")
-    rows["offsets"] = [words(text) for text in rows["text"]]
+    rows["offsets"] = [split_words(text) for text in rows["text"]]
     rows["tokens"] = [
         [text[start:end] for start, end in spans]
         for text, spans in zip(rows["text"], rows["offsets"], strict=True)

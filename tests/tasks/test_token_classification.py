@@ -51,9 +51,9 @@ def table(count: int, seed: int = 0, longest: int = 50) -> dict[str, list[Any]]:
 
 def rows_of(sentences: Sequence[Sequence[str]]) -> dict[str, list[Any]]:
     """As `check` leaves them."""
-    from llmkit.text.words import joined
+    from llmkit.text.words import join_words
 
-    found = [joined(tokens) for tokens in sentences]
+    found = [join_words(tokens) for tokens in sentences]
     return {
         "tokens": [list(tokens) for tokens in sentences],
         "text": [text for text, _ in found],

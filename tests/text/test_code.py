@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.text.code import program
+from llmkit.text.code import extract_program
 
 CODE = "def f(x):\n    return x + 1\n"
 
@@ -44,38 +44,38 @@ CODE = "def f(x):\n    return x + 1\n"
     ],
 )
 def test_the_program_is_found(answer: str) -> None:
-    assert ast.dump(ast.parse(program(answer))) == ast.dump(ast.parse(CODE))
+    assert ast.dump(ast.parse(extract_program(answer))) == ast.dump(ast.parse(CODE))
 
 
 @pytest.mark.parametrize(
     "answer", ["", "I can't do that.", "```\n```", "我不知道。", "def f(x", "```bash\nls\n```"]
 )
 def test_no_program_is_none(answer: str) -> None:
-    assert program(answer) == ""
+    assert extract_program(answer) == ""
 
 
 def test_all_python_fences_count_and_keep_their_order() -> None:
     answer = f"```python\nimport math\n```\nthen\n```text\n3\n```\nand\n```python\n{CODE}```"
-    assert program(answer) == f"import math\n\n{CODE}"
+    assert extract_program(answer) == f"import math\n\n{CODE}"
 
 
 def test_broken_code_in_a_fence_stays_so_that_it_is_judged() -> None:
-    assert program("```python\ndef f(x: return\n```") == "def f(x: return\n"
+    assert extract_program("```python\ndef f(x: return\n```") == "def f(x: return\n"
 
 
 def test_what_is_no_function_is_code_too() -> None:
     code = 'SIZE = 3\n\n\n@cache\ndef f():\n    """Doc."""\n    return SIZE\n\n\nprint(f())\n'
-    assert program(f"Here:\n{code}") == code
+    assert extract_program(f"Here:\n{code}") == code
 
 
 def test_an_endless_answer_takes_no_endless_time() -> None:
-    assert program("(" * 5000) == ""
-    assert program("x = " + "-" * 5000 + "1") in ("", "x = " + "-" * 5000 + "1\n")
+    assert extract_program("(" * 5000) == ""
+    assert extract_program("x = " + "-" * 5000 + "1") in ("", "x = " + "-" * 5000 + "1\n")
 
 
 @given(st.text(alphabet="abc`~ \n\tdef():=python", max_size=80))
 def test_any_text_gives_a_text(answer: str) -> None:
-    code = program(answer)
+    code = extract_program(answer)
     assert code == "" or (code.endswith("\n") and code.strip())
 
 
@@ -87,4 +87,4 @@ def test_every_solution_of_mbpp_is_found_in_prose(shared: Path) -> None:
             f"Here you are.\n{code}\n\nThis works by looping.",
             f"Sure:\n```python\n{code}\n```\nDone",
         ):
-            assert program(answer).split() == code.split()
+            assert extract_program(answer).split() == code.split()

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmkit.text import dedup
-from llmkit.text.dedup import jaccard, near_pairs, signatures
-from llmkit.text.normalize import canonical
+from llmkit.text.dedup import jaccard, minhash_signatures, pair_near_duplicates
+from llmkit.text.normalize import normalize_text
 
 STORY = "the film was a long slow story of love and war that nobody in this town will ever forget"
 WORDS = STORY.split()
@@ -25,7 +25,7 @@ def edited(text, rng, edits):
 
 def brute_force_jaccard(a, b):
     def grams(text):
-        text = canonical(text)
+        text = normalize_text(text)
         return {text[i : i + 5] for i in range(len(text) - 4)} or {text}
 
     return len(grams(a) & grams(b)) / len(grams(a) | grams(b))
@@ -45,7 +45,7 @@ def test_signatures_agree_as_often_as_the_sets_overlap():
     rng = np.random.default_rng(1)
     a = random_texts(200, seed=1)
     b = [edited(text, rng, edits=4) for text in a]
-    share = (signatures(a) == signatures(b)).mean(axis=1)
+    share = (minhash_signatures(a) == minhash_signatures(b)).mean(axis=1)
     true = np.array([brute_force_jaccard(x, y) for x, y in zip(a, b)])
     assert 0.3 < true.mean() < 0.9
     assert abs(share.mean() - true.mean()) < 0.01
@@ -56,14 +56,14 @@ def test_signatures_agree_as_often_as_the_sets_overlap():
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=6), st.data())
 def test_a_signature_depends_on_its_own_text_only(texts, data):
     chosen = data.draw(st.integers(0, len(texts) - 1))
-    assert (signatures(texts)[chosen] == signatures([texts[chosen]])[0]).all()
+    assert (minhash_signatures(texts)[chosen] == minhash_signatures([texts[chosen]])[0]).all()
 
 
 def test_signatures_are_the_same_whatever_the_block_size(monkeypatch):
     texts = ["", "a", "abcde", *random_texts(30, seed=2)]
-    whole = signatures(texts)
+    whole = minhash_signatures(texts)
     monkeypatch.setattr(dedup, "BLOCK_CHARACTERS", 100)
-    assert (signatures(texts) == whole).all()
+    assert (minhash_signatures(texts) == whole).all()
     assert whole.shape == (33, 128)
 
 
@@ -80,14 +80,14 @@ def test_near_pairs_are_those_of_brute_force(monkeypatch, block):
         similarity, i = max((brute_force_jaccard(other, text), -i) for i, other in enumerate(a))
         if similarity >= 0.8:
             expected[j] = (-i, pytest.approx(similarity))
-    found = {j: (i, similarity) for i, j, similarity in near_pairs(iter(a), [b])[0]}
+    found = {j: (i, similarity) for i, j, similarity in pair_near_duplicates(iter(a), [b])[0]}
     assert found == expected
     assert 5 < len(expected) < 55  # the test has pairs on both sides of the threshold
 
 
 def test_nothing_is_near_when_one_side_is_empty():
-    assert near_pairs([], [["a text"]]) == near_pairs(["a text"], [[]]) == [[]]
-    assert near_pairs(["a text"], []) == []
+    assert pair_near_duplicates([], [["a text"]]) == pair_near_duplicates(["a text"], [[]]) == [[]]
+    assert pair_near_duplicates(["a text"], []) == []
 
 
 def test_thousands_of_texts_from_one_template_stay_cheap():
@@ -99,6 +99,6 @@ def test_thousands_of_texts_from_one_template_stay_cheap():
         f"Your parcel number {i:06d} has arrived at the shop, please collect it before Friday evening"
         for i in range(300)
     ]
-    (pairs,) = near_pairs(a, [b], 0.8)
+    (pairs,) = pair_near_duplicates(a, [b], 0.8)
     assert [j for _, j, _ in pairs] == list(range(300))
     assert all(similarity >= 0.8 for _, _, similarity in pairs)

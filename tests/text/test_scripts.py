@@ -1,6 +1,6 @@
 import pytest
 
-from llmkit.text.scripts import script
+from llmkit.text.scripts import detect_script
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from llmkit.text.scripts import script
     ],
 )
 def test_script_of_most_letters(text, expected):
-    assert script(text) == expected
+    assert detect_script(text) == expected
 
 
 def test_the_beginning_of_a_long_text_is_enough():
-    assert script("a" * 2000 + "中" * 9000) == "Latin"
+    assert detect_script("a" * 2000 + "中" * 9000) == "Latin"

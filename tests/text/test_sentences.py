@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.text.sentences import lead, sentence_around, sentences
+from llmkit.text.sentences import lead_sentences, sentence_around, split_sentences
 
 MARKED = st.text(st.sampled_from('ab AZ3.!?…。！？；，"”)( \n[1]'), max_size=40)
 
 
 def split(text):
-    return [text[start:end] for start, end in sentences(text)]
+    return [text[start:end] for start, end in split_sentences(text)]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_span_outside_the_text_is_refused():
 
 @given(MARKED)
 def test_sentences_hold_every_visible_character_once_and_in_order(text):
-    spans = sentences(text)
+    spans = split_sentences(text)
     assert "".join("".join(text[a:b].split()) for a, b in spans) == "".join(text.split())
     assert all(a < b for a, b in spans)
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
@@ -116,13 +116,13 @@ def test_the_sentence_always_holds_the_span(text, a, b):
     ],
 )
 def test_the_lead_is_three_sentences_or_one_in_chinese(text, expected):
-    assert lead(text) == expected
+    assert lead_sentences(text) == expected
 
 
 def test_a_text_of_twenty_pages_is_quick():
     text = "It opened in 1889 at 3.5 Main St. by Mr. J. Smith, and closed. " * 1000
     begin = time.perf_counter()
-    assert len(sentences(text)) == 1000
+    assert len(split_sentences(text)) == 1000
     assert time.perf_counter() - begin < 0.5
 
 
@@ -134,7 +134,7 @@ def test_answers_people_marked_stand_inside_one_sentence(shared, name, share):
     inside = []
     for article in json.loads((shared / "qa" / name / "train.json").read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
-            spans = sentences(paragraph["context"])
+            spans = split_sentences(paragraph["context"])
             for answers in (question["answers"] for question in paragraph["qas"]):
                 for answer in answers[:1]:
                     start = answer["answer_start"]

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.metrics.tasks.answers import RULES
-from llmkit.text.sliding_window import MOST_CHARACTERS, MOST_WORDS, answer
+from llmkit.metrics.tasks.answer_matching import RULES
+from llmkit.text.sliding_window import MOST_CHARACTERS, MOST_WORDS, predict_answer
 
 TEXTS = st.text(st.sampled_from("ab cd the. 是 北京年3，。!\n"), max_size=60)
 
 
 def found(question, context):
-    start, end = answer(question, context)
+    start, end = predict_answer(question, context)
     return context[start:end]
 
 
@@ -36,7 +36,10 @@ def test_it_answers_from_the_sentence_that_shares_most(question, context, expect
 
 
 def test_the_example_of_the_docstring():
-    assert answer("When was it opened?", "The tower has three floors. It was opened in 1889.") == (45, 49)
+    assert predict_answer("When was it opened?", "The tower has three floors. It was opened in 1889.") == (
+        45,
+        49,
+    )
 
 
 def test_rare_words_weigh_more_than_frequent_ones():
@@ -78,7 +81,7 @@ def test_without_any_run_the_sentence_is_the_answer():
 
 
 def test_a_blank_context_has_no_answer():
-    assert answer("Who?", "") == answer("Who?", " \n") == (0, 0)
+    assert predict_answer("Who?", "") == predict_answer("Who?", " \n") == (0, 0)
 
 
 def test_a_blank_question_has_one_all_the_same():
@@ -87,7 +90,7 @@ def test_a_blank_question_has_one_all_the_same():
 
 @given(TEXTS, TEXTS)
 def test_the_offsets_are_those_of_a_text_without_white_space_around_it(question, context):
-    start, end = answer(question, context)
+    start, end = predict_answer(question, context)
     assert 0 <= start <= end <= len(context)
     assert context[start:end] == context[start:end].strip()
     assert (start < end) == bool(context.strip())
@@ -98,7 +101,10 @@ def test_letters_that_grow_in_lower_case_do_not_shift_the_offsets():
 
 
 def test_the_answer_does_not_depend_on_the_hash_seed():
-    code = "from llmkit.text.sliding_window import answer; print(answer('a b c d e f', 'b a x c d. a b y f e. c d z'))"
+    code = (
+        "from llmkit.text.sliding_window import predict_answer; "
+        "print(predict_answer('a b c d e f', 'b a x c d. a b y f e. c d z'))"
+    )
     seen = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -119,7 +125,7 @@ def test_a_context_of_3000_characters_takes_a_few_milliseconds(context):
     seconds = []
     for _ in range(5):
         begin = time.perf_counter()
-        answer("When was the tower opened?", context)
+        predict_answer("When was the tower opened?", context)
         seconds.append(time.perf_counter() - begin)
     assert min(seconds) < 0.02  # about 1 ms on a quiet machine
 

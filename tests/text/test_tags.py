@@ -8,17 +8,17 @@ from seqeval.scheme import IOB2, IOBES, Entities
 
 from llmkit.text.tags import (
     SCHEMES,
-    Fault,
     Span,
-    detect,
-    faults,
-    from_spans,
-    label_ids,
-    labels,
-    spans,
+    TagError,
+    collect_types,
+    detect_scheme,
+    find_errors,
+    find_unknown_tags,
+    make_labels,
+    spans_to_tags,
+    tags_to_ids,
+    tags_to_spans,
     to_iob2,
-    types,
-    unknown,
 )
 
 # Writers of every scheme, one entity at a time; `touches` is an entity of the same type that ends right before
@@ -85,32 +85,32 @@ def tag_sequences(prefixes, types=("PER", "LOC")):
 def test_every_scheme_makes_the_round_trip(writer, sentence):
     entities, length = sentence
     tags = write(entities, length, writer)
-    assert spans(tags) == entities
-    assert to_iob2(tags) == from_spans(entities, length) == write(entities, length, "IOB2")
-    assert unknown(tags, SCHEME_OF[writer]) == faults(tags, SCHEME_OF[writer]) == []
+    assert tags_to_spans(tags) == entities
+    assert to_iob2(tags) == spans_to_tags(entities, length) == write(entities, length, "IOB2")
+    assert find_unknown_tags(tags, SCHEME_OF[writer]) == find_errors(tags, SCHEME_OF[writer]) == []
 
 
 @given(tag_sequences("BI"))
 def test_faulty_iob_is_read_as_seqevals_default_mode_reads_it(tags):
-    assert [(label, start, end - 1) for start, end, label in spans(tags)] == get_entities(tags)
+    assert [(label, start, end - 1) for start, end, label in tags_to_spans(tags)] == get_entities(tags)
 
 
 @given(tag_sequences("BIES"))
 def test_faulty_bioes_is_read_as_seqevals_default_mode_reads_it(tags):
-    assert [(label, start, end - 1) for start, end, label in spans(tags)] == get_entities(tags)
+    assert [(label, start, end - 1) for start, end, label in tags_to_spans(tags)] == get_entities(tags)
 
 
 @given(tag_sequences("BI"))
 def test_strict_is_seqevals_strict_mode(tags):
     found = [(entity.start, entity.end, entity.tag) for entity in Entities([tags], IOB2).entities[0]]
-    assert spans(tags, strict=True) == found
+    assert tags_to_spans(tags, strict=True) == found
 
 
 @given(tag_sequences("BIMESLU"))
 def test_conversion_keeps_the_entities_and_leaves_no_fault(tags):
     converted = to_iob2(tags)
-    assert spans(converted) == spans(converted, strict=True) == spans(tags)
-    assert unknown(converted, "IOB2") == faults(converted, "IOB2") == []
+    assert tags_to_spans(converted) == tags_to_spans(converted, strict=True) == tags_to_spans(tags)
+    assert find_unknown_tags(converted, "IOB2") == find_errors(converted, "IOB2") == []
     assert to_iob2(converted) == converted
     assert len(converted) == len(tags)
 
@@ -118,13 +118,13 @@ def test_conversion_keeps_the_entities_and_leaves_no_fault(tags):
 def test_strict_and_default_by_hand():
     tags = ["I-PER", "I-PER", "B-LOC", "I-LOC", "I-PER", "O", "B-LOC", "B-LOC"]
     begun = [Span(2, 4, "LOC"), Span(6, 7, "LOC"), Span(7, 8, "LOC")]
-    assert spans(tags, strict=True) == begun
-    assert spans(tags) == sorted([Span(0, 2, "PER"), Span(4, 5, "PER"), *begun])
+    assert tags_to_spans(tags, strict=True) == begun
+    assert tags_to_spans(tags) == sorted([Span(0, 2, "PER"), Span(4, 5, "PER"), *begun])
 
 
 @pytest.mark.parametrize("tag", ["PER", "B", "B-", "-PER", "Q-PER", "o", "", "PER-B", "BI-PER"])
 def test_what_is_no_tag_is_not_read(tag):
-    for read in (spans, to_iob2, lambda tags: types([tags])):
+    for read in (tags_to_spans, to_iob2, lambda tags: collect_types([tags])):
         with pytest.raises(ValueError, match="no known prefix"):
             read(["O", tag])
 
@@ -141,7 +141,7 @@ def test_what_is_no_tag_is_not_read(tag):
 )
 def test_spans_that_tags_cannot_hold_are_refused(entities):
     with pytest.raises(ValueError, match="leaves the 3 words"):
-        from_spans(entities, 3)
+        spans_to_tags(entities, 3)
 
 
 # Faults
@@ -176,30 +176,30 @@ def test_spans_that_tags_cannot_hold_are_refused(entities):
     ],
 )
 def test_faults_by_hand(scheme, tags, expected):
-    assert faults(tags.split(), scheme) == expected
+    assert find_errors(tags.split(), scheme) == expected
 
 
 def test_an_empty_sentence_has_no_faults():
     for scheme in SCHEMES:
-        assert faults([], scheme) == unknown([], scheme) == spans([]) == []
+        assert find_errors([], scheme) == find_unknown_tags([], scheme) == tags_to_spans([]) == []
 
 
 @given(tag_sequences("BI"))
 def test_iob2_without_faults_is_where_strict_and_default_agree(tags):
-    assert (faults(tags, "IOB2") == []) == (spans(tags) == spans(tags, strict=True))
+    assert (find_errors(tags, "IOB2") == []) == (tags_to_spans(tags) == tags_to_spans(tags, strict=True))
 
 
 @given(tag_sequences("BIES"))
 def test_bioes_without_faults_is_where_seqevals_strict_mode_finds_all_entities(tags):
     strict = [(entity.start, entity.end, entity.tag) for entity in Entities([tags], IOBES).entities[0]]
-    clean = write(spans(tags), len(tags), "BIOES") == tags
-    assert (faults(tags, "BIOES") == []) == clean
-    assert not clean or strict == spans(tags)
+    clean = write(tags_to_spans(tags), len(tags), "BIOES") == tags
+    assert (find_errors(tags, "BIOES") == []) == clean
+    assert not clean or strict == tags_to_spans(tags)
 
 
 @given(tag_sequences("BI"))
 def test_iob1_without_faults_is_what_the_iob1_writer_writes(tags):
-    assert (faults(tags, "IOB1") == []) == (write(spans(tags), len(tags), "IOB1") == tags)
+    assert (find_errors(tags, "IOB1") == []) == (write(tags_to_spans(tags), len(tags), "IOB1") == tags)
 
 
 @pytest.mark.parametrize(
@@ -207,10 +207,10 @@ def test_iob1_without_faults_is_what_the_iob1_writer_writes(tags):
     [("IOB2", "PER"), ("IOB2", "S-PER"), ("IOB1", "M-X"), ("BIOES", "M-X"), ("BMES", "I-X"), ("BMES", "B-")],
 )
 def test_tags_of_another_scheme_or_of_none_are_unknown(scheme, tag):
-    ((position, message),) = unknown(["O", "B-X", tag], scheme)
+    ((position, message),) = find_unknown_tags(["O", "B-X", tag], scheme)
     assert position == 2
     assert message.startswith(f'"{tag}" is no {scheme} tag, which are O or one of B-, ')
-    assert isinstance(unknown([tag], scheme)[0], Fault)
+    assert isinstance(find_unknown_tags([tag], scheme)[0], TagError)
 
 
 # Detection
@@ -239,14 +239,14 @@ def test_tags_of_another_scheme_or_of_none_are_unknown(scheme, tag):
     ],
 )
 def test_detection_by_hand(sequences, scheme):
-    assert detect(sequence.split() for sequence in sequences) == scheme
+    assert detect_scheme(sequence.split() for sequence in sequences) == scheme
 
 
 @pytest.mark.parametrize("writer", WRITERS)
 @given(corpus=st.lists(sentences(), max_size=4))
 def test_a_corpus_with_a_long_and_a_touching_entity_is_told(writer, corpus):
     telling = ([Span(0, 3, "PER"), Span(3, 4, "PER"), Span(5, 6, "LOC")], 6)
-    assert detect(write(*sentence, writer) for sentence in [telling, *corpus]) == SCHEME_OF[writer]
+    assert detect_scheme(write(*sentence, writer) for sentence in [telling, *corpus]) == SCHEME_OF[writer]
 
 
 def conll(path):
@@ -270,24 +270,24 @@ def jsonl(path):
 def test_real_corpora_are_told_and_keep_their_entities(shared, part, name, scheme, num_types):
     folder = shared / "ner" / name
     corpus = jsonl(folder / f"{part}.jsonl") if name == "resume_zh" else conll(folder / f"{part}.conll")
-    assert detect(corpus) == scheme
-    found = {row: faults(tags, scheme) for row, tags in enumerate(corpus) if faults(tags, scheme)}
-    assert not any(unknown(tags, scheme) for tags in corpus)
+    assert detect_scheme(corpus) == scheme
+    found = {row: find_errors(tags, scheme) for row, tags in enumerate(corpus) if find_errors(tags, scheme)}
+    assert not any(find_unknown_tags(tags, scheme) for tags in corpus)
     published = [(0, "M-ORG at the start of the sentence continues no entity")]
     assert list(found.values()) == ([published] if (name, part) == ("resume_zh", "train") else [])
 
     converted = [to_iob2(tags) for tags in corpus]
     as_bioes = [[tag.replace("M-", "I-") for tag in tags] for tags in corpus]  # seqeval doesn't know BMES
-    assert [spans(tags) for tags in converted] == [
+    assert [tags_to_spans(tags) for tags in converted] == [
         [(start, end + 1, label) for label, start, end in get_entities(tags)] for tags in as_bioes
     ]
-    back = [write(spans(tags), len(tags), scheme) for tags in converted]
+    back = [write(tags_to_spans(tags), len(tags), scheme) for tags in converted]
     assert [row for row, tags in enumerate(corpus) if back[row] != tags] == list(found)
-    assert detect(converted) == "IOB2" and not any(faults(tags, "IOB2") for tags in converted)
+    assert detect_scheme(converted) == "IOB2" and not any(find_errors(tags, "IOB2") for tags in converted)
     if scheme != "IOB1":  # entities counted without a reader
         beginnings = sum(tag[0] in "BS" for tags in corpus for tag in tags) + len(found)
         assert sum(tag[0] == "B" for tags in converted for tag in tags) == beginnings
-    assert part != "train" or len(types(corpus)) == num_types
+    assert part != "train" or len(collect_types(corpus)) == num_types
 
 
 @pytest.mark.shared
@@ -300,14 +300,14 @@ def test_conll2003_holds_touching_entities(shared):
 
 
 def test_labels_are_outside_and_two_for_each_type():
-    assert labels(["LOC", "PER"]) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
-    assert types([["O", "B-PER"], ["I-LOC", "B-creative-work"]]) == ["LOC", "PER", "creative-work"]
-    assert label_ids([["B-PER", "I-PER", "O"], []], ["LOC", "PER"]) == [[3, 4, 0], []]
+    assert make_labels(["LOC", "PER"]) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert collect_types([["O", "B-PER"], ["I-LOC", "B-creative-work"]]) == ["LOC", "PER", "creative-work"]
+    assert tags_to_ids([["B-PER", "I-PER", "O"], []], ["LOC", "PER"]) == [[3, 4, 0], []]
     with pytest.raises(KeyError):
-        label_ids([["B-ORG"]], ["LOC", "PER"])
+        tags_to_ids([["B-ORG"]], ["LOC", "PER"])
 
 
 @given(st.lists(tag_sequences("BI"), max_size=4))
 def test_label_ids_index_the_labels(corpus):
-    names = labels(types(corpus))
-    assert [[names[number] for number in row] for row in label_ids(corpus, types(corpus))] == corpus
+    names = make_labels(collect_types(corpus))
+    assert [[names[number] for number in row] for row in tags_to_ids(corpus, collect_types(corpus))] == corpus

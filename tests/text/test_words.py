@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.text.words import joined, words
+from llmkit.text.words import join_words, split_words
 
 
 def split(text):
-    return [text[start:end] for start, end in words(text)]
+    return [text[start:end] for start, end in split_words(text)]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_words_of_many_scripts(text, expected):
 
 @given(st.text())
 def test_words_lie_in_order_and_leave_out_only_what_is_not_seen(text):
-    found = words(text)
+    found = split_words(text)
     assert all(start < end for start, end in found)
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(found))
     inside = {place for start, end in found for place in range(start, end)}
@@ -61,13 +61,13 @@ def test_words_lie_in_order_and_leave_out_only_what_is_not_seen(text):
     ],
 )
 def test_a_text_is_made_with_blanks_where_they_are_written(given_words, text):
-    made, offsets = joined(given_words)
+    made, offsets = join_words(given_words)
     assert made == text
     assert [made[start:end] for start, end in offsets] == given_words
 
 
 @given(st.lists(st.text(min_size=1, max_size=4)))
 def test_each_word_stands_at_its_offset(given_words):
-    made, offsets = joined(given_words)
+    made, offsets = join_words(given_words)
     assert [made[start:end] for start, end in offsets] == given_words
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(offsets))

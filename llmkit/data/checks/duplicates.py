@@ -17,8 +17,8 @@ from llmkit.data.checks.labels import read_labels
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.sources import SPLITS
 from llmkit.recipe.schema import Data
-from llmkit.text.dedup import near_pairs
-from llmkit.text.normalize import canonical
+from llmkit.text.dedup import pair_near_duplicates
+from llmkit.text.normalize import normalize_text
 
 __all__ = ["check_duplicates", "find_near_duplicates", "hash_texts"]
 
@@ -63,7 +63,7 @@ def find_near_duplicates(
     for number, earlier in enumerate(names[:-1]):
         later = names[number + 1 :]
         first = texts.get(earlier) or _texts(corpus.splits[earlier], text_column)
-        found = near_pairs(first, [texts[name] for name in later], NEAR)
+        found = pair_near_duplicates(first, [texts[name] for name in later], NEAR)
         pairs |= {(earlier, name): own for name, own in zip(later, found, strict=True) if own}
     concerned: dict[str, NDArray[np.int64]] = {}
     notes = []
@@ -84,7 +84,7 @@ def _near_note(corpus: Corpus, earlier: str, later: str, pairs: Sequence[tuple[i
 def hash_texts(part: Split, text_column: str | Sequence[str]) -> list[bytes]:
     """Equal for rows whose texts are the same up to case, width and white space."""
     return [
-        hashlib.blake2b(canonical(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        hashlib.blake2b(normalize_text(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
         for text in _texts(part, text_column)
     ]
 

@@ -15,7 +15,7 @@ from typing import Any
 from llmkit.data.checks.row_errors import Fault
 from llmkit.data.reading.file_errors import excerpt
 from llmkit.text import tags
-from llmkit.text.words import Offsets, words
+from llmkit.text.words import Offsets, split_words
 
 __all__ = ["TaggedWords", "find_span_errors", "tag_words"]
 
@@ -31,10 +31,10 @@ class TaggedWords:
 
 def tag_words(text: str, entities: Sequence[Mapping[str, Any]]) -> TaggedWords:
     """The text's words (`text.words`) under the tags of entities that have no faults."""
-    offsets = words(text)
+    offsets = split_words(text)
     spans = [tags.Span(*_words_of(offsets, one["start"], one["end"]), one["label"]) for one in entities]
     tokens = [text[start:end] for start, end in offsets]
-    return TaggedWords(tokens, tags.from_spans(spans, len(tokens)), offsets)
+    return TaggedWords(tokens, tags.spans_to_tags(spans, len(tokens)), offsets)
 
 
 def find_span_errors(text: str, entities: Any) -> Iterator[Fault]:
@@ -42,7 +42,7 @@ def find_span_errors(text: str, entities: Any) -> Iterator[Fault]:
     if not isinstance(entities, list):
         yield "L04", f'"entities" is {_what(entities)}, not a list', "write [] where there are none"
         return
-    offsets = words(text)
+    offsets = split_words(text)
     good = []
     for entity in entities:
         fault = _form_fault(text, entity) or _word_fault(text, offsets, entity)

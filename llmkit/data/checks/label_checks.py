@@ -23,7 +23,7 @@ from llmkit.data.checks.labels import (
 from llmkit.data.checks.row_errors import format_also_at, shorten
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
-from llmkit.text.normalize import canonical
+from llmkit.text.normalize import normalize_text
 
 __all__ = ["check_class_labels", "check_label_lists", "drop_unknown_labels", "label_indicators"]
 
@@ -179,7 +179,7 @@ class _KnownLabels:
             message = f"label {label} is outside 0 to {len(self.names) - 1}{also}"
             return ErrorDetail("L06", split.place(rows[0]), message, self.fix)
         near = get_close_matches(label, self.names, n=1)
-        near = near or [name for name in self.names if canonical(name) == canonical(label)]
+        near = near or [name for name in self.names if normalize_text(name) == normalize_text(label)]
         hint = f'closest: "{near[0]}"' if near else f"they are: {some(self.names)}"
         message = f'label "{label}" is not one of the {len(self.names)} {self.source} ({hint}){also}'
         return ErrorDetail("L05", split.place(rows[0]), message, self.fix)
@@ -247,7 +247,7 @@ def _find_spellings(split: Split, rows: Mapping[str, list[int]]) -> Iterator[Err
     """L07: labels that differ only by case or space, one error per group, at the first row of the rarest spelling."""
     groups: dict[str, list[str]] = {}
     for label in rows:
-        groups.setdefault(canonical(label), []).append(label)
+        groups.setdefault(normalize_text(label), []).append(label)
     for group in groups.values():
         if len(group) > 1:
             group.sort(key=lambda label: (len(rows[label]), -rows[label][0]))

@@ -21,7 +21,7 @@ from llmkit.data.checks.columns import with_columns
 from llmkit.data.checks.row_errors import Fault, collect_errors
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
-from llmkit.text.code import program
+from llmkit.text.code import extract_program
 
 __all__ = ["COLUMNS", "Exercise", "check_programs", "find_error", "parse_exercise"]
 
@@ -78,7 +78,7 @@ def parse_exercise(row: Mapping[str, Any]) -> Exercise:
     """The exercise in a row that has no fault."""
     tests = "\n".join(_tests(row))
     if "test_list" not in row:
-        return Exercise(row["prompt"], row["completion"], program(row["completion"]).rstrip(), tests)
+        return Exercise(row["prompt"], row["completion"], extract_program(row["completion"]).rstrip(), tests)
     code = row["code"].replace("\r\n", "\n").strip("\n").rstrip()  # MBPP has both line ends
     shown = "\n".join(row["test_list"] or [])
     prompt = f"{row['text']}\n\nYour code should pass these tests:\n\n{shown}"

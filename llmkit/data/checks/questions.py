@@ -25,7 +25,7 @@ from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.file_errors import excerpt
 from llmkit.data.splits import create_missing_splits
 from llmkit.recipe.schema import Data
-from llmkit.text.normalize import canonical
+from llmkit.text.normalize import normalize_text
 
 __all__ = ["check_questions"]
 
@@ -265,7 +265,7 @@ def _fault(answer: _Answer) -> Fault:
             f'answer_start {answer.start} is off by {off}: "{said}" stands at {right}',
             f"write {right}",
         )
-    alike = canonical(answer.text) in canonical(answer.context)
+    alike = normalize_text(answer.text) in normalize_text(answer.context)
     hint = " (but for case, width or white space it does)" if alike else ""
     return "Q02", f'the answer "{said}" does not stand in the context{hint}', "copy it out of the context"
 

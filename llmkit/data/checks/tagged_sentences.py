@@ -27,7 +27,7 @@ from llmkit.data.reading.readers import CONLL, data_suffix
 from llmkit.data.splits import create_missing_splits
 from llmkit.recipe.schema import Data
 from llmkit.text import tags as schemes
-from llmkit.text.words import Offsets, joined
+from llmkit.text.words import Offsets, join_words
 
 __all__ = ["CheckedSentences", "check_tagged_sentences"]
 
@@ -72,7 +72,7 @@ def check_tagged_sentences(
     notes += said
     if problems:
         return CheckedSentences(corpus, problems=problems, notes=notes)
-    labels = tuple(known or schemes.labels(schemes.types(_learned(corpus))))
+    labels = tuple(known or schemes.make_labels(schemes.collect_types(_learned(corpus))))
     corpus, problems, said = _known_types(corpus, labels, data, "of the model" if known else "in training")
     notes += said
     if seed is not None:
@@ -149,7 +149,7 @@ def _with_text(part: Split, data: Data) -> Split:
     texts: list[str] = []
     offsets: list[Offsets] = []
     for tokens in part.column("tokens"):
-        text, places = joined(tokens)
+        text, places = join_words(tokens)
         texts.append(text)
         offsets.append(places)
     tags = _named(part.column("tags"), data.labels)
@@ -177,7 +177,7 @@ def _words_of_texts(corpus: Corpus, data: Data) -> Step:
 
 def _in_iob2(corpus: Corpus, scheme: Literal["auto", "spans"] | schemes.Scheme, repair: bool) -> Step:
     """Tags of any scheme in IOB2. N03 tags that it does not have, N02 tags where they can't be, L08 no entity."""
-    found = schemes.detect(_learned(corpus)) if scheme == "auto" else scheme
+    found = schemes.detect_scheme(_learned(corpus)) if scheme == "auto" else scheme
     read: schemes.Scheme = "IOB2" if found is None or found == "spans" else found
     problems = [problem for part in corpus.splits.values() for problem in _unknown_tags(part, read)]
     invalid = [] if problems else [found for part in corpus.splits.values() for found in _invalid(part, read)]
@@ -206,7 +206,7 @@ def _unknown_tags(part: Split, scheme: schemes.Scheme) -> list[ErrorDetail]:
     """N03: one problem for each tag that the scheme does not have."""
     places: dict[str, list[str]] = {}
     for row, tags in enumerate(part.column("tags")):
-        for position, message in schemes.unknown(tags, scheme):
+        for position, message in schemes.find_unknown_tags(tags, scheme):
             places.setdefault(message, []).append(_place(part, row, position))
     fix = "correct it, or name the column of the tags with data.columns.tags"
     return collect_errors((at[0], ("N03", message + _also(at), fix)) for message, at in places.items())
@@ -216,7 +216,7 @@ def _invalid(part: Split, scheme: schemes.Scheme) -> Iterator[tuple[str, str, Fa
     """N02: (place of the tag, place of the row, fault) of each tag that can't stand where it does."""
     fix = "correct it, or set task.repair_tags=true"
     for row, (tokens, tags) in enumerate(zip(part.column("tokens"), part.column("tags"))):
-        for position, message in schemes.faults(tags, scheme):
+        for position, message in schemes.find_errors(tags, scheme):
             said = f'{message} (token {position + 1}, "{excerpt(tokens[position], 0)}")'
             yield _place(part, row, position), part.place(row), ("N02", said, fix)
 

@@ -23,7 +23,7 @@ from llmkit.base.errors import RecipeError
 from llmkit.data.encoding.collate import IGNORED
 from llmkit.data.encoding.encode import LOST_ANSWERS, count_tokens
 from llmkit.data.encoding.features import Features, Limit, TokenCounts
-from llmkit.text.words import joined
+from llmkit.text.words import join_words
 
 __all__ = ["NO_WORD", "encode_contexts", "encode_words"]
 
@@ -208,7 +208,7 @@ def _add_blanks(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list
         return [list(words) for words in sentences]
     with_blanks = []
     for words in sentences:
-        text, places = joined(words)
+        text, places = join_words(words)
         ends = [0, *(end for _, end in places)]
         with_blanks.append([text[before:end] for before, (_, end) in zip(ends, places, strict=False)])
     return with_blanks

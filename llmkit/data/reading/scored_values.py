@@ -154,7 +154,7 @@ def convert_to_iob2(
         converted = [tag_schemes.to_iob2(row) for row in rows]
         return converted[len(references) :], converted[: len(references)]
     other = next((tag for row in rows for tag in row if tag != "O" and tag[:2] not in ("B-", "I-")), None)
-    if other or tag_schemes.detect(references) == "IOB1":
+    if other or tag_schemes.detect_scheme(references) == "IOB1":
         why = f'"{other}" is not' if other else "the references are in IOB1, where an entity begins with I-"
         fix = "leave out --strict, or write the tags in IOB2"
         raise DataError("E07", "--strict", f"the tags must be in IOB2, but {why}", fix)
@@ -252,7 +252,7 @@ def _parse_tags(value: Any) -> list[str]:
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise _ValueError(f"is {_shorten(value)}, not a list of tags", fix)
     try:
-        tag_schemes.types([tags])
+        tag_schemes.collect_types([tags])
     except ValueError as error:
         raise _ValueError(f"contains an invalid tag: {error}", fix) from None
     return tags

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.metrics.intervals import interval
+from llmkit.metrics.intervals import bootstrap
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, Score, ratio
 
-__all__ = ["Bin", "ece", "fit_temperature", "reliability", "tempered"]
+__all__ = ["Bin", "apply_temperature", "ece", "fit_temperature", "reliability_curve"]
 
 COLDEST, HOTTEST = 0.05, 20.0
 HALVINGS = 50  # of the range of temperatures, on a log scale: the rest is below a rounding step
@@ -60,10 +60,10 @@ def ece(
     def score(sums: Floats) -> Floats:
         return ratio(np.abs(sums[..., :-1]).sum(-1), sums[..., -1])
 
-    return interval(statistics, score, resampling=resampling)
+    return bootstrap(statistics, score, resampling=resampling)
 
 
-def reliability(confidences: Floats, correct: NDArray[np.bool_], bins: int = 15) -> list[Bin]:
+def reliability_curve(confidences: Floats, correct: NDArray[np.bool_], bins: int = 15) -> list[Bin]:
     """The points of the reliability curve, from low confidence to high; empty bins have no point."""
     index, edges = _bin_of(confidences, bins), np.linspace(0, 1, bins + 1)
     counts = np.bincount(index, minlength=bins)
@@ -98,7 +98,7 @@ def fit_temperature(probabilities: Floats, golds: Ints) -> float:
     return hot
 
 
-def tempered(probabilities: Floats, temperature: float) -> Floats:
+def apply_temperature(probabilities: Floats, temperature: float) -> Floats:
     """The probabilities (N, C) that the logits divided by the temperature give."""
     return _softmax(_log(probabilities) / temperature)
 

@@ -20,12 +20,21 @@ from dataclasses import replace
 import numpy as np
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import Sample, by_counts, measure
+from llmkit.metrics.intervals import Sample, measure, precision_recall_f1
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find, ratio
+from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find_metric, ratio
 from llmkit.metrics.tasks import ranking
 
-__all__ = ["METRICS", "ORDINAL", "confusion", "difference", "get", "per_class", "sample", "scores"]
+__all__ = [
+    "METRICS",
+    "ORDINAL",
+    "confusion_matrix",
+    "count_cells",
+    "difference",
+    "get_metric",
+    "per_class",
+    "scores",
+]
 
 
 def _right_gold_predicted(sums: Floats) -> tuple[Floats, Floats, Floats]:
@@ -89,9 +98,9 @@ ORDINAL: dict[str, Metric] = {
 }
 
 
-def get(name: str, *, ordered: bool = False) -> Metric:
+def get_metric(name: str, *, ordered: bool = False) -> Metric:
     """The metric of that name. UserError E01 when there is none."""
-    return find(name, ORDINAL if ordered else METRICS)
+    return find_metric(name, ORDINAL if ordered else METRICS)
 
 
 def scores(
@@ -108,7 +117,7 @@ def scores(
     ordered: the names stand in their order, so `mae` has a meaning (ORDINAL). With probabilities (N, C) also
     `pr_auc`, the mean over the gold classes.
     """
-    statistics, metrics = sample(golds, predictions, len(names)), ORDINAL if ordered else METRICS
+    statistics, metrics = count_cells(golds, predictions, len(names)), ORDINAL if ordered else METRICS
     found = measure(statistics, metrics.values(), resampling=resampling)
     if probabilities is not None:
         found["pr_auc"] = ranking.pr_auc(
@@ -131,10 +140,10 @@ def per_class(
 
     With probabilities (N, C) also `pr_auc` of the class against the rest, by the bootstrap.
     """
-    counts = _right_gold_predicted(sample(golds, predictions, len(names)).total)
+    counts = _right_gold_predicted(count_cells(golds, predictions, len(names)).total)
     rows = np.stack(counts, axis=-1).astype(int).tolist()
     found = {
-        name: by_counts(right, gold, predicted, resampling.confidence)
+        name: precision_recall_f1(right, gold, predicted, resampling.confidence)
         for name, (right, gold, predicted) in zip(names, rows)
     }
     if probabilities is not None:
@@ -171,17 +180,17 @@ def difference(
         found = ranking.pr_auc_difference(gold, one, other, resampling=resampling)
         return found if of is None else replace(found, metric=f"pr_auc of {of}")
     pairs = _pairs(golds, first, second, len(names))
-    chosen = get(metric, ordered=ordered) if number is None else _of_class(metric, number, names)
+    chosen = get_metric(metric, ordered=ordered) if number is None else _of_class(metric, number, names)
     return paired.difference(pairs, chosen, resampling=resampling)
 
 
-def confusion(golds: Ints, predictions: Ints, num_classes: int) -> Ints:
+def confusion_matrix(golds: Ints, predictions: Ints, num_classes: int) -> Ints:
     """Counts (C, C): gold rows, predicted columns."""
     cells = _cells(num_classes, golds, predictions)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def sample(golds: Ints, predictions: Ints, num_classes: int) -> Sample:
+def count_cells(golds: Ints, predictions: Ints, num_classes: int) -> Sample:
     """Statistics (D, 3 C + 1) of the D distinct (gold, predicted) cells with their counts."""
     cells, counts = np.unique(_cells(num_classes, golds, predictions), return_counts=True)
     gold, predicted = np.divmod(cells, num_classes)
@@ -197,7 +206,7 @@ def _of_class(name: str, number: int, names: Sequence[str]) -> Metric:
 
         return Metric(f"{name} of {names[number]}", score)
 
-    return find(name, {name: made(name) for name in BY_COUNTS})
+    return find_metric(name, {name: made(name) for name in BY_COUNTS})
 
 
 def _pairs(golds: Ints, first: Ints, second: Ints, num_classes: int) -> Sample:

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import UserError, closest
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import measure, percent
+from llmkit.metrics.intervals import format_percent, measure
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, ratio
 
-__all__ = ["METRICS", "LabelIds", "difference", "get", "per_type", "scores", "statistics"]
+__all__ = ["METRICS", "LabelIds", "count_entities", "difference", "get_metric", "per_type", "scores"]
 
 # One sequence a sentence; an array of objects may hold them.
 LabelIds = Sequence[Sequence[int]] | NDArray[Any]
@@ -72,7 +72,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def get(name: str, *, strict: bool = False) -> Metric:
+def get_metric(name: str, *, strict: bool = False) -> Metric:
     """The metric of that name; its note says how entities are read. UserError E01 when there is none."""
     if name not in METRICS:
         message = f'unknown metric "{name}"{closest(name, METRICS)}'
@@ -93,8 +93,8 @@ def scores(
 ) -> dict[str, Score]:
     """All METRICS by name; n is the number of sentences. F1, precision and recall count all types together."""
     return measure(
-        statistics(golds, predictions, types, strict=strict),
-        [get(name, strict=strict) for name in METRICS],
+        count_entities(golds, predictions, types, strict=strict),
+        [get_metric(name, strict=strict) for name in METRICS],
         resampling=resampling,
     )
 
@@ -113,7 +113,7 @@ def per_type(
     a type has about 12 entities, 0.9 of them found, BCa over sentences held the true recall in 67 of 100 trials,
     this one in 95. F1's comes from the share right / (gold or predicted), as in `classification.per_class`.
     """
-    rows = statistics(golds, predictions, types, strict=strict)
+    rows = count_entities(golds, predictions, types, strict=strict)
     right, gold, predicted = _right_gold_predicted(rows)  # each (N, T)
     return {
         name: {
@@ -136,13 +136,13 @@ def difference(
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
     """metric(first) - metric(second) for two systems' predictions on the same sentences."""
-    found = get(metric, strict=strict)
-    pairs = np.hstack([statistics(golds, each, types, strict=strict) for each in (first, second)])
+    found = get_metric(metric, strict=strict)
+    pairs = np.hstack([count_entities(golds, each, types, strict=strict) for each in (first, second)])
     result = paired.difference(pairs, found, resampling=resampling)
     return replace(result, method=f"{result.method}; {found.note}")
 
 
-def statistics(
+def count_entities(
     golds: LabelIds, predictions: LabelIds, types: Sequence[str], *, strict: bool = False
 ) -> Floats:
     """Each sentence's counts (N, 3 T + 2): entities right, gold, predicted by type, words right, all words."""
@@ -209,7 +209,7 @@ def _clustered(hits: Floats, counts: Floats, confidence: float, note: str) -> Sc
         return Score(0.0, None, None, 0, f"no interval: no entities; {note}")
     share = float(hits.sum()) / n
     low, high = _wilson(share, _effective(hits, counts), confidence)
-    method = f"Wilson {percent(confidence)}, clustered by sentence; {note}"
+    method = f"Wilson {format_percent(confidence)}, clustered by sentence; {note}"
     return Score(share, min(low, share), max(high, share), n, method)
 
 
@@ -220,7 +220,7 @@ def _clustered_f1(right: Floats, gold: Floats, predicted: Floats, confidence: fl
         return share
     value = float(2 * right.sum() / (gold + predicted).sum())
     low, high = (2 * end / (1 + end) for end in (share.low, share.high))
-    method = f"Wilson {percent(confidence)} of the Jaccard share, clustered by sentence; {note}"
+    method = f"Wilson {format_percent(confidence)} of the Jaccard share, clustered by sentence; {note}"
     return Score(value, min(low, value), max(high, value), share.n, method)
 
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import measure
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import Floats, Ints, Metric, Score, find, ratio
-from llmkit.metrics.tasks.answers import RULES, Rules, has_answer
+from llmkit.metrics.score import Floats, Ints, Metric, Score, find_metric, ratio
+from llmkit.metrics.tasks.answer_matching import RULES, Rules, has_answer
 
-__all__ = ["METRICS", "best_threshold", "difference", "names", "scores", "statistics"]
+__all__ = ["METRICS", "best_threshold", "difference", "match_answers", "metric_names", "scores"]
 
 
 def _exact_match(sums: Floats) -> Floats:
@@ -47,12 +47,12 @@ FARTHEST = 1e12  # score differences beyond are as good as infinite; keeps the t
 SCRIPTS: dict[Rules, str] = {"squad": "SQuAD v1.1", "squad_v2": "SQuAD v2.0", "cmrc": "CMRC 2018"}
 
 
-def names(rules: Rules) -> tuple[str, ...]:
+def metric_names(rules: Rules) -> tuple[str, ...]:
     """The metrics of these rules: only SQuAD v2.0 has questions without an answer."""
     return tuple(METRICS) if rules == "squad_v2" else ("exact_match", "f1")
 
 
-def statistics(golds: Sequence[Sequence[str]], predictions: Sequence[str], rules: Rules) -> Floats:
+def match_answers(golds: Sequence[Sequence[str]], predictions: Sequence[str], rules: Rules) -> Floats:
     """(exact, F1, 1) of each question, (N, 3), from its gold answers and the predicted one."""
     match = RULES[rules]
     found = [match(prediction, gold) for prediction, gold in zip(predictions, golds, strict=True)]
@@ -72,9 +72,9 @@ def scores(
     groups (N,) numbers the passage of each question; n counts questions all the same. The scores of questions
     with and without an answer are only there where there are such questions, as in the official script.
     """
-    rows, parts = statistics(golds, predictions, rules), _parts(golds)
+    rows, parts = match_answers(golds, predictions, rules), _parts(golds)
     found = {}
-    for name in names(rules):
+    for name in metric_names(rules):
         inside = parts[_part(name)]
         if _part(name) == "all" or inside.any():
             own = None if groups is None else np.asarray(groups)[inside]
@@ -99,8 +99,8 @@ def difference(
     With groups (N,) both the interval and the p-value take a passage as one example; n counts questions.
     UserError E01 for an unknown metric.
     """
-    measured, inside = find(metric, METRICS), _parts(golds)[_part(metric)]
-    pairs = np.hstack([statistics(golds, answers, rules) for answers in (first, second)])[inside]
+    measured, inside = find_metric(metric, METRICS), _parts(golds)[_part(metric)]
+    pairs = np.hstack([match_answers(golds, answers, rules) for answers in (first, second)])[inside]
     own = None if groups is None else np.asarray(groups)[inside]
     return paired.difference(pairs, measured, groups=own, resampling=resampling)
 

@@ -17,15 +17,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llmkit.base.errors import ErrorDetail, UserError, raise_if
-from llmkit.metrics.score import Floats, Measured, Metric
+from llmkit.metrics.score import Floats, Metric, Statistics
 
-__all__ = ["language_model", "of_sums"]
+__all__ = ["from_log_probabilities", "from_sums"]
 
 NATS, TOKENS, BYTES, HITS = range(4)  # columns of the statistics
 LARGEST = 709.0  # nats; exp of more than 709.78 exceeds a double, and JSON has no infinity
 
 
-def of_sums(nats: ArrayLike, tokens: ArrayLike, sizes: ArrayLike, hits: ArrayLike | None = None) -> Measured:
+def from_sums(
+    nats: ArrayLike, tokens: ArrayLike, sizes: ArrayLike, hits: ArrayLike | None = None
+) -> Statistics:
     """From sums (U,) over each text: nats, tokens that were predicted, bytes of UTF-8, and tokens predicted rightly.
 
     perplexity is exp(nats / tokens), at most 8e307; bits_per_byte is nats / ln 2 / bytes; loss is nats a
@@ -33,10 +35,10 @@ def of_sums(nats: ArrayLike, tokens: ArrayLike, sizes: ArrayLike, hits: ArrayLik
     """
     columns = [nats, tokens, sizes] if hits is None else [nats, tokens, sizes, hits]
     rows = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
-    return Measured(rows, METRICS if hits is None else (*METRICS, TOKEN_ACCURACY))
+    return Statistics(rows, METRICS if hits is None else (*METRICS, TOKEN_ACCURACY))
 
 
-def language_model(log_probabilities: Sequence[Sequence[float]], texts: Sequence[str]) -> Measured:
+def from_log_probabilities(log_probabilities: Sequence[Sequence[float]], texts: Sequence[str]) -> Statistics:
     """From the natural log-probability of each token, and the text that the tokens make.
 
     A token for which the model has none, such as the first one, is left out of the list; the text's bytes all count.
@@ -49,7 +51,7 @@ def language_model(log_probabilities: Sequence[Sequence[float]], texts: Sequence
     if not texts:
         raise UserError("E02", "", "there are no rows", "check the files")
     raise_if(list(_faults(log_probabilities, texts)), UserError)
-    return of_sums(
+    return from_sums(
         nats=[-math.fsum(row) for row in log_probabilities],
         tokens=[len(row) for row in log_probabilities],
         sizes=[_size(text) for text in texts],

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import by_counts, measure
+from llmkit.metrics.intervals import measure, precision_recall_f1
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find, ratio
+from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find_metric, ratio
 from llmkit.metrics.tasks import ranking
 
 __all__ = ["METRICS", "best_thresholds", "difference", "per_label", "scores", "values"]
@@ -112,7 +112,7 @@ def per_label(
     total = _statistics(golds, predictions).sum(axis=0)
     rows = np.stack(_right_gold_predicted(total), axis=-1).astype(int).tolist()
     found = {
-        name: by_counts(right, gold, predicted, resampling.confidence)
+        name: precision_recall_f1(right, gold, predicted, resampling.confidence)
         for name, (right, gold, predicted) in zip(names, rows, strict=True)
     }
     if probabilities is not None:
@@ -137,7 +137,7 @@ def difference(
     if metric == "pr_auc" and probabilities is not None:
         return ranking.pr_auc_difference(golds, *probabilities, resampling=resampling)
     pairs = np.hstack([_statistics(golds, predictions) for predictions in (first, second)])
-    return paired.difference(pairs, find(metric, METRICS), resampling=resampling)
+    return paired.difference(pairs, find_metric(metric, METRICS), resampling=resampling)
 
 
 def best_thresholds(golds: Marks, probabilities: Floats) -> Floats:

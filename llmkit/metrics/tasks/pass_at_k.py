@@ -14,12 +14,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from llmkit.metrics.score import Floats, Measured, Metric, ratio
+from llmkit.metrics.score import Floats, Metric, Statistics, ratio
 
-__all__ = ["measure", "pass_at_k"]
+__all__ = ["count_passes", "pass_at_k"]
 
 
-def measure(counts: Sequence[tuple[int, int]], ks: Sequence[int] = (1,)) -> Measured:
+def count_passes(counts: Sequence[tuple[int, int]], ks: Sequence[int] = (1,)) -> Statistics:
     """Statistics of each problem from (n programs, c of them passed): a one, then pass@k for each k.
 
     The problems are the examples: the interval is about other problems, not about other draws of the programs.
@@ -27,7 +27,7 @@ def measure(counts: Sequence[tuple[int, int]], ks: Sequence[int] = (1,)) -> Meas
     """
     rows = np.array([[1.0, *(pass_at_k(n, c, k) for k in ks)] for n, c in counts]).reshape(-1, 1 + len(ks))
     single = all(n == 1 for n, _ in counts)
-    return Measured(rows, tuple(_metric(place, k, share=single) for place, k in enumerate(ks, 1)))
+    return Statistics(rows, tuple(_metric(place, k, share=single) for place, k in enumerate(ks, 1)))
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:

@@ -14,21 +14,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from llmkit.metrics.score import Floats, Ints, Measured, Metric, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, Statistics, ratio
 
-__all__ = ["METRICS", "margins", "preference"]
+__all__ = ["METRICS", "compare_log_probabilities", "reward_margins"]
 
 OWN, PER_TOKEN, RIGHT, MARGIN, LOSS, PAIRS = range(6)  # columns of the statistics
 
 
-def margins(now: Floats, before: Floats, beta: float) -> Floats:
+def reward_margins(now: Floats, before: Floats, beta: float) -> Floats:
     """(N,) reward of the chosen answer less that of the rejected one, from log-probabilities (N, 2) in nats."""
     gained = now.astype(np.float64) - before
     found: Floats = beta * (gained[:, 0] - gained[:, 1])
     return found
 
 
-def preference(now: Floats, before: Floats, tokens: Ints, *, beta: float) -> Measured:
+def compare_log_probabilities(now: Floats, before: Floats, tokens: Ints, *, beta: float) -> Statistics:
     """From log-probabilities (N, 2) of whole answers in nats, now and before training, and the answers' tokens (N, 2).
 
     likelihood_accuracy: share of pairs whose chosen answer is the more probable one, as a whole; .._per_token: by its
@@ -36,7 +36,7 @@ def preference(now: Floats, before: Floats, tokens: Ints, *, beta: float) -> Mea
     accuracy in Chen et al. 2024). reward_accuracy: share of pairs with a positive margin, equal rewards being half
     right; reward_margin: its mean; loss: the mean of -log sigmoid(margin).
     """
-    margin = margins(now, before, beta)
+    margin = reward_margins(now, before, beta)
     each = now / tokens
     columns = [
         now[:, 0] > now[:, 1],
@@ -46,7 +46,7 @@ def preference(now: Floats, before: Floats, tokens: Ints, *, beta: float) -> Mea
         np.logaddexp(0, -margin),
         np.ones(len(margin)),
     ]
-    return Measured(np.stack(columns, axis=1).astype(np.float64), METRICS)
+    return Statistics(np.stack(columns, axis=1).astype(np.float64), METRICS)
 
 
 def _mean(column: int) -> Callable[[Floats], Floats]:

@@ -15,9 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import Sample, as_sample, measure, measure_ranks
+from llmkit.metrics.intervals import Sample, measure, measure_ranks, merge_equal_rows
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import Floats, Metric, RankMetric, Score, find, ratio
+from llmkit.metrics.score import Floats, Metric, RankMetric, Score, find_metric, ratio
 from llmkit.metrics.tasks.ranking import SPEARMAN, midranks
 
 __all__ = ["METRICS", "difference", "scores", "values"]
@@ -98,7 +98,7 @@ def difference(
     system's outputs are standardized (Pearson) or ranked (Spearman) first; neither changes its score.
     UserError E01 for an unknown metric.
     """
-    golds, both, found = _numbers(golds), [_numbers(first), _numbers(second)], find(metric, METRICS)
+    golds, both, found = _numbers(golds), [_numbers(first), _numbers(second)], find_metric(metric, METRICS)
     if isinstance(found, RankMetric):
         ranked = np.hstack([np.stack([golds, midranks(numbers)], axis=1) for numbers in both])
         return paired.rank_difference(ranked, found, resampling=resampling)
@@ -107,7 +107,7 @@ def difference(
 
 
 def _sample(golds: Floats, predictions: Floats) -> Sample:
-    return as_sample(_statistics(golds, predictions))
+    return merge_equal_rows(_statistics(golds, predictions))
 
 
 def _statistics(golds: Floats, predictions: Floats) -> Floats:

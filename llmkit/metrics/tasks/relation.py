@@ -21,16 +21,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import as_sample, by_counts, measure
+from llmkit.metrics.intervals import measure, merge_equal_rows, precision_recall_f1
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find, ratio
+from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find_metric, ratio
 
-__all__ = ["METRICS", "difference", "per_relation", "relation_of", "scores", "values"]
+__all__ = ["METRICS", "difference", "per_relation", "remove_direction", "scores", "values"]
 
 DIRECTION = re.compile(r"\((e1,e2|e2,e1)\)$")
 
 
-def relation_of(label: str) -> str:
+def remove_direction(label: str) -> str:
     """The label without its direction: `Cause-Effect(e2,e1)` is Cause-Effect."""
     return DIRECTION.sub("", label)
 
@@ -110,7 +110,7 @@ def per_relation(
     total = _statistics(golds, predictions, names, negative).sum(axis=0)
     rows = total[:-2].reshape(3, len(relations)).T.astype(int).tolist()
     return {
-        name: by_counts(right, gold, predicted, confidence)
+        name: precision_recall_f1(right, gold, predicted, confidence)
         for name, (right, gold, predicted) in zip(relations, rows)
     }
 
@@ -129,16 +129,16 @@ def difference(
 
     UserError E01 for an unknown metric.
     """
-    chosen = find(metric, METRICS)
+    chosen = find_metric(metric, METRICS)
     both = [_statistics(golds, predictions, names, negative) for predictions in (first, second)]
-    pairs = as_sample(np.hstack(both))
+    pairs = merge_equal_rows(np.hstack(both))
     return paired.difference(pairs, chosen, resampling=resampling)
 
 
 def _relations(names: Sequence[str], negative: str | None) -> list[str]:
     """The relations in the order of the labels, each once, without the negative class."""
     assert negative is None or negative in names, f"the negative class {negative} is no label"
-    return list(dict.fromkeys(relation_of(name) for name in names if name != negative))
+    return list(dict.fromkeys(remove_direction(name) for name in names if name != negative))
 
 
 def _statistics(golds: Ints, predictions: Ints, names: Sequence[str], negative: str | None) -> Floats:
@@ -149,7 +149,7 @@ def _statistics(golds: Ints, predictions: Ints, names: Sequence[str], negative: 
     one_hot = np.zeros((len(names), len(relations)))  # no relation for the negative class
     for number, name in enumerate(names):
         if name != negative:
-            one_hot[number, relations.index(relation_of(name))] = 1
+            one_hot[number, relations.index(remove_direction(name))] = 1
     right = (golds == predictions)[:, None]
     gold, predicted = one_hot[golds], one_hot[predictions]
     return np.hstack([gold * right, gold, predicted, right, np.ones_like(right)])

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from llmkit.metrics.score import Floats, Measured, Metric
-from llmkit.metrics.text.references import References, aligned
+from llmkit.metrics.score import Floats, Metric, Statistics
+from llmkit.metrics.text.references import References, align_references
 
 __all__ = ["cer", "wer"]
 
 
-def wer(predictions: Sequence[str], references: References) -> Measured:
+def wer(predictions: Sequence[str], references: References) -> Statistics:
     """Edits of words per word of reference, lower is better.
 
     Rows hold the edits and the reference's length: K = 2. Of several references the one with fewest edits counts, of
@@ -29,7 +29,7 @@ def wer(predictions: Sequence[str], references: References) -> Measured:
     return _measured("wer", str.split, "words at white space, as they are", predictions, references)
 
 
-def cer(predictions: Sequence[str], references: References) -> Measured:
+def cer(predictions: Sequence[str], references: References) -> Statistics:
     """`wer` over characters (code points), without white space at the ends; blanks inside count."""
     return _measured("cer", str.strip, "characters as they are, trimmed", predictions, references)
 
@@ -47,11 +47,11 @@ def _measured(
     note: str,
     predictions: Sequence[str],
     references: References,
-) -> Measured:
-    pairs = zip(predictions, aligned(predictions, references))
+) -> Statistics:
+    pairs = zip(predictions, align_references(predictions, references))
     rows = np.array([_nearest(divide(text), map(divide, row)) for text, row in pairs], dtype=np.float64)
     metric = Metric(name, _rate, note=note, higher_is_better=False)
-    return Measured(rows, (metric,))
+    return Statistics(rows, (metric,))
 
 
 def _nearest(prediction: Sequence[str], references: Iterable[Sequence[str]]) -> tuple[int, int]:

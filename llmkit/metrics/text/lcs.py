@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.metrics.score import Ints
-from llmkit.metrics.text.matches import spread
+from llmkit.metrics.text.matches import expand_spans
 
-__all__ = ["Lanes", "chosen", "lengths"]
+__all__ = ["Lanes", "lcs_lengths", "lcs_tokens"]
 
 Flags = NDArray[np.bool_]
 Tokens = NDArray[np.int32]  # half the time of int64 where every slot is compared with every candidate token
@@ -69,7 +69,7 @@ class _Group:
         return np.unpackbits(octets, bitorder="little")[self.bits].astype(bool)
 
 
-def lengths(lanes: Lanes) -> Ints:
+def lcs_lengths(lanes: Lanes) -> Ints:
     """The length (N,) of each lane's longest common subsequence; with several lines, the sum over them."""
     found = np.zeros(len(lanes.references), np.int64)
     for group in _groups(lanes):
@@ -79,7 +79,7 @@ def lengths(lanes: Lanes) -> Ints:
     return found
 
 
-def chosen(lanes: Lanes) -> Flags:
+def lcs_tokens(lanes: Lanes) -> Flags:
     """Which of the tokens (n,) are in the LCS of their reference line with the candidate of any lane.
 
     An LCS is not unique: it is the one that `_backtrack_norec` of the package rouge_score reads from its table.
@@ -140,7 +140,7 @@ def _reaches(full: int) -> Iterator[tuple[int, int]]:
 
 def _groups(lanes: Lanes) -> Iterator[_Group]:
     for group in _alike(*_sizes(lanes)):
-        owners, places = spread(lanes.references[group])
+        owners, places = expand_spans(lanes.references[group])
         slots = lanes.slots[places] - lanes.slots[lanes.references[group, 0]][owners]
         tokens_LS = np.full((len(group), int(slots.max()) + 2), FREE, np.int32)  # the last slot stays free
         tokens_LS[owners, slots] = lanes.tokens[places]
@@ -173,7 +173,7 @@ def _alike(slots: Ints, tokens: Ints) -> Iterator[Ints]:
 def _candidates(lanes: Lanes, group: Ints) -> Tokens:
     """Their tokens (L, T), padded in front: that changes no column, and the walk is over when it comes there."""
     spans = lanes.candidates[group]
-    owners, places = spread(spans)
+    owners, places = expand_spans(spans)
     longest = int((spans[:, 1] - spans[:, 0]).max())
     tokens_LT = np.full((len(group), longest), PADDING, np.int32)
     tokens_LT[owners, longest - spans[owners, 1] + places] = lanes.tokens[places]

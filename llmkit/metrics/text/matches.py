@@ -12,7 +12,7 @@ import numpy as np
 
 from llmkit.metrics.score import Ints
 
-__all__ = ["Bag", "bigrams", "hits", "spread"]
+__all__ = ["Bag", "count_matches", "expand_spans", "make_bigrams"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Bag:
     items: Ints
 
 
-def hits(first: Bag, second: Bag, size: int) -> Ints:
+def count_matches(first: Bag, second: Bag, size: int) -> Ints:
     """Of each of `size` pairs the items on both sides, each as often as on the side that has fewer of it: (size,)."""
     base = 1 + max((int(bag.items.max()) for bag in (first, second) if len(bag.items)), default=0)
     assert 2 * size * base < 2**63, "pair and item exceed 63 bits"
@@ -39,13 +39,13 @@ def hits(first: Bag, second: Bag, size: int) -> Ints:
     return found.astype(np.int64)  # exact: float64 counts to 2^53
 
 
-def bigrams(bag: Bag, base: int) -> Bag:
+def make_bigrams(bag: Bag, base: int) -> Bag:
     """Every two neighbours of a pair as one item; base is above all items."""
     together = bag.pairs[:-1] == bag.pairs[1:]
     return Bag(bag.pairs[1:][together], (bag.items[:-1] * base + bag.items[1:])[together])
 
 
-def spread(spans: Ints) -> tuple[Ints, Ints]:
+def expand_spans(spans: Ints) -> tuple[Ints, Ints]:
     """All places (n,) of spans (N, 2), which are [start, end), one after the other, behind the span (n,) of each."""
     lengths = spans[:, 1] - spans[:, 0]
     before = np.cumsum(lengths) - lengths

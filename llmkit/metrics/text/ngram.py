@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 
 from llmkit.base.errors import UserError, closest
-from llmkit.metrics.score import Floats, Measured, Metric, ratio
-from llmkit.metrics.text.references import References, aligned
-from llmkit.metrics.text.word_ngrams import Vocabulary, statistics
+from llmkit.metrics.score import Floats, Metric, Statistics, ratio
+from llmkit.metrics.text.references import References, align_references
+from llmkit.metrics.text.word_ngrams import Vocabulary, count_ngrams
 
 __all__ = ["bleu", "chrf", "ter"]
 
@@ -61,7 +61,7 @@ def bleu(
     *,
     language: str | None = None,
     tokenizer: str | None = None,
-) -> Measured:
+) -> Statistics:
     """BLEU of a corpus: n-grams up to 4, exponential smoothing, no effective order (sacrebleu's defaults).
 
     tokenizer is one of sacrebleu's; without it the language's (zh, ja, ko; else 13a), and without a language zh
@@ -69,17 +69,17 @@ def bleu(
     n-grams of each order: K = 10. UserError: E02 and E04 as in `references.aligned`, E03 for a package that is missing,
     E10 for a tokenizer that does not exist, can't be loaded or makes every score 0.
     """
-    rows = aligned(predictions, references)
+    rows = align_references(predictions, references)
     name = tokenizer or _by_language(language, rows)
     theirs, vocabulary = _with_tokenizer(name), _vocabulary(name)
     read = [vocabulary.ids(row) for row in rows]
     metric = Metric("bleu", _bleu, note=_caution(theirs, name, rows, read), point=1.0)
-    found = statistics(vocabulary.ids(predictions), read, BLEU_ORDER)
+    found = count_ngrams(vocabulary.ids(predictions), read, BLEU_ORDER)
     _check_some(found, theirs, predictions, rows)
     return _noted(metric, theirs, found)
 
 
-def chrf(predictions: Sequence[str], references: References, *, word_order: int = 0) -> Measured:
+def chrf(predictions: Sequence[str], references: References, *, word_order: int = 0) -> Statistics:
     """chrF2 (Popović 2015), character n-grams up to 6 without white space; chrF++ (2017) for word_order 2.
 
     Rows hold n-grams of prediction, of reference, and matches, for each order: K = 3 (6 + word_order).
@@ -87,13 +87,13 @@ def chrf(predictions: Sequence[str], references: References, *, word_order: int 
     """
     from sacrebleu import CHRF
 
-    rows = aligned(predictions, references)
+    rows = align_references(predictions, references)
     caution = BY_BLANKS if word_order and _mostly(UNSPACED, rows) else ""
     metric = Metric("chrf" + "+" * word_order, _chrf, note=caution, point=1.0)
     return _measured(metric, CHRF(word_order=word_order), predictions, rows)
 
 
-def ter(predictions: Sequence[str], references: References) -> Measured:
+def ter(predictions: Sequence[str], references: References) -> Statistics:
     """Translation edit rate (Snover et al. 2006): edits and shifts per 100 words of reference; lower is better.
 
     Rows hold the edits and the mean length of the row's references: K = 2. Time goes with the square of a segment's
@@ -101,7 +101,7 @@ def ter(predictions: Sequence[str], references: References) -> Measured:
     """
     from sacrebleu import TER
 
-    rows = aligned(predictions, references)
+    rows = align_references(predictions, references)
     caution = BY_BLANKS if _mostly(UNSPACED, rows) else ""
     metric = Metric("ter", _ter, note=caution, higher_is_better=False, point=1.0)
     return _measured(metric, TER(), predictions, rows)
@@ -136,7 +136,7 @@ def _ter(sums: Floats) -> Floats:
     return 100 * np.where(words > 0, ratio(edits, words), edits > 0)
 
 
-def _measured(metric: Metric, theirs: Any, predictions: Sequence[str], references: Rows) -> Measured:
+def _measured(metric: Metric, theirs: Any, predictions: Sequence[str], references: Rows) -> Statistics:
     """Statistics by sacrebleu's metric. It has no public name for them; its tests of significance take them by this."""
     return _noted(metric, theirs, np.array(_counted(theirs, predictions, references), dtype=np.float64))
 
@@ -153,7 +153,7 @@ def _check_some(found: Floats, theirs: Any, predictions: Sequence[str], referenc
     assert np.array_equal(found[some], own), "sacrebleu counts n-grams otherwise"
 
 
-def _noted(metric: Metric, theirs: Any, rows: Floats) -> Measured:
+def _noted(metric: Metric, theirs: Any, rows: Floats) -> Statistics:
     """With sacrebleu's signature, and its score of the sum held against ours."""
     total = rows.sum(axis=0)
     ours, own = float(metric.score(total)), theirs._aggregate_and_compute([_numbers(total)]).score
@@ -161,7 +161,7 @@ def _noted(metric: Metric, theirs: Any, rows: Floats) -> Measured:
         f"sacrebleu's {metric.name} is {own}, ours {ours}"
     )
     note = "; ".join(filter(None, ["0-100", str(theirs.get_signature()), metric.note]))
-    return Measured(rows, (replace(metric, note=note),))
+    return Statistics(rows, (replace(metric, note=note),))
 
 
 def _numbers(total: Floats) -> list[float]:

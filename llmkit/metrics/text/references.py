@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from llmkit.base.errors import ErrorDetail, UserError, raise_if
 
-__all__ = ["References", "aligned"]
+__all__ = ["References", "align_references"]
 
 References = Sequence[str | Sequence[str]]  # a row's reference, or its references
 
 
-def aligned(predictions: Sequence[str], references: References) -> list[Sequence[str]]:
+def align_references(predictions: Sequence[str], references: References) -> list[Sequence[str]]:
     """The references of each row.
 
     UserError E04 for another number of rows; E02 for no rows, one without a reference, or nothing but blanks.

@@ -2,7 +2,7 @@
 
     rouge(["the cat sat"], [["a cat sat", "the cat lay"]]).values()["rouge1"]      # 66.67
 
-What stands in for a text's words is chosen by language or letters (`scored_words`) and named in the method
+What stands in for a text's words is chosen by language or letters (`rouge_tokens`) and named in the method
 string; without a single token in all references there is no score, where rouge_score prints 0 for equal Chinese texts.
 """
 
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.score import Floats, Ints, Measured, Metric, ratio
-from llmkit.metrics.text.lcs import Lanes, chosen, lengths
-from llmkit.metrics.text.matches import Bag, bigrams, hits, spread
-from llmkit.metrics.text.scored_words import Numbered, numbered, tokenizer_for
+from llmkit.metrics.score import Floats, Ints, Metric, Statistics, ratio
+from llmkit.metrics.text.lcs import Lanes, lcs_lengths, lcs_tokens
+from llmkit.metrics.text.matches import Bag, count_matches, expand_spans, make_bigrams
+from llmkit.metrics.text.rouge_tokens import TokenizedTexts, choose_tokenizer, tokenize
 
 __all__ = ["NAMES", "rouge"]
 
@@ -32,18 +32,18 @@ def rouge(
     language: str | None = None,
     tokenizer: str | None = None,
     stemmer: bool = False,
-) -> Measured:
+) -> Statistics:
     """F1 of each prediction (N,) with its best reference, each kind of ROUGE with its own; the score is their mean.
 
     Rows are (N, 5): the four F1 in [0, 100], and 1. Each prediction has one or more references. Lsum takes what
     stands between two "\\n" as a sentence. language is that of the references (ISO 639-1), None: by their letters;
-    tokenizer, one of `scored_words`, outdoes it; stemmer is Porter's, for English.
+    tokenizer, one of `rouge_tokens`, outdoes it; stemmer is Porter's, for English.
     UserError E10: no token in any reference, an unknown tokenizer, or a stemmer where words are not English;
     E03: the tokenizer's package is missing.
     """
     assert len(predictions) == len(references) and all(references), "each prediction needs a reference"
     assert not any(isinstance(several, str) for several in references), "references are lists of texts"
-    name = tokenizer or tokenizer_for([text for several in references for text in several], language)
+    name = tokenizer or choose_tokenizer([text for several in references for text in several], language)
     f1, filled = [np.empty((0, len(NAMES)))], 0
     for block in _blocks(predictions, references):
         found, with_tokens = _f1(predictions[block], references[block], name, stemmer)
@@ -53,7 +53,9 @@ def rouge(
     if count and not filled:
         raise _nothing_to_compare(name)
     rows = np.concatenate(f1)
-    return Measured(np.hstack([100 * rows, np.ones((len(rows), 1))]), _metrics(name, stemmer, count - filled))
+    return Statistics(
+        np.hstack([100 * rows, np.ones((len(rows), 1))]), _metrics(name, stemmer, count - filled)
+    )
 
 
 def _blocks(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[slice]:
@@ -72,7 +74,7 @@ def _f1(
 ) -> tuple[Floats, int]:
     """Best F1 (N, 4) in [0, 1], and how many references have a token."""
     flat = [text for several in references for text in several]
-    texts = numbered([*predictions, *flat], tokenizer, stemmer=stemmer)
+    texts = tokenize([*predictions, *flat], tokenizer, stemmer=stemmer)
     counts = np.array([len(several) for several in references])
     pairs = _Pairs(texts, len(counts) + np.arange(len(flat)), np.repeat(np.arange(len(counts)), counts))
     best = np.maximum.reduceat(_f1_of_pairs(pairs), np.cumsum(counts) - counts)
@@ -83,7 +85,7 @@ def _f1(
 class _Pairs:
     """References (P,) and candidates (P,) by their numbers in texts."""
 
-    texts: Numbered
+    texts: TokenizedTexts
     references: Ints
     candidates: Ints
 
@@ -94,7 +96,7 @@ class _Pairs:
 def _f1_of_pairs(pairs: _Pairs) -> Floats:
     """(P, 4), in the order of operations of rouge_score."""
     unigrams, neighbours = _ngram_hits(pairs)
-    in_sequence = lengths(_whole(pairs))
+    in_sequence = lcs_lengths(_whole(pairs))
     hits_4P = np.stack([unigrams, neighbours, in_sequence, _summary_hits(pairs, in_sequence)])
     sizes = _sizes(pairs.texts.spans)
     less = np.array([[0], [1], [0], [0]])  # a text has one bigram less than it has tokens
@@ -108,11 +110,13 @@ def _ngram_hits(pairs: _Pairs) -> tuple[Ints, Ints]:
     """Of tokens and of neighbours (P,); the end of a line does not part neighbours, as in rouge_score."""
     size, base = len(pairs.references), pairs.texts.vocabulary + 1
     first, second = _bag(pairs.texts, pairs.references), _bag(pairs.texts, pairs.candidates)
-    return hits(first, second, size), hits(bigrams(first, base), bigrams(second, base), size)
+    return count_matches(first, second, size), count_matches(
+        make_bigrams(first, base), make_bigrams(second, base), size
+    )
 
 
-def _bag(texts: Numbered, chosen: Ints) -> Bag:
-    owners, places = spread(texts.spans[chosen])
+def _bag(texts: TokenizedTexts, chosen: Ints) -> Bag:
+    owners, places = expand_spans(texts.spans[chosen])
     return Bag(owners, texts.tokens[places])
 
 
@@ -132,13 +136,13 @@ def _summary_hits(pairs: _Pairs, in_sequence: Ints) -> Ints:
     lines = _sizes(texts.line_spans)
     split = np.flatnonzero((lines[pairs.references] > 1) | (lines[pairs.candidates] > 1))
     pairs = pairs[split]
-    owners, numbers = spread(texts.line_spans[pairs.candidates])
+    owners, numbers = expand_spans(texts.line_spans[pairs.candidates])
     slots = np.arange(len(texts.tokens)) + np.repeat(np.arange(len(texts.lines)), _sizes(texts.lines))
     lanes = Lanes(texts.tokens, slots, texts.spans[pairs.references][owners], texts.lines[numbers])
-    in_any = chosen(lanes)  # a reference is in one pair only
-    owners, places = spread(texts.spans[pairs.references])
+    in_any = lcs_tokens(lanes)  # a reference is in one pair only
+    owners, places = expand_spans(texts.spans[pairs.references])
     union = Bag(owners[in_any[places]], texts.tokens[places[in_any[places]]])
-    found[split] = hits(union, _bag(texts, pairs.candidates), len(split))
+    found[split] = count_matches(union, _bag(texts, pairs.candidates), len(split))
     return found
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from llmkit.metrics.score import Floats
 
-__all__ = ["Vocabulary", "statistics"]
+__all__ = ["Vocabulary", "count_ngrams"]
 
 MOST = 1 << 20  # pieces remembered, about 200 MB
 
@@ -65,7 +65,7 @@ class _Known(dict[str, Ids]):
         return self.setdefault(key, self.ask(key))
 
 
-def statistics(predictions: Sequence[Ids], references: Sequence[Sequence[Ids]], orders: int = 4) -> Floats:
+def count_ngrams(predictions: Sequence[Ids], references: Sequence[Sequence[Ids]], orders: int = 4) -> Floats:
     """Of each segment the lengths of prediction and reference, then matches and n-grams of each order.
 
     The reference's length is that of the nearest in length, the shorter of two as near. A match counts as often as the

@@ -24,11 +24,11 @@ from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.prompts import PromptFormat, encode_prompts, find_target_start
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
-from llmkit.metrics.score import Measured, Metric, find, ratio
+from llmkit.metrics.score import Metric, Statistics, find_metric, ratio
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Plain, Rows, Sheet, TaskSpec, same_names
-from llmkit.text.normalize import canonical
+from llmkit.text.normalize import normalize_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,7 +95,7 @@ class Generation(Plain):
             tuned=self.tuned,
         )
 
-    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Statistics:
         """What the predictions have come to, each against one or several references."""
         raise AssertionError("each task has its own")
 
@@ -138,7 +138,7 @@ class Generation(Plain):
     def _copies(self, name: str, part: Split) -> Iterator[str]:
         """Rows that would teach to repeat what was read."""
         pairs = zip(part.column(self.source), part.column(self.target), strict=True)
-        same = sum(canonical(source) == canonical(target) for source, target in pairs)
+        same = sum(normalize_text(source) == normalize_text(target) for source, target in pairs)
         if same:
             yield f"{name}: {format_row_count(same)} whose {self.target} is the {self.source} itself"
 
@@ -264,7 +264,7 @@ class Generation(Plain):
         values = {"loss": float(LOSS.score(_loss_rows(answers).sum(0)))}
         return values | (self._measured(golds, answers).values() if "texts" in answers else {})
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Measured:
+    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
         return self.measured(list(answers["texts"]), list(golds["references"]))
 
     def score(
@@ -301,7 +301,7 @@ class Generation(Plain):
         seed: int,
     ) -> Difference:
         one, other = self._measured(golds, first), self._measured(golds, second)
-        named = find(metric, {own.name: own for own in one.metrics})
+        named = find_metric(metric, {own.name: own for own in one.metrics})
         return paired.difference(
             np.hstack([one.rows, other.rows]), named, resampling=resampling_of(evaluate, seed)
         )
@@ -333,7 +333,7 @@ class Generation(Plain):
         if not wrong:
             return []
         found = self._measured(*self.from_records(wrong, ()))
-        scores = find(self.shown_worst, {own.name: own for own in found.metrics}).score(found.rows)
+        scores = find_metric(self.shown_worst, {own.name: own for own in found.metrics}).score(found.rows)
         return [
             {
                 "text": wrong[number][self.source],

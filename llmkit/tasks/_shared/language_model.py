@@ -21,7 +21,7 @@ from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.packing import BlockLayout, Piece, pack_documents
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
-from llmkit.metrics.score import Measured, find
+from llmkit.metrics.score import Statistics, find_metric
 from llmkit.recipe.schema import Data, Evaluate, Section
 from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.protocol import Arrays, Examples, Head, Plain, Rows, Sheet, TaskSpec, same_names
@@ -67,7 +67,7 @@ class OverDocuments(Plain):
             tuned=self.tuned,
         )
 
-    def measured(self, golds: Arrays, answers: Arrays) -> Measured:
+    def measured(self, golds: Arrays, answers: Arrays) -> Statistics:
         """Statistics of the units and the metrics over them."""
         raise AssertionError("each task has its own")
 
@@ -113,7 +113,7 @@ class OverDocuments(Plain):
         seed: int,
     ) -> Difference:
         one, other = self.measured(golds, first), self.measured(golds, second)
-        named = find(metric, {own.name: own for own in one.metrics})
+        named = find_metric(metric, {own.name: own for own in one.metrics})
         return paired.difference(
             np.hstack([one.rows, other.rows]), named, resampling=resampling_of(evaluate, seed)
         )

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from llmkit.data.checks.entity_spans import find_span_errors, tag_words
 from llmkit.text import tags
-from llmkit.text.words import words
+from llmkit.text.words import split_words
 
 
 def entity(start, end, label="PER"):
@@ -79,6 +79,6 @@ def test_entities_without_faults_come_back_as_they_were(text, places):
     if list(find_span_errors(text, entities)):
         return
     found = tag_words(text, entities)
-    back = [(found.offsets[s.start][0], found.offsets[s.end - 1][1]) for s in tags.spans(found.tags)]
+    back = [(found.offsets[s.start][0], found.offsets[s.end - 1][1]) for s in tags.tags_to_spans(found.tags)]
     assert back == sorted(places)
-    assert found.offsets == words(text)
+    assert found.offsets == split_words(text)

@@ -569,7 +569,7 @@ def test_batches_of_rows_are_one_after_the_other(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["xquad_en", "xquad_zh", "cmrc2018", "squad_v2"])
 @pytest.mark.parametrize("tokenizer", ["bert", "gpt2", "roberta"])
 def test_published_answers_are_all_found(shared: Path, name: str, tokenizer: str) -> None:
-    from llmkit.metrics.tasks.answers import squad_normal_form
+    from llmkit.metrics.tasks.answer_matching import normalize_squad
 
     content = json.loads((shared / "qa" / name / "validation.json").read_text(encoding="utf-8"))
     rows: list[tuple[str, tuple[int, int] | None]] = []
@@ -594,6 +594,6 @@ def test_published_answers_are_all_found(shared: Path, name: str, tokenizer: str
                 features.decode_columns["ends"][window][last],
             )
             total += 1
-            exact += squad_normal_form(text[begin:end]) == squad_normal_form(text[slice(*answer)])
+            exact += normalize_squad(text[begin:end]) == normalize_squad(text[slice(*answer)])
     assert total >= sum(answer is not None for _, answer in rows) - len(features.lost_answers)
     assert exact / total > 0.9  # the rest begins or ends inside a token

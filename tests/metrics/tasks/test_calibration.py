@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmkit.metrics.resampling import Resampling
-from llmkit.metrics.tasks.calibration import Bin, ece, fit_temperature, reliability, tempered
+from llmkit.metrics.tasks.calibration import Bin, apply_temperature, ece, fit_temperature, reliability_curve
 
 
 def test_ece_by_hand():
@@ -35,7 +35,7 @@ def test_ece_has_a_bootstrap_interval():
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30), st.integers(1, 20))
 def test_ece_is_the_weighted_gap_of_the_reliability_curve(examples, bins):
     confidences, correct = np.array([c for c, _ in examples]), np.array([r for _, r in examples])
-    curve = reliability(confidences, correct, bins)
+    curve = reliability_curve(confidences, correct, bins)
     expected = sum(point.count * abs(point.confidence - point.accuracy) for point in curve) / len(examples)
     assert ece(confidences, correct, bins=bins, resampling=Resampling(resamples=2)).value == pytest.approx(
         expected, abs=1e-12
@@ -46,7 +46,7 @@ def test_ece_is_the_weighted_gap_of_the_reliability_curve(examples, bins):
 
 def test_reliability_by_hand():
     confidences, correct = np.array([0.2, 0.5, 0.9, 1.0]), np.array([False, True, True, False])
-    assert reliability(confidences, correct, bins=4) == [
+    assert reliability_curve(confidences, correct, bins=4) == [
         Bin(0.0, 0.25, 0.2, 0.0, 1),
         Bin(0.25, 0.5, 0.5, 1.0, 1),  # an inner edge belongs to the bin below; the empty bin has no point
         Bin(0.75, 1.0, 0.95, 0.5, 2),
@@ -55,12 +55,12 @@ def test_reliability_by_hand():
 
 def test_nothing_is_calibrated_without_examples():
     nothing = np.zeros(0)
-    assert reliability(nothing, nothing.astype(bool)) == []
+    assert reliability_curve(nothing, nothing.astype(bool)) == []
     assert ece(nothing, nothing.astype(bool)).method == "no interval: no examples"
 
 
 def nll(probabilities, golds, temperature):
-    scaled = tempered(probabilities, temperature)
+    scaled = apply_temperature(probabilities, temperature)
     return -np.log(scaled[np.arange(len(golds)), golds]).mean()
 
 
@@ -104,16 +104,16 @@ def test_answers_worse_than_chance_end_at_the_hottest():
 def test_a_temperature_changes_no_answer_and_one_changes_nothing():
     probabilities = softmax(4 * np.random.default_rng(1).normal(size=(200, 3)))
     for temperature in (0.3, 1.0, 7.0):
-        found = tempered(probabilities, temperature)
+        found = apply_temperature(probabilities, temperature)
         assert (found.argmax(1) == probabilities.argmax(1)).all()
         assert found.sum(1) == pytest.approx(np.ones(200))
-    assert tempered(probabilities, 1.0) == pytest.approx(probabilities)
+    assert apply_temperature(probabilities, 1.0) == pytest.approx(probabilities)
 
 
 def test_probabilities_of_zero_stay_finite():
     found = fit_temperature(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.array([0, 1, 1]))
     assert 1 < found <= 20
-    assert np.isfinite(tempered(np.array([[1.0, 0.0]]), found)).all()
+    assert np.isfinite(apply_temperature(np.array([[1.0, 0.0]]), found)).all()
 
 
 def test_a_temperature_mends_the_calibration_of_new_rows():
@@ -122,7 +122,7 @@ def test_a_temperature_mends_the_calibration_of_new_rows():
     golds = (rng.random(4000)[:, None] > softmax(logits).cumsum(1)).sum(1)
     sure = softmax(3 * logits)
     fitted = fit_temperature(sure[:2000], golds[:2000])
-    new, right = tempered(sure[2000:], fitted), sure[2000:].argmax(1) == golds[2000:]
+    new, right = apply_temperature(sure[2000:], fitted), sure[2000:].argmax(1) == golds[2000:]
     before, after = (
         ece(found.max(1), right, resampling=Resampling(resamples=100)).value for found in (sure[2000:], new)
     )

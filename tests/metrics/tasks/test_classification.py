@@ -6,16 +6,16 @@ from sklearn import metrics as sklearn
 
 from llmkit.base.errors import UserError
 from llmkit.metrics.intervals import measure
-from llmkit.metrics.paired import verdict
+from llmkit.metrics.paired import describe_difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.classification import (
     METRICS,
     ORDINAL,
-    confusion,
+    confusion_matrix,
+    count_cells,
     difference,
-    get,
+    get_metric,
     per_class,
-    sample,
     scores,
 )
 
@@ -94,7 +94,7 @@ def test_every_class_is_scikit_learns(case):
 def test_confusion_is_scikit_learns(case):
     num_classes, golds, predictions = CASES[case]
     theirs = sklearn.confusion_matrix(golds, predictions, labels=range(num_classes))
-    assert confusion(golds, predictions, num_classes).tolist() == theirs.tolist()
+    assert confusion_matrix(golds, predictions, num_classes).tolist() == theirs.tolist()
 
 
 def test_no_metric_lacks_an_oracle():
@@ -102,7 +102,7 @@ def test_no_metric_lacks_an_oracle():
 
 
 def test_metrics_take_any_leading_axes():
-    totals = np.stack([sample(*random_labels(4, 50, seed), 4).total for seed in range(6)])
+    totals = np.stack([count_cells(*random_labels(4, 50, seed), 4).total for seed in range(6)])
     for metric in METRICS.values():
         together = metric.score(totals.reshape(2, 3, 13))
         assert together.shape == (2, 3)
@@ -115,14 +115,17 @@ def test_metrics_take_any_leading_axes():
 @settings(deadline=None)
 def test_the_halves_statistics_add_up_to_the_wholes(labels, cut):
     golds, predictions = np.array(labels).T
-    halves = [sample(golds[part], predictions[part], 4).total for part in (slice(cut), slice(cut, None))]
-    assert (halves[0] + halves[1]).tolist() == sample(golds, predictions, 4).total.tolist()
+    halves = [count_cells(golds[part], predictions[part], 4).total for part in (slice(cut), slice(cut, None))]
+    assert (halves[0] + halves[1]).tolist() == count_cells(golds, predictions, 4).total.tolist()
 
 
 def test_accuracy_is_hits_over_n_to_the_bit():
     for hits in range(50):
         golds, predictions = np.zeros(49, int), np.array([0] * hits + [1] * (49 - hits))
-        assert measure(sample(golds, predictions, 2), [get("accuracy")])["accuracy"].value == hits / 49
+        assert (
+            measure(count_cells(golds, predictions, 2), [get_metric("accuracy")])["accuracy"].value
+            == hits / 49
+        )
 
 
 def test_without_examples_there_is_no_interval():
@@ -162,11 +165,11 @@ def test_classes_outside_the_names_and_uneven_lengths_are_bugs():
 
 def test_an_unknown_metric_is_told_with_the_nearest_name():
     with pytest.raises(UserError) as error:
-        get("acuracy")
+        get_metric("acuracy")
     line = str(error.value)
     assert line.startswith('error[E01] unknown metric "acuracy"; did you mean "accuracy"?')
     assert "Fix: choose from accuracy, f1," in line
-    assert get("mcc").name == "mcc"
+    assert get_metric("mcc").name == "mcc"
 
 
 @pytest.mark.parametrize("name", ["f1", "mcc"])
@@ -177,7 +180,9 @@ def test_bca_covers_the_true_score_in_95_of_100_samples(name):
     for trial in range(300):
         golds, predictions = np.divmod(rng.choice(9, 150, p=truth.ravel()), 3)
         found = measure(
-            sample(golds, predictions, 3), [METRICS[name]], resampling=Resampling(resamples=600, seed=trial)
+            count_cells(golds, predictions, 3),
+            [METRICS[name]],
+            resampling=Resampling(resamples=600, seed=trial),
         )
         covered.append(found[name].low <= expected <= found[name].high)
     assert 0.92 <= np.mean(covered) <= 0.98
@@ -226,9 +231,9 @@ def test_mae_is_offered_for_ordered_classes_only():
     assert found["mae"].low < found["mae"].value < found["mae"].high
     assert found["mae"].method == "BCa bootstrap, 2000 draws, 95%; distance of class numbers"
     assert "mae" not in scores(golds, predictions, ids(5))
-    assert get("mae", ordered=True).name == "mae"
+    assert get_metric("mae", ordered=True).name == "mae"
     with pytest.raises(UserError, match="E01"):
-        get("mae")
+        get_metric("mae")
 
 
 def test_a_difference_of_mae_is_better_below_zero():
@@ -237,7 +242,9 @@ def test_a_difference_of_mae_is_better_below_zero():
     found = difference(golds, first, second, ids(5), "mae", ordered=True)
     expected = [sklearn.mean_absolute_error(golds, side) for side in (first, second)]
     assert found.value == pytest.approx(expected[0] - expected[1], abs=1e-12)
-    assert verdict(found, "the model", "chance").startswith("The model is better than chance by 0.")
+    assert describe_difference(found, "the model", "chance").startswith(
+        "The model is better than chance by 0."
+    )
 
 
 # Rare classes and probabilities

@@ -10,11 +10,11 @@ from seqeval.scheme import IOB2
 
 from llmkit.base.errors import UserError
 from llmkit.metrics.resampling import Resampling
-from llmkit.metrics.tasks.entities import METRICS, difference, get, per_type, scores, statistics
+from llmkit.metrics.tasks.entities import METRICS, count_entities, difference, get_metric, per_type, scores
 from llmkit.text import tags
 
 TYPES = ["LOC", "ORG", "PER"]
-LABELS = tags.labels(TYPES)
+LABELS = tags.make_labels(TYPES)
 STRICT = {False: {}, True: {"mode": "strict", "scheme": IOB2}}
 
 pytestmark = [
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def ids(sentences, types=TYPES):
-    return tags.label_ids(sentences, types)
+    return tags.tags_to_ids(sentences, types)
 
 
 def random_pairs(n, seed, wrong=0.3, labels=LABELS):
@@ -105,7 +105,7 @@ def split(tag):
 
 
 def check_against_conlleval(golds, predictions, types):
-    sums = statistics(ids(golds, types), ids(predictions, types), types).sum(0)
+    sums = count_entities(ids(golds, types), ids(predictions, types), types).sum(0)
     right, gold, predicted = sums[:-2].reshape(3, len(types)).sum(1)
     assert (right, gold, predicted, sums[-2]) == conlleval(golds, predictions)
     assert sums[-1] == sum(map(len, golds))
@@ -157,9 +157,9 @@ def real(folder, part):
 @pytest.mark.parametrize("name", ["conll2003", "wnut17", "resume_zh"])
 def test_real_corpora_score_as_in_seqeval_and_conlleval(shared, name):
     golds = real(shared / "ner" / name, "test")
-    types = tags.types(golds)
+    types = tags.collect_types(golds)
     for seed, wrong in enumerate([0.02, 0.15]):
-        predictions = corrupted(golds, seed, wrong, tags.labels(types))
+        predictions = corrupted(golds, seed, wrong, tags.make_labels(types))
         for strict in (False, True):
             check_against_seqeval(golds, predictions, types, strict)
         check_against_conlleval(golds, predictions, types)
@@ -179,7 +179,7 @@ def test_strict_and_default_differ_where_an_entity_begins_with_i():
 def test_statistics_are_right_gold_predicted_by_type_then_words():
     golds = [["B-PER", "I-PER", "B-LOC"], [], ["B-LOC"]]
     predictions = [["B-PER", "O", "B-LOC"], [], ["B-ORG"]]
-    assert statistics(ids(golds), ids(predictions), TYPES).tolist() == [
+    assert count_entities(ids(golds), ids(predictions), TYPES).tolist() == [
         [1, 0, 0, 1, 0, 1, 1, 0, 1, 2, 3],
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1],
@@ -187,9 +187,9 @@ def test_statistics_are_right_gold_predicted_by_type_then_words():
 
 
 def test_an_entity_never_crosses_into_the_next_sentence():
-    found = statistics(ids([["B-LOC"], ["I-LOC"]]), ids([["B-LOC"], ["I-LOC"]]), TYPES)
+    found = count_entities(ids([["B-LOC"], ["I-LOC"]]), ids([["B-LOC"], ["I-LOC"]]), TYPES)
     assert found[:, [0, 3, 6]].tolist() == [[1, 1, 1], [1, 1, 1]]
-    assert statistics(ids([["B-LOC"], ["I-LOC"]]), ids([["B-LOC"], ["I-LOC"]]), TYPES, strict=True)[
+    assert count_entities(ids([["B-LOC"], ["I-LOC"]]), ids([["B-LOC"], ["I-LOC"]]), TYPES, strict=True)[
         :, [0, 3, 6]
     ].tolist() == [[1, 1, 1], [0, 0, 0]]
 
@@ -197,9 +197,9 @@ def test_an_entity_never_crosses_into_the_next_sentence():
 @given(pair=SENTENCES, strict=st.booleans())
 def test_label_ids_are_read_as_the_tags_are(pair, strict):
     golds, predictions = pair
-    found = statistics(ids(golds), ids(predictions), TYPES, strict=strict)
+    found = count_entities(ids(golds), ids(predictions), TYPES, strict=strict)
     for row, *sentence in zip(found.tolist(), golds, predictions):
-        gold, predicted = (set(tags.spans(each, strict=strict)) for each in sentence)
+        gold, predicted = (set(tags.tags_to_spans(each, strict=strict)) for each in sentence)
         kinds = [gold & predicted, gold, predicted]
         assert row[:-2] == [sum(span.label == label for span in kind) for kind in kinds for label in TYPES]
 
@@ -209,12 +209,12 @@ def test_rows_may_be_arrays_and_an_array_of_objects():
     rows = np.empty(20, object)
     rows[:] = [np.array(row) for row in ids(predictions)]
     assert np.array_equal(
-        statistics(ids(golds), rows, TYPES), statistics(ids(golds), ids(predictions), TYPES)
+        count_entities(ids(golds), rows, TYPES), count_entities(ids(golds), ids(predictions), TYPES)
     )
 
 
 def test_metrics_take_any_leading_axes():
-    totals = np.stack([statistics(*map(ids, random_pairs(20, seed)), TYPES).sum(0) for seed in range(6)])
+    totals = np.stack([count_entities(*map(ids, random_pairs(20, seed)), TYPES).sum(0) for seed in range(6)])
     for metric in METRICS.values():
         together = metric.score(totals.reshape(2, 3, 11))
         assert together.shape == (2, 3)
@@ -238,16 +238,16 @@ def test_without_sentences_there_is_no_interval():
 
 def test_what_does_not_fit_is_a_bug():
     with pytest.raises(AssertionError, match="not of these types"):
-        statistics([[7]], [[0]], TYPES)
+        count_entities([[7]], [[0]], TYPES)
     with pytest.raises(AssertionError, match="not of these types"):
-        statistics([[0]], [[-100]], TYPES)
+        count_entities([[0]], [[-100]], TYPES)
     with pytest.raises(AssertionError, match="different lengths"):
-        statistics([[0], [0, 0]], [[0, 0], [0]], TYPES)
+        count_entities([[0], [0, 0]], [[0, 0], [0]], TYPES)
 
 
 def test_an_unknown_metric_is_told_with_the_nearest_name():
     with pytest.raises(UserError, match=r'error\[E01\] unknown metric "f1_marco"; did you mean "f1_macro"\?'):
-        get("f1_marco")
+        get_metric("f1_marco")
 
 
 # Intervals
@@ -327,7 +327,7 @@ def test_intervals_of_a_type_cover_the_true_recall(sentences, rate, agreement, r
 def test_bca_covers_the_true_recall_of_all_types():
     rng, covered = np.random.default_rng(0), []
     for trial in range(200):
-        rows = statistics(*clustered_corpus(rng, 150, 0.5, 2, 0.8), ["LOC"])
+        rows = count_entities(*clustered_corpus(rng, 150, 0.5, 2, 0.8), ["LOC"])
         found = scores_of(rows, trial)
         covered.append(found.low <= 0.8 <= found.high)
     assert 0.91 <= np.mean(covered) <= 0.98
@@ -336,7 +336,7 @@ def test_bca_covers_the_true_recall_of_all_types():
 def scores_of(rows, seed):
     from llmkit.metrics.intervals import measure
 
-    return measure(rows, [get("recall")], resampling=Resampling(resamples=400, seed=seed))["recall"]
+    return measure(rows, [get_metric("recall")], resampling=Resampling(resamples=400, seed=seed))["recall"]
 
 
 # Two systems
@@ -366,7 +366,7 @@ def test_a_difference_is_first_minus_second(strict):
         assert 0 < found.low < found.value < found.high
         assert (found.metric, found.n) == (name, 150)
         assert found.p_value < 0.01
-        assert found.method.endswith(get(name, strict=strict).note)
+        assert found.method.endswith(get_metric(name, strict=strict).note)
 
 
 def test_the_same_predictions_do_not_differ():

@@ -8,7 +8,14 @@ from scipy import stats
 
 from llmkit.base.errors import UserError
 from llmkit.metrics.resampling import Resampling
-from llmkit.metrics.tasks.extractive_qa import METRICS, best_threshold, difference, names, scores, statistics
+from llmkit.metrics.tasks.extractive_qa import (
+    METRICS,
+    best_threshold,
+    difference,
+    match_answers,
+    metric_names,
+    scores,
+)
 
 GOLDS = [["Eiffel Tower", "tower"], ["1889"], ["in Paris"], [], [], ["two years"]]
 PREDICTIONS = ["the Eiffel Tower", "in 1889", "Rome", "", "Rome", ""]
@@ -35,7 +42,7 @@ def made(n=120, groups=30, seed=0):
 
 
 def test_statistics_are_what_the_rules_say_of_each_question():
-    rows = statistics(GOLDS, PREDICTIONS, "squad_v2")
+    rows = match_answers(GOLDS, PREDICTIONS, "squad_v2")
     assert rows.tolist() == [
         [1, 1, 1],
         [0, pytest.approx(2 / 3), 1],
@@ -56,13 +63,13 @@ def test_values_by_hand():
         "has_answer_f1": (pytest.approx((1 + 2 / 3) / 4), 4),
         "no_answer_accuracy": (1 / 2, 2),
     }
-    assert tuple(found) == names("squad_v2") == tuple(METRICS)
+    assert tuple(found) == metric_names("squad_v2") == tuple(METRICS)
 
 
 @pytest.mark.parametrize("rules", ["squad", "cmrc"])
 def test_rules_without_unanswerable_questions_have_two_scores(rules):
     found = scores([["北京"], ["Paris"]], ["北京。", "in Paris"], rules)
-    assert tuple(found) == names(rules) == ("exact_match", "f1")
+    assert tuple(found) == metric_names(rules) == ("exact_match", "f1")
 
 
 def test_parts_without_a_question_have_no_score():
@@ -132,7 +139,7 @@ def test_copies_of_a_question_on_its_passage_tell_nothing_new(name):
 
 def test_the_interval_is_the_bootstrap_of_whole_passages():
     golds, predictions, _, groups = made()
-    rows = statistics(golds, predictions, "squad")
+    rows = match_answers(golds, predictions, "squad")
     sums = np.array([rows[groups == group].sum(axis=0) for group in np.unique(groups)])
     found = scores(golds, predictions, groups=groups, resampling=Resampling(resamples=10_000))["f1"]
     theirs = stats.bootstrap(
@@ -341,6 +348,6 @@ def test_scores_are_those_that_the_official_scripts_print(shared, name, rules, e
 def test_the_split_is_that_of_the_official_script(shared):
     golds, predictions, _ = questions_of(shared / "qa" / "squad_v2" / "test.json")
     found = scores(golds, predictions, "squad_v2", resampling=Resampling(resamples=100))
-    values = [100 * found[name].value for name in names("squad_v2")[2:]]
+    values = [100 * found[name].value for name in metric_names("squad_v2")[2:]]
     assert values == pytest.approx(SPLIT, abs=1e-9)
-    assert [found[name].n for name in names("squad_v2")[2:]] == [130, 130, 123]
+    assert [found[name].n for name in metric_names("squad_v2")[2:]] == [130, 130, 123]

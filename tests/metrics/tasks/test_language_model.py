@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from llmkit.base.errors import UserError
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.resampling import Resampling
-from llmkit.metrics.tasks.language_model import language_model, of_sums
+from llmkit.metrics.tasks.language_model import from_log_probabilities, from_sums
 
 LOG = st.floats(-30, 0)
 ROWS = st.lists(
@@ -18,12 +18,12 @@ ROWS = st.lists(
 
 
 def test_a_uniform_model_has_the_perplexity_of_its_choices() -> None:
-    found = language_model([[-math.log(256)] * 5, [-math.log(256)] * 3], ["abcde", "xyz"]).values()
+    found = from_log_probabilities([[-math.log(256)] * 5, [-math.log(256)] * 3], ["abcde", "xyz"]).values()
     assert found == pytest.approx({"perplexity": 256, "bits_per_byte": 8, "loss": math.log(256)})
 
 
 def test_bytes_are_those_of_utf_8() -> None:
-    found = language_model([[-3 * math.log(2)]], ["好"]).values()
+    found = from_log_probabilities([[-3 * math.log(2)]], ["好"]).values()
     assert found["bits_per_byte"] == pytest.approx(1)
 
 
@@ -31,7 +31,7 @@ def test_bytes_are_those_of_utf_8() -> None:
 def test_figures_are_ratios_of_sums_not_means_of_means(rows) -> None:
     logs, texts = map(list, zip(*rows))
     flat = [value for row in logs for value in row]
-    found = language_model(logs, texts).values()
+    found = from_log_probabilities(logs, texts).values()
     assert found["loss"] == pytest.approx(-np.mean(flat), rel=1e-12, abs=1e-12)
     assert found["perplexity"] == pytest.approx(np.exp(-np.mean(flat)), rel=1e-12)
     size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
@@ -39,11 +39,11 @@ def test_figures_are_ratios_of_sums_not_means_of_means(rows) -> None:
 
 
 def test_sums_of_texts_add_up() -> None:
-    measured = of_sums([30.0, 10.0], [10, 10], [40, 60], hits=[5, 8])
+    measured = from_sums([30.0, 10.0], [10, 10], [40, 60], hits=[5, 8])
     assert measured.values() == pytest.approx(
         {"perplexity": math.exp(2), "bits_per_byte": 0.4 / math.log(2), "loss": 2.0, "token_accuracy": 0.65}
     )
-    assert [metric.name for metric in of_sums([1.0], [1], [1]).metrics] == [
+    assert [metric.name for metric in from_sums([1.0], [1], [1]).metrics] == [
         "perplexity",
         "bits_per_byte",
         "loss",
@@ -53,9 +53,9 @@ def test_sums_of_texts_add_up() -> None:
 def test_what_is_too_large_is_the_largest_number_and_what_has_no_tokens_is_nan_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert of_sums([1e6], [1], [4]).values()["perplexity"] == pytest.approx(8.2e307, rel=0.01)
-        assert all(map(math.isnan, of_sums([0.0], [0], [0], hits=[0]).values().values()))
-        scores = of_sums(np.zeros((0,)), [], []).metrics[0].score(np.zeros((2, 3, 3)))
+        assert from_sums([1e6], [1], [4]).values()["perplexity"] == pytest.approx(8.2e307, rel=0.01)
+        assert all(map(math.isnan, from_sums([0.0], [0], [0], hits=[0]).values().values()))
+        scores = from_sums(np.zeros((0,)), [], []).metrics[0].score(np.zeros((2, 3, 3)))
     assert scores.shape == (2, 3)
 
 
@@ -72,18 +72,18 @@ def test_what_is_too_large_is_the_largest_number_and_what_has_no_tokens_is_nan_w
 )
 def test_what_is_no_log_probability_is_refused(logs, texts, code, found) -> None:
     with pytest.raises(UserError, match=found) as caught:
-        language_model(logs, texts)
+        from_log_probabilities(logs, texts)
     assert [problem.code for problem in caught.value.details] == [code]
 
 
 def test_every_faulty_row_is_named() -> None:
     with pytest.raises(UserError) as caught:
-        language_model([[1.0, 2.0], [-1.0], [math.nan]], ["a", "b", "c"])
+        from_log_probabilities([[1.0, 2.0], [-1.0], [math.nan]], ["a", "b", "c"])
     assert [problem.message[:5] for problem in caught.value.details] == ["row 1", "row 3"]
 
 
 def test_an_empty_text_may_have_no_tokens_and_certainty_costs_nothing() -> None:
-    assert language_model([[], [0.0, -0.0]], ["", "ab"]).values() == {
+    assert from_log_probabilities([[], [0.0, -0.0]], ["", "ab"]).values() == {
         "perplexity": 1,
         "bits_per_byte": 0,
         "loss": 0,
@@ -93,11 +93,11 @@ def test_an_empty_text_may_have_no_tokens_and_certainty_costs_nothing() -> None:
 def test_intervals_and_paired_tests_take_them() -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(5, 30, 300)
-    good, bad = (of_sums(tokens * rng.normal(mean, 0.3, 300), tokens, 4 * tokens) for mean in (2.0, 2.2))
+    good, bad = (from_sums(tokens * rng.normal(mean, 0.3, 300), tokens, 4 * tokens) for mean in (2.0, 2.2))
     found = intervals.measure(good.rows, good.metrics, resampling=Resampling(resamples=500))
     assert all(score.low < score.value < score.high for score in found.values())
     assert found["perplexity"].low < math.exp(2) < found["perplexity"].high
     verdict = paired.difference(
         np.hstack([good.rows, bad.rows]), good.metrics[1], resampling=Resampling(resamples=500)
     )
-    assert "is better than" in paired.verdict(verdict, "good", "bad")
+    assert "is better than" in paired.describe_difference(verdict, "good", "bad")

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.paired import verdict
+from llmkit.metrics.paired import describe_difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks.multi_label import (
     FEW,
@@ -147,7 +147,7 @@ def test_a_difference_is_first_minus_second(name):
     assert found.value == pytest.approx(ORACLES[name](golds, first) - ORACLES[name](golds, second), abs=1e-9)
     assert found.low < found.value < found.high
     assert found.p_value < 0.01
-    assert verdict(found, "a", "b").startswith("a is better than b by ")
+    assert describe_difference(found, "a", "b").startswith("a is better than b by ")
 
 
 def test_a_difference_of_pr_auc_takes_the_probabilities():

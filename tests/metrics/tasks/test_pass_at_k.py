@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmkit.metrics import intervals
-from llmkit.metrics.tasks.pass_at_k import measure, pass_at_k
+from llmkit.metrics.tasks.pass_at_k import count_passes, pass_at_k
 
 
 @st.composite
@@ -46,7 +46,7 @@ def test_large_counts_do_not_overflow() -> None:
 
 
 def test_problems_are_averaged() -> None:
-    measured = measure([(10, 3), (10, 0), (4, 4)], ks=[1, 2])
+    measured = count_passes([(10, 3), (10, 0), (4, 4)], ks=[1, 2])
     expected = {"pass@1": (0.3 + 0 + 1) / 3, "pass@2": (1 - 7 * 6 / 90 + 0 + 1) / 3}
     assert measured.values() == pytest.approx(expected)
     scores = intervals.measure(measured.rows, measured.metrics)
@@ -55,14 +55,14 @@ def test_problems_are_averaged() -> None:
 
 
 def test_one_program_a_problem_makes_a_share() -> None:
-    measured = measure([(1, 1)] * 3 + [(1, 0)] * 97)
+    measured = count_passes([(1, 1)] * 3 + [(1, 0)] * 97)
     score = intervals.measure(measured.rows, measured.metrics)["pass@1"]
     assert score == intervals.wilson_score(3, 100, 0.95)
 
 
 def test_no_problem_is_no_pass() -> None:
-    assert measure([]).values() == {"pass@1": 0.0}
-    assert measure([], ks=[1, 5]).rows.shape == (0, 3)
+    assert count_passes([]).values() == {"pass@1": 0.0}
+    assert count_passes([], ks=[1, 5]).rows.shape == (0, 3)
 
 
 @pytest.mark.parametrize("n, c, k", [(3, 4, 1), (3, -1, 1), (3, 1, 4), (3, 1, 0)])
@@ -73,5 +73,5 @@ def test_impossible_counts_are_a_bug_of_the_caller(n: int, c: int, k: int) -> No
 
 def test_halves_of_the_problems_add_up() -> None:
     problems = [(5, c) for c in range(6)]
-    whole, first, second = measure(problems), measure(problems[:2]), measure(problems[2:])
+    whole, first, second = count_passes(problems), count_passes(problems[:2]), count_passes(problems[2:])
     assert np.array_equal(whole.rows, np.vstack([first.rows, second.rows]))

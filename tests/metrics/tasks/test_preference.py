@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmkit.metrics import intervals
 from llmkit.metrics.resampling import Resampling
-from llmkit.metrics.tasks.preference import margins, preference
+from llmkit.metrics.tasks.preference import compare_log_probabilities, reward_margins
 
 NOW = np.array([[-10.0, -12.0], [-9.0, -3.0], [-8.0, -8.5], [-4.0, -6.0]])
 BEFORE = np.array([[-12.0, -11.0], [-9.0, -3.0], [-7.0, -8.5], [-4.0, -4.0]])
@@ -20,8 +20,8 @@ TOKENS = np.array([[5, 6], [9, 2], [4, 8], [2, 4]])
 
 def test_a_worked_example() -> None:
     """Margins with beta 0.5: 1.5 (gained 2, lost 1), 0, -0.5 and 1."""
-    assert margins(NOW, BEFORE, 0.5).tolist() == [1.5, 0, -0.5, 1]
-    found = preference(NOW, BEFORE, TOKENS, beta=0.5).values()
+    assert reward_margins(NOW, BEFORE, 0.5).tolist() == [1.5, 0, -0.5, 1]
+    found = compare_log_probabilities(NOW, BEFORE, TOKENS, beta=0.5).values()
     assert found["likelihood_accuracy"] == 3 / 4
     assert found["likelihood_accuracy_per_token"] == 1 / 4  # -2 and -2 are equal, which is no preference
     assert found["reward_accuracy"] == (1 + 0.5 + 0 + 1) / 4
@@ -31,7 +31,7 @@ def test_a_worked_example() -> None:
 
 
 def test_before_training_nothing_is_preferred_but_by_likelihood() -> None:
-    found = preference(BEFORE, BEFORE, TOKENS, beta=0.1).values()
+    found = compare_log_probabilities(BEFORE, BEFORE, TOKENS, beta=0.1).values()
     assert found["reward_accuracy"] == 0.5
     assert found["reward_margin"] == 0
     assert found["loss"] == pytest.approx(math.log(2))
@@ -40,12 +40,14 @@ def test_before_training_nothing_is_preferred_but_by_likelihood() -> None:
 
 def test_large_margins_stay_finite() -> None:
     now = np.array([[-5000.0, -1.0], [-1.0, -5000.0]])
-    found = preference(now, np.zeros((2, 2)), np.ones((2, 2), int), beta=1).values()
+    found = compare_log_probabilities(now, np.zeros((2, 2)), np.ones((2, 2), int), beta=1).values()
     assert found["loss"] == pytest.approx(4999 / 2)
 
 
 def test_every_metric_has_an_interval_around_its_value() -> None:
-    measured = preference(np.tile(NOW, (9, 1)), np.tile(BEFORE, (9, 1)), np.tile(TOKENS, (9, 1)), beta=0.5)
+    measured = compare_log_probabilities(
+        np.tile(NOW, (9, 1)), np.tile(BEFORE, (9, 1)), np.tile(TOKENS, (9, 1)), beta=0.5
+    )
     scores = intervals.measure(measured.rows, measured.metrics, resampling=Resampling(resamples=200))
     for score in scores.values():
         assert score.n == 36
@@ -64,9 +66,13 @@ def test_what_the_answers_to_a_prompt_share_has_no_part_in_a_reward(
 ) -> None:
     """Both answers of each pair made as much less probable: margins stay. Sides swapped: their sign turns."""
     now, before = np.array(rows)[:, :2], np.array(rows)[:, 2:]
-    found = margins(now, before, beta)
-    np.testing.assert_allclose(margins(now + shift, before, beta), found, atol=1e-9 * beta * 400)
-    np.testing.assert_allclose(margins(now[:, ::-1], before[:, ::-1], beta), -found, atol=1e-9 * beta * 400)
-    own = preference(now, before, np.ones_like(now, dtype=int), beta=beta).values()
-    other = preference(now[:, ::-1], before[:, ::-1], np.ones_like(now, dtype=int), beta=beta).values()
+    found = reward_margins(now, before, beta)
+    np.testing.assert_allclose(reward_margins(now + shift, before, beta), found, atol=1e-9 * beta * 400)
+    np.testing.assert_allclose(
+        reward_margins(now[:, ::-1], before[:, ::-1], beta), -found, atol=1e-9 * beta * 400
+    )
+    own = compare_log_probabilities(now, before, np.ones_like(now, dtype=int), beta=beta).values()
+    other = compare_log_probabilities(
+        now[:, ::-1], before[:, ::-1], np.ones_like(now, dtype=int), beta=beta
+    ).values()
     assert own["reward_accuracy"] + other["reward_accuracy"] == pytest.approx(1)

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.paired import verdict
+from llmkit.metrics.paired import describe_difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import regression
 from llmkit.metrics.tasks.regression import METRICS, difference, scores, values
@@ -142,16 +142,18 @@ def test_a_difference_is_first_minus_second(name):
     assert found.low < found.value < found.high
     assert found.p_value < 0.05
     assert (found.metric, found.n) == (name, 200)
-    assert " is better than the other by" in verdict(found, "the model", "the other")
+    assert " is better than the other by" in describe_difference(found, "the model", "the other")
 
 
 def test_an_error_is_told_in_its_own_unit_and_a_correlation_in_points():
     worse = noisy(noise=2.0)[1]
-    assert "points" not in verdict(difference(GOLDS, worse, PREDICTIONS, "mse"), "a", "b")
-    assert verdict(difference(GOLDS, worse, PREDICTIONS, "mae"), "a", "b").startswith(
+    assert "points" not in describe_difference(difference(GOLDS, worse, PREDICTIONS, "mse"), "a", "b")
+    assert describe_difference(difference(GOLDS, worse, PREDICTIONS, "mae"), "a", "b").startswith(
         "a is worse than b by 0."
     )
-    assert "points of pearson" in verdict(difference(GOLDS, worse, PREDICTIONS, "pearson"), "a", "b")
+    assert "points of pearson" in describe_difference(
+        difference(GOLDS, worse, PREDICTIONS, "pearson"), "a", "b"
+    )
 
 
 @pytest.mark.parametrize("name", ["pearson", "spearman"])
@@ -179,7 +181,7 @@ def test_a_model_is_comparable_with_always_answering_the_mean(name):
         GOLDS, noisy(noise=0.5)[1], np.full(200, GOLDS.mean()), name, resampling=Resampling(resamples=300)
     )
     assert found.low is not None and found.p_value < 0.01
-    assert "is better than" in verdict(found, "the model", "the mean")
+    assert "is better than" in describe_difference(found, "the model", "the mean")
 
 
 def test_an_unknown_metric_has_no_difference():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.tasks.relation import METRICS, difference, per_relation, relation_of, scores, values
+from llmkit.metrics.tasks.relation import METRICS, difference, per_relation, remove_direction, scores, values
 
 NAMES = [
     "Cause-Effect(e1,e2)",
@@ -156,7 +156,7 @@ def test_a_misspelt_negative_class_is_a_bug():
     ],
 )
 def test_a_label_without_a_direction_is_its_own_relation(label, relation):
-    assert relation_of(label) == relation
+    assert remove_direction(label) == relation
 
 
 # Intervals and pairs

@@ -118,4 +118,7 @@ def test_intervals_and_paired_tests_take_them() -> None:
     verdict = paired.difference(
         np.hstack([good.rows, bad.rows]), good.metrics[0], resampling=Resampling(resamples=500)
     )
-    assert paired.verdict(verdict, "good", "bad").startswith("Good is better than bad") or verdict.value < 0
+    assert (
+        paired.describe_difference(verdict, "good", "bad").startswith("Good is better than bad")
+        or verdict.value < 0
+    )

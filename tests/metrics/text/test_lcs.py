@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
 from llmkit.metrics.text import lcs
-from llmkit.metrics.text.lcs import Lanes, chosen, lengths
+from llmkit.metrics.text.lcs import Lanes, lcs_lengths, lcs_tokens
 
 LINE = st.lists(st.integers(0, 2), max_size=9)
 PAIRS = st.lists(st.tuples(st.lists(LINE, min_size=1, max_size=3), LINE), min_size=1, max_size=3)
@@ -45,13 +45,13 @@ def read_from_tables(pairs):
 @settings(max_examples=60)
 @given(PAIRS)
 def test_lengths_are_those_of_the_table(pairs):
-    assert lengths(lanes_of(pairs)).tolist() == table_lengths(pairs)
+    assert lcs_lengths(lanes_of(pairs)).tolist() == table_lengths(pairs)
 
 
 @settings(max_examples=60)
 @given(PAIRS)
 def test_of_equally_long_subsequences_the_one_that_rouge_score_reads(pairs):
-    assert chosen(lanes_of(pairs)).tolist() == read_from_tables(pairs)
+    assert lcs_tokens(lanes_of(pairs)).tolist() == read_from_tables(pairs)
 
 
 def random_pairs(seed, count, longest):
@@ -66,30 +66,30 @@ def random_pairs(seed, count, longest):
 @pytest.mark.parametrize("seed, count, longest", [(0, 300, 12), (1, 30, 90), (2, 2, 400)])
 def test_words_of_64_bits_and_unequal_lanes_make_no_difference(seed, count, longest):
     pairs = random_pairs(seed, count, longest)
-    assert lengths(lanes_of(pairs)).tolist() == table_lengths(pairs)
-    assert chosen(lanes_of(pairs)).tolist() == read_from_tables(pairs)
+    assert lcs_lengths(lanes_of(pairs)).tolist() == table_lengths(pairs)
+    assert lcs_tokens(lanes_of(pairs)).tolist() == read_from_tables(pairs)
 
 
 @pytest.mark.parametrize("name, value", [("SLOTS", 1), ("SLOTS", 64), ("CELLS", 500), ("KEPT", 1)])
 def test_how_the_work_is_cut_makes_no_difference(monkeypatch, name, value):
     lanes = lanes_of(random_pairs(3, 40, 30))
-    whole = lengths(lanes).tolist(), chosen(lanes).tolist()
+    whole = lcs_lengths(lanes).tolist(), lcs_tokens(lanes).tolist()
     monkeypatch.setattr(lcs, name, value)
-    assert (lengths(lanes).tolist(), chosen(lanes).tolist()) == whole
+    assert (lcs_lengths(lanes).tolist(), lcs_tokens(lanes).tolist()) == whole
 
 
 def test_references_shared_by_lanes_have_the_union():
     tokens = np.array([1, 2, 3, 3, 1])
     both = np.array([[0, 3], [0, 3]])
     lanes = Lanes(tokens, np.arange(5), both, np.array([[3, 4], [4, 5]]))
-    assert chosen(lanes).tolist() == [True, False, True, False, False]
-    assert lengths(lanes).tolist() == [1, 1]
+    assert lcs_tokens(lanes).tolist() == [True, False, True, False, False]
+    assert lcs_lengths(lanes).tolist() == [1, 1]
 
 
 def test_nothing_to_compare():
     nothing = Lanes(*[np.zeros(0, np.int64)] * 2, *[np.zeros((0, 2), np.int64)] * 2)
-    assert lengths(nothing).tolist() == [] == chosen(nothing).tolist()
-    assert lengths(lanes_of([([[]], []), ([[1]], []), ([[]], [1])])).tolist() == [0, 0, 0]
+    assert lcs_lengths(nothing).tolist() == [] == lcs_tokens(nothing).tolist()
+    assert lcs_lengths(lanes_of([([[]], []), ([[1]], []), ([[]], [1])])).tolist() == [0, 0, 0]
 
 
 def test_long_lines_take_seconds():
@@ -97,5 +97,5 @@ def test_long_lines_take_seconds():
     pairs = [([rng.integers(0, 2000, 20_000).tolist()], rng.integers(0, 2000, 20_000).tolist())]
     began = time.process_time()
     lanes = lanes_of(pairs)
-    assert int(chosen(lanes).sum()) == lengths(lanes)[0]
+    assert int(lcs_tokens(lanes).sum()) == lcs_lengths(lanes)[0]
     assert time.process_time() - began < 20  # 1 s; a table of 400 million entries takes minutes

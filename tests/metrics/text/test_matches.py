@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmkit.metrics.text.matches import Bag, bigrams, hits, spread
+from llmkit.metrics.text.matches import Bag, count_matches, expand_spans, make_bigrams
 
 PAIRS = st.lists(st.tuples(*[st.lists(st.integers(0, 3), max_size=8)] * 2), min_size=1, max_size=5)
 
@@ -20,28 +20,28 @@ def bag(texts):
 def test_hits_are_those_of_counters_pair_by_pair(pairs):
     first, second = (bag(texts) for texts in zip(*pairs))
     expected = [(Counter(a) & Counter(b)).total() for a, b in pairs]
-    assert hits(first, second, len(pairs)).tolist() == expected
-    assert hits(second, first, len(pairs)).tolist() == expected
+    assert count_matches(first, second, len(pairs)).tolist() == expected
+    assert count_matches(second, first, len(pairs)).tolist() == expected
 
 
 @settings(max_examples=40)
 @given(PAIRS)
 def test_bigrams_do_not_reach_from_one_pair_into_the_next(pairs):
-    first, second = (bigrams(bag(texts), 4) for texts in zip(*pairs))
+    first, second = (make_bigrams(bag(texts), 4) for texts in zip(*pairs))
     expected = [(Counter(pairwise(a)) & Counter(pairwise(b))).total() for a, b in pairs]
-    assert hits(first, second, len(pairs)).tolist() == expected
+    assert count_matches(first, second, len(pairs)).tolist() == expected
 
 
 def test_a_bigram_is_no_other_one_of_the_same_sum():
-    assert len(set(bigrams(bag([[0, 3, 1, 0, 2, 3, 3]]), 4).items.tolist())) == 6
+    assert len(set(make_bigrams(bag([[0, 3, 1, 0, 2, 3, 3]]), 4).items.tolist())) == 6
 
 
 def test_pairs_without_items_have_no_hits():
-    assert hits(bag([[], []]), bag([[1], []]), 3).tolist() == [0, 0, 0]
+    assert count_matches(bag([[], []]), bag([[1], []]), 3).tolist() == [0, 0, 0]
 
 
 def test_spans_are_spread_in_their_order():
-    owners, places = spread(np.array([[5, 8], [2, 2], [0, 2], [6, 7]]))
+    owners, places = expand_spans(np.array([[5, 8], [2, 2], [0, 2], [6, 7]]))
     assert owners.tolist() == [0, 0, 0, 2, 2, 3]
     assert places.tolist() == [5, 6, 7, 0, 1, 6]
-    assert [part.tolist() for part in spread(np.zeros((0, 2), np.int64))] == [[], []]
+    assert [part.tolist() for part in expand_spans(np.zeros((0, 2), np.int64))] == [[], []]

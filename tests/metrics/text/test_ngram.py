@@ -16,7 +16,7 @@ from sacrebleu.metrics.base import Metric as SacrebleuMetric
 from llmkit.base.errors import UserError
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.resampling import Resampling
-from llmkit.metrics.score import Measured
+from llmkit.metrics.score import Statistics
 from llmkit.metrics.text.ngram import bleu, chrf, ter
 
 METRICS = {
@@ -162,8 +162,8 @@ def test_intervals_and_paired_tests_take_them(name) -> None:
     verdict = paired.difference(
         np.hstack([good.rows, bad.rows]), good.metrics[0], resampling=Resampling(resamples=500)
     )
-    assert "is better than" in paired.verdict(verdict, "good", "bad")
-    assert f"{abs(verdict.value):.1f} points" in paired.verdict(verdict, "good", "bad")
+    assert "is better than" in paired.describe_difference(verdict, "good", "bad")
+    assert f"{abs(verdict.value):.1f} points" in paired.describe_difference(verdict, "good", "bad")
 
 
 def test_intervals_are_those_of_sacrebleu_s_bootstrap() -> None:
@@ -171,7 +171,7 @@ def test_intervals_are_those_of_sacrebleu_s_bootstrap() -> None:
     predictions = damaged(golds, 3)
     theirs = sacrebleu.BLEU(force=True).corpus_score(predictions, [golds], n_bootstrap=2000)
     measured = bleu(predictions, golds)
-    ours = intervals.interval(measured.rows, measured.metrics[0].score, method="percentile")
+    ours = intervals.bootstrap(measured.rows, measured.metrics[0].score, method="percentile")
     assert (ours.high - ours.low) / 2 == pytest.approx(theirs._ci, rel=0.1)
 
 
@@ -191,7 +191,7 @@ def test_the_names_taken_from_sacrebleu_exist() -> None:
 # tokenizers
 
 
-def tokenizer_of(measured: Measured) -> str:
+def tokenizer_of(measured: Statistics) -> str:
     return measured.metrics[0].note.split("tok:")[1].split("|")[0]
 
 

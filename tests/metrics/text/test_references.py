@@ -1,11 +1,11 @@
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.text.references import aligned
+from llmkit.metrics.text.references import align_references
 
 
 def test_a_text_is_one_reference() -> None:
-    assert aligned(["a", "b"], ["cd", ["e", "f"]]) == [["cd"], ["e", "f"]]
+    assert align_references(["a", "b"], ["cd", ["e", "f"]]) == [["cd"], ["e", "f"]]
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ def test_a_text_is_one_reference() -> None:
 )
 def test_what_cannot_be_compared_is_refused(predictions, references, code, found) -> None:
     with pytest.raises(UserError, match=found) as caught:
-        aligned(predictions, references)
+        align_references(predictions, references)
     assert [problem.code for problem in caught.value.details] == [code]

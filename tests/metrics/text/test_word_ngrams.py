@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmkit.metrics.text import ngram, word_ngrams
-from llmkit.metrics.text.word_ngrams import Vocabulary, statistics
+from llmkit.metrics.text.word_ngrams import Vocabulary, count_ngrams
 
 MARKS = [
     *"ab19 .,-'\"&;/()<>\t\n\u00a0\u3000\u2028é好😀",
@@ -24,7 +24,7 @@ def counted(predictions: list[str], references: list[list[str]], name: str = "13
     theirs = sacrebleu.BLEU(tokenize=name, force=True)
     vocabulary = Vocabulary(theirs.tokenizer, piecewise=name == "13a")
     read = [vocabulary.ids(row) for row in references]
-    found = statistics(vocabulary.ids(predictions), read)
+    found = count_ngrams(vocabulary.ids(predictions), read)
     own = theirs._extract_corpus_statistics(predictions, list(zip_longest(*references)))
     assert np.array_equal(found, own)
     return found
@@ -58,6 +58,6 @@ def test_what_is_known_is_forgotten_when_it_is_too_much(monkeypatch) -> None:
 
 
 def test_counts_that_are_not_sacrebleu_s_are_noticed(monkeypatch) -> None:
-    monkeypatch.setattr(ngram, "statistics", lambda *args: statistics(*args) + 1)
+    monkeypatch.setattr(ngram, "count_ngrams", lambda *args: count_ngrams(*args) + 1)
     with pytest.raises(AssertionError, match="counts n-grams otherwise"):
         ngram.bleu(["the cat sat on the mat"], ["the cat sat on the mat"])

@@ -16,7 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["RULES", "Match", "Rules", "cmrc", "has_answer", "squad", "squad_normal_form", "squad_v2"]
+__all__ = [
+    "RULES",
+    "Match",
+    "Rules",
+    "has_answer",
+    "match_cmrc",
+    "match_squad",
+    "match_squad_v2",
+    "normalize_squad",
+]
 
 Rules = Literal["squad", "squad_v2", "cmrc"]
 
@@ -36,7 +45,7 @@ class Match:
     f1: float
 
 
-def squad(prediction: str, golds: Sequence[str]) -> Match:
+def match_squad(prediction: str, golds: Sequence[str]) -> Match:
     """The rules of SQuAD v1.1. There must be a gold answer.
 
     Words are those of `squad_normal_form`; without a common word F1 is 0, also for two empty texts.
@@ -45,17 +54,17 @@ def squad(prediction: str, golds: Sequence[str]) -> Match:
     return _best([_squad_match(prediction, gold, both_empty=0.0) for gold in golds])
 
 
-def squad_v2(prediction: str, golds: Sequence[str]) -> Match:
+def match_squad_v2(prediction: str, golds: Sequence[str]) -> Match:
     """The rules of SQuAD v2.0: "" is the answer to a question without gold answers.
 
     Gold answers that are nothing but articles and punctuation are left out (with none left, "" is the
     answer), and F1 of two empty texts is 1.
     """
-    kept = [gold for gold in golds if squad_normal_form(gold)] or [""]
+    kept = [gold for gold in golds if normalize_squad(gold)] or [""]
     return _best([_squad_match(prediction, gold, both_empty=1.0) for gold in kept])
 
 
-def cmrc(prediction: str, golds: Sequence[str]) -> Match:
+def match_cmrc(prediction: str, golds: Sequence[str]) -> Match:
     """The rules of CMRC 2018. There must be a gold answer.
 
     Exact match compares the texts in lower case without punctuation. F1 counts the longest common run of
@@ -69,9 +78,9 @@ def cmrc(prediction: str, golds: Sequence[str]) -> Match:
 
 
 RULES: Mapping[Rules, Callable[[str, Sequence[str]], Match]] = {
-    "squad": squad,
-    "squad_v2": squad_v2,
-    "cmrc": cmrc,
+    "squad": match_squad,
+    "squad_v2": match_squad_v2,
+    "cmrc": match_cmrc,
 }
 
 
@@ -80,7 +89,7 @@ def has_answer(golds: Sequence[str]) -> bool:
     return any(golds)
 
 
-def squad_normal_form(text: str) -> str:
+def normalize_squad(text: str) -> str:
     """Lower case, without ASCII punctuation and the articles a, an, the; one blank between words."""
     return " ".join(ARTICLE.sub(" ", text.lower().translate(SQUAD_DELETED)).split())
 
@@ -91,7 +100,7 @@ def _best(matches: Sequence[Match]) -> Match:
 
 
 def _squad_match(prediction: str, gold: str, both_empty: float) -> Match:
-    ours, theirs = squad_normal_form(prediction), squad_normal_form(gold)
+    ours, theirs = normalize_squad(prediction), normalize_squad(gold)
     if not ours and not theirs:
         return Match(True, both_empty)
     a, b = ours.split(), theirs.split()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.metrics.tasks.answers import RULES, Match, _cmrc_words, has_answer, squad_normal_form
+from llmkit.metrics.tasks.answer_matching import RULES, Match, _cmrc_words, has_answer, normalize_squad
 
 squad, squad_v2, cmrc = RULES["squad"], RULES["squad_v2"], RULES["cmrc"]
 
@@ -162,8 +162,8 @@ def test_squad_rules_said_in_another_way(prediction, golds):
 @given(TEXTS)
 def test_the_normal_form_is_stable(text):
     # Not always at once: "a-n" is "an" after the first pass, an article only in the second.
-    form = squad_normal_form(text)
-    assert squad_normal_form(f"  The {form}!\n") == squad_normal_form(form)
+    form = normalize_squad(text)
+    assert normalize_squad(f"  The {form}!\n") == normalize_squad(form)
 
 
 @pytest.mark.parametrize("rules", RULES)
@@ -171,7 +171,7 @@ def test_the_normal_form_is_stable(text):
 def test_scores_lie_between_nothing_and_one_and_a_gold_more_never_hurts(rules, text, other):
     one, two = RULES[rules](text, [other]), RULES[rules](text, [other, text])
     assert 0 <= one.f1 <= two.f1 <= 1
-    assert two.exact or (rules == "squad_v2" and not squad_normal_form(text))
+    assert two.exact or (rules == "squad_v2" and not normalize_squad(text))
 
 
 def test_a_question_has_an_answer_unless_all_its_golds_are_empty():

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from rouge_score.tokenizers import DefaultTokenizer
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.text import scored_words
-from llmkit.metrics.text.scored_words import numbered, tokenizer_for
+from llmkit.metrics.text import rouge_tokens
+from llmkit.metrics.text.rouge_tokens import choose_tokenizer, tokenize
 
 MIXED = st.text(st.sampled_from("abzAZ019 .,-_'\n\r\t\u2028\x1céİſKΣß山の한กำ😀\ud800"), max_size=30)
 ANY = st.one_of(MIXED, st.text(max_size=20))
@@ -25,7 +25,7 @@ def alike(found, expected):
 
 def lines_of(texts, **how):
     """The lines of each text that have a token, as numbers."""
-    found = numbered(texts, **{"tokenizer": "words", **how})
+    found = tokenize(texts, **{"tokenizer": "words", **how})
     assert found.tokens.min(initial=1) >= 1 and found.tokens.max(initial=0) <= found.vocabulary
     lines = [found.tokens[start:end].tolist() for start, end in found.lines]
     split = [lines[start:end] for start, end in found.line_spans]
@@ -58,7 +58,7 @@ def test_words_are_those_of_rouge_score(stemmer, texts):
     ],
 )
 def test_tokens(tokenizer, text, expected):
-    found = numbered([text, *expected], tokenizer)
+    found = tokenize([text, *expected], tokenizer)
     alone = [found.tokens[start:end].tolist() for start, end in found.spans[1:]]
     assert [[number] for number in found.tokens[: len(expected)]] == alone
     assert found.spans[0].tolist() == [0, len(expected)]
@@ -77,7 +77,7 @@ def test_how_texts_are_joined_makes_no_difference(monkeypatch):
     texts = ["a b\n\nc", "", "\n", "c a.\nb"]
     whole = lines_of(texts)
     assert whole == [[[1, 2], [3]], [], [], [[3, 1], [2]]]
-    monkeypatch.setattr(scored_words, "BATCH", 1)
+    monkeypatch.setattr(rouge_tokens, "BATCH", 1)
     assert lines_of(texts) == whole
 
 
@@ -109,17 +109,17 @@ def test_equal_stems_have_equal_numbers():
     ],
 )
 def test_a_tokenizer_by_language_or_letters(texts, language, expected):
-    assert tokenizer_for(texts, language) == expected
+    assert choose_tokenizer(texts, language) == expected
 
 
 def test_unknown_tokenizers_and_stems_of_other_languages_are_refused():
     with pytest.raises(UserError, match=r'E10\] unknown tokenizer "word"; did you mean "words"\?'):
-        numbered(["a"], "word")
+        tokenize(["a"], "word")
     with pytest.raises(UserError, match=r"E10\] Porter's stemmer is for English"):
-        numbered(["a"], "characters", stemmer=True)
+        tokenize(["a"], "characters", stemmer=True)
 
 
 def test_a_missing_jieba_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(UserError, match=r'E03\] the tokenizer "jieba" needs the package jieba'):
-        numbered(["我们"], "jieba")
+        tokenize(["我们"], "jieba")

@@ -27,7 +27,7 @@ import numpy as np
 from llmkit.base.errors import UserError, closest
 from llmkit.metrics.score import Ints
 
-__all__ = ["Numbered", "numbered", "tokenizer_for"]
+__all__ = ["TokenizedTexts", "choose_tokenizer", "tokenize"]
 
 BATCH = 1 << 20  # characters split at a time
 CODE_POINTS = 0x110000
@@ -41,7 +41,7 @@ STEMMED_FROM = 4  # letters; rouge_score leaves shorter words as they are
 
 
 @dataclass(frozen=True, eq=False)
-class Numbered:
+class TokenizedTexts:
     """D texts one behind the other as tokens (n,), numbers in [1, vocabulary] that are equal where the tokens are.
 
     Spans are [start, end): spans (D, 2) those of the texts' tokens, lines (M, 2) those of every line that has a
@@ -55,7 +55,7 @@ class Numbered:
     vocabulary: int
 
 
-def tokenizer_for(texts: Sequence[str], language: str | None = None) -> str:
+def choose_tokenizer(texts: Sequence[str], language: str | None = None) -> str:
     """The tokenizer for texts of that language (ISO 639-1, "zh-CN" too), None: by their letters.
 
     None and "en" mean `words`, unless most letters are Chinese or Japanese; with None most letters of another
@@ -74,7 +74,7 @@ def tokenizer_for(texts: Sequence[str], language: str | None = None) -> str:
     return "unicode" if code is None and 2 * latin < letters else "words"
 
 
-def numbered(texts: Sequence[str], tokenizer: str, *, stemmer: bool = False) -> Numbered:
+def tokenize(texts: Sequence[str], tokenizer: str, *, stemmer: bool = False) -> TokenizedTexts:
     """The tokens of each line of each text (D,), by number; a line ends at "\\n" only.
 
     stemmer: tokens of four letters and more give way to their stems (Porter 1980, with NLTK's extensions, as
@@ -202,7 +202,7 @@ def _stemmed(numbers: defaultdict[str, int], flat: Ints) -> tuple[defaultdict[st
     return renumbered, _by_number(stems, renumbered)[flat]
 
 
-def _laid_out(flat: Ints, texts: Sequence[str], vocabulary: int) -> Numbered:
+def _laid_out(flat: Ints, texts: Sequence[str], vocabulary: int) -> TokenizedTexts:
     """Without the line ends (0), of which each text has one more than it has "\\n"."""
     ends = np.flatnonzero(flat == 0)
     stops = _from_zero(ends - np.arange(len(ends)))  # tokens up to the end of each line
@@ -210,7 +210,7 @@ def _laid_out(flat: Ints, texts: Sequence[str], vocabulary: int) -> Numbered:
     of_text = _from_zero(last_lines)
     lines = _spans(stops)
     filled = lines[:, 0] < lines[:, 1]
-    return Numbered(
+    return TokenizedTexts(
         tokens=flat[flat != 0],
         spans=_spans(stops[of_text]),
         lines=lines[filled],
