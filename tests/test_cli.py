@@ -94,7 +94,7 @@ def test_a_wrong_command_line_is_one_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"error[U01] {says}")
-    assert err.endswith(f"Fix: {fix} shows what it takes\n")
+    assert err.endswith(f"Fix: run {fix} to see the options\n")
     assert err.count("\n") == 1
 
 

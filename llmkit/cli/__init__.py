@@ -1,7 +1,8 @@
-"""The command line: parse, call one workflow, print. Everything heavy is imported inside the commands.
+"""The command line: parse the arguments, call one function of `commands`, print its result.
 
-stdout is the result, stderr the progress. Exit codes: 0 done, 2 the user's mistake, 74 disk, 75 stopped and
-saved, 130 Ctrl-C, 141 the reader of our output has gone, 1 a bug of ours (with a file that says where).
+Heavy libraries are imported inside the commands. Results go to stdout, progress to stderr. Exit codes: 0 done, 2 user
+error, 3 a gate failed, 74 storage, 75 stopped after a save, 130 Ctrl-C, 141 closed pipe, 1 a bug in llmkit (which
+writes a file to report).
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from llmkit.cli.commands import Root
 
 __all__ = ["app", "main"]
 
-UsageError: Any = typer.BadParameter.__bases__[0]  # the root of all usage errors, which typer does not export
+UsageError: Any = typer.BadParameter.__bases__[
+    0
+]  # the base class of usage errors, which typer does not export
 
 app = typer.Typer(
     name="llmkit",
     cls=Root,
     help="Fine-tune and pretrain BERT- and GPT-type checkpoints, with results you can trust.",
     rich_markup_mode=None,
-    add_completion=False,  # its options take no name of a shell; those of _root do
+    add_completion=False,  # typer's own options accept no shell name; those of _root do
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -57,17 +60,16 @@ def _root(
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code; never a traceback for a user's mistake."""
-    os.environ.setdefault(
-        "TOKENIZERS_PARALLELISM", "true"
-    )  # or a fork later makes tokenizers print a warning
+    """Run the command line and exit with its exit code. A user error never prints a traceback."""
+    # Without this, tokenizers prints a warning when a process forks later.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if completion.VARIABLE in os.environ:
         sys.exit(completion.print_suggestions(get_command(app)))
     sys.exit(_run(sys.argv[1:]))
 
 
 def _run(arguments: list[str]) -> int:
-    """The exit code; whatever goes wrong is told in lines on stderr."""
+    """Run a command and return its exit code; errors are printed to stderr."""
     try:
         _invoke(arguments)
     except LlmkitError as error:
@@ -81,36 +83,36 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt as stop:
         _say([str(stop) or "stopped"])
         return 130
-    except BrokenPipeError:  # the reader of a pipe has gone (`llmkit ... | head`)
+    except BrokenPipeError:  # the reader closed the pipe (`llmkit ... | head`)
         _close_outputs()
         return 141
     except Exception as error:
         from llmkit.cli.bug import report
 
-        typer.echo(report(error), err=True)  # on any process: the others may not have met it
+        typer.echo(report(error), err=True)  # on every process: the others may not have failed
         return 1
     return 0
 
 
 def _invoke(arguments: list[str]) -> None:
-    """Not through `app()`, which would swallow the message of a KeyboardInterrupt and a broken pipe."""
+    """Run a command without `app()`, which swallows the message of a KeyboardInterrupt and broken pipes."""
     command = get_command(app)
     with command.make_context("llmkit", completion.fill_in_shell(arguments)) as context:
         command.invoke(context)
-    sys.stdout.flush()  # a broken pipe is met here, not at the interpreter's end
+    sys.stdout.flush()  # so that a broken pipe is noticed here, not when the interpreter exits
 
 
 def _usage(error: Any) -> list[str]:
-    """One line; for a command without any argument its help."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # private too
+    """Return the error as one line, or the help text for a command that was given no argument."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # not exported either
         return [error.format_message()]
     command = error.ctx.command_path if error.ctx else "llmkit"
     message = error.format_message().rstrip(".")
-    return [str(ErrorDetail("U01", "", message, f"`{command} --help` shows what it takes"))]
+    return [str(ErrorDetail("U01", "", message, f"run `{command} --help` to see the options"))]
 
 
 def _close_outputs() -> None:
-    """Nothing more can be written, and Python would complain when it flushes at its end."""
+    """Point stdout and stderr at /dev/null, so that Python does not fail when it flushes them at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""A bug of ours: everything needed to find it goes into a file, one line goes to the screen."""
+"""Report a bug in llmkit: write the details to a file and return one line for the screen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["report"]
 
 
 def report(error: Exception) -> str:
-    """Write llmkit-bug-DATE.txt into the working folder (or the temporary one); returns the line to show."""
+    """Write llmkit-bug-DATE.txt to the working directory (or the temporary one) and return the line to print."""
     details = "".join(traceback.format_exception(error))
     versions = json.dumps(environment.versions(), indent=2)
     text = f"{shlex.join(sys.argv)}\n\n{details}\n{versions}\n"

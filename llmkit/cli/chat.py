@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chat"]
 
-HELP = "/reset forgets what was said, /exit or Ctrl-D leaves, Ctrl-C stops an answer"
+HELP = "/reset starts a new conversation, /exit or Ctrl-D quits, Ctrl-C stops an answer"
 
 
 def chat(
@@ -24,22 +24,23 @@ def chat(
         str,
         typer.Argument(
             metavar="RUN_OR_MODEL",
-            help="A run of chat, a model folder, a Hub id or index:NAME.",
+            help="A chat run, a model folder, a Hub id or index:NAME.",
             autocompletion=suggest_runs,
         ),
     ],
     system: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="System message; else as in training.")
+        str | None, typer.Option(metavar="TEXT", help="System message (default: the one used in training).")
     ] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Longest answer, in tokens; else as in training.")
+        int | None,
+        typer.Option(min=1, help="Maximum length of an answer in tokens (default: as in training)."),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(min=0.0, help="0: always the most probable token; above: drawn.")
+        float, typer.Option(min=0.0, help="Sampling temperature; 0 always takes the most probable token.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for sampling.")] = 1,
 ) -> None:
-    """Talk to a model in the terminal. Answers appear as they are written; the conversation is remembered."""
+    """Chat with a model in the terminal. Answers are streamed, and the model sees the conversation so far."""
     from llmkit.cli import show
     from llmkit.commands import chat as workflow
 
@@ -59,16 +60,16 @@ def chat(
             return
         if line == "/reset":
             dialogue.reset()
-            typer.echo("forgotten", err=True)
+            typer.echo("new conversation", err=True)
         elif line:
             _answer(dialogue, line)
 
 
 def _lines() -> Iterator[str]:
-    """What the user says, until Ctrl-D; Ctrl-C drops the line."""
+    """Yield the user's lines until Ctrl-D; Ctrl-C discards the current line."""
     prompt = "> " if sys.stdin.isatty() else ""
     if prompt:
-        import readline  # noqa: F401  lets input() edit the line and go back to earlier ones
+        import readline  # noqa: F401  gives input() line editing and history
     while True:
         try:
             yield input(prompt).strip()

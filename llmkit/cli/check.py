@@ -22,15 +22,17 @@ def check(
     ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. finetune.max_length=512"),
+        typer.Argument(metavar="KEY=VALUE", help="Override recipe settings, e.g. train.max_length=512."),
     ] = None,
     show_mask: Annotated[
         bool,
-        typer.Option("--show-mask", help="Print the first example with what is learned of it marked."),
+        typer.Option(
+            "--show-mask", help="Print the first training example and mark the tokens that the loss covers."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
 ) -> None:
-    """Check a recipe and its data, as a run would before its first step, and print the plan."""
+    """Check a recipe and its data as a run would before its first step, and print the plan."""
     from llmkit.cli import show
     from llmkit.cli.finetune import print_plan
     from llmkit.commands import finetune
@@ -51,14 +53,14 @@ def check(
 
 
 def _print_mask(pieces: list[dict[str, Any]]) -> None:
-    """Learned text green in a terminal; in a file or a pipe between marks."""
+    """Print text under the loss in green, or between marks where the output is no terminal."""
     from rich.text import Text
 
     from llmkit.cli import show
 
     console = show.console()
     if not pieces:
-        console.print("\nthis task learns no text, so there is no mask to show")
+        console.print("\nthis task does not train on tokens of text, so there is no mask to show")
         return
     marks = ("", "") if console.is_terminal else ("«", "»")
     text = Text()
@@ -68,5 +70,5 @@ def _print_mask(pieces: list[dict[str, Any]]) -> None:
         text.append(shown, style="bold green" if learned else "dim")
     count = sum(piece["tokens"] for piece in pieces if piece["learned"])
     total = sum(piece["tokens"] for piece in pieces)
-    console.print(f"\nfirst training example: {count:,} of {total:,} tokens are learned")
+    console.print(f"\nfirst training example: the loss covers {count:,} of {total:,} tokens")
     console.print(text, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The commands by name, each imported and built when it is asked for: the help needs a line of each alone."""
+"""The commands by name. Each is imported only when it is used: the main help needs one line of each."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from typer.main import get_command, get_group
 __all__ = ["COMMANDS", "Root"]
 
 COMMANDS = {
-    "finetune": "Train a checkpoint on labelled data.",
-    "pretrain": "Go on with a checkpoint's pretraining on running text.",
-    "evaluate": "Score a trained model, or a file of predictions.",
-    "predict": "Answer texts, with probabilities, in the order they come.",
-    "chat": "Talk to a model in the terminal.",
-    "check": "Check a recipe and its data, as a run would before it trains.",
-    "embed": "Turn texts into vectors, or find the texts nearest to one.",
+    "finetune": "Fine-tune a checkpoint on labelled data.",
+    "pretrain": "Continue pretraining on plain text, or pretrain a new model.",
+    "evaluate": "Evaluate a trained model on labelled data.",
+    "score": "Score a file of predictions against references.",
+    "predict": "Predict labels, spans, answers or text for new inputs.",
+    "chat": "Chat with a model in the terminal.",
+    "check": "Check a recipe and its data without training.",
+    "embed": "Compute sentence embeddings, or find the most similar texts.",
     "launch": "Run a command in several processes on this machine.",
-    "compare": "Compare two runs.",
+    "compare": "Compare two runs on the same test set.",
     "recipes": "List, show or copy the packaged recipes.",
-    "runs": "List runs, or show one again.",
-    "tokenizer": "Learn a vocabulary from your texts, or see how one cuts.",
-    "metrics": "Show what `llmkit evaluate --metric` can score, or export it.",
-    "doctor": "Check this machine.",
-    "explain-error": "Say what an error code means.",
+    "runs": "List runs, or show the result of one.",
+    "tokenizer": "Train a tokenizer, or show how one tokenizes a text.",
+    "metrics": "List, describe or export metrics.",
+    "doctor": "Check this machine: versions, speed, network and cache.",
+    "explain-error": "Explain an error code.",
 }
-PASSING_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-SETTINGS: dict[str, dict[str, Any]] = {"launch": {"context_settings": PASSING_ON}}
-ALONE = ("doctor",)  # means something without an argument; the others print their help
+PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+SETTINGS: dict[str, dict[str, Any]] = {"launch": {"context_settings": PASS_THROUGH}}
+NEEDS_NO_ARGUMENT = ("doctor",)  # the others print their help when called without one
 
 
 class Root(TyperGroup):
-    """`llmkit` itself."""
+    """The `llmkit` command itself."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -54,7 +55,7 @@ class _Commands(UserDict[str, Any]):
 
 
 def _build(name: str) -> Any:
-    """The command in the module of its name, or the group of commands there."""
+    """Build the command, or the group of commands, that the module of this name defines."""
     own = name.replace("-", "_")
     module = import_module(f"llmkit.cli.{own}")
     if hasattr(module, "app"):
@@ -62,5 +63,5 @@ def _build(name: str) -> Any:
         return get_group(module.app)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings = SETTINGS.get(name, {})
-    app.command(name, no_args_is_help=name not in ALONE, **settings)(getattr(module, own))
+    app.command(name, no_args_is_help=name not in NEEDS_NO_ARGUMENT, **settings)(getattr(module, own))
     return get_command(app)

@@ -19,13 +19,13 @@ def compare(
     second: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN_B", help="Another one, scored on the same test rows.", autocompletion=suggest_runs
+            metavar="RUN_B", help="Another run, evaluated on the same test set.", autocompletion=suggest_runs
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="New folder for a report with both.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder for a report on both runs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Compare two runs. Is the second one better, by how much, and how sure is that?"""
+    """Compare two runs on the same test examples: paired differences with 95% confidence intervals."""
     from llmkit.cli import show
     from llmkit.commands import compare as workflow
 
@@ -46,15 +46,15 @@ def _print(result: dict[str, Any]) -> None:
         for metric, row in result["differences"].items()
     ]
     title = f"{result['second']} minus {result['first']}, {result['n']:,} common examples"
-    show.table(title, ["score", "difference", "95% interval", "p (Holm)", "examples to see it"], rows)
+    show.table(title, ["score", "difference", "95% interval", "p (Holm)", "examples needed"], rows)
     console = show.console()
-    if result["mcnemar_p"] is not None:  # of texts and numbers none is simply right
+    if result["mcnemar_p"] is not None:  # None for tasks without right and wrong predictions
         console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
-    for sentence in dict.fromkeys(result["verdict"]):  # several scores can have the same
+    for sentence in dict.fromkeys(result["verdict"]):  # several metrics can have the same sentence
         console.print(sentence)
     left = result["only_in_first"] + result["only_in_second"]
     if left:
-        console.print(f"{left} examples stand in one run only and were left out")
+        console.print(f"{left} examples are in one run only and were left out")
 
 
 def _interval(row: dict[str, Any]) -> str:

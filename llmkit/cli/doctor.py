@@ -10,7 +10,7 @@ __all__ = ["doctor"]
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Check this machine. Versions, devices, measured speed, Hub and index, cache."""
+    """Check this machine: versions, devices, measured speed, access to Hub and package index, cache."""
     from llmkit.cli import show
     from llmkit.commands import doctor as workflow
 
@@ -33,11 +33,11 @@ def _sections(found: dict[str, Any]) -> dict[str, list[list[str]]]:
         "machine": [
             [name, str(found[name])] for name in ("platform", "processor", "cores", "device", "threads")
         ],
-        "matrix products, 10^9 operations a second": [
+        "matrix products, GFLOP/s": [
             *([name, f"{speed:,.1f}"] for name, speed in found["gigaflops"].items()),
             ["train.precision=auto", found["precision_auto"]],
         ],
-        "reach": [["package index", found["index"]], ["Hub", found["hub"]]],
+        "network": [["package index", found["index"]], ["Hub", found["hub"]]],
         "cache": [
             [cache["folder"], f"{cache['bytes'] / 1e6:,.0f} MB, {cache['free_bytes'] / 1e9:,.0f} GB free"],
             *([f"index:{name}", state] for name, state in cache["assets"].items()),

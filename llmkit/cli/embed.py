@@ -23,7 +23,7 @@ __all__ = ["embed"]
 
 SUFFIXES = (".jsonl", ".npy")
 TOP = 5
-SHOWN = 4  # numbers of a vector on a line
+SHOWN = 4  # dimensions of an embedding that are printed
 
 
 def embed(
@@ -36,21 +36,25 @@ def embed(
         ),
     ],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; else --file or stdin.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts to embed (default: --file or stdin).")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="One text a line (txt), or a data file with a text column.")
+        Path | None,
+        typer.Option(help="Input file: one text per line (txt), or a data file with a text column."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write the vectors here: .jsonl, or .npy (float32, a row a text).")
+        Path | None, typer.Option(help="Output file: .jsonl, or .npy (float32, one row per text).")
     ] = None,
     near: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Print the texts nearest to this one instead.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Print the texts that are most similar to this one instead."),
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help=f"How many with --near.  [default: {TOP}]")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help=f"Number of texts that --near prints.  [default: {TOP}]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Turn texts into vectors, or find the texts nearest to one. Mean over the tokens, scaled to length 1."""
+    """Compute sentence embeddings (mean over the tokens, scaled to length 1), or find the most similar texts."""
     from llmkit.cli import show
     from llmkit.cli import texts as reading
     from llmkit.commands import embed as workflow
@@ -58,13 +62,13 @@ def embed(
     _check(out, near, top)
     given = reading.plain(texts or [], file, "embed")
     to_screen = near is None and out is None and not as_json and sys.stdout.isatty()
-    with show.progress(bars=not to_screen) as progress:  # bars and lines on one screen would be a mess
+    with show.progress(bars=not to_screen) as progress:  # progress bars would mix with the output
         if near is not None:
             found = workflow.nearest(target, near, given, top=top or TOP, progress=progress)
             _print_neighbours(target, near, found, as_json)
             return
         if out is not None and out.suffix == ".npy":
-            given = list(given)  # the file's head tells how many rows follow
+            given = list(given)  # an .npy file begins with the number of rows
         embeddings = workflow.embed(target, given, progress=progress)
         if out is not None:
             _print_written(target, out, _write(out, embeddings, length_hint(given)), as_json)
@@ -75,23 +79,29 @@ def embed(
 
 
 def _check(out: Path | None, near: str | None, top: int | None) -> None:
-    """What can be told before anything is read. Raises RecipeError U01."""
+    """Check the options before anything is read. Raises RecipeError U01."""
     from llmkit.base.errors import RecipeError
 
     if out is not None and out.suffix not in SUFFIXES:
-        message = f'the suffix "{out.suffix}" names no format for embeddings'
+        message = f'"{out.suffix}" is not a format for embeddings'
         raise RecipeError("U01", f"--out {out}", message, f"use one of {', '.join(SUFFIXES)}")
     if near is None and top is not None:
-        raise RecipeError("U01", "--top", "says how many texts --near prints", "add --near TEXT")
+        raise RecipeError("U01", "--top", "sets how many texts --near prints", "add --near TEXT")
     if near is not None and out is not None:
-        message = "--near prints texts, so there are no vectors to write"
+        message = "--near prints texts, so there are no embeddings to write"
         raise RecipeError("U01", f"--out {out}", message, "give one of the two")
 
 
 def _write(out: Path, embeddings: Iterable[Embedding], rows: int) -> dict[str, int]:
-    """The file, whole or not at all. Returns the number of texts, of blank ones among them, and the dimension.
+    """Write the embeddings completely or not at all.
 
-    rows: how many embeddings come; an .npy file begins with it.
+    Args:
+        out: The .jsonl or .npy file.
+        embeddings: One for each text.
+        rows: Number of embeddings, which an .npy file begins with.
+
+    Returns:
+        Number of texts, number of blank texts among them, and the dimension.
     """
     from llmkit.base import files
 
@@ -113,7 +123,7 @@ def _tallied(embeddings: Iterable[Embedding], counts: dict[str, int]) -> Iterato
 
 
 def _npy(embeddings: Iterable[Embedding], rows: int) -> Iterator[bytes]:
-    """A NumPy file (format 1.0) of (rows, D) little-endian float32, piece by piece."""
+    """Yield the bytes of a NumPy file (format 1.0) of shape (rows, D), little-endian float32."""
     from numpy.lib import format as npy
 
     stream = iter(embeddings)
@@ -127,7 +137,7 @@ def _npy(embeddings: Iterable[Embedding], rows: int) -> Iterator[bytes]:
 
 
 def _record(embedding: Embedding) -> dict[str, Any]:
-    """Nine digits bring every float32 back to the bit."""
+    """Return the JSON record. Nine digits are enough to restore a float32 exactly."""
     numbers = None if embedding.blank else [float(f"{value:.9g}") for value in embedding.vector.tolist()]
     return {"text": embedding.text, "embedding": numbers}
 
@@ -138,11 +148,11 @@ def _print_written(target: str, out: Path, counts: dict[str, int], as_json: bool
     if as_json:
         show.print_json({"model": target, "out": str(out), **counts})
     else:
-        typer.echo(f"{counts['texts']:,} embeddings of {counts['dimension']} numbers in {out}")
+        typer.echo(f"{counts['texts']:,} embeddings of dimension {counts['dimension']} written to {out}")
 
 
 def _print(embeddings: Iterable[Embedding]) -> None:
-    """The first numbers and the text: that something is there, and easy to cut by tabs."""
+    """Print the first dimensions and the text, separated by a tab."""
     for embedding in embeddings:
         first = " ".join(f"{value:+.4f}" for value in embedding.vector[:SHOWN])
         numbers = "-" if embedding.blank else f"{first} ... ({len(embedding.vector)})"
@@ -156,7 +166,7 @@ def _print_neighbours(target: str, near: str, found: list[Neighbour], as_json: b
         show.print_json({"model": target, "near": near, "neighbours": [asdict(one) for one in found]})
         return
     rows = [[str(one.rank), f"{one.similarity:.3f}", str(one.row), _on_one_line(one.text)] for one in found]
-    show.table(f'nearest to "{_on_one_line(near)}"', ["rank", "cosine similarity", "row", "text"], rows)
+    show.table(f'most similar to "{_on_one_line(near)}"', ["rank", "cosine similarity", "row", "text"], rows)
 
 
 def _on_one_line(text: str) -> str:

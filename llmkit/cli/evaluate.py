@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from llmkit.cli.completion import suggest_runs
+from llmkit.cli.score import parse_columns, print_scores, score_and_print
 
 __all__ = ["evaluate"]
 
@@ -21,56 +22,75 @@ def evaluate(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE", help="Labelled rows to score on; may be repeated. Else the run's own test rows."
+            metavar="FILE",
+            help="Labelled data to evaluate on; repeat for several data sets (default: the run's own test set).",
         ),
     ] = None,
     predictions: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Without a model: what a system wrote.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Score this file of predictions instead of a model (same as `llmkit score`)."
+        ),
     ] = None,
     references: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="What it should be; repeated: several references an example."),
+        typer.Option(
+            metavar="FILE",
+            help="Reference file for --predictions. Repeat the option to give several references per example.",
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=COLUMN",
-            help="Where the file has it, e.g. text=sentence; of files predictions, references, id.",
+            help="Column to read as NAME, e.g. text=sentence (with --predictions: predictions, references or id).",
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="Scores to show first; of files those to compute. May be repeated."),
+        typer.Option(
+            help="Metric to report first; repeat for more. With --predictions: the metrics to compute."
+        ),
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Of the texts in files, e.g. zh. Else by their script.")
+        str | None,
+        typer.Option(
+            help="Language of the texts of --predictions, e.g. zh (default: detected from their script)."
+        ),
     ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="For BLEU or ROUGE of files.")] = None,
-    stemmer: Annotated[bool, typer.Option("--stemmer", help="Porter's, for ROUGE of files.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Entities of files as strict IOB2.")] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Tokenizer for BLEU or ROUGE with --predictions.")
+    ] = None,
+    stemmer: Annotated[
+        bool, typer.Option("--stemmer", help="Use Porter stemming for ROUGE with --predictions.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Read tags of --predictions as strict IOB2.")
+    ] = False,
     by: Annotated[
         list[str] | None,
         typer.Option(
             "--slice",
             metavar="COLUMN",
-            help="Score each value of this column too: a column of the rows, or length, label, language (by "
-            "script), source (file). May be repeated.",
+            help="Also report scores for each value of a column, or by length, label, language (by script) or source "
+            "(file); repeat for more.",
         ),
     ] = None,
     run_programs: Annotated[
-        bool, typer.Option("--run-programs", help="Run programs that the model writes, in a sandbox.")
+        bool, typer.Option("--run-programs", help="Run the programs that the model generates, in a sandbox.")
     ] = False,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Score it in 8 bits (CPU), and tell what that changed.")
+        bool,
+        typer.Option("--int8", help="Evaluate with int8 weights (CPU) and report the change of each score."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Score a trained model, or a file of predictions. Each score has an interval.
+    """Evaluate a trained model on labelled data. Each score has a 95% confidence interval.
 
-    A run is scored on its own test rows or on new data; with several --data it shows how far each corpus lies below
-    the run's own test rows. Files need no model: `llmkit metrics list` shows what they can be scored by.
+    Without --data a run is evaluated on its own test set. With several data sets the result shows how far each score
+    drops below the in-domain test set. To score a file of predictions, use `llmkit score`.
     """
-    columns, metrics = _columns(column or []), metric or []
+    columns, metrics = parse_columns(column or []), metric or []
     files = {
         "predictions": predictions,
         "references": references,
@@ -79,76 +99,45 @@ def evaluate(
         "stemmer": stemmer,
         "strict": strict,
     }
-    if not any(files.values()):
-        asked = {"data": data, "columns": columns, "metrics": metrics, "slices": by or []}
-        _model(_needed(target), {**asked, "run_programs": run_programs, "int8": int8}, as_json)
+    if any(files.values()):
+        models = {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--int8": int8}
+        _check_files({**models, "--run-programs": run_programs}, files)
+        from llmkit.metrics.registry import MetricSettings
+
+        settings = MetricSettings(language=language, tokenizer=tokenizer, stemmer=stemmer, strict=strict)
+        score_and_print(str(predictions), references or [], metrics, columns, settings, as_json)
         return
-    of_models = {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--int8": int8}
-    _check_files({**of_models, "--run-programs": run_programs}, files)
-    how = {name: files[name] for name in ("language", "tokenizer", "stemmer", "strict")}
-    _files(str(predictions), references or [], columns, metrics, how, as_json)
-
-
-def _needed(target: str | None) -> str:
-    from llmkit.base.errors import UserError
-
-    if target is None:
-        fix = "name a run or a model, or two files with --predictions and --references"
-        raise UserError("U01", "", "nothing to evaluate is named", fix)
-    return target
+    options = {"data": data, "columns": columns, "metrics": metrics, "slices": by or []}
+    _evaluate_model(target, {**options, "run_programs": run_programs, "int8": int8}, as_json)
 
 
 def _check_files(of_models: dict[str, Any], of_files: dict[str, Any]) -> None:
-    """Scoring files and scoring a model do not go together. Raises UserError U01."""
+    """Raise UserError U01 where options for files and options for models are mixed."""
     from llmkit.base.errors import UserError
 
     mixed = next((name for name, value in of_models.items() if value), None)
     used = next(name for name, value in of_files.items() if value)
     missing = next((name for name in ("predictions", "references") if not of_files[name]), None)
     if mixed:
-        message = f"does not go with {mixed}: files are scored without a model"
+        message = f"cannot be combined with {mixed}: files are scored without a model"
         raise UserError("U01", f"--{used}", message, "leave one of them out")
     if missing:
-        message = f"needs --{missing} too"
+        message = f"also needs --{missing}"
         fix = "write --predictions FILE --references FILE --metric NAME"
         raise UserError("U01", f"--{used}", message, fix)
 
 
-def _files(
-    predictions: str,
-    references: list[str],
-    columns: dict[str, str],
-    metrics: list[str],
-    how: dict[str, Any],
-    as_json: bool,
-) -> None:
-    from llmkit.cli import show
-    from llmkit.commands.score import score_files
-    from llmkit.metrics.registry import MetricSettings
-
-    with show.progress() as progress:
-        result = score_files(
-            predictions,
-            references,
-            metrics,
-            settings=MetricSettings(**how),
-            columns=columns,
-            progress=progress,
-        )
-    if as_json:
-        show.print_json(result)
-        return
-    title = f"{predictions} against {', '.join(references)}: {result['n']:,} examples"
-    _print_scores(title, list(result["scores"]), result["scores"])
-
-
-def _model(target: str, how: dict[str, Any], as_json: bool) -> None:
+def _evaluate_model(target: str | None, options: dict[str, Any], as_json: bool) -> None:
     from llmkit.base import processes
+    from llmkit.base.errors import UserError
     from llmkit.cli import show
-    from llmkit.commands import evaluate as workflow
+    from llmkit.commands.evaluate import evaluate as run
 
+    if target is None:
+        fix = "name a run or a model, or score two files with `llmkit score`"
+        raise UserError("U01", "", "no model and no predictions to evaluate", fix)
     with show.progress() as progress:
-        result = workflow.evaluate(target, **how, progress=progress)
+        result = run(target, **options, progress=progress)
     if not processes.is_main():
         return
     if as_json:
@@ -159,34 +148,18 @@ def _model(target: str, how: dict[str, Any], as_json: bool) -> None:
         _print(result)
 
 
-def _columns(pairs: list[str]) -> dict[str, str]:
-    from llmkit.base.errors import RecipeError
-
-    for pair in pairs:
-        if "=" not in pair:
-            raise RecipeError("U01", f"--column {pair}", "has no =", "write it as text=sentence")
-    return dict(pair.split("=", 1) for pair in pairs)
-
-
 def _print(result: dict[str, Any]) -> None:
     scores = result["scores"]
     first = result["headline"]
     names = [*first, *(name for name in scores if name not in first)]
-    _print_scores(f"{result['data']}: {scores[names[0]]['n']:,} examples", names, scores)
+    print_scores(f"{result['data']}: {scores[names[0]]['n']:,} examples", names, scores)
     _print_int8("", result)
     _print_slices("", result)
     _warn("", result["unknown_tokens_share"])
 
 
-def _print_scores(title: str, names: list[str], scores: dict[str, Any]) -> None:
-    from llmkit.cli import show
-
-    rows = [[name, show.score_text(scores[name]), scores[name]["method"]] for name in names]
-    show.table(title, ["score", "value [95%]", "method"], rows)
-
-
 def _print_corpora(result: dict[str, Any]) -> None:
-    """One row a corpus: its scores, then their drops from the run's own test rows."""
+    """Print the scores of each data set, then their drops from the in-domain test set."""
     from llmkit.cli import show
 
     corpora, home = result["corpora"], result["home"]
@@ -200,7 +173,7 @@ def _print_corpora(result: dict[str, Any]) -> None:
         rows.insert(
             0,
             [
-                f"home ({home['part']})",
+                f"in-domain ({home['part']})",
                 f"{home['n']:,}",
                 *(show.score_text(own.get(metric)) for metric in names),
             ],
@@ -220,11 +193,11 @@ def _print_int8(where: str, result: dict[str, Any]) -> None:
     from llmkit.cli import show
 
     for metric, change in result.get("int8", {}).items():
-        show.console().print(f"{where}{metric} in 8 bits minus in 32: {_difference_text(change)}")
+        show.console().print(f"{where}{metric} with int8 minus float32 weights: {_difference_text(change)}")
 
 
 def _print_slices(where: str, result: dict[str, Any]) -> None:
-    """One row a slice, and the difference from all other rows."""
+    """Print one row per slice, with the difference from all other examples."""
     from llmkit.cli import show
 
     found = result.get("slices")
@@ -241,10 +214,12 @@ def _print_slices(where: str, result: dict[str, Any]) -> None:
         ]
         for one in found["slices"]
     ]
-    head = ["slice", "n", "score", f"value [{_percent(found)}]", "minus the rest", "p (Holm)"]
-    show.table(f"\n{where}slices, the worst first", head, rows)
+    head = ["slice", "n", "score", f"value [{_percent(found)}]", "minus others", "p (Holm)"]
+    show.table(f"\n{where}slices, worst first", head, rows)
     if found["left_out"]:
-        show.console().print(f"{found['left_out']} slices were too small to be judged, or of too many values")
+        show.console().print(
+            f"{found['left_out']} slices were left out: too small, or from a column with too many values"
+        )
 
 
 def _difference_text(difference: dict[str, Any]) -> str:
@@ -252,7 +227,10 @@ def _difference_text(difference: dict[str, Any]) -> str:
 
 
 def _print_drops(result: dict[str, Any], names: list[str]) -> None:
-    """The drop is home minus corpus; of a score of which less is better the table shows corpus minus home."""
+    """Print by how much each data set is worse than the in-domain test set.
+
+    A drop in the result is in-domain minus data set. For metrics where lower is better the table shows the opposite.
+    """
     from llmkit.cli import show
 
     less = result["lower_is_better"]
@@ -261,7 +239,7 @@ def _print_drops(result: dict[str, Any], names: list[str]) -> None:
         for name, corpus in result["corpora"].items()
     ]
     heads = [f"{metric} {'higher' if metric in less else 'lower'} by" for metric in names]
-    title = f"\nworse than at home by (below zero: better), {_percent(result)} intervals"
+    title = f"\nworse than the in-domain test set by (negative: better), {_percent(result)} intervals"
     show.table(title, ["corpus", *heads], rows)
 
 
@@ -285,6 +263,4 @@ def _warn(where: str, share: float) -> None:
     from llmkit.cli import show
 
     if share > 0.05:
-        show.console().print(
-            f"warning: {where}{share:.1%} of the tokens are unknown to this model's vocabulary"
-        )
+        show.console().print(f"warning: {where}{share:.1%} of the tokens are not in the model's vocabulary")

@@ -15,11 +15,11 @@ def explain_error(
     code: Annotated[
         str,
         typer.Argument(
-            help="The code in the brackets of an error line, e.g. L05.", autocompletion=suggest_error_codes
+            help="The code in the brackets of an error message, e.g. L05.", autocompletion=suggest_error_codes
         ),
     ],
 ) -> None:
-    """Say what an error code means. Also why it stops the run, and what to do."""
+    """Explain an error code: what it means, why it stops the run and what to do."""
     from llmkit.base.errors import EXPLANATIONS, RecipeError, closest
 
     known = EXPLANATIONS.get(code.strip("[]").upper())
@@ -27,7 +27,7 @@ def explain_error(
         raise RecipeError(
             "U02",
             code,
-            f"is no error code{closest(code.upper(), EXPLANATIONS)}",
+            f"is not an error code{closest(code.upper(), EXPLANATIONS)}",
             "codes look like L05 or C03",
         )
     title, text = known

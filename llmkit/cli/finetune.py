@@ -34,11 +34,14 @@ Name = Annotated[
     ),
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. train.learning_rate=3e-5")
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Override recipe settings, e.g. train.learning_rate=3e-5."),
 ]
-Out = Annotated[Path | None, typer.Option(help="Run folder; else a new one in runs/.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check recipe and data, print the plan, stop.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Output folder for the run (default: a new folder under runs/).")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check recipe and data, print the plan and stop.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
@@ -50,7 +53,7 @@ def finetune(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a checkpoint on labelled data. Scores come with intervals, beside baselines, in a report."""
+    """Fine-tune a checkpoint on labelled data. The report compares its scores, with intervals, with baselines."""
     train("finetune", recipe, overrides or [], out=out, resume=resume, dry_run=dry_run, as_json=as_json)
 
 
@@ -64,7 +67,7 @@ def train(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Run a recipe and print what came out."""
+    """Run a recipe and print the result."""
     from llmkit.base import processes
     from llmkit.cli import show
     from llmkit.commands.finetune import finetune as run
@@ -90,7 +93,7 @@ def train(
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """One screen: what came out, how sure it is, beside what, and where the rest is."""
+    """Print one screen: scores with intervals, comparisons with baselines, cost, and where the files are."""
     from llmkit.cli import show
 
     names = result["headline"]
@@ -102,7 +105,7 @@ def print_result(result: dict[str, Any]) -> None:
     for sentence in result.get("verdict", []):
         console.print(sentence)
     for sample in result.get("samples", [])[:1]:
-        console.print(f"\nit writes: {sample['beginning']}|{sample['text']}")
+        console.print(f"\nsample: {sample['beginning']}|{sample['text']}")
     train = result["train"]
     rates = (
         f"{train['examples_per_second']:.1f} examples/s, {train['tokens_per_second']:,.0f} tokens/s, "
@@ -111,11 +114,11 @@ def print_result(result: dict[str, Any]) -> None:
     console.print(f"\n{train['steps']:,} steps in {train['seconds']:.0f} s: {rates}")
     run = Path(result["run"])
     console.print(f"report   {run / 'report.html'}\nmodel    {run / 'model'}")
-    console.print(f'try      llmkit predict {run} "a text of yours"')
+    console.print(f'try      llmkit predict {run} "your text"')
 
 
 def _own_scores(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The model's; of several seeds each one's, then the means over them."""
+    """Return the model's scores. With several seeds: the scores of each seed, then their means."""
     seeds = result.get("seeds")
     if not seeds:
         return [("model", result["scores"])]
@@ -125,17 +128,19 @@ def _own_scores(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def print_plan(plan: dict[str, Any]) -> None:
-    """One screen: how many rows and tokens there are, what was cut, and how long training would go on."""
+    """Print one screen: examples and tokens of each split, truncation, and the training schedule."""
     from llmkit.cli import show
 
     counts = ("rows", "tokens", "cut_examples", "unknown_tokens")
     rows = [[part, *(f"{plan[name][part]:,}" for name in counts)] for part in plan["rows"]]
     size = f", {plan['parameters']:,} parameters" if plan["parameters"] else ""
     show.table(
-        f"plan for {plan['model']}{size}", ["part", "rows", "tokens", "texts cut", "unknown tokens"], rows
+        f"plan for {plan['model']}{size}",
+        ["split", "examples", "tokens", "truncated", "unknown tokens"],
+        rows,
     )
     schedule, seeds = plan["schedule"], plan["seeds"]
-    each = f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), for each " if len(seeds) > 1 else ""
+    each = f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), each with " if len(seeds) > 1 else ""
     labels = f"labels: {', '.join(plan['labels'])}\n" if plan["labels"] else ""
     show.console().print(
         f"{labels}{each}"

@@ -12,7 +12,7 @@ __all__ = ["launch"]
 def launch(
     context: typer.Context,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="How many; else one for each GPU of this machine.")
+        int | None, typer.Option(min=1, help="Number of processes (default: one per GPU).")
     ] = None,
 ) -> None:
     """Run a command in several processes on this machine, e.g. `llmkit launch --processes 2 finetune sentiment`."""
@@ -20,7 +20,10 @@ def launch(
     from llmkit.base.errors import RecipeError
 
     if not context.args:
-        message, fix = "nothing to launch", "name a command: llmkit launch --processes 2 finetune sentiment"
+        message, fix = (
+            "no command to launch",
+            "name a command, e.g. llmkit launch --processes 2 finetune sentiment",
+        )
         raise RecipeError("U01", "", message, fix)
     raise typer.Exit(launcher.launch(context.args, processes or _devices()))
 

@@ -10,15 +10,17 @@ import typer
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="What `llmkit evaluate --predictions --references --metric NAME` can score.",
+    help="List and describe the metrics of `llmkit score`, or export one for the `evaluate` library.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
 @app.command("list")
-def list_metrics(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Names of the metrics, with what each is."""
+def list_metrics(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """List the metrics with a short description of each."""
     from llmkit.cli import show
     from llmkit.metrics.registry import ENTRIES
 
@@ -32,10 +34,10 @@ def list_metrics(as_json: Annotated[bool, typer.Option("--json", help="One JSON 
 
 @app.command("show")
 def show_metric(
-    name: Annotated[str, typer.Argument(help="A metric of `llmkit metrics list`.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    name: Annotated[str, typer.Argument(help="A metric from `llmkit metrics list`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """What a metric compares, the keys of its scores, and the options that change it."""
+    """Show the input that a metric needs, the scores it computes and its options."""
     from llmkit.cli import show
     from llmkit.metrics.registry import KINDS, find_entry
 
@@ -53,10 +55,12 @@ def show_metric(
 
 @app.command("export")
 def export_metric(
-    name: Annotated[str, typer.Argument(help="A metric of `llmkit metrics list`.")],
-    folder: Annotated[Path, typer.Argument(help="Where to; FOLDER/NAME is made.")] = Path(),
+    name: Annotated[str, typer.Argument(help="A metric from `llmkit metrics list`.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Parent folder; the metric is written to FOLDER/NAME.")
+    ] = Path(),
 ) -> None:
-    """Write a metric as a module of the `evaluate` library, for evaluate.load("FOLDER/NAME")."""
+    """Export a metric as a module of the `evaluate` library, for evaluate.load("FOLDER/NAME")."""
     from llmkit.commands.metric_export import export
 
     typer.echo(f"written to {export(name, folder)}")

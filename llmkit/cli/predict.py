@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-SHOWN = ("text", "text_pair", "question", "sentence", "source", "prompt")  # of a record, behind its answer
+SHOWN = (
+    "text",
+    "text_pair",
+    "question",
+    "sentence",
+    "source",
+    "prompt",
+)  # input columns of a record, printed after its prediction
 
 
 def predict(
@@ -30,34 +37,40 @@ def predict(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TEXT", help="Texts (for pairs: two and two), questions; else --file or stdin."
+            metavar="TEXT",
+            help="Texts or questions to predict (pairs: two by two); default: --file or stdin.",
         ),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(help="One example a line (txt, pairs between tabs), or a data file with the columns."),
+        typer.Option(help="Input file: one example per line (txt, pairs separated by tabs), or a data file."),
     ] = None,
-    context: Annotated[Path | None, typer.Option(help="The text that the questions are about (txt).")] = None,
+    context: Annotated[Path | None, typer.Option(help="Text file that the questions are about.")] = None,
     calibrated: Annotated[
         bool,
-        typer.Option("--calibrated", help="Probabilities by the temperature fitted on the validation rows."),
+        typer.Option(
+            "--calibrated", help="Calibrate probabilities with the temperature fitted on the validation set."
+        ),
     ] = False,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Faster on many CPUs, in 8 bits; `evaluate --int8` tells the loss.")
+        bool,
+        typer.Option(
+            "--int8", help="Run with int8 weights (CPU). Use `evaluate --int8` to measure the accuracy cost."
+        ),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Write one JSON object a line here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file, one JSON object per line.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with all predictions.")
     ] = False,
 ) -> None:
-    """Answer texts, with probabilities, in the order they come."""
+    """Predict labels, spans, answers or text for new inputs, with probabilities, in input order."""
     from llmkit.base import files
     from llmkit.cli import show
     from llmkit.inference.predict import answer, recalibrated
     from llmkit.inference.trained_model import in_int8, open_model
 
     to_screen = out is None and not as_json and sys.stdout.isatty()
-    with show.progress(bars=not to_screen) as progress:  # bars and answers on one screen would be a mess
+    with show.progress(bars=not to_screen) as progress:  # progress bars would mix with the predictions
         opened = open_model(target, progress)
         if calibrated:
             opened = recalibrated(opened)
@@ -67,7 +80,7 @@ def predict(
         records = answer(opened, given, progress=progress)
         if out is not None:
             files.write_lines(out, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
-            typer.echo(f"predictions in {out}")
+            typer.echo(f"predictions written to {out}")
         elif as_json:
             show.print_json({"model": target, "predictions": list(records)})
         else:
@@ -85,10 +98,10 @@ def _examples(
         columns = {
             "prompt": "messages",
             **opened.columns,
-        }  # of chat, whose rows may be conversations to go on with
+        }  # chat examples may be conversations to continue
         return texts.examples(inputs, columns, given, file, "predict")
     if "context" not in inputs:
-        message = f"this model reads {', '.join(inputs)}, no context"
+        message = f"this model takes no context; its inputs are {', '.join(inputs)}"
         raise RecipeError("U01", "--context", message, "leave it out")
     about = texts.whole(context)
     rest = [name for name in inputs if name != "context"]
@@ -97,7 +110,7 @@ def _examples(
 
 
 def _print(records: Iterable[dict[str, Any]]) -> None:
-    """Answer, probability, texts: easy to read and to cut by tabs."""
+    """Print prediction, probability and inputs, separated by tabs."""
     for record in records:
         probability = "" if record["probability"] is None else f"{record['probability']:.3f}"
         texts = [_text(record[name]) for name in SHOWN if name in record]
@@ -106,13 +119,13 @@ def _print(records: Iterable[dict[str, Any]]) -> None:
 
 
 def _print_whole(records: Iterable[dict[str, Any]]) -> None:
-    """Answers alone, line by line, an empty line between two."""
+    """Print predictions alone, with their line breaks, separated by an empty line."""
     for number, record in enumerate(records):
         typer.echo("\n" * (number > 0) + _said(record["prediction"]))
 
 
 def _choices(places: list[list[dict[str, Any]]]) -> list[str]:
-    """What else could stand at each mask, or next: `film 0.41, story 0.22`."""
+    """Return the candidates for each mask, or for the next token: `film 0.41, story 0.22`."""
     return [
         ", ".join(f"{choice['token'].strip()} {choice['probability']:.2f}" for choice in place)
         for place in places
@@ -120,12 +133,12 @@ def _choices(places: list[list[dict[str, Any]]]) -> list[str]:
 
 
 def _text(given: Any) -> str:
-    """A text; of a conversation the last turn."""
+    """Return a text as it is, and the last turn of a conversation."""
     return given[-1]["content"] if isinstance(given, list) else given or ""
 
 
 def _said(prediction: Any) -> str:
-    """A label, a number, an answer, or a list of labels or of entities; "-" for a blank text."""
+    """Format a prediction: a label, number, answer, or list of labels or entities; "-" for a blank input."""
     if prediction is None:
         return "-"
     if isinstance(prediction, list):

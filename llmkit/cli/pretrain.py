@@ -16,7 +16,7 @@ def pretrain(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a checkpoint's pretraining on running text. Compared with what it was before, in a report."""
+    """Continue pretraining a checkpoint on plain text, or pretrain a new model. The report shows the base model too."""
     shared.train(
         "pretrain", recipe, overrides or [], out=out, resume=resume, dry_run=dry_run, as_json=as_json
     )

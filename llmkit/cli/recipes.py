@@ -21,8 +21,10 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Names of the packaged recipes, the command that runs each, and what it is for."""
+def list_recipes(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """List the packaged recipes: name, the command that runs it, and purpose."""
     from llmkit.cli import show
     from llmkit.recipe import packaged
 
@@ -47,7 +49,7 @@ def show_recipe(
         bool, typer.Option("--json", help="Print one JSON object; with --schema, the JSON Schema of recipes.")
     ] = False,
 ) -> None:
-    """Print a recipe with all its defaults. With --schema, print every key there is."""
+    """Print a recipe with all its defaults, or with --schema every recipe key."""
     from llmkit import tasks
     from llmkit.base.errors import RecipeError
     from llmkit.cli import show
@@ -58,7 +60,7 @@ def show_recipe(
     elif schema:
         typer.echo(load.schema_text(_task_options()))
     elif name is None:
-        raise RecipeError("U01", "", "which recipe?", "`llmkit recipes list` shows them")
+        raise RecipeError("U01", "", "no recipe was named", "run `llmkit recipes list` to see the names")
     else:
         recipe = load.load(name, task_names=tasks.names(), task_options=tasks.options)
         if as_json:

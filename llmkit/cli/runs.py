@@ -12,15 +12,15 @@ from llmkit.cli.completion import suggest_runs
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List runs, or show one again.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List runs, or show the result of one.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("list")
 def list_runs(
-    folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """List the runs below a folder. Oldest first, with their state and first score."""
+    """List the runs below a folder, oldest first, with their state and first score."""
     from llmkit.base.run import runs
     from llmkit.cli import show
 
@@ -37,9 +37,9 @@ def list_runs(
 @app.command("show")
 def show_run(
     run: Annotated[Path, typer.Argument(help="A run folder.", autocompletion=suggest_runs)],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Show a run's result. Or how far an unfinished one got."""
+    """Show the result of a finished run, or the progress of an unfinished one."""
     from llmkit.base.run import Run
     from llmkit.cli import show
     from llmkit.cli.finetune import print_result
@@ -52,7 +52,7 @@ def show_run(
         show.print_json(_summary(opened))
     else:
         command = shlex.join(["llmkit", "finetune", str(opened.recipe), "--out", str(run), "--resume"])
-        typer.echo(f"{run}: {_state(_summary(opened))}\ngo on   {command}")
+        typer.echo(f"{run}: {_state(_summary(opened))}\nresume   {command}")
 
 
 def _state(summary: dict[str, Any]) -> str:
@@ -64,7 +64,7 @@ def _state(summary: dict[str, Any]) -> str:
 
 
 def _summary(run: Any) -> dict[str, Any]:
-    """step is the last one that was made; of several seeds, in the one at work."""
+    """Describe a run. With several seeds, `step` is that of the seed in training."""
     begun = list(run.seeds.values())
     going = next((own for own in begun if not own.finished), run)
     seeds = {"seeds_done": sum(own.finished for own in begun)} if begun else {}

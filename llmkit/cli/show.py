@@ -1,4 +1,4 @@
-"""What a person sees: progress on stderr, results on stdout. The only place that knows rich."""
+"""Print results to stdout and progress to stderr. The only module that uses rich."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NUMERIC = re.compile(rf"(nan|inf|{NUMBER}%?)?( ?{INTERVAL})?")  # or nothing at 
 
 @contextmanager
 def progress(*, bars: bool = True) -> Iterator[Progress]:
-    """Bars on a terminal, elsewhere only notes as plain lines, and nothing on processes but the first."""
+    """Show progress bars on a terminal, plain notes elsewhere, and nothing on processes other than the first."""
     if not processes.is_main():
         yield SILENT
     elif not bars or not sys.stderr.isatty():
@@ -37,7 +37,7 @@ def progress(*, bars: bool = True) -> Iterator[Progress]:
 
 
 def _bars() -> Bars:
-    """The rightmost column gives way first on a narrow terminal, so what matters most stands on the left."""
+    """Build the progress bars. A narrow terminal drops columns from the right, so the important ones come first."""
     from rich import progress
 
     return progress.Progress(
@@ -49,12 +49,12 @@ def _bars() -> Bars:
         progress.TextColumn("{task.fields[detail]}", style="dim"),
         console=_stderr(),
         transient=True,
-        redirect_stdout=False,  # else results would go where the bars are: to stderr
+        redirect_stdout=False,  # otherwise rich sends results to stderr, with the bars
     )
 
 
 class _Plain:
-    """Not a terminal: notes only."""
+    """Progress for pipes and log files: notes only."""
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
@@ -64,7 +64,7 @@ class _Plain:
 
 
 class _Terminal:
-    """One bar for each kind of work at hand; a finished one disappears."""
+    """Progress for terminals: one bar per kind of work, removed when it is finished."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -89,7 +89,7 @@ def _amount(done: int, total: int, unit: str) -> str:
 
 
 def console() -> Console:
-    """Where results go. A file or a pipe has no width of its own: tables there may be wide."""
+    """Return the console for results. Files and pipes have no width, so tables may be wide there."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else PIPED_WIDTH
@@ -103,12 +103,12 @@ def _stderr() -> Console:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Exactly one JSON object on stdout."""
+    """Print exactly one JSON object to stdout."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))  # noqa: T201
 
 
 def score_text(score: Mapping[str, Any] | None) -> str:
-    """`0.862 [0.840, 0.882]`"""
+    """Format a score as `0.862 [0.840, 0.882]`."""
     if score is None:
         return ""
     value = f"{score['value']:.3f}"
@@ -116,7 +116,7 @@ def score_text(score: Mapping[str, Any] | None) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A small table on stdout: columns of numbers to the right, texts to the left."""
+    """Print a small table to stdout: numbers right-aligned, text left-aligned."""
     from rich.table import Table
     from rich.text import Text
 

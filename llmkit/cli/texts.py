@@ -1,4 +1,4 @@
-"""Texts from the command line, a file or a pipe, for `predict` and `embed`. Faults are told with their place."""
+"""Read the inputs of `predict` and `embed` from the command line, a file or a pipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["examples", "plain", "whole"]
 
 
 def plain(texts: Sequence[str], file: Path | None, command: str) -> Iterable[str]:
-    """Single texts: those given, else the lines (or the text column) of the file, else the lines of stdin."""
+    """Read single texts: from the arguments, else from the lines (or text column) of the file, else from stdin."""
     found = examples(["text"], {}, texts, file, command)
     return (example["text"] for example in found)
 
@@ -23,28 +23,38 @@ def plain(texts: Sequence[str], file: Path | None, command: str) -> Iterable[str
 def examples(
     inputs: Sequence[str], columns: Mapping[str, str], texts: Sequence[str], file: Path | None, command: str
 ) -> Iterable[dict[str, str]]:
-    """Examples of one text, or of several as one input: `inputs` are the names of their texts.
+    """Read examples that have one or several texts each.
 
-    Given texts are taken in groups; a line of a file or of stdin has them between tabs, and a blank line is an example
-    of blank texts; a data file has a column for each, named as in the data that the model was trained on (columns), or
-    as here.
+    Args:
+        inputs: Names of the texts of an example, such as ["text"] or ["question", "context"].
+        columns: Column of a data file for each input, as in the training data. The input's own name works too.
+        texts: Arguments of the command line, taken in groups of len(inputs).
+        file: A text file (one example per line, texts separated by tabs; a blank line is a blank example), or a data
+            file with a column per input. Without texts and file, lines come from stdin.
+        command: The command's name, for error messages.
+
+    Raises:
+        RecipeError: U01, for options that contradict each other or for no input at all.
+        DataError: For errors in the file, all at once.
     """
     from llmkit.base.errors import RecipeError
 
     if texts and file:
-        raise RecipeError("U01", "--file", "texts are given as well", "give one of the two")
+        raise RecipeError(
+            "U01", "--file", "cannot be combined with texts on the command line", "use one of the two"
+        )
     if texts:
         return _groups(inputs, [_checked(text, f"text {number}") for number, text in enumerate(texts, 1)])
     if file is not None:
         return _from_file(inputs, columns, file)
     if sys.stdin is None or sys.stdin.isatty():
-        fix = "write texts behind the run, or use --file or a pipe"
-        raise RecipeError("U01", command, "no text", fix)
+        fix = "add texts after the run, or use --file or a pipe"
+        raise RecipeError("U01", command, "no input", fix)
     return _from_stdin(inputs)
 
 
 def whole(file: Path) -> str:
-    """A text file as one text."""
+    """Read a text file as one text."""
     from llmkit.data.reading.file_errors import FileErrors
 
     errors = FileErrors(str(file))
@@ -62,7 +72,7 @@ def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]
     size = len(inputs)
     if len(texts) % size:
         given = "1 text" if len(texts) == 1 else f"{len(texts)} texts"
-        message = f"{given}, where this model reads {size} at a time ({', '.join(inputs)})"
+        message = f"{given} given, but each example of this model needs {size} ({', '.join(inputs)})"
         instead = ", or name its file with --context" if "context" in inputs else ""
         fix = f"give {' and '.join(inputs)} for each example{instead}"
         raise RecipeError("U01", "TEXT", message, fix)
@@ -70,7 +80,7 @@ def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]
 
 
 def _from_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
-    """One example a line, as it comes."""
+    """Yield one example per line of stdin, as lines arrive."""
     from llmkit.data.reading.file_errors import FileErrors
 
     assert isinstance(sys.stdin, TextIOWrapper)  # what it is outside of tests and notebooks
@@ -92,19 +102,22 @@ def _checked(text: str, place: str) -> str:
 
 
 def _fields(inputs: Sequence[str], line: str, number: int, errors: FileErrors) -> dict[str, str]:
-    """The texts of a line; of a blank one all are blank, so that answers keep the numbers of the lines."""
+    """Split a line into the texts of an example.
+
+    A blank line gives blank texts, so that predictions keep their line numbers.
+    """
     if len(inputs) == 1:
         return {inputs[0]: line}
     texts = line.split("\t") if line.strip() else [""] * len(inputs)
     if len(texts) != len(inputs):
         found = "no tab" if len(texts) == 1 else f"{len(texts)} texts between tabs"
-        message = f"{found}, where this model reads {len(inputs)} texts ({', '.join(inputs)})"
-        errors.add("J07", message, "put one tab between two texts", line=number)
+        message = f"{found}, but each example of this model needs {len(inputs)} ({', '.join(inputs)})"
+        errors.add("J07", message, "separate the texts by one tab", line=number)
     return dict(zip(inputs, texts, strict=False))
 
 
 def _from_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) -> list[dict[str, str]]:
-    """Lines of a text file, or columns of a data file; read whole, so that its faults come first."""
+    """Read a text file or a data file completely, so that errors come before any prediction."""
     from llmkit.data.reading.file_errors import FileErrors
     from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix
 
@@ -134,14 +147,16 @@ def _rows(
     for number, row in read_rows(file, Data(), errors):
         found: dict[str, Any] = {}
         for name in inputs:
-            own = columns.get(name, name)  # the run's own column comes first: this may be a file of its data
+            own = columns.get(
+                name, name
+            )  # the training data's column first: this may be a file of the same data set
             text = row.get(own if own in row else name)
             if isinstance(text, str) or (own == "messages" and isinstance(text, list) and text):
                 found[name] = text
             else:
-                also = f' (nor "{own}")' if own != name else ""
-                message = f'the row has no "{name}"{also}, or not as a string'
-                errors.add("L02", message, "write one there", line=number)
+                also = f' or "{own}"' if own != name else ""
+                message = f'the row has no string in column "{name}"{also}'
+                errors.add("L02", message, "add the text", line=number)
         if len(found) == len(inputs):
             yield found
 

@@ -12,37 +12,40 @@ from llmkit.cli.completion import suggest_runs
 
 __all__ = ["app"]
 
-SHOWN = 30  # tokens of the sample
+SHOWN = 30  # tokens of the sample that are printed
 
 app = typer.Typer(
-    help="Learn a vocabulary from your own texts, or see how one cuts a text.",
+    help="Train a tokenizer on your own texts, or show how one tokenizes a text.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 @app.command("train", no_args_is_help=True)
 def train_tokenizer(
     data: Annotated[
-        list[str], typer.Option(metavar="FILE", help="As data.train of a recipe; repeat it for more.")
+        list[str],
+        typer.Option(metavar="FILE", help="Training data, as data.train in a recipe; repeat for more."),
     ],
-    vocab_size: Annotated[int, typer.Option(metavar="N", help="Most tokens, special ones included.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="New folder; model.tokenizer of a recipe.")],
+    vocab_size: Annotated[int, typer.Option(metavar="N", help="Vocabulary size, including special tokens.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Output folder, to be used as model.tokenizer in a recipe.")
+    ],
     kind: Annotated[
         Literal["bpe", "wordpiece", "unigram", "characters"],
-        typer.Option(help="bpe: on bytes, as GPT-2; wordpiece: as BERT; unigram: as T5."),
+        typer.Option(help="Algorithm: byte-level bpe (GPT-2), wordpiece (BERT), unigram (T5) or characters."),
     ] = "bpe",
     column: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Column to read; repeat it for more. Else text, source and target."
+            metavar="NAME", help="Column to read; repeat for more (default: text, source and target)."
         ),
     ] = None,
-    lowercase: Annotated[bool, typer.Option("--lowercase", help="Read all texts in lower case.")] = False,
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Lowercase all texts.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Learn a vocabulary from texts. Says how long its tokens are, and what it does not know."""
+    """Train a tokenizer and report its compression and its unknown tokens."""
     from llmkit.cli import show
     from llmkit.commands import tokenizer
 
@@ -63,8 +66,11 @@ def train_tokenizer(
         return
     rows = [
         ["vocabulary", f"{measured.vocabulary:,} tokens"],
-        ["texts", f"{measured.texts:,} of {measured.tokens:,} tokens"],
-        ["a token", f"{measured.bytes_per_token:.2f} bytes, {measured.characters_per_token:.2f} characters"],
+        ["texts", f"{measured.texts:,} with {measured.tokens:,} tokens"],
+        [
+            "per token",
+            f"{measured.bytes_per_token:.2f} bytes, {measured.characters_per_token:.2f} characters",
+        ],
         ["unknown", f"{measured.unknown_share:.3%} of the tokens"],
         ["sample", " | ".join(_shown(token.text or token.name) for token in sample[:SHOWN])],
     ]
@@ -81,10 +87,10 @@ def show_tokens(
             autocompletion=suggest_runs,
         ),
     ],
-    text: Annotated[str, typer.Option(help="What to cut.")],
+    text: Annotated[str, typer.Option(help="Text to tokenize.")],
     as_json: Json = False,
 ) -> None:
-    """How a text is cut into tokens."""
+    """Show how a text is tokenized."""
     from llmkit.cli import show
     from llmkit.commands import tokenizer
 
@@ -98,5 +104,5 @@ def show_tokens(
 
 
 def _shown(text: str) -> str:
-    """Line ends and the like as they are written in Python."""
+    """Escape control characters as Python does."""
     return repr(text)[1:-1]

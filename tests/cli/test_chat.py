@@ -82,7 +82,7 @@ def test_a_conversation_in_a_terminal(endless: Path) -> None:
     terminal.wait_for("Ctrl-D leaves", pressing="\x03")
     terminal.wait_for("> ")
     terminal.type("/reset\n")
-    terminal.wait_for("forgotten")
+    terminal.wait_for("new conversation")
     terminal.wait_for("> ")
     terminal.type("\x04")
     assert terminal.code() == 0
@@ -95,7 +95,7 @@ def test_lines_from_a_pipe(command: Any, tiny_gpt: Path, monkeypatch: pytest.Mon
     first, second = done.out.splitlines()
     assert first == second
     assert len(first.split()) > 1
-    assert "forgotten" in done.err
+    assert "new conversation" in done.err
     assert ">" not in done.out
 
 

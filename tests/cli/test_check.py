@@ -19,7 +19,7 @@ def test_the_mask_is_shown(command: Any, tiny_gpt: Path, tmp_path: Path) -> None
     assert all(text.startswith("very ") and text.endswith(" film [SEP]") for text in learned)
     found = command("check", recipe, "--json").json["mask"]
     assert [piece["text"] for piece in found if piece["learned"]] == learned
-    assert shown.startswith(f"{sum(p['tokens'] for p in found if p['learned'])} of ")
+    assert shown.startswith(f"the loss covers {sum(p['tokens'] for p in found if p['learned'])} of ")
     assert not (tmp_path / "runs").exists()
 
 

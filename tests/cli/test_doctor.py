@@ -36,7 +36,7 @@ def test_the_screen_has_a_section_for_each_kind(
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))  # other tests may have fetched into the shared one
     done = command("doctor")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
-    for title in ("versions", "machine", "reach", "cache"):
+    for title in ("versions", "machine", "network", "cache"):
         assert title in lines
     assert "Hub not reachable (TimeoutError)" in lines
     assert "index:all-MiniLM-L6-v2 not fetched" in lines

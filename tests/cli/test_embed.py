@@ -51,7 +51,7 @@ def test_jsonl_keeps_every_bit_and_null_for_a_blank_text(
     command: Command, tiny_bert: Path, file: Path, expected: Any, tmp_path: Path
 ) -> None:
     done = command("embed", tiny_bert, "--file", file, "--out", tmp_path / "new" / "v.jsonl")
-    assert done.out == f"3 embeddings of 32 numbers in {tmp_path / 'new' / 'v.jsonl'}\n"
+    assert done.out == f"3 embeddings of dimension 32 written to {tmp_path / 'new' / 'v.jsonl'}\n"
     lines = (tmp_path / "new" / "v.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["text"] for row in rows] == TEXTS
@@ -107,7 +107,7 @@ def test_the_nearest_texts_come_as_a_table(command: Command, tiny_bert: Path, tm
     done = command("embed", tiny_bert, "--file", "t.jsonl", "--near", "the warm film", "--top", "3")
     assert done.code == 0, done.err
     title, header, *lines = done.out.splitlines()
-    assert title.rstrip() == 'nearest to "the warm film"'
+    assert title.rstrip() == 'most similar to "the warm film"'
     assert header.split() == ["rank", "cosine", "similarity", "row", "text"]
     assert [line.rstrip().split(maxsplit=3) for line in lines[:2]] == [
         ["1", "1.000", "3", "the warm film"],
@@ -119,7 +119,7 @@ def test_the_nearest_texts_come_as_a_table(command: Command, tiny_bert: Path, tm
 def test_the_table_has_one_line_a_text_and_brackets_as_they_are(command: Command, tiny_bert: Path) -> None:
     texts = ["a [bold] film", "影" * 400]
     done = command("embed", tiny_bert, *texts, "--near", "[red] film")
-    assert done.out.startswith('nearest to "[red] film"')
+    assert done.out.startswith('most similar to "[red] film"')
     assert "a [bold] film" in done.out
     assert len(done.out.splitlines()) == 4
     assert "影…" in done.out  # cut at the width of the screen
@@ -142,14 +142,14 @@ def test_five_are_shown_unless_told_otherwise(command: Command, tiny_bert: Path)
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["a", "--out", "v.csv"], 'error[U01] --out v.csv: the suffix ".csv" names no format'),
-        (["a", "--out", "v"], 'error[U01] --out v: the suffix "" names no format'),
-        (["a", "--top", "3"], "error[U01] --top: says how many texts --near prints"),
+        (["a", "--out", "v.csv"], 'error[U01] --out v.csv: ".csv" is not a format'),
+        (["a", "--out", "v"], 'error[U01] --out v: "" is not a format'),
+        (["a", "--top", "3"], "error[U01] --top: sets how many texts --near prints"),
         (["a", "--near", "b", "--out", "v.npy"], "error[U01] --out v.npy: --near prints texts"),
         (["a", "--near", " "], "error[U01] --near: the text is blank"),
         (["", "--near", "b"], "error[U01] --near: there is no text to compare it with"),
         (["a", "--near", "b", "--top", "0"], "error[U01] Invalid value for '--top'"),
-        (["a", "--file", "t.txt"], "error[U01] --file: texts are given as well"),
+        (["a", "--file", "t.txt"], "error[U01] --file: cannot be combined with texts on the command line"),
         (["--near", "b", "--file", "no.txt"], "error[F01] no.txt: no such file"),
     ],
 )

@@ -403,20 +403,20 @@ def test_a_malformed_file_is_one_line(case: str, command: Callable[..., Any], tm
 
 WRONG_USE = {
     "no metric": ([P, "p.txt", R, "r.txt"], "U01", "--metric"),
-    "no references": ([P, "p.txt", "--metric", "f1"], "U01", "needs --references too"),
-    "no predictions": ([R, "r.txt", "--metric", "f1"], "U01", "needs --predictions too"),
+    "no references": ([P, "p.txt", "--metric", "f1"], "U01", "also needs --references"),
+    "no predictions": ([R, "r.txt", "--metric", "f1"], "U01", "also needs --predictions"),
     "a model too": (
         ["run", P, "p.txt", R, "r.txt", "--metric", "f1"],
         "U01",
-        "does not go with RUN_OR_MODEL",
+        "cannot be combined with RUN_OR_MODEL",
     ),
     "data too": (
         ["--data", "d.csv", P, "p.txt", R, "r.txt", "--metric", "f1"],
         "U01",
-        "does not go with --data",
+        "cannot be combined with --data",
     ),
-    "a setting of files for a model": (["run", "--stemmer"], "U01", "does not go with RUN_OR_MODEL"),
-    "nothing": (["--metric", "f1"], "U01", "nothing to evaluate"),
+    "a setting of files for a model": (["run", "--stemmer"], "U01", "cannot be combined with RUN_OR_MODEL"),
+    "nothing": (["--metric", "f1"], "U01", "no model and no predictions to evaluate"),
     "a setting without a user": (
         [P, "p.txt", R, "r.txt", "--metric", "f1", "--stemmer"],
         "U01",

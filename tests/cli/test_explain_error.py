@@ -19,4 +19,4 @@ def test_a_code_is_explained_however_it_is_written(command: Callable[..., Any], 
 def test_an_unknown_code_is_one_line(command: Callable[..., Any]) -> None:
     done = command("explain-error", "L99")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error[U02] L99: is no error code")
+    assert done.err.startswith("error[U02] L99: is not an error code")

@@ -50,7 +50,7 @@ def test_the_screen_shows_scores_with_intervals_beside_the_baselines(
     assert re.search(r"\d+ steps in \d+ s: [\d.]+ examples/s, [\d,]+ tokens/s, peak memory [\d.]+ GB", text)
     assert f"report   {finished / 'report.html'}" in lines
     assert f"model    {finished / 'model'}" in lines
-    assert lines[-1] == f'try      llmkit predict {finished} "a text of yours"'
+    assert lines[-1] == f'try      llmkit predict {finished} "your text"'
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(
@@ -60,7 +60,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     assert done.code == 0
     lines = [line.split() for line in done.out.splitlines()]
     assert [line[:2] for line in lines[1:5]] == [
-        ["part", "rows"],
+        ["split", "examples"],
         ["train", "128"],
         ["validation", "16"],
         ["test", "16"],
@@ -114,7 +114,7 @@ def test_several_seeds_are_shown_one_by_one_then_their_mean(
 def test_the_plan_says_how_many_seeds(command: Callable[..., Any], tiny_recipe: Path, tmp_path: Path) -> None:
     done = command("finetune", tiny_recipe, "train.max_steps=50", "train.seeds=[1,2,3]", "--dry-run")
     assert done.code == 0, done.err
-    assert "3 seeds (1, 2, 3), for each 50 steps (3 of warm-up, then linear)" in done.out
+    assert "3 seeds (1, 2, 3), each with 50 steps (3 of warm-up, then linear)" in done.out
     one = command("finetune", tiny_recipe, "train.max_steps=50", "train.seeds=[2]", "--dry-run")
     assert "\n50 steps (3 of warm-up" in one.out
     again = command("finetune", tiny_recipe, "train.seeds=[1,1]", "--dry-run")

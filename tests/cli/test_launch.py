@@ -36,5 +36,5 @@ def test_without_a_number_it_is_one_for_each_device(launched: list[Any]) -> None
 
 def test_nothing_to_launch_is_a_line(launched: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli._run(["launch", "--processes", "2"]) == 2
-    assert "nothing to launch" in capsys.readouterr().err
+    assert "no command to launch" in capsys.readouterr().err
     assert launched == []

@@ -59,7 +59,7 @@ def test_out_writes_one_json_object_a_line(
 ) -> None:
     out = tmp_path / "answers.jsonl"
     done = command("predict", finished, *TEXTS, "--out", out)
-    assert done.out == f"predictions in {out}\n"
+    assert done.out == f"predictions written to {out}\n"
     records = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [record["text"] for record in records] == TEXTS
 
@@ -101,7 +101,11 @@ def test_an_unfinished_run_has_no_model(command: Callable[..., Any], unfinished:
     [
         ("no.txt", None, "error[F01] no.txt: no such file"),
         ("a.txt", b"good\ncaf\xe9 bar\n", "error[F07] a.txt:2:4: not valid UTF-8 (byte 0xe9)"),
-        ("a.jsonl", b'{"text": "a"}\n{"text": null}\n', 'error[L02] a.jsonl:2: the row has no "text"'),
+        (
+            "a.jsonl",
+            b'{"text": "a"}\n{"text": null}\n',
+            'error[L02] a.jsonl:2: the row has no string in column "text"',
+        ),
         ("a.jsonl", b'{"text": "a"\n', "error[J01] a.jsonl:1:"),
     ],
 )
@@ -166,7 +170,7 @@ def test_pairs_are_two_arguments_each_and_both_are_shown(command: Command, run_o
     done = command("predict", run, "the film", "great", "alone")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "error[U01] TEXT: 3 texts, where this model reads 2 at a time (text, text_pair). "
+        "error[U01] TEXT: 3 texts given, but each example of this model needs 2 (text, text_pair). "
         "Fix: give text and text_pair for each example\n"
     )
 
@@ -193,7 +197,8 @@ def test_a_context_for_a_model_that_reads_none_is_one_line(
     done = command("predict", run_of("pair_classification"), "a", "b", "--context", "c.txt")
     assert (done.code, done.out) == (2, "")
     assert (
-        done.err == "error[U01] --context: this model reads text, text_pair, no context. Fix: leave it out\n"
+        done.err
+        == "error[U01] --context: this model takes no context; its inputs are text, text_pair. Fix: leave it out\n"
     )
 
 
@@ -270,7 +275,10 @@ def test_questions_are_asked_about_a_text_of_any_length(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["is it"], "error[U01] TEXT: 1 text, where this model reads 2 at a time (question, context)"),
+        (
+            ["is it"],
+            "error[U01] TEXT: 1 text given, but each example of this model needs 2 (question, context)",
+        ),
         (["is it", "--context", "no.txt"], "error[F01] no.txt: no such file"),
         (["is it", "--context", "blank.txt"], "error[L03] blank.txt: the text is empty or blank"),
         (["--context", "context.txt", "--file", "no.txt"], "error[F01] no.txt: no such file"),

@@ -34,7 +34,7 @@ def test_it_runs_and_says_how_to_repeat_it(
     assert len(samples) == 3
     assert all(one["beginning"] and one["text"] for one in samples)
     shown = command("runs", "show", tmp_path / "run").out
-    assert f"it writes: {samples[0]['beginning']}|{samples[0]['text']}" in shown
+    assert f"sample: {samples[0]['beginning']}|{samples[0]['text']}" in shown
     assert "What it writes" in (tmp_path / "run" / "report.md").read_text()
     assert [line.split()[0] for line in shown.splitlines()[1:4]] == ["perplexity", "model", "untuned"]
     best, probability, text, choices = (

@@ -56,7 +56,7 @@ def test_a_copy_into_a_folder_has_the_schema_beside_it(command: Callable[..., An
 def test_show_without_a_name_asks_for_one(command: Callable[..., Any]) -> None:
     done = command("recipes", "show")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "error[U01] which recipe? Fix: `llmkit recipes list` shows them\n"
+    assert done.err == "error[U01] no recipe was named. Fix: run `llmkit recipes list` to see the names\n"
 
 
 def test_copy_writes_the_file_here_and_never_over_another(

@@ -49,7 +49,7 @@ def test_show_gives_the_whole_report_as_json(command: Callable[..., Any], finish
 def test_show_says_how_an_unfinished_run_goes_on(command: Callable[..., Any], unfinished: Path) -> None:
     assert command("runs", "show", unfinished).out.splitlines() == [
         f"{unfinished}: unfinished, step 4",
-        f"go on   llmkit finetune {unfinished / 'recipe.yaml'} --out {unfinished} --resume",
+        f"resume   llmkit finetune {unfinished / 'recipe.yaml'} --out {unfinished} --resume",
     ]
 
 
@@ -80,7 +80,7 @@ def test_a_run_of_several_seeds_is_one_line(
     assert [" ".join(line.split()) for line in lines[1:]] == [f"{several} unfinished, 1 seed done, step 2"]
     assert command("runs", "show", several).out.splitlines() == [
         f"{several}: unfinished, 1 seed done, step 2",
-        f"go on   llmkit finetune {several / 'recipe.yaml'} --out {several} --resume",
+        f"resume   llmkit finetune {several / 'recipe.yaml'} --out {several} --resume",
     ]
     (run,) = command("runs", "list", several.parent, "--json").json["runs"]
     assert (run["state"], run["step"], run["seeds_done"]) == ("unfinished", 2, 1)

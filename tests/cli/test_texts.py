@@ -50,7 +50,7 @@ def test_given_texts_are_taken_in_groups() -> None:
 @pytest.mark.parametrize(("given", "count"), [(["a"], "1 text"), (["a", "b", "c"], "3 texts")])
 def test_an_odd_number_of_texts_is_one_line(given: list[str], count: str) -> None:
     (line,) = _faults(lambda: texts.examples(PAIR, {}, given, None, "predict"))
-    assert line == f"U01 TEXT: {count}, where this model reads 2 at a time (text, text_pair)"
+    assert line == f"U01 TEXT: {count} given, but each example of this model needs 2 (text, text_pair)"
 
 
 def test_a_question_without_its_text_is_told_of_the_option() -> None:
@@ -79,7 +79,7 @@ def test_a_tab_in_a_single_text_is_part_of_it(tmp_path: Path) -> None:
 
 def test_all_lines_with_a_wrong_number_of_texts_are_told_at_once(tmp_path: Path) -> None:
     path = _lines(tmp_path, "pairs.txt", "a\tb", "no tab", "a\tb\tc")
-    where = "where this model reads 2 texts (text, text_pair)"
+    where = "but each example of this model needs 2 (text, text_pair)"
     assert _faults(lambda: texts.examples(PAIR, {}, [], path, "predict")) == [
         f"J07 {path}:2: no tab, {where}",
         f"J07 {path}:3: 3 texts between tabs, {where}",
@@ -125,9 +125,9 @@ def test_rows_without_a_text_are_all_told_with_the_column(tmp_path: Path) -> Non
     rows = [{"premise": "a"}, {"premise": None, "hypothesis": "b"}, {"premise": 3, "hypothesis": "b"}]
     path = _lines(tmp_path, "pairs.jsonl", *map(json.dumps, rows))
     assert _faults(lambda: texts.examples(PAIR, COLUMNS, [], path, "predict")) == [
-        f'L02 {path}:1: the row has no "text_pair" (nor "hypothesis"), or not as a string',
-        f'L02 {path}:2: the row has no "text" (nor "premise"), or not as a string',
-        f'L02 {path}:3: the row has no "text" (nor "premise"), or not as a string',
+        f'L02 {path}:1: the row has no string in column "text_pair" or "hypothesis"',
+        f'L02 {path}:2: the row has no string in column "text" or "premise"',
+        f'L02 {path}:3: the row has no string in column "text" or "premise"',
     ]
 
 
@@ -138,10 +138,10 @@ def test_faults_of_the_place_are_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     ]
     assert _faults(lambda: texts.whole(missing)) == [f"F01 {missing}: no such file"]
     assert _faults(lambda: texts.examples(["text"], {}, ["a"], missing, "predict")) == [
-        "U01 --file: texts are given as well"
+        "U01 --file: cannot be combined with texts on the command line"
     ]
     monkeypatch.setattr("sys.stdin", None)
-    assert _faults(lambda: texts.examples(["text"], {}, [], None, "predict")) == ["U01 predict: no text"]
+    assert _faults(lambda: texts.examples(["text"], {}, [], None, "predict")) == ["U01 predict: no input"]
     assert _faults(lambda: texts.examples(["text"], {}, ["a", "\udce9"], None, "predict")) == [
         "F07 text 2: the text is not UTF-8"
     ]
