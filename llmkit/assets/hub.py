@@ -1,7 +1,8 @@
-"""What `model.name` means, and data sets from the Hugging Face Hub.
+"""Resolve `model.name` to a folder, and load data sets from the Hugging Face Hub.
 
-Where the Hub can't be reached its own cache serves, then a pinned asset that stands in for the repository;
-either is said in one line. Weights come as safetensors only: a pickle can run code.
+If the Hub can't be reached, its local cache is used, then a pinned asset with the same model; a note says so. Weights
+are loaded only from safetensors, because a pickle can execute code.
+
 Example: `fetch_model("sentence-transformers/all-MiniLM-L6-v2", progress)`.
 """
 
@@ -27,7 +28,7 @@ from llmkit.assets.hub_requests import (
     unreachable_error,
 )
 from llmkit.base import files
-from llmkit.base.errors import AssetError, ErrorDetail, ModelError, closest
+from llmkit.base.errors import AssetError, ModelError, closest
 from llmkit.base.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch_dataset", "fetch_model"]
 
-WANTED = [
+MODEL_FILES = [
     "config.json",
     "generation_config.json",
     "model*.safetensors",
@@ -48,83 +49,111 @@ WANTED = [
     "added_tokens.json",
     "chat_template*",
 ]
-NEVER = ["*/*", "*.bin", "*.py", "*.pt"]  # subfolders hold other forms of the same model
+IGNORED_FILES = ["*/*", "*.bin", "*.py", "*.pt"]  # subfolders contain other formats of the same model
 
 
 def fetch_model(name: str, progress: Progress) -> Path:
-    """The folder of checkpoint `name`: a local one, `index:NAME`, or a Hub id `owner/name[@revision]`.
+    """Return the folder of a checkpoint, downloading it first where needed.
 
-    Raises ModelError M01 (nothing of that name), M02 (no safetensors) and AssetError A01, A02, A05, A06, A07.
+    Args:
+        name: A local folder, `index:NAME`, or a Hub id `owner/name[@revision]`.
+        progress: Receives the progress of a download, and a note when the Hub can't be reached.
+
+    Raises:
+        ModelError: M01 when the name is none of the three, M02 for a repository without safetensors.
+        AssetError: A01, A02, A05, A06 or A07 when the download fails.
     """
     if name.startswith(pinned.ASSET_PREFIX):
         return store.fetch_folder(pinned.find_asset(name, "model").name, progress)
     path = Path(name).expanduser()
     if path.is_dir():
         return path
+    if path.exists():
+        fix = "give the folder that contains config.json and the weights"
+        raise ModelError("M01", name, "this is a file, not a folder", fix)
     reference = parse_reference(name)
-    if reference is None or reference.config or path.exists():
-        raise ModelError.of(_no_such_model(name, path))
+    if reference is None or reference.config:
+        parent = path.parent if path.parent.is_dir() else Path()
+        suggestion = closest(path.name, [folder.name for folder in parent.iterdir() if folder.is_dir()])
+        message = f"this is neither a folder nor the id of a model{suggestion}"
+        fix = "give a folder, a Hub id as owner/name or owner/name@revision, or index:NAME"
+        raise ModelError("M01", name, message, fix)
     if resolve_commit(reference, "model"):
         return _download(reference, progress)
-    return _cached(reference, progress) or _stand_in(reference, progress)
+    return _find_cached(reference, progress) or _fetch_replacement(reference, progress)
 
 
 def fetch_dataset(name: str, progress: Progress) -> dict[str, Dataset]:
-    """The splits of a data set on the Hub, `owner/name[@revision][#config]`, through datasets' own cache.
+    """Load all splits of a Hub data set, through the cache of the library datasets.
 
-    Raises AssetError A01, A05, A06, A07, and A08 where the repository holds nothing that datasets can read.
+    Args:
+        name: `owner/name[@revision][#config]`.
+        progress: Receives a note when the Hub can't be reached.
+
+    Raises:
+        AssetError: A01, A05, A06 or A07 when the download fails, A08 for a repository that datasets can't read.
     """
+    from datasets import load_dataset
+
     reference = parse_reference(name)
     if reference is None:
-        fix = "write owner/name, with @revision or #config behind it where needed"
-        raise AssetError("A05", name, "is neither a file nor the id of a data set on the Hub", fix)
-    sha = resolve_commit(reference, "dataset")
-    if sha is None:
+        fix = "write owner/name, followed by @revision or #config if needed"
+        raise AssetError("A05", name, "this is neither a file nor the id of a data set on the Hub", fix)
+    commit = resolve_commit(reference, "dataset")
+    if commit is None:
         progress.note(f"{reference.repo}: the Hub can't be reached; looking in the cache of datasets")
-    return _load_dataset(reference, sha)
+    revision = commit or reference.revision
+    try:
+        with translate_refusals(reference), _datasets_offline(commit is None):
+            return dict(load_dataset(reference.repo, reference.config, revision=revision))
+    except AssetError:
+        raise
+    except Exception as error:  # datasets raises a dozen types, which wrap those of huggingface_hub
+        raise (_dataset_error(reference, error) if commit else unreachable_error(reference)) from error
 
 
 def _download(reference: Reference, progress: Progress) -> Path:
-    """The snapshot's folder in huggingface_hub's cache, complete and with the hashes that the Hub states."""
+    """Download a snapshot to huggingface_hub's cache, and verify it against the hashes that the Hub states."""
     from huggingface_hub import constants, errors, snapshot_download
 
-    started, bars = time.time(), _bars(reference.repo, progress)
+    started, bars = time.time(), _make_bar_class(reference.repo, progress)
     try:
         with translate_refusals(reference):
             folder = snapshot_download(
                 reference.repo,
                 revision=reference.revision,
-                allow_patterns=WANTED,
-                ignore_patterns=NEVER,
+                allow_patterns=MODEL_FILES,
+                ignore_patterns=IGNORED_FILES,
                 tqdm_class=bars,
             )
     except (transport_error(), errors.LocalEntryNotFoundError, errors.XetDownloadError) as error:
         raise interrupted_error(reference, error) from error
     except OSError as error:
-        if error.errno is None:  # not the disk but huggingface_hub's own check of the size
-            raise _wrong(reference, first_line(error)) from error
+        if error.errno is None:  # not from the disk, but from huggingface_hub's check of the size
+            raise _wrong_content_error(reference, first_line(error)) from error
         with files.storage_errors(Path(constants.HF_HUB_CACHE)):
             raise
-    _verify(reference, Path(folder), started)
+    _verify_weights(reference, Path(folder), started)
     return Path(folder)
 
 
-def _verify(reference: Reference, folder: Path, started: float) -> None:
-    """Compare the weights that have just come with their SHA-256, which huggingface_hub does not.
+def _verify_weights(reference: Reference, folder: Path, started: float) -> None:
+    """Compare newly downloaded weights with their SHA-256, which huggingface_hub does not do.
 
-    In its cache a large file is a link to a blob that bears the SHA-256 as its name.
+    In its cache a large file is a link to a blob whose name is the SHA-256.
     """
     for link in folder.glob("*.safetensors"):
         blob = link.resolve()
-        fresh = blob.stat().st_mtime >= started - 1  # seconds: the file system's clock may lag
-        if fresh and re.fullmatch("[0-9a-f]{64}", blob.name) and (found := files.sha256(blob)) != blob.name:
+        is_new = blob.stat().st_mtime >= started - 1  # the clock of the file system may lag by a second
+        if is_new and re.fullmatch("[0-9a-f]{64}", blob.name) and (digest := files.sha256(blob)) != blob.name:
             files.remove(link)
             files.remove(blob)
-            raise _wrong(reference, f"{link.name} has SHA-256 {found}, but the Hub states {blob.name}")
+            message = f"{link.name} has SHA-256 {digest}, but the Hub states {blob.name}"
+            raise _wrong_content_error(reference, message)
 
 
-def _cached(reference: Reference, progress: Progress) -> Path | None:
-    """What an earlier download left in huggingface_hub's cache, if it is complete."""
+def _find_cached(reference: Reference, progress: Progress) -> Path | None:
+    """Return the copy in huggingface_hub's cache if it is complete."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -132,8 +161,8 @@ def _cached(reference: Reference, progress: Progress) -> Path | None:
         folder = snapshot_download(
             reference.repo,
             revision=reference.revision,
-            allow_patterns=WANTED,
-            ignore_patterns=NEVER,
+            allow_patterns=MODEL_FILES,
+            ignore_patterns=IGNORED_FILES,
             local_files_only=True,
         )
     except LocalEntryNotFoundError:
@@ -142,36 +171,25 @@ def _cached(reference: Reference, progress: Progress) -> Path | None:
     return Path(folder)
 
 
-def _stand_in(reference: Reference, progress: Progress) -> Path:
-    """The pinned asset that holds this repository's model."""
+def _fetch_replacement(reference: Reference, progress: Progress) -> Path:
+    """Return the folder of the pinned asset with the model of this repository. Raises AssetError A01."""
     asset = pinned.find_by_hub_id(reference.repo)
     if asset is None or reference.revision not in (None, "main"):
         raise unreachable_error(reference)
-    instead = f"{pinned.ASSET_PREFIX}{asset.name} ({asset.description})"
-    progress.note(f"{reference.repo}: the Hub can't be reached; using {instead}")
+    replacement = f"{pinned.ASSET_PREFIX}{asset.name} ({asset.description})"
+    progress.note(f"{reference.repo}: the Hub can't be reached; using {replacement}")
     return store.fetch_folder(asset.name, progress)
 
 
-def _load_dataset(reference: Reference, sha: str | None) -> dict[str, Dataset]:
-    """All splits; sha None: from the cache of datasets, without one request."""
-    from datasets import load_dataset
-
-    try:
-        with translate_refusals(reference), _offline(sha is None):
-            return dict(load_dataset(reference.repo, reference.config, revision=sha or reference.revision))
-    except AssetError:
-        raise
-    except Exception as error:  # datasets raises a dozen kinds, and wraps what huggingface_hub said
-        raise (_dataset_error(reference, error) if sha else unreachable_error(reference)) from error
-
-
 def _dataset_error(reference: Reference, error: Exception) -> AssetError:
-    """What lies behind an error of datasets: gated, cut on the way, or nothing readable."""
+    """Return A06, A07 or A08 for what lies behind an error of datasets."""
     from datasets.exceptions import DatasetNotFoundError
 
-    if isinstance(error, DatasetNotFoundError):  # the Hub has just told its commit, so it is there
+    if isinstance(
+        error, DatasetNotFoundError
+    ):  # the Hub has just returned its commit, so the data set exists
         return gated_error(reference)
-    chain = list(_causes(error))
+    chain = [*_list_causes(error)]
     if any(isinstance(cause, (transport_error(), ConnectionError, TimeoutError)) for cause in chain):
         return interrupted_error(reference, chain[-1])
     message = f"the data set can't be opened ({type(error).__name__}: {first_line(error)})"
@@ -179,7 +197,8 @@ def _dataset_error(reference: Reference, error: Exception) -> AssetError:
     return AssetError("A08", reference.repo, message, fix)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, its cause, the cause's cause, and so on."""
     current: BaseException | None = error
     while current is not None:
         yield current
@@ -187,20 +206,20 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 @contextmanager
-def _offline(on: bool) -> Iterator[None]:
-    """datasets without one request: it would try for half a minute before it looks into its cache."""
+def _datasets_offline(offline: bool) -> Iterator[None]:
+    """Keep datasets from making requests; it would try for half a minute before it looks into its cache."""
     from datasets import config
 
     before = config.HF_HUB_OFFLINE
-    config.HF_HUB_OFFLINE = before or on
+    config.HF_HUB_OFFLINE = before or offline
     try:
         yield
     finally:
         config.HF_HUB_OFFLINE = before
 
 
-def _bars(label: str, progress: Progress) -> type[Any]:
-    """A class for huggingface_hub's progress bars that shows nothing and reports bytes to `progress`."""
+def _make_bar_class(label: str, progress: Progress) -> type[Any]:
+    """Make a class for huggingface_hub's progress bars that shows nothing and reports bytes to `progress`."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     class Bar(tqdm):  # type: ignore[misc]
@@ -216,15 +235,6 @@ def _bars(label: str, progress: Progress) -> type[Any]:
     return Bar
 
 
-def _no_such_model(name: str, path: Path) -> ErrorDetail:
-    if path.exists():
-        fix = "give the folder that holds config.json and the weights"
-        return ErrorDetail("M01", name, "is a file, not a folder", fix)
-    parent = path.parent if path.parent.is_dir() else Path()
-    near = closest(path.name, [folder.name for folder in parent.iterdir() if folder.is_dir()])
-    fix = "give a folder, a Hub id as owner/name or owner/name@revision, or index:NAME"
-    return ErrorDetail("M01", name, f"is neither a folder nor the id of a model{near}", fix)
-
-
-def _wrong(reference: Reference, what: str) -> AssetError:
-    return AssetError("A02", reference.repo, what, "run it again; if it stays so, use another revision")
+def _wrong_content_error(reference: Reference, message: str) -> AssetError:
+    fix = "run the command again; if the error persists, use another revision"
+    return AssetError("A02", reference.repo, message, fix)

