@@ -25,6 +25,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
+from llmkit.base.cache_name import cache_name
+
 __all__ = ["LSTMConfig", "LSTMForCausalLM", "LSTMModel"]
 
 State = tuple[Tensor, Tensor]  # hidden and cell state behind the last token, each (K, B, D)
@@ -69,23 +71,23 @@ class LSTMModel(LSTMPreTrainedModel):  # type: ignore[no-untyped-call]
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: State | None = None,
+        state: State | None = None,
         use_cache: bool | None = None,
     ) -> BaseModelOutputWithPast:
         """States (B, L, D). A text begins, with a state of zeros, wherever position_ids are 0.
 
         Without positions it begins behind the padding on its left, if attention_mask (B, all tokens so far) shows any.
-        past_key_values: the state to go on from. Padding on the right has no effect on what stands before it.
+        state: the state to go on from. Padding on the right has no effect on what stands before it.
         """
-        segments = _Segments.of(_begins(input_ids, attention_mask, position_ids, past_key_values is not None))
+        segments = _Segments.of(_begins(input_ids, attention_mask, position_ids, state is not None))
         embedded_BLD = self.dropout(self.embed_tokens(input_ids))
         packed = PackedSequence(embedded_BLD.flatten(0, 1)[segments.order_N], segments.sizes)
-        before = segments.begin_with(past_key_values) if past_key_values else None
+        before = segments.begin_with(state) if state else None
         output, after = self.lstm(packed, before)
         states_BLD = output.data[segments.order_N.argsort()].view_as(embedded_BLD)
         return BaseModelOutputWithPast(
             last_hidden_state=self.dropout(states_BLD),
-            past_key_values=segments.end_of(after) if use_cache else None,  # type: ignore[arg-type]  # a Cache, mostly
+            **{cache_name(): segments.end_of(after) if use_cache else None},  # type: ignore[arg-type]
         )
 
 
@@ -105,19 +107,25 @@ class LSTMForCausalLM(LSTMPreTrainedModel, GenerationMixin):  # type: ignore[no-
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
+        cache: State | None = None,
         past_key_values: State | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits (B, L, V), or of the last logits_to_keep tokens; labels (B, L) are shifted in here, as elsewhere."""
-        body = self.model(input_ids, attention_mask, position_ids, past_key_values, use_cache)
+        """Logits (B, L, V), or of the last logits_to_keep tokens; labels (B, L) are shifted in here, as elsewhere.
+
+        cache, past_key_values: the state to go on from, under the name that this transformers gives it (`cache_name`).
+        """
+        body = self.model(input_ids, attention_mask, position_ids, cache or past_key_values, use_cache)
         logits_BLV = self.lm_head(body.last_hidden_state[:, -logits_to_keep:])  # -0: all of them
         loss = None
         if labels is not None:
             loss = self.loss_function(logits_BLV, labels, vocab_size=self.config.vocab_size, **kwargs)
-        return CausalLMOutputWithPast(loss=loss, logits=logits_BLV, past_key_values=body.past_key_values)
+        return CausalLMOutputWithPast(
+            loss=loss, logits=logits_BLV, **{cache_name(): getattr(body, cache_name())}
+        )
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:

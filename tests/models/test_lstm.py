@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
+from llmkit.base.cache_name import cache_name
 from llmkit.models.lstm import LSTMConfig, LSTMForCausalLM, LSTMModel
 
 V, D, K = 40, 12, 2
@@ -92,13 +93,13 @@ def test_each_packed_piece_begins_with_a_state_of_zeros(model: LSTMForCausalLM) 
 def test_the_state_goes_on_where_the_text_was_cut(model: LSTMForCausalLM) -> None:
     tokens = ids(3, 9)
     start = model(tokens[:, :4], use_cache=True)
-    rest = model(tokens[:, 4:], past_key_values=start.past_key_values, use_cache=True)
+    rest = model(tokens[:, 4:], **{cache_name(): start[cache_name()]}, use_cache=True)
     whole = model(tokens, use_cache=True)
     torch.testing.assert_close(rest.logits, whole.logits[:, 4:])
-    for part, expected in zip(rest.past_key_values, whole.past_key_values, strict=True):
+    for part, expected in zip(rest[cache_name()], whole[cache_name()], strict=True):
         torch.testing.assert_close(part, expected)
     again = model(
-        tokens[:, 4:], past_key_values=start.past_key_values, position_ids=torch.arange(5).expand(3, 5)
+        tokens[:, 4:], **{cache_name(): start[cache_name()]}, position_ids=torch.arange(5).expand(3, 5)
     )
     torch.testing.assert_close(again.logits, model(tokens[:, 4:]).logits)  # position 0: not a continuation
 
