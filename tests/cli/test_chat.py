@@ -79,7 +79,7 @@ def test_a_conversation_in_a_terminal(endless: Path) -> None:
     terminal.wait_for("> ")
     terminal.type("half a line")
     terminal.wait_for("half a line")
-    terminal.wait_for("Ctrl-D leaves", pressing="\x03")
+    terminal.wait_for("Ctrl-D quits", pressing="\x03")
     terminal.wait_for("> ")
     terminal.type("/reset\n")
     terminal.wait_for("new conversation")
