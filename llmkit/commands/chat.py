@@ -1,4 +1,4 @@
-"""A conversation with a model: its turns so far, and answers that come piece by piece."""
+"""Hold a conversation with a model: keep its turns and stream its answers."""
 
 from __future__ import annotations
 
@@ -11,40 +11,53 @@ from llmkit.base.progress import SILENT, Progress
 from llmkit.inference.trained_model import Opened, open_model
 
 if TYPE_CHECKING:
+    import torch
+
     from llmkit.data.checks.conversations import Message
 
-__all__ = ["Dialogue", "pieces", "start"]
+__all__ = ["Dialogue", "decode_stream", "start"]
 
 
 @dataclass
 class Dialogue:
-    """The model, how it answers, and what was said; a system message comes before all by itself."""
+    """A conversation in progress. The chat template adds the system message by itself.
+
+    Attributes:
+        opened: The model, its tokenizer and its task.
+        temperature: Sampling temperature; 0 takes the most probable token.
+        generator: Random generator for sampling.
+        turns: Messages so far, without the system message.
+        notes: What was truncated from the last prompt.
+    """
 
     opened: Opened
     temperature: float
-    draws: Any  # torch.Generator
+    generator: torch.Generator
     turns: list[Message] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)  # what was cut of the last prompt
+    notes: list[str] = field(default_factory=list)
 
     def ask(self, question: str) -> Generator[str]:
-        """Pieces of the answer. One that is broken off stays as far as it came; without a word its question goes."""
+        """Add a question and stream the answer in pieces.
+
+        An interrupted answer stays in the conversation as far as it came; an empty one is removed with its question.
+        """
         self.turns.append({"role": "user", "content": question})
-        said = ""
+        answer = ""
         try:
-            for piece in self._pieces():
-                said += piece
+            for piece in self._generate():
+                answer += piece
                 yield piece
         finally:
-            if said.strip():
-                self.turns.append({"role": "assistant", "content": said.strip()})
+            if answer.strip():
+                self.turns.append({"role": "assistant", "content": answer.strip()})
             else:
                 self.turns.pop()
 
     def reset(self) -> None:
-        """As if nothing had been said."""
+        """Start a new conversation."""
         self.turns.clear()
 
-    def _pieces(self) -> Generator[str]:
+    def _generate(self) -> Generator[str]:
         from llmkit.engine.generation.stream import stream_tokens
 
         task: Any = self.opened.task
@@ -60,25 +73,25 @@ class Dialogue:
             pad=tokenizer.pad_token_id,
             max_new_tokens=options.max_new_tokens,
             temperature=self.temperature,
-            generator=self.draws,
+            generator=self.generator,
         )
-        return pieces(tokens, lambda ids: tokenizer.decode(ids, skip_special_tokens=True))
+        return decode_stream(tokens, lambda ids: tokenizer.decode(ids, skip_special_tokens=True))
 
 
-def pieces(tokens: Iterable[int], decode: Callable[[list[int]], str]) -> Generator[str]:
-    """The text of these tokens as they come; each piece costs the same, however long the text is by then.
+def decode_stream(tokens: Iterable[int], decode: Callable[[list[int]], str]) -> Generator[str]:
+    """Decode tokens as they arrive. The cost of a piece does not grow with the length of the text.
 
-    A token's text depends on the one before it (a space, the rest of a word), so they are decoded together. A piece
-    that ends in half a character waits for its other tokens.
+    A token's text depends on the token before it (a space, the rest of a word), so both are decoded together. A piece
+    that ends inside a character waits for the tokens of the rest.
     """
-    before: list[int] = []
+    previous: list[int] = []
     new: list[int] = []
     for token in tokens:
         new.append(token)
-        known, text = decode(before), decode(before + new)
-        if len(text) > len(known) and not text.endswith("\ufffd"):
-            yield text[len(known) :]
-            before, new = new, []
+        prefix, text = decode(previous), decode(previous + new)
+        if len(text) > len(prefix) and not text.endswith("\ufffd"):
+            yield text[len(prefix) :]
+            previous, new = new, []
 
 
 def start(
@@ -90,9 +103,18 @@ def start(
     seed: int = 1,
     progress: Progress = SILENT,
 ) -> Dialogue:
-    """Open a model to talk to. target: a run of chat, or any GPT type model with a tokenizer.
+    """Open a model and start a conversation with it.
 
-    What is None is as in training. Raises ModelError M11 for a run of another task, and as `open_model`.
+    Args:
+        target: A chat run, or any GPT-type model with a tokenizer.
+        system: System message; None keeps the one used in training.
+        max_new_tokens: Maximum length of an answer in tokens; None keeps the value used in training.
+        temperature: Sampling temperature; 0 takes the most probable token.
+        seed: Random seed for sampling.
+        progress: Receives messages while the model loads.
+
+    Raises:
+        ModelError: M11 for a run of another task, and the errors of `open_model`.
     """
     import torch
 
@@ -102,8 +124,8 @@ def start(
     task = opened.task
     if not isinstance(task, Chat):
         message = "was not trained to chat"
-        raise ModelError("M11", target, message, "ask it with `llmkit predict`")
-    given = {"system": system, "max_new_tokens": max_new_tokens}
-    options = task.options.model_copy(update={name: v for name, v in given.items() if v is not None})
-    draws = torch.Generator().manual_seed(seed)
-    return Dialogue(replace(opened, task=replace(task, options=options)), temperature, draws)
+        raise ModelError("M11", target, message, "use `llmkit predict`")
+    changes = {"system": system, "max_new_tokens": max_new_tokens}
+    options = task.options.model_copy(update={name: v for name, v in changes.items() if v is not None})
+    generator = torch.Generator().manual_seed(seed)
+    return Dialogue(replace(opened, task=replace(task, options=options)), temperature, generator)

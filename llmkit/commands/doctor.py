@@ -1,4 +1,4 @@
-"""What this machine can do: versions, devices, measured speed, what can be reached, what is cached."""
+"""Check this machine: versions, devices, measured speed, network access and cache."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmkit.base import environment, files
 from llmkit.base.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+    from llmkit.engine.precision import Precision
 
 __all__ = ["doctor"]
 
@@ -18,44 +23,38 @@ PATIENCE = 5.0  # seconds to wait for a server
 
 
 def doctor(progress: Progress) -> dict[str, Any]:
-    """Measured, not looked up; takes about ten seconds."""
+    """Measure and return everything that `llmkit doctor` prints. Takes about ten seconds."""
     import torch
 
-    device = (
-        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-    )
+    from llmkit.engine.precision import choose_precision
+
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return {
         **environment.versions(),
         "device": str(device),
         "devices": torch.accelerator.device_count() if torch.accelerator.is_available() else 0,
         "threads": environment.threads(),
-        "precision_auto": _auto(device),
-        "gigaflops": _speeds(device, progress),
-        "index": _reach("package index", _index, progress),
-        "hub": _reach("Hub", _hub, progress),
-        "cache": _cache(),
+        "precision_auto": choose_precision("auto", device),
+        "gigaflops": _measure_speeds(device, progress),
+        "index": _check_access("package index", _ping_index, progress),
+        "hub": _check_access("Hub", _ping_hub, progress),
+        "cache": _describe_cache(),
     }
 
 
-def _auto(device: Any) -> str:
-    from llmkit.engine.precision import choose_precision
-
-    return choose_precision("auto", device)
-
-
-def _speeds(device: Any, progress: Progress) -> dict[str, float]:
-    """Matrix products in 10^9 operations a second, for each number format."""
-    formats = ["fp32", "bf16"] + (["fp16"] if device.type == "cuda" else [])
-    measured = {}
+def _measure_speeds(device: torch.device, progress: Progress) -> dict[str, float]:
+    """Measure matrix products in GFLOP/s for each number format."""
+    formats: tuple[Precision, ...] = ("fp32", "bf16", "fp16") if device.type == "cuda" else ("fp32", "bf16")
+    measured: dict[str, float] = {}
     for number, name in enumerate(formats):
         progress.advance("measuring", number, len(formats), "formats")
-        measured[name] = _gigaflops(device, name)
+        measured[name] = _measure_gigaflops(device, name)
     progress.advance("measuring", len(formats), len(formats), "formats")
     return measured
 
 
-def _gigaflops(device: Any, precision: Any) -> float:
-    """The best of a few products; small ones first, since a slow format could take a minute at full size."""
+def _measure_gigaflops(device: torch.device, precision: Precision) -> float:
+    """Return the GFLOP/s of the fastest product. Small products come first: a slow format can take a minute."""
     import torch
 
     from llmkit.engine.precision import get_dtype
@@ -73,30 +72,30 @@ def _gigaflops(device: Any, precision: Any) -> float:
     return round(best, 1)
 
 
-def _reach(what: str, ask: Callable[[], None], progress: Progress) -> str:
-    """`reachable`, or why not."""
-    progress.note(f"asking the {what}")
+def _check_access(name: str, request: Callable[[], None], progress: Progress) -> str:
+    """Return "reachable", or the kind of error that the request raised."""
+    progress.note(f"contacting the {name}")
     try:
-        ask()
-    except Exception as error:  # any failure is the answer here, whatever library it comes from
+        request()
+    except Exception as error:  # any failure, from any library, is the result
         return f"not reachable ({type(error).__name__})"
     return "reachable"
 
 
-def _index() -> None:
+def _ping_index() -> None:
     from llmkit.assets import download
 
     download.ping_index(PATIENCE)
 
 
-def _hub() -> None:
+def _ping_hub() -> None:
     import requests
     from huggingface_hub import constants
 
     requests.head(constants.ENDPOINT, timeout=PATIENCE).raise_for_status()
 
 
-def _cache() -> dict[str, Any]:
+def _describe_cache() -> dict[str, Any]:
     from llmkit.assets import store
 
     folder = files.cache_folder()

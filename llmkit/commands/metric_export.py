@@ -1,8 +1,8 @@
-"""llmkit's metrics inside the `evaluate` library: what `llmkit metrics export NAME DIR` writes loads this.
+"""Use llmkit's metrics from the `evaluate` library. Modules written by `llmkit metrics export` import this module.
 
 metric = evaluate.load("DIR/rouge")
 metric.compute(predictions=["a cat sat"], references=[["the cat sat"]], stemmer=True)
-# {"rouge1": 66.7, "rouge1_low": None, "rouge1_high": None, ...}: low and high bound the 95% interval
+# {"rouge1": 66.7, "rouge1_low": None, "rouge1_high": None, ...}; low and high are the bounds of the 95% interval
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ Metric = metric_class("{name}")
 
 
 def export(name: str, folder: Path) -> Path:
-    """Write FOLDER/NAME/NAME.py, which `evaluate.load("FOLDER/NAME")` takes; returns FOLDER/NAME. UserError E01."""
+    """Write FOLDER/NAME/NAME.py for `evaluate.load("FOLDER/NAME")` and return FOLDER/NAME.
+
+    Raises:
+        UserError: E01 for an unknown metric.
+    """
     metric, target = find_entry(name), folder / name
     files.make_folder(target)
     text = FILE.format(summary=metric.summary, name=name, folder=target.as_posix())
@@ -34,7 +38,11 @@ def export(name: str, folder: Path) -> Path:
 
 
 def metric_class(name: str) -> Any:
-    """The subclass of evaluate.Metric that computes llmkit's metric of that name. UserError E01."""
+    """Return a subclass of evaluate.Metric that computes llmkit's metric of this name.
+
+    Raises:
+        UserError: E01 for an unknown metric.
+    """
     import datasets
     import evaluate
 
@@ -45,18 +53,18 @@ def metric_class(name: str) -> Any:
             return evaluate.MetricInfo(
                 description=f"{metric.summary}. Keys: {', '.join(metric.keys)}, each with _low and _high.",
                 citation="",
-                inputs_description=f"An example has {KINDS[metric.kind]}.",
+                inputs_description=f"Each example has {KINDS[metric.kind]}.",
                 features=[datasets.Features(form) for form in _features(metric.kind)],
             )
 
         def _compute(self, predictions: list[Any], references: list[Any], **settings: Any) -> dict[str, Any]:
-            return _values(metric, predictions, references, settings)
+            return _compute_values(metric, predictions, references, settings)
 
     return Exported
 
 
 def _features(kind: Kind) -> list[dict[str, Any]]:
-    """The forms of an example; where one reference text may stand for a list of one, there are two."""
+    """Return the accepted feature types; two where a single reference may stand for a list of one."""
     from datasets import Sequence, Value
 
     text, number = Value("string"), Value("float64")
@@ -73,10 +81,14 @@ def _features(kind: Kind) -> list[dict[str, Any]]:
     return forms[kind]
 
 
-def _values(
+def _compute_values(
     metric: Entry, predictions: list[Any], references: list[Any], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Each score's value under its key, and the ends of its interval. TypeError for an unknown setting."""
+    """Return each score under its key, and its bounds under KEY_low and KEY_high.
+
+    Raises:
+        TypeError: For a setting that the metric does not have.
+    """
     unknown = [name for name in settings if name not in metric.settings]
     if unknown:
         raise TypeError(f"{metric.name} has no setting {unknown[0]}; it has {metric.settings}")
@@ -88,9 +100,9 @@ def _values(
         )
     if metric.kind in ("texts", "answers"):
         references = [[texts] if isinstance(texts, str) else list(texts) for texts in references]
-    found = metric.score(predictions, references, MetricSettings(**settings))
+    scores = metric.score(predictions, references, MetricSettings(**settings))
     return {
         name: value
-        for key, score in found.items()
+        for key, score in scores.items()
         for name, value in ((key, score.value), (f"{key}_low", score.low), (f"{key}_high", score.high))
     }

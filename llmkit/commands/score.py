@@ -1,4 +1,4 @@
-"""Score predictions in a file against references in files, without any model: `llmkit evaluate --predictions`."""
+"""Score a file of predictions against reference files, without a model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from llmkit.assets.metric_modules import load_metric_module
 from llmkit.base.errors import RecipeError, closest, some
 from llmkit.base.progress import SILENT, Progress
 from llmkit.data.reading.scored_files import Table, pair_rows, read_table
@@ -19,9 +20,9 @@ from llmkit.data.reading.scored_values import (
 from llmkit.metrics.registry import ENTRIES, Entry, MetricSettings, Setting
 from llmkit.metrics.score import Score
 
-__all__ = ["SIDES", "score_files"]
+__all__ = ["COLUMNS", "score_files"]
 
-SIDES = ("predictions", "references", "id")  # what --column can name
+COLUMNS = ("predictions", "references", "id")  # names that --column accepts
 DEFAULT_SETTINGS = MetricSettings()
 
 
@@ -34,25 +35,33 @@ def score_files(
     columns: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
-    """Scores with intervals, by key. Several references are several reference texts of each example.
+    """Score a file of predictions and return the scores with intervals.
 
-    metrics are names of `metrics.catalog`, or modules of the `evaluate` library. columns names what stands where in
-    the files (SIDES). Raises UserError for anything the user can mend.
+    Args:
+        predictions: File of predictions.
+        references: Reference files; several files are several references for each example.
+        metrics: Names from `llmkit metrics list`, or modules of the `evaluate` library.
+        settings: Options of the metrics.
+        columns: Column of the files for "predictions", "references" and "id".
+        progress: Receives notes.
+
+    Raises:
+        UserError: For anything that the user can fix.
     """
     columns = columns or {}
     _check_columns(columns)
     entries = _entries(metrics)
     _check_settings(entries, settings)
-    asked = [columns[side] for side in ("predictions", "references") if side in columns]
-    tables = [read_table(name, named_columns=asked) for name in (predictions, *references)]
+    named = [columns[side] for side in ("predictions", "references") if side in columns]
+    tables = [read_table(name, named_columns=named) for name in (predictions, *references)]
     for note in (note for table in tables for note in table.notes):
         progress.note(note)
     tables = pair_rows(tables[0], tables[1:], columns.get("id"))
     scores: dict[str, Score] = {}
-    for each in entries:
-        found = _score(each, tables, columns, settings, progress)
-        _check_keys([*scores], {each.name: list(found)})  # what a module gives is known only now
-        scores |= found
+    for entry in entries:
+        new_scores = _score(entry, tables, columns, settings, progress)
+        _check_keys([*scores], {entry.name: list(new_scores)})  # the keys of a module are known only now
+        scores |= new_scores
     return {
         "predictions": predictions,
         "references": list(references),
@@ -62,55 +71,51 @@ def score_files(
 
 
 def _check_columns(columns: Mapping[str, str]) -> None:
-    """Raises RecipeError U01."""
-    unknown = next((name for name in columns if name not in SIDES), None)
+    """Raise RecipeError U01 for a column name that does not exist."""
+    unknown = next((name for name in columns if name not in COLUMNS), None)
     if unknown:
-        message = f'"{unknown}" is no part of the files{closest(unknown, SIDES)}'
-        raise RecipeError("U01", f"--column {unknown}=", message, f"write one of {', '.join(SIDES)}")
+        message = f'"{unknown}" is not a column that can be set{closest(unknown, COLUMNS)}'
+        raise RecipeError("U01", f"--column {unknown}=", message, f"use one of {', '.join(COLUMNS)}")
 
 
 def _entries(metrics: Sequence[str]) -> list[Entry]:
-    """The metrics asked for, each once. UserError E01, E08, E09, U01."""
+    """Look up the metrics, each once. Raises UserError E01, E08, E09 or U01."""
     if not metrics:
-        raise RecipeError("U01", "--metric", "which one?", "`llmkit metrics list` shows them")
+        raise RecipeError(
+            "U01", "--metric", "no metric was named", "run `llmkit metrics list` to see the names"
+        )
     names = list(dict.fromkeys(metrics))
     taken: list[str] = []
     for each in (ENTRIES[name] for name in names if name in ENTRIES):
         _check_keys(taken, {each.name: each.keys})
         taken += each.keys
-    return [ENTRIES.get(name) or _module(name) for name in names]
-
-
-def _module(name: str) -> Entry:
-    from llmkit.assets.metric_modules import load_metric_module
-
-    return load_metric_module(name)
+    return [ENTRIES.get(name) or load_metric_module(name) for name in names]
 
 
 def _check_keys(taken: Sequence[str], new: Mapping[str, Sequence[str]]) -> None:
-    """Raises RecipeError E08."""
+    """Raise RecipeError E08 where two metrics compute a score of the same name."""
     for name, keys in new.items():
         twice = [key for key in keys if key in taken]
         if twice:
-            message = f'its score "{twice[0]}" would stand beside another one of that name'
-            raise RecipeError("E08", f"--metric {name}", message, "ask for one metric at a time")
+            message = f'its score "{twice[0]}" has the same name as a score of another metric'
+            raise RecipeError("E08", f"--metric {name}", message, "compute the metrics one at a time")
 
 
 def _check_settings(entries: Sequence[Entry], settings: MetricSettings) -> None:
-    """A setting that changes nothing was meant for another metric. Raises RecipeError U01.
+    """Raise RecipeError U01 for a setting that none of the metrics uses.
 
-    The language is no such setting: it is said of the texts, whatever a metric makes of it.
+    The language is exempt: it describes the texts, whether or not a metric uses it.
     """
-    given: dict[Setting, Any] = {
+    values: dict[Setting, Any] = {
         "tokenizer": settings.tokenizer,
         "stemmer": settings.stemmer,
         "strict": settings.strict,
     }
-    for setting, value in given.items():
+    for setting, value in values.items():
         if value and not any(setting in each.settings for each in entries):
-            message = f"changes nothing of {some([each.name for each in entries])}"
+            message = f"has no effect on {some([each.name for each in entries])}"
             users = [name for name, each in ENTRIES.items() if setting in each.settings]
-            raise RecipeError("U01", f"--{setting}", message, f"leave it out; it is for {some(users)}")
+            raise RecipeError("U01", f"--{setting}", message, f"leave it out; it applies to {some(users)}")
 
 
 def _score(
@@ -120,14 +125,16 @@ def _score(
     settings: MetricSettings,
     progress: Progress,
 ) -> dict[str, Score]:
-    """One metric of the paired rows. Raises DataError E07, U01, and what the metric itself finds."""
-    ours = read_predictions(tables[0], metric.kind, columns.get("predictions"))
-    theirs = read_references(tables[1:], metric.kind, columns.get("references"))
+    """Compute one metric over the paired rows. Raises DataError E07 or U01, and the metric's own errors."""
+    predictions = read_predictions(tables[0], metric.kind, columns.get("predictions"))
+    references = read_references(tables[1:], metric.kind, columns.get("references"))
     if metric.kind == "tags":
-        check_same_words(tables[0], tables[1], ours, theirs)
-        ours, theirs = convert_to_iob2(ours, theirs, strict=settings.strict)
-    if metric.kind == "labels" and not {*ours} & {*theirs}:
-        labels = [some(sorted({*side}), 3) for side in (ours, theirs)]
-        progress.note(f"no predicted label is a gold one: {labels[0]} against {labels[1]}")
+        check_same_words(tables[0], tables[1], predictions, references)
+        predictions, references = convert_to_iob2(predictions, references, strict=settings.strict)
+    if metric.kind == "labels" and not {*predictions} & {*references}:
+        labels = [some(sorted({*side}), 3) for side in (predictions, references)]
+        progress.note(
+            f"Warning: no predicted label occurs in the references: {labels[0]} against {labels[1]}"
+        )
     groups = number_passages(tables[1]) if metric.kind == "answers" else None
-    return metric.score(ours, theirs, replace(settings, groups=groups))
+    return metric.score(predictions, references, replace(settings, groups=groups))

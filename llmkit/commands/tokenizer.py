@@ -1,4 +1,4 @@
-"""A vocabulary from one's own files, and how a text is cut by one."""
+"""Train a tokenizer on data files, or tokenize a text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Token", "show", "train"]
 
-COLUMNS = ("text", "source", "target")  # read where none are named
+COLUMNS = ("text", "source", "target")  # the default columns
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token of a text: its id, its name in the vocabulary, and the part of the text that it stands for."""
+    """One token of a text: its id, its entry in the vocabulary, and the characters of the text that it covers."""
 
     id: int
     name: str
@@ -38,44 +38,59 @@ def train(
     lowercase: bool = False,
     progress: Progress = SILENT,
 ) -> tuple[TokenizerStatistics, list[Token]]:
-    """Learn from the files, write the folder; returns what it makes of those texts, and a text of them cut.
+    """Train a tokenizer and save it as a folder. All texts are held in memory.
 
-    data: what `data.train` takes. columns: those of them that a row has are read. All texts are held in memory.
-    Raises RecipeError R04 when something stands at out, U01 for too few tokens, DataError.
+    Args:
+        data: Training data, in the forms of `data.train` in a recipe.
+        kind: The algorithm.
+        vocab_size: Vocabulary size, including special tokens.
+        out: The new folder.
+        columns: Columns to read; a row may have some of them only.
+        lowercase: Whether to lowercase all texts.
+        progress: Receives notes.
+
+    Returns:
+        Statistics of the tokenizer on its training texts, and the tokens of one of these texts.
+
+    Raises:
+        RecipeError: R04 when `out` exists, U01 when the vocabulary is too small.
+        DataError: For errors in the data.
     """
     from llmkit.models import tokenizer_training
     from llmkit.models.quiet import quiet
 
     if out.exists():
-        raise RecipeError("R04", str(out), "exists already", "choose another --out")
-    texts = _texts(data, columns, progress)
-    progress.note(f"learning {kind} from {len(texts):,} texts")
+        raise RecipeError("R04", str(out), "already exists", "choose another --out")
+    texts = _read_texts(data, columns, progress)
+    progress.note(f"training a {kind} tokenizer on {len(texts):,} texts")
     trained = tokenizer_training.train(texts, kind, vocab_size, lowercase=lowercase)
     with files.staged_folder(out) as staged, quiet():
         trained.save_pretrained(staged)
     sample = next((text for text in texts if text.strip()), "")
-    return tokenizer_training.measure(trained, texts), _cut(trained, sample)
+    return tokenizer_training.measure(trained, texts), _tokenize(trained, sample)
 
 
 def show(target: str, text: str, *, progress: Progress = SILENT) -> list[Token]:
-    """The text's tokens, special ones included. target: a folder, a run, a Hub id, or index:NAME."""
+    """Tokenize a text, with special tokens. target: a folder, a run, a Hub id, or index:NAME."""
     from llmkit.inference.trained_model import model_folder
     from llmkit.models import load
 
-    return _cut(load.load_tokenizer(model_folder(target, progress), weights=False), text)
+    return _tokenize(load.load_tokenizer(model_folder(target, progress), weights=False), text)
 
 
-def _cut(tokenizer: object, text: str) -> list[Token]:
-    found = tokenizer(text, return_offsets_mapping=True)  # type: ignore[operator]
-    names = tokenizer.convert_ids_to_tokens(found["input_ids"])  # type: ignore[attr-defined]
+def _tokenize(tokenizer: object, text: str) -> list[Token]:
+    encoding = tokenizer(text, return_offsets_mapping=True)  # type: ignore[operator]
+    names = tokenizer.convert_ids_to_tokens(encoding["input_ids"])  # type: ignore[attr-defined]
     return [
         Token(number, name, text[first:end])
-        for number, name, (first, end) in zip(found["input_ids"], names, found["offset_mapping"], strict=True)
+        for number, name, (first, end) in zip(
+            encoding["input_ids"], names, encoding["offset_mapping"], strict=True
+        )
     ]
 
 
-def _texts(data: Sequence[str], columns: Sequence[str], progress: Progress) -> list[str]:
-    """The named columns of all rows. Raises DataError L02 for a row that has none of them."""
+def _read_texts(data: Sequence[str], columns: Sequence[str], progress: Progress) -> list[str]:
+    """Read the named columns of all rows. Raises DataError L02 for a row that has none of them."""
     from llmkit.assets import hub, store
     from llmkit.data.reading import sources
     from llmkit.data.reading.file_errors import FileErrors
@@ -92,9 +107,9 @@ def _texts(data: Sequence[str], columns: Sequence[str], progress: Progress) -> l
     for source in parts["train"]:
         errors = FileErrors(source.name)
         for line, row in source.read(errors, ignore_progress):
-            own = [row[name] for name in columns if isinstance(row.get(name), str)]
-            if not own:
+            values = [row[name] for name in columns if isinstance(row.get(name), str)]
+            if not values:
                 message = f"no column {' or '.join(columns)} with a text (has {some(row)})"
                 errors.fail("L02", message, "name the column with --column", line=line)
-            texts += own
+            texts += values
     return texts

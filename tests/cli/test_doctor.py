@@ -14,12 +14,12 @@ from llmkit.commands import doctor as workflow
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow, "_index", lambda: None)
+    monkeypatch.setattr(workflow, "_ping_index", lambda: None)
 
     def unreachable() -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(workflow, "_hub", unreachable)
+    monkeypatch.setattr(workflow, "_ping_hub", unreachable)
 
 
 def test_json_is_one_object(command: Callable[..., Any]) -> None:

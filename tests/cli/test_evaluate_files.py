@@ -420,7 +420,7 @@ WRONG_USE = {
     "a setting without a user": (
         [P, "p.txt", R, "r.txt", "--metric", "f1", "--stemmer"],
         "U01",
-        "it is for rouge",
+        "it applies to rouge",
     ),
     "two references of a label": (
         [P, "p.txt", R, "r.txt", R, "p.txt", "--metric", "f1"],
@@ -592,7 +592,7 @@ def test_labels_without_a_common_one_are_said(command: Callable[..., Any], tmp_p
     write(tmp_path, {"p.txt": "Up\nDown\n", "r.txt": "up\ndown\n"})
     done = command("evaluate", P, "p.txt", R, "r.txt", "--metric", "accuracy", "--json")
     assert scores(done) == {"accuracy": 0.0}
-    assert done.err.startswith("no predicted label is a gold one: ")
+    assert done.err.startswith("Warning: no predicted label occurs in the references: ")
 
 
 def test_the_predictions_of_a_run_need_no_other_file(command: Callable[..., Any], tmp_path: Path) -> None:

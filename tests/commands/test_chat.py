@@ -51,7 +51,7 @@ def test_pieces_of_characters_that_need_several_tokens_and_a_cost_that_does_not_
         asked.append(len(ids))
         return bytes(ids).decode("utf-8", errors="replace")
 
-    found = list(chat.pieces(bytes_of, decode))
+    found = list(chat.decode_stream(bytes_of, decode))
     assert "".join(found) == bytes(bytes_of).decode() and "😀" in found
     assert max(asked) <= 8
 
@@ -59,7 +59,7 @@ def test_pieces_of_characters_that_need_several_tokens_and_a_cost_that_does_not_
 def test_pieces_keep_the_spaces_between_words() -> None:
     """A decoder that drops the space before its first word, as those of sentencepiece do."""
     words = [" good", " film", "s", " are", "", " rare"]
-    found = list(chat.pieces(range(6), lambda ids: "".join(words[i] for i in ids).removeprefix(" ")))
+    found = list(chat.decode_stream(range(6), lambda ids: "".join(words[i] for i in ids).removeprefix(" ")))
     assert "".join(found) == "good films are rare"
 
 

@@ -21,8 +21,8 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def timeout() -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(module, "_index", lambda: None)
-    monkeypatch.setattr(module, "_hub", timeout)
+    monkeypatch.setattr(module, "_ping_index", lambda: None)
+    monkeypatch.setattr(module, "_ping_hub", timeout)
     monkeypatch.setattr(module, "SIZE", 64)
 
 
@@ -67,7 +67,9 @@ def test_the_speed_is_that_of_the_best_product(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "SIZE", 400)
     seconds = iter(np.cumsum([0, 1.0, 0, 0.002, 0, 0.004, *[0, 0.4] * 6]))
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
-    assert module._gigaflops(torch.device("cpu"), "fp32") == pytest.approx(2 * 100**3 / 0.002 / 1e9, abs=0.05)
+    assert module._measure_gigaflops(torch.device("cpu"), "fp32") == pytest.approx(
+        2 * 100**3 / 0.002 / 1e9, abs=0.05
+    )
 
 
 def test_a_slow_format_is_not_measured_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,5 +82,5 @@ def test_a_slow_format_is_not_measured_at_full_size(monkeypatch: pytest.MonkeyPa
         return next(seconds)
 
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=tick))
-    module._gigaflops(torch.device("cpu"), "bf16")
+    module._measure_gigaflops(torch.device("cpu"), "bf16")
     assert len(products) == 2 * 3  # three products of the smallest size only

@@ -56,5 +56,5 @@ def test_mistakes_are_told_and_leave_nothing(pairs: Path, tmp_path: Path) -> Non
         train([str(tmp_path / "none.txt")], "bpe", 300, out)
     assert not out.exists()
     out.mkdir()
-    with pytest.raises(RecipeError, match=r"R04\].*exists already"):
+    with pytest.raises(RecipeError, match=r"R04\].*already exists"):
         train([str(pairs)], "bpe", 300, out)
