@@ -54,7 +54,13 @@ def convert(asset: Asset, packed: Path, folder: Path, progress: Progress) -> Non
     if asset.convert == "gguf":
         _convert_gguf(asset, packed, folder, progress)
     elif asset.convert == "albert":
-        _convert_albert(asset, packed, folder)
+        _copy_members(asset, packed, folder)
+        weights, config, vocabulary, _ = (
+            folder / name for name, _ in asset.members.values()
+        )  # _: the licence
+        albert.save_checkpoint(weights, config, vocabulary, folder)
+        for source in (weights, config, vocabulary):
+            files.remove(source)
     elif asset.convert == "reviews":
         counts = _convert_reviews(asset, packed, folder)
     elif asset.convert == "topics":
@@ -99,15 +105,6 @@ def _convert_gguf(asset: Asset, packed: Path, folder: Path, progress: Progress) 
     plain.load_state_dict(dequantized.state_dict())
     plain.save_pretrained(folder)
     files.remove(folder / name)
-
-
-def _convert_albert(asset: Asset, packed: Path, folder: Path) -> None:
-    """Convert weights, configuration and vocabulary of the package monpa; keep the licence beside the model."""
-    _copy_members(asset, packed, folder)
-    weights, config, vocabulary, _ = (folder / name for name, _ in asset.members.values())
-    albert.save_checkpoint(weights, config, vocabulary, folder)
-    for source in (weights, config, vocabulary):
-        files.remove(source)
 
 
 def _convert_reviews(asset: Asset, packed: Path, folder: Path) -> Counts:

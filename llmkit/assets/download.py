@@ -89,19 +89,13 @@ def _connect() -> PyPISimple:
     """Return a client for the index that pip uses."""
     from pypi_simple import PyPISimple
 
-    endpoint = _get_configured_index()
-    return PyPISimple(endpoint) if endpoint else PyPISimple()
-
-
-def _get_configured_index() -> str | None:
-    """Return the address of the index in pip's settings, or None when they name none."""
-    if url := os.environ.get("PIP_INDEX_URL"):
-        return url
+    if endpoint := os.environ.get("PIP_INDEX_URL"):
+        return PyPISimple(endpoint)
     # `pip config get` reads only one of pip's files. If pip is not installed, the output is empty.
     command = [sys.executable, "-m", "pip", "config", "list"]
     output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     setting = re.search(r"^global\.index-url='(.+)'$", output, re.MULTILINE)
-    return setting[1] if setting else None
+    return PyPISimple(setting[1]) if setting else PyPISimple()
 
 
 def _find_url(client: PyPISimple, asset: Asset) -> str:

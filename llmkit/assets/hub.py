@@ -189,20 +189,14 @@ def _dataset_error(reference: Reference, error: Exception) -> AssetError:
         error, DatasetNotFoundError
     ):  # the Hub has just returned its commit, so the data set exists
         return gated_error(reference)
-    chain = [*_list_causes(error)]
-    if any(isinstance(cause, (transport_error(), ConnectionError, TimeoutError)) for cause in chain):
+    chain: list[BaseException] = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    if any(isinstance(link, (transport_error(), ConnectionError, TimeoutError)) for link in chain):
         return interrupted_error(reference, chain[-1])
     message = f"the data set can't be opened ({type(error).__name__}: {first_line(error)})"
     fix = "name a configuration with #config, or download the files and give their path"
     return AssetError("A08", reference.repo, message, fix)
-
-
-def _list_causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, its cause, the cause's cause, and so on."""
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
 
 
 @contextmanager

@@ -68,21 +68,15 @@ def resolve_commit(reference: Reference, kind: Literal["model", "dataset", "spac
     except (transport_error(), OfflineModeIsEnabled):
         return None
     if kind == "model":
-        _check_weights(reference, [file.rfilename for file in info.siblings or []])
+        names = [file.rfilename for file in info.siblings or []]
+        if not any(name.startswith("model") and name.endswith(".safetensors") for name in names):
+            pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+            message = "the repository contains no weights"
+            if pickles:
+                message = f"the repository has its weights only as {pickles[0]}, which can execute code"
+            fix = "choose a repository or a revision with model.safetensors"
+            raise ModelError("M02", reference.repo, message, fix)
     return str(info.sha)
-
-
-def _check_weights(reference: Reference, names: list[str]) -> None:
-    """Raise ModelError M02 unless one of the files is the weights in safetensors."""
-    if not any(name.startswith("model") and name.endswith(".safetensors") for name in names):
-        pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
-        content = (
-            f"has its weights only as {pickles[0]}, which can execute code"
-            if pickles
-            else "contains no weights"
-        )
-        fix = "choose a repository or a revision with model.safetensors"
-        raise ModelError("M02", reference.repo, f"the repository {content}", fix)
 
 
 @contextmanager

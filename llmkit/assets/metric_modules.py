@@ -136,7 +136,11 @@ class _MetricModule:
         count = len(predictions)
         result = self._compute(predictions, references)
         numbers = {key: float(value) for key, value in result.items() if _is_number(value)}
-        lists = {key: value for key, value in result.items() if _is_list_of_numbers(value, count)}
+        lists = {
+            key: value
+            for key, value in result.items()
+            if isinstance(value, list | np.ndarray) and len(value) == count and all(map(_is_number, value))
+        }
         if not numbers and not lists:
             error = ValueError(f"its result is {', '.join(result) or 'empty'}")
             raise _module_error(self.name, "returns no number", error)
@@ -212,7 +216,3 @@ class _MetricModule:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _is_list_of_numbers(value: Any, count: int) -> bool:
-    return isinstance(value, list | np.ndarray) and len(value) == count and all(map(_is_number, value))

@@ -80,18 +80,14 @@ def read_about(path: Path) -> About:
 
 def list_assets(*, verify: bool = False) -> list[Entry]:
     """List all assets and whether they are cached. With `verify`, every cached byte is checked."""
-    return [
-        Entry(asset.name, asset.kind, asset.size_bytes, asset.licence, _describe_state(asset, verify))
-        for asset in pinned.ASSETS.values()
-    ]
-
-
-def _describe_state(asset: Asset, verify: bool) -> str:
-    folder = _get_folder(asset)
-    if not _is_complete(folder):
-        return "not fetched"
-    damage = files.verify(folder) if verify else None
-    return f"damaged ({damage}); remove {folder} to fetch it again" if damage else "cached"
+    entries = []
+    for asset in pinned.ASSETS.values():
+        folder = _get_folder(asset)
+        state = "cached" if _is_complete(folder) else "not fetched"
+        if verify and state == "cached" and (damage := files.verify(folder)):
+            state = f"damaged ({damage}); remove {folder} to fetch it again"
+        entries.append(Entry(asset.name, asset.kind, asset.size_bytes, asset.licence, state))
+    return entries
 
 
 def _is_complete(folder: Path) -> bool:

@@ -243,25 +243,22 @@ def _make_split(
     """Make a split of the rows in memory; when they are too many, of an Arrow file in the cache."""
     import datasets
 
+    def read_again() -> Iterator[dict[str, Any]]:
+        """Read the rows a second time and yield them with the columns that are kept."""
+        names, total, done = builder.schema().names, len(builder.lines), 0
+        for source in sources:
+            for _, row in source.read(FileErrors(source.name), ignore_progress):
+                renamed = rename_columns(row, columns)
+                yield {name: renamed.get(name) for name in names}
+                done += 1
+                if done % 10_000 == 0 or done == total:
+                    progress.advance("storing data", done, total, "rows")
+
     if builder.in_memory:
         table, mapped = builder.table(), None
     else:
         path = files.cache_folder() / "datasets" / f"{builder.digest()}.arrow"
-        arrow_cache.write_table(path, builder.schema(), _read_again(builder, sources, columns, progress))
+        arrow_cache.write_table(path, builder.schema(), read_again())
         table, mapped = arrow_cache.open_table(path)
     rows = datasets.Dataset(table, fingerprint=builder.digest()[:16])
     return Split(rows, tuple(builder.files), *builder.places(), mapped)
-
-
-def _read_again(
-    builder: ArrowTableBuilder, sources: Sequence[Source], columns: Mapping[str, str], progress: Progress
-) -> Iterator[dict[str, Any]]:
-    """Read the rows a second time and yield them with the columns that are kept."""
-    names, total, done = builder.schema().names, len(builder.lines), 0
-    for source in sources:
-        for _, row in source.read(FileErrors(source.name), ignore_progress):
-            renamed = rename_columns(row, columns)
-            yield {name: renamed.get(name) for name in names}
-            done += 1
-            if done % 10_000 == 0 or done == total:
-                progress.advance("storing data", done, total, "rows")

@@ -51,7 +51,11 @@ def create_missing_splits(
     numbers: dict[bytes, int] = {}
     text_numbers = [numbers.setdefault(key, len(numbers)) for key in hash_texts(train, text_column)]
     text_of_row = np.array(text_numbers, np.int64)  # (rows,), numbered in order of first appearance
-    class_of_text, class_names = _number_classes(train, label_column, text_of_row)
+    first_rows = np.unique(text_of_row, return_index=True)[1]
+    labels = read_labels(train, label_column) if label_column else ["all"] * len(train)
+    class_names = sort_labels(str(labels[row]) for row in first_rows)
+    class_number = {name: number for number, name in enumerate(class_names)}
+    class_of_text = np.array([class_number[str(labels[row])] for row in first_rows], np.int64)
     _check_class_sizes(train, text_of_row, class_of_text, class_names, list(shares))
     split_of_text = _assign_texts(class_of_text, list(shares.values()), seed)
     selections = {
@@ -73,19 +77,6 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     for i in by_remainder[: total - sum(quotas)]:
         quotas[i] += 1
     return quotas
-
-
-def _number_classes(
-    train: Split, label_column: str | None, text_of_row: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return (class number of each distinct text, by the label of its first row; the names of the classes)."""
-    first_rows = np.unique(text_of_row, return_index=True)[1]
-    if label_column is None:
-        return np.zeros(len(first_rows), np.int64), ("all",)
-    labels = read_labels(train, label_column)
-    names = sort_labels(str(labels[row]) for row in first_rows)
-    number = {name: i for i, name in enumerate(names)}
-    return np.array([number[str(labels[row])] for row in first_rows], np.int64), names
 
 
 def _check_class_sizes(

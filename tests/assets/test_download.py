@@ -134,7 +134,7 @@ def test_the_index_from_pips_configuration_file_is_used(tmp_path, monkeypatch):
     monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = http://127.0.0.1:9/mirror/\n")
-    assert download._get_configured_index() == "http://127.0.0.1:9/mirror/"
+    assert download._connect().endpoint == "http://127.0.0.1:9/mirror/"
 
 
 def test_ping_requests_only_headers(index, monkeypatch):

@@ -15,7 +15,7 @@ number of columns; so a sentence may begin with the token "#". A note says how m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
 from llmkit.data.reading.file_errors import FileErrors
@@ -60,7 +60,12 @@ def _split_lines(lines: Iterable[Line], errors: FileErrors) -> Iterator[tuple[in
     """Yield (line number, fields) per token, and no fields at the end of a sentence and of the file."""
     (first_number, first_text), lines = _find_first_token(lines)
     separator = "tabs" if "\t" in first_text else "spaces"
-    split: Callable[[str], list[str]] = _split_at_tabs if separator == "tabs" else _split_at_spaces
+
+    def split(text: str) -> list[str]:
+        if separator == "tabs":
+            return [field.strip(" ") for field in text.rstrip("\r\n").split("\t")]
+        return [field for field in text.strip(_SPACE).split(" ") if field]
+
     width = len(split(first_text))
     comments, in_sentence = 0, False
     for number, text in lines:
@@ -89,14 +94,6 @@ def _find_first_token(lines: Iterable[Line]) -> tuple[Line, Iterator[Line]]:
         if line[1].strip(_SPACE) and not line[1].startswith((_DOCUMENT, _COMMENT)):
             return line, chain(seen, lines)
     return (0, ""), iter(())
-
-
-def _split_at_tabs(text: str) -> list[str]:
-    return [field.strip(" ") for field in text.rstrip("\r\n").split("\t")]
-
-
-def _split_at_spaces(text: str) -> list[str]:
-    return [field for field in text.strip(_SPACE).split(" ") if field]
 
 
 def _make_row(sentence: list[list[str]], named_columns: Collection[str]) -> dict[str, list[str]]:

@@ -39,7 +39,8 @@ def parse_delimited(
         if len(fields) == len(names):
             yield line, dict(zip(names, fields))
         else:
-            message = f"the row has {_count_fields(len(fields))}, but the header has {len(names)}"
+            count = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+            message = f"the row has {count}, but the header has {len(names)}"
             fix = f'put a field that contains {_DELIMITERS[delimiter]} or a line break in "double quotes"'
             errors.add("J07", message, fix, line=line)
 
@@ -65,23 +66,19 @@ def _parse_records(
         except StopIteration:
             return
         except csv.Error as error:
-            _add_quoting_error(errors, first[0], str(error))
+            reason, code, fix = str(error), "J08", "close the quote"
+            if reason.startswith("new-line character"):
+                code, fix = "J07", r"end lines with \n"
+                message = "the row contains a carriage return outside quotes"
+            elif reason.startswith(("unexpected end", "field larger")):
+                message = "the quote that opens here is never closed"
+            else:
+                message = "the quote that opens here is not closed at the end of its field"
+                fix = 'close the quote; inside a quoted field, write a quote as ""'
+            errors.add(code, message, fix, line=first[0])
             continue
         if fields:
             yield first[0], fields
-
-
-def _add_quoting_error(errors: FileErrors, line: int, reason: str) -> None:
-    """Translate the message of a csv.Error into an error of this line."""
-    if reason.startswith("new-line character"):
-        message, fix = "the row contains a carriage return outside quotes", r"end lines with \n"
-        errors.add("J07", message, fix, line=line)
-    elif reason.startswith(("unexpected end", "field larger")):
-        errors.add("J08", "the quote that opens here is never closed", "close the quote", line=line)
-    else:
-        message = "the quote that opens here is not closed at the end of its field"
-        fix = 'close the quote; inside a quoted field, write a quote as ""'
-        errors.add("J08", message, fix, line=line)
 
 
 def _check_header(line: int, names: list[str], delimiter: str, errors: FileErrors) -> None:
@@ -102,7 +99,3 @@ def _check_header(line: int, names: list[str], delimiter: str, errors: FileError
         if names.index(name) < number - 1:
             message = f'two columns are named "{excerpt(name, 0)}"'
             errors.fail("J09", message, "rename one of them", line=line)
-
-
-def _count_fields(count: int) -> str:
-    return f"{count} field{'' if count == 1 else 's'}"

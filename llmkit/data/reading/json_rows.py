@@ -65,7 +65,10 @@ def parse_json_document(text: str, errors: FileErrors, *, by_id: bool = False) -
         if not cursor.at("{"):
             items = _read_items(cursor)
         elif by_id and not _DATA.search(text):
-            items = _read_values_by_id(cursor)
+            items = (
+                (line, start, {"id": key, "value": cursor.take_value()})
+                for line, start, key in _read_keys(cursor)
+            )
         else:
             items = _read_items_under_data(cursor, errors)
         for number, start, value in items:
@@ -176,12 +179,6 @@ def _read_items(cursor: _Cursor) -> Iterator[Item]:
         if cursor.at("]"):
             raise json.JSONDecodeError("Expecting value", cursor.text, cursor.position)
     cursor.take("]")
-
-
-def _read_values_by_id(cursor: _Cursor) -> Iterator[Item]:
-    """Yield {"id": key, "value": value} for each member of an object."""
-    for line, start, key in _read_keys(cursor):
-        yield line, start, {"id": key, "value": cursor.take_value()}
 
 
 def _read_items_under_data(cursor: _Cursor, errors: FileErrors) -> Iterator[Item]:

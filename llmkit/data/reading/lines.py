@@ -63,7 +63,11 @@ def read_lines(
     undecodable = _UndecodableLines(encoding)
     for number, line in _read_raw_lines(path, errors, limit, report_bytes):
         if number == 1 and line.startswith(codecs.BOM_UTF8):
-            line = _remove_bom(line, encoding, errors)
+            if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
+                message = f"the file begins with a UTF-8 byte order mark, but data.encoding is {encoding}"
+                errors.add("F05", message, "set data.encoding=utf-8", line=1)
+            errors.notes.append(f"{errors.name}: skipped a UTF-8 byte order mark at the beginning")
+            line = line.removeprefix(codecs.BOM_UTF8)
         if b"\0" in line:
             message, fix = "a NUL byte: this is not text, or the file is damaged", "write the file again"
             errors.add("F08", message, fix, line=number, column=line.index(b"\0") + 1)
@@ -100,15 +104,6 @@ def _read_raw_lines(
         except (EOFError, gzip.BadGzipFile, zlib.error):
             message = "the gzip file is truncated or damaged"
             errors.add("F10", message, "copy or download it again", line=number + 1)
-
-
-def _remove_bom(line: bytes, encoding: str, errors: FileErrors) -> bytes:
-    """Remove a UTF-8 byte order mark and note it; add F05 when the recipe names another encoding."""
-    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
-        message = f"the file begins with a UTF-8 byte order mark, but data.encoding is {encoding}"
-        errors.add("F05", message, "set data.encoding=utf-8", line=1)
-    errors.notes.append(f"{errors.name}: skipped a UTF-8 byte order mark at the beginning")
-    return line.removeprefix(codecs.BOM_UTF8)
 
 
 class _UndecodableLines:

@@ -21,6 +21,7 @@ from llmkit.data.reading.csv_rows import parse_delimited
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.json_rows import parse_json_document, parse_json_lines
 from llmkit.data.reading.lines import ReportBytes, check_encoding, ignore_progress, open_bytes, read_lines
+from llmkit.data.reading.parquet_rows import parse_parquet
 from llmkit.recipe.schema import Data
 
 __all__ = ["CONLL", "PLAIN_TEXT", "SUFFIXES", "data_suffix", "read_rows"]
@@ -97,7 +98,7 @@ def _parse(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Return the rows of the parser for this suffix."""
     if suffix == ".parquet":
-        return _parse_parquet(path, errors, report_bytes)
+        return parse_parquet(path, errors, report_bytes)
     check_encoding(data.encoding, errors)
     limit = None if suffix == ".json" else data.max_line_bytes
     lines = read_lines(path, errors, encoding=data.encoding, limit=limit, report_bytes=report_bytes)
@@ -111,28 +112,6 @@ def _parse(
     if suffix == PLAIN_TEXT:
         return ((number, {"text": line.replace("\r\n", "\n")}) for number, line in lines)
     return parse_json_lines(lines, errors)
-
-
-def _parse_parquet(
-    path: Path, errors: FileErrors, report_bytes: ReportBytes
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    import pyarrow
-    from pyarrow import parquet
-
-    number = 0
-    try:
-        with path.open("rb") as stored, parquet.ParquetFile(stored) as file:
-            names = file.schema_arrow.names
-            if repeated := [name for name in names if names.count(name) > 1]:
-                errors.fail("J09", f'two columns are named "{repeated[0]}"', "rename one of them")
-            for batch in file.iter_batches(batch_size=1000):
-                batch.validate(full=True)  # finds strings that are not valid UTF-8
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-                report_bytes(stored.tell())
-    except (pyarrow.ArrowException, OSError):
-        errors.add("F10", "the parquet file is truncated or damaged", _FETCH_AGAIN, line=number + 1)
 
 
 def _read_head(path: Path, errors: FileErrors) -> bytes:

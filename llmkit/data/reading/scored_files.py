@@ -121,7 +121,13 @@ def pair_rows(predictions: Table, references: Sequence[Table], id_column: str | 
         rows_by_id = [_number_ids(table, column) for table in tables]
         order = list(rows_by_id[1])
         for table, rows in zip(tables, rows_by_id):
-            _check_same_ids(table, rows, references[0], rows_by_id[1])
+            only_here = [name for name in rows if name not in rows_by_id[1]]
+            only_there = [name for name in order if name not in rows]
+            differences = [f"{_format_ids(only_here)} only in this file"] if only_here else []
+            differences += [f"{_format_ids(only_there)} only in {references[0].name}"] if only_there else []
+            if differences:
+                fix = "write the same examples to both files"
+                raise DataError("E05", table.name, "; ".join(differences), fix)
         return [table.reorder([rows[name] for name in order]) for table, rows in zip(tables, rows_by_id)]
     for table in references:
         counts = len(predictions.rows), len(table.rows)
@@ -161,17 +167,6 @@ def _number_ids(table: Table, column: str) -> dict[str, int]:
             raise DataError("E06", table.place(number), message, "keep one of the two rows")
         numbers[name] = number
     return numbers
-
-
-def _check_same_ids(table: Table, ids: Collection[str], first: Table, expected: Collection[str]) -> None:
-    """Raise DataError E05 unless the ids are those of the first references."""
-    only_here = [name for name in ids if name not in expected]
-    only_there = [name for name in expected if name not in ids]
-    differences = [f"{_format_ids(only_here)} only in this file"] if only_here else []
-    differences += [f"{_format_ids(only_there)} only in {first.name}"] if only_there else []
-    if differences:
-        fix = "write the same examples to both files"
-        raise DataError("E05", table.name, "; ".join(differences), fix)
 
 
 def _format_ids(names: Sequence[str]) -> str:

@@ -76,26 +76,23 @@ def find_sources(
     notes: list[str] = []
     resolved = {
         name: _resolve(name, data, notes, progress, resolve_index, resolve_hub)
-        for name in dict.fromkeys(name for of_split in names.values() for name in of_split)
+        for name in dict.fromkeys(name for listed in names.values() for name in listed)
     }
     sources: dict[str, list[Source]] = {}
     for split in SPLITS:
-        named = [source for name in names[split] for source in _select_split(split, name, resolved[name])]
+        named: list[Source] = []
+        for name in names[split]:
+            of_split = resolved[name].get(UNNAMED) or resolved[name].get(split)
+            if not of_split:
+                message = f"there is no {split} split, only {some(resolved[name])}"
+                raise DataError("F02", name, message, f"name a file for data.{split}")
+            named += of_split
         beside_train = [source for name in names["train"] for source in resolved[name].get(split, [])]
         if named or beside_train:
             sources[split] = named or beside_train
     if not sources:
         raise DataError("F01", "data.train", "the recipe names no data", "set data.train=FILE")
     return sources, notes
-
-
-def _select_split(split: str, name: str, sources: SourcesBySplit) -> list[Source]:
-    """Return the sources of a split. Raises DataError F02 when there are only those of other splits."""
-    selected = sources.get(UNNAMED) or sources.get(split)
-    if not selected:
-        message = f"there is no {split} split, only {some(sources)}"
-        raise DataError("F02", name, message, f"name a file for data.{split}")
-    return selected
 
 
 def _resolve(

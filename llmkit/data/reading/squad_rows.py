@@ -41,24 +41,25 @@ def parse_article(article: Row, text: str, line: int, errors: FileErrors) -> Ite
         line: The line number where `text` begins.
         errors: Receives J03 for a value that should be a list of objects.
     """
-    rows = list(_make_rows(article, line, errors))
-    lines = _find_question_lines(text, line)
-    yield from zip(lines if len(lines) == len(rows) else [line] * len(rows), rows)
-
-
-def _make_rows(article: Row, line: int, errors: FileErrors) -> Iterator[Row]:
+    rows: list[Row] = []
     for paragraph in _list_objects(article, "paragraphs", line, errors):
         title = article.get("title", paragraph.get("title"))  # CMRC 2018 has the title in the paragraph
         for question in _list_objects(paragraph, "qas", line, errors):
             answers = _list_objects(question, "answers", line, errors) if question.get("answers") else []
-            yield {
-                "id": question.get("id"),
-                "title": title,
-                "question": question.get("question"),
-                "context": paragraph.get("context"),
-                "answers": {key: [answer.get(key) for answer in answers] for key in ("text", "answer_start")},
-                "is_impossible": question.get("is_impossible") or False,
-            }
+            rows.append(
+                {
+                    "id": question.get("id"),
+                    "title": title,
+                    "question": question.get("question"),
+                    "context": paragraph.get("context"),
+                    "answers": {
+                        key: [answer.get(key) for answer in answers] for key in ("text", "answer_start")
+                    },
+                    "is_impossible": question.get("is_impossible") or False,
+                }
+            )
+    lines = _find_question_lines(text, line)
+    yield from zip(lines if len(lines) == len(rows) else [line] * len(rows), rows)
 
 
 def _list_objects(parent: Row, key: str, line: int, errors: FileErrors) -> list[Row]:

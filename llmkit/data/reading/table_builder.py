@@ -28,6 +28,7 @@ CHUNK_ROWS, CHUNK_BYTES = 10_000, 16 << 20  # a chunk ends at whichever comes fi
 
 Row = dict[str, Any]
 
+# How message J06 names the type of a value; integers and floats are both numbers.
 _TYPE_NAMES: dict[type, str] = {
     type(None): "null",
     bool: "true or false",
@@ -94,7 +95,8 @@ class ArrowTableBuilder:
         self.lines.append(line)
         self.file_index.append(len(self.files) - 1)
         for name, value in row.items():
-            self._type_places.setdefault(name, {}).setdefault(_name_type(value), f"{self.files[-1]}:{line}")
+            kind = _TYPE_NAMES.get(type(value)) or type(value).__name__
+            self._type_places.setdefault(name, {}).setdefault(kind, f"{self.files[-1]}:{line}")
         content = {name: value for name, value in row.items() if value is not None}
         encoded = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str).encode() + b"\n"
         self._digest.update(encoded)
@@ -194,11 +196,6 @@ class ArrowTableBuilder:
                 self.errors.append(ErrorDetail("J06", place, message, "give all rows the same type"))
             else:
                 self._excluded[name] = f"it contains {first} ({first_place}) and {kind} ({place})"
-
-
-def _name_type(value: object) -> str:
-    """Name a value's JSON type as the message J06 does; integers and floats are both numbers."""
-    return _TYPE_NAMES.get(type(value)) or type(value).__name__
 
 
 def _convert(values: list[Any]) -> pa.Array | None:

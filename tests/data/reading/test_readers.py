@@ -572,20 +572,6 @@ def test_a_conll_row_contains_the_columns_named_in_the_recipe(tmp_path):
     assert "0" not in row
 
 
-def test_a_parquet_file_with_invalid_utf8_is_f10(tmp_path):
-    broken = pa.array([b"caf\xe9"], pa.binary()).view(pa.string())
-    (tmp_path / "a.parquet").write_bytes(parquet_bytes(pa.table({"text": broken})))
-    with pytest.raises(DataError, match="F10"):
-        read(tmp_path / "a.parquet")
-
-
-def test_a_parquet_file_with_a_repeated_column_is_j09(tmp_path):
-    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
-    (tmp_path / "a.parquet").write_bytes(parquet_bytes(table))
-    with pytest.raises(DataError, match=r'J09\] a.parquet: two columns are named "text"'):
-        read(tmp_path / "a.parquet")
-
-
 def test_reading_imports_no_heavy_library():
     import subprocess
 
