@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llmkit.base.errors import RunError
 from llmkit.base.run import Run
 from llmkit.metrics import paired
-from llmkit.recipe.schema import Evaluate
+from llmkit.metrics.resampling import Resampling
 from llmkit.report.format import phrase
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def compare(first: Path, second: Path, *, out: Path | None = None) -> dict[str, 
     common = [key for key in ours if key in theirs]
     if not common:
         raise _not_comparable(runs, "share no test example")
-    golds, old = task.from_records([ours[key] for key in common], labels)
-    _, new = task.from_records([theirs[key] for key in common], labels)
+    references, old = task.parse_records([ours[key] for key in common], labels)
+    _, new = task.parse_records([theirs[key] for key in common], labels)
     differences = {
-        metric: task.difference(golds, new, old, metric, labels, evaluate=Evaluate(), seed=1)
+        metric: task.difference(references, new, old, metric, labels, resampling=Resampling(seed=1))
         for metric in reports[0]["headline"]
     }
     adjusted = paired.holm([difference.p_value for difference in differences.values()])
-    right = [task.right(golds, answers) for answers in (old, new)]
+    right = [task.correct(references, predictions) for predictions in (old, new)]
     pair = None if right[0] is None or right[1] is None else (right[0], right[1])
     result = {
         "first": str(first),

@@ -294,19 +294,27 @@ def _score(
     session: Session, opened: Opened, rough: Opened | None, ready: _Ready, asked: _Asked, progress: Progress
 ) -> dict[str, Any]:
     """rough: the same model in 8 bits, whose scores are then given, with what that changed."""
-    golds, counts = ready.examples.golds[ready.part], ready.encoded.counts
-    answers = _predict(session, rough or opened, ready, progress)
-    sheet = opened.task.score(golds, answers, opened.labels, evaluate=asked.settings, seed=session.seed)
+    references, counts = ready.examples.references[ready.part], ready.encoded.counts
+    predictions = _predict(session, rough or opened, ready, progress)
+    sheet = opened.task.score(
+        references,
+        predictions,
+        opened.labels,
+        resampling=asked.settings.resampling(session.seed),
+        metrics=asked.settings.metrics,
+    )
     changed = {}
     if rough:
         exact = _predict(session, opened, ready, progress)
-        changed = {"int8": _changes(opened, golds, answers, exact, sheet.headline, asked, session.seed)}
+        changed = {
+            "int8": _changes(opened, references, predictions, exact, sheet.headline, asked, session.seed)
+        }
     return {
         "scores": {name: score.to_json() for name, score in sheet.scores.items()},
         "headline": list(sheet.headline),
         **changed,
         **sheet.details,
-        **_by_slice(opened, ready, answers, sheet.headline[0], asked, session.seed),
+        **_by_slice(opened, ready, predictions, sheet.headline[0], asked, session.seed),
         "cut_examples": counts.cut_examples,
         "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
     }
@@ -314,7 +322,7 @@ def _score(
 
 def _changes(
     opened: Opened,
-    golds: Arrays,
+    references: Arrays,
     rough: Arrays,
     exact: Arrays,
     metrics: Sequence[str],
@@ -325,7 +333,7 @@ def _changes(
 
     def change(metric: str) -> dict[str, Any]:
         found = opened.task.difference(
-            golds, rough, exact, metric, opened.labels, evaluate=asked.settings, seed=seed
+            references, rough, exact, metric, opened.labels, resampling=asked.settings.resampling(seed)
         )
         return asdict(found)
 
@@ -334,26 +342,28 @@ def _changes(
 
 
 def _by_slice(
-    opened: Opened, ready: _Ready, answers: Arrays, metric: str, asked: _Asked, seed: int
+    opened: Opened, ready: _Ready, predictions: Arrays, metric: str, asked: _Asked, seed: int
 ) -> dict[str, Any]:
-    rows, golds = ready.examples.corpus.splits[ready.part], ready.examples.golds[ready.part]
-    judged = by_slices.Judged(opened.task, rows, golds, answers, opened.labels)
+    rows, references = ready.examples.corpus.splits[ready.part], ready.examples.references[ready.part]
+    judged = by_slices.Judged(opened.task, rows, references, predictions, opened.labels)
     if not asked.slices:
         return {}
-    return {"slices": by_slices.slices(judged, metric, asked.slices, evaluate=asked.settings, seed=seed)}
+    return {
+        "slices": by_slices.slices(judged, metric, asked.slices, resampling=asked.settings.resampling(seed))
+    }
 
 
 def _predict(session: Session, opened: Opened, ready: _Ready, progress: Progress) -> Arrays:
     from llmkit.engine.predict import predict
     from llmkit.inference.batches import make_batches
 
-    golds = ready.examples.golds[ready.part]
+    references = ready.examples.references[ready.part]
     outputs = predict(
         session,
         opened.model,
-        make_batches(session, ready.encoded, golds, opened.tokenizer, opened.train, opened.task),
+        make_batches(session, ready.encoded, references, opened.tokenizer, opened.train, opened.task),
         opened.task.decode,
         max_new_tokens=opened.task.spec.max_new_tokens,
         on_progress=lambda done, total: progress.advance("predicting", done, total, "rows"),
     )
-    return opened.task.answers(outputs, ready.encoded, ready.examples.corpus.splits[ready.part].columns)
+    return opened.task.predictions(outputs, ready.encoded, ready.examples.corpus.splits[ready.part].columns)

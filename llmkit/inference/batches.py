@@ -14,7 +14,12 @@ __all__ = ["make_batches"]
 
 
 def make_batches(
-    session: Session, encoded: Encoded, golds: Arrays, tokenizer: Any, train: Any, task: Task | None = None
+    session: Session,
+    encoded: Encoded,
+    references: Arrays,
+    tokenizer: Any,
+    train: Any,
+    task: Task | None = None,
 ) -> Batches:
     """The engine's view of some windows. Golds that are lists (object arrays) are for the scores only.
 
@@ -31,7 +36,7 @@ def make_batches(
         else train.micro_batch_tokens
     )
     pad = tokenizer.pad_token_id or 0
-    scalars = {name: values for name, values in golds.items() if values.dtype != object}
+    scalars = {name: values for name, values in references.items() if values.dtype != object}
 
     def fetch(indices: Any, epoch: int | None) -> dict[str, Any]:
         batch = collate(encoded, indices, pad_token_id=pad, scalars=scalars)

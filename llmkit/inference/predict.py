@@ -23,11 +23,10 @@ Texts = Mapping[str, Any]
 
 def recalibrated(opened: Opened) -> Opened:
     """The same model with calibrated probabilities. Raises RecipeError U01 where no temperature was fitted."""
-    task = opened.task.calibrated()
-    if task is None:
+    if not opened.task.spec.can_calibrate:
         message = f"{opened.name} has no temperature: none was fitted when it was trained"
         raise RecipeError("U01", "--calibrated", message, "leave it out")
-    return replace(opened, task=task)
+    return replace(opened, calibrated=True)
 
 
 def answer(
@@ -104,4 +103,5 @@ def _answer(
             progress.advance("reading", done, total, "windows") if total > 1000 else None
         ),
     )
-    return list(task.records(rows, task.answers(outputs, encoded, rows), opened.labels))
+    predictions = task.predictions(outputs, encoded, rows, calibrated=opened.calibrated)
+    return list(task.records(rows, predictions, opened.labels))

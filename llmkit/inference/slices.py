@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if, some
 from llmkit.metrics.intervals import wilson_score
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Ints, Score
 from llmkit.metrics.slices import Grouping, Measure, compare_slices, group_by_quartile, group_by_value
-from llmkit.recipe.schema import Evaluate
 from llmkit.tasks.protocol import take
 from llmkit.text.scripts import detect_script
 
@@ -30,13 +30,13 @@ class Judged:
 
     task: Task
     rows: Split
-    golds: Arrays
-    answers: Arrays
+    references: Arrays
+    predictions: Arrays
     labels: Sequence[str]
 
 
 def slices(
-    judged: Judged, metric: str, names: Sequence[str] = (), *, evaluate: Evaluate, seed: int
+    judged: Judged, metric: str, names: Sequence[str] = (), *, resampling: Resampling
 ) -> dict[str, Any]:
     """The slices of these groupings by `metric`, worst first; without names the built-in ones that divide the rows.
 
@@ -47,18 +47,18 @@ def slices(
     groupings = {name: _grouping(judged, name) for name in names or BUILT_IN}
     if not names:
         groupings = {name: grouping for name, grouping in groupings.items() if len(grouping) > 1}
-    evaluate = evaluate.model_copy(update={"resamples": min(DRAWS, evaluate.resamples)})
+    resampling = replace(resampling, resamples=min(DRAWS, resampling.resamples))
     metrics = {name: "accuracy" if _of_labels(judged, name) else metric for name in groupings}
     found = compare_slices(
-        {name: _measure(judged, metrics[name], evaluate, seed) for name in groupings},
+        {name: _measure(judged, metrics[name], resampling) for name in groupings},
         groupings,
         len(judged.rows),
         higher_is_better=metric not in judged.task.spec.lower_is_better,
-        confidence=evaluate.confidence,
+        confidence=resampling.confidence,
     ).to_json()
     for one in found["slices"]:
         one["metric"] = metrics[one["grouping"]]
-    return {**found, "confidence": evaluate.confidence}
+    return {**found, "confidence": resampling.confidence}
 
 
 def check(task: Task, rows: Split, names: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ def check(task: Task, rows: Split, names: Sequence[str]) -> None:
 def _grouping(judged: Judged, name: str) -> Grouping:
     """A column of that name comes first: it may know the language or the source better than we do."""
     if _of_labels(judged, name):
-        return group_by_value([judged.labels[number] for number in judged.golds["labels"]])
+        return group_by_value([judged.labels[number] for number in judged.references["labels"]])
     if name in judged.rows.columns:
         return group_by_value(judged.rows.columns[name])
     if name == "source":
@@ -109,16 +109,20 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else " ".join(map(str, value))
 
 
-def _measure(judged: Judged, metric: str, evaluate: Evaluate, seed: int) -> Measure:
+def _measure(judged: Judged, metric: str, resampling: Resampling) -> Measure:
     """The score of some examples. Accuracy, which is mostly asked for, needs no draws."""
-    task, golds, answers = judged.task, judged.golds, judged.answers
-    right = task.right(golds, answers) if metric == "accuracy" else None
+    task, references, predictions = judged.task, judged.references, judged.predictions
+    right = task.correct(references, predictions) if metric == "accuracy" else None
     if right is not None:
-        return lambda index: wilson_score(int(right[index].sum()), len(index), evaluate.confidence)
+        return lambda index: wilson_score(int(right[index].sum()), len(index), resampling.confidence)
 
     def score(index: Ints) -> Score | None:
         sheet = task.score(
-            take(golds, index), take(answers, index), judged.labels, evaluate=evaluate, seed=seed
+            take(references, index),
+            take(predictions, index),
+            judged.labels,
+            resampling=resampling,
+            metrics=(metric,),
         )
         return sheet.scores.get(metric)
 

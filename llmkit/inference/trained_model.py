@@ -30,6 +30,7 @@ class Opened:
     model: Any
     tokenizer: Any
     recipe: Recipe | None
+    calibrated: bool = False  # whether its probabilities are calibrated with the fitted temperature
 
 
 def open_model(

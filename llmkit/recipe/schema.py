@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from llmkit.metrics.resampling import Resampling
+
 __all__ = ["Checkpoint", "Data", "Evaluate", "Lora", "Model", "Recipe", "Scratch", "Section", "Train"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -212,6 +214,10 @@ class Evaluate(Section):
     """Share of the intervals that should cover the true value."""
     baselines: bool | list[str] = True
     """Compare with baselines on the same test rows: the task's quick ones (true), none, or those named (lstm too)."""
+
+    def resampling(self, seed: int) -> Resampling:
+        """Return the settings of the confidence intervals."""
+        return Resampling(self.confidence, self.resamples, seed)
 
 
 class Checkpoint(Section):

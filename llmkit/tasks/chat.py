@@ -28,13 +28,13 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.chat_templates import ChatTemplate, encode_conversations, load_template
 from llmkit.data.encoding.features import Features
 from llmkit.metrics import intervals
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Statistics, find_metric
 from llmkit.metrics.tasks import language_model
 from llmkit.metrics.text.rouge import rouge
-from llmkit.recipe.schema import Data, Evaluate, Section
+from llmkit.recipe.schema import Data, Section
 from llmkit.tasks._shared.generation import Generation, no_references
-from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, same_names
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, ScoreSheet, TaskSpec, same_names
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -112,8 +112,8 @@ class Chat(Generation):
             )
             notes = [*notes, *said]
         near, alike = find_near_duplicates(corpus, (self.source,))
-        golds = {name: {"references": self._references(part)} for name, part in corpus.splits.items()}
-        return Examples(corpus, (), golds, (*notes, *alike), near)
+        references = {name: {"texts": self._references(part)} for name, part in corpus.splits.items()}
+        return Examples(corpus, (), references, (*notes, *alike), near)
 
     def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
         """The rows with the columns messages, prompt and answer; what is wrong with them; notes."""
@@ -122,7 +122,7 @@ class Chat(Generation):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -133,8 +133,8 @@ class Chat(Generation):
         assert self.template is not None, "bind comes first"
         return encode_conversations(
             self.template,
-            [self.turns(given) for given in (rows["messages"] if golds else rows[self.source])],
-            with_answers=bool(golds),
+            [self.turns(given) for given in (rows["messages"] if references else rows[self.source])],
+            with_answers=bool(references),
             max_length=max_length,
             max_new_tokens=self.options.max_new_tokens,
             truncation=truncation,
@@ -151,7 +151,7 @@ class Chat(Generation):
             raise DataError(code, "messages", message, fix)
         return found or messages
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
             from llmkit.engine.generation.generate import IGNORED
@@ -178,27 +178,35 @@ class Chat(Generation):
         assert self.template is not None, "bind comes first"
         return self.template.end_token_id
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
+    def _measured(self, references: Arrays, predictions: Arrays) -> Statistics:
         """What is there to be measured: the answers' tokens, the texts written, or both."""
         found = []
-        if "nats" in answers:
-            nats, tokens = (answers[name].astype(np.float64) for name in ("nats", "tokens"))
+        if "nats" in predictions:
+            nats, tokens = (predictions[name].astype(np.float64) for name in ("nats", "tokens"))
             whole = language_model.from_sums(nats, tokens, np.zeros(len(nats)))
             found.append(_only(whole, "perplexity", "loss"))
-        if "texts" in answers:
-            found.append(_only(rouge(list(answers["texts"]), list(golds["references"])), "rougeL"))
+        if "texts" in predictions:
+            found.append(_only(rouge(list(predictions["texts"]), list(references["texts"])), "rougeL"))
         return Statistics.join(found)
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        return self._measured(golds, answers).values()
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        return self._measured(references, predictions).values()
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        found = self._measured(golds, answers)
-        scores = intervals.measure(found.rows, found.metrics, resampling=resampling_of(evaluate, seed))
-        headline = tuple(evaluate.metrics) or tuple(name for name in self.spec.metrics if name in scores)
-        return Sheet(scores, headline, {"generation": self._how()} if self.tokenizer else {})
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
+        found = self._measured(references, predictions)
+        scores = intervals.measure(found.rows, found.metrics, resampling=resampling)
+        headline = tuple(metrics) or tuple(name for name in self.spec.metrics if name in scores)
+        return ScoreSheet(scores, headline, {"generation": self._how()} if self.tokenizer else {})
 
     def _how(self) -> dict[str, Any]:
         return {"auto_class": self.spec.auto_class, "max_new_tokens": self.options.max_new_tokens}
@@ -207,25 +215,25 @@ class Chat(Generation):
         return {}  # the checkpoint as it came is the one to beat
 
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """As in `_generation`; prompt: the question, or the messages before the answer where they are several. With the
         nats and tokens of the right answers, for `compare`."""
-        costs = [name for name in ("nats", "tokens") if name in answers]
-        for number, record in enumerate(super().records(rows, answers, labels, golds)):
-            turns = rows["messages"][number][:-1] if golds is not None else []
+        costs = [name for name in ("nats", "tokens") if name in predictions]
+        for number, record in enumerate(super().records(rows, predictions, labels, references)):
+            turns = rows["messages"][number][:-1] if references is not None else []
             asked = {self.source: turns} if len(turns) > 1 else {}
-            yield record | asked | {name: answers[name][number].item() for name in costs}
+            yield record | asked | {name: predictions[name][number].item() for name in costs}
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        golds, answers = super().from_records(records, labels)
+        references, predictions = super().parse_records(records, labels)
         costs = {name: np.array([record[name] for record in records]) for name in ("nats", "tokens")}
-        return golds, {**answers, **costs}
+        return references, {**predictions, **costs}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        found = super().worst(records)
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        found = super().worst_errors(records)
         return [
             {**row, "text": row["text"] if isinstance(row["text"], str) else join_turns(row["text"])}
             for row in found

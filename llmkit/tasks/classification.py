@@ -6,8 +6,8 @@ Shapes: B examples, C classes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,19 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
 from llmkit.metrics.tasks import calibration, classification, ranking
-from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
+from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes
+from llmkit.tasks.protocol import (
+    Arrays,
+    Examples,
+    Head,
+    Loss,
+    Rows,
+    ScoreSheet,
+    TaskSpec,
+    Vectors,
+    tfidf_text,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -66,21 +76,21 @@ def make(options: Options, tuned: Mapping[str, Any]) -> Classification:
 
 @dataclass(frozen=True)
 class Classification(OverTexts):
-    """One label for each text or pair; see `protocol.Task` for what each part is.
-
-    heated: the probabilities are those of the fitted temperature; the logits stay as they are.
-    """
+    """One label for each text or pair; see `protocol.Task` for what each part is."""
 
     options: Options
-    heated: bool = False
-
     ladder: ClassVar[Mapping[str, str]] = LADDER
 
     @property
     def spec(self) -> TaskSpec:
         known = classification.ORDINAL if self.options.ordered else classification.METRICS
         of_positive = ("f1_positive", "pr_auc_positive") if self.options.positive else ()
-        return self.spec_with((*known, "pr_auc", *of_positive), frozenset({"loss", "mae"}), can_tune=True)
+        return self.spec_with(
+            (*known, "pr_auc", *of_positive),
+            frozenset({"loss", "mae"}),
+            can_tune=True,
+            can_calibrate="temperature" in self.tuned,
+        )
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -103,8 +113,14 @@ class Classification(OverTexts):
             )
             dropped = [*dropped, *said]
         near, alike = find_near_duplicates(corpus, self.texts)
-        golds = {part: {"labels": label_ids(rows, "label", names)} for part, rows in corpus.splits.items()}
-        return Examples(corpus, names, golds, (*notes, *dropped, *alike), near)
+        references = {
+            part: {"labels": label_ids(rows, "label", names)} for part, rows in corpus.splits.items()
+        }
+        counts = {
+            split: dict(zip(names, np.bincount(own["labels"], minlength=len(names)).tolist(), strict=True))
+            for split, own in references.items()
+        }
+        return Examples(corpus, names, references, (*notes, *dropped, *alike), near, counts)
 
     def _no_positive(self, names: Sequence[str]) -> list[ErrorDetail]:
         positive = self.options.positive
@@ -124,16 +140,16 @@ class Classification(OverTexts):
             )
         ]
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         return Head(named_classes(labels, "single_label_classification"))
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         import torch
 
         from llmkit.engine import losses
 
         weights_C = (
-            torch.from_numpy(balanced(golds["labels"], classes))
+            torch.from_numpy(balanced(references["labels"], classes))
             if self.options.class_weights == "balanced"
             else None
         )
@@ -163,23 +179,28 @@ class Classification(OverTexts):
             decoded["logits"] = logits_BC
         return decoded
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
-        return {"temperature": calibration.fit_temperature(answers["probabilities"], golds["labels"])}
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
+        return {
+            "temperature": calibration.fit_temperature(predictions["probabilities"], references["labels"])
+        }
 
-    def calibrated(self) -> Self | None:
-        return replace(self, heated=True) if "temperature" in self.tuned else None
-
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
-        if not self.heated:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
+        if not calibrated:
             return outputs
         heated = calibration.apply_temperature(outputs["probabilities"], self.tuned["temperature"])
         return {**outputs, "probabilities": heated}
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        gold, predicted, probabilities = golds["labels"], answers["prediction"], answers["probabilities"]
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        gold, predicted, probabilities = (
+            references["labels"],
+            predictions["prediction"],
+            predictions["probabilities"],
+        )
         sums = classification.count_cells(gold, predicted, len(labels)).total
         known = classification.ORDINAL if self.options.ordered else classification.METRICS
-        found = {"loss": float(answers["loss"].mean(dtype=np.float64))}
+        found = {"loss": float(predictions["loss"].mean(dtype=np.float64))}
         found |= {name: float(metric.score(sums)) for name, metric in known.items()}
         found["pr_auc"] = ranking.pr_auc_value(np.eye(len(labels))[gold], probabilities)
         if self.options.positive:
@@ -190,17 +211,28 @@ class Classification(OverTexts):
         return found
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        resampling = resampling_of(evaluate, seed)
-        gold, predicted, probabilities = golds["labels"], answers["prediction"], answers.get("probabilities")
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
+        gold, predicted, probabilities = (
+            references["labels"],
+            predictions["prediction"],
+            predictions.get("probabilities"),
+        )
         few = len(labels) <= RANKED
         scores = classification.scores(
             gold,
             predicted,
             labels,
             ordered=self.options.ordered,
-            probabilities=probabilities if few or "pr_auc" in evaluate.metrics else None,
+            probabilities=probabilities if few or "pr_auc" in metrics else None,
             resampling=resampling,
         )
         per_class = classification.per_class(
@@ -215,22 +247,22 @@ class Classification(OverTexts):
                 )
         details: dict[str, Any] = {
             "per_class": per_class_details(per_class),
-            "confusion": _confusion(gold, predicted, labels, evaluate.confidence),
+            "confusion": _confusion(gold, predicted, labels, resampling.confidence),
         }
-        if "loss" in answers:
-            scores["loss"] = intervals.mean(answers["loss"], resampling=resampling)
-            details["calibration"] = _calibration(gold, answers, resampling)
+        if "loss" in predictions:
+            scores["loss"] = intervals.mean(predictions["loss"], resampling=resampling)
+            details["calibration"] = _calibration(gold, predictions, resampling)
             if "temperature" in self.tuned:
                 details["calibration"] |= _after(
-                    gold, answers["probabilities"], self.tuned["temperature"], resampling
+                    gold, predictions["probabilities"], self.tuned["temperature"], resampling
                 )
-        return Sheet(scores, tuple(evaluate.metrics) or self.headline, details)
+        return ScoreSheet(scores, tuple(metrics) or self.headline, details)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
         train, judged = (examples.corpus.splits[name] for name in ("train", part))
-        labels = examples.golds["train"]["labels"]
+        labels = examples.references["train"]["labels"]
         known, new = (tfidf_text(rows.columns, self.texts) for rows in (train, judged))
         classes = len(examples.labels)
         found = {
@@ -240,23 +272,22 @@ class Classification(OverTexts):
         return {name: _likeliest(probabilities) for name, probabilities in found.items()}
 
     def untuned(
-        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
     ) -> Arrays:
         from llmkit.models import baselines
 
-        known = golds["train"]["labels"]
+        known = references["train"]["labels"]
         return _likeliest(baselines.nearest_mean(vectors["train"], known, vectors[part], classes=len(labels)))
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
         name = metric.removesuffix("_positive")
         probabilities = None
@@ -268,7 +299,7 @@ class Classification(OverTexts):
                 )
                 raise UserError("E01", "", message, "compare by another metric")
         return classification.difference(
-            golds["labels"],
+            references["labels"],
             first["prediction"],
             second["prediction"],
             labels,
@@ -276,49 +307,45 @@ class Classification(OverTexts):
             of=self.options.positive if name != metric else None,
             ordered=self.options.ordered,
             probabilities=probabilities,
-            resampling=resampling_of(evaluate, seed),
+            resampling=resampling,
         )
 
-    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
-        hits: NDArray[np.bool_] = answers["prediction"] == golds["labels"]
+    def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_]:
+        hits: NDArray[np.bool_] = predictions["prediction"] == references["labels"]
         return hits
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        found = np.bincount(golds["labels"], minlength=len(labels))
-        return {name: int(count) for name, count in zip(labels, found, strict=True)}
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
-        for number, probabilities in enumerate(answers["probabilities"]):
+        for number, probabilities in enumerate(predictions["probabilities"]):
             best = np.argsort(-probabilities, kind="stable")
             kept = [c for rank, c in enumerate(best) if rank < RANKED or labels[c] == self.options.positive]
             record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
-            if golds is not None:
-                record["label"] = labels[int(golds["labels"][number])]
-            record["prediction"] = labels[int(answers["prediction"][number])]
+            if references is not None:
+                record["label"] = labels[int(references["labels"][number])]
+            record["prediction"] = labels[int(predictions["prediction"][number])]
             record["probability"] = float(probabilities[best[0]])
             record["probabilities"] = {labels[int(c)]: float(probabilities[c]) for c in kept}
-            if "logits" in answers:
+            if "logits" in predictions:
                 record["logits"] = {
-                    name: float(x) for name, x in zip(labels, answers["logits"][number], strict=True)
+                    name: float(x) for name, x in zip(labels, predictions["logits"][number], strict=True)
                 }
             yield record
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         numbers = {name: number for number, name in enumerate(labels)}
-        golds, predictions = (
+        references, classes = (
             np.array([numbers[record[key]] for record in records], np.int64)
             for key in ("label", "prediction")
         )
         probabilities = np.array(
             [[record["probabilities"].get(name, np.nan) for name in labels] for record in records]
         )
-        return {"labels": golds}, {"prediction": predictions, "probabilities": probabilities}
+        return {"labels": references}, {"prediction": classes, "probabilities": probabilities}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         wrong = [record for record in records if record["label"] != record["prediction"]]
         wrong.sort(key=lambda record: -record["probability"])
         kept = (*self.texts, "label", "prediction", "probability", "place")
@@ -356,11 +383,11 @@ def _confusion(
     }
 
 
-def _calibration(gold: NDArray[np.int64], answers: Arrays, resampling: Resampling) -> dict[str, Any]:
-    confidence, correct = answers["probabilities"].max(-1), answers["prediction"] == gold
+def _calibration(gold: NDArray[np.int64], predictions: Arrays, resampling: Resampling) -> dict[str, Any]:
+    confidence, correct = predictions["probabilities"].max(-1), predictions["prediction"] == gold
     return {
         "ece": calibration.ece(confidence, correct, resampling=resampling).to_json(),
-        "brier": intervals.mean(answers["brier"], resampling=resampling).to_json(),
+        "brier": intervals.mean(predictions["brier"], resampling=resampling).to_json(),
         "bins": [asdict(row) for row in calibration.reliability_curve(confidence, correct)],
     }
 

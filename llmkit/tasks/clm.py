@@ -70,7 +70,7 @@ class CausalLM(OverDocuments):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -78,13 +78,15 @@ class CausalLM(OverDocuments):
         training: bool = False,
     ) -> Features:
         ids = tokenizer(list(rows["text"]), add_special_tokens=False, verbose=False)["input_ids"]
-        if not golds:
+        if not references:
             return _prompts(ids, tokenizer, max_length)
         context = 0 if training else min(self.options.stride, max_length // 2)
         room = BlockLayout(max_length, context=context, packed=self.options.packing)
-        return base.features(list(_documents(ids, golds, tokenizer)), room, tokenizer, ["labels"], _columns)
+        return base.features(
+            list(_documents(ids, references, tokenizer)), room, tokenizer, ["labels"], _columns
+        )
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
@@ -124,8 +126,8 @@ class CausalLM(OverDocuments):
         probabilities_BK, ids_BK = logits_BV.softmax(-1).topk(self.options.choices)
         return {"choices": ids_BK, "probabilities": probabilities_BK}
 
-    def measured(self, golds: Arrays, answers: Arrays) -> Statistics:
-        columns = by_unit(golds, answers["nats"], answers["tokens"], golds["bytes"])
+    def measured(self, references: Arrays, predictions: Arrays) -> Statistics:
+        columns = by_unit(references, predictions["nats"], predictions["tokens"], references["bytes"])
         return language_model.from_sums(*columns)
 
     def beginnings(self, rows: Rows) -> list[tuple[list[int], int]]:
@@ -140,9 +142,9 @@ class CausalLM(OverDocuments):
             rooms.append(([_start(self.tokenizer), *begun], round(WRITTEN * len(ids) / len(text))))
         return rooms
 
-    def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
+    def completed(self, texts: Sequence[str], predictions: Arrays) -> Iterator[dict[str, Any]]:
         for number, text in enumerate(texts):
-            found = self.choices(answers["choices"][number], answers["probabilities"][number])
+            found = self.choices(predictions["choices"][number], predictions["probabilities"][number])
             best = found[0]
             yield {
                 "text": text,
@@ -171,14 +173,14 @@ def _prompts(ids: Sequence[Sequence[int]], tokenizer: Any, max_length: int) -> F
     )
 
 
-def _documents(ids: Sequence[Sequence[int]], golds: Arrays, tokenizer: Any) -> Iterator[Columns]:
+def _documents(ids: Sequence[Sequence[int]], references: Arrays, tokenizer: Any) -> Iterator[Columns]:
     """Inputs and labels of each document: from the start token to the last one, and from the first to the end.
 
     A document whose rows go on behind these has no end here, and begins anew there.
     """
     start, end = _start(tokenizer), int(tokenizer.eos_token_id)
-    for rows in iter_documents(golds["documents"]):
-        closed = [end] if golds["last"][rows[-1]] else []
+    for rows in iter_documents(references["documents"]):
+        closed = [end] if references["last"][rows[-1]] else []
         tokens = np.array([start, *(token for row in rows for token in ids[row]), *closed], np.int64)
         owners = np.repeat([*rows, rows[-1]], [*(len(ids[row]) for row in rows), len(closed)])
         yield {"input_ids": tokens[:-1], "labels": tokens[1:], "owners": owners}

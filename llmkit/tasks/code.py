@@ -22,13 +22,14 @@ from llmkit.data.checks.programs import COLUMNS, check_programs
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.encoding.features import Encoded
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Statistics
 from llmkit.metrics.tasks import pass_at_k
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.sandbox import runner
 from llmkit.sandbox.runner import Outcome, Program
 from llmkit.tasks import chat
-from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet, TaskSpec, same_names
+from llmkit.tasks.protocol import Arrays, Examples, Rows, ScoreSheet, TaskSpec, same_names
 from llmkit.text.code import extract_program
 
 __all__ = ["Code", "Options", "make"]
@@ -80,10 +81,12 @@ class Code(chat.Chat):
     def _references(self, part: Split) -> Any:
         return object_array((code,) for code in part.column("code"))
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         """As in chat; texts: the programs, or the answers without one as they are. Where there are tests to run:
         verdicts and details (N,)."""
-        found = super().answers(outputs, encoded, rows)
+        found = super().predictions(outputs, encoded, rows)
         if "texts" not in found:
             return found
         programs = [extract_program(text).rstrip() for text in found["texts"]]
@@ -102,61 +105,66 @@ class Code(chat.Chat):
             "details": object_array("" if one is None else one.detail for one in of_each),
         }
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
-        found = super()._measured(golds, answers)
-        if "verdicts" not in answers:
+    def _measured(self, references: Arrays, predictions: Arrays) -> Statistics:
+        found = super()._measured(references, predictions)
+        if "verdicts" not in predictions:
             return found
-        passed = [(1, int(verdict == "passed")) for verdict in answers["verdicts"]]
+        passed = [(1, int(verdict == "passed")) for verdict in predictions["verdicts"]]
         return Statistics.join([pass_at_k.count_passes(passed), found])
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        sheet = super().score(golds, answers, labels, evaluate=evaluate, seed=seed)
-        if "verdicts" not in answers:
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        sheet = super().score(references, predictions, labels, resampling=resampling, metrics=metrics)
+        if resampling is None or "verdicts" not in predictions:
             return sheet
-        verdicts = dict(Counter(answers["verdicts"]).most_common())
+        verdicts = dict(Counter(predictions["verdicts"]).most_common())
         return replace(sheet, details={**sheet.details, "verdicts": verdicts})
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
         """By what both have: the programs of one run may have been run, those of the other not."""
         both = first.keys() & second.keys()
         first, second = ({name: own[name] for name in both} for own in (first, second))
-        return super().difference(golds, first, second, metric, labels, evaluate=evaluate, seed=seed)
+        return super().difference(references, first, second, metric, labels, resampling=resampling)
 
-    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
-        return answers["verdicts"] == "passed" if "verdicts" in answers else None
+    def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_] | None:
+        return predictions["verdicts"] == "passed" if "verdicts" in predictions else None
 
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """As in chat; verdict: passed, failed, timeout, memory, refused, crashed, or no program; detail: why."""
-        told = {"verdict": "verdicts", "detail": "details"} if "verdicts" in answers else {}
-        for number, record in enumerate(super().records(rows, answers, labels, golds)):
-            yield record | {key: answers[name][number] for key, name in told.items()}
+        told = {"verdict": "verdicts", "detail": "details"} if "verdicts" in predictions else {}
+        for number, record in enumerate(super().records(rows, predictions, labels, references)):
+            yield record | {key: predictions[name][number] for key, name in told.items()}
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        golds, answers = super().from_records(records, labels)
+        references, predictions = super().parse_records(records, labels)
         if not all("verdict" in record for record in records):
-            return golds, answers
-        return golds, {**answers, "verdicts": object_array(record["verdict"] for record in records)}
+            return references, predictions
+        return references, {**predictions, "verdicts": object_array(record["verdict"] for record in records)}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those that have the least in common with the solution in the data, without those that pass."""
         verdicts = {record["place"]: record.get("verdict") for record in records}
-        wrong = super().worst([record for record in records if verdicts[record["place"]] != "passed"])
+        wrong = super().worst_errors([record for record in records if verdicts[record["place"]] != "passed"])
         return [{**row, "verdict": verdicts[row["place"]]} for row in wrong]
 
 

@@ -23,11 +23,12 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.preference_pairs import encode_pairs
 from llmkit.metrics.intervals import wilson_score
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Floats, Statistics
 from llmkit.metrics.tasks.preference import compare_log_probabilities, reward_margins
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks import chat
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, Sheet, TaskSpec, same_names
+from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, ScoreSheet, TaskSpec, same_names
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,13 +86,13 @@ class Dpo(chat.Chat):
             )
             notes = [*notes, *said]
         near, alike = find_near_duplicates(corpus, (self.source,))
-        golds: dict[str, Arrays] = {name: {} for name in corpus.splits}  # chosen and rejected say it all
-        return Examples(corpus, (), golds, (*notes, *alike), near)
+        references: dict[str, Arrays] = {name: {} for name in corpus.splits}  # chosen and rejected say it all
+        return Examples(corpus, (), references, (*notes, *alike), near)
 
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -101,7 +102,7 @@ class Dpo(chat.Chat):
         """rows without answers are conversations to go on with, as in `llmkit chat`."""
         how: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
         if SIDES[0] not in rows:
-            return super().encode(rows, golds, tokenizer, **how)
+            return super().encode(rows, references, tokenizer, **how)
         assert self.template is not None, "bind comes first"
         pairs = [replace(found, turns=self.turns(found.turns)) for found in self._pairs(rows)]
         return encode_pairs(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
@@ -119,7 +120,7 @@ class Dpo(chat.Chat):
                 raise DataError(code, self.source, message, fix)
             yield found
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
             from llmkit.engine.preference import compute_log_probabilities
@@ -143,35 +144,41 @@ class Dpo(chat.Chat):
         tokens = [(batch[name] != IGNORED).sum(1) for name in ("targets", "rejected")]
         return {"now": now_2B.T, "before": before_2B.T, "tokens": torch.stack(tokens, dim=1)}
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         return outputs
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
-        return compare_log_probabilities(*(answers[name] for name in ANSWERS), beta=self.options.beta)
+    def _measured(self, references: Arrays, predictions: Arrays) -> Statistics:
+        return compare_log_probabilities(*(predictions[name] for name in ANSWERS), beta=self.options.beta)
 
-    def _margins(self, answers: Arrays) -> Floats:
-        return reward_margins(answers["now"], answers["before"], self.options.beta)
+    def _margins(self, predictions: Arrays) -> Floats:
+        return reward_margins(predictions["now"], predictions["before"], self.options.beta)
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
         """As of chat; where no two rewards are equal their accuracy is a share, which has an interval of its own."""
-        sheet, found = (
-            super().score(golds, answers, labels, evaluate=evaluate, seed=seed),
-            self._margins(answers),
-        )
-        if found.all():
-            of_share = wilson_score(int((found > 0).sum()), len(found), evaluate.confidence)
+        sheet = super().score(references, predictions, labels, resampling=resampling, metrics=metrics)
+        found = self._margins(predictions)
+        if resampling is not None and found.all():
+            of_share = wilson_score(int((found > 0).sum()), len(found), resampling.confidence)
             sheet.scores["reward_accuracy"] = of_share
         return sheet
 
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """prediction: the side with the larger reward; probability: that people prefer it, by Bradley and Terry's model
         of rewards, 1 / (1 + exp(-margin)). prompt: a question, or the turns before the answers where they are several.
         """
-        for number, found in enumerate(self._margins(answers).tolist()):
+        for number, found in enumerate(self._margins(predictions).tolist()):
             turns = rows["messages"][number] if "messages" in rows else []
             record = {name: rows[name][number] for name in INPUTS}
             if len(turns) > 1:
@@ -179,15 +186,19 @@ class Dpo(chat.Chat):
             record["prediction"] = "chosen" if found > 0 else "rejected" if found else "neither"
             record["probability"] = float(np.exp(-np.logaddexp(0, -abs(found))))
             record["reward_margin"] = found
-            kept = {name: answers[name][number].tolist() for name in ANSWERS} if golds is not None else {}
+            kept = (
+                {name: predictions[name][number].tolist() for name in ANSWERS}
+                if references is not None
+                else {}
+            )
             yield record | kept  # for `compare`
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         return {}, {name: np.array([record[name] for record in records]) for name in ANSWERS}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The pairs whose rejected answer is rewarded most above the chosen one."""
         wrong = [record for record in records if record["prediction"] == "rejected"]
         return [

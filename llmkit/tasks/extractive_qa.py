@@ -26,11 +26,11 @@ from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.windows import encode_contexts
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import extractive_qa
 from llmkit.metrics.tasks.answer_matching import Rules, has_answer
-from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import resampling_of
+from llmkit.recipe.schema import Data, Section
 from llmkit.tasks.protocol import (
     Arrays,
     Examples,
@@ -38,7 +38,7 @@ from llmkit.tasks.protocol import (
     Loss,
     Plain,
     Rows,
-    Sheet,
+    ScoreSheet,
     TaskSpec,
     model_inputs,
     same_names,
@@ -106,13 +106,14 @@ class ExtractiveQA(Plain):
         return words | ({"no_answer": "never giving an answer"} if self.options.unanswerable else {})
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, golds, problems, notes = check_questions(
+        corpus, references, problems, notes = check_questions(
             corpus, data, unanswerable=self.options.unanswerable, seed=seed if labels is None else None
         )
         raise_if(problems, DataError)
-        return Examples(corpus, (), golds, tuple(notes))
+        counts = {split: _count_answerable(own) for split, own in references.items()}
+        return Examples(corpus, (), references, tuple(notes), label_counts=counts)
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         return Head(
             {"num_labels": 2}
         )  # start and end; a checkpoint trained for three classes would make three
@@ -120,7 +121,7 @@ class ExtractiveQA(Plain):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -131,13 +132,13 @@ class ExtractiveQA(Plain):
             tokenizer,
             rows["question"],
             rows["context"],
-            _first_answers(golds) if golds else None,
+            _first_answers(references) if references else None,
             max_length=max_length,
             stride=self.options.stride,
             truncation=truncation,
         )
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
@@ -179,7 +180,9 @@ class ExtractiveQA(Plain):
             decoded["loss"] = (parts[0] + parts[1]) / 2
         return decoded
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         """By question: texts (N,), spans (N,) lists of (start, end, probability), best first, null_difference (N,)."""
         contexts = rows["context"]
         of_each = zip(contexts, _windows_of(encoded, len(contexts)), strict=True)
@@ -189,7 +192,7 @@ class ExtractiveQA(Plain):
             "" if self._is_null(gap) else context[found.spans[0].start : found.spans[0].end]
             for gap, found, context in zip(gaps, spans, contexts, strict=True)
         ]
-        answers: dict[str, NDArray[Any]] = {
+        predictions: dict[str, NDArray[Any]] = {
             "texts": object_array(texts),
             "spans": object_array([found.spans for found in spans]),
             "null_difference": gaps,
@@ -199,37 +202,43 @@ class ExtractiveQA(Plain):
             ),
         }
         if "loss" in outputs:
-            answers["loss"] = np.bincount(encoded.examples, outputs["loss"], minlength=len(contexts))
-            answers["windows"] = np.bincount(encoded.examples, minlength=len(contexts))
-        return answers
+            predictions["loss"] = np.bincount(encoded.examples, outputs["loss"], minlength=len(contexts))
+            predictions["windows"] = np.bincount(encoded.examples, minlength=len(contexts))
+        return predictions
 
     def _is_null(self, difference: float) -> bool:
         return self.options.unanswerable and difference > float(self.tuned.get("null_threshold", 0.0))
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
         """The threshold of the null score that gives the best F1 on these questions."""
-        answerable = np.array([has_answer(texts) for texts in golds["answers"]])
-        match = extractive_qa.match_answers(list(golds["answers"]), list(answers["best"]), self._rules(golds))
+        answerable = np.array([has_answer(texts) for texts in references["answers"]])
+        match = extractive_qa.match_answers(
+            list(references["answers"]), list(predictions["best"]), self._rules(references)
+        )
         correctness = np.where(answerable, match[:, 1], 0.0)
-        threshold, _ = extractive_qa.best_threshold(answers["null_difference"], answerable, correctness)
+        threshold, _ = extractive_qa.best_threshold(predictions["null_difference"], answerable, correctness)
         return {"null_threshold": threshold}
 
-    def _rules(self, golds: Arrays) -> Rules:
+    def _match(self, references: Arrays, texts: NDArray[np.object_]) -> NDArray[np.float64]:
+        """Exact match and F1 of each text, (N, 2)."""
+        return extractive_qa.match_answers(list(references["answers"]), list(texts), self._rules(references))
+
+    def _rules(self, references: Arrays) -> Rules:
         """Chinese where at least half of the gold answers hold a Chinese character."""
         if self.options.rules != "auto":
             return self.options.rules
         if self.options.unanswerable:
             return "squad_v2"
-        texts = [text for answers in golds["answers"] for text in answers[:1]]
+        texts = [text for predictions in references["answers"] for text in predictions[:1]]
         return "cmrc" if 2 * sum(bool(HAN.search(text)) for text in texts) >= max(1, len(texts)) else "squad"
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
         found = extractive_qa.match_answers(
-            list(golds["answers"]), list(answers["texts"]), self._rules(golds)
+            list(references["answers"]), list(predictions["texts"]), self._rules(references)
         )
-        answerable = np.array([has_answer(texts) for texts in golds["answers"]])
+        answerable = np.array([has_answer(texts) for texts in references["answers"]])
         values = {
-            "loss": float(answers["loss"].sum() / max(1, answers["windows"].sum())),
+            "loss": float(predictions["loss"].sum() / max(1, predictions["windows"].sum())),
             "exact_match": float(found[:, 0].mean()),
             "f1": float(found[:, 1].mean()),
         }
@@ -240,28 +249,35 @@ class ExtractiveQA(Plain):
         return values
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        resampling = resampling_of(evaluate, seed)
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
         scores = extractive_qa.scores(
-            list(golds["answers"]),
-            list(answers["texts"]),
-            self._rules(golds),
-            groups=_passages(golds),
+            list(references["answers"]),
+            list(predictions["texts"]),
+            self._rules(references),
+            groups=_passages(references),
             resampling=resampling,
         )
         details: dict[str, Any] = {}
-        if "loss" in answers:
-            statistics = np.stack([answers["loss"], answers["windows"]], axis=1)
+        if "loss" in predictions:
+            statistics = np.stack([predictions["loss"], predictions["windows"]], axis=1)
             scores["loss"] = intervals.bootstrap(
                 statistics,
                 lambda sums: ratio(sums[..., 0], sums[..., 1]),
-                groups=_passages(golds),
+                groups=_passages(references),
                 resampling=resampling,
             )
         if "null_threshold" in self.tuned:
             details["thresholds"] = {"no answer": self.tuned["null_threshold"]}
-        return Sheet(scores, tuple(evaluate.metrics) or ("exact_match", "f1"), details)
+        return ScoreSheet(scores, tuple(metrics) or ("exact_match", "f1"), details)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.text import sliding_window
@@ -277,49 +293,43 @@ class ExtractiveQA(Plain):
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
         return extractive_qa.difference(
-            list(golds["answers"]),
+            list(references["answers"]),
             list(first["texts"]),
             list(second["texts"]),
-            self._rules(golds),
+            self._rules(references),
             metric,
-            groups=_passages(golds),
-            resampling=resampling_of(evaluate, seed),
+            groups=_passages(references),
+            resampling=resampling,
         )
 
-    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
+    def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_]:
         found = extractive_qa.match_answers(
-            list(golds["answers"]), list(answers["texts"]), self._rules(golds)
+            list(references["answers"]), list(predictions["texts"]), self._rules(references)
         )
         hits: NDArray[np.bool_] = found[:, 0] > 0.5
         return hits
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        with_answer = sum(has_answer(texts) for texts in golds["answers"])
-        without = len(golds["answers"]) - with_answer
-        return {"answerable": with_answer, **({"without an answer": without} if without else {})}
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """prediction is "" for no answer; start and end count characters of the context, sentence is the one around."""
-        for number, text in enumerate(answers["texts"]):
+        for number, text in enumerate(predictions["texts"]):
             record: dict[str, Any] = {"id": rows["id"][number]} if "id" in rows else {}
             record["question"] = rows["question"][number]
-            if golds is not None:
-                record["answers"] = list(golds["answers"][number])
-                record["group"] = int(golds["groups"][number])
-            context, spans = rows["context"][number], answers["spans"][number]
-            yield record | self._said(text, context, spans, float(answers["null_probability"][number]))
+            if references is not None:
+                record["answers"] = list(references["answers"][number])
+                record["group"] = int(references["groups"][number])
+            context, spans = rows["context"][number], predictions["spans"][number]
+            yield record | self._said(text, context, spans, float(predictions["null_probability"][number]))
 
     def _said(self, text: str, context: str, spans: Sequence[_Span], null: float) -> dict[str, Any]:
         best = [
@@ -350,20 +360,20 @@ class ExtractiveQA(Plain):
             "best": best,
         }
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        golds = {
+        references = {
             "answers": object_array([tuple(record["answers"]) for record in records]),
             "groups": np.array([record["group"] for record in records], np.int64),
         }
-        return golds, {"texts": object_array([record["prediction"] for record in records])}
+        return references, {"texts": object_array([record["prediction"] for record in records])}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answers that share no word with a gold one, the surest first."""
-        golds, answers = self.from_records(records, ())
+        references, predictions = self.parse_records(records, ())
         found = extractive_qa.match_answers(
-            list(golds["answers"]), list(answers["texts"]), self._rules(golds)
+            list(references["answers"]), list(predictions["texts"]), self._rules(references)
         )
         wrong = [record for record, match in zip(records, found, strict=True) if match[1] == 0]
         wrong.sort(key=lambda record: -record["probability"])
@@ -377,6 +387,13 @@ class ExtractiveQA(Plain):
             }
             for record in wrong[:20]
         ]
+
+
+def _count_answerable(references: Arrays) -> dict[str, int]:
+    """Count the questions with and without an answer."""
+    answerable = sum(has_answer(texts) for texts in references["answers"])
+    unanswerable = len(references["answers"]) - answerable
+    return {"answerable": answerable, **({"without an answer": unanswerable} if unanswerable else {})}
 
 
 @dataclass(frozen=True)
@@ -434,9 +451,9 @@ def _without_blanks(context: str, start: int, end: int) -> tuple[int, int]:
     return start + len(text) - len(text.lstrip()), start + len(text.rstrip())
 
 
-def _passages(golds: Arrays) -> NDArray[np.int64] | None:
+def _passages(references: Arrays) -> NDArray[np.int64] | None:
     """The passage of each question, (N,), which are drawn as a whole; None where each question has its own."""
-    groups: NDArray[np.int64] = golds["groups"]
+    groups: NDArray[np.int64] = references["groups"]
     return groups if len(np.unique(groups)) < len(groups) else None
 
 
@@ -446,11 +463,11 @@ def _windows_of(encoded: Encoded, examples: int) -> Iterator[range]:
     return (range(int(a), int(b)) for a, b in pairwise(ends))
 
 
-def _first_answers(golds: Arrays) -> list[tuple[int, int] | None]:
+def _first_answers(references: Arrays) -> list[tuple[int, int] | None]:
     """(start, end) of each question's first gold answer, as SQuAD's training takes it."""
     return [
         (int(starts[0]), int(starts[0]) + len(texts[0])) if len(texts) else None
-        for texts, starts in zip(golds["answers"], golds["starts"], strict=True)
+        for texts, starts in zip(references["answers"], references["starts"], strict=True)
     ]
 
 

@@ -74,14 +74,14 @@ class MaskedLM(OverDocuments):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        if not golds:
+        if not references:
             return _with_masks(rows["text"], tokenizer, max_length)
         before, after = _around(tokenizer)
         room = BlockLayout(max_length, num_special=len(before) + len(after), packed=self.options.packing)
@@ -95,7 +95,7 @@ class MaskedLM(OverDocuments):
                 "owners": np.pad(owners, (len(before), len(after)), mode="edge"),
             }
 
-        documents = list(_documents(rows["text"], golds, tokenizer, self.options.words))
+        documents = list(_documents(rows["text"], references, tokenizer, self.options.words))
         return base.features(documents, room, tokenizer, ["words"], columns)
 
     def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
@@ -114,7 +114,7 @@ class MaskedLM(OverDocuments):
         kept = {name: column for name, column in batch.items() if name != "words"}
         return {**kept, "input_ids": inputs_BL, "labels": labels_BL}
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
@@ -157,21 +157,25 @@ class MaskedLM(OverDocuments):
             found[name][masks_BL] = values_NK
         return found
 
-    def measured(self, golds: Arrays, answers: Arrays) -> Statistics:
-        columns = by_unit(golds, answers["nats"], answers["tokens"], golds["bytes"], answers["hits"])
+    def measured(self, references: Arrays, predictions: Arrays) -> Statistics:
+        columns = by_unit(
+            references, predictions["nats"], predictions["tokens"], references["bytes"], predictions["hits"]
+        )
         found = language_model.from_sums(*columns)
         kept = [
             metric for metric in found.metrics if metric.name != "bits_per_byte"
         ]  # no chain of probabilities
         return replace(found, metrics=tuple(replace(own, note=f"{own.note}, {NOTE}") for own in kept))
 
-    def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
+    def completed(self, texts: Sequence[str], predictions: Arrays) -> Iterator[dict[str, Any]]:
         """prediction: the text with its masks filled, each by its most probable token, and what the product of their
         probabilities is; both None for a text without a mask."""
         for number, text in enumerate(texts):
-            places = np.flatnonzero(answers["masks"][number])
+            places = np.flatnonzero(predictions["masks"][number])
             found = [
-                self.choices(answers["choices"][number, place], answers["probabilities"][number, place])
+                self.choices(
+                    predictions["choices"][number, place], predictions["probabilities"][number, place]
+                )
                 for place in places
             ]
             filled, probability = text, 1.0
@@ -200,10 +204,10 @@ def _with_masks(texts: Sequence[str], tokenizer: Any, max_length: int) -> Featur
     return replace(found, notes={f"texts have no {tokenizer.mask_token}, so no prediction": bare})
 
 
-def _documents(texts: Sequence[str], golds: Arrays, tokenizer: Any, unit: WordUnit) -> Iterator[Columns]:
+def _documents(texts: Sequence[str], references: Arrays, tokenizer: Any, unit: WordUnit) -> Iterator[Columns]:
     """Ids of each document, with the word and the row of each token."""
     found = list(number_words(texts, tokenizer, unit))
-    for rows in iter_documents(golds["documents"]):
+    for rows in iter_documents(references["documents"]):
         most = max(len(found[row][0]) for row in rows)
         yield {
             "input_ids": np.concatenate([found[row][0] for row in rows]),

@@ -22,11 +22,22 @@ from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import multi_label, ranking
-from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
+from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes
 from llmkit.tasks.classification import RANKED, per_class_details
-from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
+from llmkit.tasks.protocol import (
+    Arrays,
+    Examples,
+    Head,
+    Loss,
+    Rows,
+    ScoreSheet,
+    TaskSpec,
+    Vectors,
+    tfidf_text,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,21 +93,25 @@ class MultiLabel(OverTexts):
             )
             notes = [*notes, *said]
         near, alike = find_near_duplicates(corpus, self.texts)
-        golds = {
+        references = {
             part: {"labels": label_indicators(rows, self.gold, names)} for part, rows in corpus.splits.items()
         }
-        return Examples(corpus, names, golds, (*notes, *alike), near)
+        counts = {
+            split: dict(zip(names, own["labels"].sum(0).astype(int).tolist(), strict=True))
+            for split, own in references.items()
+        }
+        return Examples(corpus, names, references, (*notes, *alike), near, counts)
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         """The initial bias is each label's log-odds; from 0, training would first push all of the rare labels down."""
         config = named_classes(labels, "multi_label_classification")
-        if golds is None:
+        if references is None:
             return Head(config)
-        marks_NC = golds["labels"]
+        marks_NC = references["labels"]
         counts_C = marks_NC.sum(axis=0)
         return Head(config, np.log((counts_C + 0.5) / (len(marks_NC) - counts_C + 0.5)).tolist())
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
@@ -120,29 +135,42 @@ class MultiLabel(OverTexts):
             decoded["logits"] = logits_BC
         return decoded
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         return {**outputs, "prediction": outputs["probabilities"] >= self._thresholds()}
 
     def _thresholds(self) -> NDArray[np.float64]:
         """(C,), or one for all."""
         return np.array(self.tuned.get("thresholds", 0.5), np.float64)
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
-        found = multi_label.best_thresholds(golds["labels"], answers["probabilities"])
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
+        found = multi_label.best_thresholds(references["labels"], predictions["probabilities"])
         return {"thresholds": found.tolist()}
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
         return {
-            "loss": float(answers["loss"].mean(dtype=np.float64)),
-            **multi_label.values(golds["labels"], answers["prediction"]),
-            "pr_auc": ranking.pr_auc_value(golds["labels"], answers["probabilities"]),
+            "loss": float(predictions["loss"].mean(dtype=np.float64)),
+            **multi_label.values(references["labels"], predictions["prediction"]),
+            "pr_auc": ranking.pr_auc_value(references["labels"], predictions["probabilities"]),
         }
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        resampling = resampling_of(evaluate, seed)
-        gold, predicted, probabilities = golds["labels"], answers["prediction"], answers.get("probabilities")
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
+        gold, predicted, probabilities = (
+            references["labels"],
+            predictions["prediction"],
+            predictions.get("probabilities"),
+        )
         scores = multi_label.scores(gold, predicted, probabilities=probabilities, resampling=resampling)
         per_label = multi_label.per_label(
             gold,
@@ -152,95 +180,91 @@ class MultiLabel(OverTexts):
             resampling=resampling,
         )
         details: dict[str, Any] = {"per_class": per_class_details(per_label)}
-        if "loss" in answers:
-            scores["loss"] = intervals.mean(answers["loss"], resampling=resampling)
+        if "loss" in predictions:
+            scores["loss"] = intervals.mean(predictions["loss"], resampling=resampling)
         if "thresholds" in self.tuned:
             details["thresholds"] = dict(zip(labels, self.tuned["thresholds"], strict=True))
-        return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, details)
+        return ScoreSheet(scores, tuple(metrics) or HEADLINE, details)
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
         names = ("train", part, "validation") if "thresholds" in self.tuned else ("train", part)
         known, new, *rest = (tfidf_text(examples.corpus.splits[name].columns, self.texts) for name in names)
-        gold = examples.golds["train"]["labels"].astype(np.int64)
+        gold = examples.references["train"]["labels"].astype(np.int64)
         shares = np.tile(gold.mean(axis=0), (len(new), 1))
         all_of = baselines.tfidf_each(known, gold, [*new, *(rest[0] if rest else [])], seed=seed)
         own, validation = np.split(all_of, [len(new)])
         return {
             "most_frequent": {"prediction": shares > 0.5, "probabilities": shares},
-            "tfidf_each": self._given(own, validation, examples.golds),
+            "tfidf_each": self._given(own, validation, examples.references),
         }
 
     def untuned(
-        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
     ) -> Arrays:
         from llmkit.models import baselines
 
-        marks = golds["train"]["labels"].astype(np.int64)
+        marks = references["train"]["labels"].astype(np.int64)
         own, validation = (
             baselines.nearest_mean_each(vectors["train"], marks, vectors[name])
             for name in (part, "validation" if "thresholds" in self.tuned else part)
         )
-        return self._given(own, validation, golds)
+        return self._given(own, validation, references)
 
     def _given(
         self,
         own: NDArray[np.float64],
         validation: NDArray[np.float64],
-        golds: Mapping[str, Arrays],
+        references: Mapping[str, Arrays],
     ) -> Arrays:
         """A baseline's answers; where the model's thresholds were set on the validation rows, so are its own."""
         threshold: Any = 0.5
         if "thresholds" in self.tuned:
-            threshold = multi_label.best_thresholds(golds["validation"]["labels"], validation)
+            threshold = multi_label.best_thresholds(references["validation"]["labels"], validation)
         return {"prediction": own >= threshold, "probabilities": own}
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
         probabilities = (first["probabilities"], second["probabilities"]) if metric == "pr_auc" else None
         return multi_label.difference(
-            golds["labels"],
+            references["labels"],
             first["prediction"],
             second["prediction"],
             metric,
             probabilities=probabilities,
-            resampling=resampling_of(evaluate, seed),
+            resampling=resampling,
         )
 
-    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
-        hits: NDArray[np.bool_] = (golds["labels"].astype(bool) == answers["prediction"]).all(-1)
+    def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_]:
+        hits: NDArray[np.bool_] = (references["labels"].astype(bool) == predictions["prediction"]).all(-1)
         return hits
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        return dict(zip(labels, golds["labels"].sum(0).astype(int).tolist(), strict=True))
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         for number, (given, probabilities) in enumerate(
-            zip(answers["prediction"], answers["probabilities"], strict=True)
+            zip(predictions["prediction"], predictions["probabilities"], strict=True)
         ):
             record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
-            if golds is not None:
-                record["labels"] = _named(golds["labels"][number], labels)
+            if references is not None:
+                record["labels"] = _named(references["labels"][number], labels)
             record["prediction"] = _named(given, labels)
             record["probability"] = _of_all(given, probabilities)
             record["probabilities"] = dict(zip(labels, map(float, probabilities), strict=True))
-            if "logits" in answers:
-                record["logits"] = dict(zip(labels, map(float, answers["logits"][number]), strict=True))
+            if "logits" in predictions:
+                record["logits"] = dict(zip(labels, map(float, predictions["logits"][number]), strict=True))
             yield record
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         gold, predicted = (
@@ -250,7 +274,7 @@ class MultiLabel(OverTexts):
         probabilities = np.array([[r["probabilities"][name] for name in labels] for r in records])
         return {"labels": gold.astype(np.float32)}, {"prediction": predicted, "probabilities": probabilities}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         wrong = [record for record in records if set(record["labels"]) != set(record["prediction"])]
         wrong.sort(key=lambda record: -record["probability"])
         return [

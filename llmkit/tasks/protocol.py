@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded, Features
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,7 +35,7 @@ __all__ = [
     "Loss",
     "Plain",
     "Rows",
-    "Sheet",
+    "ScoreSheet",
     "Task",
     "TaskSpec",
     "Vectors",
@@ -60,20 +61,37 @@ class Examples:
 
     corpus: Corpus
     labels: tuple[str, ...]  # class names by number; empty for tasks without classes
-    golds: Mapping[str, Arrays]  # part -> what the loss and the scores need
+    references: Mapping[str, Arrays]  # part -> what the loss and the scores need
     notes: tuple[str, ...] = ()  # counted and said: rows dropped, splits made, near duplicates
     near_duplicates: Mapping[str, NDArray[np.int64]] = field(
         default_factory=dict
-    )  # part -> rows like training rows
+    )  # split -> rows like training rows
+    label_counts: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # split -> how often each class (entity type, ...) occurs
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """The scores of one set of predictions, and the details that only the report shows (JSON values)."""
+class ScoreSheet:
+    """Scores of one set of predictions."""
 
     scores: dict[str, Score]
-    headline: tuple[str, ...]
+    """Scores by metric."""
+    headline: tuple[str, ...] = ()
+    """Metrics to show first."""
     details: dict[str, Any] = field(default_factory=dict)
+    """What only the report shows, such as the scores of each class (JSON values)."""
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, float], predictions: Arrays) -> Self:
+        """Make a sheet of scores without intervals."""
+        n = len(next(iter(predictions.values())))
+        return cls({name: Score(value, None, None, n, "") for name, value in values.items()})
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The values of the scores by metric."""
+        return {name: score.value for name, score in self.scores.items()}
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,8 @@ class TaskSpec:
     """Most tokens that `decode` generates per example, over all beams; 0 if it generates no text."""
     validation_metrics: Collection[str] = ()
     """Metrics that need no generated text. Validation generates none if the best model is chosen by one of them."""
+    can_calibrate: bool = False
+    """Whether probabilities can be calibrated, with a temperature that `tune` found."""
     tuned: Mapping[str, Any] = field(default_factory=dict)
     """What `tune` found and what the checkpoint fixes (JSON values). Saved in the model card."""
 
@@ -149,7 +169,7 @@ class Task(Protocol):
         """The task knowing the checkpoint that it works with: its config.json and its tokenizer."""
         ...
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         """Describe the head that the model needs.
 
         Args:
@@ -161,7 +181,7 @@ class Task(Protocol):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -178,7 +198,7 @@ class Task(Protocol):
         """The batch with what differs from epoch to epoch (masks). draws (B,): a random number of each example."""
         ...
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         """The function (model, batch) -> (summed loss, count), golds being those of the training part."""
         ...
 
@@ -194,26 +214,34 @@ class Task(Protocol):
         """
         ...
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         """The answer to each example, from what `decode` said of its windows."""
         ...
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
         """What can be set once training is over (thresholds, a temperature), from the validation rows; JSON values."""
         ...
 
-    def calibrated(self) -> Task | None:
-        """The same with probabilities as `tune` found them to be right; None where it found no such thing."""
-        ...
-
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        """The scores without intervals: what validation watches."""
-        ...
-
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        """The scores with intervals."""
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        """Score the predictions.
+
+        Args:
+            golds: What is correct.
+            answers: What the model predicts for the same examples.
+            labels: Class names by number.
+            resampling: Settings of the confidence intervals; None for values alone, as during validation.
+            metrics: Metrics that the user asked for, which are shown first.
+        """
         ...
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
@@ -221,7 +249,7 @@ class Task(Protocol):
         ...
 
     def untuned(
-        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
     ) -> Arrays:
         """What the checkpoint knew before this training, for tasks with `untuned` in their ladder: the answers to this
         part's rows from embeddings, by a method that needs no gradient.
@@ -232,28 +260,23 @@ class Task(Protocol):
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
         """first minus second on the same examples, paired."""
         ...
 
-    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
+    def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_] | None:
         """Which examples are answered rightly as a whole; None where an answer is only more or less right."""
         ...
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        """What there is of each class (or entity type ...) in a part."""
-        ...
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """One JSON object an example, for predictions/*.jsonl and (without golds) for `predict`.
 
@@ -261,13 +284,13 @@ class Task(Protocol):
         """
         ...
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         """(golds, answers) that gave these records, as far as `difference` and `right` need them."""
         ...
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The most instructive mistakes among these records, worst first."""
         ...
 
@@ -285,11 +308,8 @@ class Plain:
     def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         return batch
 
-    def calibrated(self) -> Self | None:
-        return None
-
     def untuned(
-        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
     ) -> Arrays:
         raise AssertionError("none in its ladder")
 

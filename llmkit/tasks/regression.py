@@ -19,10 +19,21 @@ from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import regression
-from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import OverTexts, logits_of, resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Rows, Sheet, TaskSpec, Vectors, tfidf_text
+from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.texts import OverTexts, logits_of
+from llmkit.tasks.protocol import (
+    Arrays,
+    Examples,
+    Head,
+    Loss,
+    Rows,
+    ScoreSheet,
+    TaskSpec,
+    Vectors,
+    tfidf_text,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,8 +76,8 @@ class Regression(OverTexts):
             notes = [*notes, *said]
         numbers, _ = check_numbers(corpus, self.gold)  # rows were dropped and dealt out since
         near, alike = find_near_duplicates(corpus, self.texts)
-        golds = {part: {"labels": values} for part, values in numbers.items()}
-        return Examples(corpus, (), golds, (*notes, *alike), near)
+        references = {part: {"labels": values} for part, values in numbers.items()}
+        return Examples(corpus, (), references, (*notes, *alike), near)
 
     @property
     def ladder(self) -> Mapping[str, str]:
@@ -82,12 +93,12 @@ class Regression(OverTexts):
             "lstm": "an LSTM trained from scratch",
         }
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         """The bias is the mean score: or the first steps would only move the predictions from 0 to the scores."""
-        bias = None if golds is None else [float(golds["labels"].mean(dtype=np.float64))]
+        bias = None if references is None else [float(references["labels"].mean(dtype=np.float64))]
         return Head({"num_labels": 1, "problem_type": "regression"}, bias)
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
@@ -104,25 +115,33 @@ class Regression(OverTexts):
             decoded["loss"] = (numbers_B - batch["labels"]).square()
         return decoded
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        loss = float(answers["loss"].mean(dtype=np.float64))
-        return {"loss": loss, **regression.values(golds["labels"], answers["prediction"])}
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        loss = float(predictions["loss"].mean(dtype=np.float64))
+        return {"loss": loss, **regression.values(references["labels"], predictions["prediction"])}
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        gold, predicted = golds["labels"], answers["prediction"]
-        scores = regression.scores(gold, predicted, resampling=resampling_of(evaluate, seed))
-        if "loss" in answers:
-            scores["loss"] = intervals.mean(answers["loss"], resampling=resampling_of(evaluate, seed))
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
+        gold, predicted = references["labels"], predictions["prediction"]
+        scores = regression.scores(gold, predicted, resampling=resampling)
+        if "loss" in predictions:
+            scores["loss"] = intervals.mean(predictions["loss"], resampling=resampling)
         points = {"gold": gold[:SHOWN].tolist(), "predicted": predicted[:SHOWN].tolist()}
-        return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, {"scatter": points})
+        return ScoreSheet(scores, tuple(metrics) or HEADLINE, {"scatter": points})
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
         known, judged = (examples.corpus.splits[name].columns for name in ("train", part))
-        gold = examples.golds["train"]["labels"]
+        gold = examples.references["train"]["labels"]
         found: dict[str, Arrays] = {
             "mean": {"prediction": np.full(len(judged[self.gold]), gold.mean(dtype=np.float64))}
         }
@@ -135,47 +154,43 @@ class Regression(OverTexts):
         return found
 
     def untuned(
-        self, vectors: Vectors, golds: Mapping[str, Arrays], part: str, labels: Sequence[str]
+        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
     ) -> Arrays:
         from llmkit.models import baselines
 
-        return {"prediction": baselines.ridge(vectors["train"], golds["train"]["labels"], vectors[part])}
+        return {"prediction": baselines.ridge(vectors["train"], references["train"]["labels"], vectors[part])}
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
         return regression.difference(
-            golds["labels"],
+            references["labels"],
             first["prediction"],
             second["prediction"],
             metric,
-            resampling=resampling_of(evaluate, seed),
+            resampling=resampling,
         )
 
-    def right(self, golds: Arrays, answers: Arrays) -> None:
+    def correct(self, references: Arrays, predictions: Arrays) -> None:
         return None
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        return {}
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
-        for number, prediction in enumerate(answers["prediction"]):
+        for number, prediction in enumerate(predictions["prediction"]):
             record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
-            if golds is not None:
-                record["score"] = _as_written(golds["labels"][number])
+            if references is not None:
+                record["score"] = _as_written(references["labels"][number])
             yield {**record, "prediction": float(prediction), "probability": None}
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         gold, predicted = (
@@ -183,7 +198,7 @@ class Regression(OverTexts):
         )
         return {"labels": gold}, {"prediction": predicted}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         far = sorted(records, key=lambda record: -abs(record["score"] - record["prediction"]))
         kept = (*self.texts, "score", "prediction", "place")
         return [{key: record[key] for key in kept} for record in far[:20]]

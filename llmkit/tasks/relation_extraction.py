@@ -18,12 +18,12 @@ from llmkit.data.checks.row_errors import RowError, collect_errors
 from llmkit.data.corpus import Corpus, Split
 from llmkit.data.encoding.features import Features
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import relation
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks import classification
-from llmkit.tasks._shared.texts import resampling_of
 from llmkit.tasks.classification import Classification, per_class_details
-from llmkit.tasks.protocol import Arrays, Examples, Rows, Sheet, TaskSpec, same_names
+from llmkit.tasks.protocol import Arrays, Examples, Rows, ScoreSheet, TaskSpec, same_names
 from llmkit.text.markers import MARKERS, find_error, mark_entities, remove_markers
 
 __all__ = ["Options", "RelationExtraction", "make"]
@@ -90,63 +90,68 @@ class RelationExtraction(Classification):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        if not golds:  # texts to predict, which nothing has checked
+        if not references:  # texts to predict, which nothing has checked
             wrong = [(text, what) for text in rows["text"] if (what := find_error(text))]
             raise_if([ErrorDetail("L14", f'"{text[:40]}"', what, MARK) for text, what in wrong], DataError)
-        features = super().encode(rows, golds, tokenizer, max_length=max_length, truncation=truncation)
+        features = super().encode(rows, references, tokenizer, max_length=max_length, truncation=truncation)
         markers = set(tokenizer.convert_tokens_to_ids(list(MARKERS)))
         lost = sum(not markers.issubset(ids) for ids in features.columns["input_ids"])
         return replace(features, notes={LOST: lost}) if lost else features
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
         found = relation.values(
-            golds["labels"], answers["prediction"], labels, negative=self._negative(labels)
+            references["labels"], predictions["prediction"], labels, negative=self._negative(labels)
         )
-        return {**super().values(golds, answers, labels), **_renamed(found)}
+        return {**super()._values(references, predictions, labels), **_renamed(found)}
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        sheet = super().score(golds, answers, labels, evaluate=evaluate, seed=seed)
-        gold, predicted, negative = golds["labels"], answers["prediction"], self._negative(labels)
-        found = relation.scores(
-            gold, predicted, labels, negative=negative, resampling=resampling_of(evaluate, seed)
-        )
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        sheet = super().score(references, predictions, labels, resampling=resampling, metrics=metrics)
+        if resampling is None:
+            return sheet
+        gold, predicted, negative = references["labels"], predictions["prediction"], self._negative(labels)
+        found = relation.scores(gold, predicted, labels, negative=negative, resampling=resampling)
         per_relation = relation.per_relation(
-            gold, predicted, labels, negative=negative, confidence=evaluate.confidence
+            gold, predicted, labels, negative=negative, confidence=resampling.confidence
         )
         details = {**sheet.details, "per_class": per_class_details(per_relation)}
         return replace(sheet, scores={**sheet.scores, **_renamed(found)}, details=details)
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
         own = next((name for name, new in OWN.items() if new == metric), None)
         if own is None:
-            return super().difference(golds, first, second, metric, labels, evaluate=evaluate, seed=seed)
+            return super().difference(references, first, second, metric, labels, resampling=resampling)
         found = relation.difference(
-            golds["labels"],
+            references["labels"],
             first["prediction"],
             second["prediction"],
             labels,
             own,
             negative=self._negative(labels),
-            resampling=resampling_of(evaluate, seed),
+            resampling=resampling,
         )
         return replace(found, metric=metric)
 

@@ -23,10 +23,11 @@ from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.windows import NO_WORD, encode_words
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import entities
-from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import named_classes, resampling_of
+from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.texts import named_classes
 from llmkit.tasks.classification import per_class_details
 from llmkit.tasks.protocol import (
     Arrays,
@@ -35,7 +36,7 @@ from llmkit.tasks.protocol import (
     Loss,
     Plain,
     Rows,
-    Sheet,
+    ScoreSheet,
     TaskSpec,
     model_inputs,
     same_names,
@@ -104,11 +105,17 @@ class TokenClassification(Plain):
             seed=seed if labels is None else None,
         )
         raise_if(list(found.problems), DataError)
-        golds = {part: {"tags": ids} for part, ids in found.golds.items()}
-        corpus = _named_by(found.corpus, data.labels)
-        return Examples(corpus, found.labels, golds, tuple(found.notes), found.near_duplicates)
+        references = {part: {"tags": ids} for part, ids in found.golds.items()}
+        return Examples(
+            _named_by(found.corpus, data.labels),
+            found.labels,
+            references,
+            tuple(found.notes),
+            found.near_duplicates,
+            {split: _count_entities(own["tags"], found.labels) for split, own in references.items()},
+        )
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         config = named_classes(labels, "")
         del config["problem_type"]
         return Head(config)
@@ -116,7 +123,7 @@ class TokenClassification(Plain):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -126,12 +133,12 @@ class TokenClassification(Plain):
         return encode_words(
             tokenizer,
             _sentences(rows).tokens,
-            list(golds["tags"]) if golds else None,
+            list(references["tags"]) if references else None,
             max_length=max_length,
             stride=self.options.stride,
         )
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
@@ -154,7 +161,9 @@ class TokenClassification(Plain):
             decoded["loss"] = losses_BL.sum(-1)
         return decoded
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         """tags (N,) and probabilities (N,) of lists by word; loss (N,) summed over the words that have a token, and
         words (N,) their number."""
         lengths = [len(tokens) for tokens in _sentences(rows).tokens]
@@ -174,84 +183,84 @@ class TokenClassification(Plain):
         }
         return {**found, "loss": loss, "words": decided} if "loss" in outputs else found
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
         return {}
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        gold, found = _canonical(labels, golds["tags"], answers["tags"])
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        gold, found = _canonical(labels, references["tags"], predictions["tags"])
         statistics = entities.count_entities(gold, found, _types(labels), strict=self.options.strict)
         sums = statistics.sum(0)
-        loss = float(answers["loss"].sum() / max(1, answers["words"].sum()))
+        loss = float(predictions["loss"].sum() / max(1, predictions["words"].sum()))
         return {"loss": loss, **{name: float(m.score(sums)) for name, m in entities.METRICS.items()}}
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        resampling = resampling_of(evaluate, seed)
-        gold, found = _canonical(labels, golds["tags"], answers["tags"])
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
+        gold, found = _canonical(labels, references["tags"], predictions["tags"])
         types, strict = _types(labels), self.options.strict
         scores = entities.scores(gold, found, types, strict=strict, resampling=resampling)
-        per_type = entities.per_type(gold, found, types, strict=strict, confidence=evaluate.confidence)
-        if "loss" in answers:
-            statistics = np.stack([answers["loss"], answers["words"]], axis=1)
+        per_type = entities.per_type(gold, found, types, strict=strict, confidence=resampling.confidence)
+        if "loss" in predictions:
+            statistics = np.stack([predictions["loss"], predictions["words"]], axis=1)
             scores["loss"] = intervals.bootstrap(
                 statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=resampling
             )
-        return Sheet(scores, tuple(evaluate.metrics) or HEADLINE, {"per_class": per_class_details(per_type)})
+        return ScoreSheet(scores, tuple(metrics) or HEADLINE, {"per_class": per_class_details(per_type)})
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         from llmkit.models import baselines
 
         known, judged = (examples.corpus.splits[name].columns["tokens"] for name in ("train", part))
-        tags = baselines.gazetteer(known, list(examples.golds["train"]["tags"]), judged)
+        tags = baselines.gazetteer(known, list(examples.references["train"]["tags"]), judged)
         return {"gazetteer": {"tags": object_array(tags)}}
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
-        gold, one, other = _canonical(labels, golds["tags"], first["tags"], second["tags"])
+        gold, one, other = _canonical(labels, references["tags"], first["tags"], second["tags"])
         strict = self.options.strict
         return entities.difference(
-            gold, one, other, _types(labels), metric, strict=strict, resampling=resampling_of(evaluate, seed)
+            gold, one, other, _types(labels), metric, strict=strict, resampling=resampling
         )
 
-    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_]:
-        pairs = zip(golds["tags"], answers["tags"], strict=True)
+    def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_]:
+        pairs = zip(references["tags"], predictions["tags"], strict=True)
         return np.array([np.array_equal(gold, found) for gold, found in pairs], bool)
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        """Entities of each type."""
-        ids = np.concatenate([np.zeros(0, np.int64), *golds["tags"]])
-        numbers = {name: number for number, name in enumerate(labels)}
-        return {name: int((ids == numbers[f"B-{name}"]).sum()) for name in _types(labels)}
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """entities and prediction are lists of {start, end, label, text}, in characters of `text`."""
         _types(labels)
         sentences = _sentences(rows)
-        for number, ids in enumerate(answers["tags"]):
+        for number, ids in enumerate(predictions["tags"]):
             place = sentences.texts[number], sentences.offsets[number]
-            found = _entities(*place, _named(ids, labels), answers["probabilities"][number])
+            found = _entities(*place, _named(ids, labels), predictions["probabilities"][number])
             record: dict[str, Any] = {"text": place[0]}
-            if golds is not None:
-                gold = _named(golds["tags"][number], labels)
+            if references is not None:
+                gold = _named(references["tags"][number], labels)
                 record |= {"tags": gold, "predicted_tags": _named(ids, labels)}
                 record["entities"] = _entities(*place, gold, None)
             record["prediction"] = found
             record["probability"] = min((entity["probability"] for entity in found), default=None)
             yield record
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         numbers = {name: number for number, name in enumerate(labels)}
@@ -261,7 +270,7 @@ class TokenClassification(Plain):
         )
         return {"tags": gold}, {"tags": found}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Sentences with the most wrong words."""
         wrong = [
             (sum(a != b for a, b in zip(record["tags"], record["predicted_tags"], strict=True)), record)
@@ -278,6 +287,13 @@ class TokenClassification(Plain):
             for count, record in wrong[:20]
             if count
         ]
+
+
+def _count_entities(tags: NDArray[np.object_], labels: Sequence[str]) -> dict[str, int]:
+    """Count the entities of each type."""
+    ids = np.concatenate([np.zeros(0, np.int64), *tags])
+    numbers = {name: number for number, name in enumerate(labels)}
+    return {name: int((ids == numbers[f"B-{name}"]).sum()) for name in _types(labels)}
 
 
 def _named_by(corpus: Corpus, names: Sequence[str] | None) -> Corpus:

@@ -62,8 +62,10 @@ def run_simple(prepared: Prepared, split: str) -> tuple[dict[str, Arrays], list[
     if size <= MAX_CHARACTERS:
         return task.baselines(examples, split, seed), []
     rows = _sample(len(train), int(len(train) * MAX_CHARACTERS / size), seed, "simple")
-    golds = {**examples.golds, "train": take(examples.golds["train"], rows)}
-    fewer = replace(examples, corpus=examples.corpus.rearrange({"train": ("train", rows)}), golds=golds)
+    references = {**examples.references, "train": take(examples.references["train"], rows)}
+    fewer = replace(
+        examples, corpus=examples.corpus.rearrange({"train": ("train", rows)}), references=references
+    )
     note = f"the simple baselines learned from {len(rows):,} of the {len(train):,} training examples"
     return task.baselines(fewer, split, seed), [note]
 
@@ -99,7 +101,7 @@ def _base_model(training: TrainingRun, split: str) -> Arrays:
         return training.predict(model, split)
     rows = {name: np.arange(len(part)) for name, part in examples.corpus.splits.items()}
     rows["train"] = _sample(len(rows["train"]), MAX_EMBEDDED, prepared.recipe.seed, "embedded")
-    golds = {name: take(labels, rows[name]) for name, labels in examples.golds.items()}
+    references = {name: take(labels, rows[name]) for name, labels in examples.references.items()}
     splits = dict.fromkeys(["train", split, *(["validation"] if "thresholds" in task.spec.tuned else [])])
     texts = {
         name: [
@@ -107,7 +109,7 @@ def _base_model(training: TrainingRun, split: str) -> Arrays:
         ]
         for name in splits
     }
-    return task.untuned(_embed(training, texts), golds, split, examples.labels)
+    return task.untuned(_embed(training, texts), references, split, examples.labels)
 
 
 def _embed(training: TrainingRun, texts: dict[str, list[list[str]]]) -> dict[str, NDArray[np.float64]]:
@@ -155,7 +157,7 @@ def _lstm(training: TrainingRun, split: str) -> Arrays:
 
     prepared = training.prepared
     task, examples, encoded = prepared.task, prepared.examples, prepared.encoded["train"]
-    head = task.head(examples.labels, examples.golds["train"])
+    head = task.head(examples.labels, examples.references["train"])
     torch.manual_seed(derive(prepared.recipe.seed, "lstm"))
     model = LstmClassifier(
         assign_embedding_rows(encoded.ragged["input_ids"].flat, len(prepared.tokenizer)),
@@ -184,7 +186,7 @@ def _train_lstm(training: TrainingRun, model: nn.Module) -> None:
         model,
         session.accelerator.prepare_optimizer(build_adamw(model, weight_decay=0.01)),
         training.batches("train"),
-        prepared.task.loss(examples.golds["train"], len(examples.labels)),
+        prepared.task.loss(examples.references["train"], len(examples.labels)),
         plan_steps(size, BATCH_SIZE, session.seed, total=schedule.total_steps),
         schedule=schedule,
         max_grad_norm=1.0,
@@ -209,4 +211,5 @@ def _validation_loss(training: TrainingRun, model: nn.Module) -> float:
         return 0.0
     examples = training.prepared.examples
     predictions = replace(training, progress=SILENT).predict(model, "validation")
-    return training.prepared.task.values(examples.golds["validation"], predictions, examples.labels)["loss"]
+    task, labels = training.prepared.task, examples.labels
+    return task.score(examples.references["validation"], predictions, labels, resampling=None).values["loss"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from torch import nn
 
-    from llmkit.tasks.protocol import Arrays, Sheet
+    from llmkit.tasks.protocol import Arrays, ScoreSheet
 
 __all__ = ["finalize", "to_json"]
 
@@ -82,7 +82,7 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
         **sheet.details,
         **_compare_with_baselines(prepared, split, predictions, {**simple, **neural}, sheet),
         "slices": _slices(prepared, split, predictions, sheet),
-        "errors": prepared.task.worst(records),
+        "errors": prepared.task.worst_errors(records),
         "samples": samples,
         "notes": [
             *prepared.examples.corpus.notes,
@@ -109,13 +109,13 @@ def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
     return {name: score.to_json() for name, score in scores.items()}
 
 
-def _score(prepared: Prepared, part: str, answers: Arrays) -> Sheet:
+def _score(prepared: Prepared, part: str, predictions: Arrays) -> ScoreSheet:
     return prepared.task.score(
-        prepared.examples.golds[part],
-        answers,
+        prepared.examples.references[part],
+        predictions,
         prepared.examples.labels,
-        evaluate=prepared.recipe.evaluate,
-        seed=prepared.recipe.seed,
+        resampling=prepared.recipe.evaluate.resampling(prepared.recipe.seed),
+        metrics=prepared.recipe.evaluate.metrics,
     )
 
 
@@ -128,47 +128,52 @@ def _encoding_notes(prepared: Prepared) -> list[str]:
     ]
 
 
-def _without_near_duplicates(prepared: Prepared, part: str, answers: Arrays) -> list[str]:
+def _without_near_duplicates(prepared: Prepared, part: str, predictions: Arrays) -> list[str]:
     """The scores again without the rows that nearly repeat a training row: did they flatter the model?"""
     near = prepared.examples.near_duplicates.get(part)
     if near is None:
         return []
     kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.splits[part])), near)
-    golds = take(prepared.examples.golds[part], kept)
-    values = prepared.task.values(golds, take(answers, kept), prepared.examples.labels)
+    references = take(prepared.examples.references[part], kept)
+    sheet = prepared.task.score(
+        references, take(predictions, kept), prepared.examples.labels, resampling=None
+    )
     return [
         f"{part} without its {len(near)} near repeats: "
-        + ", ".join(f"{k} {v:.4f}" for k, v in values.items())
+        + ", ".join(f"{k} {v:.4f}" for k, v in sheet.values.items())
     ]
 
 
-def _records(prepared: Prepared, part: str, answers: Arrays) -> list[dict[str, Any]]:
+def _records(prepared: Prepared, part: str, predictions: Arrays) -> list[dict[str, Any]]:
     """The predictions, with the place of each row in its file."""
     rows = prepared.examples.corpus.splits[part]
     records = prepared.task.records(
-        rows.columns, answers, prepared.examples.labels, prepared.examples.golds[part]
+        rows.columns, predictions, prepared.examples.labels, prepared.examples.references[part]
     )
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
 def _compare_with_baselines(
-    prepared: Prepared, part: str, answers: Arrays, found: Mapping[str, Arrays], sheet: Sheet
+    prepared: Prepared, part: str, predictions: Arrays, found: Mapping[str, Arrays], sheet: ScoreSheet
 ) -> dict[str, Any]:
     """Scores of the baselines on the same rows, and a sentence on each paired difference; found: name -> answers."""
     from llmkit.metrics import paired
 
-    task, evaluate, seed = prepared.task, prepared.recipe.evaluate, prepared.recipe.seed
+    task, evaluate = prepared.task, prepared.recipe.evaluate
+    resampling = evaluate.resampling(prepared.recipe.seed)
     names = selected(task, prepared.recipe)
     if not names:
         return {"baselines": {}, "comparisons": [], "verdict": []}
-    golds, labels = prepared.examples.golds[part], prepared.examples.labels
+    references, labels = prepared.examples.references[part], prepared.examples.labels
     metric = sheet.headline[0]
     scores: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
     for name in names:
         theirs = found[name]
-        scores[name] = to_json(task.score(golds, theirs, labels, evaluate=evaluate, seed=seed).scores)
-        difference = task.difference(golds, answers, theirs, metric, labels, evaluate=evaluate, seed=seed)
+        scores[name] = to_json(
+            task.score(references, theirs, labels, resampling=resampling, metrics=evaluate.metrics).scores
+        )
+        difference = task.difference(references, predictions, theirs, metric, labels, resampling=resampling)
         called = task.ladder[name]
         comparisons.append(
             {
@@ -188,17 +193,17 @@ def _compare_with_baselines(
     }
 
 
-def _slices(prepared: Prepared, part: str, answers: Arrays, sheet: Sheet) -> dict[str, Any]:
+def _slices(prepared: Prepared, part: str, predictions: Arrays, sheet: ScoreSheet) -> dict[str, Any]:
     """Where the model is weakest: by length, label, language and source, as far as the rows have several.
 
     Nothing where answers are not one a row, as those to blocks of running text.
     """
-    rows, golds = prepared.examples.corpus.splits[part], prepared.examples.golds[part]
-    if any(len(values) != len(rows) for values in (*golds.values(), *answers.values())):
+    rows, references = prepared.examples.corpus.splits[part], prepared.examples.references[part]
+    if any(len(values) != len(rows) for values in (*references.values(), *predictions.values())):
         return {}
-    judged = slices.Judged(prepared.task, rows, golds, answers, prepared.examples.labels)
+    judged = slices.Judged(prepared.task, rows, references, predictions, prepared.examples.labels)
     return slices.slices(
-        judged, sheet.headline[0], evaluate=prepared.recipe.evaluate, seed=prepared.recipe.seed
+        judged, sheet.headline[0], resampling=prepared.recipe.evaluate.resampling(prepared.recipe.seed)
     )
 
 
@@ -208,7 +213,7 @@ def _data(prepared: Prepared) -> dict[str, Any]:
         "parts": {
             part: {
                 "rows": len(rows),
-                "classes": prepared.task.counts(prepared.examples.golds[part], prepared.examples.labels),
+                "classes": dict(prepared.examples.label_counts.get(part, {})),
             }
             for part, rows in corpus.splits.items()
         },

@@ -54,7 +54,7 @@ def train(training: TrainingRun) -> nn.Module:
             executed,
             session.accelerator.prepare_optimizer(training.optimizer),
             _training_batches(training, padding),
-            prepared.task.loss(prepared.examples.golds["train"], len(prepared.examples.labels)),
+            prepared.task.loss(prepared.examples.references["train"], len(prepared.examples.labels)),
             _updates(training),
             schedule=prepared.schedule,
             max_grad_norm=recipe.train.max_grad_norm,

@@ -19,7 +19,7 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     from llmkit.models import load, scratch
 
     recipe, task = prepared.recipe, prepared.task
-    head = task.head(prepared.examples.labels, prepared.examples.golds["train"])
+    head = task.head(prepared.examples.labels, prepared.examples.references["train"])
     if recipe.model.from_scratch:
         seed = recipe.training_seed
         model = scratch.build_model(

@@ -277,10 +277,10 @@ def encode_rows(
     from llmkit.data.encoding.encode import encode
     from llmkit.data.encoding.features import Encoded
 
-    rows, golds = examples.corpus.splits[part], examples.golds[part]
+    rows, references = examples.corpus.splits[part], examples.references[part]
 
     def to_features(some: Mapping[str, list[Any]], span: slice) -> Features:
-        of_span = {name: values[span] for name, values in golds.items()}
+        of_span = {name: values[span] for name, values in references.items()}
         return task.encode(
             some,
             of_span,

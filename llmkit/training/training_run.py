@@ -108,7 +108,7 @@ class TrainingRun:
         return make_batches(
             self.session,
             prepared.encoded[split],
-            prepared.examples.golds[split],
+            prepared.examples.references[split],
             prepared.tokenizer,
             prepared.recipe.train,
             prepared.task,
@@ -136,7 +136,7 @@ class TrainingRun:
             max_new_tokens=0 if validating else task.spec.max_new_tokens,
             on_progress=lambda done, total: self.progress.advance(f"predicting {split}", done, total, "rows"),
         )
-        return task.answers(outputs, encoded, self.prepared.examples.corpus.splits[split].columns)
+        return task.predictions(outputs, encoded, self.prepared.examples.corpus.splits[split].columns)
 
     def log(self, kind: str, values: dict[str, object]) -> None:
         """Append one line to the run's log; only the main process writes."""

@@ -33,9 +33,10 @@ def validate(training: TrainingRun) -> bool:
     task, name = prepared.task, prepared.recipe.evaluate.best
     validating = name in task.spec.validation_metrics
     predictions = training.predict(training.placed.full_model(), "validation", validating=validating)
-    labels = prepared.examples.golds["validation"]
+    labels = prepared.examples.references["validation"]
     # The main process scores for all of them: only one process may run generated programs.
-    values = training.session.broadcast(task.values(labels, predictions, prepared.examples.labels))
+    sheet = task.score(labels, predictions, prepared.examples.labels, resampling=None)
+    values = training.session.broadcast(sheet.values)
     training.log("evaluation", {"step": state.step, **values})
     shown = dict.fromkeys(["loss", name, *task.spec.metrics[:2]])
     training.progress.note(
@@ -66,5 +67,7 @@ def tune(training: TrainingRun, model: nn.Module, predictions: Arrays | None = N
         return prepared
     if predictions is None:
         predictions = training.predict(model, "validation")
-    tuned = tasks.load(prepared.recipe.task, task.tune(prepared.examples.golds["validation"], predictions))
+    tuned = tasks.load(
+        prepared.recipe.task, task.tune(prepared.examples.references["validation"], predictions)
+    )
     return replace(prepared, task=tuned.bind(prepared.config, prepared.tokenizer))

@@ -15,9 +15,9 @@ from llmkit import tasks
 from llmkit.base.errors import RecipeError
 from llmkit.data.checks.columns import object_array
 from llmkit.inference.slices import Judged, check, slices
-from llmkit.recipe.schema import Evaluate
+from llmkit.metrics.resampling import Resampling
 
-HOW: dict[str, Any] = {"evaluate": Evaluate(resamples=200), "seed": 1}
+HOW: dict[str, Any] = {"resampling": Resampling(resamples=200, seed=1)}
 
 
 class Rows(SimpleNamespace):
@@ -31,9 +31,9 @@ def judged(n: int = 80, files: int = 2, **columns: list[Any]) -> Judged:
     index = np.arange(n) * files // n
     gold = np.arange(n) % 2
     rows = Rows(columns={"text": texts, **columns}, files=("one.csv", "two.csv")[:files], file_index=index)
-    answers = {"prediction": np.where(index == 0, gold, 1 - gold), "probabilities": np.full((n, 2), 0.5)}
+    predictions = {"prediction": np.where(index == 0, gold, 1 - gold), "probabilities": np.full((n, 2), 0.5)}
     task = tasks.load({"name": "classification"})
-    return Judged(task, rows, {"labels": gold}, answers, ("no", "yes"))  # type: ignore[arg-type]
+    return Judged(task, rows, {"labels": gold}, predictions, ("no", "yes"))  # type: ignore[arg-type]
 
 
 def names(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -85,23 +85,23 @@ def test_of_a_score_of_which_less_is_better_the_highest_comes_first() -> None:
     rows = Rows(
         columns={"text": ["a"] * 60, "kind": np.repeat(list("xyz"), 20).tolist()}, file_index=np.zeros(60)
     )
-    answers = {"prediction": gold + off, "loss": off**2}
-    found = slices(Judged(task, rows, {"labels": gold}, answers, ()), "mse", ["kind"], **HOW)  # type: ignore[arg-type]
+    predictions = {"prediction": gold + off, "loss": off**2}
+    found = slices(Judged(task, rows, {"labels": gold}, predictions, ()), "mse", ["kind"], **HOW)  # type: ignore[arg-type]
     assert [value for _, value in names(found)] == ["y", "z", "x"]
 
 
 def test_any_task_can_be_sliced() -> None:
     """Here by the answers' F1, of groups of questions."""
     task = tasks.load({"name": "extractive_qa"})
-    answers = object_array([("yes",) if number % 4 else ("other",) for number in range(40)])
+    predictions = object_array([("yes",) if number % 4 else ("other",) for number in range(40)])
     rows = Rows(
         columns={"question": ["who?"] * 40, "context": ["yes no"] * 40, "kind": ["a", "b", "a", "b"] * 10},
         file_index=np.zeros(40, int),
         files=("f",),
     )
-    golds = {"answers": answers, "groups": np.arange(40) // 4}
+    references = {"answers": predictions, "groups": np.arange(40) // 4}
     found = slices(
-        Judged(task, rows, golds, {"texts": object_array(["yes"] * 40)}, ()), "f1", ["kind"], **HOW
+        Judged(task, rows, references, {"texts": object_array(["yes"] * 40)}, ()), "f1", ["kind"], **HOW
     )  # type: ignore[arg-type]
     assert names(found) == [("kind", "a"), ("kind", "b")]
     assert "clustered by 10 groups" in found["slices"][0]["score"]["method"]

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.metrics.resampling import Resampling
+from llmkit.recipe.schema import Data
 
 
 class Given(nn.Module):
@@ -30,8 +31,8 @@ def given() -> nn.Module:
 
 
 @pytest.fixture
-def evaluate() -> Evaluate:
-    return Evaluate(resamples=200)
+def resampling() -> Resampling:
+    return Resampling(resamples=200, seed=1)
 
 
 @pytest.fixture

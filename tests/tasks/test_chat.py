@@ -20,8 +20,9 @@ from llmkit.base.errors import DataError, ModelError
 from llmkit.data.checks.columns import object_array
 from llmkit.data.encoding.collate import IGNORED, collate
 from llmkit.data.encoding.features import Encoded
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load, lora
-from llmkit.recipe.schema import Data, Evaluate, Lora
+from llmkit.recipe.schema import Data, Lora
 from tests.samples import rows, write_recipe
 
 SHARES = {"validation_share": 0.0, "test_share": 0.0}
@@ -36,7 +37,9 @@ def made(checkpoint: Path, tuned: Any = None, **options: Any) -> Any:
 
 def batch_of(task: Any, found: Any) -> dict[str, torch.Tensor]:
     part = found.corpus.splits["train"]
-    features = task.encode(part.columns, found.golds["train"], task.tokenizer, max_length=48, truncation=True)
+    features = task.encode(
+        part.columns, found.references["train"], task.tokenizer, max_length=48, truncation=True
+    )
     encoded = Encoded.from_batches([(0, features)])
     return collate(encoded, np.arange(len(encoded)), pad_token_id=task.tokenizer.pad_token_id, scalars={})
 
@@ -132,19 +135,19 @@ def test_faulty_messages_of_predict_are_told(tiny_gpt: Path) -> None:
 
 def test_scores_are_perplexity_and_rouge(tiny_gpt: Path) -> None:
     task = made(tiny_gpt)
-    golds = {"references": object_array([("a good film",), ("a bad film",)])}
-    answers = {
+    references = {"texts": object_array([("a good film",), ("a bad film",)])}
+    predictions = {
         "texts": object_array(["a good film", "a good"]),
         "nats": np.array([6.0, 2.0], np.float32),
         "tokens": np.array([3, 1]),
     }
-    values = task.values(golds, answers, ())
+    values = task.score(references, predictions, (), resampling=None).values
     assert values["loss"] == pytest.approx(2)
     assert values["perplexity"] == pytest.approx(np.exp(2))
     assert values["rougeL"] == pytest.approx(100 * (1 + 0.4) / 2)
-    costs = {name: answers[name] for name in ("nats", "tokens")}
-    assert set(task.values(golds, costs, ())) == set(task.spec.validation_metrics)
-    sheet = task.score(golds, answers, (), evaluate=Evaluate(resamples=100), seed=1)
+    costs = {name: predictions[name] for name in ("nats", "tokens")}
+    assert set(task.score(references, costs, (), resampling=None).values) == set(task.spec.validation_metrics)
+    sheet = task.score(references, predictions, (), resampling=Resampling(resamples=100, seed=1))
     assert sheet.headline == ("perplexity", "rougeL")
     assert {name: score.value for name, score in sheet.scores.items()} == pytest.approx(values)
 
@@ -178,8 +181,8 @@ def test_the_run_keeps_its_template_and_beats_or_not_the_checkpoint(run: Path) -
 def test_predict_goes_on_with_messages(run: Path) -> None:
     lines = (run / "predictions" / "test.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
-    answers = list(llmkit.predict(str(run), [{"prompt": record["prompt"]} for record in records]))
-    assert [a["prediction"] for a in answers] == [record["prediction"] for record in records]
+    predictions = list(llmkit.predict(str(run), [{"prompt": record["prompt"]} for record in records]))
+    assert [a["prediction"] for a in predictions] == [record["prediction"] for record in records]
     assert llmkit.compare(run, run)["differences"]["perplexity"]["value"] == 0
 
 

@@ -20,14 +20,15 @@ from llmkit.base.errors import DataError, UserError
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks.classification import Options, balanced, make
 from llmkit.tasks.protocol import Examples
 
 LABELS = ("no", "perhaps", "yes")
 TASK = make(Options(), {})
-EVALUATE = Evaluate(resamples=200)
+RESAMPLING = Resampling(resamples=200, seed=1)
 Rows = list[tuple[str, object]]
 
 
@@ -75,13 +76,13 @@ def logits() -> Tensor:
 
 
 @pytest.fixture
-def golds() -> Tensor:
+def references() -> Tensor:
     return torch.from_numpy(np.random.default_rng(1).integers(0, 3, 40))
 
 
 @pytest.fixture
-def outputs(logits: Tensor, golds: Tensor) -> dict[str, Any]:
-    decoded = TASK.decode(Given(), {"input_ids": logits, "labels": golds})
+def outputs(logits: Tensor, references: Tensor) -> dict[str, Any]:
+    decoded = TASK.decode(Given(), {"input_ids": logits, "labels": references})
     return {name: value.numpy() for name, value in decoded.items()}
 
 
@@ -95,7 +96,7 @@ def test_check_makes_the_parts_and_numbers_the_labels(read: Callable[..., Corpus
     }
     assert examples.labels == LABELS  # sorted: no order of rows changes the numbers
     for part, of_part in parts.items():
-        named = [examples.labels[number] for number in examples.golds[part]["labels"]]
+        named = [examples.labels[number] for number in examples.references[part]["labels"]]
         assert named == of_part.column("label")
     assert sorted(text for part in parts.values() for text in part.column("text")) == sorted(
         text for text, _ in rows(60)
@@ -119,7 +120,7 @@ def test_numbers_stand_for_the_names_in_the_recipe(read: Callable[..., Corpus]) 
     examples = TASK.check(read(train=numbered), Data(train="x", labels=list(LABELS)), 1)
     assert examples.labels == LABELS
     part = examples.corpus.splits["train"]
-    assert examples.golds["train"]["labels"].tolist() == part.column("label")
+    assert examples.references["train"]["labels"].tolist() == part.column("label")
 
 
 def test_labels_of_a_trained_model_are_kept_and_nothing_is_split(read: Callable[..., Corpus]) -> None:
@@ -128,7 +129,7 @@ def test_labels_of_a_trained_model_are_kept_and_nothing_is_split(read: Callable[
     examples = TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=known)
     assert list(examples.corpus.splits) == ["test"]
     assert examples.labels == known
-    assert examples.golds["test"]["labels"].tolist() == [3, 2, 0, 3, 2, 0]
+    assert examples.references["test"]["labels"].tolist() == [3, 2, 0, 3, 2, 0]
 
 
 def test_a_label_that_the_trained_model_lacks_is_told(read: Callable[..., Corpus]) -> None:
@@ -158,7 +159,7 @@ def test_a_training_text_in_the_test_is_told_or_dropped(read: Callable[..., Corp
 
 
 def test_decoded_probabilities_are_those_of_the_logits(
-    logits: Tensor, golds: Tensor, outputs: dict[str, Any]
+    logits: Tensor, references: Tensor, outputs: dict[str, Any]
 ) -> None:
     probabilities = logits.double().softmax(-1).numpy()
     assert np.allclose(outputs["probabilities"].sum(-1), 1, atol=1e-6)
@@ -166,9 +167,9 @@ def test_decoded_probabilities_are_those_of_the_logits(
     assert np.allclose(outputs["probabilities"], probabilities, atol=1e-6)
 
 
-def test_brier_is_that_of_scikit_learn(logits: Tensor, golds: Tensor, outputs: dict[str, Any]) -> None:
+def test_brier_is_that_of_scikit_learn(logits: Tensor, references: Tensor, outputs: dict[str, Any]) -> None:
     expected = sklearn_metrics.brier_score_loss(
-        golds.numpy(), logits.double().softmax(-1).numpy(), labels=[0, 1, 2], scale_by_half=False
+        references.numpy(), logits.double().softmax(-1).numpy(), labels=[0, 1, 2], scale_by_half=False
     )
     assert outputs["brier"].mean() == pytest.approx(expected, abs=1e-6)
 
@@ -188,40 +189,40 @@ def test_without_labels_the_logits_are_given(logits: Tensor) -> None:
 
 def test_a_record_holds_only_the_best_classes() -> None:
     decoded = TASK.decode(Given(), {"input_ids": torch.randn(3, 40)})
-    answers = {name: value.numpy() for name, value in decoded.items()}
-    record = next(TASK.records({"text": ["a"] * 3}, answers, [str(number) for number in range(40)]))
+    predictions = {name: value.numpy() for name, value in decoded.items()}
+    record = next(TASK.records({"text": ["a"] * 3}, predictions, [str(number) for number in range(40)]))
     assert len(record["probabilities"]) == 20
     assert list(record["probabilities"].values()) == sorted(record["probabilities"].values(), reverse=True)
 
 
-def loss_of(options: Options, logits: Tensor, golds: Tensor, train: list[int]) -> tuple[Tensor, Tensor]:
+def loss_of(options: Options, logits: Tensor, references: Tensor, train: list[int]) -> tuple[Tensor, Tensor]:
     function = make(options, {}).loss({"labels": np.array(train)}, 3)
-    return function(Given(), {"input_ids": logits, "labels": golds})
+    return function(Given(), {"input_ids": logits, "labels": references})
 
 
-def test_the_loss_is_a_sum_with_its_count(logits: Tensor, golds: Tensor) -> None:
-    summed, count = loss_of(Options(), logits, golds, [0, 1, 2])
+def test_the_loss_is_a_sum_with_its_count(logits: Tensor, references: Tensor) -> None:
+    summed, count = loss_of(Options(), logits, references, [0, 1, 2])
     assert count.item() == 40
     assert summed.item() == pytest.approx(
-        functional.cross_entropy(logits, golds, reduction="sum").item(), rel=1e-6
+        functional.cross_entropy(logits, references, reduction="sum").item(), rel=1e-6
     )
 
 
-def test_label_smoothing_changes_the_loss_as_in_torch(logits: Tensor, golds: Tensor) -> None:
-    summed, count = loss_of(Options(label_smoothing=0.2), logits, golds, [0, 1, 2])
-    expected = functional.cross_entropy(logits, golds, label_smoothing=0.2).item()
+def test_label_smoothing_changes_the_loss_as_in_torch(logits: Tensor, references: Tensor) -> None:
+    summed, count = loss_of(Options(label_smoothing=0.2), logits, references, [0, 1, 2])
+    expected = functional.cross_entropy(logits, references, label_smoothing=0.2).item()
     assert (summed / count).item() == pytest.approx(expected, rel=1e-6)
-    assert expected != pytest.approx(functional.cross_entropy(logits, golds).item(), rel=1e-3)
+    assert expected != pytest.approx(functional.cross_entropy(logits, references).item(), rel=1e-3)
 
 
-def test_class_weights_are_those_of_the_training_rows(logits: Tensor, golds: Tensor) -> None:
+def test_class_weights_are_those_of_the_training_rows(logits: Tensor, references: Tensor) -> None:
     train = [0] * 6 + [1] * 3 + [2]
     weights = torch.tensor([10 / 18, 10 / 9, 10 / 3])
-    summed, count = loss_of(Options(class_weights="balanced"), logits, golds, train)
-    expected = functional.cross_entropy(logits, golds, weight=weights).item()
+    summed, count = loss_of(Options(class_weights="balanced"), logits, references, train)
+    expected = functional.cross_entropy(logits, references, weight=weights).item()
     assert (summed / count).item() == pytest.approx(expected, rel=1e-6)
-    assert count.item() == pytest.approx(weights[golds].sum().item(), rel=1e-6)
-    assert expected != pytest.approx(functional.cross_entropy(logits, golds).item(), rel=1e-3)
+    assert count.item() == pytest.approx(weights[references].sum().item(), rel=1e-6)
+    assert expected != pytest.approx(functional.cross_entropy(logits, references).item(), rel=1e-3)
 
 
 def test_balanced_is_that_of_scikit_learn() -> None:
@@ -234,10 +235,10 @@ def test_a_class_without_training_rows_has_a_finite_weight() -> None:
     assert np.isfinite(balanced(np.array([0, 1, 1]), 3)).all()
 
 
-def test_values_and_scores_agree_with_scikit_learn(golds: Tensor, outputs: dict[str, Any]) -> None:
-    gold = golds.numpy()
-    values = TASK.values({"labels": gold}, outputs, LABELS)
-    sheet = TASK.score({"labels": gold}, outputs, LABELS, evaluate=EVALUATE, seed=1)
+def test_values_and_scores_agree_with_scikit_learn(references: Tensor, outputs: dict[str, Any]) -> None:
+    gold = references.numpy()
+    values = TASK.score({"labels": gold}, outputs, LABELS, resampling=None).values
+    sheet = TASK.score({"labels": gold}, outputs, LABELS, resampling=RESAMPLING)
     expected = {
         "accuracy": sklearn_metrics.accuracy_score(gold, outputs["prediction"]),
         "f1": sklearn_metrics.f1_score(gold, outputs["prediction"], average="macro"),
@@ -258,9 +259,9 @@ def test_values_and_scores_agree_with_scikit_learn(golds: Tensor, outputs: dict[
         assert sheet.scores[name].n == 40
 
 
-def test_a_sheet_has_the_details_of_the_report(golds: Tensor, outputs: dict[str, Any]) -> None:
-    gold = golds.numpy()
-    sheet = TASK.score({"labels": gold}, outputs, LABELS, evaluate=EVALUATE, seed=1)
+def test_a_sheet_has_the_details_of_the_report(references: Tensor, outputs: dict[str, Any]) -> None:
+    gold = references.numpy()
+    sheet = TASK.score({"labels": gold}, outputs, LABELS, resampling=RESAMPLING)
     assert sheet.headline == ("accuracy", "f1", "mcc")
     confusion = sheet.details["confusion"]
     counts = sklearn_metrics.confusion_matrix(gold, outputs["prediction"])
@@ -275,50 +276,51 @@ def test_a_sheet_has_the_details_of_the_report(golds: Tensor, outputs: dict[str,
     json.dumps(sheet.details, allow_nan=False)
 
 
-def test_the_temperature_is_tuned_kept_and_used_when_asked(golds: Tensor, outputs: dict[str, Any]) -> None:
-    known = {"labels": golds.numpy()}
+def test_the_temperature_is_tuned_kept_and_used_when_asked(
+    references: Tensor, outputs: dict[str, Any]
+) -> None:
+    known = {"labels": references.numpy()}
     found = TASK.tune(known, outputs)
     json.dumps(found, allow_nan=False)
     assert found["temperature"] > 1  # random answers: no reason to be sure
-    assert TASK.calibrated() is None
+    assert not TASK.spec.can_calibrate
     tuned = make(Options(), found)
-    assert tuned.answers(outputs, SimpleNamespace(), {}) is outputs
-    heated = tuned.calibrated()
-    assert heated is not None
-    answers = heated.answers(outputs, SimpleNamespace(), {})
-    assert (answers["probabilities"].argmax(-1) == outputs["prediction"]).all()
-    assert (answers["probabilities"].max(-1) < outputs["probabilities"].max(-1)).all()
-    details = tuned.score(known, outputs, LABELS, evaluate=EVALUATE, seed=1).details["calibration"]
+    assert tuned.predictions(outputs, SimpleNamespace(), {}) is outputs
+    assert tuned.spec.can_calibrate
+    predictions = tuned.predictions(outputs, SimpleNamespace(), {}, calibrated=True)
+    assert (predictions["probabilities"].argmax(-1) == outputs["prediction"]).all()
+    assert (predictions["probabilities"].max(-1) < outputs["probabilities"].max(-1)).all()
+    details = tuned.score(known, outputs, LABELS, resampling=RESAMPLING).details["calibration"]
     assert details["temperature"] == found["temperature"]
     assert details["ece_calibrated"]["value"] < details["ece"]["value"]
     assert details["brier_calibrated"]["value"] < details["brier"]["value"]
-    plain = TASK.score(known, outputs, LABELS, evaluate=EVALUATE, seed=1).details["calibration"]
+    plain = TASK.score(known, outputs, LABELS, resampling=RESAMPLING).details["calibration"]
     assert plain == {name: details[name] for name in ("ece", "brier", "bins")}
 
 
-def test_the_headline_is_the_recipes(golds: Tensor, outputs: dict[str, Any]) -> None:
-    evaluate = Evaluate(resamples=200, metrics=["recall"])
-    sheet = TASK.score({"labels": golds.numpy()}, outputs, LABELS, evaluate=evaluate, seed=1)
+def test_the_headline_is_the_recipes(references: Tensor, outputs: dict[str, Any]) -> None:
+    sheet = TASK.score(
+        {"labels": references.numpy()}, outputs, LABELS, resampling=RESAMPLING, metrics=["recall"]
+    )
     assert sheet.headline == ("recall",)
     assert "accuracy" in sheet.scores  # only not shown first
 
 
-def test_a_baseline_without_probabilities_is_scored_too(golds: Tensor, outputs: dict[str, Any]) -> None:
+def test_a_baseline_without_probabilities_is_scored_too(references: Tensor, outputs: dict[str, Any]) -> None:
     sheet = TASK.score(
-        {"labels": golds.numpy()},
+        {"labels": references.numpy()},
         {"prediction": outputs["prediction"]},
         LABELS,
-        evaluate=EVALUATE,
-        seed=1,
+        resampling=RESAMPLING,
     )
     assert "loss" not in sheet.scores
     assert "calibration" not in sheet.details
 
 
-def test_the_difference_is_first_minus_second(golds: Tensor, outputs: dict[str, Any]) -> None:
-    gold = golds.numpy()
+def test_the_difference_is_first_minus_second(references: Tensor, outputs: dict[str, Any]) -> None:
+    gold = references.numpy()
     found = TASK.difference(
-        {"labels": gold}, {"prediction": gold}, outputs, "accuracy", LABELS, evaluate=EVALUATE, seed=1
+        {"labels": gold}, {"prediction": gold}, outputs, "accuracy", LABELS, resampling=RESAMPLING
     )
     assert found.value == pytest.approx((outputs["prediction"] != gold).mean())
     assert found.n == 40
@@ -329,21 +331,21 @@ def test_baselines_learn_from_the_training_rows_only(read: Callable[..., Corpus]
     words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
     examples = TASK.check(read(train=words), Data(train="x"), 1)
     found = TASK.baselines(examples, "test", 1)
-    gold = examples.golds["test"]["labels"]
+    gold = examples.references["test"]["labels"]
     assert set(found) == {"majority", "tfidf"}
     assert set(found["majority"]["prediction"]) == {examples.labels.index("yes")}
     assert (found["tfidf"]["prediction"] == gold).all()
-    for answers in found.values():
-        assert answers["probabilities"].shape == (len(gold), 2)
-        assert np.allclose(answers["probabilities"].sum(-1), 1)
+    for predictions in found.values():
+        assert predictions["probabilities"].shape == (len(gold), 2)
+        assert np.allclose(predictions["probabilities"].sum(-1), 1)
 
 
-def test_records_say_what_was_answered(golds: Tensor, outputs: dict[str, Any]) -> None:
+def test_records_say_what_was_answered(references: Tensor, outputs: dict[str, Any]) -> None:
     texts = [f"text {i}" for i in range(40)]
-    records = list(TASK.records({"text": texts}, outputs, LABELS, {"labels": golds.numpy()}))
+    records = list(TASK.records({"text": texts}, outputs, LABELS, {"labels": references.numpy()}))
     assert len(records) == 40
     for number, record in enumerate(records):
-        assert (record["text"], record["label"]) == (texts[number], LABELS[golds[number]])
+        assert (record["text"], record["label"]) == (texts[number], LABELS[references[number]])
         assert record["prediction"] == LABELS[outputs["prediction"][number]]
         assert record["probability"] == max(record["probabilities"].values())
         assert next(iter(record["probabilities"])) == record["prediction"]
@@ -358,18 +360,18 @@ def test_records_without_labels_have_the_logits_by_name(logits: Tensor) -> None:
     assert first["logits"] == dict(zip(LABELS, logits[0].tolist(), strict=True))
 
 
-def test_from_records_gives_back_what_made_them(golds: Tensor, outputs: dict[str, Any]) -> None:
-    records = list(TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": golds.numpy()}))
-    found_golds, found = TASK.from_records(records, LABELS)
-    assert (found_golds["labels"] == golds.numpy()).all()
+def test_parse_records_gives_back_what_made_them(references: Tensor, outputs: dict[str, Any]) -> None:
+    records = list(TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": references.numpy()}))
+    parsed, found = TASK.parse_records(records, LABELS)
+    assert (parsed["labels"] == references.numpy()).all()
     assert (found["prediction"] == outputs["prediction"]).all()
     assert np.array_equal(found["probabilities"], outputs["probabilities"].astype(float))
 
 
-def test_the_worst_are_the_surest_mistakes(golds: Tensor, outputs: dict[str, Any]) -> None:
-    answers = TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": golds.numpy()})
-    records = [{"place": "a:1", **record} for record in answers]
-    worst = TASK.worst(records)
+def test_the_worst_are_the_surest_mistakes(references: Tensor, outputs: dict[str, Any]) -> None:
+    predictions = TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": references.numpy()})
+    records = [{"place": "a:1", **record} for record in predictions]
+    worst = TASK.worst_errors(records)
     wrong = [record for record in records if record["label"] != record["prediction"]]
     assert len(wrong) > 20
     assert len(worst) == 20
@@ -391,8 +393,8 @@ def test_encoding_counts_what_is_too_long(tiny_bert: Path) -> None:
 # options
 
 
-def decoded_of(task: Any, logits: Tensor, golds: Tensor) -> dict[str, Any]:
-    found = task.decode(Given(), {"input_ids": logits, "labels": golds})
+def decoded_of(task: Any, logits: Tensor, references: Tensor) -> dict[str, Any]:
+    found = task.decode(Given(), {"input_ids": logits, "labels": references})
     return {name: value.numpy() for name, value in found.items()}
 
 
@@ -400,21 +402,21 @@ def decoded_of(task: Any, logits: Tensor, golds: Tensor) -> dict[str, Any]:
 def many() -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Logits (200, 30), gold classes and names: more classes than a record holds."""
     rng = np.random.default_rng(4)
-    golds = rng.integers(0, 30, 200)
+    references = rng.integers(0, 30, 200)
     logits = rng.normal(size=(200, 30)).astype(np.float32)
-    logits[np.arange(200), golds] += 2
-    return torch.from_numpy(logits), torch.from_numpy(golds), tuple(f"class {i:02}" for i in range(30))
+    logits[np.arange(200), references] += 2
+    return torch.from_numpy(logits), torch.from_numpy(references), tuple(f"class {i:02}" for i in range(30))
 
 
-def test_the_positive_class_has_its_own_scores(logits: Tensor, golds: Tensor) -> None:
+def test_the_positive_class_has_its_own_scores(logits: Tensor, references: Tensor) -> None:
     task = make(Options(positive="perhaps"), {})
-    outputs, gold = decoded_of(task, logits, golds), {"labels": golds.numpy()}
-    values = task.values(gold, outputs, LABELS)
-    sheet = task.score(gold, outputs, LABELS, evaluate=EVALUATE, seed=1)
+    outputs, gold = decoded_of(task, logits, references), {"labels": references.numpy()}
+    values = task.score(gold, outputs, LABELS, resampling=None).values
+    sheet = task.score(gold, outputs, LABELS, resampling=RESAMPLING)
     predicted, probability = outputs["prediction"], outputs["probabilities"][:, 1]
     expected = {
-        "f1_positive": sklearn_metrics.f1_score(golds == 1, predicted == 1),
-        "pr_auc_positive": sklearn_metrics.average_precision_score(golds == 1, probability),
+        "f1_positive": sklearn_metrics.f1_score(references == 1, predicted == 1),
+        "pr_auc_positive": sklearn_metrics.average_precision_score(references == 1, probability),
     }
     assert set(values) == set(sheet.scores) == {"loss", *task.spec.metrics}
     for name, value in expected.items():
@@ -422,31 +424,37 @@ def test_the_positive_class_has_its_own_scores(logits: Tensor, golds: Tensor) ->
         assert sheet.scores[name].value == pytest.approx(value, abs=1e-9)
         assert name in sheet.headline
     none = make(Options(), {})
-    assert not set(expected) & {*none.spec.metrics, *none.values(gold, outputs, LABELS)}
+    assert not set(expected) & {
+        *none.spec.metrics,
+        *none.score(gold, outputs, LABELS, resampling=None).values,
+    }
 
 
 @pytest.mark.parametrize("metric", ["f1_positive", "pr_auc_positive", "pr_auc", "f1", "accuracy"])
-def test_every_difference_is_that_of_the_scores(logits: Tensor, golds: Tensor, metric: str) -> None:
+def test_every_difference_is_that_of_the_scores(logits: Tensor, references: Tensor, metric: str) -> None:
     task = make(Options(positive="perhaps"), {})
-    gold = {"labels": golds.numpy()}
-    first, second = (decoded_of(task, numbers, golds) for numbers in (logits, logits.roll(7, 0)))
-    found = task.difference(gold, first, second, metric, LABELS, evaluate=EVALUATE, seed=1)
-    values = [task.values(gold, answers, LABELS)[metric] for answers in (first, second)]
+    gold = {"labels": references.numpy()}
+    first, second = (decoded_of(task, numbers, references) for numbers in (logits, logits.roll(7, 0)))
+    found = task.difference(gold, first, second, metric, LABELS, resampling=RESAMPLING)
+    values = [
+        task.score(gold, predictions, LABELS, resampling=None).values[metric]
+        for predictions in (first, second)
+    ]
     assert found.value == pytest.approx(values[0] - values[1], abs=1e-12)
     assert found.value != 0
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "pr_auc", "pr_auc_positive"])
-def test_written_records_give_the_same_difference(logits: Tensor, golds: Tensor, metric: str) -> None:
+def test_written_records_give_the_same_difference(logits: Tensor, references: Tensor, metric: str) -> None:
     task = make(Options(positive="perhaps"), {})
-    gold = {"labels": golds.numpy()}
-    both = [decoded_of(task, numbers, golds) for numbers in (logits, logits.roll(1, 0))]
+    gold = {"labels": references.numpy()}
+    both = [decoded_of(task, numbers, references) for numbers in (logits, logits.roll(1, 0))]
     written = [
         json.loads(json.dumps(list(task.records({"text": ["a"] * 40}, x, LABELS, gold)))) for x in both
     ]
-    (found_gold, first), (_, second) = (task.from_records(records, LABELS) for records in written)
-    how: dict[str, Any] = {"evaluate": EVALUATE, "seed": 1}
-    assert task.difference(found_gold, first, second, metric, LABELS, **how) == task.difference(
+    (parsed, first), (_, second) = (task.parse_records(records, LABELS) for records in written)
+    how: dict[str, Any] = {"resampling": RESAMPLING}
+    assert task.difference(parsed, first, second, metric, LABELS, **how) == task.difference(
         gold, *both, metric, LABELS, **how
     )
 
@@ -455,11 +463,11 @@ def test_a_baseline_is_compared_by_pr_auc_too(read: Callable[..., Corpus]) -> No
     task = make(Options(positive="no"), {})
     words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
     examples = task.check(read(train=words), Data(train="x"), 1)
-    gold, labels = examples.golds["test"], examples.labels
+    gold, labels = examples.references["test"], examples.labels
     found = task.baselines(examples, "test", 1)
     tfidf, majority = found["tfidf"], found["majority"]
     for metric in ("pr_auc", "pr_auc_positive"):
-        difference = task.difference(gold, tfidf, majority, metric, labels, evaluate=EVALUATE, seed=1)
+        difference = task.difference(gold, tfidf, majority, metric, labels, resampling=RESAMPLING)
         share = 0.5 if metric == "pr_auc" else (gold["labels"] == labels.index("no")).mean()
         assert difference.value == pytest.approx(1 - share)  # no skill: the share of the class
 
@@ -472,12 +480,12 @@ def test_a_positive_class_that_is_none_is_told(read: Callable[..., Corpus]) -> N
     assert 'did you mean "yes"?' in problem.message
 
 
-def test_ordered_classes_have_a_mean_error(logits: Tensor, golds: Tensor) -> None:
+def test_ordered_classes_have_a_mean_error(logits: Tensor, references: Tensor) -> None:
     task = make(Options(ordered=True), {})
-    outputs, gold = decoded_of(task, logits, golds), {"labels": golds.numpy()}
-    values = task.values(gold, outputs, LABELS)
-    sheet = task.score(gold, outputs, LABELS, evaluate=EVALUATE, seed=1)
-    expected = sklearn_metrics.mean_absolute_error(golds, outputs["prediction"])
+    outputs, gold = decoded_of(task, logits, references), {"labels": references.numpy()}
+    values = task.score(gold, outputs, LABELS, resampling=None).values
+    sheet = task.score(gold, outputs, LABELS, resampling=RESAMPLING)
+    expected = sklearn_metrics.mean_absolute_error(references, outputs["prediction"])
     assert set(values) == set(sheet.scores) == {"loss", *task.spec.metrics}
     assert values["mae"] == pytest.approx(expected) == pytest.approx(sheet.scores["mae"].value)
     assert "mae" in sheet.headline
@@ -500,41 +508,43 @@ def test_names_alone_are_no_order(read: Callable[..., Corpus]) -> None:
 def test_with_many_classes_pr_auc_is_scored_when_asked_for(
     many: tuple[Tensor, Tensor, tuple[str, ...]],
 ) -> None:
-    logits, golds, names = many
-    outputs, gold = decoded_of(TASK, logits, golds), {"labels": golds.numpy()}
-    assert "pr_auc" in TASK.values(gold, outputs, names)  # evaluate.best=pr_auc may ask for it
-    assert "pr_auc" not in TASK.score(gold, outputs, names, evaluate=EVALUATE, seed=1).scores
-    asked = Evaluate(resamples=100, metrics=["pr_auc"])
-    sheet = TASK.score(gold, outputs, names, evaluate=asked, seed=1)
-    assert sheet.scores["pr_auc"].value == TASK.values(gold, outputs, names)["pr_auc"]
+    logits, references, names = many
+    outputs, gold = decoded_of(TASK, logits, references), {"labels": references.numpy()}
+    assert (
+        "pr_auc" in TASK.score(gold, outputs, names, resampling=None).values
+    )  # evaluate.best=pr_auc may ask for it
+    assert "pr_auc" not in TASK.score(gold, outputs, names, resampling=RESAMPLING).scores
+    few = Resampling(resamples=100, seed=1)
+    sheet = TASK.score(gold, outputs, names, resampling=few, metrics=["pr_auc"])
+    assert sheet.scores["pr_auc"].value == TASK.score(gold, outputs, names, resampling=None).values["pr_auc"]
 
 
 def test_the_positive_of_many_classes_is_scored_written_and_compared(
     many: tuple[Tensor, Tensor, tuple[str, ...]],
 ) -> None:
-    logits, golds, names = many
+    logits, references, names = many
     task = make(Options(positive="class 07"), {})
-    outputs, gold = decoded_of(task, logits, golds), {"labels": golds.numpy()}
-    sheet = task.score(gold, outputs, names, evaluate=EVALUATE, seed=1)
+    outputs, gold = decoded_of(task, logits, references), {"labels": references.numpy()}
+    sheet = task.score(gold, outputs, names, resampling=RESAMPLING)
     assert set(sheet.headline) <= set(sheet.scores)
     records = list(task.records({"text": ["a"] * 200}, outputs, names, gold))
     assert all("class 07" in record["probabilities"] for record in records)
-    found_gold, found = task.from_records(records, names)
-    how: dict[str, Any] = {"evaluate": EVALUATE, "seed": 1}
+    parsed, found = task.parse_records(records, names)
+    how: dict[str, Any] = {"resampling": RESAMPLING}
     other = {**found, "probabilities": found["probabilities"] * 0 + 0.5}
-    gap = task.difference(found_gold, found, other, "pr_auc_positive", names, **how)
+    gap = task.difference(parsed, found, other, "pr_auc_positive", names, **how)
     assert gap.value == pytest.approx(
-        sheet.scores["pr_auc_positive"].value - (golds == 7).float().mean().item()
+        sheet.scores["pr_auc_positive"].value - (references == 7).float().mean().item()
     )
     with pytest.raises(UserError, match=r"E01.*all 30 classes; 20 were written"):
-        task.difference(found_gold, found, other, "pr_auc", names, **how)
+        task.difference(parsed, found, other, "pr_auc", names, **how)
 
 
 def test_class_weights_change_what_is_learned() -> None:
     """The gradient towards a rare class is as large as that towards a frequent one."""
-    logits, golds = torch.zeros(10, 2, requires_grad=True), torch.tensor([0] * 9 + [1])
+    logits, references = torch.zeros(10, 2, requires_grad=True), torch.tensor([0] * 9 + [1])
     for weights, expected in (("none", 0.4), ("balanced", 0.0)):
-        loss = make(Options(class_weights=weights), {}).loss({"labels": golds.numpy()}, 2)
-        summed, count = loss(Given(), {"input_ids": logits, "labels": golds})
+        loss = make(Options(class_weights=weights), {}).loss({"labels": references.numpy()}, 2)
+        summed, count = loss(Given(), {"input_ids": logits, "labels": references})
         (gradient,) = torch.autograd.grad(summed / count, logits)
         assert gradient[:, 1].sum().item() == pytest.approx(expected, abs=1e-6)

@@ -39,14 +39,14 @@ def made(tokenizer: Any, **options: Any) -> Any:
     return tasks.load({"name": "clm", **options}).bind({"model_type": "llama"}, tokenizer)
 
 
-def golds_of(documents: list[int], last: list[int] | None = None) -> dict[str, Any]:
+def references_of(documents: list[int], last: list[int] | None = None) -> dict[str, Any]:
     known = np.array(documents)
     ends = np.append(known[1:] != known[:-1], True).astype(int) if last is None else np.array(last)
     return {"documents": known, "last": ends, "bytes": np.full(len(known), 10)}
 
 
-def encoded_of(task: Any, golds: Mapping[str, Any], **how: Any) -> Encoded:
-    features = task.encode({"text": TEXTS}, golds, task.tokenizer, truncation=False, **how)
+def encoded_of(task: Any, references: Mapping[str, Any], **how: Any) -> Encoded:
+    features = task.encode({"text": TEXTS}, references, task.tokenizer, truncation=False, **how)
     return Encoded.from_batches([(0, features)])
 
 
@@ -59,18 +59,18 @@ def costs(task: Any, model: Any, encoded: Encoded) -> dict[str, Any]:
     batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
     with torch.no_grad():
         outputs = {name: values.numpy() for name, values in task.decode(model, batch).items()}
-    return dict(task.answers(outputs, encoded, {"text": TEXTS}))
+    return dict(task.predictions(outputs, encoded, {"text": TEXTS}))
 
 
 def test_each_token_is_predicted_once_from_the_start_to_the_end(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer, packing=False), golds_of([0, 1, 2, 3]), max_length=16)
+    encoded = encoded_of(made(tokenizer, packing=False), references_of([0, 1, 2, 3]), max_length=16)
     ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
     assert windows(encoded, "input_ids") == [[CLS, *row] for row in ids]
     assert windows(encoded, "labels") == [[*row, SEP] for row in ids]
 
 
 def test_rows_of_a_document_follow_each_other_without_an_end_between(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer), golds_of([0, 0, 1, 1], last=[0, 1, 0, 0]), max_length=32)
+    encoded = encoded_of(made(tokenizer), references_of([0, 0, 1, 1], last=[0, 1, 0, 0]), max_length=32)
     (labels,) = windows(encoded, "labels")
     ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
     assert labels == [*ids[0], *ids[1], SEP, *ids[2], *ids[3]]  # the second one goes on behind these rows
@@ -80,9 +80,9 @@ def test_rows_of_a_document_follow_each_other_without_an_end_between(tokenizer: 
 @pytest.mark.parametrize("max_length", [5, 8, 64])
 def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: Any, max_length: int) -> None:
     """The blocks of 5 and 8 cut documents: at those places the pieces are cut for the comparison too."""
-    golds = golds_of([0, 1, 2, 3])
+    references = references_of([0, 1, 2, 3])
     task = made(tokenizer)
-    packed = encoded_of(task, golds, max_length=max_length)
+    packed = encoded_of(task, references, max_length=max_length)
     found = costs(task, model, packed)
     total = 0.0
     for ids, segments, labels in zip(
@@ -99,13 +99,13 @@ def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: An
     assert found["tokens"].tolist() == [length + 1 for length in LENGTHS]
     if max_length == 64:
         alone = made(tokenizer, packing=False)
-        apart = costs(alone, model, encoded_of(alone, golds, max_length=max_length))
+        apart = costs(alone, model, encoded_of(alone, references, max_length=max_length))
         np.testing.assert_allclose(found["nats"], apart["nats"], rtol=1e-5)
 
 
 def test_the_loss_is_the_mean_that_decode_adds_up(tokenizer: Any, model: Any) -> None:
     task = made(tokenizer)
-    encoded = encoded_of(task, golds_of([0, 1, 2, 3]), max_length=9)
+    encoded = encoded_of(task, references_of([0, 1, 2, 3]), max_length=9)
     batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
     loss, count = task.loss({}, 0)(model, batch)
     found = costs(task, model, encoded)
@@ -115,14 +115,14 @@ def test_the_loss_is_the_mean_that_decode_adds_up(tokenizer: Any, model: Any) ->
 
 def test_stride_gives_context_and_counts_no_token_twice(tokenizer: Any, model: Any) -> None:
     task = made(tokenizer, stride=3, packing=False)
-    golds = golds_of([0, 0, 0, 0])
-    encoded = encoded_of(task, golds, max_length=6)
+    references = references_of([0, 0, 0, 0])
+    encoded = encoded_of(task, references, max_length=6)
     assert [row.count(IGNORED) for row in windows(encoded, "labels")] == [0, 3, 3, 3, 3][: len(encoded)]
     assert [row[:3] for row in windows(encoded, "input_ids")[1:]] == [
         row[3:] for row in windows(encoded, "input_ids")[:-1]
     ]
     assert costs(task, model, encoded)["tokens"].tolist() == [4, 2, 8, 2]
-    trained = encoded_of(task, golds, max_length=6, training=True)
+    trained = encoded_of(task, references, max_length=6, training=True)
     assert not any(IGNORED in row for row in windows(trained, "labels"))
 
 
@@ -134,7 +134,7 @@ def test_predict_names_the_most_probable_next_tokens(tokenizer: Any, model: Any)
     with torch.no_grad():
         outputs = {name: values.numpy() for name, values in task.decode(model, batch).items()}
         first = model(input_ids=torch.tensor([encoded.ragged["input_ids"][0].tolist()])).logits[0, -1]
-    records = list(task.records({"text": TEXTS}, task.answers(outputs, encoded, {"text": TEXTS}), ()))
+    records = list(task.records({"text": TEXTS}, task.predictions(outputs, encoded, {"text": TEXTS}), ()))
     wanted = first.softmax(-1).topk(3)
     (found,) = records[0]["choices"]
     assert [choice["probability"] for choice in found] == pytest.approx(wanted.values.tolist(), abs=1e-6)

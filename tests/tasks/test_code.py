@@ -17,7 +17,8 @@ from llmkit.base.errors import DataError, UserError
 from llmkit.cli import predict
 from llmkit.data.checks.columns import object_array
 from llmkit.metrics.intervals import wilson
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.metrics.resampling import Resampling
+from llmkit.recipe.schema import Data
 from llmkit.sandbox import runner
 from llmkit.sandbox.runner import Outcome, Program
 from llmkit.tasks.code import NOT_RUN
@@ -72,7 +73,7 @@ def answered(task: Any, *texts: str, tests: list[str] | None = None) -> Any:
         "tokens": np.full(count, 4),
     }
     asked = {"prompt": ["good film"] * count, **({"tests": tests} if tests else {})}
-    return task.answers(outputs, ENCODED, asked)
+    return task.predictions(outputs, ENCODED, asked)
 
 
 def test_rows_become_conversations_and_say_that_nothing_was_run(
@@ -82,7 +83,7 @@ def test_rows_become_conversations_and_say_that_nothing_was_run(
     monkeypatch.setattr(runner, "run_many", None)
     task = made(tiny_gpt)
     found = task.check(corpus_of(task, train=[mbpp(1), mbpp(2)]), Data(**SHARES), 1)
-    assert found.golds["train"]["references"].tolist() == [(RIGHT,), (RIGHT,)]
+    assert found.references["train"]["texts"].tolist() == [(RIGHT,), (RIGHT,)]
     assert NOT_RUN in found.notes
     assert "verdicts" not in answered(task, RIGHT, tests=[TESTS])
     assert task.spec.metrics == ("perplexity", "rougeL")
@@ -113,9 +114,9 @@ def test_each_program_has_a_verdict(running: Any) -> None:
     expected = ["passed", "failed", "no program", "refused", "memory", "failed"]
     assert found["verdicts"].tolist() == expected
     assert found["details"][1] == "AssertionError:  at: assert double(2) == 4"
-    assert running.right({}, found).tolist() == [True, *[False] * 5]
-    golds = {"references": object_array([(RIGHT,)] * len(texts))}
-    sheet = running.score(golds, found, (), evaluate=Evaluate(resamples=100), seed=1)
+    assert running.correct({}, found).tolist() == [True, *[False] * 5]
+    references = {"texts": object_array([(RIGHT,)] * len(texts))}
+    sheet = running.score(references, found, (), resampling=Resampling(resamples=100, seed=1))
     assert sheet.headline == ("pass@1", "perplexity", "rougeL")
     assert sheet.details["verdicts"] == {
         "failed": 2, "passed": 1, "no program": 1, "refused": 1, "memory": 1
@@ -123,7 +124,7 @@ def test_each_program_has_a_verdict(running: Any) -> None:
     score = sheet.scores["pass@1"]
     assert score.value == pytest.approx(1 / 6)
     assert (score.low, score.high) == pytest.approx(wilson(1, 6, 0.95))
-    assert running.values(golds, found, ())["pass@1"] == pytest.approx(1 / 6)
+    assert running.score(references, found, (), resampling=None).values["pass@1"] == pytest.approx(1 / 6)
 
 
 def test_an_endless_program_is_a_timeout(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,8 +165,8 @@ def records_of(task: Any, found: Any) -> list[dict[str, Any]]:
         for n in range(count)
     ]
     given = {"prompt": [turns[0]["content"] for turns in asked], "messages": asked}
-    golds = {"references": object_array([(RIGHT,)] * count)}
-    records = task.records(given, found, (), golds)
+    references = {"texts": object_array([(RIGHT,)] * count)}
+    records = task.records(given, found, (), references)
     return [{"place": f"test.jsonl:{number}", **record} for number, record in enumerate(records)]
 
 
@@ -176,21 +177,21 @@ def test_records_hold_the_verdicts_and_give_them_back(running: Any) -> None:
         ("passed", ""),
         ("failed", "AssertionError"),
     ]
-    golds, again = running.from_records(records, ())
+    references, again = running.parse_records(records, ())
     assert again["verdicts"].tolist() == ["passed", "failed"]
-    _, without = running.from_records(
+    _, without = running.parse_records(
         [{k: v for k, v in one.items() if k != "verdict"} for one in records], ()
     )
     assert "verdicts" not in without
-    how = {"evaluate": Evaluate(resamples=100), "seed": 1}
+    how = {"resampling": Resampling(resamples=100, seed=1)}
     better = {**again, "verdicts": object_array(["passed", "passed"])}
-    assert running.difference(golds, better, again, "pass@1", (), **how).value == pytest.approx(0.5)
-    assert running.difference(golds, again, without, "perplexity", (), **how).value == 0
+    assert running.difference(references, better, again, "pass@1", (), **how).value == pytest.approx(0.5)
+    assert running.difference(references, again, without, "perplexity", (), **how).value == 0
 
 
 def test_a_program_that_passes_is_no_mistake_however_it_is_written(running: Any) -> None:
     found = answered(running, "def double(y): return y + y", WRONG, tests=[TESTS] * 2)
-    worst = running.worst(records_of(running, found))
+    worst = running.worst_errors(records_of(running, found))
     assert [(one["prediction"], one["verdict"]) for one in worst] == [(WRONG, "failed")]
 
 

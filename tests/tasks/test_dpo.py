@@ -20,8 +20,9 @@ from llmkit.base.errors import DataError, RecipeError
 from llmkit.commands import chat
 from llmkit.data.encoding.collate import collate
 from llmkit.data.encoding.features import Encoded
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load, lora
-from llmkit.recipe.schema import Data, Evaluate, Lora
+from llmkit.recipe.schema import Data, Lora
 from tests.samples import rows, write_recipe
 
 SHARES = {"validation_share": 0.0, "test_share": 0.0}
@@ -60,12 +61,12 @@ def test_at_the_start_nothing_is_preferred(batch: Any, tiny_gpt: Path) -> None:
     assert count == 12
     assert loss.item() / 12 == pytest.approx(math.log(2), rel=1e-6)
     with torch.inference_mode():
-        answers = {name: value.numpy() for name, value in task.decode(model.eval(), given).items()}
-    values = task.values({}, answers, ())
+        predictions = {name: value.numpy() for name, value in task.decode(model.eval(), given).items()}
+    values = task.score({}, predictions, (), resampling=None).values
     assert (values["reward_margin"], values["reward_accuracy"]) == (0, 0.5)
     assert values["loss"] == pytest.approx(math.log(2))
     assert 0 <= values["likelihood_accuracy"] <= 1
-    sheet = task.score({}, answers, (), evaluate=Evaluate(resamples=100), seed=1)
+    sheet = task.score({}, predictions, (), resampling=Resampling(resamples=100, seed=1))
     assert sheet.scores["reward_accuracy"].value == 0.5
     assert set(sheet.scores) == {"loss", *task.spec.metrics}
 
@@ -80,50 +81,53 @@ def test_a_step_against_the_gradient_raises_the_margins(batch: Any, tiny_gpt: Pa
             if weights.grad is not None:
                 weights -= 0.05 * weights.grad
     with torch.inference_mode():
-        answers = {name: value.numpy() for name, value in task.decode(model.eval(), given).items()}
-    found = task.values({}, answers, ())
+        predictions = {name: value.numpy() for name, value in task.decode(model.eval(), given).items()}
+    found = task.score({}, predictions, (), resampling=None).values
     assert found["loss"] < math.log(2)
     assert found["reward_margin"] > 0
     assert found["reward_accuracy"] > 0.9
 
 
 def test_beta_scales_the_rewards(tiny_gpt: Path) -> None:
-    answers = {
+    predictions = {
         "now": np.array([[-3.0, -4.0]]),
         "before": np.array([[-5.0, -4.0]]),
         "tokens": np.array([[2, 2]]),
     }
-    margins = [made(tiny_gpt, beta=beta).values({}, answers, ())["reward_margin"] for beta in (0.1, 0.5)]
+    margins = [
+        made(tiny_gpt, beta=beta).score({}, predictions, (), resampling=None).values["reward_margin"]
+        for beta in (0.1, 0.5)
+    ]
     assert margins == pytest.approx([0.2, 1.0])
 
 
 def test_without_equal_rewards_their_accuracy_is_a_share(tiny_gpt: Path) -> None:
     rng = np.random.default_rng(0)
-    answers = {"now": -rng.random((20, 2)), "before": -rng.random((20, 2)), "tokens": np.full((20, 2), 3)}
-    sheet = made(tiny_gpt).score({}, answers, (), evaluate=Evaluate(resamples=100), seed=1)
+    predictions = {"now": -rng.random((20, 2)), "before": -rng.random((20, 2)), "tokens": np.full((20, 2), 3)}
+    sheet = made(tiny_gpt).score({}, predictions, (), resampling=Resampling(resamples=100, seed=1))
     assert sheet.scores["reward_accuracy"].method.startswith("Wilson")
     assert sheet.scores["reward_accuracy"].value == pytest.approx(
-        made(tiny_gpt).values({}, answers, ())["reward_accuracy"]
+        made(tiny_gpt).score({}, predictions, (), resampling=None).values["reward_accuracy"]
     )
 
 
 def test_records_tell_the_preferred_side(tiny_gpt: Path) -> None:
-    answers = {
+    predictions = {
         "now": np.array([[-3.0, -4.0], [-4.0, -3.0], [-4.0, -4.0]]),
         "before": np.full((3, 2), -4.0),
         "tokens": np.full((3, 2), 2),
     }
     asked = {"prompt": ["a"] * 3, "chosen": ["b"] * 3, "rejected": ["c"] * 3}
     task = made(tiny_gpt, beta=1.0)
-    found = list(task.records(asked, answers, ()))
+    found = list(task.records(asked, predictions, ()))
     assert [record["prediction"] for record in found] == ["chosen", "rejected", "neither"]
     likely = 1 / (1 + math.exp(-1))
     assert [record["probability"] for record in found] == pytest.approx([likely, likely, 0.5])
     assert "now" not in found[0]
-    records = [{**record, "place": "x:1"} for record in task.records(asked, answers, (), {})]
-    _, again = task.from_records(records, ())
-    assert all((again[name] == answers[name]).all() for name in answers)
-    (worst,) = task.worst(records)
+    records = [{**record, "place": "x:1"} for record in task.records(asked, predictions, (), {})]
+    _, again = task.parse_records(records, ())
+    assert all((again[name] == predictions[name]).all() for name in predictions)
+    (worst,) = task.worst_errors(records)
     assert (worst["label"], worst["prediction"]) == ("b", "c")
 
 

@@ -24,8 +24,9 @@ from llmkit.engine import session as sessions
 from llmkit.engine.predict import predict
 from llmkit.engine.session import Session
 from llmkit.inference.batches import make_batches
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate, Train
+from llmkit.recipe.schema import Data, Train
 from llmkit.tasks.extractive_qa import ExtractiveQA, Options, make
 
 TASK = make(Options(), {})
@@ -62,7 +63,7 @@ def session() -> Iterator[Session]:
         yield started
 
 
-def golds_of(rows: Rows, spans: Sequence[Sequence[Span]]) -> dict[str, Any]:
+def references_of(rows: Rows, spans: Sequence[Sequence[Span]]) -> dict[str, Any]:
     texts = [tuple(c[a:b] for a, b in each) for c, each in zip(rows["context"], spans, strict=True)]
     found = {"answers": np.empty(len(spans), object), "starts": np.empty(len(spans), object)}
     found["answers"][:] = texts
@@ -72,9 +73,13 @@ def golds_of(rows: Rows, spans: Sequence[Sequence[Span]]) -> dict[str, Any]:
 
 
 def encoded_of(
-    task: ExtractiveQA, rows: Rows, tokenizer: Any, golds: Mapping[str, Any] | None = None, length: int = 24
+    task: ExtractiveQA,
+    rows: Rows,
+    tokenizer: Any,
+    references: Mapping[str, Any] | None = None,
+    length: int = 24,
 ) -> Encoded:
-    features = task.encode(rows, golds or {}, tokenizer, max_length=length, truncation=True)
+    features = task.encode(rows, references or {}, tokenizer, max_length=length, truncation=True)
     return Encoded.from_batches([(0, features)])
 
 
@@ -149,21 +154,23 @@ def test_answers_are_those_of_a_search_over_all_spans(
     task = make(Options(max_answer_length=longest, stride=stride), {})
     rows, model = rows_of(contexts), ByToken(seed)
     encoded = encoded_of(task, rows, tokenizer)
-    answers = task.answers(outputs_of(session, task, model, encoded, tokenizer, budget), encoded, rows)
+    predictions = task.predictions(
+        outputs_of(session, task, model, encoded, tokenizer, budget), encoded, rows
+    )
     for number, context in enumerate(contexts):
         expected = Everything(model, encoded, np.flatnonzero(encoded.examples == number).tolist(), longest)
-        best = answers["spans"][number]
+        best = predictions["spans"][number]
         assert len(best) == min(20, len(expected.spans))
         for span, ((start, end), score) in zip(best, expected.ranked, strict=False):
             assert expected.spans[span.start, span.end] == pytest.approx(score, abs=1e-4)  # they may tie
             assert expected.fits(span.probability, score)
             assert 0 <= start < end <= len(context)
         assert len({(span.start, span.end) for span in best}) == len(best)
-        assert answers["texts"][number] == context[best[0].start : best[0].end]
-        assert answers["null_difference"][number] == pytest.approx(
+        assert predictions["texts"][number] == context[best[0].start : best[0].end]
+        assert predictions["null_difference"][number] == pytest.approx(
             expected.null - expected.ranked[0][1], abs=1e-4
         )
-        absent = answers["null_probability"][number]
+        absent = predictions["null_probability"][number]
         assert expected.fits(absent, expected.null)
         if len(expected.scores) <= 20:
             assert absent == pytest.approx(expected.probability(expected.null, once=True), rel=1e-3)
@@ -178,10 +185,10 @@ def test_short_windows_in_one_run_with_long_ones(tokenizer: Any, session: Sessio
     for side in ("tokens", "places"):
         getattr(model, side).sub_(20)  # all true spans score less than 0
     encoded = encoded_of(task, rows, tokenizer, length=40)
-    answers = task.answers(outputs_of(session, task, model, encoded, tokenizer, 1), encoded, rows)
-    assert [[(s.start, s.end) for s in spans] for spans in answers["spans"][:1]] == [[(0, 4)]]
-    assert {(s.start, s.end) for s in answers["spans"][1]} <= {(0, 3), (4, 8), (0, 8)}
-    assert answers["texts"][0] == "film"
+    predictions = task.predictions(outputs_of(session, task, model, encoded, tokenizer, 1), encoded, rows)
+    assert [[(s.start, s.end) for s in spans] for spans in predictions["spans"][:1]] == [[(0, 4)]]
+    assert {(s.start, s.end) for s in predictions["spans"][1]} <= {(0, 3), (4, 8), (0, 8)}
+    assert predictions["texts"][0] == "film"
 
 
 def decode_of(task: ExtractiveQA, batch: dict[str, Tensor], start: Tensor, end: Tensor) -> dict[str, Any]:
@@ -203,9 +210,9 @@ def test_padding_and_the_question_are_never_an_answer(tokenizer: Any) -> None:
     batch = batch_of(encoded, tokenizer)
     outside = ~batch["context"].bool()
     start = torch.where(outside, 1000.0, torch.arange(outside.shape[1]) / 10)
-    answers = TASK.answers(decode_of(TASK, batch, start, start.clone()), encoded, rows)
-    assert answers["texts"].tolist() == ["film", "bad"]
-    assert answers["null_probability"].tolist() == [1, 1]  # the first token said so with 2000
+    predictions = TASK.predictions(decode_of(TASK, batch, start, start.clone()), encoded, rows)
+    assert predictions["texts"].tolist() == ["film", "bad"]
+    assert predictions["null_probability"].tolist() == [1, 1]  # the first token said so with 2000
 
 
 def test_a_text_of_many_windows_does_not_speak_against_the_one_with_the_answer(tokenizer: Any) -> None:
@@ -218,8 +225,12 @@ def test_a_text_of_many_windows_does_not_speak_against_the_one_with_the_answer(t
         here = (batch["input_ids"] == tokenizer.convert_tokens_to_ids("good")) & batch["context"].bool()
         logits = torch.where(here, 8.0, -20.0)
         logits[:, 0] = torch.where(here.any(1), 0.0, 4.0)  # "not here" in the others
-        answers = SQUAD2.answers(decode_of(SQUAD2, batch, logits, logits), encoded, rows)
-        return answers["texts"][0], answers["spans"][0][0].probability, answers["null_probability"][0]
+        predictions = SQUAD2.predictions(decode_of(SQUAD2, batch, logits, logits), encoded, rows)
+        return (
+            predictions["texts"][0],
+            predictions["spans"][0][0].probability,
+            predictions["null_probability"][0],
+        )
 
     for count in (2, 30, 31, 35, 40, 200):  # at some of them the answer stands in two windows
         text, probability, absent = asked(count)
@@ -234,10 +245,12 @@ def test_the_answer_given_is_at_least_as_probable_as_none(tokenizer: Any, sessio
     encoded = encoded_of(SQUAD2, rows, tokenizer)
     model = ByToken(3)
     model.places[:, 0] += 9  # type: ignore[index]
-    answers = SQUAD2.answers(outputs_of(session, SQUAD2, model, encoded, tokenizer, 200), encoded, rows)
-    answered = np.array([text != "" for text in answers["texts"]])
-    best = np.array([spans[0].probability for spans in answers["spans"]])
-    assert (answered == (best >= answers["null_probability"])).all()
+    predictions = SQUAD2.predictions(
+        outputs_of(session, SQUAD2, model, encoded, tokenizer, 200), encoded, rows
+    )
+    answered = np.array([text != "" for text in predictions["texts"]])
+    best = np.array([spans[0].probability for spans in predictions["spans"]])
+    assert (answered == (best >= predictions["null_probability"])).all()
     assert 0 < answered.sum() < 30
 
 
@@ -253,14 +266,14 @@ def test_no_answer_has_a_blank_around_it(session: Session) -> None:
     rows = rows_of([" \n the 好  film\t\n ", "\n\n  a", "   "], question="?")
     for seed in range(20):
         encoded = encoded_of(TASK, rows, tokenizer, length=40)
-        answers = TASK.answers(
+        predictions = TASK.predictions(
             outputs_of(session, TASK, ByToken(seed), encoded, tokenizer, 50), encoded, rows
         )
-        assert all(text == text.strip() != "" for text in answers["texts"][:2])
-        for context, spans in zip(rows["context"][:2], answers["spans"], strict=False):
+        assert all(text == text.strip() != "" for text in predictions["texts"][:2])
+        for context, spans in zip(rows["context"][:2], predictions["spans"], strict=False):
             assert all(context[s.start : s.end].strip() == context[s.start : s.end] != "" for s in spans)
-        assert answers["texts"][2] == ""
-        json.dumps(list(TASK.records(rows, answers, ())), allow_nan=False)
+        assert predictions["texts"][2] == ""
+        json.dumps(list(TASK.records(rows, predictions, ())), allow_nan=False)
 
 
 @pytest.fixture(scope="module")
@@ -280,8 +293,8 @@ def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
     """Its own loss on each window alone; ours on all windows padded into one batch."""
     contexts = ["the film was good", "a dull story and a warm scene of the plot it was", "bad " * 40]
     rows = rows_of(contexts)
-    golds = golds_of(rows, [[(13, 17)], [(18, 28)], [(80, 83)]])
-    encoded = encoded_of(TASK, rows, tokenizer, golds)
+    references = references_of(rows, [[(13, 17)], [(18, 28)], [(80, 83)]])
+    encoded = encoded_of(TASK, rows, tokenizer, references)
     batch = batch_of(encoded, tokenizer)
     assert (batch["attention_mask"] == 0).any() and len(encoded) > 3
     assert {(a, b) for a, b in zip(batch["start"][:, 0].tolist(), batch["end"][:, 0].tolist())} > {(0, 0)}
@@ -300,7 +313,7 @@ def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
     assert summed.item() == pytest.approx(sum(alone), rel=1e-5)
     assert decoded["loss"].tolist() == pytest.approx(alone, rel=1e-5)
     same = encoded_of(
-        TASK, rows_of(contexts[:1] * 3), tokenizer, golds_of(rows_of(contexts[:1] * 3), [[(13, 17)]] * 3)
+        TASK, rows_of(contexts[:1] * 3), tokenizer, references_of(rows_of(contexts[:1] * 3), [[(13, 17)]] * 3)
     )
     unpadded = batch_of(same, tokenizer)
     with torch.no_grad():
@@ -315,7 +328,7 @@ def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
 
 def test_half_precision_logits_have_a_loss(tokenizer: Any) -> None:
     rows = rows_of(["the film", "the film was good and the plot was bad"])
-    encoded = encoded_of(TASK, rows, tokenizer, golds_of(rows, [[(0, 3)], [(0, 3)]]))
+    encoded = encoded_of(TASK, rows, tokenizer, references_of(rows, [[(0, 3)], [(0, 3)]]))
     batch = batch_of(encoded, tokenizer)
 
     class Half(nn.Module):
@@ -361,13 +374,13 @@ QUESTIONS = ["When did she win?", "Who won?", "北京大学何时成立？"]
 @pytest.fixture
 def read(corpus_of: Callable[..., Corpus]) -> Callable[..., Corpus]:
     def call(task: ExtractiveQA = TASK, **parts: list[tuple[str, str, list[str]]]) -> Corpus:
-        def row(question: str, context: str, answers: list[str]) -> dict[str, Any]:
-            starts = [context.index(text) for text in answers]
+        def row(question: str, context: str, predictions: list[str]) -> dict[str, Any]:
+            starts = [context.index(text) for text in predictions]
             return {
                 "id": f"q {question} {context[:9]}",
                 "question": question,
                 "context": context,
-                "answers": {"text": answers, "answer_start": starts},
+                "answers": {"text": predictions, "answer_start": starts},
             }
 
         return corpus_of(task, **{part: [row(*each) for each in rows] for part, rows in parts.items()})
@@ -379,7 +392,7 @@ def many(count: int) -> list[tuple[str, str, list[str]]]:
     return [(f"What is number {n}?", f"Number {n} is {n * n}, or so.", [f"{n * n}"]) for n in range(count)]
 
 
-def test_check_makes_parts_and_golds(read: Callable[..., Corpus]) -> None:
+def test_check_makes_splits_and_references(read: Callable[..., Corpus]) -> None:
     examples = TASK.check(read(train=many(60)), Data(train="x", test_share=0.2), 1)
     assert {part: len(rows) for part, rows in examples.corpus.splits.items()}.keys() == {
         "train",
@@ -387,21 +400,21 @@ def test_check_makes_parts_and_golds(read: Callable[..., Corpus]) -> None:
         "test",
     }
     for part, rows in examples.corpus.splits.items():
-        golds = examples.golds[part]
+        references = examples.references[part]
         for context, texts_, starts in zip(
-            rows.column("context"), golds["answers"], golds["starts"], strict=True
+            rows.column("context"), references["answers"], references["starts"], strict=True
         ):
             assert [context[s : s + len(t)] for t, s in zip(texts_, starts, strict=True)] == list(texts_)
-    assert TASK.counts(examples.golds["test"], ()) == {"answerable": 12}
+    assert examples.label_counts["test"] == {"answerable": 12}
     with pytest.raises(DataError, match="Q04"):
         TASK.check(read(train=[*many(9), (QUESTIONS[1], CONTEXTS[1], [])]), Data(train="x"), 1)
     found = SQUAD2.check(read(test=[*many(9), (QUESTIONS[1], CONTEXTS[1], [])]), Data(test="x"), 1, labels=())
-    assert SQUAD2.counts(found.golds["test"], ()) == {"answerable": 9, "without an answer": 1}
+    assert found.label_counts["test"] == {"answerable": 9, "without an answer": 1}
 
 
 def test_the_first_gold_answer_is_learned(tokenizer: Any) -> None:
     rows = rows_of(["the film was good"])
-    encoded = encoded_of(TASK, rows, tokenizer, golds_of(rows, [[(13, 17), (4, 8)]]))
+    encoded = encoded_of(TASK, rows, tokenizer, references_of(rows, [[(13, 17), (4, 8)]]))
     assert tokenizer.decode(encoded.ragged["input_ids"][0][encoded.ragged["start"][0]]) == "good"
 
 
@@ -417,38 +430,40 @@ def judged(tokenizer: Any, session: Session) -> Iterator[tuple[Rows, dict[str, A
         words = [(match, match + len(word)) for word in context.split() for match in [context.index(word)]]
         first = words[int(rng.integers(len(words)))]
         spans.append([] if number % 4 == 0 else [first, words[0]])
-    golds = golds_of(rows, spans)
-    golds["groups"] = np.arange(80) // 2
-    encoded = encoded_of(SQUAD2, rows, tokenizer, golds)
+    references = references_of(rows, spans)
+    references["groups"] = np.arange(80) // 2
+    encoded = encoded_of(SQUAD2, rows, tokenizer, references)
     model = ByToken(3)
     model.places[:, 0] += 9  # type: ignore[index]
     train = Train(micro_batch_tokens=100)
-    outputs = predict(session, model, make_batches(session, encoded, golds, tokenizer, train), SQUAD2.decode)
-    yield rows, golds, dict(SQUAD2.answers(outputs, encoded, rows))
+    outputs = predict(
+        session, model, make_batches(session, encoded, references, tokenizer, train), SQUAD2.decode
+    )
+    yield rows, references, dict(SQUAD2.predictions(outputs, encoded, rows))
 
 
-def f1(task: ExtractiveQA, golds: Mapping[str, Any], answers: Mapping[str, Any]) -> float:
-    return task.values(golds, answers, ())["f1"]
+def f1(task: ExtractiveQA, references: Mapping[str, Any], predictions: Mapping[str, Any]) -> float:
+    return task.score(references, predictions, (), resampling=None).values["f1"]
 
 
 def test_the_threshold_is_the_best_there_is(
     judged: tuple[Rows, dict[str, Any], dict[str, Any]], tokenizer: Any, session: Session
 ) -> None:
-    _, golds, answers = judged
-    tuned = SQUAD2.tune(golds, answers)
+    _, references, predictions = judged
+    tuned = SQUAD2.tune(references, predictions)
     json.dumps(tuned, allow_nan=False)
 
     def under(threshold: float) -> float:
         texts_ = np.array(
             [
                 "" if gap > threshold else best
-                for gap, best in zip(answers["null_difference"], answers["best"])
+                for gap, best in zip(predictions["null_difference"], predictions["best"])
             ],
             object,
         )
-        return f1(SQUAD2, golds, {**answers, "texts": texts_})
+        return f1(SQUAD2, references, {**predictions, "texts": texts_})
 
-    every = [under(gap + change) for gap in answers["null_difference"] for change in (-1e-3, 1e-3)]
+    every = [under(gap + change) for gap in predictions["null_difference"] for change in (-1e-3, 1e-3)]
     assert under(tuned["null_threshold"]) == pytest.approx(max(every))
     assert max(every) > under(0.0) + 0.01  # else there was nothing to tune
 
@@ -457,46 +472,50 @@ def test_a_tuned_task_answers_by_its_threshold(tokenizer: Any, session: Session)
     rows = rows_of(["the film was good and warm"] * 2)
     encoded = encoded_of(SQUAD2, rows, tokenizer, length=40)
     outputs = outputs_of(session, SQUAD2, ByToken(2), encoded, tokenizer, 1000)
-    gap = float(SQUAD2.answers(outputs, encoded, rows)["null_difference"][0])
+    gap = float(SQUAD2.predictions(outputs, encoded, rows)["null_difference"][0])
     for change, answered in (0.01, True), (-0.01, False):
         tuned = make(Options(unanswerable=True), {"null_threshold": gap + change})
-        answers = tuned.answers(outputs, encoded, rows)
-        assert [text != "" for text in answers["texts"]] == [answered] * 2
-        record = next(tuned.records(rows, answers, ()))
+        predictions = tuned.predictions(outputs, encoded, rows)
+        assert [text != "" for text in predictions["texts"]] == [answered] * 2
+        record = next(tuned.records(rows, predictions, ()))
         assert (record["start"] is not None, record["sentence"] is not None) == (answered, answered)
-        span, absent = answers["spans"][0][0].probability, answers["null_probability"][0]
+        span, absent = predictions["spans"][0][0].probability, predictions["null_probability"][0]
         assert record["probability"] == (span if answered else absent)
     never = make(Options(), {"null_threshold": -1e9})  # a task where every question has an answer
-    assert never.answers(outputs, encoded, rows)["texts"][0] != ""
+    assert never.predictions(outputs, encoded, rows)["texts"][0] != ""
 
 
 def test_values_are_the_scores_and_the_loss_is_a_mean_over_windows(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]], evaluate: Evaluate
+    judged: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
 ) -> None:
-    _, golds, answers = judged
-    values = SQUAD2.values(golds, answers, ())
-    sheet = SQUAD2.score(golds, answers, (), evaluate=evaluate, seed=1)
+    _, references, predictions = judged
+    values = SQUAD2.score(references, predictions, (), resampling=None).values
+    sheet = SQUAD2.score(references, predictions, (), resampling=resampling)
     assert set(values) == set(sheet.scores) == {"loss", *SQUAD2.spec.metrics}
     for name, value in values.items():
         score = sheet.scores[name]
         assert score.value == pytest.approx(value, abs=1e-12)
         assert score.low is not None and score.high is not None and score.low <= value <= score.high
-    assert values["loss"] == pytest.approx(answers["loss"].sum() / answers["windows"].sum())
-    assert answers["windows"].sum() > 80
+    assert values["loss"] == pytest.approx(predictions["loss"].sum() / predictions["windows"].sum())
+    assert predictions["windows"].sum() > 80
     assert sheet.headline == ("exact_match", "f1")
     assert sheet.scores["has_answer_f1"].n == 60 and sheet.scores["no_answer_accuracy"].n == 20
 
 
 def test_without_unanswerable_questions_there_are_two_metrics(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]], evaluate: Evaluate
+    judged: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
 ) -> None:
-    _, golds, answers = judged
-    some = np.array([bool(texts_) for texts_ in golds["answers"]])
-    golds, answers = ({name: array[some] for name, array in each.items()} for each in (golds, answers))
-    assert (
-        set(TASK.values(golds, answers, ())) == {"loss", *TASK.spec.metrics} == {"loss", "exact_match", "f1"}
+    _, references, predictions = judged
+    some = np.array([bool(texts_) for texts_ in references["answers"]])
+    references, predictions = (
+        {name: array[some] for name, array in each.items()} for each in (references, predictions)
     )
-    assert set(TASK.score(golds, answers, (), evaluate=evaluate, seed=1).scores) == {
+    assert (
+        set(TASK.score(references, predictions, (), resampling=None).values)
+        == {"loss", *TASK.spec.metrics}
+        == {"loss", "exact_match", "f1"}
+    )
+    assert set(TASK.score(references, predictions, (), resampling=resampling).scores) == {
         "loss",
         *TASK.spec.metrics,
     }
@@ -504,10 +523,10 @@ def test_without_unanswerable_questions_there_are_two_metrics(
 
 def test_rules_follow_the_language_of_the_answers() -> None:
     def exact(task: ExtractiveQA, gold: str, said: str) -> float:
-        golds = {"answers": np.empty(1, object), "groups": np.zeros(1)}
-        golds["answers"][0] = (gold,)
-        answers = {"texts": np.array([said], object), "loss": np.zeros(1), "windows": np.ones(1)}
-        return task.values(golds, answers, ())["exact_match"]
+        references = {"answers": np.empty(1, object), "groups": np.zeros(1)}
+        references["answers"][0] = (gold,)
+        predictions = {"texts": np.array([said], object), "loss": np.zeros(1), "windows": np.ones(1)}
+        return task.score(references, predictions, (), resampling=None).values["exact_match"]
 
     assert exact(TASK, "the tower", "tower") == 1  # SQuAD leaves articles out
     assert exact(TASK, "1898年，夏", "1898年夏") == 1  # CMRC leaves Chinese punctuation out
@@ -517,13 +536,13 @@ def test_rules_follow_the_language_of_the_answers() -> None:
 
 
 def test_records_point_into_the_context(judged: tuple[Rows, dict[str, Any], dict[str, Any]]) -> None:
-    rows, golds, answers = judged
-    records = list(SQUAD2.records(rows, answers, (), golds))
+    rows, references, predictions = judged
+    records = list(SQUAD2.records(rows, predictions, (), references))
     assert len(records) == 80
     for number, record in enumerate(records):
         context = rows["context"][number]
         assert (record["id"], record["question"]) == (f"q{number}", f"is it {number}")
-        assert record["answers"] == list(golds["answers"][number])
+        assert record["answers"] == list(references["answers"][number])
         assert len(record["best"]) <= 5
         for best in record["best"]:
             assert context[best["start"] : best["end"]] == best["text"]
@@ -543,52 +562,52 @@ def test_a_record_has_the_sentence_around_the_answer(tokenizer: Any) -> None:
     encoded = encoded_of(TASK, rows, tokenizer, length=40)
     batch = batch_of(encoded, tokenizer)
     logits = torch.where(batch["input_ids"] == tokenizer.convert_tokens_to_ids("good"), 9.0, 0.0)
-    answers = TASK.answers(decode_of(TASK, batch, logits, logits), encoded, rows)
-    record = next(TASK.records(rows, answers, ()))
+    predictions = TASK.predictions(decode_of(TASK, batch, logits, logits), encoded, rows)
+    record = next(TASK.records(rows, predictions, ()))
     assert record["prediction"] == "good"
     assert (record["start"], record["end"]) == (25, 29)
     assert record["sentence"] == "The film was good!"
     assert "answers" not in record and "id" not in record
 
 
-def test_from_records_gives_the_same_difference(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]], evaluate: Evaluate
+def test_parse_records_gives_the_same_difference(
+    judged: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
 ) -> None:
-    rows, golds, answers = judged
-    other = {**answers, "texts": answers["best"]}
-    records = [json.loads(json.dumps(r)) for r in SQUAD2.records(rows, answers, (), golds)]
-    again, ours = SQUAD2.from_records(records, ())
+    rows, references, predictions = judged
+    other = {**predictions, "texts": predictions["best"]}
+    records = [json.loads(json.dumps(r)) for r in SQUAD2.records(rows, predictions, (), references)]
+    again, ours = SQUAD2.parse_records(records, ())
     for metric in SQUAD2.spec.metrics:
-        expected = SQUAD2.difference(golds, answers, other, metric, (), evaluate=evaluate, seed=1)
-        found = SQUAD2.difference(again, ours, other, metric, (), evaluate=evaluate, seed=1)
+        expected = SQUAD2.difference(references, predictions, other, metric, (), resampling=resampling)
+        found = SQUAD2.difference(again, ours, other, metric, (), resampling=resampling)
         assert found == expected
-    change = f1(SQUAD2, golds, answers) - f1(SQUAD2, golds, other)
+    change = f1(SQUAD2, references, predictions) - f1(SQUAD2, references, other)
     assert change != 0
-    found = SQUAD2.difference(golds, answers, other, "f1", (), evaluate=evaluate, seed=1)
+    found = SQUAD2.difference(references, predictions, other, "f1", (), resampling=resampling)
     assert found.value == pytest.approx(change)
-    assert SQUAD2.right(again, ours).tolist() == SQUAD2.right(golds, answers).tolist()
-    assert SQUAD2.right(golds, answers).mean() == pytest.approx(
-        SQUAD2.values(golds, answers, ())["exact_match"]
+    assert SQUAD2.correct(again, ours).tolist() == SQUAD2.correct(references, predictions).tolist()
+    assert SQUAD2.correct(references, predictions).mean() == pytest.approx(
+        SQUAD2.score(references, predictions, (), resampling=None).values["exact_match"]
     )
 
 
 def test_the_worst_share_no_word_with_a_gold_answer(
     judged: tuple[Rows, dict[str, Any], dict[str, Any]],
 ) -> None:
-    rows, golds, answers = judged
-    records = [{"place": "a:1", **record} for record in SQUAD2.records(rows, answers, (), golds)]
-    worst = SQUAD2.worst(records)
+    rows, references, predictions = judged
+    records = [{"place": "a:1", **record} for record in SQUAD2.records(rows, predictions, (), references)]
+    worst = SQUAD2.worst_errors(records)
     assert worst and len(worst) <= 20
     sure = [each["probability"] for each in worst]
     assert sure == sorted(sure, reverse=True)
     for each in worst:
-        golds_of_it = {word for gold in each["label"].split(" / ") for word in gold.split()} - {"a", "the"}
-        assert not golds_of_it & set(each["prediction"].split())
-    wrong = SQUAD2.right(golds, answers) == 0
+        accepted = {word for gold in each["label"].split(" / ") for word in gold.split()} - {"a", "the"}
+        assert not accepted & set(each["prediction"].split())
+    wrong = SQUAD2.correct(references, predictions) == 0
     assert len(worst) == min(20, sum(wrong)) == 20
 
 
-def test_baselines_answer_from_the_context(read: Callable[..., Corpus], evaluate: Evaluate) -> None:
+def test_baselines_answer_from_the_context(read: Callable[..., Corpus], resampling: Resampling) -> None:
     rows = [*many(20), ("Who won in 2011?", CONTEXTS[0], ["Li Na"]), (QUESTIONS[1], CONTEXTS[1], [])]
     examples = SQUAD2.check(
         read(SQUAD2, train=many(40)[20:], test=rows), Data(train="x", validation_share=0), 1
@@ -597,7 +616,7 @@ def test_baselines_answer_from_the_context(read: Callable[..., Corpus], evaluate
     assert found.keys() == {"sliding_window", "no_answer"}
     contexts = examples.corpus.splits["test"].column("context")
     assert all(t and t in c for t, c in zip(found["sliding_window"]["texts"], contexts, strict=True))
-    sheet = SQUAD2.score(examples.golds["test"], found["no_answer"], (), evaluate=evaluate, seed=1)
+    sheet = SQUAD2.score(examples.references["test"], found["no_answer"], (), resampling=resampling)
     assert sheet.scores["exact_match"].value == pytest.approx(1 / 22)
     assert TASK.baselines(examples, "test", 1).keys() == {"sliding_window"}
 
@@ -613,9 +632,9 @@ def test_the_highest_score_wins_over_windows_and_nulls_the_lowest(tokenizer: Any
     inside = [int(row.nonzero()[0, 0]) for row in batch["context"]]
     start[0, inside[0]], start[1, inside[1]] = 1.5, 1.25
     end = start.clone()
-    answers = SQUAD2.answers(decode_of(SQUAD2, batch, start, end), encoded, rows)
-    assert answers["null_difference"].tolist() == [2.0 - 3.0]
-    assert (answers["spans"][0][0].start, answers["spans"][0][0].end) == (0, 3)
+    predictions = SQUAD2.predictions(decode_of(SQUAD2, batch, start, end), encoded, rows)
+    assert predictions["null_difference"].tolist() == [2.0 - 3.0]
+    assert (predictions["spans"][0][0].start, predictions["spans"][0][0].end) == (0, 3)
     total = sum(math.exp(x) for x in (3.0, 2.5, 2.0))
-    assert answers["spans"][0][0].probability == pytest.approx(math.exp(3.0) / total, rel=1e-6)
-    assert answers["null_probability"][0] == pytest.approx(math.exp(2.0) / total, rel=1e-6)
+    assert predictions["spans"][0][0].probability == pytest.approx(math.exp(3.0) / total, rel=1e-6)
+    assert predictions["null_probability"][0] == pytest.approx(math.exp(2.0) / total, rel=1e-6)

@@ -37,14 +37,18 @@ def made(tokenizer: Any, **options: Any) -> Any:
     return tasks.load({"name": "mlm", **options}).bind({"model_type": "bert"}, tokenizer)
 
 
-def golds_of(documents: list[int]) -> dict[str, Any]:
+def references_of(documents: list[int]) -> dict[str, Any]:
     known = np.array(documents)
     last = np.append(known[1:] != known[:-1], True).astype(int)
     return {"documents": known, "last": last, "bytes": np.full(len(known), 10)}
 
 
-def encoded_of(task: Any, golds: dict[str, Any], max_length: int = 16, texts: list[str] = TEXTS) -> Encoded:
-    features = task.encode({"text": texts}, golds, task.tokenizer, max_length=max_length, truncation=False)
+def encoded_of(
+    task: Any, references: dict[str, Any], max_length: int = 16, texts: list[str] = TEXTS
+) -> Encoded:
+    features = task.encode(
+        {"text": texts}, references, task.tokenizer, max_length=max_length, truncation=False
+    )
     return Encoded.from_batches([(0, features)])
 
 
@@ -57,7 +61,7 @@ def numpy(outputs: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def test_windows_are_pieces_between_special_tokens(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer), golds_of([0, 0, 1, 2]), max_length=8)
+    encoded = encoded_of(made(tokenizer), references_of([0, 0, 1, 2]), max_length=8)
     rows = [encoded.ragged["input_ids"][row].tolist() for row in range(len(encoded))]
     assert all((row[0], row[-1], len(row) <= 8) == (CLS, SEP, True) for row in rows)
     ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
@@ -68,14 +72,14 @@ def test_windows_are_pieces_between_special_tokens(tokenizer: Any) -> None:
 
 
 def test_words_of_two_rows_are_not_one(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer), golds_of([0, 0, 0, 0]), max_length=32)
+    encoded = encoded_of(made(tokenizer), references_of([0, 0, 0, 0]), max_length=32)
     words = encoded.ragged["words"][0][1:-1]
     assert len(set(words.tolist())) == len(words)
 
 
 def test_masks_depend_on_the_draw_alone(tokenizer: Any) -> None:
     task = made(tokenizer, rate=0.5)
-    encoded = encoded_of(task, golds_of([0, 1, 2, 3]))
+    encoded = encoded_of(task, references_of([0, 1, 2, 3]))
     draws = np.arange(40).reshape(10, 4)  # some of them put a random token somewhere
     for some in draws:
         together = task.augment(batch_of(encoded), some)
@@ -90,12 +94,12 @@ def test_masks_depend_on_the_draw_alone(tokenizer: Any) -> None:
 
 def test_the_loss_is_that_of_the_whole_logits_at_hidden_tokens(tokenizer: Any, model: Any) -> None:
     task = made(tokenizer, rate=0.5)
-    encoded = encoded_of(task, golds_of([0, 1, 2, 3]))
+    encoded = encoded_of(task, references_of([0, 1, 2, 3]))
     batch = task.augment(batch_of(encoded), np.arange(4))
     with torch.no_grad():
         loss, count = task.loss({}, 0)(model, batch)
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        found = task.answers(numpy(task.decode(model, batch)), encoded, {"text": TEXTS})
+        found = task.predictions(numpy(task.decode(model, batch)), encoded, {"text": TEXTS})
     wanted = torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch["labels"], reduction="sum")
     assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
     assert int(count) == int((batch["labels"] != IGNORED).sum()) == found["tokens"].sum()
@@ -109,12 +113,12 @@ def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: An
     costs = []
     for packing in (True, False):
         task = made(tokenizer, packing=packing)
-        encoded = encoded_of(task, golds_of([0, 1, 2, 3]), max_length=64)
+        encoded = encoded_of(task, references_of([0, 1, 2, 3]), max_length=64)
         batch = batch_of(encoded)
         scored = (batch["words"] > 0) & (batch["input_ids"] % 2 == 0)
         batch["labels"] = torch.where(scored, batch["input_ids"], IGNORED)
         with torch.no_grad():
-            costs.append(task.answers(numpy(task.decode(model, batch)), encoded, {"text": TEXTS}))
+            costs.append(task.predictions(numpy(task.decode(model, batch)), encoded, {"text": TEXTS}))
         assert len(encoded) == (1 if packing else 4)
     assert costs[0]["tokens"].tolist() == costs[1]["tokens"].tolist()
     np.testing.assert_allclose(costs[0]["nats"], costs[1]["nats"], rtol=1e-5)
@@ -130,7 +134,7 @@ def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
         outputs = numpy(task.decode(model, batch))
         ids = torch.tensor([encoded.ragged["input_ids"][0].tolist()])
         wanted = model(input_ids=ids).logits[0].softmax(-1)[ids[0] == MASK].topk(3)
-    first, bare, last = task.records({"text": texts}, task.answers(outputs, encoded, {"text": texts}), ())
+    first, bare, last = task.records({"text": texts}, task.predictions(outputs, encoded, {"text": texts}), ())
     assert [[choice["probability"] for choice in place] for place in first["choices"]] == [
         pytest.approx(row, abs=1e-6) for row in wanted.values.tolist()
     ]
@@ -142,8 +146,8 @@ def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
 
 
 def test_scores_say_that_they_are_of_hidden_tokens(tokenizer: Any) -> None:
-    answers = {"nats": np.ones(4), "tokens": np.full(4, 2), "hits": np.ones(4)}
-    found = made(tokenizer).measured(golds_of([0, 1, 2, 3]), answers)
+    predictions = {"nats": np.ones(4), "tokens": np.full(4, 2), "hits": np.ones(4)}
+    found = made(tokenizer).measured(references_of([0, 1, 2, 3]), predictions)
     assert found.values() == pytest.approx({"loss": 0.5, "perplexity": np.exp(0.5), "token_accuracy": 0.5})
     assert all(
         metric.note.endswith(", hidden tokens only, each given all that is not hidden")

@@ -19,10 +19,11 @@ from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
 from llmkit.data.encoding.features import Encoded
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import multi_label
 from llmkit.models import load
 from llmkit.models.save import load_metadata
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks.multi_label import Options, make
 from tests.samples import rows, write_recipe
 
@@ -32,21 +33,21 @@ LABELS = ("bad", "good", "number")
 
 
 @pytest.fixture
-def golds() -> dict[str, Any]:
+def references() -> dict[str, Any]:
     return {"labels": (np.random.default_rng(0).random((40, 3)) < 0.4).astype(np.float32)}
 
 
 @pytest.fixture
-def outputs(given: nn.Module, golds: dict[str, Any]) -> dict[str, Any]:
+def outputs(given: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
     noise = np.random.default_rng(1).normal(size=(40, 3))
-    logits = torch.from_numpy((3 * golds["labels"] - 3 + noise).astype(np.float32))
-    batch = {"input_ids": logits, "labels": torch.from_numpy(golds["labels"])}
+    logits = torch.from_numpy((3 * references["labels"] - 3 + noise).astype(np.float32))
+    batch = {"input_ids": logits, "labels": torch.from_numpy(references["labels"])}
     return {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
 
 
 @pytest.fixture
-def answers(outputs: dict[str, Any]) -> dict[str, Any]:
-    return dict(TASK.answers(outputs, None, {}))  # type: ignore[arg-type]
+def predictions(outputs: dict[str, Any]) -> dict[str, Any]:
+    return dict(TASK.predictions(outputs, None, {}))  # type: ignore[arg-type]
 
 
 def named(count: int) -> dict[str, list[Any]]:
@@ -69,11 +70,11 @@ def test_check_marks_each_label_of_a_row(corpus_of: Callable[..., Corpus]) -> No
     examples = TASK.check(corpus_of(TASK, train=made(60)), DATA, 1)
     assert examples.labels == LABELS
     for name, part in examples.corpus.splits.items():
-        marks = examples.golds[name]["labels"]
+        marks = examples.references[name]["labels"]
         assert marks.dtype == np.float32
         found = [{n for n, mark in zip(LABELS, row, strict=True) if mark} for row in marks]
         assert found == [set(labels) for labels in part.column("labels")]
-    total = sum(np.array(list(TASK.counts(g, LABELS).values())) for g in examples.golds.values())
+    total = sum(np.array(list(counts.values())) for counts in examples.label_counts.values())
     assert total.tolist() == [24, 24, 24]
 
 
@@ -89,7 +90,7 @@ def test_unknown_labels_are_told_or_dropped(corpus_of: Callable[..., Corpus]) ->
     found = corpus_of(TASK, train=made(30), test=[*made(33)[30:], extra])
     assert faults(found) == [("L05", "test.jsonl:4"), ("L05", "test.jsonl:4")]
     examples = TASK.check(found, Data(train="x", unknown_labels="drop"), 1)
-    assert examples.golds["test"]["labels"].shape == (3, 3)
+    assert examples.references["test"]["labels"].shape == (3, 3)
     assert "test: 1 row dropped (label not among the 3 known)" in examples.notes
     only = corpus_of(TASK, train=made(30), test=[extra])
     assert {code for code, _ in faults(only, Data(train="x", unknown_labels="drop"))} == {"L05"}
@@ -112,24 +113,24 @@ def test_labels_of_a_trained_model_keep_their_order(corpus_of: Callable[..., Cor
     known = ("number", "never seen", "good", "bad")
     examples = TASK.check(corpus_of(TASK, test=made(3)), Data(test="x"), 1, labels=known)
     assert examples.labels == known
-    assert examples.golds["test"]["labels"].tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]]
+    assert examples.references["test"]["labels"].tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]]
 
 
 def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert)
     found = named(12)
-    golds = {
+    references = {
         "labels": np.array([[name in labels for name in LABELS] for labels in found["labels"]], np.float32)
     }
     model = load.load_pretrained(
         tiny_bert, TASK.spec.auto_class, TASK.head(LABELS).config, new_head=False, seed=1, tokenizer=tokenizer
     ).eval()
-    features = TASK.encode(found, golds, tokenizer, max_length=48, truncation=False)
+    features = TASK.encode(found, references, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
-        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
+        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=references
     )
     with torch.no_grad():
-        total, count = TASK.loss(golds, 3)(model, batch)
+        total, count = TASK.loss(references, 3)(model, batch)
         assert count.item() == 36
         assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-6)
         assert TASK.decode(model, batch)["loss"].mean().item() == pytest.approx(
@@ -138,18 +139,20 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
 
 
 def test_values_and_scores_are_those_of_scikit_learn(
-    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+    references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
-    values = TASK.values(golds, answers, LABELS)
-    sheet = TASK.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
-    gold, predicted = golds["labels"], answers["prediction"]
+    values = TASK.score(references, predictions, LABELS, resampling=None).values
+    sheet = TASK.score(references, predictions, LABELS, resampling=resampling)
+    gold, predicted = references["labels"], predictions["prediction"]
     expected = {
         "f1": sklearn_metrics.f1_score(gold, predicted, average="macro", zero_division=0),
         "f1_micro": sklearn_metrics.f1_score(gold, predicted, average="micro"),
         "f1_samples": sklearn_metrics.f1_score(gold, predicted, average="samples", zero_division=0),
         "subset_accuracy": sklearn_metrics.accuracy_score(gold, predicted),
         "hamming_loss": sklearn_metrics.hamming_loss(gold, predicted),
-        "pr_auc": sklearn_metrics.average_precision_score(gold, answers["probabilities"], average="macro"),
+        "pr_auc": sklearn_metrics.average_precision_score(
+            gold, predictions["probabilities"], average="macro"
+        ),
     }
     assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
@@ -160,16 +163,21 @@ def test_values_and_scores_are_those_of_scikit_learn(
     json.dumps(sheet.details, allow_nan=False)
 
 
-def test_tuned_thresholds_are_used_by_the_answers(golds: dict[str, Any], outputs: dict[str, Any]) -> None:
+def test_tuned_thresholds_are_used_by_the_answers(
+    references: dict[str, Any], outputs: dict[str, Any]
+) -> None:
     """The logits are three too low, so that one half is no good threshold."""
-    answers = TASK.answers(outputs, None, {})  # type: ignore[arg-type]
-    tuned = json.loads(json.dumps(TASK.tune(golds, answers)))
+    predictions = TASK.predictions(outputs, None, {})  # type: ignore[arg-type]
+    tuned = json.loads(json.dumps(TASK.tune(references, predictions)))
     better = make(Options(), tuned)
-    found = better.answers(outputs, None, {})  # type: ignore[arg-type]
+    found = better.predictions(outputs, None, {})  # type: ignore[arg-type]
     expected = outputs["probabilities"].astype(float) >= np.array(tuned["thresholds"])
     assert np.array_equal(found["prediction"], expected)
-    assert better.values(golds, found, LABELS)["f1"] > TASK.values(golds, answers, LABELS)["f1"] + 0.1
-    sheet = better.score(golds, found, LABELS, evaluate=Evaluate(resamples=100), seed=1)
+    assert (
+        better.score(references, found, LABELS, resampling=None).values["f1"]
+        > TASK.score(references, predictions, LABELS, resampling=None).values["f1"] + 0.1
+    )
+    sheet = better.score(references, found, LABELS, resampling=Resampling(resamples=100, seed=1))
     assert sheet.details["thresholds"] == dict(zip(LABELS, tuned["thresholds"], strict=True))
     assert TASK.spec.can_tune
     assert not make(Options(tune_thresholds=False), {}).spec.can_tune
@@ -200,34 +208,40 @@ def test_a_run_keeps_the_thresholds_of_its_validation_rows(tiny_bert: Path, tmp_
 
 
 def test_records_give_the_same_difference(
-    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+    references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
-    other = {name: values[::-1].copy() for name, values in answers.items()}
+    other = {name: values[::-1].copy() for name, values in predictions.items()}
     texts = {"text": [f"text {i}" for i in range(40)]}
-    written = [json.loads(json.dumps(list(TASK.records(texts, x, LABELS, golds)))) for x in (answers, other)]
-    for record, gold, given in zip(written[0], golds["labels"], answers["prediction"], strict=True):
+    written = [
+        json.loads(json.dumps(list(TASK.records(texts, x, LABELS, references)))) for x in (predictions, other)
+    ]
+    for record, gold, given in zip(written[0], references["labels"], predictions["prediction"], strict=True):
         assert record["labels"] == [name for name, mark in zip(LABELS, gold, strict=True) if mark]
         assert record["prediction"] == [name for name, mark in zip(LABELS, given, strict=True) if mark]
         own = [
             record["probabilities"][n] if m else 1 - record["probabilities"][n] for n, m in zip(LABELS, given)
         ]
         assert record["probability"] == pytest.approx(np.prod(own), rel=1e-6)
-    (found_gold, first), (_, second) = (TASK.from_records(records, LABELS) for records in written)
-    assert np.array_equal(TASK.right(found_gold, first), TASK.right(golds, answers))
-    how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
+    (parsed, first), (_, second) = (TASK.parse_records(records, LABELS) for records in written)
+    assert np.array_equal(TASK.correct(parsed, first), TASK.correct(references, predictions))
+    how: dict[str, Any] = {"resampling": resampling}
     for metric in TASK.spec.metrics:
-        expected = TASK.difference(golds, answers, other, metric, LABELS, **how)
-        assert TASK.difference(found_gold, first, second, metric, LABELS, **how) == expected, metric
-        values = [TASK.values(golds, x, LABELS)[metric] for x in (answers, other)]
+        expected = TASK.difference(references, predictions, other, metric, LABELS, **how)
+        assert TASK.difference(parsed, first, second, metric, LABELS, **how) == expected, metric
+        values = [
+            TASK.score(references, x, LABELS, resampling=None).values[metric] for x in (predictions, other)
+        ]
         assert expected.value == pytest.approx(values[0] - values[1], abs=1e-12), metric
 
 
-def test_the_worst_are_the_surest_mistakes(golds: dict[str, Any], answers: dict[str, Any]) -> None:
+def test_the_worst_are_the_surest_mistakes(references: dict[str, Any], predictions: dict[str, Any]) -> None:
     texts = {"text": [f"text {i}" for i in range(40)]}
-    records = [{"place": f"x:{i}", **r} for i, r in enumerate(TASK.records(texts, answers, LABELS, golds))]
-    worst = TASK.worst(records)
+    records = [
+        {"place": f"x:{i}", **r} for i, r in enumerate(TASK.records(texts, predictions, LABELS, references))
+    ]
+    worst = TASK.worst_errors(records)
     wrong = [record for record in records if record["labels"] != record["prediction"]]
-    assert 0 < len(wrong) == int((~TASK.right(golds, answers)).sum())
+    assert 0 < len(wrong) == int((~TASK.correct(references, predictions)).sum())
     assert [row["probability"] for row in worst] == sorted((r["probability"] for r in wrong), reverse=True)[
         :20
     ]
@@ -235,35 +249,33 @@ def test_the_worst_are_the_surest_mistakes(golds: dict[str, Any], answers: dict[
 
 
 def test_the_baseline_may_tune_its_thresholds_too(
-    corpus_of: Callable[..., Corpus], evaluate: Evaluate
+    corpus_of: Callable[..., Corpus], resampling: Resampling
 ) -> None:
     """As the model does, or the comparison would flatter it."""
     examples = TASK.check(corpus_of(TASK, train=rows("multi_label", 200)), DATA, 1)
-    gold = examples.golds["test"]
+    gold = examples.references["test"]
     plain = TASK.baselines(examples, "test", 1)
     tuned = make(Options(), {"thresholds": [0.3, 0.3, 0.3]}).baselines(examples, "test", 1)
     assert set(plain) == set(tuned) == {"most_frequent", "tfidf_each"}
     assert np.array_equal(plain["tfidf_each"]["prediction"], plain["tfidf_each"]["probabilities"] > 0.5)
-    scores = [
-        TASK.score(gold, x["tfidf_each"], LABELS, evaluate=evaluate, seed=1).scores for x in (plain, tuned)
-    ]
+    scores = [TASK.score(gold, x["tfidf_each"], LABELS, resampling=resampling).scores for x in (plain, tuned)]
     assert scores[0]["pr_auc"].value == scores[1]["pr_auc"].value > 0.8
     validation = TASK.baselines(examples, "validation", 1)["tfidf_each"]["probabilities"]
-    best = multi_label.best_thresholds(examples.golds["validation"]["labels"], validation)
+    best = multi_label.best_thresholds(examples.references["validation"]["labels"], validation)
     assert (best != 0.5).all()
     assert np.array_equal(tuned["tfidf_each"]["prediction"], tuned["tfidf_each"]["probabilities"] >= best)
     assert len(set(map(tuple, plain["most_frequent"]["prediction"].tolist()))) == 1
     assert "loss" not in scores[0]
     for metric in TASK.spec.metrics:
         TASK.difference(
-            gold, tuned["tfidf_each"], plain["most_frequent"], metric, LABELS, evaluate=evaluate, seed=1
+            gold, tuned["tfidf_each"], plain["most_frequent"], metric, LABELS, resampling=resampling
         )
 
 
 def test_without_labels_the_logits_are_given_by_name(given: nn.Module) -> None:
     logits = torch.tensor([[2.0, -1.0, 0.0]])
     decoded = {name: value.numpy() for name, value in TASK.decode(given, {"input_ids": logits}).items()}
-    (record,) = TASK.records({"text": ["a"]}, TASK.answers(decoded, None, {}), LABELS)  # type: ignore[arg-type]
+    (record,) = TASK.records({"text": ["a"]}, TASK.predictions(decoded, None, {}), LABELS)  # type: ignore[arg-type]
     assert record["logits"] == {"bad": 2.0, "good": -1.0, "number": 0.0}
     assert record["prediction"] == ["bad", "number"]  # one half is enough
     assert "labels" not in record

@@ -15,8 +15,9 @@ from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
 from llmkit.data.encoding.features import Encoded
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks.pair_classification import Options, make
 from tests.samples import rows
 
@@ -71,27 +72,27 @@ def test_faults_of_either_text_are_told(corpus_of: Callable[..., Corpus]) -> Non
     assert sum(map(len, left.corpus.splits.values())) == 88
 
 
-def test_values_are_the_scores(given: nn.Module, evaluate: Evaluate) -> None:
+def test_values_are_the_scores(given: nn.Module, resampling: Resampling) -> None:
     rng = np.random.default_rng(0)
-    golds, labels = rng.integers(0, 2, 30), ("no", "yes")
-    batch = {"input_ids": torch.from_numpy(rng.normal(size=(30, 2))), "labels": torch.from_numpy(golds)}
-    answers = {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
-    values = TASK.values({"labels": golds}, answers, labels)
-    sheet = TASK.score({"labels": golds}, answers, labels, evaluate=evaluate, seed=1)
+    references, labels = rng.integers(0, 2, 30), ("no", "yes")
+    batch = {"input_ids": torch.from_numpy(rng.normal(size=(30, 2))), "labels": torch.from_numpy(references)}
+    predictions = {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
+    values = TASK.score({"labels": references}, predictions, labels, resampling=None).values
+    sheet = TASK.score({"labels": references}, predictions, labels, resampling=resampling)
     assert set(values) == {"loss", *TASK.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
 
 
 def test_records_and_mistakes_show_both_texts(given: nn.Module) -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
-    answers = {name: value.numpy() for name, value in TASK.decode(given, {"input_ids": logits}).items()}
+    predictions = {name: value.numpy() for name, value in TASK.decode(given, {"input_ids": logits}).items()}
     texts = {"text": ["a", "b"], "text_pair": ["c", "d"]}
-    records = list(TASK.records(texts, answers, ("no", "yes"), {"labels": np.array([1, 1])}))
+    records = list(TASK.records(texts, predictions, ("no", "yes"), {"labels": np.array([1, 1])}))
     assert [(r["text"], r["text_pair"], r["label"], r["prediction"]) for r in records] == [
         ("a", "c", "yes", "no"),
         ("b", "d", "yes", "yes"),
     ]
-    (worst,) = TASK.worst([{"place": "x:1", **record} for record in records])
+    (worst,) = TASK.worst_errors([{"place": "x:1", **record} for record in records])
     assert (worst["text"], worst["text_pair"]) == ("a", "c")
 
 
@@ -100,7 +101,7 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert)
     found = rows("pair_classification", 12)
     named: dict[str, list[Any]] = {name: [row[name] for row in found] for name in found[0]}
-    golds = {"labels": np.array([int(label == "yes") for label in named["label"]])}
+    references = {"labels": np.array([int(label == "yes") for label in named["label"]])}
     model = load.load_pretrained(
         tiny_bert,
         TASK.spec.auto_class,
@@ -109,12 +110,12 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
         seed=1,
         tokenizer=tokenizer,
     ).eval()
-    features = TASK.encode(named, golds, tokenizer, max_length=48, truncation=False)
+    features = TASK.encode(named, references, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
-        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
+        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=references
     )
     with torch.no_grad():
-        total, count = TASK.loss(golds, 2)(model, batch)
+        total, count = TASK.loss(references, 2)(model, batch)
         assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-6)
         assert TASK.decode(model, batch)["loss"].mean().item() == pytest.approx(
             (total / count).item(), rel=1e-6

@@ -10,8 +10,9 @@ import pytest
 
 from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks.pair_regression import Options, make
 
 TASK = make(Options(), {})
@@ -32,11 +33,11 @@ def similar(count: int) -> list[dict[str, object]]:
 
 def test_both_texts_are_read_and_shown() -> None:
     assert TASK.spec.columns == {"text": "text", "text_pair": "text_pair", "score": "score"}
-    answers = {"prediction": np.array([1.5], np.float32)}
-    golds = {"labels": np.array([3.8], np.float32)}
-    (record,) = TASK.records({"text": ["a"], "text_pair": ["b"]}, answers, (), golds)
+    predictions = {"prediction": np.array([1.5], np.float32)}
+    references = {"labels": np.array([3.8], np.float32)}
+    (record,) = TASK.records({"text": ["a"], "text_pair": ["b"]}, predictions, (), references)
     assert record == {"text": "a", "text_pair": "b", "score": 3.8, "prediction": 1.5, "probability": None}
-    (worst,) = TASK.worst([{"place": "x:1", **record}])
+    (worst,) = TASK.worst_errors([{"place": "x:1", **record}])
     assert worst == {"text": "a", "text_pair": "b", "score": 3.8, "prediction": 1.5, "place": "x:1"}
 
 
@@ -60,16 +61,14 @@ def test_faults_of_texts_and_numbers_are_told_together(corpus_of: Callable[..., 
 
 
 def test_the_baselines_are_the_mean_and_the_common_words(
-    corpus_of: Callable[..., Corpus], evaluate: Evaluate
+    corpus_of: Callable[..., Corpus], resampling: Resampling
 ) -> None:
     examples = TASK.check(corpus_of(TASK, train=similar(120)), DATA, 1)
-    gold = examples.golds["test"]
+    gold = examples.references["test"]
     found = TASK.baselines(examples, "test", 1)
     assert set(found) == {"mean", "overlap"}
-    scores = TASK.score(gold, found["overlap"], (), evaluate=evaluate, seed=1).scores
+    scores = TASK.score(gold, found["overlap"], (), resampling=resampling).scores
     assert scores["pearson"].value > 0.95
     assert scores["mse"].value < 0.5  # on the scale of the scores, not of the shares
-    difference = TASK.difference(
-        gold, found["overlap"], found["mean"], "pearson", (), evaluate=evaluate, seed=1
-    )
+    difference = TASK.difference(gold, found["overlap"], found["mean"], "pearson", (), resampling=resampling)
     assert difference.low is not None and difference.low > 0

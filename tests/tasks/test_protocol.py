@@ -27,7 +27,9 @@ def test_the_folder_is_the_registry() -> None:
 
 
 def test_the_protocol_has_its_methods() -> None:
-    assert {"check", "encode", "loss", "decode", "values", "score", "difference", "records"} <= set(METHODS)
+    assert {"check", "encode", "loss", "decode", "predictions", "score", "difference", "records"} <= set(
+        METHODS
+    )
 
 
 @each_task

@@ -20,8 +20,9 @@ from llmkit.data import corpus
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
 from llmkit.data.encoding.features import Encoded
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks.regression import Options, make
 from tests.samples import rows
 
@@ -30,15 +31,15 @@ DATA = Data(train="x")
 
 
 @pytest.fixture
-def golds() -> dict[str, Any]:
+def references() -> dict[str, Any]:
     return {"labels": np.random.default_rng(0).uniform(0, 5, 40).round(1).astype(np.float32)}
 
 
 @pytest.fixture
-def answers(given: nn.Module, golds: dict[str, Any]) -> dict[str, Any]:
+def predictions(given: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
     noise = np.random.default_rng(1).normal(size=40)
-    numbers = torch.from_numpy((golds["labels"] + noise).astype(np.float32))[:, None]
-    batch = {"input_ids": numbers, "labels": torch.from_numpy(golds["labels"])}
+    numbers = torch.from_numpy((references["labels"] + noise).astype(np.float32))[:, None]
+    batch = {"input_ids": numbers, "labels": torch.from_numpy(references["labels"])}
     return {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
 
 
@@ -48,11 +49,11 @@ def named(count: int) -> dict[str, list[Any]]:
 
 
 def test_values_and_scores_are_those_of_scipy(
-    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+    references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
-    gold, predicted = golds["labels"].astype(float), answers["prediction"].astype(float)
-    values = TASK.values(golds, answers, ())
-    sheet = TASK.score(golds, answers, (), evaluate=evaluate, seed=1)
+    gold, predicted = references["labels"].astype(float), predictions["prediction"].astype(float)
+    values = TASK.score(references, predictions, (), resampling=None).values
+    sheet = TASK.score(references, predictions, (), resampling=resampling)
     expected = {
         "pearson": stats.pearsonr(gold, predicted).statistic,
         "spearman": stats.spearmanr(gold, predicted).statistic,
@@ -72,7 +73,7 @@ def test_values_and_scores_are_those_of_scipy(
 def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: str) -> None:
     """num_labels 1 and problem_type regression; with labels the model gives its own mean."""
     tokenizer = load.load_tokenizer(tiny_bert)
-    golds = {"labels": np.array(named(12)["score"], np.float32)}
+    references = {"labels": np.array(named(12)["score"], np.float32)}
     how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
     model = load.load_pretrained(tiny_bert, TASK.spec.auto_class, TASK.head(()).config, **how).eval()
     if classes == "a trained head":  # opens again as it was
@@ -82,12 +83,12 @@ def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: 
             tmp_path / "model", TASK.spec.auto_class, TASK.head(()).config, **how
         ).eval()
     assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
-    features = TASK.encode(named(12), golds, tokenizer, max_length=48, truncation=False)
+    features = TASK.encode(named(12), references, tokenizer, max_length=48, truncation=False)
     batch: dict[str, Tensor] = collate(
-        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=golds
+        Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=references
     )
     with torch.no_grad():
-        total, count = TASK.loss(golds, 0)(model, batch)
+        total, count = TASK.loss(references, 0)(model, batch)
         assert count.item() == 12
         assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-6)
         assert TASK.decode(model, batch)["loss"].mean().item() == pytest.approx(
@@ -108,8 +109,10 @@ def test_numbers_of_csv_are_strings_and_count(tmp_path: Path) -> None:
     examples = TASK.check(found, DATA, 1)
     assert examples.labels == ()
     for name, part in examples.corpus.splits.items():
-        assert examples.golds[name]["labels"].dtype == np.float32
-        assert examples.golds[name]["labels"].tolist() == [float(score) for score in part.column("score")]
+        assert examples.references[name]["labels"].dtype == np.float32
+        assert examples.references[name]["labels"].tolist() == [
+            float(score) for score in part.column("score")
+        ]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_equal_numbers_teach_nothing(corpus_of: Callable[..., Corpus]) -> None:
         TASK.check(corpus_of(TASK, train=made), DATA, 1)
     assert [p.code for p in caught.value.details] == ["L08"]
     trained = TASK.check(corpus_of(TASK, test=made), Data(test="x"), 1, labels=())
-    assert len(trained.golds["test"]["labels"]) == 30
+    assert len(trained.references["test"]["labels"]) == 30
 
 
 def test_equal_texts_may_have_different_numbers(corpus_of: Callable[..., Corpus]) -> None:
@@ -138,51 +141,57 @@ def test_equal_texts_may_have_different_numbers(corpus_of: Callable[..., Corpus]
     texts = {name: set(part.column("text")) for name, part in examples.corpus.splits.items()}
     assert not texts["train"] & texts["test"]
     for name, part in examples.corpus.splits.items():  # the numbers went with their rows
-        assert examples.golds[name]["labels"].tolist() == part.column("score")
+        assert examples.references[name]["labels"].tolist() == part.column("score")
 
 
 def test_records_give_the_same_difference(
-    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+    references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
-    other = {"prediction": answers["prediction"][::-1].copy()}
+    other = {"prediction": predictions["prediction"][::-1].copy()}
     texts = {"text": [f"text {i}" for i in range(40)]}
-    written = [json.loads(json.dumps(list(TASK.records(texts, x, (), golds)))) for x in (answers, other)]
-    assert [record["score"] for record in written[0]] == golds["labels"].astype(float).round(1).tolist()
+    written = [
+        json.loads(json.dumps(list(TASK.records(texts, x, (), references)))) for x in (predictions, other)
+    ]
+    assert [record["score"] for record in written[0]] == references["labels"].astype(float).round(1).tolist()
     assert all(record["probability"] is None for record in written[0])
-    (found_gold, first), (_, second) = (TASK.from_records(records, ()) for records in written)
-    how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
+    (parsed, first), (_, second) = (TASK.parse_records(records, ()) for records in written)
+    how: dict[str, Any] = {"resampling": resampling}
     for metric in TASK.spec.metrics:
-        expected = TASK.difference(golds, answers, other, metric, (), **how)
-        assert TASK.difference(found_gold, first, second, metric, (), **how) == expected
-        values = [TASK.values(golds, {**x, "loss": np.zeros(40)}, ())[metric] for x in (answers, other)]
+        expected = TASK.difference(references, predictions, other, metric, (), **how)
+        assert TASK.difference(parsed, first, second, metric, (), **how) == expected
+        values = [
+            TASK.score(references, {**x, "loss": np.zeros(40)}, (), resampling=None).values[metric]
+            for x in (predictions, other)
+        ]
         assert expected.value == pytest.approx(values[0] - values[1], abs=1e-12)
 
 
-def test_the_worst_are_the_farthest_off(golds: dict[str, Any], answers: dict[str, Any]) -> None:
+def test_the_worst_are_the_farthest_off(references: dict[str, Any], predictions: dict[str, Any]) -> None:
     texts = {"text": [f"text {i}" for i in range(40)]}
-    records = [{"place": f"x:{i}", **r} for i, r in enumerate(TASK.records(texts, answers, (), golds))]
-    worst = TASK.worst(records)
+    records = [
+        {"place": f"x:{i}", **r} for i, r in enumerate(TASK.records(texts, predictions, (), references))
+    ]
+    worst = TASK.worst_errors(records)
     off = [abs(record["score"] - record["prediction"]) for record in worst]
     assert off == sorted((abs(r["score"] - r["prediction"]) for r in records), reverse=True)[:20]
     assert set(worst[0]) == {"text", "score", "prediction", "place"}
 
 
 def test_a_baseline_of_words_learns_what_they_tell(
-    corpus_of: Callable[..., Corpus], evaluate: Evaluate
+    corpus_of: Callable[..., Corpus], resampling: Resampling
 ) -> None:
     examples = TASK.check(corpus_of(TASK, train=rows("regression", 200)), DATA, 1)
     found = TASK.baselines(examples, "test", 1)
     assert set(found) == {"mean", "tfidf_ridge"}
-    assert np.allclose(found["mean"]["prediction"], examples.golds["train"]["labels"].mean())
-    scores = TASK.score(examples.golds["test"], found["tfidf_ridge"], (), evaluate=evaluate, seed=1).scores
+    assert np.allclose(found["mean"]["prediction"], examples.references["train"]["labels"].mean())
+    scores = TASK.score(examples.references["test"], found["tfidf_ridge"], (), resampling=resampling).scores
     assert scores["pearson"].value > 0.8
     assert "loss" not in scores
 
 
-def test_an_answer_is_more_or_less_right(golds: dict[str, Any], answers: dict[str, Any]) -> None:
-    assert TASK.right(golds, answers) is None
-    assert TASK.counts(golds, ()) == {}
+def test_an_answer_is_more_or_less_right(references: dict[str, Any], predictions: dict[str, Any]) -> None:
+    assert TASK.correct(references, predictions) is None
 
 
-def test_a_fresh_head_begins_at_the_mean(golds: dict[str, Any]) -> None:
-    assert TASK.head((), golds).bias == pytest.approx([golds["labels"].mean()], rel=1e-6)
+def test_a_fresh_head_begins_at_the_mean(references: dict[str, Any]) -> None:
+    assert TASK.head((), references).bias == pytest.approx([references["labels"].mean()], rel=1e-6)

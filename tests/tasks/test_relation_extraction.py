@@ -22,7 +22,7 @@ from llmkit.inference.trained_model import open_model
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import relation
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from llmkit.tasks.relation_extraction import Options, make
 from llmkit.text.markers import MARKERS
 from tests.samples import rows, write_recipe
@@ -54,15 +54,15 @@ def faults(corpus: Corpus, task: Any = TASK, known: Any = None) -> list[tuple[st
 
 
 @pytest.fixture
-def golds() -> dict[str, Any]:
+def references() -> dict[str, Any]:
     return {"labels": np.random.default_rng(0).integers(0, 4, 60)}
 
 
 @pytest.fixture
-def answers(given: nn.Module, golds: dict[str, Any]) -> dict[str, Any]:
+def predictions(given: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
     logits = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
-    logits[np.arange(60), golds["labels"]] += 1
-    batch = {"input_ids": torch.from_numpy(logits), "labels": torch.from_numpy(golds["labels"])}
+    logits[np.arange(60), references["labels"]] += 1
+    batch = {"input_ids": torch.from_numpy(logits), "labels": torch.from_numpy(references["labels"])}
     return {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
 
 
@@ -177,8 +177,8 @@ def test_a_marker_is_one_token(tiny_bert: Path) -> None:
 def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert, special=TASK.spec.special_tokens)
     texts = ["<e1>actor</e1> of <e2>film</e2> it was", "it was <e1>actor</e1> of <e2>film</e2> it"]
-    golds = {"labels": np.zeros(2)}
-    found = TASK.encode({"text": texts}, golds, tokenizer, max_length=9, truncation=True)
+    references = {"labels": np.zeros(2)}
+    found = TASK.encode({"text": texts}, references, tokenizer, max_length=9, truncation=True)
     assert found.counts.cut_examples == 2
     assert found.notes == {"texts that lost an entity when they were cut": 1}
 
@@ -194,16 +194,16 @@ def test_a_text_to_predict_needs_its_markers_too(tiny_bert: Path) -> None:
 
 @pytest.mark.parametrize("options", [Options(), Options(positive="Other"), Options(negative="Part(e1,e2)")])
 def test_values_are_the_scores(
-    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate, options: Options
+    references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling, options: Options
 ) -> None:
     task = make(options, {})
-    values = task.values(golds, answers, LABELS)
-    sheet = task.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
+    values = task.score(references, predictions, LABELS, resampling=None).values
+    sheet = task.score(references, predictions, LABELS, resampling=resampling)
     assert set(values) == set(sheet.scores) == {"loss", *task.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
     official = relation.scores(
-        golds["labels"],
-        answers["prediction"],
+        references["labels"],
+        predictions["prediction"],
         LABELS,
         negative=options.negative or "Other",
         resampling=Resampling(resamples=100),
@@ -215,15 +215,15 @@ def test_values_are_the_scores(
     json.dumps(sheet.details, allow_nan=False)
 
 
-def test_the_negative_class_is_left_out(golds: dict[str, Any], answers: dict[str, Any]) -> None:
+def test_the_negative_class_is_left_out(references: dict[str, Any], predictions: dict[str, Any]) -> None:
     """By its usual names, or as the recipe says; a relation's directions are one row of the report."""
-    how: dict[str, Any] = {"evaluate": Evaluate(resamples=100), "seed": 1}
-    by_default = TASK.score(golds, answers, LABELS, **how)
+    how: dict[str, Any] = {"resampling": Resampling(resamples=100, seed=1)}
+    by_default = TASK.score(references, predictions, LABELS, **how)
     assert set(by_default.details["per_class"]) == {"Cause", "Part"}
-    chosen = make(Options(negative="Part(e1,e2)"), {}).score(golds, answers, LABELS, **how)
+    chosen = make(Options(negative="Part(e1,e2)"), {}).score(references, predictions, LABELS, **how)
     assert set(chosen.details["per_class"]) == {"Cause", "Other"}
     assert chosen.scores["semeval2010"].value != by_default.scores["semeval2010"].value
-    none = TASK.score(golds, answers, ("a", "b", "c", "d"), **how)
+    none = TASK.score(references, predictions, ("a", "b", "c", "d"), **how)
     assert set(none.details["per_class"]) == {"a", "b", "c", "d"}
 
 
@@ -237,17 +237,21 @@ def test_a_negative_class_that_is_none_is_told(corpus_of: Callable[..., Corpus])
 
 
 def test_records_give_the_same_difference(
-    golds: dict[str, Any], answers: dict[str, Any], evaluate: Evaluate
+    references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
-    other = {name: values[::-1].copy() for name, values in answers.items()}
+    other = {name: values[::-1].copy() for name, values in predictions.items()}
     texts = {"text": [f"text {i}" for i in range(60)]}
-    written = [json.loads(json.dumps(list(TASK.records(texts, x, LABELS, golds)))) for x in (answers, other)]
-    (found_gold, first), (_, second) = (TASK.from_records(records, LABELS) for records in written)
-    how: dict[str, Any] = {"evaluate": evaluate, "seed": 1}
+    written = [
+        json.loads(json.dumps(list(TASK.records(texts, x, LABELS, references)))) for x in (predictions, other)
+    ]
+    (parsed, first), (_, second) = (TASK.parse_records(records, LABELS) for records in written)
+    how: dict[str, Any] = {"resampling": resampling}
     for metric in TASK.spec.metrics:
-        expected = TASK.difference(golds, answers, other, metric, LABELS, **how)
-        assert asdict(TASK.difference(found_gold, first, second, metric, LABELS, **how)) == asdict(expected)
-        values = [TASK.values(golds, x, LABELS)[metric] for x in (answers, other)]
+        expected = TASK.difference(references, predictions, other, metric, LABELS, **how)
+        assert asdict(TASK.difference(parsed, first, second, metric, LABELS, **how)) == asdict(expected)
+        values = [
+            TASK.score(references, x, LABELS, resampling=None).values[metric] for x in (predictions, other)
+        ]
         assert expected.value == pytest.approx(values[0] - values[1], abs=1e-12), metric
         assert expected.metric == metric
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +22,9 @@ from llmkit.engine import session as sessions
 from llmkit.engine.predict import predict
 from llmkit.engine.session import Session
 from llmkit.inference.batches import make_batches
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate, Train
+from llmkit.recipe.schema import Data, Train
 from llmkit.tasks.token_classification import Options, TokenClassification, _canonical, make
 
 LABELS = ("O", "B-BAD", "I-BAD", "B-GOOD", "I-GOOD")
@@ -104,47 +106,49 @@ def bert(tiny_bert: Path, tokenizer: Any) -> Any:
 
 
 def encoded_of(
-    rows: Mapping[str, Any], golds: Mapping[str, Any], tokenizer: Any, length: int = 16, **options: Any
+    rows: Mapping[str, Any], references: Mapping[str, Any], tokenizer: Any, length: int = 16, **options: Any
 ) -> Encoded:
     task = make(Options(**{"stride": 4, **options}), {})
-    features = task.encode(rows, golds, tokenizer, max_length=length, truncation=False)
+    features = task.encode(rows, references, tokenizer, max_length=length, truncation=False)
     return Encoded.from_batches([(0, features)])
 
 
-def answers_of(
+def predictions_of(
     session: Session,
     model: nn.Module,
     rows: Mapping[str, Any],
-    golds: Mapping[str, Any],
+    references: Mapping[str, Any],
     tokenizer: Any,
     length: int = 16,
     budget: int = 60,
 ) -> Arrays:
-    encoded = encoded_of(rows, golds, tokenizer, length)
+    encoded = encoded_of(rows, references, tokenizer, length)
     train = Train(micro_batch_tokens=budget)
-    outputs = predict(session, model, make_batches(session, encoded, golds, tokenizer, train), TASK.decode)
-    return dict(TASK.answers(outputs, encoded, rows))
+    outputs = predict(
+        session, model, make_batches(session, encoded, references, tokenizer, train), TASK.decode
+    )
+    return dict(TASK.predictions(outputs, encoded, rows))
 
 
 @pytest.fixture
 def judged(session: Session, tokenizer: Any) -> tuple[dict[str, Any], Arrays, Arrays]:
     """60 sentences, their gold tags, and the answers of a model that mostly knows them."""
     made = table(60, longest=30)
-    rows, golds = rows_of(made["tokens"]), ids_of(made["tags"])
+    rows, references = rows_of(made["tokens"]), ids_of(made["tags"])
     model = ByToken(seed=4)
     for number, words in (1, BAD), (3, GOOD), (0, NEUTRAL):
         model.tokens[tokenizer.convert_tokens_to_ids(words), number] += 7  # type: ignore[index]
-    return rows, golds, answers_of(session, model, rows, golds, tokenizer)
+    return rows, references, predictions_of(session, model, rows, references, tokenizer)
 
 
-def test_check_makes_parts_labels_and_golds(corpus_of: Callable[..., Corpus]) -> None:
+def test_check_makes_splits_labels_and_references(corpus_of: Callable[..., Corpus]) -> None:
     made = table(60)
     rows = [{"tokens": a, "tags": b} for a, b in zip(made["tokens"], made["tags"], strict=True)]
     examples = TASK.check(corpus_of(TASK, train=rows), Data(train="x", duplicates="allow"), 1)
     assert examples.labels == LABELS
     assert examples.corpus.splits.keys() == {"train", "validation", "test"}
     for part, of_part in examples.corpus.splits.items():
-        named = [[LABELS[number] for number in ids] for ids in examples.golds[part]["tags"]]
+        named = [[LABELS[number] for number in ids] for ids in examples.references[part]["tags"]]
         assert named == of_part.column("tags")
         for text, offsets, tokens in zip(
             *(of_part.column(n) for n in ("text", "offsets", "tokens")), strict=True
@@ -167,9 +171,9 @@ def test_spans_are_read_too(corpus_of: Callable[..., Corpus]) -> None:
     ]
     examples = task.check(corpus_of(task, train=rows), Data(train="x"), 1)
     assert examples.labels == ("O", "B-PER", "I-PER")
-    assert examples.golds["test"]["tags"][0].tolist() == [1, 2, 0, 0, 0, 0]
-    answers = {"tags": examples.golds["test"]["tags"], "probabilities": objects([[1] * 6] * 3)}
-    record = next(task.records(examples.corpus.splits["test"].columns, answers, examples.labels))
+    assert examples.references["test"]["tags"][0].tolist() == [1, 2, 0, 0, 0, 0]
+    predictions = {"tags": examples.references["test"]["tags"], "probabilities": objects([[1] * 6] * 3)}
+    record = next(task.records(examples.corpus.splits["test"].columns, predictions, examples.labels))
     assert [(e["start"], e["end"], e["label"], e["text"]) for e in record["prediction"]] == [
         (0, 5, "PER", "Li Na")
     ]
@@ -185,7 +189,7 @@ def test_numbers_named_otherwise_are_other_rows(corpus_of: Callable[..., Corpus]
 
     one, other = check("O", "B-A", "I-A", "B-B", "I-B"), check("O", "B-B", "I-B", "B-A", "I-A")
     assert one.labels == other.labels
-    assert one.golds["test"]["tags"][0].tolist() != other.golds["test"]["tags"][0].tolist()
+    assert one.references["test"]["tags"][0].tolist() != other.references["test"]["tags"][0].tolist()
     assert one.corpus.fingerprint != other.corpus.fingerprint
 
 
@@ -196,11 +200,11 @@ def batch_of(encoded: Encoded, tokenizer: Any) -> dict[str, Tensor]:
 def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
     """Its own loss is a mean over the labelled tokens of a batch; ours, in windows of several lengths, sums them."""
     made = table(8)
-    rows, golds = rows_of(made["tokens"]), ids_of(made["tags"])
-    batch = batch_of(encoded_of(rows, golds, tokenizer), tokenizer)
+    rows, references = rows_of(made["tokens"]), ids_of(made["tags"])
+    batch = batch_of(encoded_of(rows, references, tokenizer), tokenizer)
     assert (batch["attention_mask"] == 0).any()
     with torch.no_grad():
-        summed, count = TASK.loss(golds, len(LABELS))(bert, batch)
+        summed, count = TASK.loss(references, len(LABELS))(bert, batch)
         theirs = bert(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
         ).loss
@@ -227,38 +231,40 @@ def test_answers_do_not_depend_on_windows_and_batches(
     session: Session, tokenizer: Any, budget: int, length: int
 ) -> None:
     made = table(20)
-    rows, golds = rows_of(made["tokens"]), ids_of(made["tags"])
+    rows, references = rows_of(made["tokens"]), ids_of(made["tags"])
     model = ByToken()
-    answers = answers_of(session, model, rows, golds, tokenizer, length, budget)
+    predictions = predictions_of(session, model, rows, references, tokenizer, length, budget)
     for number, tokens in enumerate(made["tokens"]):
         logits = model.tokens[tokenizer.convert_tokens_to_ids(tokens)]  # type: ignore[index]
-        assert answers["tags"][number].tolist() == logits.argmax(-1).tolist()
-        assert answers["probabilities"][number] == pytest.approx(
+        assert predictions["tags"][number].tolist() == logits.argmax(-1).tolist()
+        assert predictions["probabilities"][number] == pytest.approx(
             logits.softmax(-1).amax(-1).numpy(), rel=1e-5
         )
         expected = torch.nn.functional.cross_entropy(
-            logits, torch.tensor(golds["tags"][number]), reduction="sum"
+            logits, torch.tensor(references["tags"][number]), reduction="sum"
         )
-        assert answers["loss"][number] == pytest.approx(expected.item(), rel=1e-4)
-    assert answers["words"].tolist() == [len(tokens) for tokens in made["tokens"]]
+        assert predictions["loss"][number] == pytest.approx(expected.item(), rel=1e-4)
+    assert predictions["words"].tolist() == [len(tokens) for tokens in made["tokens"]]
 
 
 def test_a_word_without_a_token_is_o_and_has_no_loss(session: Session, tokenizer: Any) -> None:
     rows = rows_of([["good", "\u200b", "film"], ["\u200b"]])
-    golds = ids_of([["B-GOOD", "B-GOOD", "O"], ["O"]])
-    answers = answers_of(session, ByToken(), rows, golds, tokenizer)
-    assert answers["tags"][0][1] == 0 and answers["tags"][1].tolist() == [0]
-    assert answers["words"].tolist() == [2, 0]
-    known = answers_of(session, ByToken(), rows_of([["good", "film"]]), ids_of([["B-GOOD", "O"]]), tokenizer)
-    assert TASK.values(golds, answers, LABELS)["loss"] == pytest.approx(
-        TASK.values(ids_of([["B-GOOD", "O"]]), known, LABELS)["loss"]
+    references = ids_of([["B-GOOD", "B-GOOD", "O"], ["O"]])
+    predictions = predictions_of(session, ByToken(), rows, references, tokenizer)
+    assert predictions["tags"][0][1] == 0 and predictions["tags"][1].tolist() == [0]
+    assert predictions["words"].tolist() == [2, 0]
+    known = predictions_of(
+        session, ByToken(), rows_of([["good", "film"]]), ids_of([["B-GOOD", "O"]]), tokenizer
+    )
+    assert TASK.score(references, predictions, LABELS, resampling=None).values["loss"] == pytest.approx(
+        TASK.score(ids_of([["B-GOOD", "O"]]), known, LABELS, resampling=None).values["loss"]
     )
 
 
-def test_values_are_the_scores(judged: tuple[dict[str, Any], Arrays, Arrays], evaluate: Evaluate) -> None:
-    _, golds, answers = judged
-    values = TASK.values(golds, answers, LABELS)
-    sheet = TASK.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
+def test_values_are_the_scores(judged: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling) -> None:
+    _, references, predictions = judged
+    values = TASK.score(references, predictions, LABELS, resampling=None).values
+    sheet = TASK.score(references, predictions, LABELS, resampling=resampling)
     assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
     assert len(set(values.values())) == len(values)
     for name, value in values.items():
@@ -268,7 +274,8 @@ def test_values_are_the_scores(judged: tuple[dict[str, Any], Arrays, Arrays], ev
         assert score.n == 60
     assert sheet.headline == ("f1", "precision", "recall")
     support = {name: row["support"] for name, row in sheet.details["per_class"].items()}
-    assert support == TASK.counts(golds, LABELS)
+    names = (LABELS[number] for ids in references["tags"] for number in ids)
+    assert support == Counter(name[2:] for name in names if name.startswith("B-"))
     json.dumps(sheet.details, allow_nan=False)
 
 
@@ -277,69 +284,76 @@ def test_f1_is_that_of_seqeval(judged: tuple[dict[str, Any], Arrays, Arrays], st
     from seqeval.metrics import f1_score
     from seqeval.scheme import IOB2
 
-    _, golds, answers = judged
-    named = [[[LABELS[n] for n in ids] for ids in each["tags"]] for each in (golds, answers)]
+    _, references, predictions = judged
+    named = [[[LABELS[n] for n in ids] for ids in each["tags"]] for each in (references, predictions)]
     expected = f1_score(*named, **({"mode": "strict", "scheme": IOB2} if strict else {}))
-    values = make(Options(strict=strict), {}).values(golds, answers, LABELS)
+    values = make(Options(strict=strict), {}).score(references, predictions, LABELS, resampling=None).values
     assert values["f1"] == pytest.approx(expected)
     assert 0.3 < expected < 0.95
 
 
 def test_a_foreign_order_of_labels_scores_the_same(
-    judged: tuple[dict[str, Any], Arrays, Arrays], evaluate: Evaluate
+    judged: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling
 ) -> None:
-    rows, golds, answers = judged
+    rows, references, predictions = judged
     other = ("I-GOOD", "B-BAD", "O", "B-GOOD", "I-BAD")
 
     def moved(found: Arrays) -> Arrays:
         return {**found, "tags": objects([[other.index(LABELS[n]) for n in ids] for ids in found["tags"]])}
 
-    assert TASK.values(moved(golds), moved(answers), other) == TASK.values(golds, answers, LABELS)
-    one = TASK.score(moved(golds), moved(answers), other, evaluate=evaluate, seed=1)
-    assert one == TASK.score(golds, answers, LABELS, evaluate=evaluate, seed=1)
-    assert TASK.counts(moved(golds), other) == TASK.counts(golds, LABELS)
+    assert (
+        TASK.score(moved(references), moved(predictions), other, resampling=None).values
+        == TASK.score(references, predictions, LABELS, resampling=None).values
+    )
+    one = TASK.score(moved(references), moved(predictions), other, resampling=resampling)
+    assert one == TASK.score(references, predictions, LABELS, resampling=resampling)
     records = [list(TASK.records(rows, a, n, g)) for a, g, n in
-               ((answers, golds, LABELS), (moved(answers), moved(golds), other))]  # fmt: skip
+               ((predictions, references, LABELS), (moved(predictions), moved(references), other))]  # fmt: skip
     assert records[0] == records[1]
-    null = {**answers, "tags": objects([[0] * len(ids) for ids in golds["tags"]])}
+    null = {**predictions, "tags": objects([[0] * len(ids) for ids in references["tags"]])}
     assert TASK.difference(
-        moved(golds), moved(answers), moved(null), "f1", other, evaluate=evaluate, seed=1
-    ) == (TASK.difference(golds, answers, null, "f1", LABELS, evaluate=evaluate, seed=1))
+        moved(references), moved(predictions), moved(null), "f1", other, resampling=resampling
+    ) == (TASK.difference(references, predictions, null, "f1", LABELS, resampling=resampling))
 
 
 def test_a_model_of_another_scheme_is_scored_by_its_entities() -> None:
     labels = ("O", "B-A", "I-A", "E-A", "S-A")
-    golds = {"tags": objects([[1, 2, 0, 1], [1, 2, 2, 0]])}  # IOB2 among the model's labels
-    answers = {"tags": objects([[1, 3, 0, 4], [1, 2, 0, 4]])}
-    [gold, found] = _canonical(labels, golds["tags"], answers["tags"])
+    references = {"tags": objects([[1, 2, 0, 1], [1, 2, 2, 0]])}  # IOB2 among the model's labels
+    predictions = {"tags": objects([[1, 3, 0, 4], [1, 2, 0, 4]])}
+    [gold, found] = _canonical(labels, references["tags"], predictions["tags"])
     assert [row.tolist() for row in gold] == [[1, 2, 0, 1], [1, 2, 2, 0]]
     assert [row.tolist() for row in found] == [[1, 2, 0, 1], [1, 2, 0, 1]]
-    values = TASK.values(golds, {**answers, "loss": np.zeros(2), "words": np.ones(2)}, labels)
+    values = TASK.score(
+        references,
+        {**predictions, "loss": np.zeros(2), "words": np.ones(2)},
+        labels,
+        resampling=None,
+    ).values
     assert (values["precision"], values["recall"]) == (0.5, pytest.approx(2 / 3))
 
 
 def test_labels_that_mark_no_entities_are_the_users_mistake(
     judged: tuple[dict[str, Any], Arrays, Arrays],
 ) -> None:
-    rows, golds, answers = judged
+    rows, references, predictions = judged
     for labels in ("NOUN", "VERB", "O", "X", "ADJ"), tuple(f"LABEL_{number}" for number in range(5)):
         with pytest.raises(ModelError, match="M11"):
-            list(TASK.records(rows, answers, labels))
+            list(TASK.records(rows, predictions, labels))
         with pytest.raises(ModelError, match="M11"):
-            TASK.values(golds, answers, labels)
+            TASK.score(references, predictions, labels, resampling=None)
 
 
 def test_records_point_into_the_text(judged: tuple[dict[str, Any], Arrays, Arrays]) -> None:
-    rows, golds, answers = judged
-    records = list(TASK.records(rows, answers, LABELS, golds))
+    rows, references, predictions = judged
+    records = list(TASK.records(rows, predictions, LABELS, references))
     assert len(records) == 60
     for number, record in enumerate(records):
         assert record["text"] == rows["text"][number]
         for entity in [*record["prediction"], *record["entities"]]:
             assert record["text"][entity["start"] : entity["end"]] == entity["text"]
             assert entity["label"] in ("GOOD", "BAD")
-        assert record["tags"] == [LABELS[n] for n in golds["tags"][number]]
-        assert record["predicted_tags"] == [LABELS[n] for n in answers["tags"][number]]
+        assert record["tags"] == [LABELS[n] for n in references["tags"][number]]
+        assert record["predicted_tags"] == [LABELS[n] for n in predictions["tags"][number]]
         begun = sum(tag[0] == "B" for tag in record["tags"])
         assert len(record["entities"]) == begun
         least = min((entity["probability"] for entity in record["prediction"]), default=None)
@@ -350,9 +364,9 @@ def test_records_point_into_the_text(judged: tuple[dict[str, Any], Arrays, Array
 
 def test_an_entity_is_as_probable_as_its_least_probable_word() -> None:
     rows = rows_of([["Li", "Na", "won", "gold"]])
-    answers = {"tags": objects([[3, 4, 0, 1]]), "probabilities": np.empty(1, object)}
-    answers["probabilities"][0] = np.array([0.75, 0.5, 0.25, 0.875])
-    [record] = TASK.records(rows, answers, LABELS)
+    predictions = {"tags": objects([[3, 4, 0, 1]]), "probabilities": np.empty(1, object)}
+    predictions["probabilities"][0] = np.array([0.75, 0.5, 0.25, 0.875])
+    [record] = TASK.records(rows, predictions, LABELS)
     assert record["prediction"] == [
         {"start": 0, "end": 5, "label": "GOOD", "text": "Li Na", "probability": 0.5},
         {"start": 10, "end": 14, "label": "BAD", "text": "gold", "probability": 0.875},
@@ -370,8 +384,8 @@ def test_raw_texts_are_split_by_rule(session: Session, tokenizer: Any) -> None:
     model.tokens[:, 0] = 1  # type: ignore[index]
     for number, words in (3, GOOD), (1, BAD):
         model.tokens[tokenizer.convert_tokens_to_ids(words), number] = 9  # type: ignore[index]
-    answers = answers_of(session, model, rows, {}, tokenizer, 8)
-    records = list(TASK.records(rows, answers, LABELS))
+    predictions = predictions_of(session, model, rows, {}, tokenizer, 8)
+    records = list(TASK.records(rows, predictions, LABELS))
     found = [[(e["start"], e["end"], e["label"]) for e in record["prediction"]] for record in records]
     assert found == [
         [(2, 6, "GOOD"), (9, 14, "GOOD")],
@@ -385,51 +399,64 @@ def test_raw_texts_are_split_by_rule(session: Session, tokenizer: Any) -> None:
 
 def test_a_text_without_any_word_has_no_entity(session: Session, tokenizer: Any) -> None:
     rows: dict[str, Any] = {"text": ["\u200b", "\u200b\u200b"]}
-    answers = answers_of(session, ByToken(), rows, {}, tokenizer)
-    assert [record["prediction"] for record in TASK.records(rows, answers, LABELS)] == [[], []]
+    predictions = predictions_of(session, ByToken(), rows, {}, tokenizer)
+    assert [record["prediction"] for record in TASK.records(rows, predictions, LABELS)] == [[], []]
 
 
-def test_from_records_gives_the_same_difference(
-    judged: tuple[dict[str, Any], Arrays, Arrays], evaluate: Evaluate
+def test_parse_records_gives_the_same_difference(
+    judged: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling
 ) -> None:
-    rows, golds, answers = judged
-    other = {**answers, "tags": objects([np.where(ids == 3, 0, ids) for ids in answers["tags"]])}
+    rows, references, predictions = judged
+    other = {**predictions, "tags": objects([np.where(ids == 3, 0, ids) for ids in predictions["tags"]])}
     pairs = []
-    for each in answers, other:
-        records = [json.loads(json.dumps(record)) for record in TASK.records(rows, each, LABELS, golds)]
-        pairs.append(TASK.from_records(records, LABELS))
+    for each in predictions, other:
+        records = [json.loads(json.dumps(record)) for record in TASK.records(rows, each, LABELS, references)]
+        pairs.append(TASK.parse_records(records, LABELS))
     (again, ours), (_, theirs) = pairs
     for metric in TASK.spec.metrics:
-        expected = TASK.difference(golds, answers, other, metric, LABELS, evaluate=evaluate, seed=1)
-        assert TASK.difference(again, ours, theirs, metric, LABELS, evaluate=evaluate, seed=1) == expected
-        values = [TASK.values(golds, each, LABELS)[metric] for each in (answers, other)]
+        expected = TASK.difference(references, predictions, other, metric, LABELS, resampling=resampling)
+        assert TASK.difference(again, ours, theirs, metric, LABELS, resampling=resampling) == expected
+        values = [
+            TASK.score(references, each, LABELS, resampling=None).values[metric]
+            for each in (predictions, other)
+        ]
         assert expected.value == pytest.approx(values[0] - values[1])
         assert expected.value != 0
-    right = TASK.right(again, ours)
+    right = TASK.correct(again, ours)
     assert right is not None and right.tolist() == [
-        list(a) == list(b) for a, b in zip(golds["tags"], answers["tags"], strict=True)
+        list(a) == list(b) for a, b in zip(references["tags"], predictions["tags"], strict=True)
     ]
     assert 0 < right.sum() < 60
 
 
 def test_the_worst_have_the_most_wrong_words(judged: tuple[dict[str, Any], Arrays, Arrays]) -> None:
-    rows, golds, answers = judged
-    records = [{"place": f"a:{n}", **r} for n, r in enumerate(TASK.records(rows, answers, LABELS, golds))]
-    worst = TASK.worst(records)
+    rows, references, predictions = judged
+    records = [
+        {"place": f"a:{n}", **r} for n, r in enumerate(TASK.records(rows, predictions, LABELS, references))
+    ]
+    worst = TASK.worst_errors(records)
     wrong = sorted(
-        (int((gold != found).sum()) for gold, found in zip(golds["tags"], answers["tags"], strict=True)),
+        (
+            int((gold != found).sum())
+            for gold, found in zip(references["tags"], predictions["tags"], strict=True)
+        ),
         reverse=True,
     )
     places = [int(each["place"][2:]) for each in worst]
-    assert [int((golds["tags"][n] != answers["tags"][n]).sum()) for n in places] == wrong[:20]
+    assert [int((references["tags"][n] != predictions["tags"][n]).sum()) for n in places] == wrong[:20]
     assert set(worst[0]) == {"text", "label", "prediction", "place"}
     assert (
-        TASK.worst([{"place": "a:1", **r} for r in TASK.records(rows, {**answers, **golds}, LABELS, golds)])
+        TASK.worst_errors(
+            [
+                {"place": "a:1", **r}
+                for r in TASK.records(rows, {**predictions, **references}, LABELS, references)
+            ]
+        )
         == []
     )
 
 
-def test_the_gazetteer_on_a_worked_example(corpus_of: Callable[..., Corpus], evaluate: Evaluate) -> None:
+def test_the_gazetteer_on_a_worked_example(corpus_of: Callable[..., Corpus], resampling: Resampling) -> None:
     """`New York` is looked up whole; `May` is more often a month than a name, so it is left out."""
 
     def row(text: str) -> dict[str, list[str]]:
@@ -450,7 +477,9 @@ def test_the_gazetteer_on_a_worked_example(corpus_of: Callable[..., Corpus], eva
     assert found.keys() == {"gazetteer"}
     named = [[examples.labels[n] for n in ids] for ids in found["gazetteer"]["tags"]]
     assert named == [["O", "O", "B-LOC", "I-LOC"], ["B-PER", "O", "O"]]
-    sheet = TASK.score(examples.golds["test"], found["gazetteer"], examples.labels, evaluate=evaluate, seed=1)
+    sheet = TASK.score(
+        examples.references["test"], found["gazetteer"], examples.labels, resampling=resampling
+    )
     assert sheet.scores["recall"].value == pytest.approx(2 / 3)
     assert "loss" not in sheet.scores
 

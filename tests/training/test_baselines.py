@@ -48,10 +48,12 @@ def learned(prepared: Prepared, progress: Any = SILENT, *, seed: int = 1) -> dic
         return baselines.run_neural(training, "test")
 
 
-def value(prepared: Prepared, answers: Any, metric: str = "accuracy") -> float:
+def value(prepared: Prepared, predictions: Any, metric: str = "accuracy") -> float:
     examples, recipe = prepared.examples, prepared.recipe
     task = prepared.task
-    sheet = task.score(examples.golds["test"], answers, examples.labels, evaluate=recipe.evaluate, seed=1)
+    sheet = task.score(
+        examples.references["test"], predictions, examples.labels, evaluate=recipe.evaluate, seed=1
+    )
     return sheet.scores[metric].value
 
 
@@ -95,9 +97,9 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
     assert value(prepared, found["lstm"]) > majority + 0.3
     assert any("base model" in note for note in listener.notes)
     assert "training an LSTM" in listener.works
-    model = {"prediction": prepared.examples.golds["test"]["labels"]}  # all right
+    model = {"prediction": prepared.examples.references["test"]["labels"]}  # all right
     sheet = prepared.task.score(
-        prepared.examples.golds["test"],
+        prepared.examples.references["test"],
         model,
         prepared.examples.labels,
         evaluate=prepared.recipe.evaluate,
@@ -129,9 +131,9 @@ def test_of_many_rows_a_drawn_part_is_embedded(
     """The golds are then those of the drawn rows."""
     monkeypatch.setattr(baselines, "MAX_EMBEDDED", 150)
     prepared = prepared_of("classification")
-    (answers,) = learned(prepared, listener).values()
+    (predictions,) = learned(prepared, listener).values()
     assert any(note.startswith("embedding 182 texts") for note in listener.notes)  # 150 and 32 of the test
-    assert value(prepared, answers) > 0.6
+    assert value(prepared, predictions) > 0.6
 
 
 def test_of_much_text_the_simple_baselines_see_a_drawn_part_and_say_so(
@@ -152,9 +154,9 @@ def test_of_much_text_the_simple_baselines_see_a_drawn_part_and_say_so(
 
 def test_two_texts_are_compared_as_vectors(prepared_of: Callable[..., Prepared]) -> None:
     prepared = prepared_of("pair_regression", "evaluate.baselines=[untuned]")
-    (answers,) = learned(prepared).values()
-    assert answers["prediction"].shape == (32,)
-    assert value(prepared, answers, "pearson") > 0.2
+    (predictions,) = learned(prepared).values()
+    assert predictions["prediction"].shape == (32,)
+    assert value(prepared, predictions, "pearson") > 0.2
 
 
 def test_each_has_thresholds_of_its_own(prepared_of: Callable[..., Prepared]) -> None:
@@ -163,10 +165,10 @@ def test_each_has_thresholds_of_its_own(prepared_of: Callable[..., Prepared]) ->
     known = tasks.load(prepared.recipe.task, {"thresholds": [0.0, 0.0, 0.0]})  # the model's
     found = learned(replace(prepared, task=known))
     shares = prepared.task.baselines(prepared.examples, "test", 1)["most_frequent"]
-    for answers in found.values():
-        assert 0 < answers["prediction"].mean() < 1
-        assert not np.array_equal(answers["prediction"], answers["probabilities"] >= 0.5)
-        assert value(prepared, answers, "pr_auc") > value(prepared, shares, "pr_auc")
+    for predictions in found.values():
+        assert 0 < predictions["prediction"].mean() < 1
+        assert not np.array_equal(predictions["prediction"], predictions["probabilities"] >= 0.5)
+        assert value(prepared, predictions, "pr_auc") > value(prepared, shares, "pr_auc")
 
 
 def test_two_texts_are_where_they_differ_and_what_they_share() -> None:

@@ -83,17 +83,17 @@ def test_predictions_stand_in_the_order_of_the_data_with_their_place(finished: A
 
 
 def test_the_scores_are_those_of_the_predictions(finished: Any) -> None:
-    golds = [record["label"] for record in finished.predictions]
-    answers = [record["prediction"] for record in finished.predictions]
+    references = [record["label"] for record in finished.predictions]
+    predictions = [record["prediction"] for record in finished.predictions]
     scores = {name: score["value"] for name, score in finished.content["scores"].items()}
-    assert scores["accuracy"] == sklearn_metrics.accuracy_score(golds, answers)
-    assert scores["f1"] == pytest.approx(sklearn_metrics.f1_score(golds, answers, average="macro"))
+    assert scores["accuracy"] == sklearn_metrics.accuracy_score(references, predictions)
+    assert scores["f1"] == pytest.approx(sklearn_metrics.f1_score(references, predictions, average="macro"))
     losses = [-np.log(record["probabilities"][record["label"]]) for record in finished.predictions]
     assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
     labels = finished.content["confusion"]["labels"]
     assert (
         finished.content["confusion"]["counts"]
-        == sklearn_metrics.confusion_matrix(golds, answers, labels=labels).tolist()
+        == sklearn_metrics.confusion_matrix(references, predictions, labels=labels).tolist()
     )
 
 
@@ -235,9 +235,9 @@ def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.Mo
 def test_scores_without_near_repeats_are_said(train: Callable[..., Any]) -> None:
     training = train(*short())
     prepared = training.prepared
-    golds = prepared.examples.golds["test"]["labels"]
-    outputs = {"prediction": golds.copy(), "loss": np.where(np.arange(16) < 4, 3.0, 1.0)}
-    outputs["prediction"][:4] = 1 - golds[:4]  # wrong exactly where the rows are near repeats
+    references = prepared.examples.references["test"]["labels"]
+    outputs = {"prediction": references.copy(), "loss": np.where(np.arange(16) < 4, 3.0, 1.0)}
+    outputs["prediction"][:4] = 1 - references[:4]  # wrong exactly where the rows are near repeats
     outputs["probabilities"] = np.eye(2)[outputs["prediction"]]
     assert module._without_near_duplicates(prepared, "test", outputs) == []
     examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})

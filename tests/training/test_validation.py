@@ -25,10 +25,12 @@ def test_validation_values_are_those_of_the_weights_at_that_step(train: Train) -
                 for text in part.column("text")
             ]
         )
-    golds = torch.from_numpy(prepared.examples.golds["validation"]["labels"])
+    references = torch.from_numpy(prepared.examples.references["validation"]["labels"])
     assert line["step"] == 4
-    assert line["loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, golds).item(), rel=1e-5)
-    assert line["accuracy"] == (logits.argmax(-1) == golds).float().mean().item()
+    assert line["loss"] == pytest.approx(
+        torch.nn.functional.cross_entropy(logits, references).item(), rel=1e-5
+    )
+    assert line["accuracy"] == (logits.argmax(-1) == references).float().mean().item()
 
 
 def test_the_answers_kept_are_those_of_the_best_weights(train: Train, scripted: Callable[..., None]) -> None:

@@ -24,10 +24,10 @@ from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.prompts import PromptFormat, encode_prompts, find_target_start
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Metric, Statistics, find_metric, ratio
-from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Plain, Rows, Sheet, TaskSpec, same_names
+from llmkit.recipe.schema import Data, Section
+from llmkit.tasks.protocol import Arrays, Examples, Head, Loss, Plain, Rows, ScoreSheet, TaskSpec, same_names
 from llmkit.text.normalize import normalize_text
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ class Generation(Plain):
             notes = [*notes, *said]
         notes += [note for name, part in corpus.splits.items() for note in self._copies(name, part)]
         near, alike = find_near_duplicates(corpus, (self.source,))
-        golds = {name: {"references": self._references(part)} for name, part in corpus.splits.items()}
-        return Examples(corpus, (), golds, (*notes, *alike), near)
+        references = {name: {"texts": self._references(part)} for name, part in corpus.splits.items()}
+        return Examples(corpus, (), references, (*notes, *alike), near)
 
     def _copies(self, name: str, part: Split) -> Iterator[str]:
         """Rows that would teach to repeat what was read."""
@@ -148,13 +148,13 @@ class Generation(Plain):
         several = part.column("references") if "references" in part.columns else [None] * len(part)
         return object_array(tuple(own or [target]) for own, target in zip(several, targets, strict=True))
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         return Head({})
 
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -165,7 +165,7 @@ class Generation(Plain):
             tokenizer,
             PromptFormat(self._around(), self.continues, self.options.max_new_tokens),
             rows[self.source],
-            rows[self.target] if golds else None,
+            rows[self.target] if references else None,
             max_length=max_length,
             truncation=truncation,
         )
@@ -177,7 +177,7 @@ class Generation(Plain):
         head, _, tail = asked.partition(place)
         return head, tail
 
-    def loss(self, golds: Arrays, classes: int) -> Loss:
+    def loss(self, references: Arrays, classes: int) -> Loss:
         def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
             from llmkit.engine.generation import generate
@@ -246,7 +246,9 @@ class Generation(Plain):
     def _pad(self) -> int:
         return int(self.tokenizer.pad_token_id)
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         """texts (N,) and probability (N,), the geometric mean of their tokens'; nats and tokens of the targets."""
         found = {name: outputs[name] for name in ("nats", "tokens") if name in outputs}
         if "written" not in outputs:
@@ -257,25 +259,33 @@ class Generation(Plain):
         mean = outputs["written_nats"].astype(np.float64) / np.maximum(1, sizes)
         return {"texts": object_array(text.strip() for text in texts), "probability": np.exp(-mean), **found}
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
         return {}
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        values = {"loss": float(LOSS.score(_loss_rows(answers).sum(0)))}
-        return values | (self._measured(golds, answers).values() if "texts" in answers else {})
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        values = {"loss": float(LOSS.score(_loss_rows(predictions).sum(0)))}
+        return values | (self._measured(references, predictions).values() if "texts" in predictions else {})
 
-    def _measured(self, golds: Arrays, answers: Arrays) -> Statistics:
-        return self.measured(list(answers["texts"]), list(golds["references"]))
+    def _measured(self, references: Arrays, predictions: Arrays) -> Statistics:
+        return self.measured(list(predictions["texts"]), list(references["texts"]))
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        found, resampling = self._measured(golds, answers), resampling_of(evaluate, seed)
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
+        found = self._measured(references, predictions)
         scores = intervals.measure(found.rows, found.metrics, resampling=resampling)
-        if "nats" in answers:
-            scores |= intervals.measure(_loss_rows(answers), [LOSS], resampling=resampling)
+        if "nats" in predictions:
+            scores |= intervals.measure(_loss_rows(predictions), [LOSS], resampling=resampling)
         details = {"generation": self._how()} if self.tokenizer else {}
-        return Sheet(scores, tuple(evaluate.metrics) or tuple(own.name for own in found.metrics), details)
+        return ScoreSheet(scores, tuple(metrics) or tuple(own.name for own in found.metrics), details)
 
     def _how(self) -> dict[str, Any]:
         """What a reader needs to have the same texts from plain transformers."""
@@ -291,48 +301,42 @@ class Generation(Plain):
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
-        one, other = self._measured(golds, first), self._measured(golds, second)
+        one, other = self._measured(references, first), self._measured(references, second)
         named = find_metric(metric, {own.name: own for own in one.metrics})
-        return paired.difference(
-            np.hstack([one.rows, other.rows]), named, resampling=resampling_of(evaluate, seed)
-        )
+        return paired.difference(np.hstack([one.rows, other.rows]), named, resampling=resampling)
 
-    def right(self, golds: Arrays, answers: Arrays) -> NDArray[np.bool_] | None:
+    def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_] | None:
         return None
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        return {}
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
-        for number, text in enumerate(answers["texts"]):
+        for number, text in enumerate(predictions["texts"]):
             record: dict[str, Any] = {self.source: rows[self.source][number]}
-            if golds is not None:
-                record["references"] = list(golds["references"][number])
-            yield {**record, "prediction": text, "probability": float(answers["probability"][number])}
+            if references is not None:
+                record["references"] = list(references["texts"][number])
+            yield {**record, "prediction": text, "probability": float(predictions["probability"][number])}
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         references = object_array(tuple(record["references"]) for record in records)
-        return {"references": references}, {"texts": object_array(record["prediction"] for record in records)}
+        return {"texts": references}, {"texts": object_array(record["prediction"] for record in records)}
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answers that have the least in common with their references."""
         wrong = [record for record in records if record["prediction"] not in record["references"]]
         if not wrong:
             return []
-        found = self._measured(*self.from_records(wrong, ()))
+        found = self._measured(*self.parse_records(wrong, ()))
         scores = find_metric(self.shown_worst, {own.name: own for own in found.metrics}).score(found.rows)
         return [
             {
@@ -352,9 +356,9 @@ def _only_reads(config: Mapping[str, Any]) -> bool:
     return masked and not config.get("is_encoder_decoder") and not config.get("is_decoder")
 
 
-def _loss_rows(answers: Arrays) -> Any:
+def _loss_rows(predictions: Arrays) -> Any:
     """Nats and tokens of each target, (N, 2)."""
-    return np.stack([answers["nats"], answers["tokens"]], axis=1).astype(np.float64)
+    return np.stack([predictions["nats"], predictions["tokens"]], axis=1).astype(np.float64)
 
 
 def no_references(part: Split) -> Iterator[ErrorDetail]:

@@ -21,10 +21,10 @@ from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.packing import BlockLayout, Piece, pack_documents
 from llmkit.metrics import intervals, paired
 from llmkit.metrics.paired import Difference
+from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Statistics, find_metric
-from llmkit.recipe.schema import Data, Evaluate, Section
-from llmkit.tasks._shared.texts import resampling_of
-from llmkit.tasks.protocol import Arrays, Examples, Head, Plain, Rows, Sheet, TaskSpec, same_names
+from llmkit.recipe.schema import Data, Section
+from llmkit.tasks.protocol import Arrays, Examples, Head, Plain, Rows, ScoreSheet, TaskSpec, same_names
 
 __all__ = ["Columns", "Options", "OverDocuments", "by_unit", "check_packing", "features", "no_token"]
 
@@ -67,72 +67,80 @@ class OverDocuments(Plain):
             tuned=self.tuned,
         )
 
-    def measured(self, golds: Arrays, answers: Arrays) -> Statistics:
+    def measured(self, references: Arrays, predictions: Arrays) -> Statistics:
         """Statistics of the units and the metrics over them."""
         raise AssertionError("each task has its own")
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, golds, problems, notes = check_documents(
+        corpus, references, problems, notes = check_documents(
             corpus, data, self.options.documents, seed if labels is None else None
         )
         raise_if(problems, DataError)
-        return Examples(corpus, (), golds, tuple(notes))
+        counts = {
+            split: {"documents": int(own["last"].sum()), "bytes": int(own["bytes"].sum())}
+            for split, own in references.items()
+        }
+        return Examples(corpus, (), references, tuple(notes), label_counts=counts)
 
-    def head(self, labels: Sequence[str], golds: Arrays | None = None) -> Head:
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         return Head({})
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         """Sums by row (N,); of `predict`, the outputs as they are."""
         return _by_row(outputs, encoded, len(rows["text"])) if "nats" in outputs else outputs
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
         return {}
 
-    def values(self, golds: Arrays, answers: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        return self.measured(golds, answers).values()
+    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
+        return self.measured(references, predictions).values()
 
     def score(
-        self, golds: Arrays, answers: Arrays, labels: Sequence[str], *, evaluate: Evaluate, seed: int
-    ) -> Sheet:
-        found = self.measured(golds, answers)
-        scores = intervals.measure(found.rows, found.metrics, resampling=resampling_of(evaluate, seed))
-        return Sheet(scores, tuple(evaluate.metrics) or tuple(self.metrics))
+        self,
+        references: Arrays,
+        predictions: Arrays,
+        labels: Sequence[str],
+        *,
+        resampling: Resampling | None,
+        metrics: Sequence[str] = (),
+    ) -> ScoreSheet:
+        if resampling is None:
+            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
+        found = self.measured(references, predictions)
+        scores = intervals.measure(found.rows, found.metrics, resampling=resampling)
+        return ScoreSheet(scores, tuple(metrics) or tuple(self.metrics))
 
     def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
         return {}
 
     def difference(
         self,
-        golds: Arrays,
+        references: Arrays,
         first: Arrays,
         second: Arrays,
         metric: str,
         labels: Sequence[str],
         *,
-        evaluate: Evaluate,
-        seed: int,
+        resampling: Resampling,
     ) -> Difference:
-        one, other = self.measured(golds, first), self.measured(golds, second)
+        one, other = self.measured(references, first), self.measured(references, second)
         named = find_metric(metric, {own.name: own for own in one.metrics})
-        return paired.difference(
-            np.hstack([one.rows, other.rows]), named, resampling=resampling_of(evaluate, seed)
-        )
+        return paired.difference(np.hstack([one.rows, other.rows]), named, resampling=resampling)
 
-    def right(self, golds: Arrays, answers: Arrays) -> None:
+    def correct(self, references: Arrays, predictions: Arrays) -> None:
         return None
 
-    def counts(self, golds: Arrays, labels: Sequence[str]) -> dict[str, int]:
-        return {"documents": int(golds["last"].sum()), "bytes": int(golds["bytes"].sum())}
-
     def records(
-        self, rows: Rows, answers: Arrays, labels: Sequence[str], golds: Arrays | None = None
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
     ) -> Iterator[dict[str, Any]]:
         """Of rows that are scored, what they cost; of texts for `predict`, the most probable tokens."""
-        if golds is None:
-            return self.completed(rows["text"], answers)
-        return _costs(rows["text"], answers, golds)
+        if references is None:
+            return self.completed(rows["text"], predictions)
+        return _costs(rows["text"], predictions, references)
 
-    def completed(self, texts: Sequence[str], answers: Arrays) -> Iterator[dict[str, Any]]:
+    def completed(self, texts: Sequence[str], predictions: Arrays) -> Iterator[dict[str, Any]]:
         """A record of each text with the tokens that the model puts there."""
         raise AssertionError("each task has its own")
 
@@ -143,7 +151,7 @@ class OverDocuments(Plain):
             for number, probability in zip(ids, probabilities, strict=True)
         ]
 
-    def from_records(
+    def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         columns = {
@@ -153,26 +161,26 @@ class OverDocuments(Plain):
         }
         return {"documents": columns.pop("document"), "bytes": columns.pop("bytes")}, columns
 
-    def worst(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows whose tokens are the least expected."""
         long = [record for record in records if record["tokens"] >= SHORT]
         hardest = sorted(long, key=lambda record: -record["nats"] / record["tokens"])
         return [{key: record[key] for key in ("text", "probability", "place")} for record in hardest[:20]]
 
 
-def _costs(texts: Sequence[str], answers: Arrays, golds: Arrays) -> Iterator[dict[str, Any]]:
+def _costs(texts: Sequence[str], predictions: Arrays, references: Arrays) -> Iterator[dict[str, Any]]:
     """What each row costs; probability: the geometric mean over its tokens, None where it has none."""
     for number, text in enumerate(texts):
-        nats, tokens = float(answers["nats"][number]), int(answers["tokens"][number])
+        nats, tokens = float(predictions["nats"][number]), int(predictions["tokens"][number])
         yield {
             "text": text[:SHOWN],
             "prediction": None,
             "probability": float(np.exp(-nats / tokens)) if tokens else None,
-            "document": int(golds["documents"][number]),
-            "bytes": int(golds["bytes"][number]),
+            "document": int(references["documents"][number]),
+            "bytes": int(references["bytes"][number]),
             "nats": nats,
             "tokens": tokens,
-            **({"hits": int(answers["hits"][number])} if "hits" in answers else {}),
+            **({"hits": int(predictions["hits"][number])} if "hits" in predictions else {}),
         }
 
 
@@ -202,9 +210,9 @@ def check_packing(config: Mapping[str, Any], direction: Literal["causal", "bidir
         raise ModelError("S09", "task.packing", message, "set task.packing=false")
 
 
-def by_unit(golds: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:
+def by_unit(references: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.float64]]:
     """Sums of columns (N,) over each unit, (U,): documents, or rows where documents are few."""
-    documents = golds["documents"]
+    documents = references["documents"]
     known = np.unique(documents, return_inverse=True)[1]
     units = known if known.max(initial=-1) + 1 >= ENOUGH else np.arange(len(documents))
     return [np.bincount(units, weights=column).astype(np.float64) for column in columns]

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from llmkit.data.encoding.encode import encode_texts
 from llmkit.data.encoding.features import Encoded, Features
-from llmkit.metrics.resampling import Resampling
-from llmkit.recipe.schema import Evaluate
 from llmkit.tasks.protocol import Arrays, Plain, Rows, TaskSpec, model_inputs, same_names
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["OverTexts", "logits_of", "named_classes", "resampling_of"]
+__all__ = ["OverTexts", "logits_of", "named_classes"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class OverTexts(Plain):
     def encode(
         self,
         rows: Rows,
-        golds: Arrays,
+        references: Arrays,
         tokenizer: Any,
         *,
         max_length: int,
@@ -63,10 +61,12 @@ class OverTexts(Plain):
             tokenizer, *(rows[name] for name in self.texts), max_length=max_length, truncation=truncation
         )
 
-    def answers(self, outputs: Arrays, encoded: Encoded, rows: Rows) -> Arrays:
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
         return outputs
 
-    def tune(self, golds: Arrays, answers: Arrays) -> Mapping[str, Any]:
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
         return {}
 
 
@@ -84,8 +84,3 @@ def named_classes(labels: Sequence[str], problem_type: str) -> dict[str, Any]:
         "label2id": {name: number for number, name in enumerate(labels)},
         "problem_type": problem_type,
     }
-
-
-def resampling_of(evaluate: Evaluate, seed: int) -> Resampling:
-    """Return the settings of the confidence intervals, from the recipe's `evaluate` section and a seed."""
-    return Resampling(evaluate.confidence, evaluate.resamples, seed)

@@ -18,8 +18,9 @@ from llmkit.base.errors import DataError, ModelError, RecipeError
 from llmkit.data.checks.columns import object_array
 from llmkit.data.encoding.features import Encoded
 from llmkit.engine.generation.generate import IGNORED
+from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Data, Evaluate
+from llmkit.recipe.schema import Data
 from tests.samples import rows, write_recipe
 
 NAMES = ("translation", "summarization")
@@ -101,8 +102,13 @@ def test_several_references_stand_for_the_target(name: str, corpus_of: Callable[
     for row in test:
         row[task.source] += " again"
     examples = task.check(corpus_of(task, train=found, test=test), Data(validation_share=0.0), 1)
-    assert list(examples.golds["train"]["references"]) == [(target,) for target in targets]
-    assert list(examples.golds["test"]["references"]) == [("a b", "c"), (targets[1],), (targets[2],), ("d",)]
+    assert list(examples.references["train"]["texts"]) == [(target,) for target in targets]
+    assert list(examples.references["test"]["texts"]) == [
+        ("a b", "c"),
+        (targets[1],),
+        (targets[2],),
+        ("d",),
+    ]
 
 
 def test_the_prompt_is_the_recipe_s_or_fits_the_checkpoint(tiny_t5: Path, tiny_gpt: Path) -> None:
@@ -127,8 +133,8 @@ def test_decode_gives_texts_and_their_probability(
     task = made(name, checkpoint, max_new_tokens=6)
     found = rows(name, 5)
     columns = {key: [row[key] for row in found] for key in (task.source, task.target)}
-    golds = {"references": object_array((text,) for text in columns[task.target])}
-    features = task.encode(columns, golds, task.tokenizer, max_length=60, truncation=True)
+    references = {"texts": object_array((text,) for text in columns[task.target])}
+    features = task.encode(columns, references, task.tokenizer, max_length=60, truncation=True)
     encoded = Encoded.from_batches([(0, features)])
     model = load.load_pretrained(
         checkpoint, task.spec.auto_class, {}, new_head=False, seed=0, tokenizer=task.tokenizer
@@ -137,28 +143,31 @@ def test_decode_gives_texts_and_their_probability(
     with torch.inference_mode():
         outputs = {key: value.numpy() for key, value in task.decode(model, batch).items()}
         watched = {key: value.numpy() for key, value in task.decode(model, batch, validating=True).items()}
-        total, count = task.loss(golds, 0)(model, batch)
-    answers = task.answers(outputs, encoded, columns)
+        total, count = task.loss(references, 0)(model, batch)
+    predictions = task.predictions(outputs, encoded, columns)
     assert set(watched) == {"nats", "tokens"}
-    assert np.allclose(watched["nats"], answers["nats"])
-    assert float(total) == pytest.approx(answers["nats"].sum(), rel=1e-5)
-    assert float(count) == answers["tokens"].sum() == (batch["targets"] != IGNORED).sum()
+    assert np.allclose(watched["nats"], predictions["nats"])
+    assert float(total) == pytest.approx(predictions["nats"].sum(), rel=1e-5)
+    assert float(count) == predictions["tokens"].sum() == (batch["targets"] != IGNORED).sum()
     size = outputs["written_tokens"][0]
     assert 1 <= size <= 6
     text = task.tokenizer.decode(outputs["written"][0][:size], skip_special_tokens=True)
-    assert answers["texts"][0] == text
-    assert answers["probability"] == pytest.approx(
+    assert predictions["texts"][0] == text
+    assert predictions["probability"] == pytest.approx(
         np.exp(-outputs["written_nats"] / outputs["written_tokens"])
     )
-    only = task.answers(watched, encoded, columns)
-    assert set(task.values(golds, only, ())) == {"loss"}
-    assert set(task.values(golds, answers, ())) == {"loss", *task.spec.metrics}
+    only = task.predictions(watched, encoded, columns)
+    assert set(task.score(references, only, (), resampling=None).values) == {"loss"}
+    assert set(task.score(references, predictions, (), resampling=None).values) == {
+        "loss",
+        *task.spec.metrics,
+    }
 
 
 def answered(texts: list[str], references: list[tuple[str, ...]]) -> tuple[dict[str, Any], dict[str, Any]]:
     costs = {"nats": np.arange(1.0, len(texts) + 1), "tokens": np.full(len(texts), 2)}
     probability = np.linspace(0.1, 0.9, len(texts))
-    return {"references": object_array(references)}, {
+    return {"texts": object_array(references)}, {
         "texts": object_array(texts),
         "probability": probability,
         **costs,
@@ -181,35 +190,35 @@ REFERENCES = [
 
 @each_task
 def test_scores_have_intervals_and_the_loss_is_per_token(name: str) -> None:
-    golds, answers = answered(TEXTS, REFERENCES)
-    sheet = made(name).score(golds, answers, (), evaluate=Evaluate(resamples=200), seed=1)
+    references, predictions = answered(TEXTS, REFERENCES)
+    sheet = made(name).score(references, predictions, (), resampling=Resampling(resamples=200, seed=1))
     assert sheet.headline == made(name).spec.metrics
     assert set(sheet.scores) == {*made(name).spec.metrics, "loss"}
     assert sheet.scores["loss"].value == pytest.approx(10 / 8)
     for score in sheet.scores.values():
         assert score.low <= score.value <= score.high
         assert score.n == 4
-    values = made(name).values(golds, answers, ())
+    values = made(name).score(references, predictions, (), resampling=None).values
     assert values == pytest.approx({key: score.value for key, score in sheet.scores.items()})
 
 
 @each_task
 def test_differences_are_paired(name: str) -> None:
-    task, (golds, answers) = made(name), answered(TEXTS, REFERENCES)
+    task, (references, predictions) = made(name), answered(TEXTS, REFERENCES)
     _, right = answered([own[0] for own in REFERENCES], REFERENCES)
-    how: Any = {"evaluate": Evaluate(resamples=200), "seed": 1}
+    how: Any = {"resampling": Resampling(resamples=200, seed=1)}
     for metric in task.spec.metrics:
-        found = task.difference(golds, right, answers, metric, (), **how)
-        scores = [task.score(golds, one, (), **how).scores[metric].value for one in (right, answers)]
+        found = task.difference(references, right, predictions, metric, (), **how)
+        scores = [task.score(references, one, (), **how).scores[metric].value for one in (right, predictions)]
         assert found.value == pytest.approx(scores[0] - scores[1])
         assert (found.value < 0) == (metric in task.spec.lower_is_better)
 
 
 @each_task
 def test_records_tell_all_that_a_comparison_needs(name: str) -> None:
-    task, (golds, answers) = made(name), answered(TEXTS, REFERENCES)
+    task, (references, predictions) = made(name), answered(TEXTS, REFERENCES)
     columns = {task.source: ["one", "two", "three", "four"]}
-    records = list(task.records(columns, answers, (), golds))
+    records = list(task.records(columns, predictions, (), references))
     assert records[1] == {
         task.source: "two",
         "references": ["a dull story", "the story is dull"],
@@ -217,13 +226,17 @@ def test_records_tell_all_that_a_comparison_needs(name: str) -> None:
         "probability": pytest.approx(0.1 + 0.8 / 3),
     }
     assert set(task.spec.identity) <= set(records[0])
-    again = task.from_records(json.loads(json.dumps(records)), ())
-    assert list(again[0]["references"]) == REFERENCES
+    again = task.parse_records(json.loads(json.dumps(records)), ())
+    assert list(again[0]["texts"]) == REFERENCES
     assert list(again[1]["texts"]) == TEXTS
     placed = [{**record, "place": str(number)} for number, record in enumerate(records)]
-    assert [error["place"] for error in task.worst(placed)] == ["2", "3", "1"]  # the right one is no mistake
-    assert task.worst(placed[:1]) == []
-    assert "references" not in next(task.records(columns, answers, ()))
+    assert [error["place"] for error in task.worst_errors(placed)] == [
+        "2",
+        "3",
+        "1",
+    ]  # the right one is no mistake
+    assert task.worst_errors(placed[:1]) == []
+    assert "references" not in next(task.records(columns, predictions, ()))
 
 
 def test_targets_that_are_too_long_stop_the_run_with_the_key_to_raise(tiny_t5: Path, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from llmkit import tasks
 from llmkit.base.errors import ModelError
 from llmkit.data.encoding.features import Encoded, Ragged, TokenCounts
-from llmkit.recipe.schema import Evaluate
+from llmkit.metrics.resampling import Resampling
 from llmkit.tasks._shared.language_model import by_unit, check_packing
 
 TEXTS = ["the film was good", "it is", "the story", "bad"]
-FEW = Evaluate(resamples=200)
+FEW = Resampling(resamples=200, seed=1)
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def task() -> Any:
     return tasks.load({"name": "clm"})
 
 
-def golds_of(documents: list[int]) -> dict[str, Any]:
+def references_of(documents: list[int]) -> dict[str, Any]:
     known = np.array(documents)
     return {"documents": known, "bytes": np.full(len(known), 10)}
 
@@ -40,15 +40,15 @@ def test_costs_of_tokens_go_to_their_rows(task: Any) -> None:
         "nats": np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 99.0]]),
         "tokens": np.array([[1, 1, 0], [1, 1, 99]]),
     }
-    found = task.answers(outputs, encoded, {"text": TEXTS})
+    found = task.predictions(outputs, encoded, {"text": TEXTS})
     assert found["nats"].tolist() == [3, 12, 0, 16]
     assert found["tokens"].tolist() == [2, 1, 0, 1]
 
 
 def test_units_are_documents_where_they_are_many() -> None:
-    many = by_unit(golds_of(np.repeat(range(30), 2).tolist()), np.arange(60))[0]
+    many = by_unit(references_of(np.repeat(range(30), 2).tolist()), np.arange(60))[0]
     assert many.tolist() == [4 * i + 1 for i in range(30)]
-    assert by_unit(golds_of([0] * 29 + [1]), np.arange(30))[0].tolist() == list(range(30))
+    assert by_unit(references_of([0] * 29 + [1]), np.arange(30))[0].tolist() == list(range(30))
 
 
 def test_packing_is_only_for_model_types_that_were_compared() -> None:
@@ -59,23 +59,23 @@ def test_packing_is_only_for_model_types_that_were_compared() -> None:
 
 def test_scores_are_of_rows_until_documents_are_many(task: Any) -> None:
     rng = np.random.default_rng(0)
-    answers = {"nats": rng.random(60), "tokens": rng.integers(1, 9, 60)}
+    predictions = {"nats": rng.random(60), "tokens": rng.integers(1, 9, 60)}
     for documents, n in (([0] * 60, 60), (np.repeat(range(30), 2).tolist(), 30)):
-        sheet = task.score(golds_of(documents), answers, (), evaluate=FEW, seed=1)
+        sheet = task.score(references_of(documents), predictions, (), resampling=FEW)
         assert {name: score.n for name, score in sheet.scores.items()} == dict.fromkeys(
             ["loss", "perplexity", "bits_per_byte"], n
         )
-        loss = answers["nats"].sum() / answers["tokens"].sum()
+        loss = predictions["nats"].sum() / predictions["tokens"].sum()
         assert sheet.scores["perplexity"].value == pytest.approx(np.exp(loss))
 
 
 def test_records_give_back_what_a_comparison_needs(task: Any) -> None:
-    golds = golds_of([0, 0, 1, 2])
-    answers = {"nats": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2, 3, 4, 0])}
-    records = list(task.records({"text": TEXTS}, answers, (), golds))
+    references = references_of([0, 0, 1, 2])
+    predictions = {"nats": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2, 3, 4, 0])}
+    records = list(task.records({"text": TEXTS}, predictions, (), references))
     assert [record["probability"] for record in records[::3]] == [pytest.approx(np.exp(-0.5)), None]
-    known, again = task.from_records(records, ())
+    known, again = task.parse_records(records, ())
     better = {**again, "nats": again["nats"] / 2}
-    found = task.difference(known, better, again, "loss", (), evaluate=FEW, seed=1)
+    found = task.difference(known, better, again, "loss", (), resampling=FEW)
     assert found.value == pytest.approx(-5 / 9)
-    assert [row["text"] for row in task.worst([{**r, "place": ""} for r in records])] == []
+    assert [row["text"] for row in task.worst_errors([{**r, "place": ""} for r in records])] == []

@@ -12,10 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
-from llmkit.recipe.schema import Evaluate
-from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes, resampling_of
+from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes
 
 ONE, TWO = OverTexts(None), OverTexts(None, {}, ("text", "text_pair"))
 
@@ -83,14 +81,9 @@ def test_classes_have_names_in_the_config() -> None:
     }
 
 
-def test_resampling_settings_come_from_the_recipe() -> None:
-    evaluate = Evaluate(resamples=300, confidence=0.9)
-    assert resampling_of(evaluate, 7) == Resampling(confidence=0.9, resamples=300, seed=7)
-
-
 @pytest.mark.parametrize("task", [ONE, TWO])
 def test_one_window_an_example_needs_no_merging(task: OverTexts) -> None:
     outputs = {"prediction": np.arange(3)}
-    assert task.answers(outputs, None, {}) is outputs  # type: ignore[arg-type]
+    assert task.predictions(outputs, None, {}) is outputs  # type: ignore[arg-type]
     assert not task.spec_with((), ()).can_tune
     assert task.tune({}, outputs) == {}
