@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from llmkit import cli, tasks
 from llmkit.base.errors import EXPLANATIONS
-from llmkit.metrics.registry import ENTRIES, KINDS, entry
+from llmkit.metrics.registry import ENTRIES, KINDS
 from llmkit.recipe import packaged, yaml
 from llmkit.recipe.describe import allowed, sections
 from llmkit.recipe.schema import Recipe
@@ -59,7 +59,7 @@ def recipe_keys() -> str:
         if not name:
             body += ["The keys of the other sections follow; the options of the tasks are at the end.", ""]
     for task in tasks.names():
-        body += _section(f"`task` with `name: {task}`", "task", tasks.options(task))
+        body += _section(f"Options of `{task}`", "task", tasks.options(task))
     return _page(
         "Recipe keys",
         "A recipe is a YAML file. `KEY=VALUE` on the command line overrides the file: "
@@ -200,7 +200,6 @@ def error_codes() -> str:
 def metrics() -> str:
     """Every metric that files can be scored by."""
     body: list[str] = []
-    named = {name: entry(name) for name in ENTRIES}
     for kind, compared in KINDS.items():
         rows = [
             [
@@ -209,7 +208,7 @@ def metrics() -> str:
                 ", ".join(f"`{key}`" for key in metric.keys),
                 ", ".join(f"`--{setting}`" for setting in metric.settings) or "none",
             ]
-            for name, metric in named.items()
+            for name, metric in ENTRIES.items()
             if metric.kind == kind
         ]
         if rows:
