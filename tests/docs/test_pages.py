@@ -17,7 +17,7 @@ from llmkit.assets.pinned import ASSETS
 from llmkit.base.errors import RecipeError
 from llmkit.recipe import packaged, yaml
 from llmkit.recipe.schema import Recipe
-from tests.docs.conftest import Workspace
+from tests.docs.conftest import Workspace, shortened
 from tests.docs.pages import (
     CHINESE,
     DOCS,
@@ -307,6 +307,25 @@ def key_paths(value: Any, path: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from key_paths(inner, f"{path}.{key}")
+
+
+def test_the_screen_of_the_readme_has_the_lines_of_a_run(
+    in_workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line by line but for the numbers; scores and verdicts are of another model."""
+    (screen,) = (b.content for b in blocks(ENGLISH) if b.language == "text" and "examples/s" in b.content)
+    assert cli._run(shortened(["finetune", "sentiment"])) == 0
+    captured = capsys.readouterr()
+    printed = {without_numbers(line) for line in (captured.err + captured.out).splitlines()}
+    lines = [without_numbers(line) for line in screen.splitlines()]
+    others = ("index:", "step", "model  #", "model ", "majority", "tfidf", "untuned", "The ")
+    assert {line for line in lines if not line.startswith(others)} <= printed
+    assert any(line.startswith("step") for line in printed)
+
+
+def without_numbers(line: str) -> str:
+    line = re.sub(r"runs/\S+?(/[a-z.]+)?(?=[ :]|$)", r"RUN\1", line)
+    return " ".join(re.sub(r"\d[\d,.]*", "#", line).split())
 
 
 @pytest.mark.parametrize("page", [ENGLISH, DOCS / "getting-started.md"], ids=name_of)
