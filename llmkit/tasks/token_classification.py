@@ -99,13 +99,13 @@ class TokenClassification(Plain):
             corpus,
             data,
             scheme=self.options.scheme,
-            known=labels,
+            model_labels=labels,
             repair=self.options.repair_tags,
             spans=self.options.spans,
             seed=seed if labels is None else None,
         )
-        raise_if(list(found.problems), DataError)
-        references = {part: {"tags": ids} for part, ids in found.golds.items()}
+        raise_if(list(found.errors), DataError)
+        references = {part: {"tags": ids} for part, ids in found.references.items()}
         return Examples(
             _named_by(found.corpus, data.labels),
             found.labels,

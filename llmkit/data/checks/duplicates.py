@@ -1,19 +1,21 @@
-"""Texts that stand twice: across the parts (a leak), with two labels (a contradiction), or nearly so.
+"""Find texts that occur twice: in two splits (leakage), with two labels (a contradiction), or nearly so.
 
-A text is compared in its canonical form (NFKC, case folded, white space collapsed), kept as a 16-byte hash.
-Of a leaked text the earlier part loses its rows when the recipe says drop, so test rows are never dropped.
+Texts are compared in their canonical form (NFKC, case-folded, white space collapsed), stored as a 16-byte hash. When
+the recipe says to drop, a leaked text loses its rows in the earlier split, so test rows are never dropped.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.labels import read_labels
+from llmkit.data.checks.row_errors import Checked
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.sources import SPLITS
 from llmkit.recipe.schema import Data
@@ -22,173 +24,179 @@ from llmkit.text.normalize import normalize_text
 
 __all__ = ["check_duplicates", "find_near_duplicates", "hash_texts"]
 
-NEAR = 0.8  # Jaccard similarity of character 5-grams
+NEAR = 0.8  # Jaccard similarity of character 5-grams from which on texts are near-duplicates
 
-Rows = dict[bytes, list[int]]  # key of a text -> its rows
-Masks = dict[str, NDArray[np.bool_]]  # part -> (rows,)
+RowsByText = dict[bytes, list[int]]  # hash of a text -> its rows
+Masks = dict[str, NDArray[np.bool_]]  # split -> mask, shape (rows,)
+
+
+@dataclass(frozen=True)
+class _Leak:
+    """A text of a split that an earlier split has too, with its first row in both."""
+
+    earlier: str
+    earlier_row: int
+    later: str
+    later_row: int
 
 
 def check_duplicates(
     corpus: Corpus, text_column: str | Sequence[str], label_column: str | None, data: Data
-) -> tuple[Corpus, list[ErrorDetail], list[str]]:
-    """L13: a text in two parts, or with two labels in train; data.duplicates says error, drop or allow.
+) -> Checked:
+    """Find texts in two splits and training texts with two labels: L13.
 
-    text_column: several columns make one text (pairs). label_column: None where labels can't contradict
-    each other. Returns what is left, the problems, and notes (counts of rows dropped, of repeats within a
-    part).
+    Args:
+        corpus: The rows.
+        text_column: The column of texts; several columns are compared as one text (pairs).
+        label_column: The column of labels; None when labels cannot contradict each other.
+        data: data.duplicates says whether duplicates are errors, dropped, or only counted in the notes. Repeated texts
+            within a split are always counted in the notes.
     """
-    rows = {name: _rows_by_key(hash_texts(part, text_column)) for name, part in corpus.splits.items()}
-    leaks = [leak for name in rows for leak in _leaks(rows, name)]
-    clashes = _contradictions(corpus, rows, label_column)
+    rows = {name: _group_rows(hash_texts(split, text_column)) for name, split in corpus.splits.items()}
+    leaks = [leak for name in rows for leak in _find_leaks(rows, name)]
+    labels, contradictions = _find_contradictions(corpus, rows, label_column)
     if data.duplicates == "error":
-        problems = _leak_problems(corpus, leaks) + _clash_problems(corpus, clashes, label_column)
-        return corpus, problems, _repeat_notes(rows)
+        errors = [
+            *(_leak_error(corpus, leak) for leak in leaks),
+            *(_contradiction_error(corpus.splits["train"], labels, rows) for rows in contradictions),
+        ]
+        return Checked(corpus, errors, _note_repeats(rows))
     if data.duplicates == "allow":
-        notes = [f"{len(leaks):,} texts stand in two parts (data.duplicates=allow)"] if leaks else []
-        notes += [f"train: {len(clashes):,} texts with two labels (data.duplicates=allow)"] if clashes else []
-        return corpus, [], notes + _repeat_notes(rows)
-    return _dropped(corpus, rows, leaks, clashes)
+        notes = []
+        if leaks:
+            notes.append(f"{len(leaks):,} texts occur in two splits (data.duplicates=allow)")
+        if contradictions:
+            notes.append(f"train: {len(contradictions):,} texts with two labels (data.duplicates=allow)")
+        return Checked(corpus, [], notes + _note_repeats(rows))
+    return _drop_duplicates(corpus, rows, leaks, contradictions)
 
 
 def find_near_duplicates(
     corpus: Corpus, text_column: str | Sequence[str]
 ) -> tuple[dict[str, NDArray[np.int64]], list[str]]:
-    """Rows of validation and test that nearly repeat a row of an earlier part, so a score can leave them out.
+    """Find rows of validation and test that nearly repeat a row of an earlier split, so a score can leave them out.
 
-    Returns (part -> rows, ascending; parts without such rows are left out) and a note for each pair of parts.
+    Returns:
+        Split -> rows, ascending, without splits that have no such rows; and a note for each pair of splits.
     """
     names = list(corpus.splits)
-    texts = {name: list(_texts(corpus.splits[name], text_column)) for name in names[1:]}
-    pairs: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
+    texts = {name: list(_iter_texts(corpus.splits[name], text_column)) for name in names[1:]}
+    pairs: dict[tuple[str, str], list[tuple[int, int, float]]] = {}  # (earlier row, later row, similarity)
     for number, earlier in enumerate(names[:-1]):
         later = names[number + 1 :]
-        first = texts.get(earlier) or _texts(corpus.splits[earlier], text_column)
-        found = pair_near_duplicates(first, [texts[name] for name in later], NEAR)
-        pairs |= {(earlier, name): own for name, own in zip(later, found, strict=True) if own}
-    concerned: dict[str, NDArray[np.int64]] = {}
+        earlier_texts = texts.get(earlier) or _iter_texts(corpus.splits[earlier], text_column)
+        found = pair_near_duplicates(earlier_texts, [texts[name] for name in later], NEAR)
+        pairs |= {(earlier, name): of_pair for name, of_pair in zip(later, found, strict=True) if of_pair}
+    near: dict[str, NDArray[np.int64]] = {}
     notes = []
-    for (earlier, name), own in sorted(pairs.items(), key=lambda item: names.index(item[0][1])):
-        both = np.union1d(concerned.get(name, np.zeros(0, np.int64)), [j for _, j, _ in own])
-        concerned[name] = both.astype(np.int64)
-        notes.append(_near_note(corpus, earlier, name, own))
-    return concerned, notes
+    for (earlier, name), of_pair in sorted(pairs.items(), key=lambda item: names.index(item[0][1])):
+        rows = np.union1d(near.get(name, np.zeros(0, np.int64)), [j for _, j, _ in of_pair])
+        near[name] = rows.astype(np.int64)
+        first, second = corpus.splits[earlier], corpus.splits[name]
+        examples = some((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in of_pair), 3)
+        share = f"{len({j for _, j, _ in of_pair}):,} of {format_row_count(len(second))}"
+        notes.append(f"{name}: {share} nearly repeat a row of {earlier}: {examples}")
+    return near, notes
 
 
-def _near_note(corpus: Corpus, earlier: str, later: str, pairs: Sequence[tuple[int, int, float]]) -> str:
-    first, second = corpus.splits[earlier], corpus.splits[later]
-    shown = some((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in pairs), 3)
-    share = f"{len({j for _, j, _ in pairs}):,} of {format_row_count(len(second))}"
-    return f"{later}: {share} nearly repeat a row of {earlier}: {shown}"
-
-
-def hash_texts(part: Split, text_column: str | Sequence[str]) -> list[bytes]:
-    """Equal for rows whose texts are the same up to case, width and white space."""
+def hash_texts(split: Split, text_column: str | Sequence[str]) -> list[bytes]:
+    """Hash the text of each row; texts that differ only in case, width or white space have the same hash."""
     return [
         hashlib.blake2b(normalize_text(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        for text in _texts(part, text_column)
+        for text in _iter_texts(split, text_column)
     ]
 
 
-def _texts(part: Split, text_column: str | Sequence[str]) -> Iterator[str]:
-    """One text a row; of several columns, joined by a mark that texts don't hold."""
+def _iter_texts(split: Split, text_column: str | Sequence[str]) -> Iterator[str]:
+    """Yield one text per row; several columns are joined by a character that texts do not contain."""
     columns = [text_column] if isinstance(text_column, str) else list(text_column)
-    return ("\x00".join(texts) for texts in zip(*(part.column(column) for column in columns)))
+    return ("\x00".join(texts) for texts in zip(*(split.column(column) for column in columns)))
 
 
-def _rows_by_key(keys: Sequence[bytes]) -> Rows:
-    rows: Rows = {}
-    for row, key in enumerate(keys):
-        rows.setdefault(key, []).append(row)
+def _group_rows(hashes: Sequence[bytes]) -> RowsByText:
+    rows: RowsByText = {}
+    for row, text_hash in enumerate(hashes):
+        rows.setdefault(text_hash, []).append(row)
     return rows
 
 
-def _before(parts: Mapping[str, object], later: str) -> list[str]:
-    return [name for name in SPLITS[: SPLITS.index(later)] if name in parts]
+def _earlier_splits(rows: Mapping[str, RowsByText], later: str) -> list[str]:
+    return [name for name in SPLITS[: SPLITS.index(later)] if name in rows]
 
 
-Leak = tuple[str, int, str, int]  # earlier part, its first row, later part, its first row of the same text
-
-
-def _leaks(rows: Mapping[str, Rows], later: str) -> list[Leak]:
-    """One for each text of the later part that stands in an earlier one."""
+def _find_leaks(rows: Mapping[str, RowsByText], later: str) -> list[_Leak]:
+    """Return one leak for each text of the later split and each earlier split that has it."""
     return [
-        (earlier, rows[earlier][key][0], later, where[0])
-        for key, where in rows[later].items()
-        for earlier in _before(rows, later)
-        if key in rows[earlier]
+        _Leak(earlier, rows[earlier][text_hash][0], later, later_rows[0])
+        for text_hash, later_rows in rows[later].items()
+        for earlier in _earlier_splits(rows, later)
+        if text_hash in rows[earlier]
     ]
 
 
-def _contradictions(corpus: Corpus, rows: Mapping[str, Rows], label_column: str | None) -> list[list[int]]:
-    """Training rows of each text that has several labels there."""
+def _find_contradictions(
+    corpus: Corpus, rows: Mapping[str, RowsByText], label_column: str | None
+) -> tuple[list[str | None], list[list[int]]]:
+    """Return the labels of the training rows, and the rows of each training text with several labels."""
     if label_column is None or "train" not in rows:
-        return []
+        return [], []
     labels = read_labels(corpus.splits["train"], label_column)
-    return [where for where in rows["train"].values() if len({labels[row] for row in where}) > 1]
+    contradictions = [
+        of_text for of_text in rows["train"].values() if len({labels[row] for row in of_text}) > 1
+    ]
+    return labels, contradictions
 
 
-def _leak_problems(corpus: Corpus, leaks: list[Leak]) -> list[ErrorDetail]:
-    fix = "remove one of them, or set data.duplicates=drop"
-    problems = []
-    for earlier, i, later, j in leaks:
-        places = corpus.splits[earlier].place(i), corpus.splits[later].place(j)
-        message = f"the same text stands in {earlier} and {later} ({places[0]} = {places[1]})"
-        problems.append(ErrorDetail("L13", places[1], message, fix))
-    return problems
+def _leak_error(corpus: Corpus, leak: _Leak) -> ErrorDetail:
+    first = corpus.splits[leak.earlier].place(leak.earlier_row)
+    second = corpus.splits[leak.later].place(leak.later_row)
+    message = f"the same text occurs in {leak.earlier} and {leak.later} ({first} = {second})"
+    return ErrorDetail("L13", second, message, "remove one of them, or set data.duplicates=drop")
 
 
-def _clash_problems(corpus: Corpus, clashes: list[list[int]], label_column: str | None) -> list[ErrorDetail]:
-    if not clashes or label_column is None:
-        return []
-    train = corpus.splits["train"]
-    labels = read_labels(train, label_column)
-    problems = []
-    for first, *others in clashes:
-        other = next(row for row in others if labels[row] != labels[first])
-        message = f'label "{labels[other]}", but the same text in {train.place(first)} has "{labels[first]}"'
-        fix = "keep the right one, or set data.duplicates=drop"
-        problems.append(ErrorDetail("L13", train.place(other), message, fix))
-    return problems
+def _contradiction_error(train: Split, labels: Sequence[str | None], rows: Sequence[int]) -> ErrorDetail:
+    first, *others = rows
+    other = next(row for row in others if labels[row] != labels[first])
+    message = f'label "{labels[other]}", but the same text in {train.place(first)} has "{labels[first]}"'
+    return ErrorDetail("L13", train.place(other), message, "keep the right one, or set data.duplicates=drop")
 
 
-def _dropped(
-    corpus: Corpus, rows: Mapping[str, Rows], leaks: list[Leak], clashes: list[list[int]]
-) -> tuple[Corpus, list[ErrorDetail], list[str]]:
-    """Without the earlier rows of each leak and all training rows of each contradiction."""
-    leaked: Masks = {name: _mask(part, []) for name, part in corpus.splits.items()}
+def _drop_duplicates(
+    corpus: Corpus,
+    rows: Mapping[str, RowsByText],
+    leaks: Sequence[_Leak],
+    contradictions: Sequence[Sequence[int]],
+) -> Checked:
+    """Drop the earlier rows of each leak and all training rows of each contradiction."""
+    masks: Masks = {name: np.zeros(len(split), bool) for name, split in corpus.splits.items()}
     for later in rows:
-        for earlier in _before(rows, later):
+        for earlier in _earlier_splits(rows, later):
             shared = rows[earlier].keys() & rows[later].keys()
-            leaked[earlier][[row for key in shared for row in rows[earlier][key]]] = True
+            masks[earlier][[row for text_hash in shared for row in rows[earlier][text_hash]]] = True
     notes = [
-        f"{name}: {format_row_count(int(mask.sum()))} dropped, text also in a later part"
-        for name, mask in leaked.items()
+        f"{name}: {format_row_count(int(mask.sum()))} dropped (text also in a later split)"
+        for name, mask in masks.items()
         if mask.any()
     ]
-    both = dict(leaked)
-    if clashes:
-        contradicted = _mask(corpus.splits["train"], [row for where in clashes for row in where])
-        notes.append(f"train: {format_row_count(int(contradicted.sum()))} dropped, text with two labels")
-        both["train"] = leaked["train"] | contradicted
-    if empty := [name for name, mask in both.items() if len(mask) and mask.all()]:
+    if contradictions:
+        contradicted = [row for of_text in contradictions for row in of_text]
+        notes.append(f"train: {format_row_count(len(contradicted))} dropped (text with two labels)")
+        masks["train"][contradicted] = True
+    if empty := [name for name, mask in masks.items() if len(mask) and mask.all()]:
         message = f"no row of {empty[0]} is left without the {len(leaks):,} leaked and contradictory texts"
-        fix = "give other rows, or set data.duplicates=allow"
-        return corpus, [ErrorDetail("L13", corpus.splits[empty[0]].place(0), message, fix)], notes
-    return corpus.drop_rows(both), [], notes + _repeat_notes(rows, both)
+        fix = "provide other rows, or set data.duplicates=allow"
+        return Checked(corpus, [ErrorDetail("L13", corpus.splits[empty[0]].place(0), message, fix)], notes)
+    return Checked(corpus.drop_rows(masks), [], notes + _note_repeats(rows, masks))
 
 
-def _mask(part: Split, rows: list[int]) -> NDArray[np.bool_]:
-    mask = np.zeros(len(part), bool)
-    mask[rows] = True
-    return mask
-
-
-def _repeat_notes(rows: Mapping[str, Rows], dropped: Masks | None = None) -> list[str]:
-    """Rows that repeat an earlier row of their own part: no fault, but to be known."""
+def _note_repeats(rows: Mapping[str, RowsByText], dropped: Masks | None = None) -> list[str]:
+    """Note how many rows that are not dropped repeat an earlier row of their own split."""
     notes = []
-    for name, of_part in rows.items():
-        gone = dropped[name] if dropped else None  # all rows of a text go together
-        count = sum(len(where) - 1 for where in of_part.values() if gone is None or not gone[where[0]])
+    for name, by_text in rows.items():
+        mask = dropped[name] if dropped else None  # all rows of a text are dropped together
+        count = sum(len(of_text) - 1 for of_text in by_text.values() if mask is None or not mask[of_text[0]])
         if count:
-            notes.append(f"{name}: {format_row_count(count)} with a text that stands in the same part before")
+            notes.append(
+                f"{name}: {format_row_count(count)} with a text that occurs earlier in the same split"
+            )
     return notes

@@ -1,18 +1,18 @@
-"""Pairs of answers, of which one was preferred, from rows of any usual form.
+"""Parse and check preference pairs, a prompt with a chosen and a rejected answer, in the usual formats.
 
     parse_pair({"prompt": "1 + 1?", "chosen": "2", "rejected": "3"})
         -> (PreferencePair([{"role": "user", "content": "1 + 1?"}], "2", "3", "texts"), None)
 
-chosen and rejected are answers to the prompt (or to the turns in `conversations`), or whole conversations that are the
-same up to their last turn. Each is a text, a turn, or a list of turns; a text of "Human:" and "Assistant:" is turns
-too, as HH-RLHF writes them (Bai et al. 2022).
+chosen and rejected are answers to the prompt (or to the turns in `conversations`), or whole conversations that are
+equal up to their last turn. Each of them is a text, a turn, or a list of turns. A text of "Human:" and "Assistant:"
+is a list of turns too, as in HH-RLHF (Bai et al. 2022).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,141 +20,147 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail
-from llmkit.data.checks.columns import with_columns
+from llmkit.data.checks.columns import iter_rows, message_array, with_columns
 from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, join_turns, parse_conversation
-from llmkit.data.checks.row_errors import Fault, collect_errors
+from llmkit.data.checks.row_errors import Checked, RowError, collect_errors, mask_empty_rows
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 
 __all__ = ["SIDES", "PreferencePair", "check_pairs", "parse_pair"]
 
 SIDES = ("chosen", "rejected")
-READ = ("prompt", "conversations", "system", *SIDES)  # columns, where they are there
+COLUMNS = ("prompt", "conversations", "system", *SIDES)  # read if present
 MARK = re.compile(r"(?:^|\n\n)(Human|Assistant):")
-TEXTS, MARKED, LISTED, SHAREGPT = "texts", "texts of Human and Assistant", "messages", "ShareGPT"
+TEXTS, MARKED, LISTED, SHAREGPT = "plain text", "Human/Assistant", "messages", "ShareGPT"
 
-Turn = tuple[Any, Any]  # role, text
+Turn = tuple[Any, Any]  # role and text, as written in the row
 
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """A conversation up to its last question, the preferred answer to it and the other one; form: how it is written."""
+    """A preference pair.
+
+    Attributes:
+        turns: The conversation up to its last question.
+        chosen: The preferred answer.
+        rejected: The other answer.
+        format: How the row is written, for notes.
+    """
 
     turns: list[Message]
     chosen: str
     rejected: str
-    form: str = ""
+    format: str = ""
 
 
-def check_pairs(corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
-    """All rows as pairs to learn from: L02, L03, S01, S02, S03, S05, and S10, S11 of `pair`.
+def check_pairs(corpus: Corpus, data: Data) -> Checked:
+    """Parse all rows as preference pairs: L02, L03, S01, S02, S03, S05, and S10, S11 of `parse_pair`.
 
-    Returns the corpus with the columns `messages` (the turns before the answers), `prompt` (the same as one text),
-    `chosen` and `rejected` (texts); the problems; and notes. Rows with an empty turn are dropped where
-    data.empty_text=drop.
+    The corpus gets the columns `messages` (the turns before the answers), `prompt` (the same as one text), `chosen` and
+    `rejected` (texts). With data.empty_text=drop, rows with an empty turn are dropped.
     """
-    parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
-    empty: dict[str, NDArray[np.bool_]] = {}
-    for name, part in corpus.splits.items():
-        read = [parse_pair(row) for row in _rows(part)]
-        forms = Counter(found.form for found, _ in read if found)
+    splits, errors, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
+    dropped: dict[str, NDArray[np.bool_]] = {}
+    for name, split in corpus.splits.items():
+        parsed = [parse_pair(row) for row in iter_rows(split, COLUMNS)]
+        formats = Counter(pair.format for pair, _ in parsed if pair)
         notes += [
-            f"{name}: {format_row_count(count)} of pairs written as {form}" for form, count in forms.items()
+            f"{name}: {format_row_count(count)} of pairs in {label} format"
+            for label, count in formats.items()
         ]
-        faults = [fault for _, fault in read]
-        empty[name] = np.array([fault is not None and fault[0] in ("L03", "S05") for fault in faults], bool)
-        if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
-            notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, an empty turn")
-            faults = [None if gone else fault for fault, gone in zip(faults, empty[name], strict=True)]
-        problems += collect_errors((part.place(row), fault) for row, fault in enumerate(faults) if fault)
-        parts[name] = _with_pairs(part, [found for found, _ in read])
-    if problems:
-        return corpus, problems, notes
-    return replace(corpus, splits=parts).drop_rows(empty), [], notes
+        dropped[name] = mask_empty_rows([error for _, error in parsed], data)
+        if dropped[name].any():
+            notes.append(f"{name}: {format_row_count(int(dropped[name].sum()))} dropped (empty turn)")
+        errors += collect_errors(
+            (split.place(row), error)
+            for row, (_, error) in enumerate(parsed)
+            if error and not dropped[name][row]
+        )
+        # Rows with an error get blank columns; they are dropped, or their errors are raised.
+        splits[name] = _add_columns(split, [pair or PreferencePair([], "", "") for pair, _ in parsed])
+    if errors:
+        return Checked(corpus, errors, notes)
+    return Checked(replace(corpus, splits=splits).drop_rows(dropped), [], notes)
 
 
-def parse_pair(row: Mapping[str, Any]) -> tuple[PreferencePair | None, Fault | None]:
-    """What a row holds, and what is wrong with it, if anything is.
+def parse_pair(row: Mapping[str, Any]) -> tuple[PreferencePair | None, RowError | None]:
+    """Return the pair of a row and None, or None and the first error.
 
-    S10: both answers are the same. S11: they are no answers to the same turns.
+    S10: both answers are the same. S11: they do not answer the same turns.
     """
-    before, form = _turns(row.get("conversations") or row.get("prompt"), "user")
+    before, row_format = _read_turns(row.get("conversations") or row.get("prompt"), "user")
     if before and before[-1] == ("assistant", ""):
         before.pop()  # "Assistant:" at the end of a prompt asks for the answer
-    both: list[list[Message]] = []
+    conversations: list[list[Message]] = []
     for side in SIDES:
-        own, written = _turns(row.get(side), "assistant")
-        form = form if written == TEXTS else written
-        found, fault = _whole(before, own, row.get("system"))
-        if fault:
-            code, message, fix = fault
-            return None, (code, f"{side}: {message}", fix)
-        both.append(found)
-    (*turns, chosen), (*others, rejected) = both
-    if turns != others:
-        message = "chosen and rejected go on from different turns"
-        return None, ("S11", message, "let both answer the same conversation, or leave the row out")
+        turns, side_format = _read_turns(row.get(side), "assistant")
+        row_format = row_format if side_format == TEXTS else side_format
+        messages, error = _join_with_prompt(before, turns, row.get("system"))
+        if error:
+            return None, error._replace(message=f"{side}: {error.message}")
+        conversations.append(messages)
+    (*turns_of_chosen, chosen), (*turns_of_rejected, rejected) = conversations
+    if turns_of_chosen != turns_of_rejected:
+        message = "chosen and rejected follow different turns"
+        return None, RowError("S11", message, "let both answer the same conversation, or remove the row")
     if chosen["content"].strip() == rejected["content"].strip():
-        return None, ("S10", "chosen and rejected are the same answer", "leave the row out")
-    return PreferencePair(turns, chosen["content"], rejected["content"], form), None
+        return None, RowError("S10", "chosen and rejected are the same answer", "remove the row")
+    return PreferencePair(turns_of_chosen, chosen["content"], rejected["content"], row_format), None
 
 
-def _turns(value: Any, role: str) -> tuple[list[Turn], str]:
-    """The turns of a column and how they are written; role: of a text that is a single turn."""
+def _read_turns(value: Any, role: str) -> tuple[list[Turn], str]:
+    """Return the turns of a column and their format; `role` is that of a text that is a single turn."""
     if isinstance(value, str):
         before, *marked = MARK.split(value.strip())
-        if not before and "Assistant" in marked[::2]:  # an answer alone may begin with "Human:", and some do
+        if not before and "Assistant" in marked[::2]:  # a single answer may start with "Human:", and some do
             texts = [text.strip() for text in marked[1::2]]
             return list(zip(map(str.lower, marked[::2]), texts, strict=True)), MARKED
         return [(role, value)], TEXTS
-    listed = [value] if isinstance(value, Mapping) else value
-    if isinstance(listed, list | tuple) and listed and all(isinstance(turn, Mapping) for turn in listed):
-        if any(turn.get("from") is not None for turn in listed):
-            return [(turn.get("from"), turn.get("value")) for turn in listed], SHAREGPT
-        return [(turn.get("role"), turn.get("content")) for turn in listed], LISTED
+    turns = [value] if isinstance(value, Mapping) else value
+    if isinstance(turns, list | tuple) and turns and all(isinstance(turn, Mapping) for turn in turns):
+        if any(turn.get("from") is not None for turn in turns):
+            return [(turn.get("from"), turn.get("value")) for turn in turns], SHAREGPT
+        return [(turn.get("role"), turn.get("content")) for turn in turns], LISTED
     return ([], TEXTS) if value is None and role == "user" else ([(role, value)], TEXTS)
 
 
-def _whole(before: list[Turn], own: list[Turn], system: Any) -> tuple[list[Message], Fault | None]:
-    """The conversation up to and with an answer; own: that answer, or the conversation itself."""
-    begun = not _is_answer(own[0])
-    if not begun and not before:
-        return [], ("S11", "is an answer to nothing", "name its column, e.g. data.columns.prompt=question")
-    turns = [{"role": role, "content": text} for role, text in (own if begun else [*before, *own])]
-    found, fault = parse_conversation({"messages": turns, "system": system}, MESSAGES)
-    if fault:
-        return [], fault
-    if found[-1]["role"] != "assistant":
-        return [], ("S02", "the last turn is no answer", "let it end with an answer")
-    said = [message["content"] for message in found if message["role"] != "system"]
-    asked = [text for role, text in before if role != "system"]
-    if said[: len(asked)] != asked:
-        message = "is a conversation that begins in another way than the prompt"
-        return [], ("S11", message, "leave one of them out")
-    return found, None
+def _join_with_prompt(
+    before: list[Turn], turns: list[Turn], system: Any
+) -> tuple[list[Message], RowError | None]:
+    """Return the conversation up to and including an answer.
+
+    Args:
+        before: The turns of the prompt.
+        turns: The answer alone, or the whole conversation.
+        system: The system message of the row, if any.
+    """
+    first_role, _ = turns[0]
+    is_answer_alone = isinstance(first_role, str) and ROLES.get(first_role) == "assistant"
+    if is_answer_alone and not before:
+        fix = "name the column of the prompt, e.g. data.columns.prompt=question"
+        return [], RowError("S11", "is an answer without a prompt", fix)
+    whole = [*before, *turns] if is_answer_alone else turns
+    row = {"messages": [{"role": role, "content": text} for role, text in whole], "system": system}
+    messages, error = parse_conversation(row, MESSAGES)
+    if error:
+        return [], error
+    if messages[-1]["role"] != "assistant":
+        return [], RowError("S02", "the last turn is not an answer", "let it end with an answer")
+    texts = [message["content"] for message in messages if message["role"] != "system"]
+    prompt = [text for role, text in before if role != "system"]
+    if texts[: len(prompt)] != prompt:
+        message = "is a conversation that does not start with the prompt"
+        return [], RowError("S11", message, "remove the prompt, or the conversation before the answer")
+    return messages, None
 
 
-def _is_answer(turn: Turn) -> bool:
-    role, _ = turn
-    return isinstance(role, str) and ROLES.get(role) == "assistant"
-
-
-def _rows(part: Split) -> Iterator[dict[str, Any]]:
-    known = part.columns
-    names = [name for name in READ if name in known]
-    return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
-
-
-def _with_pairs(part: Split, pairs: Sequence[PreferencePair | None]) -> Split:
-    """The part with the columns that `check_pairs` names; blank ones where a row is no pair."""
+def _add_columns(split: Split, pairs: list[PreferencePair]) -> Split:
     import pyarrow as pa
 
-    form = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
-    kept = [found or PreferencePair([], "", "") for found in pairs]
     columns = {
-        "messages": pa.array([found.turns for found in kept], form),
-        "prompt": pa.array([join_turns(found.turns) if found.turns else "" for found in kept], pa.string()),
-        "chosen": pa.array([found.chosen for found in kept], pa.string()),
-        "rejected": pa.array([found.rejected for found in kept], pa.string()),
+        "messages": message_array([pair.turns for pair in pairs]),
+        "prompt": pa.array([join_turns(pair.turns) if pair.turns else "" for pair in pairs], pa.string()),
+        "chosen": pa.array([pair.chosen for pair in pairs], pa.string()),
+        "rejected": pa.array([pair.rejected for pair in pairs], pa.string()),
     }
-    return with_columns(part, columns)
+    return with_columns(split, columns)

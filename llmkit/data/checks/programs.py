@@ -1,10 +1,12 @@
-"""Rows that ask for a program: those of MBPP, or prompt and completion with a list of tests.
+"""Parse and check programming tasks: rows of MBPP, or prompt and completion with a list of tests.
 
     {"text": "Write a function to ...", "code": "def f(x): ...", "test_list": ["assert f(1) == 2", ...]}
     {"prompt": "Write a function to ...", "completion": "```python\\ndef f(x): ...\\n```", "tests": [...]}
 
-MBPP: Austin et al. 2021, "Program Synthesis with Large Language Models"; as in its prompt, the model reads the tests
-that its program has to pass. A prompt of one's own is read as it stands.
+For MBPP rows, the prompt shows the tests that the program has to pass, as in the prompt of the paper. A prompt in the
+column `prompt` is used as it is.
+
+Source: Austin et al. 2021, "Program Synthesis with Large Language Models".
 """
 
 from __future__ import annotations
@@ -15,26 +17,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.columns import with_columns
-from llmkit.data.checks.row_errors import Fault, collect_errors
+from llmkit.data.checks.columns import iter_rows, message_array, with_columns
+from llmkit.data.checks.row_errors import Checked, RowError, collect_errors, mask_empty_rows
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 from llmkit.text.code import extract_program
 
 __all__ = ["COLUMNS", "Exercise", "check_programs", "find_error", "parse_exercise"]
 
-MBPP, COMPLETION = ("text", "code", "test_list"), ("prompt", "completion")  # the columns that tell the form
+MBPP, COMPLETION = ("text", "code", "test_list"), ("prompt", "completion")  # the columns of each format
 COLUMNS = (*MBPP, "test_setup_code", *COMPLETION, "tests")
-EMPTY = ("L03", "S05")  # faults that data.empty_text=drop leaves out
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """What is asked, the answer to learn, the program in it, and statements that must run through after it.
+    """A programming task and its solution.
 
-    Empty texts for an answer without a program, and for no tests.
+    Attributes:
+        prompt: The task.
+        answer: The answer to learn, with the program in it.
+        code: The program, or "" if the answer has none.
+        tests: Statements that must run after the program without an error, or "" if there are none.
     """
 
     prompt: str
@@ -43,119 +49,112 @@ class Exercise:
     tests: str
 
 
-NOTHING = Exercise("", "", "", "")  # of a row that has a fault
+def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> Checked:
+    """Parse all rows as exercises: L01, L02, L03, S05, X02.
 
+    The corpus gets the columns `messages`, `prompt`, `answer`, `code` and `tests` (one text, "" for none). With
+    data.empty_text=drop, rows without a task or a program are dropped.
 
-def check_programs(
-    corpus: Corpus, data: Data, *, tested: bool
-) -> tuple[Corpus, list[ErrorDetail], list[str]]:
-    """All rows as exercises that a model can learn from: L01, L02, L03, S05, X02. tested: each must have tests.
-
-    Returns the corpus with the columns `messages`, `prompt`, `answer`, `code` and `tests` (one text, "" for none); the
-    problems; and notes. Rows without a task or a program are dropped where data.empty_text=drop.
+    Args:
+        corpus: The rows.
+        data: The recipe's data section.
+        tested: Each exercise must have tests.
     """
-    parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
-    empty: dict[str, Any] = {}
-    for name, part in corpus.splits.items():
-        if not any(form <= part.columns.keys() for form in (set(MBPP), set(COMPLETION))):
-            problems.append(_no_form(part))
+    splits, errors, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
+    dropped: dict[str, NDArray[np.bool_]] = {}
+    for name, split in corpus.splits.items():
+        if not any(columns <= split.columns.keys() for columns in (set(MBPP), set(COMPLETION))):
+            errors.append(_no_format(split))
             continue
-        rows = list(_rows(part))
-        faults = [find_error(row, tested=tested) for row in rows]
-        read = [NOTHING if found else parse_exercise(row) for row, found in zip(rows, faults, strict=True)]
-        parts[name] = _written(part, read)
-        empty[name] = np.array([found is not None and found[0] in EMPTY for found in faults], bool)
-        if data.empty_text == "drop" and empty[name].any() and not empty[name].all():
-            notes.append(f"{name}: {format_row_count(int(empty[name].sum()))} dropped, no task or no program")
-            faults = [None if gone else found for found, gone in zip(faults, empty[name], strict=True)]
-        problems += collect_errors((part.place(row), found) for row, found in enumerate(faults) if found)
-    if problems:
-        return corpus, problems, notes
-    return replace(corpus, splits=parts).drop_rows(empty), [], notes
+        is_mbpp = set(MBPP) <= split.columns.keys()
+        rows = list(iter_rows(split, (*MBPP, "test_setup_code") if is_mbpp else (*COMPLETION, "tests")))
+        row_errors = [find_error(row, tested=tested) for row in rows]
+        dropped[name] = mask_empty_rows(row_errors, data)
+        if dropped[name].any():
+            count = format_row_count(int(dropped[name].sum()))
+            notes.append(f"{name}: {count} dropped (no task or no program)")
+        errors += collect_errors(
+            (split.place(row), error)
+            for row, error in enumerate(row_errors)
+            if error and not dropped[name][row]
+        )
+        # Rows with an error get blank columns; they are dropped, or their errors are raised.
+        exercises = [
+            Exercise("", "", "", "") if error else parse_exercise(row)
+            for row, error in zip(rows, row_errors, strict=True)
+        ]
+        splits[name] = _add_columns(split, exercises)
+    if errors:
+        return Checked(corpus, errors, notes)
+    return Checked(replace(corpus, splits=splits).drop_rows(dropped), [], notes)
 
 
 def parse_exercise(row: Mapping[str, Any]) -> Exercise:
-    """The exercise in a row that has no fault."""
-    tests = "\n".join(_tests(row))
+    """Parse a row without errors."""
     if "test_list" not in row:
+        tests = "\n".join(row.get("tests") or [])
         return Exercise(row["prompt"], row["completion"], extract_program(row["completion"]).rstrip(), tests)
-    code = row["code"].replace("\r\n", "\n").strip("\n").rstrip()  # MBPP has both line ends
+    # MBPP's test_setup_code may use what the program defines, so it comes after the program.
+    lines = [text for text in (row.get("test_setup_code"), *(row["test_list"] or [])) if text]
+    code = row["code"].replace("\r\n", "\n").strip("\n").rstrip()  # MBPP has both kinds of line ends
     shown = "\n".join(row["test_list"] or [])
     prompt = f"{row['text']}\n\nYour code should pass these tests:\n\n{shown}"
-    return Exercise(prompt, f"```python\n{code}\n```", code, tests)
+    return Exercise(prompt, f"```python\n{code}\n```", code, "\n".join(lines))
 
 
-def find_error(row: Mapping[str, Any], *, tested: bool = True) -> Fault | None:
-    """What is wrong with a row, if anything is."""
-    return next(_faults(row, tested), None)
+def find_error(row: Mapping[str, Any], *, tested: bool = True) -> RowError | None:
+    """Return the first error of a row, or None. tested: the row must have tests."""
+    return next(_find_errors(row, tested), None)
 
 
-def _faults(row: Mapping[str, Any], tested: bool) -> Iterator[Fault]:
-    asked, solution, tests = MBPP if "test_list" in row else (*COMPLETION, "tests")
-    for column, code in ((asked, "L03"), (solution, "S05")):
+def _find_errors(row: Mapping[str, Any], tested: bool) -> Iterator[RowError]:
+    task, solution, tests = MBPP if "test_list" in row else (*COMPLETION, "tests")
+    for column, code in ((task, "L03"), (solution, "S05")):
         if not isinstance(row[column], str):
-            yield "L02", f'column "{column}" holds no text', f"write the {column}, or remove the row"
+            yield RowError(
+                "L02", f'column "{column}" holds no text', f"write the {column}, or remove the row"
+            )
         elif not row[column].strip():
-            yield code, f'column "{column}" is empty or blank', "fill it in, or set data.empty_text=drop"
-    given = row.get(tests)
-    if given is None and tested:
-        yield "X02", f'column "{tests}" is missing, so no program can be run on it', "write a list of tests"
-    elif given is not None and not _is_list_of_tests(given):
-        yield "X02", f'column "{tests}" holds no list of tests', 'write such as ["assert f(1) == 2"]'
+            message = f'column "{column}" is empty or blank'
+            yield RowError(code, message, "fill it in, or set data.empty_text=drop")
+    value = row.get(tests)
+    is_list = isinstance(value, list) and bool(value) and all(isinstance(test, str) for test in value)
+    if value is None and tested:
+        message = f'column "{tests}" is missing, so the program cannot be tested'
+        yield RowError("X02", message, "write a list of tests")
+    elif value is not None and not is_list:
+        message = f'column "{tests}" does not hold a list of tests'
+        yield RowError("X02", message, 'write a list such as ["assert f(1) == 2"]')
     if not isinstance(row.get("test_setup_code") or "", str):
-        yield "X02", 'column "test_setup_code" is no text', "write Python there, or null"
-    written = parse_exercise(row)
-    if not written.code:
-        yield "X02", f'column "{solution}" holds no program', "write Python there, or remove the row"
-    for column, code in ((solution, written.code), (tests, written.tests)):
-        if error := _not_python(code):
-            yield "X02", f'column "{column}" is no Python ({error})', "correct it, or remove the row"
+        message = 'column "test_setup_code" is not a text'
+        yield RowError("X02", message, "write Python there, or null")
+    exercise = parse_exercise(row)
+    if not exercise.code:
+        message = f'column "{solution}" holds no program'
+        yield RowError("X02", message, "write Python there, or remove the row")
+    for column, source in ((solution, exercise.code), (tests, exercise.tests)):
+        try:
+            ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            message = f'column "{column}" is not valid Python ({error})'
+            yield RowError("X02", message, "correct it, or remove the row")
 
 
-def _tests(row: Mapping[str, Any]) -> list[str]:
-    """MBPP's test_setup_code, which may use what the program defines, then the tests."""
-    if "test_list" not in row:
-        return list(row.get("tests") or [])
-    return [text for text in (row.get("test_setup_code"), *(row["test_list"] or [])) if text]
-
-
-def _is_list_of_tests(given: Any) -> bool:
-    return isinstance(given, list) and bool(given) and all(isinstance(test, str) for test in given)
-
-
-def _not_python(code: str) -> str:
-    try:
-        ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return str(error)
-    return ""
-
-
-def _rows(part: Split) -> Iterator[dict[str, Any]]:
-    """The columns of one form: MBPP's where all of them are there."""
-    known = part.columns
-    form = (*MBPP, "test_setup_code") if set(MBPP) <= known.keys() else (*COMPLETION, "tests")
-    names = [name for name in form if name in known]
-    return (dict(zip(names, values, strict=True)) for values in zip(*(known[name] for name in names)))
-
-
-def _written(part: Split, exercises: list[Exercise]) -> Split:
-    """The part with the columns that `check_programs` names."""
+def _add_columns(split: Split, exercises: list[Exercise]) -> Split:
     import pyarrow as pa
 
-    form = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
-    turns = [
-        [{"role": "user", "content": one.prompt}, {"role": "assistant", "content": one.answer}]
-        for one in exercises
+    conversations = [
+        [{"role": "user", "content": e.prompt}, {"role": "assistant", "content": e.answer}] for e in exercises
     ]
     texts = {
-        name: pa.array([getattr(one, name) for one in exercises], pa.string())
+        name: pa.array([getattr(exercise, name) for exercise in exercises], pa.string())
         for name in ("prompt", "answer", "code", "tests")
     }
-    return with_columns(part, {"messages": pa.array(turns, form), **texts})
+    return with_columns(split, {"messages": message_array(conversations), **texts})
 
 
-def _no_form(part: Split) -> ErrorDetail:
-    there = f"columns there: {some(sorted(part.columns), 10)}"
-    fix = f"name the columns, e.g. data.columns.text=NAME; one of: {', '.join(MBPP)}; {' and '.join(COMPLETION)}"
-    return ErrorDetail("L01", part.files[0], f"no columns of programs ({there})", fix)
+def _no_format(split: Split) -> ErrorDetail:
+    message = f"no columns of programs (columns in the file: {some(sorted(split.columns), 10)})"
+    formats = f"{', '.join(MBPP)}; {' and '.join(COMPLETION)}"
+    fix = f"name the columns, e.g. data.columns.text=NAME; one of: {formats}"
+    return ErrorDetail("L01", split.files[0], message, fix)

@@ -1,8 +1,8 @@
-"""Faults of questions with answers marked in a text (extractive question answering), found before any training.
+"""Check questions with answers marked in a context (extractive question answering).
 
-An answer is its text and where it begins in the context, in characters. Rows may hold their answers as
-{"text": [...], "answer_start": [...]} (the Hub's squad sets), as a list of {"text", "answer_start"} (SQuAD's files),
-or as one text in `answers` or `answer` with a column `answer_start` beside it.
+An answer is its text and the character offset where it starts in the context. A row may hold its answers as
+{"text": [...], "answer_start": [...]} (squad sets of the Hub), as a list of {"text", "answer_start"} (SQuAD files), or
+as one text in `answers` or `answer` with a column `answer_start` beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from llmkit.base.errors import ErrorDetail, some
 from llmkit.data.checks.columns import object_array, with_columns
 from llmkit.data.checks.duplicates import check_duplicates, hash_texts
-from llmkit.data.checks.row_errors import Fault, collect_errors
+from llmkit.data.checks.row_errors import Checked, RowError, collect_errors
 from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.file_errors import excerpt
@@ -29,160 +29,191 @@ from llmkit.text.normalize import normalize_text
 
 __all__ = ["check_questions"]
 
-Golds = dict[str, dict[str, NDArray[Any]]]
+References = dict[str, dict[str, NDArray[Any]]]  # split -> column -> (rows,)
+WrittenAnswer = tuple[Any, Any]  # text and offset, as written in the row
 
-# How else offsets are counted -> name, bytes of one unit, the fix.
-_UNITS = {
-    "utf-8": ("UTF-8 bytes", 1, "count characters: len(context.encode()[:start].decode())"),
-    "utf-16-le": ("UTF-16 units (as JavaScript and Java do)", 2,
-                  'count characters: len(context.encode("utf-16-le")[:2 * start].decode("utf-16-le"))'),
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class _Unit:
+    """A unit other than characters that offsets may have been counted in."""
+
+    name: str
+    encoding: str
+    size: int  # bytes of one unit
+    fix: str
+
+
+UNITS = (
+    _Unit("UTF-8 bytes", "utf-8", 1, "count characters: len(context.encode()[:start].decode())"),
+    _Unit(
+        "UTF-16 units (as JavaScript and Java do)",
+        "utf-16-le",
+        2,
+        'count characters: len(context.encode("utf-16-le")[:2 * start].decode("utf-16-le"))',
+    ),
+)
 
 
 def check_questions(
     corpus: Corpus, data: Data, *, unanswerable: bool, seed: int | None = None
-) -> tuple[Corpus, Golds, list[ErrorDetail], list[str]]:
-    """Every question has a context and answers that stand in it where they are said to: L01-L03, L13, Q01-Q05.
+) -> tuple[Corpus, References, list[ErrorDetail], list[str]]:
+    """Check that every question has a context and answers at their offsets in it: L01-L03, L13, Q01-Q05.
 
-    unanswerable: a question may have no answer (none given, or is_impossible). seed: that of the split; None for
-    rows that a trained model is scored on, which are neither searched for leaks nor split. Missing parts are taken
-    out of train by passage, so all questions on one context go to the same part.
+    Args:
+        corpus: The rows.
+        data: The recipe's data section.
+        unanswerable: A question may have no answer (an empty list, or is_impossible).
+        seed: The seed of the split. Missing splits are taken out of train by passage, so all questions on a context
+            go to the same split. None for rows that a trained model is evaluated on; they are neither searched for
+            leakage nor split.
 
-    Returns what is left, with the column `answers` as {"text": [...], "answer_start": [...]}; golds; the problems;
-    and notes. With problems there are no golds. golds: part -> arrays of shape (rows,): "answers" the gold texts, a
-    tuple (empty: no answer); "starts" their offsets in characters, int64 arrays; "groups" the number of the passage.
+    Returns:
+        The corpus with the column `answers` as {"text": [...], "answer_start": [...]}; the references; the errors; and
+        notes. With errors, there are no references. References have these columns of shape (rows,): "answers", a tuple
+        of the reference texts (empty: no answer); "starts", an int64 array of their character offsets; and "groups",
+        the number of the passage.
     """
-    corpus, problems, notes = _same_form(corpus)
-    if problems:
-        return corpus, {}, problems, notes
-    for column in ("question", "context"):
-        corpus, found, said = check_texts(corpus, column, data)
-        problems += found
-        notes += said
-    for name, part in corpus.splits.items():
-        problems += _check_answers(part)
-        found, said = _check_unanswered(name, part, unanswerable)
-        problems += found
-        notes += said
-    if problems:
-        return corpus, {}, problems, notes
+    corpus, errors, notes = _unify_answers(corpus)
+    if errors:
+        return corpus, {}, errors, notes
+    corpus, errors, text_notes = check_texts(corpus, ("question", "context"), data)
+    notes += text_notes
+    for name, split in corpus.splits.items():
+        errors += _check_answers(split)
+        unanswered_errors, unanswered_notes = _check_unanswered(name, split, unanswerable)
+        errors += unanswered_errors
+        notes += unanswered_notes
+    if errors:
+        return corpus, {}, errors, notes
     if seed is not None:
-        corpus, problems, said = check_duplicates(corpus, ("question", "context"), None, data)
-        notes += said
-        if problems:
-            return corpus, {}, problems, notes
-        notes += _shared_passages(corpus)
+        corpus, errors, duplicate_notes = check_duplicates(corpus, ("question", "context"), None, data)
+        notes += duplicate_notes
+        if errors:
+            return corpus, {}, errors, notes
+        passages = {name: {*hash_texts(split, "context")} for name, split in corpus.splits.items()}
+        for earlier, later in combinations(passages, 2):
+            if shared := len(passages[earlier] & passages[later]):
+                total = len(passages[later])
+                notes.append(f"{later}: {shared:,} of {total:,} contexts also occur in {earlier}")
         corpus = create_missing_splits(corpus, label_column=None, text_column="context", data=data, seed=seed)
-    return corpus, _golds(corpus), [], notes
+    return corpus, _build_references(corpus), [], notes
 
 
-Pairs = list[tuple[Any, Any]]  # (text, offset) of each answer of a row, as written
+def _unify_answers(corpus: Corpus) -> Checked:
+    """Convert the answers of all rows to a struct of two lists.
 
-
-def _same_form(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail], list[str]]:
-    """The answers of all rows as a struct of two lists. L01, L02, Q03 for those that are no text and offset."""
+    L01: no column of answers. L02: an answer is not a text. Q03: an offset is not an integer.
+    """
     import pyarrow as pa
 
-    form = pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int64())})
-    parts, problems, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
-    for name, part in corpus.splits.items():
-        found = _column_problems(part)
-        rows = [] if found else _pairs_of(part)
-        if left_out := {row for row in _impossible(part) if rows and rows[row]}:
-            notes.append(
-                f"{name}: {format_row_count(len(left_out))} with is_impossible, whose answers were left out"
-            )
-            rows = [[] if row in left_out else pairs for row, pairs in enumerate(rows)]
-        found += collect_errors(_misformed(part, rows))
-        if not found:
-            parts[name] = with_columns(part, {"answers": pa.array(map(_struct, rows), form)})
-        problems += found
-    return Corpus(parts, corpus.fingerprint, corpus.notes), problems, notes
+    answer_type = pa.struct({"text": pa.list_(pa.string()), "answer_start": pa.list_(pa.int64())})
+    splits, errors, notes = dict(corpus.splits), list[ErrorDetail](), list[str]()
+    for name, split in corpus.splits.items():
+        if missing := _find_missing_column(split):
+            errors.append(missing)
+            continue
+        rows = _read_answers(split)
+        if ignored := {row for row in _find_impossible(split) if rows[row]}:
+            count = format_row_count(len(ignored))
+            notes.append(f"{name}: {count} with is_impossible, whose answers were ignored")
+            rows = [[] if row in ignored else answers for row, answers in enumerate(rows)]
+        split_errors = collect_errors(_find_malformed(split, rows))
+        if not split_errors:
+            structs = [
+                {
+                    "text": [text for text, _ in row],
+                    "answer_start": [_parse_integer(start) for _, start in row],
+                }
+                for row in rows
+            ]
+            splits[name] = with_columns(split, {"answers": pa.array(structs, answer_type)})
+        errors += split_errors
+    return Checked(Corpus(splits, corpus.fingerprint, corpus.notes), errors, notes)
 
 
-def _given(part: Split) -> str | None:
-    """The column that holds the answers."""
-    return next((name for name in ("answers", "answer") if name in part.rows.column_names), None)
+def _find_answer_column(split: Split) -> str | None:
+    return next((name for name in ("answers", "answer") if name in split.rows.column_names), None)
 
 
-def _column_problems(part: Split) -> list[ErrorDetail]:
+def _find_missing_column(split: Split) -> ErrorDetail | None:
     """L01: no column of answers, or single answers without the column of their offsets."""
-    columns, given = part.rows.column_names, _given(part)
-    missing = "answer_start" if given else "answers"
-    if given and ("answer_start" in columns or not any(isinstance(v, str) for v in part.column(given))):
-        return []
-    message = f'column "{missing}" is missing (columns there: {some(sorted(columns), 10)})'
-    fix = f"set data.columns.{missing}=NAME" if missing == "answers" else "add the offset of each answer"
-    return [ErrorDetail("L01", part.files[0], message, fix)]
+    columns, answer_column = split.rows.column_names, _find_answer_column(split)
+    if answer_column is None:
+        missing, fix = "answers", "set data.columns.answers=NAME"
+    elif "answer_start" not in columns and any(isinstance(v, str) for v in split.column(answer_column)):
+        missing, fix = "answer_start", "add the offset of each answer"
+    else:
+        return None
+    message = f'column "{missing}" is missing (columns in the file: {some(sorted(columns), 10)})'
+    return ErrorDetail("L01", split.files[0], message, fix)
 
 
-def _pairs_of(part: Split) -> list[Pairs]:
-    values = part.column(_given(part) or "")
-    offsets = part.column("answer_start") if "answer_start" in part.rows.column_names else [None] * len(part)
-    return [_pairs(value, offset) for value, offset in zip(values, offsets)]
+def _read_answers(split: Split) -> list[list[WrittenAnswer]]:
+    values = split.column(_find_answer_column(split) or "")
+    has_offsets = "answer_start" in split.rows.column_names
+    offsets = split.column("answer_start") if has_offsets else [None] * len(split)
+    return [_parse_answers(value, offset) for value, offset in zip(values, offsets)]
 
 
-def _pairs(value: Any, offset: Any) -> Pairs:
-    """The answers of a row, in any of the forms."""
+def _parse_answers(value: Any, offset: Any) -> list[WrittenAnswer]:
+    """Return the answers of a row in any of the formats."""
     if value is None or value == "":
         return []
     if isinstance(value, Mapping):
-        texts, offsets = value.get("text"), value.get("answer_start")
-        return [*zip_longest(_listed(texts), _listed(offsets))]
+        return [*zip_longest(_as_list(value.get("text")), _as_list(value.get("answer_start")))]
     if isinstance(value, list):
-        return [pair for one in value for pair in _pairs(one, None)]
+        return [answer for item in value for answer in _parse_answers(item, None)]
     return [(value, offset)]
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _impossible(part: Split) -> list[int]:
-    """Rows that say that they have no answer."""
-    if "is_impossible" not in part.rows.column_names:
+def _find_impossible(split: Split) -> list[int]:
+    """Return the rows marked as having no answer."""
+    if "is_impossible" not in split.rows.column_names:
         return []
-    return [row for row, value in enumerate(part.column("is_impossible")) if value in (True, "true", "True")]
+    return [row for row, value in enumerate(split.column("is_impossible")) if value in (True, "true", "True")]
 
 
-def _misformed(part: Split, rows: list[Pairs]) -> Iterator[tuple[str, Fault]]:
-    """(place, fault) of each answer that is not a text and a whole number."""
-    names = _names(part)
-    for row, pairs in enumerate(rows):
-        for text, offset in pairs:
+def _find_malformed(split: Split, rows: Iterable[Iterable[WrittenAnswer]]) -> Iterator[tuple[str, RowError]]:
+    """Yield (place, error) for each answer whose text is not a string (L02) or offset not an integer (Q03)."""
+    ids = _format_ids(split)
+    for row, answers in enumerate(rows):
+        for text, start in answers:
             if not isinstance(text, str):
-                message = f"an answer is {_what(text)}, not a string{names[row]}"
-                yield part.place(row), ("L02", message, "write a text there")
-            elif _whole(offset) is None:
-                said = (
-                    f'answer_start of "{excerpt(text, 0)}" is {_what(offset)}, not a whole number{names[row]}'
+                message = f"an answer is {_quote(text)}, not a string{ids[row]}"
+                yield split.place(row), RowError("L02", message, "write a text there")
+            elif _parse_integer(start) is None:
+                what = f'answer_start of "{excerpt(text, 0)}"'
+                message = f"{what} is {_quote(start)}, not an integer{ids[row]}"
+                yield (
+                    split.place(row),
+                    RowError("Q03", message, "write where the answer starts, counted from 0"),
                 )
-                yield part.place(row), ("Q03", said, "write where the answer begins, counted from 0")
 
 
-def _names(part: Split) -> list[str]:
-    """` (question 5727)` where rows have an id: all questions of a file may stand in one line."""
-    ids = part.column("id") if "id" in part.rows.column_names else [None] * len(part)
-    return ["" if name is None else f" (question {excerpt(str(name), 0)})" for name in ids]
+def _format_ids(split: Split) -> list[str]:
+    """Return ` (question 5727)` for each row with an id, because all questions of a file may stand on one line."""
+    ids = split.column("id") if "id" in split.rows.column_names else [None] * len(split)
+    return ["" if value is None else f" (question {excerpt(str(value), 0)})" for value in ids]
 
 
-def _whole(value: Any) -> int | None:
-    """The number, also of "12" (CSV) and 12.0 (a column with gaps)."""
+def _parse_integer(value: Any) -> int | None:
+    """Return the integer, also of "12" (CSV) and 12.0 (a column with gaps), or None."""
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"-?\d{1,18}", value.strip()) else None
-    whole = (
+    if (
         isinstance(value, (int, float)) and abs(value) < 1e18 and value == int(value)
-    )  # not NaN, not infinite
-    return int(value) if whole else None
-
-
-def _struct(pairs: Pairs) -> dict[str, list[Any]]:
-    return {"text": [text for text, _ in pairs], "answer_start": [_whole(offset) for _, offset in pairs]}
+    ):  # NaN fails abs() < 1e18
+        return int(value)
+    return None
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """One answer of a row."""
+    """One answer of a row, with its context."""
 
     row: int
     context: str
@@ -191,120 +222,111 @@ class _Answer:
 
     @property
     def fits(self) -> bool:
+        """Whether the context has the answer at its offset."""
         return self.start >= 0 and bool(self.text) and self.context.startswith(self.text, self.start)
 
-    def fits_in(self, encoding: str, unit: int) -> bool:
-        """Whether it fits when the offset counts units of so many bytes."""
-        encoded, start = self.context.encode(encoding), unit * self.start
-        return start >= 0 and bool(self.text) and encoded.startswith(self.text.encode(encoding), start)
+    def fits_in(self, unit: _Unit) -> bool:
+        """Whether the context has the answer at its offset if the offset counts these units."""
+        encoded, start = self.context.encode(unit.encoding), unit.size * self.start
+        return start >= 0 and bool(self.text) and encoded.startswith(self.text.encode(unit.encoding), start)
 
     @property
     def nearest(self) -> int | None:
-        """Where the answer does stand, the place next to its offset."""
+        """The offset of the answer's occurrence nearest to `start`, or None."""
         start = max(0, self.start)
-        found = {
-            self.context.rfind(self.text, 0, start + len(self.text)),
-            self.context.find(self.text, start),
-        }
-        return min(found - {-1}, key=lambda place: abs(place - start), default=None)
+        before = self.context.rfind(self.text, 0, start + len(self.text))
+        after = self.context.find(self.text, start)
+        return min({before, after} - {-1}, key=lambda place: abs(place - start), default=None)
 
 
-def _check_answers(part: Split) -> list[ErrorDetail]:
-    """Q01, Q02, Q03, and Q05 where that explains all wrong offsets of a file."""
-    faults: list[tuple[str, Fault]] = []
-    files = part.file_index.tolist()
-    wrong = [answer for answer in _answers(part) if not answer.fits]
-    names = _names(part) if wrong else []
+def _check_answers(split: Split) -> list[ErrorDetail]:
+    """Q01, Q02, Q03, and Q05 where another unit explains all wrong offsets of a file."""
+    errors: list[tuple[str, RowError]] = []
+    files = split.file_index.tolist()
+    wrong = [answer for answer in _iter_answers(split) if not answer.fits]
+    ids = _format_ids(split) if wrong else []
     for file in sorted({files[answer.row] for answer in wrong}):
-        of_file = [answer for answer in wrong if files[answer.row] == file]
-        right = (answer for answer in _answers(part) if files[answer.row] == file and answer.fits)
-        if units := _other_units(of_file, right):
-            faults.append((part.place(of_file[0].row), units))
+        wrong_in_file = [answer for answer in wrong if files[answer.row] == file]
+        right = (answer for answer in _iter_answers(split) if files[answer.row] == file and answer.fits)
+        if unit_error := _check_units(wrong_in_file, right):
+            errors.append((split.place(wrong_in_file[0].row), unit_error))
             continue
-        for answer in of_file:
-            code, message, fix = _fault(answer)
-            faults.append((part.place(answer.row), (code, message + names[answer.row], fix)))
-    return collect_errors(faults)
+        for answer in wrong_in_file:
+            error = _explain_misfit(answer)
+            errors.append((split.place(answer.row), error._replace(message=error.message + ids[answer.row])))
+    return collect_errors(errors)
 
 
-def _answers(part: Split) -> Iterator[_Answer]:
-    """All answers of rows that have a context."""
-    for row, (context, answers) in enumerate(zip(part.column("context"), part.column("answers"))):
+def _iter_answers(split: Split) -> Iterator[_Answer]:
+    """Yield all answers of rows that have a context."""
+    for row, (context, answers) in enumerate(zip(split.column("context"), split.column("answers"))):
         if isinstance(context, str):
             for text, start in zip(answers["text"], answers["answer_start"]):
                 yield _Answer(row, context, text, start)
 
 
-def _other_units(wrong: list[_Answer], right: Iterable[_Answer]) -> Fault | None:
-    """Q05 if all wrong offsets of a file are right in other units, and not more of its right ones would be wrong."""
-    for encoding, (units, size, fix) in _UNITS.items():
-        if all(answer.fits_in(encoding, size) for answer in wrong):
-            if sum(not answer.fits_in(encoding, size) for answer in right) >= len(wrong):
+def _check_units(wrong: list[_Answer], right: Iterable[_Answer]) -> RowError | None:
+    """Q05: another unit makes all wrong offsets of a file right, and fewer of its right ones wrong."""
+    for unit in UNITS:
+        if all(answer.fits_in(unit) for answer in wrong):
+            if sum(not answer.fits_in(unit) for answer in right) >= len(wrong):
                 return None
             first = wrong[0]
-            counts = len(first.context.encode(encoding)[: size * first.start].decode(encoding))
-            several = f" (so do {len(wrong):,} offsets of this file)" if len(wrong) > 1 else ""
-            message = f"answer_start {first.start} counts {units}; in characters it is {counts}{several}"
-            return "Q05", message, fix
+            encoded = first.context.encode(unit.encoding)
+            characters = len(encoded[: unit.size * first.start].decode(unit.encoding))
+            others = f" (so do {len(wrong):,} offsets of this file)" if len(wrong) > 1 else ""
+            message = (
+                f"answer_start {first.start} counts {unit.name}; in characters it is {characters}{others}"
+            )
+            return RowError("Q05", message, unit.fix)
     return None
 
 
-def _fault(answer: _Answer) -> Fault:
-    """What is wrong with an answer that does not fit."""
+def _explain_misfit(answer: _Answer) -> RowError:
+    """Say what is wrong with an answer that does not fit: Q01, Q02 or Q03."""
     if not answer.text:
-        return "Q02", "an answer is empty", "write an empty list where there is no answer"
-    said, right = excerpt(answer.text, 0), answer.nearest
+        return RowError("Q02", "an answer is empty", "write an empty list if there is no answer")
+    text, nearest = excerpt(answer.text, 0), answer.nearest
     if not 0 <= answer.start < len(answer.context):
         where = "before the context" if answer.start < 0 else f"past its end at {len(answer.context):,}"
-        fix = "correct it; a question without answer has an empty list" if right is None else f"write {right}"
-        return "Q03", f'answer_start {answer.start} of "{said}" is {where}', fix
-    if right is not None:
-        off = abs(answer.start - right)
-        return (
-            "Q01",
-            f'answer_start {answer.start} is off by {off}: "{said}" stands at {right}',
-            f"write {right}",
-        )
-    alike = normalize_text(answer.text) in normalize_text(answer.context)
-    hint = " (but for case, width or white space it does)" if alike else ""
-    return "Q02", f'the answer "{said}" does not stand in the context{hint}', "copy it out of the context"
+        fix = "correct it; a question without an answer has an empty list"
+        message = f'answer_start {answer.start} of "{text}" is {where}'
+        return RowError("Q03", message, fix if nearest is None else f"write {nearest}")
+    if nearest is not None:
+        distance = abs(answer.start - nearest)
+        message = f'answer_start {answer.start} is off by {distance}: "{text}" starts at {nearest}'
+        return RowError("Q01", message, f"write {nearest}")
+    is_similar = normalize_text(answer.text) in normalize_text(answer.context)
+    hint = " (a text that differs only in case, width or white space does)" if is_similar else ""
+    message = f'the answer "{text}" does not occur in the context{hint}'
+    return RowError("Q02", message, "copy it from the context")
 
 
-def _check_unanswered(name: str, part: Split, allowed: bool) -> tuple[list[ErrorDetail], list[str]]:
-    """Q04 for questions without an answer, or a note on how many there are."""
-    rows = [row for row, answers in enumerate(part.column("answers")) if not answers["text"]]
-    count = f"{len(rows):,} of {format_row_count(len(part))} without an answer"
+def _check_unanswered(name: str, split: Split, allowed: bool) -> tuple[list[ErrorDetail], list[str]]:
+    """Q04 for questions without an answer, or, where they are allowed, a note that counts them."""
+    rows = [row for row, answers in enumerate(split.column("answers")) if not answers["text"]]
+    count = f"{len(rows):,} of {format_row_count(len(split))} without an answer"
     if allowed or not rows:
         return [], [f"{name}: {count}"] if allowed else []
-    names = _names(part)
-    also = f", also at {some(part.place(row) + names[row] for row in rows[1:])}" if rows[1:] else ""
+    ids = _format_ids(split)
+    also = f", also at {some(split.place(row) + ids[row] for row in rows[1:])}" if rows[1:] else ""
     fix = "add the answers, or set task.unanswerable=true"
-    return [ErrorDetail("Q04", part.place(rows[0]), f"{count}{names[rows[0]]}{also}", fix)], []
+    return [ErrorDetail("Q04", split.place(rows[0]), f"{count}{ids[rows[0]]}{also}", fix)], []
 
 
-def _shared_passages(corpus: Corpus) -> list[str]:
-    """A note for each pair of parts that ask about the same passages: a model may know them by heart."""
-    keys = {name: {*hash_texts(part, "context")} for name, part in corpus.splits.items()}
-    notes = []
-    for earlier, later in combinations(keys, 2):
-        if shared := len(keys[earlier] & keys[later]):
-            notes.append(f"{later}: {shared:,} of {len(keys[later]):,} contexts stand in {earlier} too")
-    return notes
-
-
-def _golds(corpus: Corpus) -> Golds:
-    numbers: dict[bytes, int] = {}
-    golds = {}
-    for name, part in corpus.splits.items():
-        answers = part.column("answers")
-        groups = [numbers.setdefault(key, len(numbers)) for key in hash_texts(part, "context")]
-        golds[name] = {
+def _build_references(corpus: Corpus) -> References:
+    passages: dict[bytes, int] = {}
+    references = {}
+    for name, split in corpus.splits.items():
+        answers = split.column("answers")
+        groups = [passages.setdefault(key, len(passages)) for key in hash_texts(split, "context")]
+        references[name] = {
             "answers": object_array(tuple(row["text"]) for row in answers),
             "starts": object_array(np.array(row["answer_start"], np.int64) for row in answers),
             "groups": np.array(groups, np.int64),
         }
-    return golds
+    return references
 
 
-def _what(value: object) -> str:
+def _quote(value: object) -> str:
     return "null" if value is None else f'"{excerpt(str(value), 0)}"'

@@ -14,7 +14,7 @@ from llmkit.base.errors import MAX_LINES, ErrorDetail, some
 from llmkit.data.corpus import Corpus, Split
 from llmkit.recipe.schema import Data
 
-__all__ = ["Checked", "Fault", "RowError", "collect_errors", "format_also_at", "mask_empty_rows", "shorten"]
+__all__ = ["Checked", "RowError", "collect_errors", "format_also_at", "mask_empty_rows", "shorten"]
 
 
 class Checked(NamedTuple):
@@ -33,10 +33,7 @@ class RowError(NamedTuple):
     fix: str
 
 
-Fault = tuple[str, str, str]
-
-
-def collect_errors(errors: Iterable[tuple[str, Fault]]) -> list[ErrorDetail]:
+def collect_errors(errors: Iterable[tuple[str, RowError]]) -> list[ErrorDetail]:
     """Turn (place, error) pairs into error details, grouped by code.
 
     Each code has at most MAX_LINES details and one more that counts its other errors.

@@ -201,7 +201,7 @@ def _add_blanks(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list
     """Put the blank before each word that it has in running text, where the tokenizer needs it.
 
     The tokenizers of GPT-2 and RoBERTa recognize the first token of a word by this blank, and do not add it to words
-    given one by one. As in `joined`, the first word has none, nor has a word beside a Chinese or Japanese character.
+    given one by one. As in `join_words`, the first word and words beside a Chinese or Japanese character have none.
     """
     apart, together = _get_ids(tokenizer, ["a", "a"]), _get_ids(tokenizer, "a a")
     if apart == together or len(apart) != len(together):

@@ -1,4 +1,4 @@
-"""Conversations from rows: the usual forms, and faults with their places."""
+"""Tests of the parsing and checking of conversations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USER, ANSWER = {"role": "user", "content": "Add.\n\n1 + 1"}, {"role": "assistant
 
 @pytest.fixture
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """check_conversations on rows of a file train.jsonl."""
+    """Return a function that writes rows to train.jsonl and checks them."""
     monkeypatch.chdir(tmp_path)
 
     def check(rows: Sequence[Row], **settings: Any) -> Any:
@@ -47,7 +47,7 @@ def messages(*turns: str, roles: str = "ua") -> Row:
 
 
 @pytest.mark.parametrize(
-    ("row", "form"),
+    ("row", "format_name"),
     [
         ({"messages": [USER, ANSWER]}, "messages"),
         (
@@ -60,31 +60,31 @@ def messages(*turns: str, roles: str = "ua") -> Row:
         ({"prompt": "Add.\n\n1 + 1", "completion": "2"}, "prompt and completion"),
     ],
 )
-def test_forms_are_told_by_their_columns(checked: Any, row: Row, form: str) -> None:
-    found, problems, notes = checked([row])
-    assert not problems
-    part = found.splits["train"]
-    assert part.column("messages") == [[USER, ANSWER]]
-    assert (part.column("prompt"), part.column("answer")) == (["Add.\n\n1 + 1"], ["2"])
-    assert notes == [f"train: conversations written as {form}"]
+def test_the_columns_tell_the_format(checked: Any, row: Row, format_name: str) -> None:
+    corpus_after, errors, notes = checked([row])
+    assert not errors
+    split = corpus_after.splits["train"]
+    assert split.column("messages") == [[USER, ANSWER]]
+    assert (split.column("prompt"), split.column("answer")) == (["Add.\n\n1 + 1"], ["2"])
+    assert notes == [f"train: conversations in {format_name} format"]
 
 
-def test_a_system_column_and_earlier_turns_are_part_of_the_prompt(checked: Any) -> None:
-    found, problems, _ = checked([{**messages("a", "b", "c", "d"), "system": "Be brief."}])
-    assert not problems
-    part = found.splits["train"]
-    assert part.column("messages")[0][0] == {"role": "system", "content": "Be brief."}
-    assert part.column("prompt") == ["System: Be brief.\nUser: a\nAssistant: b\nUser: c"]
-    assert part.column("answer") == ["d"]
+def test_the_prompt_includes_the_system_column_and_earlier_turns(checked: Any) -> None:
+    corpus_after, errors, _ = checked([{**messages("a", "b", "c", "d"), "system": "Be brief."}])
+    assert not errors
+    split = corpus_after.splits["train"]
+    assert split.column("messages")[0][0] == {"role": "system", "content": "Be brief."}
+    assert split.column("prompt") == ["System: Be brief.\nUser: a\nAssistant: b\nUser: c"]
+    assert split.column("answer") == ["d"]
 
 
 def test_a_last_question_without_an_answer_is_left_out_and_counted(checked: Any) -> None:
-    found, _, notes = checked([messages("a", "b", "c"), messages("a", "b")])
-    assert [len(turns) for turns in found.splits["train"].column("messages")] == [2, 2]
-    assert notes[-1] == "train: 1 row whose last question has no answer; it is left out"
+    corpus_after, _, notes = checked([messages("a", "b", "c"), messages("a", "b")])
+    assert [len(turns) for turns in corpus_after.splits["train"].column("messages")] == [2, 2]
+    assert notes[-1] == "train: 1 row whose last question has no answer; the question is left out"
 
 
-FAULTY = {
+INVALID = {
     "no list": ({"messages": "hello"}, "S01", "not a list of turns"),
     "empty": ({"messages": []}, "S01", "not a list of turns"),
     "unknown role": ({"messages": [{"role": "tool", "content": "x"}]}, "S01", "the role 'tool' is unknown"),
@@ -97,50 +97,50 @@ FAULTY = {
     "null": (
         {"messages": [USER, {**ANSWER, "content": None}]},
         "L02",
-        "turn 2 (assistant): missing is no text",
+        "turn 2 (assistant): missing is not a text",
     ),
     "blank answer": (messages("x", " \n"), "S05", "turn 2: the answer is empty"),
     "blank question": (messages("", "y"), "L03", "turn 1: the text of the user is empty"),
 }
 
 
-@pytest.mark.parametrize("name", FAULTY)
-def test_faults_are_told_with_their_place(checked: Any, name: str) -> None:
-    row, code, said = FAULTY[name]
+@pytest.mark.parametrize("name", INVALID)
+def test_errors_have_a_place_and_a_fix(checked: Any, name: str) -> None:
+    row, code, message = INVALID[name]
     good = messages("q", "r") if name != "no list" else {"messages": "x"}
-    _, problems, _ = checked([good, row])
-    problem = problems[-1]
-    assert (problem.code, problem.place) == (code, "train.jsonl:2")
-    assert said in problem.message
-    assert problem.fix
+    _, errors, _ = checked([good, row])
+    error = errors[-1]
+    assert (error.code, error.place) == (code, "train.jsonl:2")
+    assert message in error.message
+    assert error.fix
 
 
-def test_empty_turns_can_be_dropped(checked: Any) -> None:
+def test_rows_with_empty_turns_can_be_dropped(checked: Any) -> None:
     rows = [messages("a", "b"), messages("c", ""), messages("e", "f")]
-    found, problems, notes = checked(rows, empty_text="drop")
-    assert not problems
-    assert found.splits["train"].column("answer") == ["b", "f"]
-    assert found.splits["train"].place(1) == "train.jsonl:3"
-    assert "train: 1 row dropped, an empty turn" in notes
-    assert checked([messages("c", "")], empty_text="drop")[1][0].code == "S05"  # none would be left
+    corpus_after, errors, notes = checked(rows, empty_text="drop")
+    assert not errors
+    assert corpus_after.splits["train"].column("answer") == ["b", "f"]
+    assert corpus_after.splits["train"].place(1) == "train.jsonl:3"
+    assert "train: 1 row dropped (empty turn)" in notes
+    assert checked([messages("c", "")], empty_text="drop")[1][0].code == "S05"  # no row would be left
 
 
-def test_other_columns_are_an_error_that_names_those_there(checked: Any) -> None:
-    _, problems, _ = checked([{"text": "a", "label": "b"}])
-    assert problems[0].code == "L01"
-    assert "label, text" in problems[0].message
-    assert "data.columns.messages=NAME" in problems[0].fix
+def test_missing_columns_are_l01_with_the_columns_of_the_file(checked: Any) -> None:
+    _, errors, _ = checked([{"text": "a", "label": "b"}])
+    assert errors[0].code == "L01"
+    assert "label, text" in errors[0].message
+    assert "data.columns.messages=NAME" in errors[0].fix
 
 
-def test_a_single_question_reads_as_it_is() -> None:
+def test_a_single_message_is_joined_without_its_role() -> None:
     assert join_turns([USER]) == USER["content"]
     assert join_turns([USER, ANSWER]) == "User: Add.\n\n1 + 1\nAssistant: 2"
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["alpaca_tiny", "alpaca_zh", "code_alpaca", "self_instruct_seed"])
-def test_shared_instructions_pass(checked: Any, shared: Path, name: str) -> None:
+def test_sample_instruction_sets_have_no_errors(checked: Any, shared: Path, name: str) -> None:
     lines = (shared / "instruction" / name / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    _, problems, notes = checked([json.loads(line) for line in lines])
-    assert not problems
-    assert notes == ["train: conversations written as Alpaca"]
+    _, errors, notes = checked([json.loads(line) for line in lines])
+    assert not errors
+    assert notes == ["train: conversations in Alpaca format"]

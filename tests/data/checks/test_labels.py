@@ -1,3 +1,5 @@
+"""Tests of the reading of class labels."""
+
 import pytest
 
 from llmkit.data.checks.labels import group_by_label, index_labels, label_ids, label_name, sort_labels
@@ -8,16 +10,16 @@ from llmkit.data.checks.labels import group_by_label, index_labels, label_ids, l
     [("spam", "spam"), (3, "3"), (-1, "-1"), (True, "true"), (False, "false"), (" a ", " a "),
      ("", None), ("  ", None), (None, None), (1.0, None), (float("nan"), None), (["a"], None)],
 )  # fmt: skip
-def test_the_name_of_a_label(value, name):
+def test_label_name_of_a_value(value, name):
     assert label_name(value) == name
 
 
-def test_names_are_sorted_as_numbers_where_all_are():
+def test_labels_are_sorted_by_number_if_all_are_integers():
     assert sort_labels(["10", "9", "-1", "9"]) == ("-1", "9", "10")
     assert sort_labels(["10", "9", "x"]) == ("10", "9", "x")
 
 
-def test_numbers_stand_for_names_that_are_no_numbers():
+def test_class_numbers_are_labels_too_unless_names_are_integers():
     assert index_labels(["neg", "pos"]) == {"neg": 0, "pos": 1, "0": 0, "1": 1}
     assert index_labels(["1", "2"]) == {"1": 0, "2": 1}
 
@@ -36,6 +38,6 @@ def test_rows_by_label_keep_their_order():
         ([True, False], ("false", "true"), [1, 0]),
     ],
 )
-def test_label_ids_count_the_names(make, values, names, ids):
-    part = make(train=[("x", value) for value in values]).splits["train"]
-    assert label_ids(part, "label", names).tolist() == ids
+def test_label_ids_are_positions_in_the_names(make, values, names, ids):
+    split = make(train=[("x", value) for value in values]).splits["train"]
+    assert label_ids(split, "label", names).tolist() == ids

@@ -1,4 +1,4 @@
-"""Pairs of answers from rows: every usual form gives the same pair, faults have their places."""
+"""Tests of the parsing and checking of preference pairs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 Check = Callable[..., Any]
 
 
-def said(role: str, text: str) -> dict[str, str]:
+def message(role: str, text: str) -> dict[str, str]:
     return {"role": role, "content": text}
 
 
@@ -27,15 +27,15 @@ def gpt(text: str) -> dict[str, str]:
     return {"from": "gpt", "value": text}
 
 
-ASKED = [said("user", "1 + 1?"), said("assistant", "Why?"), said("user", "I forgot.")]
-GOOD, BAD = said("assistant", "2"), said("assistant", "3")
+ASKED = [message("user", "1 + 1?"), message("assistant", "Why?"), message("user", "I forgot.")]
+GOOD, BAD = message("assistant", "2"), message("assistant", "3")
 HUMAN = "\n\nHuman: 1 + 1?\n\nAssistant: Why?\n\nHuman: I forgot.\n\nAssistant:"
 SHAREGPT = [{"from": "human", "value": "1 + 1?"}, gpt("Why?"), {"from": "human", "value": "I forgot."}]
 
 
 @pytest.fixture
 def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """check_pairs on rows of a file train.jsonl."""
+    """Return a function that writes rows to train.jsonl and checks them."""
     monkeypatch.chdir(tmp_path)
 
     def check(rows: Sequence[Row], **settings: Any) -> Any:
@@ -55,45 +55,43 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
 
 
 @pytest.mark.parametrize(
-    ("row", "form"),
+    ("row", "format_name"),
     [
         ({"prompt": ASKED, "chosen": [GOOD], "rejected": [BAD]}, "messages"),
         ({"prompt": ASKED, "chosen": "2", "rejected": "3"}, "messages"),
         ({"chosen": [*ASKED, GOOD], "rejected": [*ASKED, BAD]}, "messages"),
         ({"prompt": "1 + 1?", "chosen": [*ASKED, GOOD], "rejected": [*ASKED, BAD]}, "messages"),
         ({"conversations": SHAREGPT, "chosen": gpt("2"), "rejected": gpt("3")}, "ShareGPT"),
-        ({"prompt": HUMAN, "chosen": "2", "rejected": "3"}, "texts of Human and Assistant"),
-        ({"prompt": HUMAN.strip(), "chosen": "2", "rejected": "3"}, "texts of Human and Assistant"),
-        ({"chosen": HUMAN + " 2", "rejected": HUMAN + " 3"}, "texts of Human and Assistant"),
+        ({"prompt": HUMAN, "chosen": "2", "rejected": "3"}, "Human/Assistant"),
+        ({"prompt": HUMAN.strip(), "chosen": "2", "rejected": "3"}, "Human/Assistant"),
+        ({"chosen": HUMAN + " 2", "rejected": HUMAN + " 3"}, "Human/Assistant"),
     ],
 )
-def test_the_forms_give_the_same_pair(row: Row, form: str, checked: Check) -> None:
-    assert parse_pair(row) == (PreferencePair(ASKED, "2", "3", form), None)
-    found, problems, notes = checked([row])
-    assert problems == []
-    assert notes == [f"train: 1 row of pairs written as {form}"]
-    columns = found.splits["train"].columns
+def test_all_formats_give_the_same_pair(row: Row, format_name: str, checked: Check) -> None:
+    assert parse_pair(row) == (PreferencePair(ASKED, "2", "3", format_name), None)
+    corpus_after, errors, notes = checked([row])
+    assert errors == []
+    assert notes == [f"train: 1 row of pairs in {format_name} format"]
+    columns = corpus_after.splits["train"].columns
     assert list(columns["messages"]) == [ASKED]
     assert [columns[name][0] for name in ("prompt", "chosen", "rejected")] == [join_turns(ASKED), "2", "3"]
 
 
 def test_plain_texts_and_a_system_message() -> None:
     row = {"prompt": "1 + 1?", "chosen": "2", "rejected": "3"}
-    assert parse_pair(row) == (PreferencePair([said("user", "1 + 1?")], "2", "3", "texts"), None)
-    system = [said("system", "Count."), said("user", "1 + 1?")]
-    assert parse_pair({**row, "system": "Count."}) == (PreferencePair(system, "2", "3", "texts"), None)
+    assert parse_pair(row) == (PreferencePair([message("user", "1 + 1?")], "2", "3", "plain text"), None)
+    system = [message("system", "Count."), message("user", "1 + 1?")]
+    assert parse_pair({**row, "system": "Count."}) == (PreferencePair(system, "2", "3", "plain text"), None)
     assert parse_pair({"chosen": [*system, GOOD], "rejected": [*system, BAD]})[0] == PreferencePair(
         system, "2", "3", "messages"
     )
 
 
-def test_an_answer_that_begins_with_human_is_an_answer() -> None:
-    """Some of HH-RLHF do."""
-    found, fault = parse_pair(
-        {"prompt": "Human: 1 + 1?\n\nAssistant:", "chosen": "Human: 2", "rejected": "3"}
-    )
-    assert fault is None
-    assert found is not None and (found.turns, found.chosen) == ([said("user", "1 + 1?")], "Human: 2")
+def test_an_answer_may_start_with_human() -> None:
+    """Some answers of HH-RLHF start like this."""
+    pair, error = parse_pair({"prompt": "Human: 1 + 1?\n\nAssistant:", "chosen": "Human: 2", "rejected": "3"})
+    assert error is None
+    assert pair is not None and (pair.turns, pair.chosen) == ([message("user", "1 + 1?")], "Human: 2")
 
 
 ASK = {"prompt": "1 + 1?", "chosen": "2", "rejected": "3"}
@@ -106,50 +104,52 @@ ASK = {"prompt": "1 + 1?", "chosen": "2", "rejected": "3"}
         ({**ASK, "rejected": "  "}, "S05", "rejected: turn 2: the answer is empty"),
         ({**ASK, "chosen": ""}, "S05", "chosen: turn 2: the answer is empty"),
         ({**ASK, "prompt": " "}, "L03", "the text of the user is empty"),
-        ({**ASK, "chosen": None}, "L02", "chosen: turn 2 (assistant): missing is no text"),
-        ({"chosen": "2", "rejected": "3"}, "S11", "an answer to nothing"),
+        ({**ASK, "chosen": None}, "L02", "chosen: turn 2 (assistant): missing is not a text"),
+        ({"chosen": "2", "rejected": "3"}, "S11", "an answer without a prompt"),
         ({"chosen": [*ASKED, GOOD], "rejected": [*ASKED[:1], BAD]}, "S11", "different turns"),
         (
             {**ASK, "chosen": [*ASKED, GOOD], "prompt": "2 + 2?"},
             "S11",
-            "begins in another way than the prompt",
+            "does not start with the prompt",
         ),
-        ({"chosen": ASKED, "rejected": [*ASKED, BAD]}, "S02", "chosen: the last turn is no answer"),
-        ({**ASK, "chosen": [said("tool", "2")]}, "S01", "the role 'tool' is unknown"),
+        ({"chosen": ASKED, "rejected": [*ASKED, BAD]}, "S02", "chosen: the last turn is not an answer"),
+        ({**ASK, "chosen": [message("tool", "2")]}, "S01", "the role 'tool' is unknown"),
         ({**ASK, "chosen": [GOOD, GOOD]}, "S03", "chosen: turn 3 is the assistant's again"),
     ],
 )
-def test_faults_are_told(row: Row, code: str, text: str) -> None:
-    found, fault = parse_pair(row)
-    assert found is None
-    assert fault is not None and fault[0] == code
-    assert text in fault[1]
+def test_invalid_rows_have_an_error(row: Row, code: str, text: str) -> None:
+    pair, error = parse_pair(row)
+    assert pair is None
+    assert error is not None and error.code == code
+    assert text in error.message
 
 
-def test_faults_have_their_places_and_empty_answers_may_go(checked: Check) -> None:
+def test_errors_have_a_place_and_empty_answers_can_be_dropped(checked: Check) -> None:
     rows = [ASK, {**ASK, "chosen": " "}, {**ASK, "rejected": "2"}, {**ASK, "prompt": "2 + 0?"}]
-    _, problems, _ = checked(rows)
-    assert sorted((p.code, p.place) for p in problems) == [("S05", "train.jsonl:2"), ("S10", "train.jsonl:3")]
-    found, problems, notes = checked([rows[0], rows[1], rows[3]], empty_text="drop")
-    assert problems == []
-    assert "train: 1 row dropped, an empty turn" in notes
-    assert list(found.splits["train"].columns["prompt"]) == ["1 + 1?", "2 + 0?"]
+    _, errors, _ = checked(rows)
+    assert sorted((p.code, p.place) for p in errors) == [("S05", "train.jsonl:2"), ("S10", "train.jsonl:3")]
+    corpus_after, errors, notes = checked([rows[0], rows[1], rows[3]], empty_text="drop")
+    assert errors == []
+    assert "train: 1 row dropped (empty turn)" in notes
+    assert list(corpus_after.splits["train"].columns["prompt"]) == ["1 + 1?", "2 + 0?"]
 
 
-def test_other_names_of_columns(checked: Check) -> None:
+def test_columns_may_have_other_names(checked: Check) -> None:
     row = {"question": "1 + 1?", "good": "2", "bad": "3"}
-    found, problems, _ = checked([row], columns={"prompt": "question", "chosen": "good", "rejected": "bad"})
-    assert problems == []
-    assert list(found.splits["train"].columns["messages"]) == [[said("user", "1 + 1?")]]
+    corpus_after, errors, _ = checked(
+        [row], columns={"prompt": "question", "chosen": "good", "rejected": "bad"}
+    )
+    assert errors == []
+    assert list(corpus_after.splits["train"].columns["messages"]) == [[message("user", "1 + 1?")]]
 
 
 @pytest.mark.shared
-def test_the_sample_sets_are_read_whole(shared: Path) -> None:
+def test_all_rows_of_the_sample_sets_are_valid(shared: Path) -> None:
     counts = {"hh_rlhf_harmless": 296 + 42 + 87, "dpo_zh": 91 + 10 + 12}
     for name, count in counts.items():
         files = sorted((shared / "preference" / name).glob("*.jsonl"))
         rows = [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
-        found = [parse_pair(row) for row in rows]
-        assert len(found) == count
-        assert all(fault is None for _, fault in found)
-        assert all(one.turns[-1]["role"] == "user" for one, _ in found if one)
+        parsed = [parse_pair(row) for row in rows]
+        assert len(parsed) == count
+        assert all(error is None for _, error in parsed)
+        assert all(pair.turns[-1]["role"] == "user" for pair, _ in parsed if pair)

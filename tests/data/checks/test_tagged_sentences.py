@@ -1,4 +1,6 @@
-# ruff: noqa: E501  (the lines that the user sees stand whole)
+# ruff: noqa: E501  (messages are written on one line, as the user sees them)
+"""Tests of the check of tagged sentences."""
+
 import json
 from pathlib import Path
 
@@ -12,11 +14,11 @@ from llmkit.recipe.schema import Data
 
 SHARED = pytest.mark.shared
 SPLITS = ("train", "validation", "test")
-WHOLE = {"validation_share": 0.0, "test_share": 0.0}  # nothing is split off
+WHOLE = {"validation_share": 0.0, "test_share": 0.0}  # no split is created
 
 
 def read_columns(named, **keys):
-    """The columns named in the recipe, and how the reader gets to know them."""
+    """Read a corpus with columns named as in the recipe."""
     data = Data(columns=named, **keys)
     names = {"tokens": "tokens", "tags": "tags"} | named
     return corpus_module.read(data, columns=names, progress=SILENT, resolve_index=None, resolve_hub=None)
@@ -24,67 +26,67 @@ def read_columns(named, **keys):
 
 @pytest.fixture
 def sentences(in_folder, read):
-    """A corpus from (tokens, tags) a part; strings are split at blanks."""
+    """Return a function that reads (tokens, tags) rows by split; strings are split at blanks."""
 
-    def call(**parts):
-        for part, rows in parts.items():
+    def call(**splits):
+        for split, rows in splits.items():
             lists = [[x.split() if isinstance(x, str) else x for x in row] for row in rows]
             lines = [json.dumps({"tokens": tokens, "tags": tags}) + "\n" for tokens, tags in lists]
-            Path(f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
+            Path(f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
         columns = {"tokens": "tokens", "tags": "tags"}
-        return read(columns=columns, **{part: f"{part}.jsonl" for part in parts})
+        return read(columns=columns, **{split: f"{split}.jsonl" for split in splits})
 
     return call
 
 
 @pytest.fixture
 def conll(in_folder):
-    def call(columns=None, **parts):
-        for part, text in parts.items():
-            Path(f"{part}.conll").write_text(text, encoding="utf-8")
-        return read_columns(columns or {}, **{part: f"{part}.conll" for part in parts})
+    def call(columns=None, **splits):
+        for split, text in splits.items():
+            Path(f"{split}.conll").write_text(text, encoding="utf-8")
+        return read_columns(columns or {}, **{split: f"{split}.conll" for split in splits})
 
     return call
 
 
 @pytest.fixture
 def texts(in_folder, read):
-    def call(**parts):
-        for part, rows in parts.items():
+    def call(**splits):
+        for split, rows in splits.items():
             lines = [json.dumps({"text": t, "entities": [dict(zip(("start", "end", "label"), e)) for e in es]
                      if isinstance(es, list) else es}) + "\n" for t, es in rows]  # fmt: skip
-            Path(f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
+            Path(f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
         columns = {"text": "text", "entities": "entities"}
-        return read(columns=columns, **{part: f"{part}.jsonl" for part in parts})
+        return read(columns=columns, **{split: f"{split}.jsonl" for split in splits})
 
     return call
 
 
-def lines(tagged):
-    assert tagged.labels == ()
-    assert tagged.golds == {}
-    return [str(problem) for problem in tagged.problems]
+def lines(result):
+    assert result.labels == ()
+    assert result.references == {}
+    return [str(error) for error in result.errors]
 
 
 GOOD = [("EU rejects Peter Blackburn", "B-ORG O B-PER I-PER"), ("Rio .", "B-LOC O")]
 
 
-# good rows
+# valid rows
 
 
-def test_good_sentences_get_labels_and_golds(sentences):
+def test_valid_sentences_get_labels_and_references(sentences):
     corpus = sentences(train=GOOD, test=[("In Rio de Janeiro", "O B-LOC I-LOC I-LOC")])
-    tagged = check_tagged_sentences(corpus, Data(**WHOLE), seed=1)
-    assert tagged.problems == ()
-    assert tagged.labels == ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
-    assert [ids.tolist() for ids in tagged.golds["train"]] == [[3, 0, 5, 6], [1, 0]]
-    assert tagged.golds["test"][0].dtype == np.int64
-    assert tagged.golds["test"].dtype == object
-    assert tagged.notes == ["tags: IOB2, 4 entities"]
-    assert tagged.corpus.fingerprint == corpus.fingerprint
+    result = check_tagged_sentences(corpus, Data(**WHOLE), seed=1)
+    assert result.errors == ()
+    assert result.labels == ("O", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
+    assert [ids.tolist() for ids in result.references["train"]] == [[3, 0, 5, 6], [1, 0]]
+    assert result.references["test"][0].dtype == np.int64
+    assert result.references["test"].dtype == object
+    assert result.notes == ["tags: IOB2, 4 entities"]
+    assert result.corpus.fingerprint == corpus.fingerprint
 
 
-def test_rows_have_their_text_and_the_places_of_the_tokens(sentences):
+def test_rows_get_a_text_and_token_offsets(sentences):
     train = check_tagged_sentences(
         sentences(train=[*GOOD, (list("他在北京"), ["O", "O", "B-LOC", "I-LOC"])]), Data()
     ).corpus.splits["train"]
@@ -95,57 +97,61 @@ def test_rows_have_their_text_and_the_places_of_the_tokens(sentences):
 
 
 @pytest.mark.parametrize(
-    ("tags", "said", "iob2"),
+    ("tags", "note", "iob2"),
     [
-        ("I-PER I-PER O I-LOC B-LOC", "IOB1 read as IOB2, 3 entities", "B-PER I-PER O B-LOC B-LOC"),
-        ("B-PER E-PER O S-LOC S-LOC", "BIOES read as IOB2, 3 entities", "B-PER I-PER O B-LOC B-LOC"),
-        ("B-PER L-PER O U-LOC U-LOC", "BIOES read as IOB2, 3 entities", "B-PER I-PER O B-LOC B-LOC"),
-        ("B-PER M-PER E-PER O S-LOC", "BMES read as IOB2, 2 entities", "B-PER I-PER I-PER O B-LOC"),
+        ("I-PER I-PER O I-LOC B-LOC", "IOB1 converted to IOB2, 3 entities", "B-PER I-PER O B-LOC B-LOC"),
+        ("B-PER E-PER O S-LOC S-LOC", "BIOES converted to IOB2, 3 entities", "B-PER I-PER O B-LOC B-LOC"),
+        ("B-PER L-PER O U-LOC U-LOC", "BIOES converted to IOB2, 3 entities", "B-PER I-PER O B-LOC B-LOC"),
+        ("B-PER M-PER E-PER O S-LOC", "BMES converted to IOB2, 2 entities", "B-PER I-PER I-PER O B-LOC"),
         ("B-PER I-PER O O O", "IOB2, 1 entity", "B-PER I-PER O O O"),
     ],
 )
-def test_every_scheme_is_found_and_read_as_iob2(sentences, tags, said, iob2):
+def test_every_scheme_is_detected_and_converted_to_iob2(sentences, tags, note, iob2):
     corpus = sentences(train=[("a b c d e", tags)])
-    tagged = check_tagged_sentences(corpus, Data())
-    assert tagged.notes == [f"tags: {said}"]
-    assert tagged.corpus.splits["train"].column("tags") == [iob2.split()]
-    assert (tagged.corpus.fingerprint == corpus.fingerprint) is said.startswith("IOB2")
+    result = check_tagged_sentences(corpus, Data())
+    assert result.notes == [f"tags: {note}"]
+    assert result.corpus.splits["train"].column("tags") == [iob2.split()]
+    assert (result.corpus.fingerprint == corpus.fingerprint) is note.startswith("IOB2")
 
 
-def test_the_scheme_is_that_of_the_training_rows(sentences):
+def test_the_scheme_is_detected_from_the_training_rows(sentences):
     corpus = sentences(train=[("a b c", "I-PER I-PER B-PER")], test=[("a b", "B-PER I-PER")])
     assert lines(check_tagged_sentences(corpus, Data())) == [
         'error[N02] test.jsonl:1: B-PER at the start of the sentence separates nothing: IOB1 begins this entity with I- (token 1, "a").'
         " Fix: correct it, or set task.repair_tags=true"
     ]
-    assert check_tagged_sentences(corpus, Data(), scheme="IOB2").problems[0].place == "train.jsonl:1"
+    assert check_tagged_sentences(corpus, Data(), scheme="IOB2").errors[0].place == "train.jsonl:1"
 
 
-def test_a_model_s_labels_keep_their_order(sentences):
-    known = ("B-PER", "I-PER", "O", "I-LOC", "B-LOC")
-    tagged = check_tagged_sentences(sentences(test=[("a b Rio", "B-PER I-PER B-LOC")]), Data(), known=known)
-    assert (tagged.labels, tagged.golds["test"][0].tolist()) == (known, [0, 1, 4])
+def test_labels_of_a_model_keep_their_order(sentences):
+    labels = ("B-PER", "I-PER", "O", "I-LOC", "B-LOC")
+    result = check_tagged_sentences(
+        sentences(test=[("a b Rio", "B-PER I-PER B-LOC")]), Data(), model_labels=labels
+    )
+    assert (result.labels, result.references["test"][0].tolist()) == (labels, [0, 1, 4])
 
 
-def test_a_test_without_entities_is_no_fault(sentences):
-    tagged = check_tagged_sentences(sentences(test=[("a b", "O O")]), Data(), known=("O", "B-PER", "I-PER"))
-    assert (tagged.problems, tagged.golds["test"][0].tolist()) == ((), [0, 0])
+def test_a_test_split_without_entities_is_valid(sentences):
+    result = check_tagged_sentences(
+        sentences(test=[("a b", "O O")]), Data(), model_labels=("O", "B-PER", "I-PER")
+    )
+    assert (result.errors, result.references["test"][0].tolist()) == ((), [0, 0])
 
 
-def test_numbers_are_the_tags_that_data_labels_names(sentences):
+def test_data_labels_name_numeric_tags(sentences):
     data = Data(labels=["O", "B-PER", "I-PER"])
-    tagged = check_tagged_sentences(sentences(train=[("a b c", [1, 2, 0])]), data)
-    assert tagged.corpus.splits["train"].column("tags") == [["B-PER", "I-PER", "O"]]
+    result = check_tagged_sentences(sentences(train=[("a b c", [1, 2, 0])]), data)
+    assert result.corpus.splits["train"].column("tags") == [["B-PER", "I-PER", "O"]]
     fix = "Fix: write tags like B-PER, or name them in the order of their numbers with data.labels"
     assert lines(check_tagged_sentences(sentences(train=[("a b", [1, 3])]), data)) == [
         f"error[N03] train.jsonl:1: a tag is 3, not a string. {fix}"
     ]
 
 
-# faults
+# errors
 
 
-TAGS_FIX = "Fix: write a tag for each token; O is that of no entity"
+TAGS_FIX = "Fix: write a tag for each token; O is the tag of tokens outside entities"
 
 
 @pytest.mark.parametrize(
@@ -157,17 +163,17 @@ TAGS_FIX = "Fix: write a tag for each token; O is that of no entity"
         (["a", None], ["O", "O"], "L02] train.jsonl:3: token 2 is null, not a string. Fix: write a word there"),
         (["a", ""], ["O", "O"], "L03] train.jsonl:3: token 2 of 2 is empty. Fix: remove it and its tag"),
         ([], [], 'L03] train.jsonl:3: "tokens" is empty. Fix: remove the row, or set data.empty_text=drop'),
-        (["a"], None, f'L04] train.jsonl:3: "tags" is null, or holds null. {TAGS_FIX}'),
-        (["a"], [None], f'L04] train.jsonl:3: "tags" is null, or holds null. {TAGS_FIX}'),
+        (["a"], None, f'L04] train.jsonl:3: "tags" is null, or contains null. {TAGS_FIX}'),
+        (["a"], [None], f'L04] train.jsonl:3: "tags" is null, or contains null. {TAGS_FIX}'),
     ],
 )  # fmt: skip
-def test_a_row_that_is_no_tagged_sentence_is_told(sentences, tokens, tags, line):
+def test_invalid_rows_have_an_error(sentences, tokens, tags, line):
     assert lines(check_tagged_sentences(sentences(train=[*GOOD, (tokens, tags)]), Data(), seed=1)) == [
         f"error[{line}"
     ]
 
 
-def test_strings_in_place_of_lists_are_told(in_folder, read):
+def test_strings_in_place_of_lists_are_errors(in_folder, read):
     Path("a.csv").write_text("tokens,tags\nEU rejects,B-ORG O\n")
     corpus = read(train="a.csv", columns={"tokens": "tokens", "tags": "tags"})
     assert lines(check_tagged_sentences(corpus, Data())) == [
@@ -180,24 +186,24 @@ def test_strings_in_place_of_lists_are_told(in_folder, read):
     ]
 
 
-def test_faults_of_one_kind_stand_together_and_are_counted(sentences):
-    problems = lines(check_tagged_sentences(sentences(train=[("a b", "O")] * 30 + [([], [])]), Data()))
-    assert len(problems) == 22
-    assert problems[20] == (
+def test_errors_are_grouped_by_code_and_limited(sentences):
+    errors = lines(check_tagged_sentences(sentences(train=[("a b", "O")] * 30 + [([], [])]), Data()))
+    assert len(errors) == 22
+    assert errors[20] == (
         "error[N01] train.jsonl:21: 10 more errors of this kind from here on. Fix: write one tag for each token"
     )
-    assert problems[21].startswith("error[L03] train.jsonl:31:")
+    assert errors[21].startswith("error[L03] train.jsonl:31:")
 
 
-def test_empty_sentences_are_dropped_and_counted_when_asked(sentences):
-    tagged = check_tagged_sentences(sentences(train=[([], []), *GOOD, ([], None)]), Data(empty_text="drop"))
-    assert tagged.notes[0] == "train: 2 rows dropped, without tokens"
-    assert tagged.corpus.splits["train"].lines.tolist() == [2, 3]
-    only = check_tagged_sentences(sentences(train=GOOD, test=[([], [])]), Data(empty_text="drop"))
-    assert lines(only)[0].startswith("error[L03] test.jsonl:1:")
+def test_empty_sentences_can_be_dropped(sentences):
+    result = check_tagged_sentences(sentences(train=[([], []), *GOOD, ([], None)]), Data(empty_text="drop"))
+    assert result.notes[0] == "train: 2 rows dropped (no tokens)"
+    assert result.corpus.splits["train"].lines.tolist() == [2, 3]
+    all_empty = check_tagged_sentences(sentences(train=GOOD, test=[([], [])]), Data(empty_text="drop"))
+    assert lines(all_empty)[0].startswith("error[L03] test.jsonl:1:")
 
 
-def test_a_tag_that_can_t_stand_there_is_told_at_its_line(conll):
+def test_an_invalid_tag_sequence_is_n02_at_the_line_of_the_tag(conll):
     corpus = conll(train="EU B-ORG\n. O\n\nPeter B-PER\nsays O\nSmith I-PER\nRio I-LOC\n")
     fix = "Fix: correct it, or set task.repair_tags=true"
     assert lines(check_tagged_sentences(corpus, Data(), scheme="IOB2")) == [
@@ -206,18 +212,18 @@ def test_a_tag_that_can_t_stand_there_is_told_at_its_line(conll):
     ]
 
 
-def test_such_tags_are_read_as_conlleval_does_when_asked(conll):
+def test_repair_reads_invalid_tags_as_conlleval_does(conll):
     corpus = conll(train="EU B-ORG\n. O\n\nPeter B-PER\nsays O\nSmith I-PER\nRio I-LOC\n")
-    tagged = check_tagged_sentences(corpus, Data(), scheme="IOB2", repair=True)
-    assert tagged.corpus.splits["train"].column("tags") == [["B-ORG", "O"], ["B-PER", "O", "B-PER", "B-LOC"]]
-    assert tagged.notes == [
+    result = check_tagged_sentences(corpus, Data(), scheme="IOB2", repair=True)
+    assert result.corpus.splits["train"].column("tags") == [["B-ORG", "O"], ["B-PER", "O", "B-PER", "B-LOC"]]
+    assert result.notes == [
         "tags: IOB2, 4 entities",
-        "tags: 2 that can't stand where they do, in 1 row, read as conlleval does",
+        "tags: 2 invalid in their position, in 1 row, read as conlleval does",
     ]
-    assert tagged.corpus.fingerprint != corpus.fingerprint
+    assert result.corpus.fingerprint != corpus.fingerprint
 
 
-def test_unknown_tags_are_told_once_each_with_all_places(conll):
+def test_each_unknown_tag_is_one_error_with_all_its_places(conll):
     text = "EU NNP B-ORG\n. . O\n\nPeter NNP B-PER\n"
     fix = "Fix: correct it, or name the column of the tags with data.columns.tags"
     assert lines(check_tagged_sentences(conll(train=text, columns={"tags": "1"}), Data())) == [
@@ -226,19 +232,19 @@ def test_unknown_tags_are_told_once_each_with_all_places(conll):
     ]
 
 
-def test_tags_of_two_schemes_are_told(sentences):
-    problems = lines(
+def test_tags_of_a_second_scheme_are_errors(sentences):
+    errors = lines(
         check_tagged_sentences(
             sentences(train=[("a b c", "B-X I-X O"), ("a b c d", "B-X M-X E-X 0")]), Data()
         )
     )
-    assert [problem[:45] for problem in problems] == [
+    assert [error[:45] for error in errors] == [
         'error[N03] train.jsonl:2: "M-X" is no IOB2 ta', 'error[N03] train.jsonl:2: "E-X" is no IOB2 ta',
         'error[N03] train.jsonl:2: "0" is no IOB2 tag,',
     ]  # fmt: skip
 
 
-def test_a_type_that_training_does_not_have_is_told(conll):
+def test_a_type_unseen_in_training_is_n03(conll):
     corpus = conll(train="EU B-ORG\nA B-LOC\n", test="x O\nUS B-ORGA\ny B-GPE\n\nUK B-ORGA\n")
     assert lines(check_tagged_sentences(corpus, Data(**WHOLE), seed=1)) == [
         'error[N03] test.conll:2: type "ORGA" is not one of the 2 in training (LOC, ORG), also at test.conll:5.'
@@ -248,21 +254,23 @@ def test_a_type_that_training_does_not_have_is_told(conll):
     ]
 
 
-def test_such_rows_are_dropped_and_counted_when_asked(sentences):
+def test_rows_with_an_unseen_type_can_be_dropped(sentences):
     drop = Data(unknown_labels="drop")
     corpus = sentences(train=GOOD, test=[("x y", "B-GPE O"), *GOOD[:1]])
-    tagged = check_tagged_sentences(corpus, drop)
-    assert tagged.notes[1] == "test: 1 row dropped, a type not among the 3 in training"
-    assert tagged.corpus.splits["test"].lines.tolist() == [2]
-    only = check_tagged_sentences(sentences(train=GOOD, test=[("x y", "B-GPE O")]), drop)
-    assert lines(only)[0].startswith('error[N03] test.jsonl:1: type "GPE"')
+    result = check_tagged_sentences(corpus, drop)
+    assert result.notes[1] == "test: 1 row dropped (a type not among the 3 in training)"
+    assert result.corpus.splits["test"].lines.tolist() == [2]
+    all_empty = check_tagged_sentences(sentences(train=GOOD, test=[("x y", "B-GPE O")]), drop)
+    assert lines(all_empty)[0].startswith('error[N03] test.jsonl:1: type "GPE"')
 
 
-def test_a_type_that_a_model_does_not_have_is_told(sentences):
-    problems = lines(
-        check_tagged_sentences(sentences(test=GOOD), Data(), known=("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
+def test_a_type_unknown_to_the_model_is_n03(sentences):
+    errors = lines(
+        check_tagged_sentences(
+            sentences(test=GOOD), Data(), model_labels=("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+        )
     )
-    assert problems == [
+    assert errors == [
         'error[N03] test.jsonl:1: type "ORG" is not one of the 2 of the model (PER, LOC).'
         " Fix: correct it, or set data.unknown_labels=drop"
     ]
@@ -270,57 +278,57 @@ def test_a_type_that_a_model_does_not_have_is_told(sentences):
 
 def test_training_rows_without_entities_are_l08(sentences):
     assert lines(check_tagged_sentences(sentences(train=[("a b", "O O"), ("c", "O")]), Data())) == [
-        "error[L08] train.jsonl:1: no entity in the 2 rows of the training part. Fix: add sentences with entities"
+        "error[L08] train.jsonl:1: no entity in the 2 rows of the training set. Fix: add sentences with entities"
     ]
 
 
-def test_rows_too_many_for_memory_are_checked_alike(sentences, monkeypatch):
+def test_rows_on_disk_are_checked_like_rows_in_memory(sentences, monkeypatch):
     rows = [(f"{n} Rio", "O B-LOC") for n in range(20)]
     expected = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
     monkeypatch.setattr("llmkit.data.reading.table_builder.IN_MEMORY", 100)
-    found = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
-    assert found.corpus.splits["test"].rows[:] == expected.corpus.splits["test"].rows[:]
+    result = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
+    assert result.corpus.splits["test"].rows[:] == expected.corpus.splits["test"].rows[:]
 
 
 # leaks and splits
 
 
-def test_a_sentence_in_two_parts_is_a_leak(sentences):
+def test_a_sentence_in_two_splits_is_l13(sentences):
     corpus = sentences(train=GOOD, test=[("eu  Rejects peter blackburn", "O O O O")])
-    problems = lines(check_tagged_sentences(corpus, Data(**WHOLE), seed=1))
-    assert problems[0].startswith(
-        "error[L13] test.jsonl:1: the same text stands in train and test (train.jsonl:1"
+    errors = lines(check_tagged_sentences(corpus, Data(**WHOLE), seed=1))
+    assert errors[0].startswith(
+        "error[L13] test.jsonl:1: the same text occurs in train and test (train.jsonl:1"
     )
-    assert check_tagged_sentences(corpus, Data(), seed=None).problems == ()
+    assert check_tagged_sentences(corpus, Data(), seed=None).errors == ()
     left = check_tagged_sentences(corpus, Data(duplicates="drop", **WHOLE), seed=1)
-    assert len(left.golds["train"]) == 1
+    assert len(left.references["train"]) == 1
 
 
-def test_missing_parts_are_split_off_with_their_golds(sentences):
+def test_missing_splits_are_created_with_their_references(sentences):
     rows = [(f"number {n} says Rio{n}", "O O O B-LOC") for n in range(18)] * 2
-    tagged = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
-    assert {name: len(golds) for name, golds in tagged.golds.items()} == {
+    result = check_tagged_sentences(sentences(train=rows), Data(), seed=1)
+    assert {name: len(references) for name, references in result.references.items()} == {
         "train": 28,
         "validation": 4,
         "test": 4,
     }
-    for name, part in tagged.corpus.splits.items():
-        assert len(part) == len(tagged.golds[name])
-    kept = [set(part.column("text")) for part in tagged.corpus.splits.values()]
-    assert sum(map(len, kept)) == 18
+    for name, split in result.corpus.splits.items():
+        assert len(split) == len(result.references[name])
+    texts_of = [set(split.column("text")) for split in result.corpus.splits.values()]
+    assert sum(map(len, texts_of)) == 18
     other = check_tagged_sentences(sentences(train=rows), Data(), seed=2)
-    assert {*other.corpus.splits["test"].column("text")} != kept[2]
-    assert list(check_tagged_sentences(sentences(train=rows), Data(), seed=None).golds) == ["train"]
+    assert {*other.corpus.splits["test"].column("text")} != texts_of[2]
+    assert list(check_tagged_sentences(sentences(train=rows), Data(), seed=None).references) == ["train"]
 
 
-def test_near_duplicates_are_found(sentences):
+def test_near_duplicates_are_reported(sentences):
     long = "The film tells a long story of love and war in a small town that nobody will ever forget"
     tags = " ".join(["B-X"] + ["O"] * 18)
-    tagged = check_tagged_sentences(
+    result = check_tagged_sentences(
         sentences(train=[(long, tags)], test=[(long + " .", tags + " O")]), Data(**WHOLE), seed=1
     )
-    assert tagged.near_duplicates["test"].tolist() == [0]
-    assert tagged.notes[-1].startswith("test: 1 of 1 row nearly repeat a row of train")
+    assert result.near_duplicates["test"].tolist() == [0]
+    assert result.notes[-1].startswith("test: 1 of 1 row nearly repeat a row of train")
 
 
 # spans
@@ -334,18 +342,18 @@ def test_character_spans_become_tags_of_words(texts):
         ],
         test=[("他在北京。", [(2, 4, "LOC")])],
     )
-    tagged = check_tagged_sentences(corpus, Data(**WHOLE), spans=True, seed=1)
-    assert tagged.problems == ()
-    assert tagged.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
-    assert [ids.tolist() for ids in tagged.golds["train"]] == [[3, 0, 0, 1, 0, 1, 0], [0, 0, 0]]
-    assert tagged.golds["test"][0].tolist() == [0, 0, 1, 2, 0]
-    rows = tagged.corpus.splits["train"].rows[1]
+    result = check_tagged_sentences(corpus, Data(**WHOLE), spans=True, seed=1)
+    assert result.errors == ()
+    assert result.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+    assert [ids.tolist() for ids in result.references["train"]] == [[3, 0, 0, 1, 0, 1, 0], [0, 0, 0]]
+    assert result.references["test"][0].tolist() == [0, 0, 1, 2, 0]
+    rows = result.corpus.splits["train"].rows[1]
     assert rows == {"text": "No one.", "entities": [], "tokens": ["No", "one", "."], "tags": ["O"] * 3,
                     "offsets": [[0, 2], [3, 6], [6, 7]]}  # fmt: skip
-    assert tagged.notes == ["tags: spans read as IOB2, 4 entities"]
+    assert result.notes == ["tags: spans converted to IOB2, 4 entities"]
 
 
-def test_faults_of_spans_are_told(texts):
+def test_invalid_spans_are_errors(texts):
     corpus = texts(train=[
         ("Pelé in Rio", [(0, 4, "PER"), (8, 11, "LOC")]),
         ("Pelé in Rio", [(0, 4, "PER"), (8, 12, "LOC")]),
@@ -354,11 +362,11 @@ def test_faults_of_spans_are_told(texts):
         ("Pelé in Rio", None),
     ])  # fmt: skip
     assert lines(check_tagged_sentences(corpus, Data(), spans=True)) == [
-        "error[N05] train.jsonl:2: entity 8-12 (LOC) leaves the text of 11 characters. Fix: correct start and end",
+        "error[N05] train.jsonl:2: entity 8-12 (LOC) is outside the text of 11 characters. Fix: correct start and end",
         "error[N05] train.jsonl:3: entity 0-7 (PER) overlaps entity 5-11 (LOC). Fix: keep one of them",
-        'error[N06] train.jsonl:3: entity 2-4 (X) begins inside the word "Pelé". Fix: move it to an edge of the word (0-4)',
-        "error[N06] train.jsonl:4: entity 4-7 (PER) begins in white space. Fix: write 5-7",
-        'error[L04] train.jsonl:5: "entities" is null, not a list. Fix: write [] where there are none',
+        'error[N06] train.jsonl:3: entity 2-4 (X) starts inside the word "Pelé". Fix: move it to an edge of the word (0-4)',
+        "error[N06] train.jsonl:4: entity 4-7 (PER) starts with white space. Fix: write 5-7",
+        'error[L04] train.jsonl:5: "entities" is null, not a list. Fix: write [] if there are none',
     ]
 
 
@@ -367,14 +375,14 @@ def test_blank_texts_of_spans_are_l03(texts):
     assert lines(check_tagged_sentences(corpus, Data(), spans=True))[0].startswith(
         "error[L03] train.jsonl:2:"
     )
-    tagged = check_tagged_sentences(corpus, Data(empty_text="drop"), spans=True)
-    assert len(tagged.golds["train"]) == 1
+    result = check_tagged_sentences(corpus, Data(empty_text="drop"), spans=True)
+    assert len(result.references["train"]) == 1
 
 
 # files
 
 
-def test_the_fingerprint_is_that_of_the_same_rows_in_jsonl(sentences, conll):
+def test_the_fingerprint_equals_that_of_the_same_rows_in_jsonl(sentences, conll):
     text = "".join(
         "".join(f"{a}\t{b}\n" for a, b in zip(tokens.split(), tags.split())) + "\n" for tokens, tags in GOOD
     )
@@ -383,27 +391,27 @@ def test_the_fingerprint_is_that_of_the_same_rows_in_jsonl(sentences, conll):
 
 
 def shared_set(folder, suffix, **columns):
-    return read_columns(columns, **{part: str(folder / f"{part}{suffix}") for part in SPLITS})
+    return read_columns(columns, **{split: str(folder / f"{split}{suffix}") for split in SPLITS})
 
 
 @SHARED
 @pytest.mark.parametrize(
     ("name", "suffix", "sizes", "note"),
     [
-        ("conll2003", ".conll", [1118, 216, 427], "tags: IOB1 read as IOB2, 3,176 entities"),
+        ("conll2003", ".conll", [1118, 216, 427], "tags: IOB1 converted to IOB2, 3,176 entities"),
         ("wnut17", ".conll", [1898, 437, 643], "tags: IOB2, 2,020 entities"),
         ("resume_zh", ".jsonl", [495, 82, 185], None),
     ],
 )
-def test_the_sample_sets_are_read_whole(shared, name, suffix, sizes, note):
+def test_all_rows_of_the_sample_sets_are_valid(shared, name, suffix, sizes, note):
     corpus = shared_set(shared / "ner" / name, suffix)
-    assert [len(corpus.splits[part]) for part in SPLITS] == sizes
-    tagged = check_tagged_sentences(corpus, Data(), repair=name == "resume_zh", seed=1)
-    assert tagged.problems == ()
-    assert tagged.notes[0] == note or name == "resume_zh"
-    if name == "resume_zh":  # one sentence begins inside an entity
-        assert tagged.notes[0].startswith("tags: BMES read as IOB2")
-        assert "tags: 1 that can't stand where they do, in 1 row, read as conlleval does" in tagged.notes
+    assert [len(corpus.splits[split]) for split in SPLITS] == sizes
+    result = check_tagged_sentences(corpus, Data(), repair=name == "resume_zh", seed=1)
+    assert result.errors == ()
+    assert result.notes[0] == note or name == "resume_zh"
+    if name == "resume_zh":  # one sentence starts inside an entity
+        assert result.notes[0].startswith("tags: BMES converted to IOB2")
+        assert "tags: 1 invalid in their position, in 1 row, read as conlleval does" in result.notes
         assert lines(check_tagged_sentences(corpus, Data()))[0].endswith(
             'train.jsonl:260: M-ORG at the start of the sentence continues no entity (token 1, "深").'
             " Fix: correct it, or set task.repair_tags=true"
@@ -411,7 +419,7 @@ def test_the_sample_sets_are_read_whole(shared, name, suffix, sizes, note):
 
 
 @SHARED
-def test_tags_and_entities_of_conll2003_are_counted_as_documented_and_as_seqeval_does(shared):
+def test_tag_counts_of_conll2003_match_the_documentation_and_seqeval(shared):
     from collections import Counter
 
     from seqeval.metrics.sequence_labeling import get_entities
@@ -421,9 +429,9 @@ def test_tags_and_entities_of_conll2003_are_counted_as_documented_and_as_seqeval
     assert Counter(tags) == {
         "O": 14967, "I-PER": 976, "I-ORG": 872, "I-LOC": 722, "I-MISC": 340, "B-LOC": 2,
     }  # fmt: skip
-    tagged = check_tagged_sentences(corpus, Data())
-    for part, rows in corpus.splits.items():
+    result = check_tagged_sentences(corpus, Data())
+    for split, rows in corpus.splits.items():
         expected = [get_entities(row) for row in rows.column("tags")]
-        assert [get_entities(row) for row in tagged.corpus.splits[part].column("tags")] == expected
-        starts = [int((np.asarray(ids) % 2 == 1).sum()) for ids in tagged.golds[part]]
+        assert [get_entities(row) for row in result.corpus.splits[split].column("tags")] == expected
+        starts = [int((np.asarray(ids) % 2 == 1).sum()) for ids in result.references[split]]
         assert starts == [len(row) for row in expected]
