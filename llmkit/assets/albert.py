@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 __all__ = ["read_vocabulary", "save_checkpoint"]
 
@@ -88,8 +86,6 @@ def _make_tokenizer(tokens: dict[str, int]) -> Tokenizer:
     A space is a token. Leading and trailing spaces and control characters are dropped. One thing differs from the
     package: an unknown character becomes [UNK] instead of the space's token, so that unknown characters can be counted.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-
     tokenizer = Tokenizer(models.WordLevel(tokens, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence(
         [

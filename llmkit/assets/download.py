@@ -2,7 +2,8 @@
 
 Received bytes are kept in a `.part` file, so an interrupted connection costs nothing: the next attempt, of this process
 or a later one, requests the missing bytes (HTTP Range). It starts over only if the server does not support that. The
-library pypi-simple talks to the index; pip's own settings determine which index.
+library pypi-simple talks to the index; pip's own settings determine which index. It is imported on first use, because
+it and requests take 0.3 s to import.
 """
 
 from __future__ import annotations

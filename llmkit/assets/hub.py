@@ -1,7 +1,8 @@
 """Resolve `model.name` to a folder, and load data sets from the Hugging Face Hub.
 
 If the Hub can't be reached, its local cache is used, then a pinned asset with the same model; a note says so. Weights
-are loaded only from safetensors, because a pickle can execute code.
+are loaded only from safetensors, because a pickle can execute code. The clients of the Hub are imported on first use:
+recipes with local files need none of them.
 
 Example: `fetch_model("sentence-transformers/all-MiniLM-L6-v2", progress)`.
 """
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from llmkit.assets import pinned, store
 from llmkit.assets.hub_requests import (
@@ -214,7 +217,6 @@ def _datasets_offline(offline: bool) -> Iterator[None]:
 
 def _make_bar_class(label: str, progress: Progress) -> type[Any]:
     """Make a class for huggingface_hub's progress bars that shows nothing and reports bytes to `progress`."""
-    from tqdm import tqdm  # type: ignore[import-untyped]
 
     class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from huggingface_hub.constants import HF_HOME
 
+from llmkit.assets.hub_requests import parse_reference, resolve_commit
 from llmkit.base.errors import AssetError, UserError, closest
 from llmkit.metrics import intervals
 from llmkit.metrics.registry import ENTRIES, Entry, Kind, MetricSettings
@@ -77,21 +79,17 @@ def _load(name: str) -> Any:
 
 def _check_hub(name: str) -> bool:
     """Return whether the Hub can be reached. Raises UserError E01 when it has no metric of this name."""
-    from llmkit.assets import hub_requests
-
-    reference = hub_requests.parse_reference(name if "/" in name else f"evaluate-metric/{name}")
+    reference = parse_reference(name if "/" in name else f"evaluate-metric/{name}")
     if reference is None:
         raise _unknown_metric_error(name, reachable=True)
     try:
-        return hub_requests.resolve_commit(reference, "space") is not None
+        return resolve_commit(reference, "space") is not None
     except AssetError:
         raise _unknown_metric_error(name, reachable=True) from None
 
 
 def _is_cached(name: str) -> bool:
     """Return whether the library has loaded a module before, without importing the library, which takes seconds."""
-    from huggingface_hub.constants import HF_HOME
-
     cache = Path(os.environ.get("HF_MODULES_CACHE", Path(HF_HOME) / "modules"))
     pattern = f"*--{name}" if "/" not in name else name.replace("/", "--")
     return any((cache / "evaluate_modules" / "metrics").glob(pattern))
@@ -110,7 +108,7 @@ def _module_error(name: str, what: str, error: Exception) -> UserError:
     return UserError("E09", f"--metric {name}", message, "try it in Python with evaluate.load")
 
 
-def _name_type(feature: Any) -> str:
+def _name_type(feature: object) -> str:
     """Return text, integer, float, texts (a list of them), or "" for a type that files can't provide."""
     if (inner := getattr(feature, "feature", None)) is not None:
         return "texts" if _name_type(inner) == "text" else ""
@@ -123,7 +121,8 @@ class _MetricModule:
     """A loaded module and the types of its predictions and references."""
 
     def __init__(self, name: str, module: Any, types: tuple[str, str]) -> None:
-        self.name, self.module, self.types = name, module, types
+        self.name, self.types = name, types
+        self.module = module  # Any, because evaluate has no type annotations
 
     def make_entry(self) -> Entry:
         return Entry(self.name, KINDS[self.types], (), "a module of the evaluate library", self.score)
@@ -214,5 +213,5 @@ class _MetricModule:
         return Score(value, min(low, value), max(high, value), n, method)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -1,1 +1,1 @@
-"""From files to batches: rows with their places, checks, splits, token ids, order."""
+"""Turn files into batches: read rows with their line numbers, check, split, tokenize and order them."""

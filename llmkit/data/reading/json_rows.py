@@ -216,7 +216,7 @@ def _read_keys(cursor: _Cursor) -> Iterator[tuple[int, int, str]]:
     cursor.take("}")
 
 
-def _check_row(value: Any, text: str, line: int, errors: FileErrors) -> Row | None:
+def _check_row(value: object, text: str, line: int, errors: FileErrors) -> Row | None:
     """Return the value when it is an object without lone surrogates, else add J03 or J11 and return None."""
     if not isinstance(value, dict):
         message = f"expected an object, got {_TYPE_NAMES[type(value)]}"

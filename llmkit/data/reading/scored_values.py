@@ -199,7 +199,7 @@ def _parse_column(table: Table, column: str, parse: Callable[[Any], Any]) -> lis
     return values
 
 
-def _parse_label(value: Any) -> str:
+def _parse_label(value: object) -> str:
     """Parse a label. Spaces around it are ignored; 1 and "1" are the same label, and so are true and "true"."""
     if not isinstance(value, str | int | float):
         raise _ValueError(f"is {_shorten(value)}, not a single label", "write a text or a number")
@@ -222,13 +222,13 @@ def _parse_number(value: Any) -> float:
     return number
 
 
-def _parse_text(value: Any) -> str:
+def _parse_text(value: object) -> str:
     if not isinstance(value, str):
         raise _ValueError(f"is {_shorten(value)}, not a text", "write a text")
     return value
 
 
-def _parse_texts(value: Any) -> list[str]:
+def _parse_texts(value: object) -> list[str]:
     """Parse one reference text or a list of them."""
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -246,7 +246,7 @@ def _parse_answers(value: Any) -> list[str]:
     return _parse_texts(value) if value != [] else []
 
 
-def _parse_tags(value: Any) -> list[str]:
+def _parse_tags(value: object) -> list[str]:
     tags = value.split() if isinstance(value, str) else value
     fix = "write tags such as B-PER I-PER O"
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
@@ -258,7 +258,7 @@ def _parse_tags(value: Any) -> list[str]:
     return tags
 
 
-def _parse_log_probabilities(value: Any) -> list[float]:
+def _parse_log_probabilities(value: object) -> list[float]:
     """Parse the natural logarithms of the tokens' probabilities."""
     values = value.split() if isinstance(value, str) else value
     if not isinstance(values, list):
@@ -271,7 +271,7 @@ def _parse_log_probabilities(value: Any) -> list[float]:
     return numbers
 
 
-def _shorten(value: Any) -> str:
+def _shorten(value: object) -> str:
     """Format a value for a message, in at most 40 characters."""
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text if len(text) <= 40 else text[:39] + "…"

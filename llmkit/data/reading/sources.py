@@ -151,7 +151,7 @@ def _list_folder(folder: Path, name: str, data: Data, notes: list[str]) -> Sourc
         sources.setdefault(split, []).append(_make_source(path, str(Path(name) / path.name), data))
     if len(sources) > 1 and (others := sources.pop(UNNAMED, [])):
         left_out = some(Path(source.name).name for source in others)
-        notes.append(f"{name}: left out {left_out} (the name says no split)")
+        notes.append(f"{name}: left out {left_out} (no split in the file name)")
     return sources
 
 

@@ -33,8 +33,8 @@ def test_output_of_the_csv_module_is_read_back(rows, delimiter):
     file = io.StringIO(newline="")
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerows([("text", "label"), *rows])
-    found = read(file.getvalue(), delimiter)
-    assert [tuple(row.values()) for _, row in found] == rows
+    parsed = read(file.getvalue(), delimiter)
+    assert [tuple(row.values()) for _, row in parsed] == rows
 
 
 def test_a_row_has_the_line_number_of_its_beginning():

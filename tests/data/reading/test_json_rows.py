@@ -44,9 +44,9 @@ def error_places(read, text):
 def test_lines_are_parsed_like_json_loads(rows, ascii_only):
     text = "".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows)
     errors = FileErrors("a")
-    found = list(parse_json_lines(enumerate(text.split("\n"), 1), errors))
+    parsed = list(parse_json_lines(enumerate(text.split("\n"), 1), errors))
     errors.raise_if_any()
-    assert found == list(enumerate(rows, 1))
+    assert parsed == list(enumerate(rows, 1))
 
 
 @given(ROWS, st.sampled_from([None, 0, 2]), st.booleans())

@@ -581,5 +581,5 @@ def test_reading_imports_no_heavy_library():
 
 def test_each_line_of_plain_text_is_a_row_including_blank_lines(tmp_path):
     (tmp_path / "a.txt").write_bytes("to be\r\n\n  或 not\n".encode())
-    found = list(read_rows(tmp_path / "a.txt", Data(), FileErrors("a.txt")))
-    assert found == [(1, {"text": "to be\n"}), (2, {"text": "\n"}), (3, {"text": "  或 not\n"})]
+    rows = list(read_rows(tmp_path / "a.txt", Data(), FileErrors("a.txt")))
+    assert rows == [(1, {"text": "to be\n"}), (2, {"text": "\n"}), (3, {"text": "  或 not\n"})]

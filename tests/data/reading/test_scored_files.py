@@ -33,9 +33,9 @@ def table(name: str, ids: list[object]) -> Table:
 
 @pytest.mark.parametrize("name", ["a.txt", "hyp.en", "system.out", "plain"])
 def test_a_file_with_an_unknown_suffix_is_plain_text_including_blank_lines(write: Write, name: str) -> None:
-    found = read_table(write(name, "a \n\n\u2028b\r\n{x\n"))
-    assert [row["text"] for row in found.rows] == ["a ", "", "\u2028b", "{x"]
-    assert found.place(2) == f"{name}:3"
+    read = read_table(write(name, "a \n\n\u2028b\r\n{x\n"))
+    assert [row["text"] for row in read.rows] == ["a ", "", "\u2028b", "{x"]
+    assert read.place(2) == f"{name}:3"
 
 
 def test_a_final_line_end_adds_no_row_and_gz_is_decompressed(write: Write) -> None:
@@ -44,9 +44,9 @@ def test_a_final_line_end_adds_no_row_and_gz_is_decompressed(write: Write) -> No
 
 
 def test_an_object_of_answers_becomes_one_row_per_id(write: Write) -> None:
-    found = read_table(write("p.json", '{"q1": "a",\n "q2": "",\n "data": "x"}'))
-    assert found.rows == ({"id": "q1", "value": "a"}, {"id": "q2", "value": ""}, {"id": "data", "value": "x"})
-    assert found.lines == (1, 2, 3)
+    read = read_table(write("p.json", '{"q1": "a",\n "q2": "",\n "data": "x"}'))
+    assert read.rows == ({"id": "q1", "value": "a"}, {"id": "q2", "value": ""}, {"id": "data", "value": "x"})
+    assert read.lines == (1, 2, 3)
 
 
 def test_errors_with_the_same_code_are_merged(write: Write) -> None:
@@ -59,9 +59,9 @@ def test_errors_with_the_same_code_are_merged(write: Write) -> None:
 
 
 def test_rows_paired_by_id_have_the_order_of_the_references() -> None:
-    found = pair_rows(table("p", [2, 1, 3]), [table("r", ["1", "2", "3"]), table("s", ["3", "2", "1"])])
-    assert [[row["row"] for row in each.rows] for each in found] == [[1, 0, 2], [0, 1, 2], [2, 1, 0]]
-    assert found[0].lines == [2, 1, 3]
+    paired = pair_rows(table("p", [2, 1, 3]), [table("r", ["1", "2", "3"]), table("s", ["3", "2", "1"])])
+    assert [[row["row"] for row in each.rows] for each in paired] == [[1, 0, 2], [0, 1, 2], [2, 1, 0]]
+    assert paired[0].lines == [2, 1, 3]
 
 
 def test_rows_are_paired_by_order_unless_all_files_have_ids() -> None:

@@ -124,8 +124,8 @@ def test_every_kind_can_be_read_from_plain_text() -> None:
 
 
 def test_passages_are_numbered_if_the_file_names_them() -> None:
-    found = number_passages(table({"context": "x"}, {"context": "y"}, {"context": "x"}))
-    assert found is not None and found.tolist() == [0, 1, 0]
+    numbers = number_passages(table({"context": "x"}, {"context": "y"}, {"context": "x"}))
+    assert numbers is not None and numbers.tolist() == [0, 1, 0]
     assert number_passages(table({"context": "x"}, {"context": None})) is None
     assert number_passages(table({"answers": []})) is None
 

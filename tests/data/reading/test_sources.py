@@ -97,7 +97,7 @@ def test_a_folder_provides_all_splits_that_its_files_name(in_folder, read):
         "validation": ["d/dev.jsonl"],
         "test": ["d/TEST.jsonl"],
     }
-    assert corpus.notes[0] == "d: left out more.jsonl (the name says no split)"
+    assert corpus.notes[0] == "d: left out more.jsonl (no split in the file name)"
 
 
 def test_a_named_split_overrides_that_of_the_folder(in_folder, read):
