@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from llmkit.base.errors import ModelError
+from llmkit.models.cpu import int8
 from llmkit.models.cpu.int8 import ROWS, Int8Linear, quantize
 
 IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 9, 8, 3, 3]])
@@ -37,6 +38,20 @@ def test_whole_numbers_are_computed_exactly() -> None:
     x = torch.randint(-126, 127, (2 * ROWS + 7, 64)).float()
     linear.weight[:, 0] = x[:, 0] = 127
     assert torch.allclose(Int8Linear(linear)(x), linear(x), rtol=1e-6)
+
+
+def test_products_are_exact_where_the_integer_kernel_saturates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on processors without VNNI: A is made positive, and pairs of products are added in 16 bits."""
+
+    def saturating(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        products = (a.int() + 128).unsqueeze(2) * b.int()
+        pairs = products.unflatten(1, (-1, 2)).sum(2).clamp(-(2**15), 2**15 - 1)
+        return pairs.sum(1) - 128 * b.int().sum(0)
+
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    monkeypatch.setattr(int8, "_integer_kernels_are_exact", int8._integer_kernels_are_exact.__wrapped__)
+    assert not int8._integer_kernels_are_exact()
+    test_whole_numbers_are_computed_exactly()
 
 
 def test_others_are_near() -> None:
