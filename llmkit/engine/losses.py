@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from llmkit.base.dtypes import at_least_float32
+
 __all__ = ["classification", "multi_label", "preference", "span", "squared_error", "tokens"]
 
 
@@ -28,8 +30,13 @@ def classification(
     Returns:
         The summed loss in nats, and the summed class weights of the examples (without weights, their number).
     """
+    logits_BC = at_least_float32(logits_BC)
     loss = functional.cross_entropy(
-        logits_BC.float(), labels_B, weight=weights_C, label_smoothing=label_smoothing, reduction="sum"
+        logits_BC,
+        labels_B,
+        weight=None if weights_C is None else weights_C.to(logits_BC.dtype),
+        label_smoothing=label_smoothing,
+        reduction="sum",
     )
     count = torch.tensor(float(len(labels_B))) if weights_C is None else weights_C[labels_B].sum()
     return loss, count
@@ -37,7 +44,8 @@ def classification(
 
 def squared_error(predictions_B: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
     """Return the summed squared errors and the number of examples."""
-    loss = functional.mse_loss(predictions_B.float(), labels_B.float(), reduction="sum")
+    predictions_B = at_least_float32(predictions_B)
+    loss = functional.mse_loss(predictions_B, labels_B.to(predictions_B.dtype), reduction="sum")
     return loss, torch.tensor(float(len(labels_B)))
 
 
@@ -48,14 +56,17 @@ def multi_label(logits_BC: Tensor, labels_BC: Tensor) -> tuple[Tensor, Tensor]:
         logits_BC: The model's logits.
         labels_BC: 1 where the example has the class, else 0.
     """
-    loss = functional.binary_cross_entropy_with_logits(logits_BC.float(), labels_BC.float(), reduction="sum")
+    logits_BC = at_least_float32(logits_BC)
+    loss = functional.binary_cross_entropy_with_logits(
+        logits_BC, labels_BC.to(logits_BC.dtype), reduction="sum"
+    )
     return loss, torch.tensor(float(labels_BC.numel()))
 
 
 def tokens(logits_BLC: Tensor, labels_BL: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cross entropy (nats) summed over all tokens that have a label (not -100), and their number."""
     loss = functional.cross_entropy(
-        logits_BLC.float().flatten(0, 1), labels_BL.flatten(), ignore_index=-100, reduction="sum"
+        at_least_float32(logits_BLC).flatten(0, 1), labels_BL.flatten(), ignore_index=-100, reduction="sum"
     )
     return loss, (labels_BL != -100).sum().float()
 
@@ -72,8 +83,8 @@ def span(start_BL: Tensor, end_BL: Tensor, starts_B: Tensor, ends_B: Tensor) -> 
     Returns:
         The summed loss in nats, and the number of windows B.
     """
-    first = functional.cross_entropy(start_BL.float(), starts_B, reduction="sum")
-    last = functional.cross_entropy(end_BL.float(), ends_B, reduction="sum")
+    first = functional.cross_entropy(at_least_float32(start_BL), starts_B, reduction="sum")
+    last = functional.cross_entropy(at_least_float32(end_BL), ends_B, reduction="sum")
     return (first + last) / 2, torch.tensor(float(len(starts_B)))
 
 

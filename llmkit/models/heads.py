@@ -14,23 +14,25 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from llmkit.base.dtypes import at_least_float32
+
 __all__ = ["compute_logits_at"]
 
 HEADS = ("cls", "predictions", "lm_head")  # BERT, ALBERT, RoBERTa and most others
 
 
 def compute_logits_at(model: nn.Module, inputs: Mapping[str, Any], chosen_BL: Tensor) -> Tensor:
-    """The logits of the chosen tokens only, (N, V), in float32.
+    """The logits of the chosen tokens only, (N, V), in float32 (float64 for a model in float64).
 
     A hook hands the head its tokens, so that the model's own forward (and what wraps it, such as DDP) stays in charge.
     Where no head is found, all logits are computed and the chosen ones taken.
     """
     head = _head(model)
     if head is None:
-        return model(**inputs).logits[chosen_BL].float()  # type: ignore[no-any-return]
+        return at_least_float32(model(**inputs).logits[chosen_BL])
     hook = head.register_forward_pre_hook(lambda _, states_BLD: (states_BLD[0][chosen_BL], *states_BLD[1:]))
     try:
-        return model(**inputs).logits.float()  # type: ignore[no-any-return]
+        return at_least_float32(model(**inputs).logits)
     finally:
         hook.remove()
 

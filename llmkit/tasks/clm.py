@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
+from llmkit.base.dtypes import at_least_float32
 from llmkit.data.checks.documents import iter_documents
 from llmkit.data.encoding.collate import IGNORED
 from llmkit.data.encoding.encode import count_tokens
@@ -102,7 +103,7 @@ class CausalLM(OverDocuments):
         if "labels" not in batch:
             return self._next(model, batch)
         labels_BL = batch["labels"]
-        logits_NV = self._logits(model, batch).float().flatten(0, 1)
+        logits_NV = at_least_float32(self._logits(model, batch)).flatten(0, 1)
         nats_N = functional.cross_entropy(
             logits_NV, labels_BL.flatten(), ignore_index=IGNORED, reduction="none"
         )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from llmkit.base.dtypes import at_least_float32
 from llmkit.base.errors import DataError, raise_if
 from llmkit.data.checks.columns import object_array
 from llmkit.data.checks.questions import check_questions
@@ -473,7 +474,7 @@ def _first_answers(references: Arrays) -> list[tuple[int, int] | None]:
 
 def _within(logits_BL: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """Padding can't be part of an answer. The question and its marks can, as in the checkpoints' own training."""
-    return logits_BL.float().masked_fill(batch["attention_mask"] == 0, -1e9)
+    return at_least_float32(logits_BL).masked_fill(batch["attention_mask"] == 0, -1e9)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from llmkit.base.dtypes import at_least_float32
 from llmkit.base.errors import DataError, ModelError, raise_if
 from llmkit.data.checks.columns import object_array
 from llmkit.data.checks.tagged_sentences import check_tagged_sentences
@@ -151,7 +152,7 @@ class TokenClassification(Plain):
     ) -> dict[str, Tensor]:
         from torch.nn import functional
 
-        logits_BLC = model(**model_inputs(batch)).logits.float()
+        logits_BLC = at_least_float32(model(**model_inputs(batch)).logits)
         probs_BL, labels_BL = logits_BLC.softmax(-1).max(-1)
         decoded = {"labels": labels_BL.int(), "probabilities": probs_BL}
         if "labels" in batch:

@@ -33,6 +33,7 @@ from transformers import (
 )
 
 from llmkit.base.cache_name import cache_name
+from llmkit.base.dtypes import at_least_float32
 from llmkit.base.errors import ModelError
 
 __all__ = [
@@ -150,7 +151,9 @@ class _NatsRecorder(LogitsProcessor):
 
     def _record(self, token_B: Tensor) -> None:
         if self.logits_BV is not None:
-            self.nats.append(functional.cross_entropy(self.logits_BV.float(), token_B, reduction="none"))
+            self.nats.append(
+                functional.cross_entropy(at_least_float32(self.logits_BV), token_B, reduction="none")
+            )
 
     def sum_nats(self, all_tokens: Tensor, tokens_BT: Tensor) -> Tensor:
         """Return the nats of each text up to its end token, (B,).
@@ -224,7 +227,7 @@ def compute_target_logits(model: nn.Module, batch: Mapping[str, Tensor], *, pad:
 def sum_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
     """Return the cross entropy (nats) of each example's targets, summed over its tokens, (B,)."""
     losses_BT = functional.cross_entropy(
-        logits_BTV.float().transpose(1, 2), targets_BT, ignore_index=IGNORED, reduction="none"
+        at_least_float32(logits_BTV).transpose(1, 2), targets_BT, ignore_index=IGNORED, reduction="none"
     )
     return losses_BT.sum(1)
 

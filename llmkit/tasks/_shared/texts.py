@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from llmkit.base.dtypes import at_least_float32
 from llmkit.data.encoding.encode import encode_texts
 from llmkit.data.encoding.features import Encoded, Features
 from llmkit.tasks.protocol import Arrays, Plain, Rows, TaskSpec, model_inputs, same_names
@@ -72,8 +73,7 @@ class OverTexts(Plain):
 
 def logits_of(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     """What the head says of each example, (B, C)."""
-    logits: Tensor = model(**model_inputs(batch)).logits.float()
-    return logits
+    return at_least_float32(model(**model_inputs(batch)).logits)
 
 
 def named_classes(labels: Sequence[str], problem_type: str) -> dict[str, Any]:
