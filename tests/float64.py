@@ -26,7 +26,7 @@ def in_float64(model: Model) -> Model:
     """
     for module in list(model.modules()):
         for name, norm in list(module.named_children()):
-            if type(norm).__name__ in ("LlamaRMSNorm", "T5LayerNorm"):
+            if type(norm).__name__.endswith(("RMSNorm", "T5LayerNorm")) and not isinstance(norm, nn.RMSNorm):
                 double = nn.RMSNorm(norm.weight.shape, eps=norm.variance_epsilon)
                 double.weight = norm.weight
                 setattr(module, name, double)

@@ -1,4 +1,4 @@
-"""Fixtures: a session of one process, and a classifier that trains in milliseconds."""
+"""Fixtures: a session of one process, and a classifier that trains in milliseconds, in float64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Linear(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.dropout = nn.Dropout(0.5)
-        self.layer = nn.Linear(4, 2)
+        self.layer = nn.Linear(4, 2, dtype=torch.float64)
         self.register_buffer("seen", torch.zeros(1))
 
     def forward(self, values: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class Toy:
 @pytest.fixture
 def toy() -> Toy:
     rng = np.random.default_rng(0)
-    values = torch.from_numpy(rng.normal(size=(24, 4)).astype(np.float32))
+    values = torch.from_numpy(rng.normal(size=(24, 4)))
     labels = torch.from_numpy(rng.integers(0, 2, 24))
 
     def fetch(indices: Any, epoch: int | None) -> dict[str, Tensor]:

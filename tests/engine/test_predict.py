@@ -143,7 +143,7 @@ def test_any_number_of_processes_gives_the_predictions_of_one(
     """For 1 to 40 examples, also fewer than processes, the predictions are bit-identical to those of one process."""
     model, rng = make_model(), np.random.default_rng(0)
     for count in range(1, 41):
-        values = torch.from_numpy(rng.normal(size=(count, 4)).astype(np.float32))
+        values = torch.from_numpy(rng.normal(size=(count, 4)))
         labels = torch.zeros(count, dtype=torch.long)
 
         def fetch(indices: Any, epoch: int | None, rows: Any = (values, labels)) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from llmkit.engine.losses import preference
 from llmkit.engine.preference import compute_log_probabilities
 from llmkit.models import lora
 from llmkit.recipe.schema import Lora
+from tests.float64 import EXACT, in_float64
 
 PAD = 0
 # (prompt, chosen, rejected)
@@ -44,7 +45,7 @@ def batch_of(pairs: list[Any]) -> dict[str, torch.Tensor]:
 
 def load_with_adapter(folder: Path, *, dropout: float = 0.0) -> tuple[Any, Any]:
     """Return the model with a non-zero adapter, and a copy of it without; both have the dropout."""
-    base = AutoModelForCausalLM.from_pretrained(folder, attention_dropout=dropout).eval()
+    base = in_float64(AutoModelForCausalLM.from_pretrained(folder, attention_dropout=dropout)).eval()
     model = lora.add_adapter(copy.deepcopy(base), Lora(rank=4, dropout=dropout), seed=1)
     torch.manual_seed(3)
     with torch.no_grad():
@@ -67,7 +68,7 @@ def test_log_probabilities_in_a_batch_equal_those_of_each_answer_alone(tiny_gpt:
     policy_2B, reference_2B = compute_log_probabilities(model, batch_of(PAIRS), pad=PAD)
     for log_probabilities, scorer in ((policy_2B, model), (reference_2B, base)):
         expected = [[score_alone(scorer, pair[0], pair[side]).item() for pair in PAIRS] for side in (1, 2)]
-        torch.testing.assert_close(log_probabilities, torch.tensor(expected), atol=2e-5, rtol=1e-5)
+        torch.testing.assert_close(log_probabilities, torch.tensor(expected, dtype=torch.float64), **EXACT)
     assert (policy_2B - reference_2B).abs().max() > 0.1  # the adapter has an effect
 
 
@@ -78,7 +79,7 @@ def test_dpo_loss_and_gradient_equal_the_formula(tiny_gpt: Path) -> None:
     loss, count = preference(0.1 * ((policy_2B - reference_2B)[0] - (policy_2B - reference_2B)[1]))
     weights = [p for p in model.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(loss, weights)
-    expected = torch.zeros(())
+    expected = torch.zeros((), dtype=torch.float64)
     for prompt, chosen, rejected in PAIRS:
         ratios = [
             score_alone(model, prompt, own) - score_alone(base, prompt, own).detach()
@@ -86,9 +87,9 @@ def test_dpo_loss_and_gradient_equal_the_formula(tiny_gpt: Path) -> None:
         ]
         expected = expected - functional.logsigmoid(0.1 * (ratios[0] - ratios[1]))
     assert count == len(PAIRS)
-    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(loss, expected, **EXACT)
     for own, other in zip(gradients, torch.autograd.grad(expected, weights), strict=True):
-        torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(own, other, **EXACT)
 
 
 def test_the_reference_has_no_dropout_draws_no_numbers_and_leaves_the_model_unchanged(tiny_gpt: Path) -> None:

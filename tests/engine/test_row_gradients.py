@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from llmkit.engine import row_gradients
 from llmkit.engine.optim import build_adamw
 from llmkit.engine.row_gradients import RowGradients, enable_sparse_gradients, get_gradient_values
+from tests.float64 import EXACT
 
 
 class Bag(nn.Module):
@@ -22,8 +23,8 @@ class Bag(nn.Module):
     def __init__(self, rows: int = 5000) -> None:
         super().__init__()
         torch.manual_seed(1)
-        self.embeddings = nn.Embedding(rows, 8, padding_idx=0)
-        self.head = nn.Linear(8, 2)
+        self.embeddings = nn.Embedding(rows, 8, padding_idx=0, dtype=torch.float64)
+        self.head = nn.Linear(8, 2, dtype=torch.float64)
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embeddings
@@ -58,7 +59,7 @@ def test_weight_updates_equal_those_of_dense_gradients() -> None:
     enable_sparse_gradients(sparse)
     assert sparse.embeddings.sparse
     for expected, actual in zip(train_bag(plain), train_bag(sparse), strict=True):
-        assert torch.allclose(actual, expected, rtol=1e-6, atol=1e-8)
+        assert torch.allclose(actual, expected, **EXACT)
     assert not torch.equal(plain.embeddings.weight, Bag().embeddings.weight)
 
 
@@ -71,7 +72,7 @@ def test_gradients_of_a_row_read_twice_are_added_before_the_norm() -> None:
         model(ids)[0, 1].backward()
     rows = get_gradient_values(sparse.embeddings.weight)
     assert rows.shape == (2, 8)  # 7 and 9; 0 is padding
-    assert torch.allclose(rows.norm(), get_gradient_values(dense.embeddings.weight).norm())
+    assert torch.allclose(rows.norm(), get_gradient_values(dense.embeddings.weight).norm(), **EXACT)
 
 
 def test_gradients_of_one_step_are_cleared_before_the_next() -> None:

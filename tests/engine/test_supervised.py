@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from llmkit.data.encoding.collate import IGNORED
 from llmkit.engine.supervised import compute_supervised_logits
+from tests.float64 import EXACT, in_float64
 
 PAD = 0
 # (input ids, labels of the input, target ids)
@@ -22,9 +23,14 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(tiny_gpt: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(tiny_gpt).eval()
+@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def model(request: pytest.FixtureRequest, tiny_gpt: Path) -> Any:
+    """Llama's positions are relative; GPT-2 would notice if padding were counted among them."""
+    if request.param == "llama":
+        return in_float64(AutoModelForCausalLM.from_pretrained(tiny_gpt)).eval()
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=50, n_embd=32, n_layer=2, n_head=4, bos_token_id=2, eos_token_id=3)
+    return in_float64(GPT2LMHeadModel(config)).eval()
 
 
 def padded(rows: list[list[int]], filler: int) -> torch.Tensor:
@@ -77,7 +83,7 @@ def test_log_probabilities_in_a_batch_equal_those_of_each_text_alone(model: Any,
         own = [scores_SV[place, token] for place, token in enumerate(targets_S.tolist()) if token != IGNORED]
         expected = score_alone(model, row)
         assert [t for t in targets_S.tolist() if t != IGNORED] == [t for t in row[1] + row[2] if t != IGNORED]
-        torch.testing.assert_close(torch.stack(own), torch.stack(expected), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(torch.stack(own), torch.stack(expected), **EXACT)
 
 
 @torch.inference_mode()

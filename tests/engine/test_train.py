@@ -12,6 +12,7 @@ from llmkit.base.errors import TrainingError
 from llmkit.data.sampler import plan_steps
 from llmkit.engine.optim import Schedule, build_adamw
 from llmkit.engine.train import Step, train
+from tests.float64 import EXACT
 
 SCHEDULE = Schedule(1e-2, 6, 0, "constant")
 
@@ -46,8 +47,8 @@ def test_loss_and_gradient_norm_are_those_of_all_examples_of_the_step(
     expected.backward()
     norm = torch.sqrt(sum(p.grad.square().sum() for p in plain.parameters()))
     step = run_steps(session, model, toy, total=1)[0]
-    assert step.loss == pytest.approx(expected.item(), rel=1e-6)
-    assert step.grad_norm == pytest.approx(norm.item(), rel=1e-6)
+    assert step.loss == pytest.approx(expected.item(), rel=1e-12)
+    assert step.grad_norm == pytest.approx(norm.item(), rel=1e-12)
     assert step.examples == 8
     assert step.tokens == toy.batches.lengths[first].sum() <= step.padded_tokens
 
@@ -67,7 +68,7 @@ def test_clipping_scales_the_gradient_to_max_grad_norm(session: Any, make_model:
     )[0]
     moved = torch.sqrt(sum((p - b).square().sum() for p, b in zip(model.parameters(), before, strict=True)))
     assert step.grad_norm > 1e-3  # the norm before clipping
-    assert moved.item() == pytest.approx(1e-3, rel=1e-4)
+    assert moved.item() == pytest.approx(1e-3, rel=1e-10)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -110,8 +111,8 @@ def test_out_of_memory_halves_the_micro_batches_and_repeats_the_step(
     expected = run_steps(session, plain, toy)
     notes: list[str] = []
     steps = run_steps(session, scarce, toy, loss=ScarceMemory(toy, 1, error), note=notes.append)
-    assert [s.loss for s in steps] == pytest.approx([s.loss for s in expected], rel=1e-6)
-    assert torch.allclose(plain.layer.weight, scarce.layer.weight, rtol=1e-5)
+    assert [s.loss for s in steps] == pytest.approx([s.loss for s in expected], rel=1e-10)
+    assert torch.allclose(plain.layer.weight, scarce.layer.weight, **EXACT)
     assert steps[0].micro_batch_tokens < expected[0].micro_batch_tokens
     assert notes[0].startswith("step 1: out of memory with micro-batches of 12 tokens; continuing with 6")
 

@@ -10,6 +10,7 @@ import transformers
 from torch import Tensor, nn
 
 from llmkit.models.heads import compute_logits_at
+from tests.float64 import EXACT, in_float64
 
 IDS = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 10, 11, 12]])
 CHOSEN = torch.tensor([[False, True, False, False, True], [False, False, True, False, False]])
@@ -25,9 +26,8 @@ SIZES = {
 def made(kind: str) -> Any:
     torch.manual_seed(0)
     sizes = {"dim": 32, "n_layers": 1, "n_heads": 4, "vocab_size": 40} if kind == "distilbert" else SIZES
-    return transformers.AutoModelForMaskedLM.from_config(
-        transformers.AutoConfig.for_model(kind, **sizes)
-    ).eval()
+    config = transformers.AutoConfig.for_model(kind, **sizes)
+    return in_float64(transformers.AutoModelForMaskedLM.from_config(config)).eval()
 
 
 class Wrapped(nn.Module):
@@ -48,7 +48,7 @@ def test_they_are_those_of_the_whole_forward(kind: str, wrap: Any) -> None:
     with torch.no_grad():
         whole, some = model(IDS).logits, compute_logits_at(wrap(model), {"input_ids": IDS}, CHOSEN)
     assert some.shape == (3, 40)
-    assert torch.allclose(some, whole[CHOSEN], atol=1e-6)
+    assert torch.allclose(some, whole[CHOSEN], **EXACT)
 
 
 def test_with_adapters_too() -> None:
@@ -58,7 +58,7 @@ def test_with_adapters_too() -> None:
     adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["query"])).eval()
     with torch.no_grad():
         whole, some = adapted(IDS).logits, compute_logits_at(adapted, {"input_ids": IDS}, CHOSEN)
-    assert torch.allclose(some, whole[CHOSEN], atol=1e-6)
+    assert torch.allclose(some, whole[CHOSEN], **EXACT)
 
 
 def test_the_head_sees_the_chosen_tokens_only_and_all_of_them_afterwards() -> None:

@@ -13,6 +13,7 @@ from llmkit.base.errors import ModelError
 from llmkit.models import load, lora
 from llmkit.recipe.schema import Lora
 from llmkit.tasks._shared.texts import named_classes
+from tests.float64 import EXACT, in_float64
 
 IDS = torch.tensor([[2, 5, 6, 7, 3]])
 
@@ -31,7 +32,7 @@ def opened(folder: Path, labels: list[str], *, new_head: bool = False, seed: int
 
 @pytest.fixture
 def base(tiny_bert: Path) -> Any:
-    return opened(tiny_bert, ["a", "b"], new_head=False, seed=1).eval()
+    return in_float64(opened(tiny_bert, ["a", "b"], new_head=False, seed=1)).eval()
 
 
 def shaken(model: Any) -> Any:
@@ -57,7 +58,9 @@ def test_only_adapters_and_the_head_train(base: Any) -> None:
 def test_untrained_adapters_change_nothing(base: Any) -> None:
     with torch.no_grad():
         before = base(input_ids=IDS).logits
-        assert torch.allclose(lora.add_adapter(base, Lora(), seed=1).eval()(input_ids=IDS).logits, before)
+        assert torch.allclose(
+            lora.add_adapter(base, Lora(), seed=1).eval()(input_ids=IDS).logits, before, **EXACT
+        )
 
 
 def test_merged_weights_answer_as_the_adapters_did(base: Any) -> None:
@@ -67,18 +70,18 @@ def test_merged_weights_answer_as_the_adapters_did(base: Any) -> None:
         adapted = model(input_ids=IDS).logits
         merged = lora.merge_adapter(model)
         assert not torch.allclose(adapted, before, atol=1e-3)
-        assert torch.allclose(merged(input_ids=IDS).logits, adapted, atol=1e-5)
+        assert torch.allclose(merged(input_ids=IDS).logits, adapted, **EXACT)
     assert not any("lora" in name for name in merged.state_dict())
 
 
 def test_a_kept_adapter_comes_back(base: Any, tiny_bert: Path, tmp_path: Path) -> None:
     model = shaken(lora.add_adapter(base, Lora(rank=4), seed=1))
     model.save_pretrained(tmp_path)
-    again = opened(tiny_bert, ["a", "b"], new_head=False, seed=5)
+    again = in_float64(opened(tiny_bert, ["a", "b"], new_head=False, seed=5))
     with torch.no_grad():
         expected = model(input_ids=IDS).logits
         assert torch.allclose(
-            lora.load_adapter(again, tmp_path).eval()(input_ids=IDS).logits, expected, atol=1e-6
+            lora.load_adapter(again, tmp_path).eval()(input_ids=IDS).logits, expected, **EXACT
         )
 
 
@@ -113,7 +116,7 @@ def grown(folder: Path, seed: int = 1) -> tuple[Any, Any, list[int]]:
         seed=seed,
         tokenizer=tokenizer,
     )
-    return model.eval(), tokenizer, tokenizer.convert_tokens_to_ids(list(MARKERS))
+    return in_float64(model).eval(), tokenizer, tokenizer.convert_tokens_to_ids(list(MARKERS))
 
 
 def trained(model: Any, ids: torch.Tensor) -> Any:
@@ -134,7 +137,7 @@ def test_of_the_embeddings_only_the_new_rows_train(tiny_bert: Path) -> None:
     with torch.no_grad():
         adapted = model(input_ids=ids).logits
         merged = lora.merge_adapter(model)
-        assert torch.allclose(merged(input_ids=ids).logits, adapted, atol=1e-5)
+        assert torch.allclose(merged(input_ids=ids).logits, adapted, **EXACT)
     after = merged.get_input_embeddings().weight
     changed = (after != before).any(-1).nonzero().flatten().tolist()
     assert changed == new
@@ -158,7 +161,7 @@ def test_the_new_rows_of_a_kept_adapter_come_back(tiny_bert: Path, tmp_path: Pat
     other, _, _ = grown(tiny_bert, seed=0)
     again = lora.load_adapter(other, tmp_path).eval()
     with torch.no_grad():
-        assert torch.equal(again(input_ids=ids).logits, model(input_ids=ids).logits)
+        assert torch.allclose(again(input_ids=ids).logits, model(input_ids=ids).logits, **EXACT)
 
 
 def learned(model: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -179,10 +182,10 @@ def test_fused_adapters_say_and_learn_the_same(base: Any, dropout: float) -> Non
     wanted, slopes = learned(model)
     lora.fuse_adapter(model)
     found, ours = learned(model)
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, wanted, **EXACT)
     assert ours.keys() == slopes.keys() and any("lora_A" in name for name in ours)
     for name, slope in slopes.items():
-        torch.testing.assert_close(ours[name], slope, rtol=1e-4, atol=1e-6, msg=name)
+        torch.testing.assert_close(ours[name], slope, **EXACT, msg=name)
 
 
 def test_fused_adapters_take_the_short_way(base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,10 +201,10 @@ def test_fused_adapters_of_gpt2_whose_layers_are_no_linear_ones() -> None:
     config = GPT2Config(
         vocab_size=20, n_embd=8, n_layer=1, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0
     )
-    model = shaken(lora.add_adapter(GPT2LMHeadModel(config), Lora(rank=2), seed=1))
+    model = shaken(lora.add_adapter(in_float64(GPT2LMHeadModel(config)), Lora(rank=2), seed=1))
     wanted, _ = learned(model)
     lora.fuse_adapter(model)
-    torch.testing.assert_close(learned(model)[0], wanted)
+    torch.testing.assert_close(learned(model)[0], wanted, **EXACT)
 
 
 def test_fused_adapters_merge_as_ever(base: Any) -> None:
@@ -209,7 +212,7 @@ def test_fused_adapters_merge_as_ever(base: Any) -> None:
     before = model(input_ids=IDS).logits
     lora.fuse_adapter(model)
     merged: Any = lora.merge_adapter(model)
-    torch.testing.assert_close(merged.eval()(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(merged.eval()(input_ids=IDS).logits, before, **EXACT)
 
 
 def test_nothing_is_said_of_names_that_will_change(base: Any) -> None:

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from llmkit.models.lstm_classifier import LstmClassifier, assign_embedding_rows
+from tests.float64 import EXACT, in_float64
 
 
 @pytest.fixture
 def model() -> LstmClassifier:
     torch.manual_seed(0)
-    return LstmClassifier(np.arange(10), 3).eval()
+    return in_float64(LstmClassifier(np.arange(10), 3)).eval()
 
 
 def test_tokens_seen_twice_have_a_row_of_their_own_and_all_others_share_one() -> None:
@@ -27,7 +28,7 @@ def test_padding_and_the_other_texts_change_nothing(model: LstmClassifier) -> No
     mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
     together = model(ids, mask).logits
     alone = model(ids[:1, :3], mask[:1, :3]).logits
-    torch.testing.assert_close(together[:1], alone)
+    torch.testing.assert_close(together[:1], alone, **EXACT)
     other = model(torch.where(mask == 0, 9, ids), mask).logits
     assert torch.equal(together, other)
 
@@ -45,7 +46,7 @@ def test_a_bias_is_where_it_begins() -> None:
 
 def test_it_computes_in_fp32_where_others_do_not(model: LstmClassifier) -> None:
     ids, mask = torch.tensor([[3, 4, 5]]), torch.ones(1, 3, dtype=torch.int64)
-    plain = model(ids, mask).logits
+    plain = model.float()(ids, mask).logits
     assert plain.dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(model(ids, mask).logits, plain)

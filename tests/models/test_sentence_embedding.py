@@ -11,6 +11,7 @@ import torch
 
 from llmkit.base.errors import ModelError
 from llmkit.models import load, sentence_embedding
+from tests.float64 import EXACT, in_float64
 
 IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 9, 9]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
@@ -50,7 +51,9 @@ def test_the_mean_is_over_the_real_tokens() -> None:
 
 @pytest.mark.parametrize("kind", ["bert", "albert", "gpt2", "llama", "t5"])
 def test_any_body_gives_vectors_of_length_1_that_padding_does_not_change(kind: str, tmp_path: Path) -> None:
-    body = sentence_embedding.load_body(saved(tiny(kind), tmp_path)).eval()
+    body = in_float64(
+        sentence_embedding.load_body(saved(tiny(kind), tmp_path))
+    ).eval()  # the vectors are float32
     with torch.no_grad():
         both = sentence_embedding.embed(body, {"input_ids": IDS, "attention_mask": MASK})["embedding"]
         alone = sentence_embedding.embed(
@@ -73,11 +76,12 @@ def test_gpt_types_are_told_apart(kind: str, one_way: bool, tmp_path: Path) -> N
 def test_the_body_is_that_below_the_head(tmp_path: Path) -> None:
     model = tiny("bert").eval()
     body = sentence_embedding.load_body(saved(model, tmp_path)).eval()
+    assert {parameter.dtype for parameter in body.parameters()} == {torch.float32}
+    model, body = in_float64(model), in_float64(body)
     with torch.no_grad():
         expected = model.bert(input_ids=IDS, attention_mask=MASK).last_hidden_state
         found = body(input_ids=IDS, attention_mask=MASK).last_hidden_state
-    assert torch.equal(found, expected)
-    assert {parameter.dtype for parameter in body.parameters()} == {torch.float32}
+    torch.testing.assert_close(found, expected, **EXACT)
 
 
 def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:

@@ -79,14 +79,14 @@ def spread(figures: dict[str, list[list[float]]], reference: list[list[float]]) 
 @pytest.mark.slow
 @each_task
 def test_loss_and_gradient_do_not_depend_on_the_micro_batches(task: str, alone: Figures) -> None:
-    assert spread(alone[task], alone[task]["100000"]) < 1e-6
+    assert spread(alone[task], alone[task]["100000"]) < 1e-12
 
 
 @pytest.mark.slow
 @pytest.mark.distributed
 @each_task
 def test_loss_and_gradient_do_not_depend_on_the_processes(task: str, alone: Figures, two: Figures) -> None:
-    assert spread(two[task], alone[task]["100000"]) < 1e-6
+    assert spread(two[task], alone[task]["100000"]) < 1e-12
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from llmkit.models.cpu import grouped_attention
 from llmkit.models.cpu.dropout import draw_mask
+from tests.float64 import EXACT
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -30,7 +31,7 @@ def test_each_text_alone_without_dropout(causal: bool) -> None:
     """Nothing is dropped at a probability that rounds to 0: then this is torch's attention, text by text."""
     torch.manual_seed(9)
     lengths = (2, 7, 8, 9, 9, 30, 31, 40)
-    rows = [torch.randn(sum(lengths), 3, 4) for _ in range(3)]
+    rows = [torch.randn(sum(lengths), 3, 4, dtype=torch.float64) for _ in range(3)]
     plan = grouped_attention.make_plan(lengths, 3, causal)
     found = grouped_attention._Attention.apply(*rows, plan, 0.5, 1e-9)  # type: ignore[no-untyped-call]
     texts = zip(*(part.split(lengths) for part in rows), strict=True)
@@ -40,7 +41,7 @@ def test_each_text_alone_without_dropout(causal: bool) -> None:
         )
         for text in texts
     ]
-    torch.testing.assert_close(found, torch.cat([text.transpose(0, 1) for text in wanted]))
+    torch.testing.assert_close(found, torch.cat([text.transpose(0, 1) for text in wanted]), **EXACT)
 
 
 def test_texts_of_about_one_length_go_together() -> None:
@@ -49,7 +50,7 @@ def test_texts_of_about_one_length_go_together() -> None:
 
 def test_dropout_acts_on_the_softmax() -> None:
     torch.manual_seed(7)
-    q_THK, k_THK, v_THK = torch.randn(3, 4, 2, 3).unbind()
+    q_THK, k_THK, v_THK = torch.randn(3, 4, 2, 3, dtype=torch.float64).unbind()
     plan = grouped_attention.make_plan((4,), 2, False)
     torch.manual_seed(8)
     found = grouped_attention._Attention.apply(q_THK, k_THK, v_THK, plan, 0.5, 0.4)  # type: ignore[no-untyped-call]
@@ -57,4 +58,4 @@ def test_dropout_acts_on_the_softmax() -> None:
     q, k, v = (rows.transpose(0, 1) for rows in (q_THK, k_THK, v_THK))
     weights = (0.5 * q @ k.mT).softmax(-1)
     wanted = (weights * draw_mask(weights.flatten(), 0.4).view_as(weights)) @ v
-    torch.testing.assert_close(found, wanted.transpose(0, 1))
+    torch.testing.assert_close(found, wanted.transpose(0, 1), **EXACT)

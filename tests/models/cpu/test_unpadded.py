@@ -204,8 +204,8 @@ def test_a_head_asked_for_some_tokens_only(kind: str) -> None:
     wanted = model(**inputs).logits[chosen_BL]
     seen = []
     hook = model.lm_head.register_forward_hook(lambda _, __, out: seen.append(out.shape))
-    found = heads.compute_logits_at(Unpadded(model), inputs, chosen_BL)  # rounded to float32
-    torch.testing.assert_close(found, wanted.float(), rtol=1e-6, atol=1e-9)
+    found = heads.compute_logits_at(Unpadded(model), inputs, chosen_BL)
+    torch.testing.assert_close(found, wanted, **EXACT)
     hook.remove()
     assert seen == [wanted.shape]
 
