@@ -51,9 +51,7 @@ class Server:
 
     files: dict[str, bytes] = field(default_factory=dict)
     stated: dict[str, str] = field(default_factory=dict)  # file name -> wrong hash to state
-    cuts: list[int] = field(
-        default_factory=list
-    )  # for the next responses: bytes sent before the connection drops
+    cuts: list[int] = field(default_factory=list)  # bytes sent by the next responses before they break
     ranges: bool = True  # whether Range is supported
     delay: float = 0.0  # seconds before a file is sent
     gated: bool = False

@@ -135,9 +135,8 @@ def test_splits_are_complete_disjoint_and_stratified_and_keep_equal_texts_togeth
         )
         for label, size in Counter(first.values()).items():
             assert counts[label] >= 1
-            assert (
-                abs(counts[label] - share * size) <= 1.5
-            )  # 1 by largest remainders, 0.5 by the rounded total
+            # Largest remainders differ from the exact share by up to 1, the rounded total by up to 0.5.
+            assert abs(counts[label] - share * size) <= 1.5
 
 
 @given(st.integers(0, 1000), st.lists(st.integers(1, 50), min_size=1, max_size=8))
