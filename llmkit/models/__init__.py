@@ -1,1 +1,1 @@
-"""Checkpoints in and out: loading with checks, adapters, saving, and the simple baselines."""
+"""Load, build, adapt and save models and tokenizers."""

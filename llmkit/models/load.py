@@ -1,7 +1,7 @@
-"""From a name to a model and its tokenizer, with every doubt said in one line and no code of the checkpoint run.
+"""Load a checkpoint's model and tokenizer. Each problem is an error of one line, and no code of the checkpoint runs.
 
-Only safetensors are opened (pickle can run code), and a config that asks for remote code is refused before
-transformers reads it (CVE-2026-4372, CVE-2026-5241: a config.json alone could start code from the Hub).
+Only safetensors files are opened, because pickle files can run code. A config that asks for remote code is refused
+before transformers reads it (CVE-2026-4372, CVE-2026-5241: a config.json alone could start code from the Hub).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import transformers
 from safetensors import SafetensorError, safe_open
 from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from llmkit.base.errors import ErrorDetail, ModelError, some
+from llmkit.base.errors import ModelError, some
 from llmkit.base.seeds import derive
-from llmkit.models import lstm  # noqa: F401  # the Auto classes then know it
+from llmkit.models import lstm  # noqa: F401  # registers the LSTM with the Auto classes
 from llmkit.models.quiet import quiet
 
 __all__ = [
@@ -33,46 +33,53 @@ __all__ = [
 ]
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
-ALSO = {  # other names of a head
+# Other endings of the architecture names of a head.
+HEAD_ALIASES = {
     "ForCausalLM": ("LMHeadModel",),
     "ForMaskedLM": ("ForPreTraining",),
     "ForSeq2SeqLM": ("ForConditionalGeneration", "MTModel"),
 }
-REFUSED = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
+CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipelines", "_attn_implementation_internal")
+NAME_ANOTHER = (
+    "name a local folder with config.json, tokenizer.json and *.safetensors, a Hub id, or index:NAME"
+)
 
 
 def load_tokenizer(
     folder: Path, *, weights: bool = True, special: Sequence[str] = ()
 ) -> PreTrainedTokenizerBase:
-    """The checkpoint's own tokenizer, with the special tokens that a task needs. ModelError M01 when it has none.
+    """Load the tokenizer of a checkpoint.
 
-    weights is False for a folder of an adapter or a tokenizer, which needs no config of its own.
+    A tokenizer without a padding token, as those of many GPT models, uses its end token for padding: padding is masked.
+
+    Args:
+        folder: The checkpoint's folder.
+        weights: Whether the folder must hold a model; False for the folder of an adapter or of a tokenizer alone.
+        special: Special tokens to add, which a task needs.
+
+    Raises:
+        ModelError: M01, there is no tokenizer; S07, it has neither a padding nor an end token; and the errors of
+            `check_folder`.
     """
     if weights:
         check_folder(folder)
     elif (folder / "config.json").is_file():
-        _refuse_code(folder, _config(folder))
+        _refuse_code(folder, _read_config(folder))
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise ModelError("M01", str(folder), f"holds no tokenizer ({some(TOKENIZER_FILES)})", TRY_ANOTHER)
+        raise ModelError("M01", str(folder), f"contains no tokenizer ({some(TOKENIZER_FILES)})", NAME_ANOTHER)
     try:
         with quiet():
-            found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError("M01", str(folder), f"holds no tokenizer ({_short(error)})", TRY_ANOTHER) from error
-    found.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    return _with_padding(folder, found)
-
-
-def _with_padding(folder: Path, found: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """GPT-type tokenizers often have no padding token; their end token serves, as it is masked anyway."""
-    if found.pad_token is None:
-        if found.eos_token is None:
-            problem = ErrorDetail(
-                "S07", str(folder), "the tokenizer has neither a padding nor an end token", TRY_ANOTHER
-            )
-            raise ModelError.of(problem)
-        found.pad_token = found.eos_token
-    return found
+        message = f"contains no tokenizer that can be loaded ({_first_line(error)})"
+        raise ModelError("M01", str(folder), message, NAME_ANOTHER) from error
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            message = "the tokenizer has neither a padding token nor an end token"
+            raise ModelError("S07", str(folder), message, NAME_ANOTHER)
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def load_pretrained(
@@ -85,12 +92,23 @@ def load_pretrained(
     tokenizer: PreTrainedTokenizerBase,
     bias: Sequence[float] | None = None,
 ) -> PreTrainedModel:
-    """The checkpoint under this task's head, in float32; head goes to its config (num_labels, id2label ...).
+    """Load a checkpoint in float32 under the head of a task.
 
-    The padding token is told to checkpoints that don't know theirs: GPT-type heads read the last token before the
-    padding. A head that the checkpoint lacks is drawn from the seed, and so are the embeddings of tokens that the
-    tokenizer has been given. bias: what a drawn head answers before it is trained, one number for each output.
-    Raises ModelError L11 when it has a head for other labels.
+    A checkpoint without a padding token gets that of the tokenizer, because GPT-type classification heads read the last
+    token before the padding.
+
+    Args:
+        folder: The checkpoint's folder.
+        auto_class: The Auto class of transformers, such as AutoModelForSequenceClassification.
+        head: Entries of the config that describe the head (num_labels, id2label, ...).
+        new_head: Whether to replace a head that the checkpoint has.
+        seed: Initializes a head the checkpoint lacks, and the embeddings of tokens added to the tokenizer.
+        tokenizer: The tokenizer of the checkpoint.
+        bias: The initial bias of a new head, one number per output.
+
+    Raises:
+        ModelError: L11, the checkpoint has a head for other labels; M01, it cannot be loaded; and the errors of
+            `check_folder`.
     """
     check_head(folder, auto_class, head, new_head=new_head)
     torch.manual_seed(derive(seed, "head"))
@@ -105,54 +123,57 @@ def load_pretrained(
                 **head,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError("M01", str(folder), f"can't be loaded ({_short(error)})", TRY_ANOTHER) from error
+        message = f"cannot be loaded ({_first_line(error)})"
+        raise ModelError("M01", str(folder), message, NAME_ANOTHER) from error
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
-    _grow(model, len(tokenizer), seed)
+    _grow_embeddings(model, len(tokenizer), seed)
     if bias is not None and (new_head or not has_head(check_folder(folder), auto_class)):
         set_bias(model, bias)
     return model
 
 
 def set_bias(model: PreTrainedModel, bias: Sequence[float]) -> None:
-    """The head is the last linear layer; that of GPT types has no bias."""
+    """Set the bias of the last linear layer, the head. Heads of GPT-type models have no bias and stay as they are."""
     linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     if linear[-1].bias is not None:
         with torch.no_grad():
             linear[-1].bias.copy_(torch.tensor(bias))
 
 
-def _grow(model: PreTrainedModel, tokens: int, seed: int) -> None:
-    """Rows for tokens beyond the embedding, each number drawn with the mean and deviation of the known ones.
+def _grow_embeddings(model: PreTrainedModel, tokens: int, seed: int) -> None:
+    """Add embeddings up to `tokens`, drawn with the mean and the standard deviation of the existing ones.
 
-    transformers draws them with a variance scaled by 1e-9, so that all new tokens would begin as the same one.
+    transformers scales the variance of new embeddings by 1e-9, so that all new tokens would begin almost identical.
     """
-    known = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
-    if tokens <= known:
+    existing = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
+    if tokens <= existing:
         return
     torch.manual_seed(derive(seed, "tokens"))
     with quiet():
         model.resize_token_embeddings(tokens, mean_resizing=False)
-    rows = model.get_input_embeddings().weight
-    assert isinstance(rows, torch.Tensor)
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, torch.Tensor)
     with torch.no_grad():
-        spread, mean = torch.std_mean(rows[:known], dim=0)
-        rows[known:] = mean + spread * torch.randn_like(rows[known:])
+        deviation, mean = torch.std_mean(weight[:existing], dim=0)
+        weight[existing:] = mean + deviation * torch.randn_like(weight[existing:])
 
 
-def has_head(config: dict[str, Any], auto_class: str) -> bool:
-    """Whether the checkpoint was saved with a head of this kind."""
-    kind = auto_class.removeprefix("AutoModel")
-    ends = (kind, *ALSO.get(kind, ()))
-    return any(name.endswith(ends) for name in config.get("architectures") or [])
+def has_head(config: Mapping[str, Any], auto_class: str) -> bool:
+    """Return whether the checkpoint with this config was saved with the head of an Auto class."""
+    suffix = auto_class.removeprefix("AutoModel")
+    endings = (suffix, *HEAD_ALIASES.get(suffix, ()))
+    return any(name.endswith(endings) for name in config.get("architectures") or [])
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """Look at the files before transformers does; returns config.json.
+    """Check the files of a checkpoint before transformers opens them, and return its config.json.
 
-    Raises ModelError: M01 no model there, M02 only pickle weights, M03 damaged weights, M06 wants to run its own code.
+    Raises:
+        ModelError: M01, the folder is no model; M02, its weights are pickle files; M03, its weights are damaged;
+            M06, its config asks to run code.
     """
-    config = _config(folder)
+    config = _read_config(folder)
     _refuse_code(folder, config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -161,94 +182,86 @@ def check_folder(folder: Path) -> dict[str, Any]:
             raise ModelError(
                 "M02",
                 str(folder),
-                f"has weights as pickle only ({some(pickles)}), which can run code",
-                PICKLE,
+                f"has its weights only as pickle files ({some(pickles)}), which can run code",
+                "convert it on a machine you trust (model.save_pretrained writes safetensors), "
+                "then name the new folder",
             )
-        raise ModelError("M01", str(folder), "has no *.safetensors weights", TRY_ANOTHER)
+        raise ModelError("M01", str(folder), "has no *.safetensors weights", NAME_ANOTHER)
     for path in weights:
-        _check_weights(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                file.keys()
+        except (SafetensorError, OSError) as error:
+            message = f"is damaged or incomplete ({_first_line(error)})"
+            raise ModelError("M03", str(path), message, "download or copy it again") from error
     return config
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise ValueError("not an object")
     except (OSError, ValueError) as error:
-        raise ModelError(
-            "M01", str(folder), f"is no model folder (config.json: {_short(error)})", TRY_ANOTHER
-        ) from error
+        message = f"is not a model folder (config.json: {_first_line(error)})"
+        raise ModelError("M01", str(folder), message, NAME_ANOTHER) from error
     return config
 
 
-TRY_ANOTHER = (
-    "name a local folder with config.json, tokenizer.json and *.safetensors, a Hub id, or index:NAME"
-)
-PICKLE = (
-    "convert it on a machine you trust (model.save_pretrained writes safetensors) and name the new folder"
-)
-
-
-def get_max_length(folder: Path, found: PreTrainedTokenizerBase) -> int:
-    """The most tokens (special ones included) that this checkpoint's positions reach."""
+def get_max_length(folder: Path, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the largest number of tokens, including special tokens, that the checkpoint's positions allow."""
     config = check_folder(folder)
     positions = config.get("max_position_embeddings") or config.get("n_positions") or sys.maxsize
-    return min(int(positions), int(found.model_max_length))
+    return min(int(positions), int(tokenizer.model_max_length))
 
 
-def _refuse_code(folder: Path, config: dict[str, Any]) -> None:
-    asked = [key for key in REFUSED if config.get(key)]
+def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ModelError M06 when the config asks to run code."""
+    keys = [key for key in CODE_KEYS if config.get(key)]
     attention = config.get("_attn_implementation")
-    if isinstance(attention, str) and "/" in attention:
-        asked.append("_attn_implementation")
-    if asked:
+    if isinstance(attention, str) and "/" in attention:  # the name of a kernel on the Hub
+        keys.append("_attn_implementation")
+    if keys:
         raise ModelError(
             "M06",
             str(folder / "config.json"),
-            f"asks to run code that comes with the checkpoint ({some(asked)}), which llmkit never does",
-            "use a checkpoint of an architecture that transformers has built in",
+            f"asks to run code that comes with the checkpoint ({some(keys)}), which llmkit never does",
+            "use a checkpoint whose architecture is part of transformers",
         )
 
 
-def _check_weights(path: Path) -> None:
-    try:
-        with safe_open(path, framework="pt") as opened:
-            opened.keys()
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            "M03", str(path), f"is damaged or cut short ({_short(error)})", "fetch or copy it again"
-        ) from error
-
-
 def check_head(folder: Path, auto_class: str, head: Mapping[str, Any], *, new_head: bool) -> None:
-    """Raises ModelError L11 when the checkpoint has a head for other labels and no new one is asked for.
+    """Raise ModelError L11 when the checkpoint has a head for other labels and no new head is wanted.
 
-    head: the config entries that the task wants; without num_labels any head of the class fits.
+    Args:
+        folder: The checkpoint's folder.
+        auto_class: The Auto class of transformers.
+        head: Entries of the config that describe the task's head; without num_labels any head of the class fits.
+        new_head: Whether to replace a head that the checkpoint has.
     """
     config = check_folder(folder)
     if new_head or not has_head(config, auto_class) or "num_labels" not in head:
         return
-    found, wanted = _outputs(config), _outputs(head)
-    if found != wanted:
+    outputs, required = _get_output_names(config), _get_output_names(head)
+    if outputs != required:
         raise ModelError(
             "L11",
             str(folder),
-            f"has a head for {_counted(found)}, the data has {_counted(wanted)}",
-            "name the data's classes in that order with data.labels, or set model.new_head=true for a new head",
+            f"has a head for {_describe_outputs(outputs)}, but the data has {_describe_outputs(required)}",
+            "list the data's classes in the head's order in data.labels, or set model.new_head=true for a new head",
         )
 
 
-def _outputs(config: Mapping[str, Any]) -> list[str]:
-    """Names of a head's outputs; LABEL_0 ... where the config has none."""
-    named = list((config.get("id2label") or {}).values())
-    return named or [f"LABEL_{number}" for number in range(config.get("num_labels", 2))]
+def _get_output_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of a head's outputs: LABEL_0, LABEL_1, ... where the config names none."""
+    names = list((config.get("id2label") or {}).values())
+    return names or [f"LABEL_{number}" for number in range(config.get("num_labels", 2))]
 
 
-def _counted(labels: Sequence[str]) -> str:
-    return f"{len(labels)} labels ({some(labels)})" if len(labels) != 1 else f"1 output ({labels[0]})"
+def _describe_outputs(names: Sequence[str]) -> str:
+    return f"{len(names)} labels ({some(names)})" if len(names) != 1 else f"1 output ({names[0]})"
 
 
-def _short(error: Exception) -> str:
-    """The first line of a library's message, without its full stop."""
+def _first_line(error: Exception) -> str:
+    """Return the first line of a library's message, at most 200 characters, without a full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]

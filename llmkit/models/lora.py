@@ -1,6 +1,6 @@
-"""Low-rank adapters (Hu et al. 2021) through peft: put on, computed in one piece, merged, or kept.
+"""Low-rank adapters (LoRA, Hu et al. 2021) through peft: add, fuse, merge and load.
 
-Shapes: N tokens, I and O features in and out, R rank.
+Shapes: N tokens, I input features, O output features, R rank.
 """
 
 from __future__ import annotations
@@ -26,17 +26,36 @@ __all__ = ["add_adapter", "fuse_adapter", "load_adapter", "merge_adapter"]
 def add_adapter(
     model: PreTrainedModel, lora: Lora, *, seed: int, new_tokens: Sequence[int] = ()
 ) -> PeftModel:
-    """The model with adapters on the targets; a freshly made task head stays trainable as a whole.
+    """Add adapters to the target layers of a model. Its task head stays trainable.
 
-    new_tokens: ids whose embeddings are trained too, since the checkpoint has never seen them.
+    Args:
+        model: The model; its other weights are frozen.
+        lora: The settings of the recipe.
+        seed: Initializes the adapters.
+        new_tokens: Ids whose embeddings are trained too, because the checkpoint has never seen these tokens.
 
-    Raises ModelError M08 when the targets match no linear layer.
+    Raises:
+        ModelError: M08, a target matches no linear layer.
     """
-    head = _head(model)
-    targets = "all-linear" if lora.targets == "auto" else _known(model, lora.targets)
+    if lora.targets == "auto":
+        targets: str | list[str] = "all-linear"
+    else:
+        linear = {
+            name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)
+        }
+        unknown = [target for target in lora.targets if target.rsplit(".", 1)[-1] not in linear]
+        if unknown:
+            raise ModelError(
+                "M08",
+                "model.lora.targets",
+                f"{some(unknown)} matches no linear layer of {type(model).__name__}",
+                f"choose from {some(sorted(linear), 20)}, or auto",
+            )
+        targets = lora.targets
+    head = _find_head(model)
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # a float works, and is what the paper has
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # a float works, as in the paper
         lora_dropout=lora.dropout,
         target_modules=targets,
         modules_to_save=head or None,
@@ -48,18 +67,29 @@ def add_adapter(
         return get_peft_model(model, config)
 
 
-def fuse_adapter(model: nn.Module) -> None:
-    """Let each adapted linear layer compute W x + s B A x and its gradient in one piece, in place. In float32 only.
+def _find_head(model: PreTrainedModel) -> list[str]:
+    """Return the names of the modules beside the body: the task head. The output layer of a language model is body."""
+    if model.get_output_embeddings() is not None:  # type: ignore[no-untyped-call]
+        return []
+    modules = [(name, module) for name, module in model.named_children() if name != model.base_model_prefix]
+    return [name for name, module in modules if any(True for _ in module.parameters())]
 
-    peft goes over the layer's output three times more, and keeps what it needs for none of the gradients.
+
+def fuse_adapter(model: nn.Module) -> None:
+    """Make each adapted linear layer compute W x + s B A x and its gradient in one operation, in place. fp32 only.
+
+    peft makes three more passes over the layer's output and stores tensors that the gradients do not need.
     """
     for module in model.modules():
         if type(module) is Linear:
-            module.__class__ = _Fused
+            module.__class__ = _FusedLinear
 
 
-class _Fused(Linear):
-    """As peft's, to which all but the plain case is left."""
+class _FusedLinear(Linear):
+    """An adapted linear layer that fuses the usual case (one active adapter, no dropout, in training).
+
+    All other cases run peft's own forward.
+    """
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         base, names = self.get_base_layer(), self.active_adapters
@@ -70,18 +100,18 @@ class _Fused(Linear):
         without_dropout = isinstance(self.lora_dropout[names[0]], nn.Identity)
         if not (self.training and without_dropout and type(base) is nn.Linear and up.bias is None):
             return super().forward(x)
-        flat_NO: Tensor = _Adapted.apply(  # type: ignore[no-untyped-call]
+        flat_NO: Tensor = _FusedAdapter.apply(  # type: ignore[no-untyped-call]
             x.flatten(0, -2), base.weight, base.bias, down.weight, up.weight, self.scaling[names[0]]
         )
         return flat_NO.view(*x.shape[:-1], -1)
 
 
-class _Adapted(torch.autograd.Function):
-    """x W^T + b + s (x A^T) B^T. W and b are frozen."""
+class _FusedAdapter(torch.autograd.Function):
+    """x W^T + b + s (x A^T) B^T, where W and b are frozen."""
 
     @staticmethod
     def forward(
-        ctx: Any, x_NI: Tensor, w_OI: Tensor, b_O: Any, a_RI: Tensor, b_OR: Tensor, s: float
+        ctx: Any, x_NI: Tensor, w_OI: Tensor, b_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, s: float
     ) -> Tensor:
         low_NR = x_NI @ a_RI.T
         ctx.save_for_backward(x_NI, w_OI, a_RI, b_OR, low_NR)
@@ -97,47 +127,23 @@ class _Adapted(torch.autograd.Function):
 
 
 def merge_adapter(model: PeftModel) -> PreTrainedModel:
-    """The plain model with W + (alpha / rank) B A in the place of each W."""
+    """Return the plain model with each W replaced by W + (alpha / rank) B A."""
     merged: PreTrainedModel = model.merge_and_unload()
     return merged
 
 
 def load_adapter(base: PreTrainedModel, folder: Path) -> PeftModel:
-    """The base with the adapter that was saved in this folder, for prediction.
+    """Load a saved adapter onto its base model, for prediction.
 
-    Raises ModelError M07 when the adapter does not fit the base.
+    Raises:
+        ModelError: M07, the adapter does not fit the base model.
     """
     try:
         with quiet():
             return PeftModel.from_pretrained(base, str(folder))
     except (RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0].rstrip(".:")
+        message = f"the adapter does not fit this base model ({reason})"
         raise ModelError(
-            "M07",
-            str(folder),
-            f"the adapter does not fit this base model ({reason})",
-            "name its own base",
+            "M07", str(folder), message, "name the base model that the adapter was trained on"
         ) from error
-
-
-def _head(model: PreTrainedModel) -> list[str]:
-    """Names of the modules beside the body: the task head (for a language model its tied output layer is body)."""
-    if model.get_output_embeddings() is not None:  # type: ignore[no-untyped-call]
-        return []
-    beside = [(name, part) for name, part in model.named_children() if name != model.base_model_prefix]
-    return [name for name, part in beside if any(True for _ in part.parameters())]
-
-
-def _known(model: PreTrainedModel, targets: list[str]) -> list[str]:
-    linear = {
-        name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)
-    }
-    missing = [target for target in targets if target.rsplit(".", 1)[-1] not in linear]
-    if missing:
-        raise ModelError(
-            "M08",
-            "model.lora.targets",
-            f"{some(missing)} matches no linear layer of {type(model).__name__}",
-            f"choose among {some(sorted(linear), 20)}, or auto",
-        )
-    return targets

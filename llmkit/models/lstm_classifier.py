@@ -1,11 +1,13 @@
-"""An LSTM trained from scratch on the same token ids: what the rows alone teach, without any pretraining.
+"""A baseline: an LSTM classifier trained from scratch on the same token ids, without any pretraining.
 
-    model = LstmClassifier(rows_of(train_ids, vocabulary=30522), outputs=2)
+    model = LstmClassifier(assign_embedding_rows(train_ids, vocabulary=30522), outputs=2)
     model(input_ids, attention_mask).logits  ->  (B, C)
 
-A bidirectional LSTM (Hochreiter and Schmidhuber 1997) whose states are max-pooled over the tokens (Conneau et al.
-2017, InferSent). It is called as a transformers model is, so a task's own loss and decoding work on it. Small on
-purpose (a million weights, seconds on a CPU): it is there to be beaten, not to win. Always computed in fp32.
+A bidirectional LSTM whose hidden states are max-pooled over the tokens. It is called like a transformers model, so a
+task's own loss and decoding apply to it. As a baseline it is small: a million weights, trained in seconds on a CPU. It
+always computes in fp32.
+
+Source: Hochreiter and Schmidhuber 1997; max pooling, Conneau et al. 2017 (InferSent).
 Shapes: B texts, L tokens, E embedding size, H hidden size of both directions, C outputs.
 """
 
@@ -24,31 +26,44 @@ __all__ = ["LstmClassifier", "Output", "assign_embedding_rows"]
 
 SIZE = 64  # of the embedding, and of the hidden state in each direction
 DROPOUT = 0.5  # of the embeddings and the pooled states
-SEEN = 2  # times that a token stands in the training texts to have an embedding of its own
+MIN_COUNT = 2  # occurrences in the training texts from which a token has an embedding of its own
 
 
 @dataclass(frozen=True)
 class Output:
-    """What the forward gives: logits (B, C)."""
+    """The output of the forward: logits (B, C)."""
 
     logits: Tensor
 
 
 def assign_embedding_rows(train_ids: NDArray[np.int32], vocabulary: int) -> NDArray[np.int64]:
-    """(vocabulary,): the embedding row of each token id, 1, 2 ...; 0, one row for all, where training hardly has it.
+    """Assign an embedding row to each token id of the vocabulary.
 
-    Rare tokens share their row with unseen ones, so that it is trained too.
+    Frequent tokens get rows 1, 2, ...; all tokens that occur fewer than MIN_COUNT times share row 0. Rare tokens share
+    it with unseen ones, so that it is trained.
+
+    Args:
+        train_ids: The token ids of all training texts.
+        vocabulary: The size of the vocabulary.
+
+    Returns:
+        The row of each token id, (vocabulary,).
     """
-    kept = np.flatnonzero(np.bincount(train_ids, minlength=vocabulary) >= SEEN)
+    frequent = np.flatnonzero(np.bincount(train_ids, minlength=vocabulary) >= MIN_COUNT)
     rows = np.zeros(vocabulary, np.int64)
-    rows[kept] = np.arange(1, len(kept) + 1)
+    rows[frequent] = np.arange(1, len(frequent) + 1)
     return rows
 
 
 class LstmClassifier(nn.Module):
-    """rows is what `rows_of` gives; bias is what it answers before it is trained, one number for each output.
+    """The classifier.
 
-    Its weights are drawn from torch's generator: seed that first.
+    Its weights are drawn from torch's default generator, so seed that first.
+
+    Args:
+        rows: The embedding row of each token id, from `assign_embedding_rows`.
+        outputs: The number of outputs.
+        bias: The initial bias of the output layer, one number per output.
     """
 
     rows: Tensor
@@ -68,14 +83,13 @@ class LstmClassifier(nn.Module):
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
-        token_type_ids: Tensor | None = None,  # noqa: ARG002 -- a task passes on what the batch holds
+        token_type_ids: Tensor | None = None,  # noqa: ARG002 -- part of a task's batch, not used here
     ) -> Output:
-        """Texts are padded on the right; padding has no part in the logits. token_type_ids are not read."""
+        """Compute the logits of texts padded on the right. Padding has no effect."""
         with torch.autocast(input_ids.device.type, enabled=False):
             embedded_BLE = self.dropout(self.embedding(self.rows[input_ids]))
-            lengths_B = attention_mask.sum(
-                1
-            ).cpu()  # packed, or the backward direction would begin in the padding
+            lengths_B = attention_mask.sum(1).cpu()
+            # Packed, because the backward direction would otherwise begin in the padding.
             packed = pack_padded_sequence(embedded_BLE, lengths_B, batch_first=True, enforce_sorted=False)
             states_BLH, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
             padding_BL1 = attention_mask.unsqueeze(-1) == 0

@@ -1,5 +1,7 @@
-"""transformers and peft without bars, reports and warnings: missing heads, shard counts and names that one of them will
-change are not news to a user of llmkit."""
+"""Silence progress bars, reports and warnings of transformers and peft.
+
+Missing heads, numbers of shards and deprecated names are no news to a user of llmkit.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within this block nothing but errors is printed; the settings come back afterwards."""
+    """Let transformers and peft print only errors inside the block; restore their settings at its end."""
     logging: Any = transformers.logging  # untyped
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -1,7 +1,8 @@
-"""A model folder that plain transformers opens, plus `llmkit.json`: what predict and evaluate need to know.
+"""Save a model as a folder that plain transformers opens, with `llmkit.json` for later commands.
 
-model/   config.json  model.safetensors  tokenizer.json ...   or, for a kept adapter, adapter_model.safetensors ...
-         llmkit.json   task and its options, labels, columns, max_length, base model
+model/   config.json  model.safetensors  tokenizer.json ...   (of an adapter: adapter_model.safetensors ...)
+         llmkit.json    task and its options, labels, columns, max_length, base model
+         README.md      model card
          manifest.json  size and SHA-256 of each file
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from llmkit.base import files
 from llmkit.base.errors import ModelError
@@ -23,12 +24,23 @@ from llmkit.models.quiet import quiet
 
 __all__ = ["ModelMetadata", "hash_weights", "load_metadata", "save_model"]
 
-CARD = "llmkit.json"
+METADATA = "llmkit.json"
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """How the model was made to read and answer."""
+    """The content of `llmkit.json`: what is needed to predict with a saved model.
+
+    Attributes:
+        task: The task's name and options, as in the recipe.
+        labels: The names of the classes, in the order of the model's outputs.
+        columns: The data's column for each role of the task.
+        max_length: The largest number of tokens of an input.
+        base: The name of the base model.
+        adapter: Whether the folder holds only an adapter of the base model.
+        llmkit: The version of llmkit that saved the model.
+        tuned: Values the task chose on the validation set, such as thresholds.
+    """
 
     task: dict[str, Any]
     labels: list[str]
@@ -37,36 +49,53 @@ class ModelMetadata:
     base: str
     adapter: bool = False
     llmkit: str = ""
-    tuned: dict[str, Any] = field(default_factory=dict)  # what `Task.tune` found
+    tuned: dict[str, Any] = field(default_factory=dict)
 
 
 def save_model(
-    folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase, card: ModelMetadata, *, readme: str
+    folder: Path,
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    metadata: ModelMetadata,
+    *,
+    readme: str,
 ) -> None:
-    """Write the folder whole or not at all. model: a PreTrainedModel, or a PeftModel to be kept as an adapter."""
+    """Save a model completely, or leave the folder as it was.
+
+    Args:
+        folder: The model's folder, which is replaced if it exists.
+        model: A transformers model, or a peft model to save as an adapter.
+        tokenizer: Its tokenizer.
+        metadata: The content of `llmkit.json`.
+        readme: The model card in Markdown.
+    """
     with files.staged_folder(folder) as staged:
         with quiet():
-            model.save_pretrained(staged)
+            model.save_pretrained(staged)  # type: ignore[operator]
         tokenizer.save_pretrained(staged)
-        files.write_json(staged / CARD, asdict(card))
+        files.write_json(staged / METADATA, asdict(metadata))
         files.write_text(staged / "README.md", readme)
 
 
 def load_metadata(folder: Path) -> ModelMetadata | None:
-    """The card of a model that llmkit has saved; None for any other model folder."""
-    path = folder / CARD
+    """Read the metadata of a model that llmkit saved; return None for other model folders.
+
+    Raises:
+        ModelError: M01, `llmkit.json` is damaged.
+    """
+    path = folder / METADATA
     if not path.exists():
         return None
     try:
         return ModelMetadata(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ModelError(
-            "M01", str(path), f"is damaged ({error})", "train or copy the model again"
+            "M01", str(path), f"is damaged ({error})", "train the model again, or copy it again"
         ) from error
 
 
-def hash_weights(model: nn.Module | PreTrainedModel) -> str:
-    """SHA-256 over the sorted (name, dtype, shape, bytes) of all weights: equal only for bit-identical models."""
+def hash_weights(model: nn.Module) -> str:
+    """Return the SHA-256 of all weights (name, type, shape and bytes): equal only for bit-identical models."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         value = tensor.detach().cpu().contiguous()

@@ -1,12 +1,15 @@
-"""Vocabularies from one's own texts: byte-level BPE, WordPiece, Unigram, or single characters.
+"""Train a tokenizer on texts: byte-level BPE, WordPiece, Unigram, or single characters.
 
-    trained = train(texts, "bpe", 8000)
-    trained.save_pretrained("my_tokenizer")   # AutoTokenizer opens it
+    tokenizer = train(texts, "bpe", 8000)
+    tokenizer.save_pretrained("my_tokenizer")   # AutoTokenizer opens it
 
-bpe: any text, nothing unknown, decoded to the byte (as GPT-2). wordpiece: words and pieces between [CLS] and [SEP],
-each Chinese character alone (as BERT). unigram: the likeliest pieces, with </s> behind (as T5). characters: one token a
-character, for small corpora and Chinese. The same texts give the same vocabulary, but for the scores of unigram,
-which the tokenizers library sums in no fixed order.
+- bpe: byte-level BPE as in GPT-2. No text has unknown tokens, and decoding restores the text exactly.
+- wordpiece: words and subwords between [CLS] and [SEP], each Chinese character a token of its own, as in BERT.
+- unigram: the most probable pieces, followed by </s>, as in T5.
+- characters: one token per character, for small corpora and for Chinese.
+
+The same texts give the same vocabulary. Only the scores of unigram may differ, because the tokenizers library sums them
+in no fixed order.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from llmkit.base.errors import UserError
 __all__ = ["KINDS", "Kind", "TokenizerStatistics", "measure", "train"]
 
 Kind = Literal["bpe", "wordpiece", "unigram", "characters"]
-# What each special token is for, in the order of their ids.
+# The role of each special token, in the order of their ids.
 KINDS: dict[Kind, dict[str, str]] = {
     "bpe": {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "pad_token": "<|pad|>"},
     "wordpiece": {
@@ -52,29 +55,39 @@ KINDS: dict[Kind, dict[str, str]] = {
     },
 }
 BYTES = 256
-REPEATED = 2  # times that a pair must stand in the texts to become a token
-CHUNK = 1000  # texts
+MIN_FREQUENCY = 2  # occurrences in the texts from which a pair of tokens is merged
+CHUNK = 1000  # texts tokenized at once
 
 
 def train(
     texts: Sequence[str], kind: Kind, vocab_size: int, *, lowercase: bool = False
 ) -> PreTrainedTokenizerFast:
-    """A tokenizer of at most vocab_size tokens, special ones included. Raises UserError U01 where that is too few."""
+    """Train a tokenizer.
+
+    Args:
+        texts: The training texts.
+        kind: The algorithm.
+        vocab_size: The largest size of the vocabulary, including special tokens.
+        lowercase: Whether to convert texts to lower case.
+
+    Raises:
+        UserError: U01, the vocabulary size is too small for the algorithm or the texts.
+    """
     special = list(dict.fromkeys(KINDS[kind].values()))
-    least = len(special) + (BYTES if kind == "bpe" else 1)
-    if vocab_size < least:
+    minimum = len(special) + (BYTES if kind == "bpe" else 1)
+    if vocab_size < minimum:
         needs = f"{len(special)} special tokens" + (f" and {BYTES} bytes" if kind == "bpe" else "")
-        raise _too_small(vocab_size, f"{kind} has {needs}", least)
-    made = MAKERS[kind](texts, vocab_size, special, lowercase)
+        raise _too_small_error(vocab_size, f"{kind} needs {needs}", minimum)
+    trained = TRAINERS[kind](texts, vocab_size, special, lowercase)
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=made,
-        clean_up_tokenization_spaces=False,  # else decoding would not give the text back
+        tokenizer_object=trained,
+        clean_up_tokenization_spaces=False,  # otherwise decoding would not restore the text
         model_input_names=["input_ids", *["token_type_ids"] * (kind == "wordpiece"), "attention_mask"],
         **KINDS[kind],
     )
 
 
-def _bpe(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
+def _train_bpe(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
@@ -84,30 +97,34 @@ def _bpe(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -
         vocab_size=size,
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        min_frequency=REPEATED,
+        min_frequency=MIN_FREQUENCY,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 
-def _wordpiece(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
-    """The trainer gets its alphabet as special tokens: it would number it in no fixed order, and break ties by that."""
-    learner = _bert_like(models.WordPiece(unk_token="[UNK]"), lowercase)
-    alphabet, room = _alphabet(learner, texts), size - len(special)
-    known = [*special, *sorted(alphabet[:room])]  # rare characters may have no room: unknown
-    vocabulary = {token: number for number, token in enumerate(known)}
+def _train_wordpiece(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
+    """Train WordPiece with a fixed alphabet.
+
+    The trainer would number its own alphabet in no fixed order, and break ties by these numbers, so it gets the
+    alphabet as special tokens.
+    """
+    draft = _build_bert_tokenizer(models.WordPiece(unk_token="[UNK]"), lowercase)
+    alphabet, room = _count_characters(draft, texts), size - len(special)
+    fixed = [*special, *sorted(alphabet[:room])]  # without room, rare characters become unknown tokens
+    vocabulary = {token: number for number, token in enumerate(fixed)}
     if len(alphabet) < room:
         trainer = trainers.WordPieceTrainer(
             vocab_size=size,
-            special_tokens=known,
-            limit_alphabet=0,  # beside those
-            min_frequency=REPEATED,
+            special_tokens=fixed,
+            limit_alphabet=0,  # besides the fixed tokens
+            min_frequency=MIN_FREQUENCY,
             show_progress=False,
         )
-        learner.train_from_iterator(texts, trainer)
-        vocabulary = learner.get_vocab()
-    tokenizer = _bert_like(models.WordPiece(vocabulary, unk_token="[UNK]"), lowercase)
+        draft.train_from_iterator(texts, trainer)
+        vocabulary = draft.get_vocab()
+    tokenizer = _build_bert_tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"), lowercase)
     tokenizer.decoder = decoders.WordPiece()
     begin, end = (("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"]))
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -116,23 +133,21 @@ def _wordpiece(texts: Sequence[str], size: int, special: list[str], lowercase: b
     return tokenizer
 
 
-def _bert_like(model: models.Model, lowercase: bool) -> Tokenizer:
+def _build_bert_tokenizer(model: models.Model, lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=lowercase
-    )  # and accents off, when in lower case
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)  # lower case also removes accents
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
 
 
-def _alphabet(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
-    """Characters at the beginning of words, and as `##x` within them, the most frequent first.
+def _count_characters(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
+    """Return the characters of the texts, and `##x` for those inside words, most frequent first.
 
-    The trainer wants each of those within words at the beginning too.
+    The trainer needs each character that occurs inside words also without ##.
     """
     words: Counter[str] = Counter()
     for text in texts:
-        words.update(word for word, _ in _words(tokenizer, text))
+        words.update(word for word, _ in _split_into_words(tokenizer, text))
     counts: Counter[str] = Counter()
     for word, count in words.items():
         for place, character in enumerate(word):
@@ -142,22 +157,24 @@ def _alphabet(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
     return sorted(counts, key=lambda piece: (-counts[piece], piece))
 
 
-def _words(tokenizer: Tokenizer, text: str) -> list[tuple[str, tuple[int, int]]]:
-    normal = tokenizer.normalizer.normalize_str(text)
-    found: list[tuple[str, tuple[int, int]]] = tokenizer.pre_tokenizer.pre_tokenize_str(normal)
-    return found
+def _split_into_words(tokenizer: Tokenizer, text: str) -> list[tuple[str, tuple[int, int]]]:
+    """Normalize and pre-tokenize a text; return its words and their offsets."""
+    normalized = tokenizer.normalizer.normalize_str(text)
+    words: list[tuple[str, tuple[int, int]]] = tokenizer.pre_tokenizer.pre_tokenize_str(normalized)
+    return words
 
 
-def _unigram(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
+def _train_unigram(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram())
-    folded = [normalizers.Lowercase()] if lowercase else []
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *folded])
+    lower = [normalizers.Lowercase()] if lowercase else []
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *lower])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    characters = {c for text in texts for word, _ in _words(tokenizer, text) for c in word}
-    if size < (least := len(characters) + len(special) + 1):  # without one more the trainer keeps no limit
-        message = f"each of the {len(characters):,} characters of the texts is a token of unigram"
-        raise _too_small(size, message, least)
+    characters = {c for text in texts for word, _ in _split_into_words(tokenizer, text) for c in word}
+    minimum = len(characters) + len(special) + 1  # below it the trainer ignores the size
+    if size < minimum:
+        message = f"unigram has a token for each of the {len(characters):,} characters of the texts"
+        raise _too_small_error(size, message, minimum)
     trainer = trainers.UnigramTrainer(
         vocab_size=size, special_tokens=special, unk_token="<unk>", show_progress=False
     )
@@ -168,7 +185,7 @@ def _unigram(texts: Sequence[str], size: int, special: list[str], lowercase: boo
     return tokenizer
 
 
-def _characters(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
+def _train_characters(texts: Sequence[str], size: int, special: list[str], lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel(unk_token="<|unk|>"))
     if lowercase:
         tokenizer.normalizer = normalizers.Lowercase()
@@ -179,29 +196,38 @@ def _characters(texts: Sequence[str], size: int, special: list[str], lowercase: 
     return tokenizer
 
 
-MAKERS: dict[Kind, Callable[[Sequence[str], int, list[str], bool], Tokenizer]] = {
-    "bpe": _bpe,
-    "wordpiece": _wordpiece,
-    "unigram": _unigram,
-    "characters": _characters,
+TRAINERS: dict[Kind, Callable[[Sequence[str], int, list[str], bool], Tokenizer]] = {
+    "bpe": _train_bpe,
+    "wordpiece": _train_wordpiece,
+    "unigram": _train_unigram,
+    "characters": _train_characters,
 }
 
 
-def _too_small(size: int, message: str, least: int) -> UserError:
-    fix = f"give at least {least:,}"
-    return UserError("U01", "--vocab-size", f"{size:,} are too few tokens: {message}", fix)
+def _too_small_error(size: int, reason: str, minimum: int) -> UserError:
+    message = f"a vocabulary of {size:,} tokens is too small: {reason}"
+    return UserError("U01", "--vocab-size", message, f"set it to at least {minimum:,}")
 
 
 @dataclass(frozen=True)
 class TokenizerStatistics:
-    """What a tokenizer makes of some texts."""
+    """Counts of a tokenizer on some texts.
+
+    Attributes:
+        vocabulary: The size of the vocabulary.
+        texts: The number of texts.
+        bytes: The size of the texts in UTF-8.
+        characters: The number of their characters.
+        tokens: The number of their tokens, without special tokens.
+        unknown: The number of unknown tokens.
+    """
 
     vocabulary: int
     texts: int
-    bytes: int  # of UTF-8
+    bytes: int
     characters: int
     tokens: int
-    unknown: int  # tokens
+    unknown: int
 
     @property
     def bytes_per_token(self) -> float:
@@ -217,13 +243,13 @@ class TokenizerStatistics:
 
 
 def measure(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> TokenizerStatistics:
-    """Counts over the texts, without the special tokens around each."""
+    """Tokenize the texts, without special tokens, and count."""
     tokens = unknown = 0
     for first in range(0, len(texts), CHUNK):
-        found = tokenizer(list(texts[first : first + CHUNK]), add_special_tokens=False)["input_ids"]
-        tokens += sum(map(len, found))
+        encoded = tokenizer(list(texts[first : first + CHUNK]), add_special_tokens=False)["input_ids"]
+        tokens += sum(map(len, encoded))
         if tokenizer.unk_token_id is not None:
-            unknown += sum(ids.count(tokenizer.unk_token_id) for ids in found)
+            unknown += sum(ids.count(tokenizer.unk_token_id) for ids in encoded)
     return TokenizerStatistics(
         vocabulary=len(tokenizer),
         texts=len(texts),

@@ -1,4 +1,4 @@
-"""Loading: doubts in one line, no code of the checkpoint run, the head a function of the seed."""
+"""Loading checkpoints: errors of one line, no code of the checkpoint runs, a new head depends only on the seed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from llmkit.tasks._shared.texts import named_classes
 HEAD = "AutoModelForSequenceClassification"
 
 
-def opened(folder: Path, labels: list[str], *, new_head: bool = False, seed: int = 1) -> Any:
-    """The checkpoint under a classification head."""
+def load_classifier(folder: Path, labels: list[str], *, new_head: bool = False, seed: int = 1) -> Any:
+    """Load the checkpoint under a classification head."""
     return load.load_pretrained(
         folder,
         "AutoModelForSequenceClassification",
@@ -31,7 +31,7 @@ def opened(folder: Path, labels: list[str], *, new_head: bool = False, seed: int
 
 @pytest.fixture
 def folder(tiny_bert: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny checkpoint, to be damaged."""
+    """A copy of the tiny checkpoint that a test may damage."""
     return Path(shutil.copytree(tiny_bert, tmp_path / "checkpoint"))
 
 
@@ -40,54 +40,54 @@ def edit_config(folder: Path, **changes: Any) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
 
 
-def fault(folder: Path) -> str:
+def get_error(folder: Path) -> str:
     with pytest.raises(ModelError) as caught:
-        opened(folder, ["a", "b"], new_head=False, seed=1)
+        load_classifier(folder, ["a", "b"], new_head=False, seed=1)
     assert len(caught.value.lines()) == 1
     return caught.value.lines()[0]
 
 
-def test_labels_are_names_in_the_config(folder: Path) -> None:
-    model = opened(folder, ["no", "yes", "perhaps"], new_head=False, seed=1)
+def test_label_names_are_in_the_config(folder: Path) -> None:
+    model = load_classifier(folder, ["no", "yes", "perhaps"], new_head=False, seed=1)
     assert model.config.id2label == {0: "no", 1: "yes", 2: "perhaps"}
     assert model.config.label2id == {"no": 0, "yes": 1, "perhaps": 2}
     assert model.dtype == torch.float32
 
 
-def test_a_missing_head_is_drawn_from_the_seed(folder: Path) -> None:
+def test_a_new_head_depends_only_on_the_seed(folder: Path) -> None:
     def head(seed: int) -> torch.Tensor:
-        return opened(folder, ["a", "b"], new_head=False, seed=seed).classifier.weight
+        return load_classifier(folder, ["a", "b"], new_head=False, seed=seed).classifier.weight
 
     torch.rand(5)
     assert torch.equal(head(1), head(1))
     assert not torch.equal(head(1), head(2))
 
 
-def test_nothing_is_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    opened(folder, ["a", "b"], new_head=False, seed=1)
+def test_loading_prints_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_classifier(folder, ["a", "b"], new_head=False, seed=1)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
 
 
-def test_no_model_folder(tmp_path: Path) -> None:
-    assert fault(tmp_path).startswith(f"error[M01] {tmp_path}: is no model folder")
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
+    assert get_error(tmp_path).startswith(f"error[M01] {tmp_path}: is not a model folder")
 
 
-def test_malformed_config(folder: Path) -> None:
+def test_a_malformed_config_is_an_error(folder: Path) -> None:
     (folder / "config.json").write_text("{oops")
-    assert "error[M01]" in fault(folder)
+    assert "error[M01]" in get_error(folder)
 
 
-def test_pickle_only(folder: Path) -> None:
+def test_pickle_weights_are_an_error(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    assert "error[M02]" in fault(folder)
-    assert "pytorch_model.bin" in fault(folder)
+    assert "error[M02]" in get_error(folder)
+    assert "pytorch_model.bin" in get_error(folder)
 
 
-def test_cut_short_weights(folder: Path) -> None:
-    whole = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    assert "error[M03]" in fault(folder)
+def test_incomplete_weights_are_an_error(folder: Path) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
+    assert "error[M03]" in get_error(folder)
 
 
 @pytest.mark.parametrize(
@@ -99,43 +99,45 @@ def test_cut_short_weights(folder: Path) -> None:
         {"_attn_implementation_internal": "someone/kernel"},
     ],
 )
-def test_a_config_that_wants_code_run_is_refused(folder: Path, change: dict[str, Any]) -> None:
+def test_a_config_that_asks_to_run_code_is_an_error(folder: Path, change: dict[str, Any]) -> None:
     edit_config(folder, **change)
-    assert "error[M06]" in fault(folder)
+    assert "error[M06]" in get_error(folder)
     with pytest.raises(ModelError, match="M06"):
         load.load_tokenizer(folder, weights=False)
 
 
-def test_an_unknown_architecture(folder: Path) -> None:
+def test_an_unknown_architecture_is_an_error(folder: Path) -> None:
     edit_config(folder, model_type="nonsense")
-    assert "error[M01]" in fault(folder)
+    assert "error[M01]" in get_error(folder)
 
 
-def test_no_tokenizer(folder: Path) -> None:
+def test_a_missing_tokenizer_is_an_error(folder: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
-    with pytest.raises(ModelError, match=r"error\[M01\].*holds no tokenizer"):
+    with pytest.raises(ModelError, match=r"error\[M01\].*contains no tokenizer"):
         load.load_tokenizer(folder)
 
 
-def test_a_head_for_other_labels_is_kept_until_one_asks_for_a_new_one(folder: Path, tmp_path: Path) -> None:
-    model = opened(folder, ["x", "y", "z"], new_head=False, seed=1)
+def test_a_head_for_other_labels_is_an_error_unless_a_new_head_is_requested(
+    folder: Path, tmp_path: Path
+) -> None:
+    model = load_classifier(folder, ["x", "y", "z"], new_head=False, seed=1)
     trained = tmp_path / "trained"
     model.save_pretrained(trained)
     load.load_tokenizer(folder).save_pretrained(trained)
-    assert "error[L11]" in fault(trained)
-    assert "3 labels (x, y, z), the data has 2 labels (a, b)" in fault(trained)
-    fresh = opened(trained, ["a", "b"], new_head=True, seed=1)
+    assert "error[L11]" in get_error(trained)
+    assert "3 labels (x, y, z), but the data has 2 labels (a, b)" in get_error(trained)
+    fresh = load_classifier(trained, ["a", "b"], new_head=True, seed=1)
     assert fresh.classifier.weight.shape[0] == 2
-    same = opened(trained, ["x", "y", "z"], new_head=False, seed=9)
+    same = load_classifier(trained, ["x", "y", "z"], new_head=False, seed=9)
     assert torch.equal(same.classifier.weight, model.classifier.weight)
 
 
-# heads of other tasks
+# Heads of other tasks.
 
 
-def saved(folder: Path, tmp_path: Path, head: dict[str, Any]) -> Path:
-    """The checkpoint with a trained head."""
+def save_trained(folder: Path, tmp_path: Path, head: dict[str, Any]) -> Path:
+    """Save the checkpoint with a head and return the new folder."""
     tokenizer = load.load_tokenizer(folder)
     model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
     model.save_pretrained(tmp_path / "trained")
@@ -146,19 +148,19 @@ def saved(folder: Path, tmp_path: Path, head: dict[str, Any]) -> Path:
 REGRESSION = {"num_labels": 1, "problem_type": "regression"}
 
 
-def test_a_head_of_one_number_is_one_output(folder: Path, tmp_path: Path) -> None:
-    trained = saved(folder, tmp_path, REGRESSION)
+def test_a_regression_head_does_not_fit_two_labels(folder: Path, tmp_path: Path) -> None:
+    trained = save_trained(folder, tmp_path, REGRESSION)
     load.check_head(trained, HEAD, REGRESSION, new_head=False)
-    with pytest.raises(ModelError, match=r"L11.*1 output \(LABEL_0\), the data has 2 labels \(a, b\)"):
+    with pytest.raises(ModelError, match=r"L11.*1 output \(LABEL_0\), but the data has 2 labels \(a, b\)"):
         load.check_head(
             trained, HEAD, named_classes(["a", "b"], "single_label_classification"), new_head=False
         )
-    load.check_head(trained, HEAD, {}, new_head=False)  # any head of this kind will do
+    load.check_head(trained, HEAD, {}, new_head=False)  # any head of this class fits
 
 
-def test_a_classifier_is_no_regression(folder: Path, tmp_path: Path) -> None:
-    trained = saved(folder, tmp_path, named_classes(["a", "b"], "single_label_classification"))
-    with pytest.raises(ModelError, match=r"L11.*2 labels \(a, b\), the data has 1 output \(LABEL_0\)"):
+def test_a_classification_head_does_not_fit_a_regression(folder: Path, tmp_path: Path) -> None:
+    trained = save_trained(folder, tmp_path, named_classes(["a", "b"], "single_label_classification"))
+    with pytest.raises(ModelError, match=r"L11.*2 labels \(a, b\), but the data has 1 output \(LABEL_0\)"):
         load.check_head(trained, HEAD, REGRESSION, new_head=False)
     fresh = load.load_pretrained(
         trained, HEAD, REGRESSION, new_head=True, seed=1, tokenizer=load.load_tokenizer(trained)
@@ -167,12 +169,12 @@ def test_a_classifier_is_no_regression(folder: Path, tmp_path: Path) -> None:
     assert fresh.classifier.weight.shape[0] == 1
 
 
-# new tokens
+# New tokens.
 
 MARKERS = ("<e1>", "</e1>", "<e2>", "</e2>")
 
 
-def embeddings(folder: Path, seed: int = 1, special: tuple[str, ...] = MARKERS) -> torch.Tensor:
+def load_embeddings(folder: Path, seed: int = 1, special: tuple[str, ...] = MARKERS) -> torch.Tensor:
     tokenizer = load.load_tokenizer(folder, special=special)
     head = named_classes(["a", "b"], "single_label_classification")
     model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=seed, tokenizer=tokenizer)
@@ -180,23 +182,23 @@ def embeddings(folder: Path, seed: int = 1, special: tuple[str, ...] = MARKERS) 
     return model.get_input_embeddings().weight.detach()
 
 
-def test_a_new_token_is_one_token_also_inside_a_word(folder: Path) -> None:
+def test_a_new_token_is_not_split_even_inside_a_word(folder: Path) -> None:
     tokenizer = load.load_tokenizer(folder, special=MARKERS)
     assert tokenizer.tokenize("good<e1>film</e1>.") == ["good", "<e1>", "film", "</e1>", "."]
-    known = load.load_tokenizer(folder)
-    assert tokenizer("a good film")["input_ids"] == known("a good film")["input_ids"]
-    assert tokenizer.convert_tokens_to_ids(list(MARKERS)) == list(range(len(known), len(known) + 4))
-    assert len(load.load_tokenizer(folder, special=())) == len(known)
+    original = load.load_tokenizer(folder)
+    assert tokenizer("a good film")["input_ids"] == original("a good film")["input_ids"]
+    assert tokenizer.convert_tokens_to_ids(list(MARKERS)) == list(range(len(original), len(original) + 4))
+    assert len(load.load_tokenizer(folder, special=())) == len(original)
 
 
-def test_new_rows_are_drawn_from_the_seed_and_the_known_stay(folder: Path) -> None:
-    known = embeddings(folder, special=())
-    first, other = embeddings(folder, seed=1), embeddings(folder, seed=2)
+def test_new_embeddings_depend_only_on_the_seed_and_existing_ones_stay(folder: Path) -> None:
+    existing = load_embeddings(folder, special=())
+    first, other = load_embeddings(folder, seed=1), load_embeddings(folder, seed=2)
     torch.rand(5)
-    assert torch.equal(embeddings(folder, seed=1), first)
-    assert torch.equal(first[: len(known)], known)
-    assert torch.equal(other[: len(known)], known)
-    assert not torch.equal(first[len(known) :], other[len(known) :])
+    assert torch.equal(load_embeddings(folder, seed=1), first)
+    assert torch.equal(first[: len(existing)], existing)
+    assert torch.equal(other[: len(existing)], existing)
+    assert not torch.equal(first[len(existing) :], other[len(existing) :])
     three = load.load_pretrained(
         folder,
         HEAD,
@@ -205,20 +207,22 @@ def test_new_rows_are_drawn_from_the_seed_and_the_known_stay(folder: Path) -> No
         seed=1,
         tokenizer=load.load_tokenizer(folder, special=MARKERS),
     )
-    assert torch.equal(three.get_input_embeddings().weight, first)  # whatever the head took of the generator
+    assert torch.equal(
+        three.get_input_embeddings().weight, first
+    )  # however many random numbers the head has drawn
 
 
-def test_new_rows_differ_as_much_as_the_known_do(folder: Path) -> None:
-    """All at the mean (transformers' own choice), the markers would begin as one and the same token."""
-    known = embeddings(folder, special=())
-    many = embeddings(folder, special=tuple(f"<{number}>" for number in range(200)))[len(known) :]
-    assert many.std(0).mean().item() == pytest.approx(known.std(0).mean().item(), rel=0.1)
-    assert (many.mean(0) - known.mean(0)).abs().max() < 4 * known.std(0).max() / 200**0.5
+def test_new_embeddings_vary_as_much_as_existing_ones(folder: Path) -> None:
+    """With transformers' initialization, close to the mean, all new tokens would begin almost identical."""
+    existing = load_embeddings(folder, special=())
+    many = load_embeddings(folder, special=tuple(f"<{number}>" for number in range(200)))[len(existing) :]
+    assert many.std(0).mean().item() == pytest.approx(existing.std(0).mean().item(), rel=0.1)
+    assert (many.mean(0) - existing.mean(0)).abs().max() < 4 * existing.std(0).max() / 200**0.5
     pairs = torch.cdist(many, many) + torch.eye(200)
-    assert pairs.min() > 0.2 * torch.cdist(known, known).mean()
+    assert pairs.min() > 0.2 * torch.cdist(existing, existing).mean()
 
 
-def test_a_model_that_knows_the_tokens_already_is_left_as_it_is(folder: Path, tmp_path: Path) -> None:
+def test_embeddings_stay_when_the_model_already_has_the_tokens(folder: Path, tmp_path: Path) -> None:
     tokenizer = load.load_tokenizer(folder, special=MARKERS)
     head = named_classes(["a", "b"], "single_label_classification")
     model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
@@ -227,11 +231,11 @@ def test_a_model_that_knows_the_tokens_already_is_left_as_it_is(folder: Path, tm
     again = load.load_tokenizer(tmp_path / "trained", special=MARKERS)
     assert len(again) == len(tokenizer)
     assert again("<e1>film</e1>")["input_ids"] == tokenizer("<e1>film</e1>")["input_ids"]
-    assert torch.equal(embeddings(tmp_path / "trained", seed=9), model.get_input_embeddings().weight)
+    assert torch.equal(load_embeddings(tmp_path / "trained", seed=9), model.get_input_embeddings().weight)
 
 
-def test_spare_rows_are_used_before_new_ones(folder: Path, tmp_path: Path) -> None:
-    """Some checkpoints have more rows than tokens; there nothing grows."""
+def test_unused_embedding_rows_are_used_before_new_ones_are_added(folder: Path, tmp_path: Path) -> None:
+    """Some checkpoints have more rows than tokens, and then nothing is added."""
     from transformers import BertModel
 
     model = BertModel.from_pretrained(folder)
@@ -239,41 +243,44 @@ def test_spare_rows_are_used_before_new_ones(folder: Path, tmp_path: Path) -> No
     model.save_pretrained(folder)
     tokenizer = load.load_tokenizer(folder, special=MARKERS)
     head = named_classes(["a", "b"], "single_label_classification")
-    found = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
+    loaded = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
     assert len(tokenizer) < 64
-    assert torch.equal(found.get_input_embeddings().weight, model.get_input_embeddings().weight)
+    assert torch.equal(loaded.get_input_embeddings().weight, model.get_input_embeddings().weight)
 
 
-# what a fresh head answers
+# The bias of a new head.
 
 
 @pytest.mark.parametrize("kind", ["Bert", "Roberta", "DistilBert"])
-def test_a_drawn_head_begins_at_its_bias(folder: Path, kind: str) -> None:
+def test_a_new_head_begins_with_the_given_bias(folder: Path, kind: str) -> None:
     import transformers
 
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
     getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
-    how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": load.load_tokenizer(folder)}
+    options: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": load.load_tokenizer(folder)}
     model, plain = (
-        load.load_pretrained(folder, HEAD, REGRESSION, bias=bias, **how).eval() for bias in ([2.5], None)
+        load.load_pretrained(folder, HEAD, REGRESSION, bias=bias, **options).eval() for bias in ([2.5], None)
     )
     ids = torch.tensor([[2, 5, 6, 3]])
     with torch.no_grad():
-        found, without = (one(input_ids=ids, attention_mask=ids.sign()).logits for one in (model, plain))
-    assert torch.allclose(found, without + 2.5)
+        logits, without = (each(input_ids=ids, attention_mask=ids.sign()).logits for each in (model, plain))
+    assert torch.allclose(logits, without + 2.5)
 
 
 def test_a_trained_head_keeps_its_bias(folder: Path, tmp_path: Path) -> None:
-    trained = saved(folder, tmp_path, REGRESSION)
-    how: dict[str, Any] = {"seed": 1, "tokenizer": load.load_tokenizer(trained), "bias": [2.5]}
-    kept = load.load_pretrained(trained, HEAD, REGRESSION, new_head=False, **how)
+    trained = save_trained(folder, tmp_path, REGRESSION)
+    options: dict[str, Any] = {"seed": 1, "tokenizer": load.load_tokenizer(trained), "bias": [2.5]}
+    kept = load.load_pretrained(trained, HEAD, REGRESSION, new_head=False, **options)
     assert kept.classifier.bias.item() == 0
-    assert load.load_pretrained(trained, HEAD, REGRESSION, new_head=True, **how).classifier.bias.item() == 2.5
+    assert (
+        load.load_pretrained(trained, HEAD, REGRESSION, new_head=True, **options).classifier.bias.item()
+        == 2.5
+    )
 
 
-def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
+def test_a_head_without_bias_stays_without(folder: Path) -> None:
     from transformers import GPT2Config, GPT2Model
 
     GPT2Model(
@@ -287,7 +294,7 @@ def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "auto_class", "known"),
+    ("architecture", "auto_class", "expected"),
     [
         ("GPT2LMHeadModel", "AutoModelForCausalLM", True),
         ("LlamaForCausalLM", "AutoModelForCausalLM", True),
@@ -297,5 +304,7 @@ def test_a_head_without_bias_is_left_as_it_is(folder: Path) -> None:
         ("BertForPreTraining", "AutoModelForSequenceClassification", False),
     ],
 )
-def test_a_head_is_known_by_any_of_its_names(architecture: str, auto_class: str, known: bool) -> None:
-    assert load.has_head({"architectures": [architecture]}, auto_class) is known
+def test_a_head_is_recognized_by_any_of_its_architecture_names(
+    architecture: str, auto_class: str, expected: bool
+) -> None:
+    assert load.has_head({"architectures": [architecture]}, auto_class) is expected

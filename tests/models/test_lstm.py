@@ -1,4 +1,4 @@
-"""The LSTM language model against its equations, and as a model of transformers."""
+"""The LSTM language model computes its equations and works like a model of transformers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def ids(rows: int, length: int, seed: int = 0) -> Tensor:
     return torch.randint(2, V, (rows, length), generator=torch.Generator().manual_seed(seed))
 
 
-def by_hand(model: LSTMForCausalLM, tokens: Tensor) -> Tensor:
-    """Logits (L, V) of one text by the equations of the paper. torch has the gates as input, forget, cell, output."""
+def compute_by_hand(model: LSTMForCausalLM, tokens: Tensor) -> Tensor:
+    """Compute the logits (L, V) of one text by the equations of the paper, with torch's order of the gates."""
     weights = dict(model.model.lstm.named_parameters())
     states = model.model.embed_tokens(tokens)
     for layer in range(K):
@@ -41,22 +41,22 @@ def by_hand(model: LSTMForCausalLM, tokens: Tensor) -> Tensor:
                 + weights[f"weight_hh_l{layer}"] @ hidden
                 + weights[f"bias_hh_l{layer}"]
             )
-            write, keep, new, out = gates.chunk(4)
-            cell = keep.sigmoid() * cell + write.sigmoid() * new.tanh()
-            hidden = out.sigmoid() * cell.tanh()
+            input_gate, forget_gate, candidate, output_gate = gates.chunk(4)
+            cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
+            hidden = output_gate.sigmoid() * cell.tanh()
             outputs.append(hidden)
         states = torch.stack(outputs)
     return states @ model.model.embed_tokens.weight.T
 
 
-def test_it_computes_the_equations(model: LSTMForCausalLM) -> None:
+def test_logits_equal_the_equations_of_the_paper(model: LSTMForCausalLM) -> None:
     tokens = ids(3, 7)
     logits = model(tokens).logits
     for row, text in zip(logits, tokens, strict=True):
-        torch.testing.assert_close(row, by_hand(model, text), **EXACT)
+        torch.testing.assert_close(row, compute_by_hand(model, text), **EXACT)
 
 
-def test_padding_on_either_side_changes_nothing(model: LSTMForCausalLM) -> None:
+def test_padding_on_either_side_has_no_effect(model: LSTMForCausalLM) -> None:
     texts = [ids(1, length, seed)[0] for seed, length in enumerate([1, 5, 3])]
     right, left = torch.zeros(3, 5, dtype=torch.int64), torch.zeros(3, 5, dtype=torch.int64)
     for row, text in enumerate(texts):
@@ -69,7 +69,7 @@ def test_padding_on_either_side_changes_nothing(model: LSTMForCausalLM) -> None:
         torch.testing.assert_close(before[row, 5 - len(text) :], alone, **EXACT)
 
 
-def test_a_padded_batch_has_the_loss_of_its_texts_one_by_one(model: LSTMForCausalLM) -> None:
+def test_a_padded_batch_has_the_summed_loss_of_its_texts(model: LSTMForCausalLM) -> None:
     texts = [ids(1, length, length) for length in (4, 9)]
     summed = sum(model(text, labels=text).loss * (text.shape[1] - 1) for text in texts)
     padded = torch.nn.functional.pad(texts[0], (0, 5))
@@ -79,8 +79,8 @@ def test_a_padded_batch_has_the_loss_of_its_texts_one_by_one(model: LSTMForCausa
     torch.testing.assert_close(loss * 11, summed)  # in float32, as transformers computes a loss
 
 
-def test_each_packed_piece_begins_with_a_state_of_zeros(model: LSTMForCausalLM) -> None:
-    """As in blocks of `data.packing`: pieces of 3, 4 and 1, then padding whose positions are all 0."""
+def test_each_packed_segment_begins_with_a_zero_state(model: LSTMForCausalLM) -> None:
+    """As in packed blocks: segments of 3, 4 and 1 tokens, then padding, whose positions are all 0."""
     first, second, third = ids(1, 3, 1), ids(1, 4, 2), ids(1, 1, 3)
     block = torch.cat([first, second, third, torch.zeros(1, 2, dtype=torch.int64)], 1)
     other = ids(1, 10, 4)
@@ -91,36 +91,36 @@ def test_each_packed_piece_begins_with_a_state_of_zeros(model: LSTMForCausalLM) 
     torch.testing.assert_close(logits[1:], model(other).logits, **EXACT)
 
 
-def test_the_state_goes_on_where_the_text_was_cut(model: LSTMForCausalLM) -> None:
+def test_a_text_continues_from_a_returned_state(model: LSTMForCausalLM) -> None:
     tokens = ids(3, 9)
     start = model(tokens[:, :4], use_cache=True)
     rest = model(tokens[:, 4:], **{cache_name(): start[cache_name()]}, use_cache=True)
-    whole = model(tokens, use_cache=True)
-    torch.testing.assert_close(rest.logits, whole.logits[:, 4:], **EXACT)
-    for part, expected in zip(rest[cache_name()], whole[cache_name()], strict=True):
+    full = model(tokens, use_cache=True)
+    torch.testing.assert_close(rest.logits, full.logits[:, 4:], **EXACT)
+    for part, expected in zip(rest[cache_name()], full[cache_name()], strict=True):
         torch.testing.assert_close(part, expected, **EXACT)
-    again = model(
+    restarted = model(
         tokens[:, 4:], **{cache_name(): start[cache_name()]}, position_ids=torch.arange(5).expand(3, 5)
     )
     fresh = model(tokens[:, 4:]).logits
-    torch.testing.assert_close(again.logits, fresh, **EXACT)  # position 0: not a continuation
+    torch.testing.assert_close(restarted.logits, fresh, **EXACT)  # position 0 starts a new text
 
 
-@pytest.mark.parametrize("how", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
-def test_generation_with_and_without_the_state_and_padded_left_is_the_same(
-    model: LSTMForCausalLM, how: dict[str, int]
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}], ids=["greedy", "beams"])
+def test_generation_is_the_same_with_and_without_cache_and_in_batches(
+    model: LSTMForCausalLM, options: dict[str, int]
 ) -> None:
     texts = [ids(1, length, length) for length in (2, 6, 4)]
-    settings = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, **how}
+    settings = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, **options}
     alone = [model.generate(text, use_cache=False, **settings)[0, text.shape[1] :] for text in texts]
     cached = [model.generate(text, **settings)[0, text.shape[1] :] for text in texts]
     padded = torch.cat([torch.nn.functional.pad(text, (6 - text.shape[1], 0)) for text in texts])
     batched = model.generate(padded, attention_mask=(padded != 0).long(), **settings)[:, 6:]
-    for one, two, three in zip(alone, cached, batched, strict=True):
-        assert one.tolist() == two.tolist() == three.tolist()
+    for rows in zip(alone, cached, batched, strict=True):
+        assert rows[0].tolist() == rows[1].tolist() == rows[2].tolist()
 
 
-def test_saved_and_opened_by_the_auto_classes_it_is_the_same(model: LSTMForCausalLM, tmp_path: Path) -> None:
+def test_a_saved_model_is_loaded_by_the_auto_classes(model: LSTMForCausalLM, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     assert isinstance(AutoConfig.from_pretrained(tmp_path), LSTMConfig)
     opened = AutoModelForCausalLM.from_pretrained(tmp_path)
@@ -135,7 +135,7 @@ def test_saved_and_opened_by_the_auto_classes_it_is_the_same(model: LSTMForCausa
     assert not report["missing_keys"]
 
 
-def test_every_weight_gets_a_gradient_and_the_embeddings_are_the_output_layer(model: LSTMForCausalLM) -> None:
+def test_every_weight_gets_a_gradient_and_the_output_layer_is_tied(model: LSTMForCausalLM) -> None:
     assert model.lm_head.weight is model.model.embed_tokens.weight
     tokens = ids(2, 6)
     model(tokens, labels=tokens).loss.backward()
@@ -144,7 +144,7 @@ def test_every_weight_gets_a_gradient_and_the_embeddings_are_the_output_layer(mo
     assert sum(parameter.numel() for parameter in model.parameters()) == V * D + K * (8 * D * D + 8 * D)
 
 
-def test_dropout_follows_the_seed(model: LSTMForCausalLM) -> None:
+def test_dropout_depends_on_the_seed(model: LSTMForCausalLM) -> None:
     tokens = ids(2, 6)
     model.train()
     runs = []
@@ -156,7 +156,7 @@ def test_dropout_follows_the_seed(model: LSTMForCausalLM) -> None:
     assert not torch.equal(runs[0], runs[2])
 
 
-def test_only_the_last_logits_when_asked(model: LSTMForCausalLM) -> None:
+def test_logits_to_keep_returns_the_last_logits(model: LSTMForCausalLM) -> None:
     tokens = ids(2, 6)
-    whole = model(tokens).logits
-    torch.testing.assert_close(model(tokens, logits_to_keep=2).logits, whole[:, -2:], **EXACT)
+    full = model(tokens).logits
+    torch.testing.assert_close(model(tokens, logits_to_keep=2).logits, full[:, -2:], **EXACT)

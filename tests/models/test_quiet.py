@@ -1,4 +1,4 @@
-"""Silence inside, the old settings outside."""
+"""Library messages are off inside the block, and the settings are restored after it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import transformers
 from llmkit.models.quiet import quiet
 
 
-def test_settings_come_back() -> None:
+def test_settings_are_restored() -> None:
     before = (transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled())
     with quiet():
         assert transformers.logging.get_verbosity() == transformers.logging.ERROR

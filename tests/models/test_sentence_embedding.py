@@ -1,4 +1,4 @@
-"""The body alone, averaged over the real tokens: any architecture, no padding, no random weights."""
+"""Embeddings: the mean over real tokens, for any architecture, without padding and without random weights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ IDS = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 9, 9]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 
 
-def saved(model: Any, folder: Path) -> Path:
+def save(model: Any, folder: Path) -> Path:
     model.save_pretrained(folder)
     return folder
 
 
-def tiny(kind: str) -> Any:
-    """An untrained model with a head, hidden size 32."""
+def build_tiny(kind: str) -> Any:
+    """Build an untrained model with a head and hidden size 32."""
     import transformers as t
 
     torch.manual_seed(0)
@@ -43,16 +43,16 @@ def tiny(kind: str) -> Any:
     )
 
 
-def test_the_mean_is_over_the_real_tokens() -> None:
+def test_padding_is_left_out_of_the_mean() -> None:
     hidden = torch.arange(12, dtype=torch.float32).reshape(2, 3, 2)
-    found = sentence_embedding.pool_mean(hidden, torch.tensor([[1, 1, 1], [1, 1, 0]]))
-    assert found.tolist() == [[2.0, 3.0], [7.0, 8.0]]
+    pooled = sentence_embedding.pool_mean(hidden, torch.tensor([[1, 1, 1], [1, 1, 0]]))
+    assert pooled.tolist() == [[2.0, 3.0], [7.0, 8.0]]
 
 
 @pytest.mark.parametrize("kind", ["bert", "albert", "gpt2", "llama", "t5"])
-def test_any_body_gives_vectors_of_length_1_that_padding_does_not_change(kind: str, tmp_path: Path) -> None:
+def test_embeddings_have_length_1_and_do_not_depend_on_padding(kind: str, tmp_path: Path) -> None:
     body = in_float64(
-        sentence_embedding.load_body(saved(tiny(kind), tmp_path))
+        sentence_embedding.load_body(save(build_tiny(kind), tmp_path))
     ).eval()  # the vectors are float32
     with torch.no_grad():
         both = sentence_embedding.embed(body, {"input_ids": IDS, "attention_mask": MASK})["embedding"]
@@ -66,28 +66,28 @@ def test_any_body_gives_vectors_of_length_1_that_padding_does_not_change(kind: s
 
 
 @pytest.mark.parametrize(
-    ("kind", "one_way"), [("bert", False), ("albert", False), ("gpt2", True), ("llama", True), ("t5", False)]
+    ("kind", "expected"), [("bert", False), ("albert", False), ("gpt2", True), ("llama", True), ("t5", False)]
 )
-def test_gpt_types_are_told_apart(kind: str, one_way: bool, tmp_path: Path) -> None:
-    body = sentence_embedding.load_body(saved(tiny(kind), tmp_path))
-    assert sentence_embedding.is_gpt_type(body) is one_way
+def test_gpt_types_are_recognized(kind: str, expected: bool, tmp_path: Path) -> None:
+    body = sentence_embedding.load_body(save(build_tiny(kind), tmp_path))
+    assert sentence_embedding.is_gpt_type(body) is expected
 
 
-def test_the_body_is_that_below_the_head(tmp_path: Path) -> None:
-    model = tiny("bert").eval()
-    body = sentence_embedding.load_body(saved(model, tmp_path)).eval()
+def test_the_body_gives_the_hidden_states_below_the_head(tmp_path: Path) -> None:
+    model = build_tiny("bert").eval()
+    body = sentence_embedding.load_body(save(model, tmp_path)).eval()
     assert {parameter.dtype for parameter in body.parameters()} == {torch.float32}
     model, body = in_float64(model), in_float64(body)
     with torch.no_grad():
         expected = model.bert(input_ids=IDS, attention_mask=MASK).last_hidden_state
-        found = body(input_ids=IDS, attention_mask=MASK).last_hidden_state
-    torch.testing.assert_close(found, expected, **EXACT)
+        states = body(input_ids=IDS, attention_mask=MASK).last_hidden_state
+    torch.testing.assert_close(states, expected, **EXACT)
 
 
-def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
+def test_missing_weights_are_an_error(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    folder = saved(tiny("bert"), tmp_path)
+    folder = save(build_tiny("bert"), tmp_path)
     weights = load_file(folder / "model.safetensors")
     del weights["bert.encoder.layer.0.output.dense.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
@@ -98,19 +98,19 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
     assert caught.value.details[0].code == "M01"
 
 
-def test_a_folder_that_wants_to_run_code_is_refused_as_elsewhere(tmp_path: Path) -> None:
-    folder = saved(tiny("bert"), tmp_path)
+def test_a_config_that_asks_to_run_code_is_an_error(tmp_path: Path) -> None:
+    folder = save(build_tiny("bert"), tmp_path)
     config = folder / "config.json"
     config.write_text(config.read_text().replace("{", '{"auto_map": {"AutoModel": "x.Y"},', 1))
     with pytest.raises(ModelError, match="M06"):
         sentence_embedding.load_body(folder)
 
 
-def test_an_unknown_architecture_is_one_line(tiny_bert: Path, tmp_path: Path) -> None:
-    folder = saved(tiny("bert"), tmp_path)
+def test_an_unknown_architecture_is_an_error(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = save(build_tiny("bert"), tmp_path)
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"model_type": "bert"', '"model_type": "brt"'))
     with pytest.raises(ModelError) as caught:
         sentence_embedding.load_body(folder)
-    assert caught.value.lines()[0].startswith(f"error[M01] {folder}: can't be loaded (")
-    assert load.check_folder(tiny_bert)  # the planted fault is what stops it
+    assert caught.value.lines()[0].startswith(f"error[M01] {folder}: cannot be loaded (")
+    assert load.check_folder(tiny_bert)  # without the change the folder is valid

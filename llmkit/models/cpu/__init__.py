@@ -1,1 +1,1 @@
-"""Faster training and inference on CPUs. The rest of llmkit works without this folder, only slower."""
+"""Faster training and prediction on CPUs. llmkit works without this folder, only slower (and without --int8)."""

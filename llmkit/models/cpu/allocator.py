@@ -1,7 +1,8 @@
-"""Freed memory stays with the process: getting it anew from the system costs ten times what filling it does.
+"""Keep freed memory in the allocator, because reuse is about 10x faster than returning it and faulting it back in.
 
-A step frees and asks for the same blocks again and again. glibc hands blocks over 32 MB, such as the gradient of a
-vocabulary, back to the system each time, and every page of the next one is a fault: 19 ms in place of 2 for MiniLM's.
+A training step allocates and frees the same blocks again and again. glibc returns blocks over 32 MB, such as the
+gradient of a vocabulary, to the system each time, and then every page of the next block is a page fault: 19 ms instead
+of 2 ms for MiniLM's vocabulary.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import sys
 
 __all__ = ["keep_freed_memory"]
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from malloc.h
 NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """For the rest of this process. Elsewhere than with glibc this does nothing."""
+    """Make glibc keep freed memory for the rest of this process. Does nothing on other C libraries."""
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none

@@ -1,11 +1,14 @@
-"""Attention inside each text of a row of texts, shortest first, behind tokens that are the beginning of each perhaps.
+"""Block-diagonal attention over concatenated texts, sorted by length, with an optional shared prefix.
 
-transformers calls it by its NAME for models whose config says so. How many tokens they share and how many more each has
-stands in the place of the mask, as a tensor (1, 1, 1, 1 + texts), since transformers hands on a tensor of four
-dimensions as it is. Without dropout, texts of one length go to torch's attention together, without padding. With
-dropout torch's is slow on a CPU, as it draws the expensive way: here texts of about one length are padded to the
-longest of them, and what works on single elements does so for all texts at once, since starting an operation costs more
+transformers calls `attend` by its NAME for models whose config says so. The attention mask's place holds the length of
+the shared prefix and the further length of each text, as a tensor (1, 1, 1, 1 + texts), because transformers passes on
+a four-dimensional tensor unchanged.
+
+Without dropout, texts of one length go to torch's attention together, without padding. With dropout, torch's attention
+is slow on a CPU, because it draws a whole random number per element. Here texts of similar length are padded to the
+longest of their group, and elementwise operations run on all texts at once, because starting an operation costs more
 than a short text's share of it.
+
 Shapes: T tokens of all texts, H heads, K head width; N texts of a group, L its length; P padded tokens of all groups, S
 scores of all groups (N H L L each).
 """
@@ -28,7 +31,7 @@ __all__ = ["NAME", "attend"]
 
 NAME = "llmkit_grouped"
 
-ALIKE = 0.75  # a text joins a group when it has at least this share of the longest's tokens
+MIN_SHARE = 0.75  # a text joins a group when it has at least this share of the tokens of the longest
 NO_TOKEN = -1
 
 
@@ -43,100 +46,122 @@ def attend(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """What transformers calls: (1, H, T, K) each in, keys and values with fewer heads perhaps; (1, T, H, K) out."""
-    common, *lengths = attention_mask.flatten().tolist()
-    shared = query.shape[1] // key.shape[1]
-    if shared > 1:
-        key, value = (rows.repeat_interleave(shared, dim=1) for rows in (key, value))
+    """Compute attention, with the signature that transformers requires.
+
+    Args:
+        module: The attention layer; its `is_causal` decides whether attention is causal.
+        query: Queries (1, H, T, K).
+        key: Keys, of the same shape, with H or fewer heads.
+        value: Values, shaped like the keys.
+        attention_mask: The lengths, as the module describes.
+        dropout: The dropout probability of the attention weights.
+        scaling: The factor of the scores; None: 1 / sqrt(K).
+
+    Returns:
+        The outputs (1, T, H, K), and None in the place of the attention weights.
+    """
+    prefix, *lengths = attention_mask.flatten().tolist()
+    heads_per_key = query.shape[1] // key.shape[1]
+    if heads_per_key > 1:
+        key, value = (rows.repeat_interleave(heads_per_key, dim=1) for rows in (key, value))
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     causal = bool(getattr(module, "is_causal", False))
     rows = [heads.squeeze(0).transpose(0, 1) for heads in (query, key, value)]
     if dropout:
-        assert not common, "with dropout each text has a beginning of its own"
+        assert not prefix, "with dropout the texts cannot share a prefix"
         plan = make_plan(tuple(lengths), query.shape[1], causal)
         return _Attention.apply(*rows, plan, scaling, dropout)[None], None  # type: ignore[no-untyped-call]
-    return _exact(rows, common, lengths, causal, scaling)[None], None
+    return _attend_without_dropout(rows, prefix, lengths, causal, scaling)[None], None
 
 
 AttentionInterface.register(NAME, attend)
 
 
-def _exact(rows: list[Tensor], common: int, lengths: list[int], causal: bool, scaling: float) -> Tensor:
-    """Texts of one length at a time. Three (T, H, K) in, one out."""
-    found = []
-    if common:
-        first_q, first_k, first_v = (_texts(part[:common], common) for part in rows)
-        found.append(_attention(first_q, first_k, first_v, causal, scaling))
-    sizes = [(length, len(list(texts))) for length, texts in groupby(lengths)]
-    splits = [length * texts for length, texts in sizes]
+def _attend_without_dropout(
+    rows: list[Tensor], prefix: int, lengths: list[int], causal: bool, scaling: float
+) -> Tensor:
+    """Compute attention one text length at a time. Three (T, H, K) in, one out."""
+    outputs = []
+    if prefix:
+        prefix_q, prefix_k, prefix_v = (_split_texts(part[:prefix], prefix) for part in rows)
+        outputs.append(_attend_texts(prefix_q, prefix_k, prefix_v, causal, scaling))
+    counts = [(length, len(list(texts))) for length, texts in groupby(lengths)]
+    splits = [length * texts for length, texts in counts]
     for (length, _), *group in zip(
-        sizes, *(torch.split(part[common:], splits) for part in rows), strict=True
+        counts, *(torch.split(part[prefix:], splits) for part in rows), strict=True
     ):
-        q, k, v = (_texts(part, length) for part in group)
-        if common:
+        q, k, v = (_split_texts(part, length) for part in group)
+        if prefix:
             k, v = (
                 torch.cat([first.expand(len(q), -1, -1, -1), own], dim=2)
-                for first, own in ((first_k, k), (first_v, v))
+                for first, own in ((prefix_k, k), (prefix_v, v))
             )
-        found.append(_attention(q, k, v, causal, scaling))
-    return torch.cat(found)
+        outputs.append(_attend_texts(q, k, v, causal, scaling))
+    return torch.cat(outputs)
 
 
-def _texts(rows_THK: Tensor, length: int) -> Tensor:
-    """(N, H, L, K)."""
+def _split_texts(rows_THK: Tensor, length: int) -> Tensor:
+    """Split the rows of texts of one length into (N, H, L, K)."""
     return rows_THK.reshape(-1, length, *rows_THK.shape[1:]).transpose(1, 2)
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, causal: bool, scaling: float) -> Tensor:
-    """(N, H, L, K) of the last L tokens of texts to (N L, H, K)."""
-    length, read = q.shape[2], k.shape[2]
-    how: dict[str, Any] = {"is_causal": causal}
-    if read > length:  # torch's own causal mask is for the first L
-        how = {"attn_mask": torch.ones(length, read, dtype=torch.bool).tril(read - length)}
-    out = functional.scaled_dot_product_attention(q, k, v, scale=scaling, **how)
+def _attend_texts(q: Tensor, k: Tensor, v: Tensor, causal: bool, scaling: float) -> Tensor:
+    """Compute attention of the last L tokens of each text: (N, H, L, K) to (N L, H, K)."""
+    length, total = q.shape[2], k.shape[2]
+    if total > length:  # torch's own causal mask would be that of the first L tokens
+        mask = torch.ones(length, total, dtype=torch.bool).tril(total - length)
+        out = functional.scaled_dot_product_attention(q, k, v, scale=scaling, attn_mask=mask)
+    else:
+        out = functional.scaled_dot_product_attention(q, k, v, scale=scaling, is_causal=causal)
     return out.transpose(1, 2).flatten(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Where everything goes, for one layout of texts.
+    """Positions of tokens in the padded groups, for one sequence of text lengths.
 
-    A padded token is a row of a matrix (P H, K), by group, text, head and place in the text. `into` has the row (token
-    major) of the (T H, K) input that each is taken from; `pads` are those without a token, which take any; `back` has
-    the row for each token and head. `bias` (S,) is -inf where a token must not see another.
+    The padded tokens form a matrix (P H, K), ordered by group, text, head and place in the text. The input is a matrix
+    (T H, K), ordered by token and head.
+
+    Attributes:
+        shapes: N H and L of each group.
+        into: The input row of each padded row; any row where there is no token.
+        pads: The padded rows without a token.
+        back: The padded row of each input row.
+        bias: (S,), -inf where a token must not attend to another, else 0.
     """
 
-    shapes: tuple[tuple[int, int], ...]  # N H and L of each group
+    shapes: tuple[tuple[int, int], ...]
     into: Tensor
     pads: Tensor
     back: Tensor
     bias: Tensor
 
     def matrices(self, rows: Tensor) -> list[Tensor]:
-        """Each group's (N H, L, K); views."""
+        """Return a view (N H, L, K) of each group's padded rows."""
         parts = torch.split(rows, [batch * length for batch, length in self.shapes])
         return [part.view(*shape, -1) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def squares(self, scores_S: Tensor) -> list[Tensor]:
-        """Each group's (N H, L, L); views."""
+        """Return a view (N H, L, L) of each group's scores."""
         parts = torch.split(scores_S, [batch * length**2 for batch, length in self.shapes])
         return [part.view(*shape, shape[1]) for part, shape in zip(parts, self.shapes, strict=True)]
 
 
-@lru_cache(maxsize=1)  # the layers of a model, one after another, ask for the same
+@lru_cache(maxsize=1)  # the layers of a model need the same plan one after another
 def make_plan(lengths: tuple[int, ...], heads: int, causal: bool) -> _Plan:
-    """The plan for texts of these lengths, shortest first."""
+    """Plan the padded groups of texts of the given lengths, sorted from the shortest."""
     shapes, sources, biases, first = [], [], [], 0
-    for longest, sizes in _groups(lengths):
+    for longest, sizes in _group_lengths(lengths):
         sizes_N, places_L = torch.tensor(sizes), torch.arange(longest)
-        there_NL = places_L < sizes_N[:, None]
+        is_token_NL = places_L < sizes_N[:, None]
         tokens_NL = (first + sizes_N.cumsum(0) - sizes_N)[:, None] + places_L
         rows_NHL = tokens_NL[:, None] * heads + torch.arange(heads)[:, None]
-        sources.append(rows_NHL.masked_fill(~there_NL[:, None], NO_TOKEN).flatten())
-        seen_NLL = there_NL[:, None, :].expand(-1, longest, -1)
+        sources.append(rows_NHL.masked_fill(~is_token_NL[:, None], NO_TOKEN).flatten())
+        visible_NLL = is_token_NL[:, None, :].expand(-1, longest, -1)
         if causal:
-            seen_NLL = seen_NLL & (places_L <= places_L[:, None])
-        bias_NLL = torch.zeros(seen_NLL.shape).masked_fill_(~seen_NLL, -torch.inf)
+            visible_NLL = visible_NLL & (places_L <= places_L[:, None])
+        bias_NLL = torch.zeros(visible_NLL.shape).masked_fill_(~visible_NLL, -torch.inf)
         biases.append(bias_NLL[:, None].expand(-1, heads, -1, -1).flatten())
         shapes.append((len(sizes) * heads, longest))
         first += sum(sizes)
@@ -148,11 +173,11 @@ def make_plan(lengths: tuple[int, ...], heads: int, causal: bool) -> _Plan:
     return _Plan(tuple(shapes), into.clamp(min=0), pads, back, torch.cat(biases))
 
 
-def _groups(lengths: tuple[int, ...]) -> list[tuple[int, list[int]]]:
-    """(longest, lengths) of each group, shortest group first."""
+def _group_lengths(lengths: tuple[int, ...]) -> list[tuple[int, list[int]]]:
+    """Group similar lengths; return (longest, lengths) of each group, shortest group first."""
     groups: list[tuple[int, list[int]]] = []
     for length in reversed(lengths):
-        if groups and length >= ALIKE * groups[-1][0]:
+        if groups and length >= MIN_SHARE * groups[-1][0]:
             groups[-1][1].insert(0, length)
         else:
             groups.append((length, [length]))
@@ -160,7 +185,7 @@ def _groups(lengths: tuple[int, ...]) -> list[tuple[int, list[int]]]:
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(scaling Q K^T) V inside each text, with dropout on the softmax. Q, K, V and the result: (T, H, K)."""
+    """softmax(scaling Q K^T) V within each text, with dropout on the softmax. Q, K, V and the result are (T, H, K)."""
 
     @staticmethod
     def forward(
@@ -211,5 +236,5 @@ class _Attention(torch.autograd.Function):
             d_scores_NLL = torch._softmax_backward_data(d_weights_NLL, weights_NLL, -1, weights_NLL.dtype)
             torch.bmm(d_scores_NLL, k_NLK, out=d_q_NLK)
             torch.bmm(d_scores_NLL.mT, q_NLK, out=d_k_NLK)
-        found = (rows.index_select(0, plan.back).view(d_out_THK.shape) for rows in (d_q, d_k, d_v))
-        return *found, None, None, None
+        gradients = (rows.index_select(0, plan.back).view(d_out_THK.shape) for rows in (d_q, d_k, d_v))
+        return *gradients, None, None, None

@@ -1,16 +1,17 @@
-"""A model that computes no padding: its layers see the texts of a batch one behind another, as a single row.
+"""Padding-free training on a CPU: the texts of a batch are concatenated into one row, and attention is block-diagonal.
 
-    model = Unpadded(model)  # if can(model)
-    model(input_ids=..., attention_mask=...)  # what the plain model gives, wherever there is a text
+    if is_supported(model):
+        model = Unpadded(model)
+    model(input_ids=..., attention_mask=...)  # the padded model's outputs at all tokens that are not padding
 
-Linear layers and norms need no change for that; only the attention has to know where a text ends, and transformers lets
-one register a function for it (`grouped_attention`). Embeddings and heads of encoders see the batch as ever, since they
-are cheap: hooks pack what enters the stack of layers, and put back what leaves it. A language model's tokens are packed
-before its embeddings, and what its layers say is put back before its head. What all its texts begin with, as the
-system's words in a chat, stands there once: no token sees a later one, so these come out the same in every text, and
-their gradient is the sum over all texts.
+Linear layers and norms work on the concatenated row as they are. Only attention must know where a text ends;
+transformers allows registering a function for it (`grouped_attention`). Encoders compute embeddings and heads on the
+padded batch, which is cheap: hooks concatenate the input of the stack of layers and pad its output again. Causal
+language models are concatenated before the embeddings and padded again before the head. Their shared prefix (a system
+message, for instance) is computed once: no token attends to a later one, so the prefix has the same states in every
+text, and its gradient is the sum over all texts.
 
-For training on a CPU. Shapes: B texts, L tokens (padded), P shared by all texts, T tokens of all texts, D hidden.
+Shapes: B texts, L tokens (padded), P tokens of the shared prefix, T tokens of the concatenated row, D hidden.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from llmkit.models.cpu.grouped_attention import NAME
 
 __all__ = ["Unpadded", "is_supported"]
 
-# Model types, and where in their base model the layers are; tests/models/test_unpadded.py compares each with itself.
+# Model types, with the attribute of the base model that holds the layers; tests/models/cpu/test_unpadded.py compares
+# each type with its padded model.
 ENCODERS = {
     "albert": "encoder",
     "bert": "encoder",
@@ -37,29 +40,31 @@ ENCODERS = {
 }
 CAUSAL = ("gpt2", "llama")  # under a head over the vocabulary
 
-WORTHWHILE = 8  # shared tokens from which computing them once saves time
+MIN_SHARED = 8  # tokens of a shared prefix from which computing it once saves time
 
 
-def is_supported(model: Any) -> bool:
-    """Whether this is known to give what the padded model gives; for all others the plain model is the way."""
-    plain = _plain(model)
+def is_supported(model: nn.Module) -> bool:
+    """Return whether the model is of a type whose padding-free outputs are tested to equal the padded ones."""
+    plain = _unwrap(model)
     if plain.config.model_type in CAUSAL:
         return plain.get_output_embeddings() is not None
     return plain.config.model_type in ENCODERS and not getattr(plain.config, "is_decoder", False)
 
 
-def _plain(model: Any) -> Any:
-    """Without peft's wrapper; adapters stay in place in the layers."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+def _unwrap(model: nn.Module) -> Any:
+    """Return the model without peft's wrapper; adapters stay in its layers."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the tokens of a padded batch are in the row.
+    """Positions of the tokens of a padded batch in the concatenated row.
 
-    places_T: the place in the flat batch that each token of the row is taken from. back_BL: its place in the row for
-    each of the batch, T where there is none. lengths: of the texts as they stand in the row, behind `shared` tokens
-    that are the beginning of all of them.
+    Attributes:
+        places_T: The position in the flattened batch of each token of the row.
+        back_BL: The position in the row of each token of the batch; T at padding.
+        lengths: The lengths of the texts in the order of the row, without the shared prefix.
+        shared: The number of tokens of the shared prefix, which comes first in the row.
     """
 
     places_T: Tensor
@@ -67,43 +72,58 @@ class _Layout:
     lengths: Tensor
     shared: int = 0
 
+    @classmethod
+    def of(cls, mask_BL: Tensor, shared: int = 0) -> _Layout:
+        """Compute the layout: texts sorted by length, so that similar lengths are neighbours, without empty texts."""
+        lengths_B = mask_BL.sum(1)
+        order_B = lengths_B.argsort(stable=True)
+        numbers_BL = mask_BL.cumsum(1) - 1  # the number of each token in its text
+        is_prefix_BL = mask_BL.bool() & (numbers_BL < shared)
+        is_own_BL = mask_BL.bool() & (numbers_BL >= shared)
+        places_BL = torch.arange(mask_BL.numel()).view_as(mask_BL)
+        places_T = torch.cat([places_BL[0][is_prefix_BL[0]], places_BL[order_B][is_own_BL[order_B]]])
+        back_BL = torch.full_like(mask_BL, len(places_T))
+        back_BL[is_prefix_BL] = numbers_BL[is_prefix_BL]
+        back_BL.view(-1)[places_T[shared:]] = torch.arange(shared, len(places_T))
+        sorted_B = lengths_B[order_B] - shared
+        return cls(places_T, back_BL, sorted_B[sorted_B > 0], shared)
+
     @property
     def mask(self) -> Tensor:
-        """`shared` and the lengths in the place of an attention mask: transformers hands on a tensor of four dimensions
-        as it is."""
+        """`shared` and the lengths as an attention mask: transformers passes on a four-dimensional tensor unchanged."""
         return torch.cat([torch.tensor([self.shared]), self.lengths])[None, None, None]
 
     def pack(self, batch: Tensor) -> Tensor:
-        """(B, L, ...) to (1, T, ...)."""
+        """Concatenate the texts of a padded batch: (B, L, ...) to (1, T, ...)."""
         return batch.flatten(0, 1).index_select(0, self.places_T)[None]
 
-    def unpack(self, row_1TD: Tensor, places: Any = slice(None)) -> Tensor:
-        """Back to (B, L, D), 0 at padded places; or only some of its L places."""
+    def unpack(self, row_1TD: Tensor, places: slice | Tensor = slice(None)) -> Tensor:
+        """Pad the row again: (1, T, D) to (B, L, D), 0 at padding; or only the given places of L."""
         back = self.back_BL[:, places]
-        nothing_1D = row_1TD.new_zeros(1, row_1TD.shape[2])
-        return (
-            torch.cat([row_1TD.squeeze(0), nothing_1D]).index_select(0, back.flatten()).view(*back.shape, -1)
-        )
+        zero_1D = row_1TD.new_zeros(1, row_1TD.shape[2])
+        return torch.cat([row_1TD.squeeze(0), zero_1D]).index_select(0, back.flatten()).view(*back.shape, -1)
 
 
 class Unpadded(nn.Module):
-    """A model for which `can` says yes. `module` is the plain one, with its adapters if it has some."""
+    """A padding-free wrapper. `module` is the model, with its adapter if it has one; `is_supported` must be true."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         assert is_supported(module)
         self.module = module
-        self.draws = _draws(module)
+        has_dropout = any(isinstance(part, nn.Dropout) and part.p > 0 for part in module.modules())
+        # With dropout the prefix differs from text to text, so it cannot be shared.
+        self.can_share = not has_dropout and not getattr(_unwrap(module).config, "attention_dropout", 0) > 0
 
     def forward(self, **inputs: Any) -> Any:
         mask = inputs.get("attention_mask")
-        if mask is None or mask.ndim != 2:  # packed documents have their own ways
+        if mask is None or mask.ndim != 2:  # packed documents bring masks of their own
             return self.module(**inputs)
-        plain = _plain(self.module)
+        plain = _unwrap(self.module)
         if plain.config.model_type in CAUSAL:
-            run, layout = _causal, _layout(mask, 0 if self.draws else _beginning(inputs))
+            run, layout = _run_causal, _Layout.of(mask, _count_shared(inputs) if self.can_share else 0)
         else:
-            run, layout = _encoder, _layout(mask)
+            run, layout = _run_encoder, _Layout.of(mask)
         before = plain.config._attn_implementation
         plain.config._attn_implementation = NAME
         try:
@@ -112,84 +132,63 @@ class Unpadded(nn.Module):
             plain.config._attn_implementation = before
 
 
-def _encoder(model: nn.Module, plain: Any, inputs: dict[str, Any], layout: _Layout) -> Any:
+def _run_encoder(model: nn.Module, plain: Any, inputs: dict[str, Any], layout: _Layout) -> Any:
+    """Run an encoder whose stack of layers computes the concatenated row."""
     stack = getattr(plain.base_model, ENCODERS[plain.config.model_type])
 
     def unpack(_: nn.Module, __: Any, output: Any) -> Any:
         output.last_hidden_state = layout.unpack(output.last_hidden_state)
         return output
 
-    with _hooked(stack, layout.pack), _removed(stack.register_forward_hook(unpack)):
+    with _change_input(stack, layout.pack), _removing(stack.register_forward_hook(unpack)):
         return model(**{**inputs, "attention_mask": layout.mask})
 
 
-def _causal(model: nn.Module, plain: Any, inputs: dict[str, Any], layout: _Layout) -> Any:
-    """The head sees the padded batch at the places asked for."""
-    chosen = inputs.get("logits_to_keep", 0)
-    places = slice(-chosen or None, None) if isinstance(chosen, int) else chosen
-    row = {name: layout.pack(part) for name, part in _read(inputs).items()}
-    with _hooked(plain.get_output_embeddings(), lambda states_1TD: layout.unpack(states_1TD, places)):
+def _run_causal(model: nn.Module, plain: Any, inputs: dict[str, Any], layout: _Layout) -> Any:
+    """Run a causal language model on the concatenated row; its head computes the padded batch at `logits_to_keep`."""
+    keep = inputs.get("logits_to_keep", 0)
+    places = slice(-keep or None, None) if isinstance(keep, int) else keep
+    row = {name: layout.pack(values) for name, values in _get_token_inputs(inputs).items()}
+    with _change_input(plain.get_output_embeddings(), lambda states_1TD: layout.unpack(states_1TD, places)):
         return model(**row, attention_mask=layout.mask, use_cache=False)
 
 
-def _read(inputs: dict[str, Any]) -> dict[str, Tensor]:
-    """What the model reads at each place, (B, L) each."""
+def _get_token_inputs(inputs: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the token ids and positions, (B, L) each."""
     ids_BL, positions_BL = inputs["input_ids"], inputs.get("position_ids")
     if positions_BL is None:
         positions_BL = torch.arange(ids_BL.shape[1]).expand(ids_BL.shape)
     return {"input_ids": ids_BL, "position_ids": positions_BL}
 
 
-def _draws(model: nn.Module) -> bool:
-    """Whether some dropout would act on each text's beginning otherwise than on another's."""
-    inside = any(isinstance(part, nn.Dropout) and part.p > 0 for part in model.modules())
-    return inside or getattr(_plain(model).config, "attention_dropout", 0) > 0
-
-
-def _beginning(inputs: dict[str, Any]) -> int:
-    """How many tokens all texts begin with, leaving each one of its own; 0 where that is not worth the while."""
+def _count_shared(inputs: dict[str, Any]) -> int:
+    """Return the length of the prefix of all texts, leaving each text a token of its own; 0 when it saves no time."""
     mask_BL = inputs["attention_mask"]
     order_BL = (1 - mask_BL).sort(dim=1, stable=True).indices
-    alike_BL = torch.stack([part.gather(1, order_BL) for part in _read(inputs).values()])
-    shared = (alike_BL == alike_BL[:, :1]).all(0).all(0).long().cumprod(0).sum()
-    found = min(int(shared), int(mask_BL.sum(1).min()) - 1)
-    return found if found >= WORTHWHILE and len(mask_BL) > 1 else 0
+    aligned_2BL = torch.stack([values.gather(1, order_BL) for values in _get_token_inputs(inputs).values()])
+    prefix = (aligned_2BL == aligned_2BL[:, :1]).all(0).all(0).long().cumprod(0).sum()
+    shared = min(int(prefix), int(mask_BL.sum(1).min()) - 1)
+    return shared if shared >= MIN_SHARED and len(mask_BL) > 1 else 0
 
 
 @contextmanager
-def _hooked(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside, the module gets its first input, its hidden states, changed."""
+def _change_input(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Change the first input of a module, its hidden states, inside the block."""
 
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], Any]:
         if args:
             return (change(args[0]), *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
 
-    with _removed(
-        module.register_forward_pre_hook(before, with_kwargs=True, prepend=True)
-    ):  # before `heads`'
+    # Prepended, because the hook of `heads` must see the padded batch.
+    with _removing(module.register_forward_pre_hook(before, with_kwargs=True, prepend=True)):
         yield
 
 
 @contextmanager
-def _removed(hook: Any) -> Iterator[None]:
+def _removing(hook: RemovableHandle) -> Iterator[None]:
+    """Remove the hook at the end of the block."""
     try:
         yield
     finally:
         hook.remove()
-
-
-def _layout(mask_BL: Tensor, shared: int = 0) -> _Layout:
-    """Texts sorted by length, so that those of about one length stand side by side; without those of no token."""
-    lengths_B = mask_BL.sum(1)
-    order_B = lengths_B.argsort(stable=True)
-    numbers_BL = mask_BL.cumsum(1) - 1  # of each token in its text
-    first_BL = mask_BL.bool() & (numbers_BL < shared)
-    own_BL = mask_BL.bool() & (numbers_BL >= shared)
-    places_BL = torch.arange(mask_BL.numel()).view_as(mask_BL)
-    places_T = torch.cat([places_BL[0][first_BL[0]], places_BL[order_B][own_BL[order_B]]])
-    back_BL = torch.full_like(mask_BL, len(places_T))
-    back_BL[first_BL] = numbers_BL[first_BL]
-    back_BL.view(-1)[places_T[shared:]] = torch.arange(shared, len(places_T))
-    sorted_B = lengths_B[order_B] - shared
-    return _Layout(places_T, back_BL, sorted_B[sorted_B > 0], shared)

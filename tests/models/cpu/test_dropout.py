@@ -1,4 +1,4 @@
-"""Cheap dropout: the shares and the scale of torch's own, and a function of torch's random state."""
+"""Cheap dropout has the rate and scale of torch's own and depends only on torch's random state."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from torch import nn
 
 from llmkit.models.cpu.dropout import Dropout, draw_mask, replace_dropout
 
-SHAPE = (1001, 1003)  # no multiple of 4
+SHAPE = (1001, 1003)  # not a multiple of 4
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_share_and_scale(p: float) -> None:
+def test_rate_and_scale(p: float) -> None:
     torch.manual_seed(1)
-    kept = draw_mask(torch.empty(SHAPE), p)
-    assert sorted(set(kept.flatten().tolist())) == pytest.approx([0, 1 / (1 - p)], rel=1e-4)
-    deviation = (p * (1 - p) / kept.numel()) ** 0.5
-    assert abs((kept == 0).double().mean() - p) < 5 * deviation
+    mask = draw_mask(torch.empty(SHAPE), p)
+    assert sorted(set(mask.flatten().tolist())) == pytest.approx([0, 1 / (1 - p)], rel=1e-4)
+    deviation = (p * (1 - p) / mask.numel()) ** 0.5
+    assert abs((mask == 0).double().mean() - p) < 5 * deviation
 
 
-def test_neighbours_are_independent() -> None:
+def test_neighbouring_elements_are_independent() -> None:
     torch.manual_seed(2)
     dropped = (draw_mask(torch.empty(SHAPE), 0.25) == 0).double().flatten()
     for distance in (1, 2, 3, 4, SHAPE[1]):
@@ -28,12 +28,12 @@ def test_neighbours_are_independent() -> None:
         assert abs(both - 0.0625) < 5 * (0.0625 / dropped.numel()) ** 0.5
 
 
-def test_ends_of_the_scale() -> None:
+def test_probabilities_0_and_1_are_exact() -> None:
     ones = torch.ones(5)
     assert torch.equal(draw_mask(ones, 1.0), torch.zeros(5)) and torch.equal(draw_mask(ones, 0.0), ones)
 
 
-def test_a_function_of_the_random_state() -> None:
+def test_masks_depend_only_on_the_random_state() -> None:
     layer, ones = Dropout(0.5), torch.ones(40)
     torch.manual_seed(3)
     first, second = layer(ones), layer(ones)
@@ -41,14 +41,14 @@ def test_a_function_of_the_random_state() -> None:
     assert torch.equal(layer(ones), first) and not torch.equal(first, second)
 
 
-def test_the_gradient_goes_where_the_value_went() -> None:
+def test_the_gradient_has_the_mask_of_the_forward() -> None:
     ones = torch.ones(40, requires_grad=True)
     out = Dropout(0.5)(ones)
     out.sum().backward()
     assert ones.grad is not None and torch.equal(ones.grad, out.detach())
 
 
-def test_swap_changes_nothing_but_the_draws() -> None:
+def test_replacing_dropout_keeps_names_settings_and_evaluation() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.2), nn.Sequential(nn.Dropout(0.3)))
     names = list(model.state_dict())
     replace_dropout(model)

@@ -1,4 +1,4 @@
-"""Layers in 8 bits: near the layer they are made from, the same alone or in a batch, and only in the copy."""
+"""Int8 layers are close to the float32 layers, do not depend on the batch, and leave the original model unchanged."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def no_grad() -> Iterator[None]:
     torch.set_grad_enabled(True)
 
 
-def test_whole_numbers_are_computed_exactly() -> None:
-    """Where both sides are whole numbers up to 127 nothing is rounded."""
+def test_integers_up_to_127_are_computed_exactly() -> None:
+    """Weights and inputs that are integers with a largest value of 127 are not rounded."""
     torch.manual_seed(1)
     linear = nn.Linear(64, 24)
     linear.weight.copy_(torch.randint(-126, 127, linear.weight.shape))
@@ -41,25 +41,25 @@ def test_whole_numbers_are_computed_exactly() -> None:
 
 
 def test_products_are_exact_where_the_integer_kernel_saturates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on processors without VNNI: A is made positive, and pairs of products are added in 16 bits."""
+    """Like processors without VNNI, the stand-in makes A positive and adds pairs of products in 16 bits."""
 
-    def saturating(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    def multiply_saturating(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         products = (a.int() + 128).unsqueeze(2) * b.int()
         pairs = products.unflatten(1, (-1, 2)).sum(2).clamp(-(2**15), 2**15 - 1)
         return pairs.sum(1) - 128 * b.int().sum(0)
 
-    monkeypatch.setattr(torch, "_int_mm", saturating)
-    monkeypatch.setattr(int8, "_integer_kernels_are_exact", int8._integer_kernels_are_exact.__wrapped__)
-    assert not int8._integer_kernels_are_exact()
-    test_whole_numbers_are_computed_exactly()
+    monkeypatch.setattr(torch, "_int_mm", multiply_saturating)
+    monkeypatch.setattr(int8, "_are_integer_kernels_exact", int8._are_integer_kernels_exact.__wrapped__)
+    assert not int8._are_integer_kernels_exact()
+    test_integers_up_to_127_are_computed_exactly()
 
 
-def test_others_are_near() -> None:
+def test_outputs_are_within_2_percent_of_float32() -> None:
     torch.manual_seed(1)
     linear, x = nn.Linear(96, 48, bias=False), torch.randn(3, 50, 96)
-    expected, found = linear(x), Int8Linear(linear)(x)
-    assert found.shape == expected.shape
-    assert 1e-4 < (found - expected).norm() / expected.norm() < 0.02
+    expected, output = linear(x), Int8Linear(linear)(x)
+    assert output.shape == expected.shape
+    assert 1e-4 < (output - expected).norm() / expected.norm() < 0.02
 
 
 def test_a_token_of_zeros_gives_the_bias() -> None:
@@ -67,16 +67,16 @@ def test_a_token_of_zeros_gives_the_bias() -> None:
     assert torch.equal(Int8Linear(linear)(torch.zeros(1, 8))[0], linear.bias)
 
 
-def test_a_token_does_not_hear_of_those_beside_it() -> None:
+def test_the_output_of_a_token_does_not_depend_on_other_tokens() -> None:
     torch.manual_seed(1)
     layer, x = Int8Linear(nn.Linear(32, 16)), torch.randn(ROWS + 9, 32)
-    x[3] *= 1000  # the scale of a batch, if there were one
+    x[3] *= 1000  # would set the scale if it were one for the whole batch
     together = layer(x)
     for rows in (slice(4, 9), slice(ROWS - 2, None)):
         assert torch.equal(together[rows], layer(x[rows]))
 
 
-def test_the_model_stays_as_it_is_and_shares_the_rest(tiny_bert: Path) -> None:
+def test_the_model_is_unchanged_and_shares_all_other_weights(tiny_bert: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(tiny_bert).eval()
     before = model(IDS).logits
     twin = quantize(model)
@@ -89,7 +89,7 @@ def test_the_model_stays_as_it_is_and_shares_the_rest(tiny_bert: Path) -> None:
     assert layers and all(type(layer) is Int8Linear for layer in layers)
 
 
-def test_models_that_write_keep_their_heads(tiny_gpt: Path, tiny_t5: Path) -> None:
+def test_heads_of_generating_models_stay_in_float32(tiny_gpt: Path, tiny_t5: Path) -> None:
     start = torch.zeros(2, 1, dtype=torch.long)
     for auto, folder, inputs in (
         (AutoModelForCausalLM, tiny_gpt, {}),
@@ -99,11 +99,11 @@ def test_models_that_write_keep_their_heads(tiny_gpt: Path, tiny_t5: Path) -> No
         twin = quantize(model)
         assert type(twin.get_output_embeddings()) is nn.Linear
         assert any(type(module) is Int8Linear for module in twin.modules())
-        expected, found = (one(IDS, **inputs).logits for one in (model, twin))
-        assert torch.allclose(found, expected, atol=0.1 * expected.std().item())
+        expected, logits = (each(IDS, **inputs).logits for each in (model, twin))
+        assert torch.allclose(logits, expected, atol=0.1 * expected.std().item())
 
 
-def test_layers_of_another_kind_are_told() -> None:
+def test_a_model_without_linear_layers_is_an_error() -> None:
     gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=8, n_layer=1, n_head=2))
     with pytest.raises(ModelError, match="M13"):
         quantize(gpt2)
