@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from llmkit.tasks.protocol import BaselineInputs
+
 GOOD = ["good", "great", "fine", "lovely", "superb", "charming", "bright", "warm", "funny", "fresh"]
 BAD = ["bad", "awful", "dull", "dreary", "poor", "boring", "dark", "cold", "sad", "stale"]
 NEUTRAL = [
@@ -235,3 +237,13 @@ def with_columns(recipe: Path, columns: dict[str, str]) -> Path:
     text = recipe.read_text(encoding="utf-8")
     recipe.write_text(text.replace("data:\n", f"data:\n  columns: {json.dumps(columns)}\n"), encoding="utf-8")
     return recipe
+
+
+def predict_baselines(task: Any, examples: Any, split: str = "test") -> dict[str, Any]:
+    """Predictions of the task's baselines that need the examples alone."""
+    inputs = BaselineInputs(examples, split, 1)
+    return {
+        name: baseline.predict(inputs)
+        for name, baseline in task.spec.baselines.items()
+        if baseline.needs == "examples" and baseline.predict
+    }

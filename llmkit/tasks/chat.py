@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,7 @@ from llmkit.metrics.score import Statistics, find_metric
 from llmkit.metrics.tasks import language_model
 from llmkit.metrics.text.rouge import rouge
 from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.baselines import BASE_MODEL
 from llmkit.tasks._shared.generation import Generation, no_references
 from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, ScoreSheet, TaskSpec, same_names
 
@@ -67,7 +68,6 @@ class Chat(Generation):
     source = "prompt"
     target = "answer"
     shown_worst = "rougeL"
-    ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
 
     @property
     def spec(self) -> TaskSpec:
@@ -79,6 +79,7 @@ class Chat(Generation):
             identity=(self.source, "references"),
             metrics=("perplexity", "rougeL"),
             lower_is_better=frozenset({"loss", "perplexity"}),
+            baselines={"untuned": BASE_MODEL},
             pretrained=True,
             max_new_tokens=self.options.max_new_tokens,
             validation_metrics=("loss", "perplexity"),
@@ -210,9 +211,6 @@ class Chat(Generation):
 
     def _how(self) -> dict[str, Any]:
         return {"auto_class": self.spec.auto_class, "max_new_tokens": self.options.max_new_tokens}
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        return {}  # the checkpoint as it came is the one to beat
 
     def records(
         self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
 from llmkit.metrics.tasks import calibration, classification, ranking
 from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.baselines import classification_baselines
 from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes
 from llmkit.tasks.protocol import (
     Arrays,
@@ -36,8 +37,6 @@ from llmkit.tasks.protocol import (
     Rows,
     ScoreSheet,
     TaskSpec,
-    Vectors,
-    tfidf_text,
 )
 
 if TYPE_CHECKING:
@@ -48,12 +47,6 @@ __all__ = ["Classification", "Options", "balanced", "make", "per_class_details"]
 # Up to so many classes PR-AUC, whose time goes with their number, is scored without being asked for; so many
 # probabilities an example are written.
 RANKED = 20
-LADDER = {
-    "majority": "always answering the most frequent class",
-    "tfidf": "TF-IDF with logistic regression",
-    "untuned": "the nearest class mean of the untuned checkpoint's embeddings",
-    "lstm": "an LSTM trained from scratch",
-}
 
 
 class Options(Section):
@@ -79,7 +72,6 @@ class Classification(OverTexts):
     """One label for each text or pair; see `protocol.Task` for what each part is."""
 
     options: Options
-    ladder: ClassVar[Mapping[str, str]] = LADDER
 
     @property
     def spec(self) -> TaskSpec:
@@ -88,6 +80,7 @@ class Classification(OverTexts):
         return self.spec_with(
             (*known, "pr_auc", *of_positive),
             frozenset({"loss", "mae"}),
+            baselines=classification_baselines(self.texts),
             can_tune=True,
             can_calibrate="temperature" in self.tuned,
         )
@@ -258,27 +251,6 @@ class Classification(OverTexts):
                 )
         return ScoreSheet(scores, tuple(metrics) or self.headline, details)
 
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        from llmkit.models import baselines
-
-        train, judged = (examples.corpus.splits[name] for name in ("train", part))
-        labels = examples.references["train"]["labels"]
-        known, new = (tfidf_text(rows.columns, self.texts) for rows in (train, judged))
-        classes = len(examples.labels)
-        found = {
-            "majority": baselines.majority(labels, len(judged), classes=classes),
-            "tfidf": baselines.tfidf(known, labels, new, classes=classes, seed=seed),
-        }
-        return {name: _likeliest(probabilities) for name, probabilities in found.items()}
-
-    def untuned(
-        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
-    ) -> Arrays:
-        from llmkit.models import baselines
-
-        known = references["train"]["labels"]
-        return _likeliest(baselines.nearest_mean(vectors["train"], known, vectors[part], classes=len(labels)))
-
     def difference(
         self,
         references: Arrays,
@@ -350,10 +322,6 @@ class Classification(OverTexts):
         wrong.sort(key=lambda record: -record["probability"])
         kept = (*self.texts, "label", "prediction", "probability", "place")
         return [{key: record[key] for key in kept} for record in wrong[:20]]
-
-
-def _likeliest(probabilities: NDArray[np.float64]) -> Arrays:
-    return {"prediction": probabilities.argmax(-1), "probabilities": probabilities}
 
 
 def balanced(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:

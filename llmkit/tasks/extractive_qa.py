@@ -32,6 +32,7 @@ from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import extractive_qa
 from llmkit.metrics.tasks.answer_matching import Rules, has_answer
 from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.baselines import question_baselines
 from llmkit.tasks.protocol import (
     Arrays,
     Examples,
@@ -97,14 +98,10 @@ class ExtractiveQA(Plain):
             inputs=("question", "context"),
             identity=("question", "answers"),
             metrics=extractive_qa.metric_names("squad_v2" if self.options.unanswerable else "squad"),
+            baselines=question_baselines(unanswerable=self.options.unanswerable),
             can_tune=self.options.unanswerable,
             tuned=self.tuned,
         )
-
-    @property
-    def ladder(self) -> Mapping[str, str]:
-        words = {"sliding_window": "a sliding window over the words of the question"}
-        return words | ({"no_answer": "never giving an answer"} if self.options.unanswerable else {})
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, references, problems, notes = check_questions(
@@ -279,18 +276,6 @@ class ExtractiveQA(Plain):
         if "null_threshold" in self.tuned:
             details["thresholds"] = {"no answer": self.tuned["null_threshold"]}
         return ScoreSheet(scores, tuple(metrics) or ("exact_match", "f1"), details)
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        from llmkit.text import sliding_window
-
-        rows = examples.corpus.splits[part].columns
-        pairs = list(zip(rows["question"], rows["context"], strict=True))
-        spans = [sliding_window.predict_answer(question, context) for question, context in pairs]
-        texts = [context[start:end] for (_, context), (start, end) in zip(pairs, spans, strict=True)]
-        found: dict[str, Arrays] = {"sliding_window": {"texts": object_array(texts)}}
-        if self.options.unanswerable:
-            found["no_answer"] = {"texts": object_array([""] * len(pairs))}
-        return found
 
     def difference(
         self,

@@ -25,6 +25,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import multi_label, ranking
 from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.baselines import multi_label_baselines
 from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes
 from llmkit.tasks.classification import RANKED, per_class_details
 from llmkit.tasks.protocol import (
@@ -35,8 +36,6 @@ from llmkit.tasks.protocol import (
     Rows,
     ScoreSheet,
     TaskSpec,
-    Vectors,
-    tfidf_text,
 )
 
 if TYPE_CHECKING:
@@ -45,12 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["MultiLabel", "Options", "make"]
 
 HEADLINE = ("f1_micro", "f1", "subset_accuracy")
-LADDER = {
-    "most_frequent": "always giving the labels that most texts have",
-    "tfidf_each": "TF-IDF with a logistic regression for each label",
-    "untuned": "the nearest mean of the untuned checkpoint's embeddings, for each label with or without it",
-    "lstm": "an LSTM trained from scratch",
-}
 
 
 class Options(Section):
@@ -70,14 +63,18 @@ class MultiLabel(OverTexts):
     """Some labels for each text; see `protocol.Task` for what each part is."""
 
     options: Options
-    ladder: ClassVar[Mapping[str, str]] = LADDER
     gold: ClassVar[str] = "labels"
 
     @property
     def spec(self) -> TaskSpec:
         metrics = (*multi_label.METRICS, "pr_auc")
         lower = frozenset({"loss", "hamming_loss"})
-        return self.spec_with(metrics, lower, can_tune=self.options.tune_thresholds)
+        return self.spec_with(
+            metrics,
+            lower,
+            baselines=multi_label_baselines(self.texts, with_thresholds="thresholds" in self.tuned),
+            can_tune=self.options.tune_thresholds,
+        )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, problems, notes = check_texts(corpus, self.texts, data)
@@ -185,44 +182,6 @@ class MultiLabel(OverTexts):
         if "thresholds" in self.tuned:
             details["thresholds"] = dict(zip(labels, self.tuned["thresholds"], strict=True))
         return ScoreSheet(scores, tuple(metrics) or HEADLINE, details)
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        from llmkit.models import baselines
-
-        names = ("train", part, "validation") if "thresholds" in self.tuned else ("train", part)
-        known, new, *rest = (tfidf_text(examples.corpus.splits[name].columns, self.texts) for name in names)
-        gold = examples.references["train"]["labels"].astype(np.int64)
-        shares = np.tile(gold.mean(axis=0), (len(new), 1))
-        all_of = baselines.tfidf_each(known, gold, [*new, *(rest[0] if rest else [])], seed=seed)
-        own, validation = np.split(all_of, [len(new)])
-        return {
-            "most_frequent": {"prediction": shares > 0.5, "probabilities": shares},
-            "tfidf_each": self._given(own, validation, examples.references),
-        }
-
-    def untuned(
-        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
-    ) -> Arrays:
-        from llmkit.models import baselines
-
-        marks = references["train"]["labels"].astype(np.int64)
-        own, validation = (
-            baselines.nearest_mean_each(vectors["train"], marks, vectors[name])
-            for name in (part, "validation" if "thresholds" in self.tuned else part)
-        )
-        return self._given(own, validation, references)
-
-    def _given(
-        self,
-        own: NDArray[np.float64],
-        validation: NDArray[np.float64],
-        references: Mapping[str, Arrays],
-    ) -> Arrays:
-        """A baseline's answers; where the model's thresholds were set on the validation rows, so are its own."""
-        threshold: Any = 0.5
-        if "thresholds" in self.tuned:
-            threshold = multi_label.best_thresholds(references["validation"]["labels"], validation)
-        return {"prediction": own >= threshold, "probabilities": own}
 
     def difference(
         self,

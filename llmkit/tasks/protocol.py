@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrays",
+    "Baseline",
+    "BaselineInputs",
     "Examples",
     "Head",
     "Loss",
@@ -38,17 +40,14 @@ __all__ = [
     "ScoreSheet",
     "Task",
     "TaskSpec",
-    "Vectors",
     "model_inputs",
     "same_names",
     "take",
-    "tfidf_text",
 ]
 
 Arrays = Mapping[
     str, NDArray[Any]
 ]  # each of shape (examples, ...), by example index; object arrays hold lists
-Vectors = Mapping[str, NDArray[np.float64]]
 Rows = Mapping[str, Sequence[Any]]  # columns of some rows, by the task's names
 Loss = Callable[["nn.Module", "dict[str, Tensor]"], "tuple[Tensor, Tensor]"]
 
@@ -95,6 +94,42 @@ class ScoreSheet:
 
 
 @dataclass(frozen=True)
+class BaselineInputs:
+    """What a baseline learns from, and what it predicts."""
+
+    examples: Examples
+    """All splits; of very large data a sample of the training set."""
+    split: str
+    """The split to predict."""
+    seed: int
+    embeddings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """The base model's embeddings of the training set and of the split, (examples, D) each."""
+
+    @property
+    def train_references(self) -> Arrays:
+        """References of the training set."""
+        return self.examples.references["train"]
+
+    def rows(self, split: str) -> Rows:
+        """Columns of a split."""
+        return self.examples.corpus.splits[split].columns
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simpler system that the model is compared with."""
+
+    title: str
+    """What a sentence calls it: "The model is better than TITLE by ..."."""
+    needs: Literal["examples", "embeddings", "base_model", "lstm"]
+    """What it predicts with: the examples alone, the base model's embeddings, the base model itself, or an LSTM."""
+    predict: Callable[[BaselineInputs], Arrays] | None = None
+    """None where a neural model predicts."""
+    needs_validation: bool = False
+    """Whether it needs embeddings of the validation set too."""
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """Fixed facts about a task, which depend on its options and on the checkpoint, never on the data."""
 
@@ -112,6 +147,8 @@ class TaskSpec:
     """Metrics of which a lower value is better."""
     optional_columns: Mapping[str, str] = field(default_factory=dict)
     """Columns that are read if they exist."""
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    """Baselines by name, in the order in which they are shown."""
     special_tokens: Sequence[str] = ()
     """Tokens that are added to the vocabulary."""
     can_tune: bool = False
@@ -148,14 +185,6 @@ class Task(Protocol):
     @property
     def spec(self) -> TaskSpec:
         """Fixed facts about the task, as far as its options and the checkpoint are known."""
-        ...
-
-    @property
-    def ladder(self) -> Mapping[str, str]:
-        """Its baselines in the order of the effort: name -> what a sentence calls it.
-
-        `lstm` and `untuned` are made by `workflows.ladder`, all others by `baselines`.
-        """
         ...
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
@@ -244,20 +273,6 @@ class Task(Protocol):
         """
         ...
 
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        """What simple methods, trained on the same rows, would answer: name -> answers."""
-        ...
-
-    def untuned(
-        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
-    ) -> Arrays:
-        """What the checkpoint knew before this training, for tasks with `untuned` in their ladder: the answers to this
-        part's rows from embeddings, by a method that needs no gradient.
-
-        vectors, golds: by part, those of the same rows; part -> (examples, D).
-        """
-        ...
-
     def difference(
         self,
         references: Arrays,
@@ -308,11 +323,6 @@ class Plain:
     def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
         return batch
 
-    def untuned(
-        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
-    ) -> Arrays:
-        raise AssertionError("none in its ladder")
-
     def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
         return []
 
@@ -330,8 +340,3 @@ def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def take(arrays: Arrays, index: NDArray[np.int64]) -> Arrays:
     """Golds or answers of these examples alone."""
     return {name: values[index] for name, values in arrays.items()}
-
-
-def tfidf_text(rows: Rows, columns: Sequence[str]) -> list[str]:
-    """One text a row for bag-of-words baselines: the texts of several columns joined."""
-    return [" ".join(texts) for texts in zip(*(rows[column] for column in columns), strict=True)]

@@ -22,6 +22,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.baselines import regression_baselines
 from llmkit.tasks._shared.texts import OverTexts, logits_of
 from llmkit.tasks.protocol import (
     Arrays,
@@ -31,8 +32,6 @@ from llmkit.tasks.protocol import (
     Rows,
     ScoreSheet,
     TaskSpec,
-    Vectors,
-    tfidf_text,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +59,11 @@ class Regression(OverTexts):
 
     @property
     def spec(self) -> TaskSpec:
-        return self.spec_with(tuple(regression.METRICS), frozenset({"loss", "mse", "mae"}))
+        return self.spec_with(
+            tuple(regression.METRICS),
+            frozenset({"loss", "mse", "mae"}),
+            baselines=regression_baselines(self.texts),
+        )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         corpus, problems, notes = check_texts(corpus, self.texts, data)
@@ -78,20 +81,6 @@ class Regression(OverTexts):
         near, alike = find_near_duplicates(corpus, self.texts)
         references = {part: {"labels": values} for part, values in numbers.items()}
         return Examples(corpus, (), references, (*notes, *alike), near)
-
-    @property
-    def ladder(self) -> Mapping[str, str]:
-        words = (
-            {"overlap": "the share of common words"}
-            if len(self.texts) == 2
-            else {"tfidf_ridge": "TF-IDF with ridge regression"}
-        )
-        return {
-            "mean": "always answering the mean of the training scores",
-            **words,
-            "untuned": "ridge regression on the untuned checkpoint's embeddings",
-            "lstm": "an LSTM trained from scratch",
-        }
 
     def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
         """The bias is the mean score: or the first steps would only move the predictions from 0 to the scores."""
@@ -136,29 +125,6 @@ class Regression(OverTexts):
             scores["loss"] = intervals.mean(predictions["loss"], resampling=resampling)
         points = {"gold": gold[:SHOWN].tolist(), "predicted": predicted[:SHOWN].tolist()}
         return ScoreSheet(scores, tuple(metrics) or HEADLINE, {"scatter": points})
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        from llmkit.models import baselines
-
-        known, judged = (examples.corpus.splits[name].columns for name in ("train", part))
-        gold = examples.references["train"]["labels"]
-        found: dict[str, Arrays] = {
-            "mean": {"prediction": np.full(len(judged[self.gold]), gold.mean(dtype=np.float64))}
-        }
-        if len(self.texts) == 2:
-            shares = [baselines.overlap(*(rows[name] for name in self.texts)) for rows in (known, judged)]
-            found["overlap"] = {"prediction": baselines.line(shares[0], gold, shares[1])}
-        else:
-            texts = [tfidf_text(rows, self.texts) for rows in (known, judged)]
-            found["tfidf_ridge"] = {"prediction": baselines.tfidf_ridge(texts[0], gold, texts[1])}
-        return found
-
-    def untuned(
-        self, vectors: Vectors, references: Mapping[str, Arrays], part: str, labels: Sequence[str]
-    ) -> Arrays:
-        from llmkit.models import baselines
-
-        return {"prediction": baselines.ridge(vectors["train"], references["train"]["labels"], vectors[part])}
 
     def difference(
         self,

@@ -6,15 +6,16 @@ For rougeLsum a summary is split into its sentences, one a line, as Lin (2004) s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from llmkit.data.checks.columns import object_array
 from llmkit.metrics.score import Statistics
 from llmkit.metrics.text.rouge import rouge
 from llmkit.tasks._shared import generation as base
+from llmkit.tasks._shared.baselines import lead_baseline
 from llmkit.tasks._shared.generation import Generation
-from llmkit.tasks.protocol import Arrays, Examples
-from llmkit.text.sentences import lead_sentences, split_sentences
+from llmkit.tasks.protocol import TaskSpec
+from llmkit.text.sentences import split_sentences
 
 __all__ = ["Options", "Summarization", "make"]
 
@@ -40,8 +41,11 @@ class Summarization(Generation):
     target = "summary"
     prompt = "{document}\n\nSummary:\n"
     shown_worst = "rougeL"
-    ladder: ClassVar[Mapping[str, str]] = {"lead": "the first sentences of the text"}
     metrics: ClassVar[Sequence[str]] = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+
+    @property
+    def spec(self) -> TaskSpec:
+        return replace(super().spec, baselines=lead_baseline("document"))
 
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Statistics:
         return rouge(
@@ -49,10 +53,6 @@ class Summarization(Generation):
             [[_by_line(text) for text in own] for own in references],
             language=self.options.language,
         )
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        documents = examples.corpus.splits[part].columns["document"]
-        return {"lead": {"texts": object_array(lead_sentences(document) for document in documents)}}
 
 
 def _by_line(text: str) -> str:

@@ -28,6 +28,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import entities
 from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.baselines import entity_baselines
 from llmkit.tasks._shared.texts import named_classes
 from llmkit.tasks.classification import per_class_details
 from llmkit.tasks.protocol import (
@@ -88,12 +89,9 @@ class TokenClassification(Plain):
             inputs=("text",),
             identity=("text", "tags"),
             metrics=tuple(entities.METRICS),
+            baselines=entity_baselines(),
             tuned=self.tuned,
         )
-
-    @property
-    def ladder(self) -> Mapping[str, str]:
-        return {"gazetteer": "looking up the entities of the training rows"}
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
         found = check_tagged_sentences(
@@ -215,13 +213,6 @@ class TokenClassification(Plain):
                 statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=resampling
             )
         return ScoreSheet(scores, tuple(metrics) or HEADLINE, {"per_class": per_class_details(per_type)})
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        from llmkit.models import baselines
-
-        known, judged = (examples.corpus.splits[name].columns["tokens"] for name in ("train", part))
-        tags = baselines.gazetteer(known, list(examples.references["train"]["tags"]), judged)
-        return {"gazetteer": {"tags": object_array(tags)}}
 
     def difference(
         self,

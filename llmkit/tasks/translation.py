@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from llmkit.base.errors import RecipeError
-from llmkit.data.checks.columns import object_array
 from llmkit.metrics.score import Statistics
 from llmkit.metrics.text import ngram
 from llmkit.tasks._shared import generation as base
+from llmkit.tasks._shared.baselines import source_baseline
 from llmkit.tasks._shared.generation import Generation
-from llmkit.tasks.protocol import Arrays, Examples
+from llmkit.tasks.protocol import TaskSpec
 
 __all__ = ["Options", "Translation", "make"]
 
@@ -41,7 +42,6 @@ class Translation(Generation):
     target = "target"
     prompt = "{source}\n\nTranslation:\n"
     shown_worst = "chrf"
-    ladder: ClassVar[Mapping[str, str]] = {"copy": "copying the source"}
     metrics: ClassVar[Sequence[str]] = ("bleu", "chrf", "ter")
     lower_is_better: ClassVar[Collection[str]] = frozenset({"loss", "ter"})
 
@@ -53,6 +53,10 @@ class Translation(Generation):
                 _set_language(tokenizer, side, code)
         return super().bind(config, tokenizer)
 
+    @property
+    def spec(self) -> TaskSpec:
+        return replace(super().spec, baselines=source_baseline("source"))
+
     def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Statistics:
         language = self.options.target_language and _short(self.options.target_language)
         found = (
@@ -61,9 +65,6 @@ class Translation(Generation):
             ngram.ter(predictions, references),
         )
         return Statistics.join(found)
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        return {"copy": {"texts": object_array(examples.corpus.splits[part].columns["source"])}}
 
 
 def _set_language(tokenizer: Any, side: str, code: str) -> None:

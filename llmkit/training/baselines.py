@@ -1,7 +1,9 @@
 """Run the baselines that a model is compared with on one split.
 
-    predictions, notes = run_baselines(training, "test")   ->   {"majority": ..., "tfidf": ..., "untuned": ...}, []
+    run_neural(training, "test")   ->   {"untuned": ..., "lstm": ...}
+    run_simple(prepared, "test")   ->   {"majority": ..., "tfidf": ...}, []
 
+The baselines themselves are in `tasks._shared.baselines`; this module selects them and gives them what they need.
 All baselines learn from the training examples of the model and depend on the recipe's `seed` alone, so that several
 training seeds are compared with the same baselines. Those that need torch run in all processes together.
 Shapes: N examples, D dimensions of an embedding.
@@ -19,8 +21,9 @@ from numpy.typing import NDArray
 
 from llmkit.base.progress import SILENT
 from llmkit.base.seeds import derive
-from llmkit.tasks.protocol import take
-from llmkit.training.prepare import Prepared, baselines_of
+from llmkit.tasks.protocol import BaselineInputs, take
+from llmkit.training.model import load_model
+from llmkit.training.prepare import Prepared, available_baselines
 from llmkit.training.training_run import TrainingRun
 from llmkit.training.validation import tune
 
@@ -28,11 +31,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from llmkit.recipe.schema import Recipe
-    from llmkit.tasks.protocol import Arrays, Task
+    from llmkit.tasks.protocol import Arrays, Baseline, Examples, Task
 
 __all__ = ["run_neural", "run_simple", "selected"]
 
-SLOW = ("lstm",)  # run only where the recipe names them
+SLOW = "lstm"  # runs only if the recipe names it
 MAX_EMBEDDED = 2000  # training examples; more would hardly move the class means
 MAX_CHARACTERS = 32 << 20  # that simple baselines learn from: their n-grams are held in memory
 # Settings of the LSTM baseline, the same for every run.
@@ -42,16 +45,16 @@ MAX_EPOCHS = 20
 PATIENCE = 3  # epochs without a lower validation loss
 
 
-def selected(task: Task, recipe: Recipe) -> list[str]:
-    """Return the names of the baselines that the recipe asks for, in the task's order."""
-    requested, available = recipe.evaluate.baselines, baselines_of(task, recipe)
+def selected(task: Task, recipe: Recipe) -> dict[str, Baseline]:
+    """Return the baselines that the recipe asks for, by name in the task's order."""
+    requested, available = recipe.evaluate.baselines, available_baselines(task, recipe)
     if isinstance(requested, list):
-        return [name for name in available if name in requested]
-    return [name for name in available if name not in SLOW] if requested else []
+        return {name: baseline for name, baseline in available.items() if name in requested}
+    return {name: baseline for name, baseline in available.items() if requested and baseline.needs != SLOW}
 
 
 def run_simple(prepared: Prepared, split: str) -> tuple[dict[str, Arrays], list[str]]:
-    """Run the task's own baselines, which need no torch.
+    """Run the selected baselines that need no torch.
 
     Returns:
         Predictions by baseline, and a note where they learned from fewer examples than the model (very large data).
@@ -59,57 +62,64 @@ def run_simple(prepared: Prepared, split: str) -> tuple[dict[str, Arrays], list[
     task, examples, seed = prepared.task, prepared.examples, prepared.recipe.seed
     train = examples.corpus.splits["train"]
     size = sum(len(text) for name in task.spec.inputs for text in train.column(name) if isinstance(text, str))
-    if size <= MAX_CHARACTERS:
-        return task.baselines(examples, split, seed), []
-    rows = _sample(len(train), int(len(train) * MAX_CHARACTERS / size), seed, "simple")
-    references = {**examples.references, "train": take(examples.references["train"], rows)}
-    fewer = replace(
-        examples, corpus=examples.corpus.rearrange({"train": ("train", rows)}), references=references
-    )
-    note = f"the simple baselines learned from {len(rows):,} of the {len(train):,} training examples"
-    return task.baselines(fewer, split, seed), [note]
+    notes = []
+    if size > MAX_CHARACTERS:
+        examples = _sample_training_set(examples, int(len(train) * MAX_CHARACTERS / size), seed, "simple")
+        count = len(examples.corpus.splits["train"])
+        notes = [f"the simple baselines learned from {count:,} of the {len(train):,} training examples"]
+    inputs = BaselineInputs(examples, split, seed)
+    return {
+        name: baseline.predict(inputs)
+        for name, baseline in selected(task, prepared.recipe).items()
+        if baseline.needs == "examples" and baseline.predict
+    }, notes
 
 
 def run_neural(training: TrainingRun, split: str) -> dict[str, Arrays]:
-    """Run the selected baselines that need torch: the base model (`untuned`) and an LSTM. All processes call it."""
+    """Run the selected baselines that need the base model or an LSTM. All processes call it together.
+
+    Returns:
+        Predictions by baseline.
+    """
     prepared = training.prepared
     session = replace(training.session, seed=prepared.recipe.seed)  # the same for every training seed
     training = replace(training, session=session)
-    runners = {"untuned": _base_model, "lstm": _lstm}
-    names = selected(prepared.task, prepared.recipe)
-    return {name: runners[name](training, split) for name in names if name in runners}
+    runners = {"embeddings": _predict_from_embeddings, "base_model": _run_base_model, "lstm": _run_lstm}
+    return {
+        name: runners[baseline.needs](training, split, baseline)
+        for name, baseline in selected(prepared.task, prepared.recipe).items()
+        if baseline.needs in runners
+    }
 
 
-def _sample(total: int, count: int, seed: int, purpose: str) -> NDArray[np.int64]:
-    """Draw `count` of `total` row numbers, ascending. The same seed and purpose always give the same rows."""
-    order = np.random.default_rng(derive(seed, purpose)).permutation(total)
-    return np.sort(order[:count])
+def _sample_training_set(examples: Examples, count: int, seed: int, purpose: str) -> Examples:
+    """Keep at most `count` training examples. The same seed and purpose always keep the same ones, in their order."""
+    order = np.random.default_rng(derive(seed, purpose)).permutation(len(examples.corpus.splits["train"]))
+    rows = np.sort(order[:count])
+    return replace(
+        examples,
+        corpus=examples.corpus.rearrange({"train": ("train", rows)}),
+        references={**examples.references, "train": take(examples.references["train"], rows)},
+    )
 
 
-def _base_model(training: TrainingRun, split: str) -> Arrays:
-    """Predict with the checkpoint as it was before training.
+def _run_base_model(training: TrainingRun, split: str, _: Baseline) -> Arrays:
+    """Predict with the base model as it is before training."""
+    model = load_model(training.prepared, training.progress).to(training.session.device)
+    return training.predict(model, split)
 
-    A checkpoint with a head for the task predicts directly. Otherwise the task predicts from its embeddings, by a
-    method without gradients (nearest centroid, nearest neighbours), which takes only the time of a prediction.
-    """
-    from llmkit.training.model import load_model
 
-    prepared = training.prepared
-    task, examples = prepared.task, prepared.examples
-    if task.spec.pretrained:
-        model = load_model(prepared, training.progress).to(training.session.device)
-        return training.predict(model, split)
-    rows = {name: np.arange(len(part)) for name, part in examples.corpus.splits.items()}
-    rows["train"] = _sample(len(rows["train"]), MAX_EMBEDDED, prepared.recipe.seed, "embedded")
-    references = {name: take(labels, rows[name]) for name, labels in examples.references.items()}
-    splits = dict.fromkeys(["train", split, *(["validation"] if "thresholds" in task.spec.tuned else [])])
+def _predict_from_embeddings(training: TrainingRun, split: str, baseline: Baseline) -> Arrays:
+    """Predict from the base model's embeddings without gradients, which takes only the time of a prediction."""
+    assert baseline.predict, "a baseline on embeddings is a function"
+    prepared, seed = training.prepared, training.prepared.recipe.seed
+    examples = _sample_training_set(prepared.examples, MAX_EMBEDDED, seed, "embedded")
+    splits = dict.fromkeys(["train", split, *(["validation"] if baseline.needs_validation else [])])
     texts = {
-        name: [
-            list(examples.corpus.splits[name].select(rows[name]).column(text)) for text in task.spec.inputs
-        ]
+        name: [list(examples.corpus.splits[name].column(column)) for column in prepared.task.spec.inputs]
         for name in splits
     }
-    return task.untuned(_embed(training, texts), references, split, examples.labels)
+    return baseline.predict(BaselineInputs(examples, split, seed, _embed(training, texts)))
 
 
 def _embed(training: TrainingRun, texts: dict[str, list[list[str]]]) -> dict[str, NDArray[np.float64]]:
@@ -149,7 +159,7 @@ def _combine(first: NDArray[np.float64], second: NDArray[np.float64] | None = No
     return first if second is None else np.hstack([np.abs(first - second), first * second])
 
 
-def _lstm(training: TrainingRun, split: str) -> Arrays:
+def _run_lstm(training: TrainingRun, split: str, _: Baseline) -> Arrays:
     """Train an LSTM with the task's loss on the model's token ids, from random embeddings, and predict with it."""
     import torch
 

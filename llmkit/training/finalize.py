@@ -66,7 +66,7 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
     names = selected(prepared.task, prepared.recipe)
     if names:
         training.progress.note("comparing with simple baselines")
-    simple, baseline_notes = run_simple(prepared, split) if set(names) - neural.keys() else ({}, [])
+    simple, baseline_notes = run_simple(prepared, split) if names.keys() - neural.keys() else ({}, [])
     records = _records(prepared, split, predictions)
     content = {
         "llmkit": llmkit.__version__,
@@ -161,28 +161,26 @@ def _compare_with_baselines(
 
     task, evaluate = prepared.task, prepared.recipe.evaluate
     resampling = evaluate.resampling(prepared.recipe.seed)
-    names = selected(task, prepared.recipe)
-    if not names:
+    if not selected(task, prepared.recipe):
         return {"baselines": {}, "comparisons": [], "verdict": []}
     references, labels = prepared.examples.references[part], prepared.examples.labels
     metric = sheet.headline[0]
     scores: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
-    for name in names:
+    for name, baseline in selected(task, prepared.recipe).items():
         theirs = found[name]
         scores[name] = to_json(
             task.score(references, theirs, labels, resampling=resampling, metrics=evaluate.metrics).scores
         )
         difference = task.difference(references, predictions, theirs, metric, labels, resampling=resampling)
-        called = task.ladder[name]
         comparisons.append(
             {
                 "baseline": name,
-                "called": called,
+                "called": baseline.title,
                 "metric": metric,
                 "difference": asdict(difference),
                 "sentence": paired.describe_difference(
-                    replace(difference, metric=phrase(metric)), "the model", called
+                    replace(difference, metric=phrase(metric)), "the model", baseline.title
                 ),
             }
         )

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from llmkit.data.corpus import Corpus
     from llmkit.data.encoding.features import Collect, Encoded, Features
     from llmkit.engine.optim import Schedule
-    from llmkit.tasks.protocol import Examples, Task
+    from llmkit.tasks.protocol import Baseline, Examples, Task
 
-__all__ = ["Prepared", "baselines_of", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
+__all__ = ["Prepared", "available_baselines", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
 
 DEFAULT_EPOCHS = 3.0
 
@@ -175,7 +175,7 @@ def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Erro
 
 def _unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
     """A problem for each baseline that there is not."""
-    named, known = recipe.evaluate.baselines, list(baselines_of(task, recipe))
+    named, known = recipe.evaluate.baselines, list(available_baselines(task, recipe))
     return [
         ErrorDetail(
             "C09",
@@ -188,10 +188,14 @@ def _unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
     ]
 
 
-def baselines_of(task: Task, recipe: Recipe) -> Mapping[str, str]:
-    """The task's ladder; a new model has no checkpoint whose knowledge it could be compared with."""
+def available_baselines(task: Task, recipe: Recipe) -> dict[str, Baseline]:
+    """Return the task's baselines. A model trained from scratch has no base model to be compared with."""
     new = recipe.model.from_scratch is not None
-    return {name: called for name, called in task.ladder.items() if not (new and name == "untuned")}
+    return {
+        name: baseline
+        for name, baseline in task.spec.baselines.items()
+        if not (new and baseline.needs in ("embeddings", "base_model"))
+    }
 
 
 def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:

@@ -46,7 +46,7 @@ def test_the_screen_shows_scores_with_intervals_beside_the_baselines(
         assert line.split()[0] == name
         assert re.search(INTERVAL, line)
     text = "\n".join(lines)
-    assert "than always answering the most frequent class" in text
+    assert "than always predicting the most frequent class" in text
     assert re.search(r"\d+ steps in \d+ s: [\d.]+ examples/s, [\d,]+ tokens/s, peak memory [\d.]+ GB", text)
     assert f"report   {finished / 'report.html'}" in lines
     assert f"model    {finished / 'model'}" in lines

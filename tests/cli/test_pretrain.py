@@ -29,7 +29,7 @@ def test_it_runs_and_says_how_to_repeat_it(
     assert done.code == 0, done.err
     assert done.json["command"].startswith("llmkit pretrain clm-continue model.name=")
     assert set(done.json["baselines"]) == {"untuned"}
-    assert "the checkpoint before this training" in done.json["verdict"][0]
+    assert "the base model before fine-tuning" in done.json["verdict"][0]
     samples = done.json["samples"]
     assert len(samples) == 3
     assert all(one["beginning"] and one["text"] for one in samples)

@@ -175,7 +175,7 @@ def test_the_run_keeps_its_template_and_beats_or_not_the_checkpoint(run: Path) -
     assert tokenizer.chat_template.startswith("{{ bos_token }}")
     report = json.loads((run / "report.json").read_text())
     assert set(report["baselines"]) == {"untuned"}
-    assert "the checkpoint before this training" in report["verdict"][0]
+    assert "the base model before fine-tuning" in report["verdict"][0]
 
 
 def test_predict_goes_on_with_messages(run: Path) -> None:

@@ -25,6 +25,7 @@ from llmkit.models import load
 from llmkit.recipe.schema import Data
 from llmkit.tasks.classification import Options, balanced, make
 from llmkit.tasks.protocol import Examples
+from tests.samples import predict_baselines
 
 LABELS = ("no", "perhaps", "yes")
 TASK = make(Options(), {})
@@ -330,7 +331,7 @@ def test_the_difference_is_first_minus_second(references: Tensor, outputs: dict[
 def test_baselines_learn_from_the_training_rows_only(read: Callable[..., Corpus]) -> None:
     words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
     examples = TASK.check(read(train=words), Data(train="x"), 1)
-    found = TASK.baselines(examples, "test", 1)
+    found = predict_baselines(TASK, examples)
     gold = examples.references["test"]["labels"]
     assert set(found) == {"majority", "tfidf"}
     assert set(found["majority"]["prediction"]) == {examples.labels.index("yes")}
@@ -464,7 +465,7 @@ def test_a_baseline_is_compared_by_pr_auc_too(read: Callable[..., Corpus]) -> No
     words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
     examples = task.check(read(train=words), Data(train="x"), 1)
     gold, labels = examples.references["test"], examples.labels
-    found = task.baselines(examples, "test", 1)
+    found = predict_baselines(task, examples)
     tfidf, majority = found["tfidf"], found["majority"]
     for metric in ("pr_auc", "pr_auc_positive"):
         difference = task.difference(gold, tfidf, majority, metric, labels, resampling=RESAMPLING)

@@ -28,6 +28,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Train
 from llmkit.tasks.extractive_qa import ExtractiveQA, Options, make
+from tests.samples import predict_baselines
 
 TASK = make(Options(), {})
 SQUAD2 = make(Options(unanswerable=True), {})
@@ -612,13 +613,13 @@ def test_baselines_answer_from_the_context(read: Callable[..., Corpus], resampli
     examples = SQUAD2.check(
         read(SQUAD2, train=many(40)[20:], test=rows), Data(train="x", validation_share=0), 1
     )
-    found = SQUAD2.baselines(examples, "test", 1)
+    found = predict_baselines(SQUAD2, examples)
     assert found.keys() == {"sliding_window", "no_answer"}
     contexts = examples.corpus.splits["test"].column("context")
     assert all(t and t in c for t, c in zip(found["sliding_window"]["texts"], contexts, strict=True))
     sheet = SQUAD2.score(examples.references["test"], found["no_answer"], (), resampling=resampling)
     assert sheet.scores["exact_match"].value == pytest.approx(1 / 22)
-    assert TASK.baselines(examples, "test", 1).keys() == {"sliding_window"}
+    assert predict_baselines(TASK, examples).keys() == {"sliding_window"}
 
 
 def test_the_highest_score_wins_over_windows_and_nulls_the_lowest(tokenizer: Any) -> None:

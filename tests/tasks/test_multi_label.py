@@ -25,7 +25,7 @@ from llmkit.models import load
 from llmkit.models.save import load_metadata
 from llmkit.recipe.schema import Data
 from llmkit.tasks.multi_label import Options, make
-from tests.samples import rows, write_recipe
+from tests.samples import predict_baselines, rows, write_recipe
 
 TASK = make(Options(), {})
 DATA = Data(train="x")
@@ -254,13 +254,13 @@ def test_the_baseline_may_tune_its_thresholds_too(
     """As the model does, or the comparison would flatter it."""
     examples = TASK.check(corpus_of(TASK, train=rows("multi_label", 200)), DATA, 1)
     gold = examples.references["test"]
-    plain = TASK.baselines(examples, "test", 1)
-    tuned = make(Options(), {"thresholds": [0.3, 0.3, 0.3]}).baselines(examples, "test", 1)
+    plain = predict_baselines(TASK, examples)
+    tuned = predict_baselines(make(Options(), {"thresholds": [0.3, 0.3, 0.3]}), examples)
     assert set(plain) == set(tuned) == {"most_frequent", "tfidf_each"}
     assert np.array_equal(plain["tfidf_each"]["prediction"], plain["tfidf_each"]["probabilities"] > 0.5)
     scores = [TASK.score(gold, x["tfidf_each"], LABELS, resampling=resampling).scores for x in (plain, tuned)]
     assert scores[0]["pr_auc"].value == scores[1]["pr_auc"].value > 0.8
-    validation = TASK.baselines(examples, "validation", 1)["tfidf_each"]["probabilities"]
+    validation = predict_baselines(TASK, examples, "validation")["tfidf_each"]["probabilities"]
     best = multi_label.best_thresholds(examples.references["validation"]["labels"], validation)
     assert (best != 0.5).all()
     assert np.array_equal(tuned["tfidf_each"]["prediction"], tuned["tfidf_each"]["probabilities"] >= best)

@@ -14,6 +14,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data
 from llmkit.tasks.pair_regression import Options, make
+from tests.samples import predict_baselines
 
 TASK = make(Options(), {})
 DATA = Data(train="x")
@@ -65,7 +66,7 @@ def test_the_baselines_are_the_mean_and_the_common_words(
 ) -> None:
     examples = TASK.check(corpus_of(TASK, train=similar(120)), DATA, 1)
     gold = examples.references["test"]
-    found = TASK.baselines(examples, "test", 1)
+    found = predict_baselines(TASK, examples)
     assert set(found) == {"mean", "overlap"}
     scores = TASK.score(gold, found["overlap"], (), resampling=resampling).scores
     assert scores["pearson"].value > 0.95

@@ -56,10 +56,12 @@ def test_attributes_are_what_the_protocol_says(name: str) -> None:
 
 
 @each_task
-def test_a_ladder_says_what_each_baseline_is(name: str) -> None:
-    ladder = tasks.load({"name": name}).ladder
-    assert ladder
-    assert all(called and not called.endswith(".") for called in ladder.values())  # the end of a sentence
+def test_each_baseline_has_a_title_and_a_way_to_predict(name: str) -> None:
+    baselines = tasks.load({"name": name}).spec.baselines
+    assert baselines
+    for baseline in baselines.values():
+        assert baseline.title and not baseline.title.endswith(".")  # it stands in the middle of a sentence
+        assert bool(baseline.predict) == (baseline.needs in ("examples", "embeddings"))
 
 
 @each_task

@@ -24,7 +24,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data
 from llmkit.tasks.regression import Options, make
-from tests.samples import rows
+from tests.samples import predict_baselines, rows
 
 TASK = make(Options(), {})
 DATA = Data(train="x")
@@ -181,7 +181,7 @@ def test_a_baseline_of_words_learns_what_they_tell(
     corpus_of: Callable[..., Corpus], resampling: Resampling
 ) -> None:
     examples = TASK.check(corpus_of(TASK, train=rows("regression", 200)), DATA, 1)
-    found = TASK.baselines(examples, "test", 1)
+    found = predict_baselines(TASK, examples)
     assert set(found) == {"mean", "tfidf_ridge"}
     assert np.allclose(found["mean"]["prediction"], examples.references["train"]["labels"].mean())
     scores = TASK.score(examples.references["test"], found["tfidf_ridge"], (), resampling=resampling).scores

@@ -9,6 +9,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from llmkit import tasks
 from llmkit.recipe.schema import Data
+from tests.samples import predict_baselines
 
 SAID = "Ann sold the house. She moved to Rome in May."
 REFERENCES = ["Ann moved to Rome. The house was sold.", "In May Ann left."]
@@ -46,5 +47,5 @@ def test_the_baseline_is_the_lead(corpus_of: Any) -> None:
         {"document": "no end", "summary": "none"},
     ]
     examples = task.check(corpus_of(task, train=train, test=test), Data(validation_share=0.0), 1)
-    lead = list(task.baselines(examples, "test", 1)["lead"]["texts"])
+    lead = list(predict_baselines(task, examples)["lead"]["texts"])
     assert lead == ["Mr. Li paid 3.50 yuan. He left at noon. Nobody saw him.", "超临界溶液。", "no end"]

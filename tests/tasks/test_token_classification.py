@@ -26,6 +26,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Train
 from llmkit.tasks.token_classification import Options, TokenClassification, _canonical, make
+from tests.samples import predict_baselines
 
 LABELS = ("O", "B-BAD", "I-BAD", "B-GOOD", "I-GOOD")
 TASK = make(Options(), {})
@@ -473,7 +474,7 @@ def test_the_gazetteer_on_a_worked_example(corpus_of: Callable[..., Corpus], res
     test = ["May/B-PER saw/O New/B-LOC York/I-LOC", "York/B-PER is/O here/O"]
     parts = {"train": list(map(row, train)), "test": list(map(row, test))}
     examples = TASK.check(corpus_of(TASK, **parts), Data(train="x", validation_share=0), 1)
-    found = TASK.baselines(examples, "test", 1)
+    found = predict_baselines(TASK, examples)
     assert found.keys() == {"gazetteer"}
     named = [[examples.labels[n] for n in ids] for ids in found["gazetteer"]["tags"]]
     assert named == [["O", "O", "B-LOC", "I-LOC"], ["B-PER", "O", "O"]]

@@ -14,6 +14,7 @@ from llmkit.base.errors import RecipeError
 from llmkit.data.encoding.prompts import find_target_start
 from llmkit.recipe.schema import Data
 from llmkit.tasks.translation import _short
+from tests.samples import predict_baselines
 
 MBART = {"model_type": "mbart", "is_encoder_decoder": True}
 GERMAN = [
@@ -82,4 +83,4 @@ def test_the_baseline_copies(corpus_of: Any) -> None:
     task = made()
     given = [{"source": f"{n} a b", "target": f"{n} c"} for n in range(6)]
     examples = task.check(corpus_of(task, train=given[:3], test=given[3:]), Data(validation_share=0.0), 1)
-    assert list(task.baselines(examples, "test", 1)["copy"]["texts"]) == ["3 a b", "4 a b", "5 a b"]
+    assert list(predict_baselines(task, examples)["copy"]["texts"]) == ["3 a b", "4 a b", "5 a b"]

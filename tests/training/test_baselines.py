@@ -18,6 +18,7 @@ from llmkit.base.run import Run
 from llmkit.engine import session as sessions
 from llmkit.recipe import load
 from llmkit.recipe.schema import Evaluate, Model, Recipe, Scratch
+from llmkit.tasks.protocol import BaselineInputs
 from llmkit.training import baselines
 from llmkit.training.finalize import _compare_with_baselines
 from llmkit.training.model import load_model
@@ -52,9 +53,16 @@ def value(prepared: Prepared, predictions: Any, metric: str = "accuracy") -> flo
     examples, recipe = prepared.examples, prepared.recipe
     task = prepared.task
     sheet = task.score(
-        examples.references["test"], predictions, examples.labels, evaluate=recipe.evaluate, seed=1
+        examples.references["test"], predictions, examples.labels, resampling=recipe.evaluate.resampling(1)
     )
     return sheet.scores[metric].value
+
+
+def predicted(prepared: Prepared, name: str) -> Any:
+    """Predictions of a baseline that needs the examples alone."""
+    predict = prepared.task.spec.baselines[name].predict
+    assert predict
+    return predict(BaselineInputs(prepared.examples, "test", 1))
 
 
 def recipe_with(baselines: Any, **model: Any) -> Recipe:
@@ -63,18 +71,20 @@ def recipe_with(baselines: Any, **model: Any) -> Recipe:
 
 def test_the_slow_ones_are_for_those_who_name_them() -> None:
     task = tasks.load({"name": "classification"})
-    assert baselines.selected(task, recipe_with(True)) == ["majority", "tfidf", "untuned"]
-    assert baselines.selected(task, recipe_with(False)) == []
-    assert baselines.selected(task, recipe_with(["lstm", "majority"])) == ["majority", "lstm"]
-    assert baselines.selected(tasks.load({"name": "extractive_qa"}), recipe_with(True)) == ["sliding_window"]
+    assert list(baselines.selected(task, recipe_with(True))) == ["majority", "tfidf", "untuned"]
+    assert list(baselines.selected(task, recipe_with(False))) == []
+    assert list(baselines.selected(task, recipe_with(["lstm", "majority"]))) == ["majority", "lstm"]
+    assert list(baselines.selected(tasks.load({"name": "extractive_qa"}), recipe_with(True))) == [
+        "sliding_window"
+    ]
 
 
 def test_a_new_model_has_no_checkpoint_to_be_compared_with() -> None:
     model = Model(from_scratch=Scratch(shape="lstm"), tokenizer="x")
     recipe = Recipe(task={}, model=model)
-    assert baselines.selected(tasks.load({"name": "classification"}), recipe) == ["majority", "tfidf"]
-    assert baselines.selected(tasks.load({"name": "clm"}), recipe) == []
-    assert baselines.selected(tasks.load({"name": "clm"}), recipe_with(True)) == ["untuned"]
+    assert list(baselines.selected(tasks.load({"name": "classification"}), recipe)) == ["majority", "tfidf"]
+    assert list(baselines.selected(tasks.load({"name": "clm"}), recipe)) == []
+    assert list(baselines.selected(tasks.load({"name": "clm"}), recipe_with(True))) == ["untuned"]
 
 
 def test_a_name_that_the_task_does_not_have_is_a_mistake_of_the_recipe(
@@ -92,7 +102,7 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
     prepared = prepared_of("classification", BOTH)
     found = learned(prepared, listener)
     assert list(found) == ["untuned", "lstm"]
-    majority = value(prepared, prepared.task.baselines(prepared.examples, "test", 1)["majority"])
+    majority = value(prepared, predicted(prepared, "majority"))
     assert value(prepared, found["untuned"]) > majority + 0.1
     assert value(prepared, found["lstm"]) > majority + 0.3
     assert any("base model" in note for note in listener.notes)
@@ -102,8 +112,7 @@ def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], liste
         prepared.examples.references["test"],
         model,
         prepared.examples.labels,
-        evaluate=prepared.recipe.evaluate,
-        seed=1,
+        resampling=prepared.recipe.evaluate.resampling(1),
     )
     content = _compare_with_baselines(prepared, "test", model, found, sheet)
     assert list(content["baselines"]) == ["untuned", "lstm"]
@@ -164,7 +173,7 @@ def test_each_has_thresholds_of_its_own(prepared_of: Callable[..., Prepared]) ->
     prepared = prepared_of("multi_label", BOTH)
     known = tasks.load(prepared.recipe.task, {"thresholds": [0.0, 0.0, 0.0]})  # the model's
     found = learned(replace(prepared, task=known))
-    shares = prepared.task.baselines(prepared.examples, "test", 1)["most_frequent"]
+    shares = predicted(prepared, "most_frequent")
     for predictions in found.values():
         assert 0 < predictions["prediction"].mean() < 1
         assert not np.array_equal(predictions["prediction"], predictions["probabilities"] >= 0.5)

@@ -24,6 +24,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Statistics, find_metric
 from llmkit.recipe.schema import Data, Section
+from llmkit.tasks._shared.baselines import BASE_MODEL
 from llmkit.tasks.protocol import Arrays, Examples, Head, Plain, Rows, ScoreSheet, TaskSpec, same_names
 
 __all__ = ["Columns", "Options", "OverDocuments", "by_unit", "check_packing", "features", "no_token"]
@@ -52,7 +53,6 @@ class OverDocuments(Plain):
 
     auto_class: ClassVar[str]
     metrics: ClassVar[Sequence[str]]
-    ladder: ClassVar[Mapping[str, str]] = {"untuned": "the checkpoint before this training"}
 
     @property
     def spec(self) -> TaskSpec:
@@ -63,6 +63,7 @@ class OverDocuments(Plain):
             identity=("place",),
             metrics=self.metrics,
             lower_is_better=frozenset({"loss", "perplexity", "bits_per_byte"}),
+            baselines={"untuned": BASE_MODEL},
             pretrained=True,
             tuned=self.tuned,
         )
@@ -111,9 +112,6 @@ class OverDocuments(Plain):
         found = self.measured(references, predictions)
         scores = intervals.measure(found.rows, found.metrics, resampling=resampling)
         return ScoreSheet(scores, tuple(metrics) or tuple(self.metrics))
-
-    def baselines(self, examples: Examples, part: str, seed: int) -> dict[str, Arrays]:
-        return {}
 
     def difference(
         self,

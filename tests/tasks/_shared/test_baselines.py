@@ -4,33 +4,33 @@ import sys
 import numpy as np
 import pytest
 
-from llmkit.models.baselines import (
+from llmkit.tasks._shared.baselines import (
     Analyzer,
-    analyzer_for,
-    gazetteer,
-    line,
-    majority,
-    nearest_mean,
-    nearest_mean_each,
-    overlap,
-    ridge,
-    tfidf,
-    tfidf_each,
-    tfidf_ridge,
+    choose_analyzer,
+    fit_line,
+    look_up_entities,
+    measure_overlap,
+    predict_majority,
+    predict_nearest_mean,
+    predict_nearest_mean_each,
+    predict_ridge,
+    predict_tfidf,
+    predict_tfidf_each,
+    predict_tfidf_ridge,
 )
 
 WORDS, CHARACTERS = Analyzer("word", (1, 2)), Analyzer("char", (1, 3))
 
 
 def labels_by_tfidf(texts, labels, new):
-    return tfidf(texts, labels, new, classes=labels.max() + 1, seed=0).argmax(-1).tolist()
+    return predict_tfidf(texts, labels, new, classes=labels.max() + 1, seed=0).argmax(-1).tolist()
 
 
 def test_majority_is_the_commonest_label_and_the_lowest_of_several():
-    shares = majority(np.array([2, 1, 2, 0]), 3, classes=4)
+    shares = predict_majority(np.array([2, 1, 2, 0]), 3, classes=4)
     assert shares.tolist() == [[0.25, 0.25, 0.5, 0]] * 3
-    assert majority(np.array([3, 1, 1, 3]), 1, classes=4).argmax(-1).tolist() == [1]
-    assert majority(np.array([0]), 0, classes=2).shape == (0, 2)
+    assert predict_majority(np.array([3, 1, 1, 3]), 1, classes=4).argmax(-1).tolist() == [1]
+    assert predict_majority(np.array([0]), 0, classes=2).shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_majority_is_the_commonest_label_and_the_lowest_of_several():
     ],
 )
 def test_characters_are_units_where_most_letters_are_chinese_or_japanese(texts, analyzer):
-    assert analyzer_for(texts) == analyzer
+    assert choose_analyzer(texts) == analyzer
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_tfidf_learns_what_words_tell(good, bad):
 def test_labels_need_not_be_contiguous_and_signs_count_as_words():
     texts, labels = [":)", ":(", "!"] * 5, np.array([7, 3, 5] * 5)
     assert labels_by_tfidf(texts, labels, ["( :", "! !", ") :"]) == [3, 5, 7]
-    probabilities = tfidf(texts, labels, ["!"], classes=9, seed=0)
+    probabilities = predict_tfidf(texts, labels, ["!"], classes=9, seed=0)
     assert np.flatnonzero(probabilities).tolist() == [3, 5, 7]  # no training row has another
     assert probabilities.sum() == pytest.approx(1)
 
@@ -82,7 +82,7 @@ def test_one_seed_gives_one_result():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(list("abcdefgh"), 6)) for _ in range(120)]
     labels = rng.integers(0, 3, 120)
-    first, again = (tfidf(texts, labels, texts, classes=3, seed=5) for _ in range(2))
+    first, again = (predict_tfidf(texts, labels, texts, classes=3, seed=5) for _ in range(2))
     assert first.shape == (120, 3)
     assert np.allclose(first.sum(-1), 1)
     assert first.tolist() == again.tolist()
@@ -92,21 +92,21 @@ def test_the_likeliest_class_is_that_of_scikit_learns_own_prediction():
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    from llmkit.models.baselines import _features
+    from llmkit.tasks._shared.baselines import _compute_tfidf
 
     rng = np.random.default_rng(1)
     texts = [" ".join(rng.choice(list("abcdefgh"), 6)) for _ in range(300)]
     for classes in (2, 4):
         labels = rng.integers(0, classes, 200)
-        known, new = _features(texts[:200], texts[200:])
+        known, new = _compute_tfidf(texts[:200], texts[200:])
         model = LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=1000, random_state=3)
         expected = OneVsRestClassifier(model).fit(known, labels).predict(new)
-        found = tfidf(texts[:200], labels, texts[200:], classes=classes, seed=3)
+        found = predict_tfidf(texts[:200], labels, texts[200:], classes=classes, seed=3)
         assert np.array_equal(found.argmax(-1), expected)
 
 
 def test_importing_the_module_does_not_import_scikit_learn():
-    code = "import sys, llmkit.models.baselines; sys.exit('sklearn' in sys.modules)"
+    code = "import sys, llmkit.tasks._shared.baselines; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -117,14 +117,14 @@ def test_importing_the_module_does_not_import_scikit_learn():
 def test_each_label_is_learned_by_itself():
     texts = ["warm fresh", "warm", "fresh", "grey"] * 10
     marks = np.array([[1, 1, 1, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]] * 10)
-    found = tfidf_each(texts, marks, ["grey", "warm fresh", "fresh"], seed=0)
+    found = predict_tfidf_each(texts, marks, ["grey", "warm fresh", "fresh"], seed=0)
     assert (found > 0.5).tolist() == [
         [False, False, True, False],
         [True, True, True, False],
         [False, True, True, False],
     ]
     assert found[:, 2:].tolist() == [[1.0, 0.0]] * 3  # labels that all or none have
-    alone = tfidf(texts, marks[:, 0], ["grey", "warm fresh", "fresh"], classes=2, seed=0)
+    alone = predict_tfidf(texts, marks[:, 0], ["grey", "warm fresh", "fresh"], classes=2, seed=0)
     assert np.allclose(found[:, 0], alone[:, 1])
 
 
@@ -145,7 +145,7 @@ def test_the_nearest_class_mean_is_that_of_scikit_learn():
         labels = rng.integers(0, classes, 300)
         points = clouds(rng, labels)
         expected = NearestCentroid().fit(points[:200], labels[:200]).predict(points[200:])
-        found = nearest_mean(points[:200], labels[:200], points[200:], classes=classes)
+        found = predict_nearest_mean(points[:200], labels[:200], points[200:], classes=classes)
         assert np.array_equal(found.argmax(-1), expected)
         assert np.allclose(found.sum(-1), 1)
         assert (found.argmax(-1) == labels[200:]).mean() > 2 / classes - 0.1
@@ -156,16 +156,19 @@ def test_the_share_of_a_class_is_that_of_its_gaussian():
         np.array([[0.0], [2.0], [9.0], [11.0]]),
         np.array([0, 0, 1, 1]),
     )  # means 1, 10; variance 1
-    (found,) = nearest_mean(points, labels, np.array([[5.4]]), classes=2)
+    (found,) = predict_nearest_mean(points, labels, np.array([[5.4]]), classes=2)
     heights = np.exp([-((5.4 - 1) ** 2) / 2, -((5.4 - 10) ** 2) / 2])
     assert np.allclose(found, heights / heights.sum())
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_class_without_rows_has_no_mean_and_equal_rows_no_variance():
-    found = nearest_mean(np.ones((3, 2)), np.array([1, 1, 3]), np.array([[5.0, 0.0]]), classes=5)
+    found = predict_nearest_mean(np.ones((3, 2)), np.array([1, 1, 3]), np.array([[5.0, 0.0]]), classes=5)
     assert found.tolist() == [[0, 0.5, 0, 0.5, 0]]
-    assert nearest_mean(np.eye(2), np.array([0, 1]), np.eye(2), classes=2).argmax(-1).tolist() == [0, 1]
+    assert predict_nearest_mean(np.eye(2), np.array([0, 1]), np.eye(2), classes=2).argmax(-1).tolist() == [
+        0,
+        1,
+    ]
 
 
 def test_with_and_without_a_label_are_two_classes():
@@ -173,8 +176,8 @@ def test_with_and_without_a_label_are_two_classes():
     marks = rng.integers(0, 2, (200, 4))
     marks[:, 2], marks[:, 3] = 1, 0
     points = marks @ rng.normal(size=(4, 8)) * 3 + rng.normal(size=(200, 8))
-    found = nearest_mean_each(points[:150], marks[:150], points[150:])
-    alone = nearest_mean(points[:150], marks[:150, 0], points[150:], classes=2)
+    found = predict_nearest_mean_each(points[:150], marks[:150], points[150:])
+    alone = predict_nearest_mean(points[:150], marks[:150, 0], points[150:], classes=2)
     assert np.array_equal(found[:, 0], alone[:, 1])
     assert (found[:, 2:] == [1, 0]).all()
     assert ((found > 0.5) == marks[150:]).mean() > 0.9
@@ -183,10 +186,10 @@ def test_with_and_without_a_label_are_two_classes():
 def test_ridge_finds_a_line_under_noise():
     rng = np.random.default_rng(4)
     points, slopes = rng.normal(size=(120, 20)), rng.normal(size=20)
-    found = ridge(points[:100], (points[:100] @ slopes + 3).astype(np.float32), points[100:])
+    found = predict_ridge(points[:100], (points[:100] @ slopes + 3).astype(np.float32), points[100:])
     assert found.dtype == np.float64
     assert np.allclose(found, points[100:] @ slopes + 3, atol=0.05)
-    noise = ridge(points[:100], rng.normal(size=100), points[100:])
+    noise = predict_ridge(points[:100], rng.normal(size=100), points[100:])
     assert np.abs(noise).max() < 0.6  # little is learned where there is nothing to learn
 
 
@@ -196,7 +199,7 @@ def test_ridge_finds_a_line_under_noise():
 def test_ridge_learns_what_words_add():
     texts = [" ".join(["good"] * n + ["bad"] * (4 - n)) for n in range(5)] * 8
     scores = np.array([float(n) for n in range(5)] * 8, np.float32)
-    found = tfidf_ridge(texts, scores, ["good good good good", "bad bad bad bad", "good bad bad bad"])
+    found = predict_tfidf_ridge(texts, scores, ["good good good good", "bad bad bad bad", "good bad bad bad"])
     assert found.dtype == np.float64
     assert found[0] == pytest.approx(4, abs=0.4)
     assert found[1] == pytest.approx(0, abs=0.4)
@@ -214,22 +217,25 @@ def test_ridge_learns_what_words_add():
     ],
 )
 def test_overlap_is_the_share_of_common_words(first, second, share):
-    assert overlap([first], [second]).tolist() == [pytest.approx(share)]
-    assert overlap([second], [first]).tolist() == [pytest.approx(share)]
+    assert measure_overlap([first], [second]).tolist() == [pytest.approx(share)]
+    assert measure_overlap([second], [first]).tolist() == [pytest.approx(share)]
 
 
 def test_a_line_is_that_of_least_squares():
     rng = np.random.default_rng(0)
     train, new = rng.random(30), rng.random(5)
-    assert np.allclose(line(train, 3 * train + 1, new), 3 * new + 1)
+    assert np.allclose(fit_line(train, 3 * train + 1, new), 3 * new + 1)
     scores = rng.random(30)
     slope, offset = np.linalg.lstsq(np.column_stack([train, np.ones(30)]), scores, rcond=None)[0]
-    assert np.allclose(line(train, scores, new), slope * new + offset)
+    assert np.allclose(fit_line(train, scores, new), slope * new + offset)
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_line_through_one_place_is_level():
-    assert line(np.full(4, 0.5), np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 1.0])).tolist() == [2.5, 2.5]
+    assert fit_line(np.full(4, 0.5), np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 1.0])).tolist() == [
+        2.5,
+        2.5,
+    ]
 
 
 # entities: O is 0, B-LOC 1, I-LOC 2, B-PER 3, I-PER 4
@@ -237,7 +243,7 @@ def test_a_line_through_one_place_is_level():
 
 def looked_up(train, text):
     tokens = [sentence.split() for sentence, _ in train]
-    (tags,) = gazetteer(tokens, [np.array(tags) for _, tags in train], [text.split()])
+    (tags,) = look_up_entities(tokens, [np.array(tags) for _, tags in train], [text.split()])
     assert tags.dtype == np.int64
     return tags.tolist()
 
