@@ -201,7 +201,7 @@ class _MetricModule:
         source = f"evaluate module {self.name}"
         finite = [score for score in drawn if np.isfinite(score)]
         if not np.isfinite(value):
-            why = "no interval: undefined on these examples, 0 stands in"
+            why = "no interval: undefined on these examples, reported as 0"
             return Score(0.0, None, None, n, f"{why}; {source}")
         if len(finite) < intervals.ENOUGH * DRAWS:
             return Score(value, None, None, n, f"no interval: too few examples; {source}")

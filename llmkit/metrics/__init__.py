@@ -1,6 +1,6 @@
-"""Metrics as per-example statistics and pure scores of their sums; numpy only, no disk, no torch.
+"""Metrics as statistics per example and pure scores of their sums; numpy only, no disk access, no torch.
 
-`score` holds the types, `intervals` turns statistics into scores with intervals, `paired` compares two
-systems, and one module a task family says what its statistics are: `classification.scores(golds, predictions,
-names)`.
+`score` defines the types, `intervals` turns statistics into scores with confidence intervals, `paired` compares two
+systems on the same examples, and `independent` two scores from different examples. Each module in `tasks` and `text`
+defines the statistics of one family of metrics, for example `classification.scores(references, predictions, names)`.
 """

@@ -1,27 +1,31 @@
-"""Intervals for any score of summed statistics: the bootstrap, and Wilson's closed form for shares.
+"""Confidence intervals: the bootstrap for any score of summed statistics, and Wilson's closed form for proportions.
 
-    statistics = np.array([[2, 3], [0, 4], [5, 5]])               # (N, K): right and all tokens of each text
-    interval(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=Resampling(seed=1))
+    statistics = np.array([[2, 3], [0, 4], [5, 5]])               # (N, K): correct and all tokens of each text
+    bootstrap(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=Resampling(seed=1))
 
-A bootstrap draw takes n examples with replacement, adds up their statistics and scores the sum. Only how
-often each distinct row is drawn matters, so equal rows are merged: with few of them a draw is one multinomial
-over their counts (10,000 examples and 100 distinct rows: 2000 draws in 0.02 s), else the drawn indices are
-counted in blocks (0.2 s).
+A bootstrap resample draws n examples with replacement, sums their statistics and scores the sum. Only the number of
+times each distinct row is drawn matters, so equal rows are merged. With few distinct rows, a resample is one
+multinomial draw over their counts (10,000 examples with 100 distinct rows: 2000 resamples in 0.02 s); otherwise the
+drawn indices are counted in blocks (0.2 s).
 
-A score that depends on the order of the examples (Spearman, PR-AUC) is drawn the same way, but scored from how
-often each example is drawn: `measure_ranks`, 0.2 to 0.4 s for 1,500 examples.
+A score that depends on the order of the examples (Spearman, PR-AUC) is resampled in the same way, but computed from
+the number of times each example is drawn: `measure_ranks`, 0.2 to 0.4 s for 1,500 examples.
 
-Where the intervals do not hold: they are about new examples drawn like these, one by one. Sentences of one
-document, questions on one passage or near-copies are clusters, and the intervals come out too narrow: give
-`groups`, and whole clusters are drawn (see `clusters`). Below about 30 examples (or a class with a handful) the
-bootstrap is too narrow as well: it can't draw what the sample does not hold. A score that is the same in every
-draw gets an interval without width, and the method says so. Noise from another training seed is not in them.
+Limits of the intervals:
 
-How many of 100 intervals of 95% hold the true value, with 30, 100 and 400 examples (`bench/coverage.py`, 1000
-simulations each, so +- 1.4): Wilson of a share of 0.8: 96, 94, 94. BCa of a correlation of 0.7: 94, 95, 95; of macro
-F1 with a class of 10%: 88, 96, 95 (some samples of 30 lack the class); of the mean of a log-normal loss, whose long
-tail small samples miss: 90, 94, 92; of a share in clusters of 5, so 6, 20 and 80 of them: 86, 93, 95. The same share
-with the clusters ignored, by Wilson: 89, 83, 83.
+- They describe new examples drawn independently from the same source. Sentences of one document, questions on one
+  passage and near-duplicates are clusters, which make the intervals too narrow unless `groups` is given; then whole
+  clusters are resampled (see `clusters`).
+- Below about 30 examples, or with a handful of examples of a class, the bootstrap is too narrow as well, because it
+  cannot draw what the sample does not contain.
+- A score that is the same in every resample gets an interval of zero width, and the method string says so.
+- The variation between training seeds is not included.
+
+Coverage of 95% intervals with 30, 100 and 400 examples (`bench/coverage.py`, 1000 simulations each, so +- 1.4
+percentage points): Wilson for a proportion of 0.8: 96, 94, 94. BCa for a correlation of 0.7: 94, 95, 95; for macro F1
+with a class of 10%: 88, 96, 95 (some samples of 30 do not contain the class); for the mean of a log-normal loss, whose
+long tail small samples miss: 90, 94, 92; for a proportion in clusters of 5 (6, 20 and 80 clusters): 86, 93, 95. The
+same proportion with clusters ignored, by Wilson: 89, 83, 83.
 """
 
 from __future__ import annotations
@@ -33,8 +37,7 @@ from typing import Literal
 
 import numpy as np
 
-from llmkit.metrics import clusters
-from llmkit.metrics.clusters import BLOCK
+from llmkit.metrics.clusters import BLOCK, describe_clusters, sum_by_group, weight_by_group
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
 
@@ -56,35 +59,36 @@ __all__ = [
 ]
 
 Method = Literal["bca", "percentile"]
-ScoreFunction = Callable[[Floats], Floats]
+ScoreFunction = Callable[[Floats], Floats]  # summed statistics (..., K) -> values (...)
 
-MULTINOMIAL_COST = 15  # a multinomial cell costs as much as this many drawn indices (measured)
-ROUNDING = 1e-12  # equal scores, summed in another order, can differ by this much
-ENOUGH = 0.9  # share of draws that must have a score
-JACKKNIFE_ROWS = 5000  # distinct rows whose leaving out, one by one, is scored again: 25 million weights
+MULTINOMIAL_COST = 15  # a multinomial cell takes as long as this many drawn indices (measured)
+ROUNDING = 1e-12  # equal scores, summed in a different order, can differ by this much
+ENOUGH = 0.9  # fraction of resamples that must have a defined score
+JACKKNIFE_ROWS = 5000  # most distinct rows for which each is left out in turn (25 million weights)
 NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Examples with equal statistics merged: rows (D, K), and counts (D,) of the examples behind each."""
+    """Statistics with equal examples merged: distinct rows (D, K), and the number of examples of each (D,)."""
 
     rows: Floats
     counts: Ints
 
     @property
     def n(self) -> int:
+        """Number of examples."""
         return int(self.counts.sum())
 
     @property
     def total(self) -> Floats:
-        """The sum over all examples, (K,): of equal columns the same to the last bit, as BLAS does not promise."""
+        """Sum over all examples, (K,). Not a matrix product: BLAS may round equal columns differently."""
         total: Floats = (self.counts[:, None] * self.rows).sum(axis=0)
         return total
 
 
 def merge_equal_rows(statistics: Floats | Sample) -> Sample:
-    """Merge the equal rows of per-example statistics (N, K)."""
+    """Merge equal rows of the statistics (N, K); a `Sample` is returned unchanged."""
     if isinstance(statistics, Sample):
         return statistics
     rows, counts = np.unique(np.asarray(statistics, dtype=np.float64), axis=0, return_counts=True)
@@ -92,8 +96,8 @@ def merge_equal_rows(statistics: Floats | Sample) -> Sample:
 
 
 def as_rows(statistics: Floats | Sample) -> Floats:
-    """Merged rows no longer say of which group they are."""
-    assert not isinstance(statistics, Sample), "groups belong to single examples"
+    """Return the statistics (N, K) of single examples, as needed with groups; merged rows have lost their group."""
+    assert not isinstance(statistics, Sample), "groups need the statistics of single examples"
     return np.asarray(statistics, np.float64)
 
 
@@ -104,20 +108,30 @@ def measure(
     groups: Ints | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
-    """Every metric of these statistics (N, K), by name: Wilson for shares, else BCa on common draws.
+    """Compute metrics with intervals: Wilson for proportions (`Metric.share`), BCa bootstrap for all others.
 
-    With groups (N,) whole groups are drawn, for shares too; n is the number of examples all the same.
+    Args:
+        statistics: Statistics of each example, (N, K), or merged rows (only without groups).
+        metrics: The metrics; all are computed on the same resamples.
+        groups: Group of each example, (N,), any number per group. Whole groups are resampled, for proportions too.
+        resampling: Confidence, number of resamples and seed.
+
+    Returns:
+        Scores by metric name. `Score.n` is the number of examples, also with groups.
     """
+    metrics, confidence = list(metrics), resampling.confidence
     if groups is not None:
-        return _measure_groups(as_rows(statistics), list(metrics), groups, resampling)
-    sample, metrics = merge_equal_rows(statistics), list(metrics)
+        return _measure_groups(as_rows(statistics), metrics, groups, resampling)
+    sample = merge_equal_rows(statistics)
     draws = np.empty((0, 0)) if all(metric.share for metric in metrics) else resample(sample, resampling)
-    return {
-        metric.name: _share(sample, metric, resampling.confidence)
-        if metric.share
-        else _bootstrap(sample, draws, metric.score, resampling.confidence, "bca", metric.note)
-        for metric in metrics
-    }
+    scores = {}
+    for metric in metrics:
+        if metric.share:
+            hits = round(float(metric.score(sample.total)) * sample.n)  # undoes the division exactly
+            scores[metric.name] = wilson_score(hits, sample.n, confidence)
+        else:
+            scores[metric.name] = _score_draws(sample, draws, metric.score, confidence, "bca", metric.note)
+    return scores
 
 
 def measure_ranks(
@@ -127,21 +141,39 @@ def measure_ranks(
     groups: Ints | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
-    """Every rank metric of these examples (N, K), by name, on common draws; with groups (N,) as in `measure`.
+    """Compute rank metrics with bootstrap intervals.
 
-    BCa as in `interval`; above 5,000 distinct rows percentile, since BCa leaves out each of them in turn, and
-    what it corrects fades as examples grow. Time goes with draws + rows; memory is one block of draws.
+    BCa as in `bootstrap`; above 5,000 distinct rows the percentile interval, because BCa leaves out each row in turn,
+    and its correction fades as the number of examples grows. Time grows with resamples + rows; memory is one block of
+    resamples.
+
+    Args:
+        rows: Examples (N, K), or merged rows (only without groups).
+        metrics: The metrics; all are computed on the same resamples.
+        groups: Group of each example, (N,), as in `measure`.
+        resampling: Confidence, number of resamples and seed.
+
+    Returns:
+        Scores by metric name.
     """
+    metrics = list(metrics)
     if groups is not None:
-        return _rank_groups(as_rows(rows), list(metrics), groups, resampling)
-    sample, metrics = merge_equal_rows(rows), list(metrics)
-    drawn = _score_blocks(sample, metrics, _draws(sample, resampling))
+        scores = {}
+        for metric in metrics:
+            numbers, by_group = weight_by_group(metric, as_rows(rows), groups)
+            score = measure_ranks(numbers, [by_group], resampling=resampling)[metric.name]
+            scores[metric.name] = _of_groups(score, len(numbers), len(groups))
+        return scores
+    sample = merge_equal_rows(rows)
+    drawn = _score_blocks(sample, metrics, _draw_weights(sample, resampling))
     values = _score_blocks(sample, metrics, [sample.counts[None].astype(np.float64)])
     affordable = len(sample.counts) <= JACKKNIFE_ROWS
     left_out = _score_blocks(sample, metrics, _without_each(sample)) if affordable else [None] * len(metrics)
     return {
-        metric.name: _summary(sample, float(value[0]), scores, without, resampling.confidence, metric.note)
-        for metric, value, scores, without in zip(metrics, values, drawn, left_out)
+        metric.name: _summarize(
+            sample, float(value[0]), scores, without_each, resampling.confidence, metric.note
+        )
+        for metric, value, scores, without_each in zip(metrics, values, drawn, left_out)
     }
 
 
@@ -153,37 +185,41 @@ def bootstrap(
     resampling: Resampling = DEFAULT_RESAMPLING,
     method: Method = "bca",
 ) -> Score:
-    """The score of the summed statistics (N, K) with its bootstrap interval; with groups (N,) as in `measure`.
+    """Compute one score of the summed statistics with its bootstrap interval.
 
-    "bca" (Efron 1987, bias-corrected and accelerated) falls back to "percentile" where its constants are
-    undefined. The interval always holds the value: it is widened up to it where the draws do not reach. Draws
-    without a finite score are left out and counted in the method string; when they are more than one in ten
-    there is no interval.
+    The interval always contains the value: it is extended to it where the resamples do not reach. Resamples without a
+    finite score are left out and counted in the method string; if they are more than one in ten, there is no interval.
+
+    Args:
+        statistics: Statistics of each example, (N, K), or merged rows (only without groups).
+        score: Maps sums (..., K) to values (...).
+        groups: Group of each example, (N,), as in `measure`.
+        resampling: Confidence, number of resamples and seed.
+        method: "bca" (bias-corrected and accelerated), which falls back to "percentile" where it is undefined.
+
+    Source: Efron (1987), Better Bootstrap Confidence Intervals.
     """
-    sample = merge_equal_rows(
-        statistics if groups is None else clusters.sum_by_group(as_rows(statistics), groups)
-    )
-    found = _bootstrap(sample, resample(sample, resampling), score, resampling.confidence, method, "")
-    return found if groups is None else _of_groups(found, sample.n, len(groups))
+    sample = merge_equal_rows(statistics if groups is None else sum_by_group(as_rows(statistics), groups))
+    result = _score_draws(sample, resample(sample, resampling), score, resampling.confidence, method, "")
+    return result if groups is None else _of_groups(result, sample.n, len(groups))
 
 
 def mean(values: Floats, *, resampling: Resampling = DEFAULT_RESAMPLING) -> Score:
-    """The mean of one number per example (N,), such as its loss or its squared error."""
+    """Compute the mean of one number per example (N,), such as a loss or a squared error, with its interval."""
     statistics = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)
-
-    def score(sums: Floats) -> Floats:
-        return ratio(sums[..., 0], sums[..., 1])
-
-    return bootstrap(statistics, score, resampling=resampling)
+    return bootstrap(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=resampling)
 
 
 def resample(sample: Sample, resampling: Resampling) -> Floats:
-    """Draw n examples with replacement and sum their statistics; repeat `resampling.resamples` times: (R, K)."""
-    return np.concatenate([weights @ sample.rows for weights in _draws(sample, resampling)])
+    """Draw n examples with replacement and sum their statistics, R = `resampling.resamples` times: (R, K)."""
+    return np.concatenate([weights @ sample.rows for weights in _draw_weights(sample, resampling)])
 
 
 def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float | None, float | None]:
-    """The score interval of a share hits / n (Wilson 1927); (None, None) without examples."""
+    """Compute the score interval of the proportion hits / n; (None, None) without examples.
+
+    Source: Wilson (1927), Probable Inference, the Law of Succession, and Statistical Inference.
+    """
     if n == 0:
         return None, None
     z, share = NORMAL.inv_cdf((1 + confidence) / 2), hits / n
@@ -195,57 +231,80 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float | None, f
 
 
 def wilson_score(hits: int, n: int, confidence: float = 0.95) -> Score:
-    """The share hits / n with its Wilson interval; without examples 0, and no interval."""
+    """Return the proportion hits / n with its Wilson interval; 0 without an interval if there are no examples."""
     if n == 0:
         return Score(0.0, None, None, 0, _too_few(0))
     return Score(hits / n, *wilson(hits, n, confidence), n, f"Wilson {format_percent(confidence)}")
 
 
 def format_percent(confidence: float) -> str:
-    """`95%`, `99.9%`."""
+    """Format a fraction as a percentage: `95%`, `99.9%`."""
     return f"{100 * confidence:g}%"
 
 
-def precision_recall_f1(right: int, gold: int, predicted: int, confidence: float = 0.95) -> dict[str, Score]:
-    """Precision, recall and F1 from counts of right, gold and predicted; n is what each rests on.
+def precision_recall_f1(
+    correct: int, reference: int, predicted: int, confidence: float = 0.95
+) -> dict[str, Score]:
+    """Compute precision, recall and F1 of one class from counts, with closed-form intervals.
 
-    Precision is a share of the predicted examples and recall of the gold ones: Wilson. F1 = 2 J / (1 + J)
-    grows with the share J = right / (gold or predicted), so J's Wilson interval carries over (Lam, Gopal and
-    Qian 2023, "Confidence Intervals for the F1 Score", the indirect method). Rare classes get honest, wide
-    intervals.
+    Precision is a proportion of the predicted examples and recall one of the reference examples: Wilson. F1 =
+    2 J / (1 + J) grows with the Jaccard index J = correct / (reference or predicted), so the Wilson interval of J
+    carries over. Rare classes get wide intervals, which reflect how little is known about them.
+
+    Args:
+        correct: Number of examples of the class that were predicted as such.
+        reference: Number of examples of the class.
+        predicted: Number of examples predicted as the class.
+        confidence: Coverage of the intervals.
+
+    Returns:
+        Scores by name; `Score.n` is the denominator of each, so n of the recall is the support.
+
+    Source: Lam, Gopal and Qian (2023), Confidence Intervals for the F1 Score (the indirect method).
     """
+    union = reference + predicted - correct
+    f1 = wilson_score(correct, union, confidence)
+    if f1.low is not None and f1.high is not None:
+        value = 2 * correct / (reference + predicted)
+        low, high = (2 * end / (1 + end) for end in (f1.low, f1.high))
+        method = f"Wilson {format_percent(confidence)} of the Jaccard share"
+        f1 = Score(value, min(low, value), max(high, value), union, method)
     return {
-        "precision": wilson_score(right, predicted, confidence),
-        "recall": wilson_score(right, gold, confidence),
-        "f1": _wilson_f1(right, gold, predicted, confidence),
+        "precision": wilson_score(correct, predicted, confidence),
+        "recall": wilson_score(correct, reference, confidence),
+        "f1": f1,
     }
 
 
-def _wilson_f1(right: int, gold: int, predicted: int, confidence: float) -> Score:
-    union = gold + predicted - right
-    share = wilson_score(right, union, confidence)
-    if share.low is None or share.high is None:
-        return share
-    low, high = (2 * end / (1 + end) for end in (share.low, share.high))
-    value = 2 * right / (gold + predicted)
-    method = f"Wilson {format_percent(confidence)} of the Jaccard share"
-    return Score(value, min(low, value), max(high, value), union, method)
-
-
-def _draws(sample: Sample, resampling: Resampling) -> Iterator[Floats]:
-    """How often each distinct row is drawn, in blocks (<= BLOCK / n, D) of the draws."""
+def _draw_weights(sample: Sample, resampling: Resampling) -> Iterator[Floats]:
+    """Yield how often each distinct row is drawn, in blocks (<= BLOCK / n, D) of resamples."""
     if sample.n == 0:
         yield np.zeros((resampling.resamples, 0))
         return
     rng = np.random.default_rng(resampling.seed)
-    weights = _multinomial if len(sample.counts) * MULTINOMIAL_COST <= sample.n else _counted_indices
+    draw = _multinomial if len(sample.counts) * MULTINOMIAL_COST <= sample.n else _counted_indices
     size = max(1, BLOCK // sample.n)
     for start in range(0, resampling.resamples, size):
-        yield weights(rng, sample, min(size, resampling.resamples - start))
+        yield draw(rng, sample, min(size, resampling.resamples - start))
+
+
+def _multinomial(rng: np.random.Generator, sample: Sample, size: int) -> Floats:
+    """Draw how often each distinct row occurs, (size, D); the cost grows with D."""
+    return rng.multinomial(sample.n, sample.counts / sample.n, size).astype(np.float64)
+
+
+def _counted_indices(rng: np.random.Generator, sample: Sample, size: int) -> Floats:
+    """Draw from the same distribution as `_multinomial` by drawing n examples; the cost grows with n."""
+    distinct = len(sample.counts)
+    row_of_N = np.repeat(np.arange(distinct), sample.counts)
+    weights = np.empty((size, distinct))
+    for draw, indices in enumerate(rng.integers(0, sample.n, (size, sample.n), dtype=np.int32)):
+        weights[draw] = np.bincount(row_of_N[indices], minlength=distinct)
+    return weights
 
 
 def _without_each(sample: Sample) -> Iterator[Floats]:
-    """The counts with one example less, for each distinct row in turn, in blocks (<= BLOCK / D, D)."""
+    """Yield the counts with one example less of each distinct row in turn, in blocks (<= BLOCK / D, D)."""
     distinct = len(sample.counts)
     size = max(1, BLOCK // max(1, distinct))
     for start in range(0, distinct, size):
@@ -255,88 +314,61 @@ def _without_each(sample: Sample) -> Iterator[Floats]:
         yield weights
 
 
-def _multinomial(rng: np.random.Generator, sample: Sample, size: int) -> Floats:
-    """How often each distinct row is drawn, (size, D): the cost goes with D."""
-    return rng.multinomial(sample.n, sample.counts / sample.n, size).astype(np.float64)
-
-
-def _counted_indices(rng: np.random.Generator, sample: Sample, size: int) -> Floats:
-    """The same distribution, (size, D), by drawing n examples one by one: the cost goes with n."""
-    distinct = len(sample.counts)
-    row_of = np.repeat(np.arange(distinct), sample.counts)
-    weights = np.empty((size, distinct))
-    for draw, indices in enumerate(rng.integers(0, sample.n, (size, sample.n), dtype=np.int32)):
-        weights[draw] = np.bincount(row_of[indices], minlength=distinct)
-    return weights
-
-
 def _measure_groups(
     rows: Floats, metrics: list[Metric], groups: Ints, resampling: Resampling
 ) -> dict[str, Score]:
-    sums_GK = clusters.sum_by_group(rows, groups)
-    found = measure(sums_GK, [replace(metric, share=False) for metric in metrics], resampling=resampling)
-    return {
-        metric.name: _share_of_groups(score, len(sums_GK), len(rows), resampling.confidence)
-        if metric.share and score.value in (0.0, 1.0)
-        else _of_groups(score, len(sums_GK), len(rows))
-        for metric, score in zip(metrics, found.values(), strict=True)
-    }
+    """Compute metrics by resampling whole groups.
 
-
-def _rank_groups(
-    rows: Floats, metrics: list[RankMetric], groups: Ints, resampling: Resampling
-) -> dict[str, Score]:
-    found: dict[str, Score] = {}
-    for metric in metrics:
-        numbers, weighing = clusters.weight_by_group(metric, rows, groups)
-        score = measure_ranks(numbers, [weighing], resampling=resampling)[metric.name]
-        found[metric.name] = _of_groups(score, len(numbers), len(rows))
-    return found
+    If all examples are hits, or none is, all resamples are equal although a new group may differ. The interval is then
+    that of one example per group.
+    """
+    sums_GK = sum_by_group(rows, groups)
+    num_groups = len(sums_GK)
+    plain = [replace(metric, share=False) for metric in metrics]
+    scores = {}
+    for metric, score in zip(metrics, measure(sums_GK, plain, resampling=resampling).values(), strict=True):
+        if metric.share and score.value in (0.0, 1.0) and num_groups > 1:
+            alike = wilson_score(round(score.value) * num_groups, num_groups, resampling.confidence)
+            method = f"{alike.method} as of {num_groups} groups, since all examples are alike"
+            scores[metric.name] = replace(alike, n=len(rows), method=method)
+        else:
+            scores[metric.name] = _of_groups(score, num_groups, len(rows))
+    return scores
 
 
 def _of_groups(score: Score, groups: int, n: int) -> Score:
-    """What was scored from `groups` sums, as of n examples."""
-    return replace(score, n=n, method=clusters.describe_clusters(score.method, groups))
-
-
-def _share_of_groups(score: Score, groups: int, n: int, confidence: float) -> Score:
-    """All hits or none: no draw differs, yet a new group may. So as if each group were one example."""
-    if groups < 2:
-        return _of_groups(score, groups, n)
-    alike = wilson_score(round(score.value) * groups, groups, confidence)
-    return replace(alike, n=n, method=f"{alike.method} as of {groups} groups, since all examples are alike")
-
-
-def _share(sample: Sample, metric: Metric, confidence: float) -> Score:
-    hits = round(float(metric.score(sample.total)) * sample.n)  # undoes the division exactly
-    return wilson_score(hits, sample.n, confidence)
+    """Return the score of n examples that was computed from the sums of this number of groups."""
+    return replace(score, n=n, method=describe_clusters(score.method, groups))
 
 
 def _score_blocks(sample: Sample, metrics: list[RankMetric], blocks: Iterable[Floats]) -> list[Floats]:
-    """Each metric's scores (R,) of weights that come in blocks."""
+    """Compute the scores (R,) of each metric for weights (R, D) that come in blocks."""
     found = [[metric.score(sample.rows, weights) for metric in metrics] for weights in blocks]
     return [np.concatenate([np.empty(0), *(row[m] for row in found)]) for m in range(len(metrics))]
 
 
-def _bootstrap(
+def _score_draws(
     sample: Sample, draws: Floats, score: ScoreFunction, confidence: float, method: Method, note: str
 ) -> Score:
-    """The interval from draws (R, K) of the sample."""
-    value, *rest = score(np.vstack([sample.total, draws])).tolist()
+    """Compute a score and its interval from resampled sums (R, K)."""
+    value, *drawn = score(np.vstack([sample.total, draws])).tolist()
     left_out = score(sample.total - sample.rows) if method == "bca" else None
-    return _summary(sample, value, np.array(rest), left_out, confidence, note)
+    return _summarize(sample, value, np.array(drawn), left_out, confidence, note)
 
 
-def _summary(
+def _summarize(
     sample: Sample, value: float, drawn: Floats, left_out: Floats | None, confidence: float, note: str
 ) -> Score:
-    """The interval from the scores of the draws (R,), and of the samples without one example (D,): BCa."""
+    """Compute the interval from the scores of the resamples (R,).
+
+    left_out (D,) holds the scores without one example of each distinct row; None gives the percentile interval.
+    """
     if sample.n < 2:
         return Score(value if np.isfinite(value) else 0.0, None, None, sample.n, _too_few(sample.n))
     scores = drawn[np.isfinite(drawn)]
     missing = len(drawn) - len(scores)
     if not np.isfinite(value):
-        return Score(0.0, None, None, sample.n, "no interval: undefined on these examples, 0 stands in")
+        return Score(0.0, None, None, sample.n, "no interval: undefined on these examples, reported as 0")
     if len(scores) < ENOUGH * len(drawn):
         return Score(value, None, None, sample.n, f"no interval: no score in {missing} of {len(drawn)} draws")
     tails = None if left_out is None else _bca_tails(left_out, sample.counts, value, scores, confidence)
@@ -354,10 +386,17 @@ def _summary(
 def _bca_tails(
     left_out: Floats, counts: Ints, value: float, scores: Floats, confidence: float
 ) -> tuple[float, float] | None:
-    """The two quantiles of the drawn scores that bound the BCa interval (Efron 1987); None if undefined.
+    """Return the two quantiles of the resampled scores that bound the BCa interval (Efron 1987); None if undefined.
 
-    left_out (D,) are the scores without one example, each standing for `counts` examples (D,). Undefined: the
-    value outside all draws (infinite bias), or leaving out any one example changes nothing or leaves no score.
+    BCa is undefined if the value lies outside all resampled scores (infinite bias), or if leaving out any one example
+    changes nothing or leaves no score.
+
+    Args:
+        left_out: Scores without one example of each distinct row, (D,).
+        counts: Number of examples of each distinct row, (D,).
+        value: The score of all examples.
+        scores: Finite scores of the resamples.
+        confidence: Coverage of the interval.
     """
     ties = np.isclose(scores, value, rtol=ROUNDING, atol=ROUNDING)
     below = float(np.mean(((scores < value) & ~ties) + ties / 2))  # a tie counts half, as in scipy

@@ -1,13 +1,14 @@
-"""Two systems on the same examples: is one better, by how much, and could this test set tell?
+"""Compare two systems on the same examples: the difference of a score, its interval, and a p-value.
 
-    pairs = np.hstack([first, second])          # (N, 2 K): each example's statistics under both systems
-    verdict(difference(pairs, metric), "the model", "TF-IDF")
+    pairs = np.hstack([first, second])          # (N, 2 K): statistics of each example under both systems
+    describe_difference(difference(pairs, metric), "the model", "TF-IDF")
 
-Both systems are scored on the same draws, so what makes an example easy for both cancels out: the interval of
-the difference is much narrower than two intervals side by side suggest. Metrics of an order (Spearman, PR-AUC)
-have `rank_difference`, which ranks every draw and every swap anew. The limits of `intervals` hold here
-too: clusters that are not given as `groups` and fewer than about ten disagreements make it too sure, and the
-noise of training seeds is not in it.
+Both systems are scored on the same resamples, so what makes an example easy for both cancels out: the interval of the
+difference is much narrower than the two intervals side by side suggest. `rank_difference` is for metrics that depend
+on the order of the examples (Spearman, PR-AUC); it ranks each resample and each swap anew.
+
+The limits of `intervals` hold here too: clusters that are not passed as `groups`, or fewer than about ten
+disagreements, make the result look more certain than it is. The variation between training seeds is not included.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.metrics import clusters
-from llmkit.metrics.clusters import BLOCK
+from llmkit.metrics.clusters import BLOCK, describe_clusters, sum_by_group
 from llmkit.metrics.intervals import (
     NORMAL,
     ROUNDING,
@@ -45,17 +45,28 @@ __all__ = [
     "rank_difference",
 ]
 
-POWER = 0.8  # chance to find a difference that is there
-MOST_NEEDED = 1_000_000  # beyond, a sentence gives no number
-EXACT_BELOW = 25  # discordant pairs from which the chi-square approximation is good
+POWER = 0.8  # probability of finding a difference that exists
+MOST_NEEDED = 1_000_000  # largest number of needed examples that a sentence states
+EXACT_BELOW = 25  # discordant pairs from which the chi-square approximation of McNemar's test is good
 
 
 @dataclass(frozen=True)
 class Difference:
-    """First minus second on n common examples, its interval, and the p-value of "there is no difference".
+    """First minus second score of two systems on the same examples.
 
-    higher_is_better and point are the metric's (see `score.Metric`): what `verdict` needs to put it in words.
-    examples_needed: how many examples like these would show a difference of this size with POWER; None for none.
+    Args:
+        metric: Name of the metric.
+        value: Score of the first system minus score of the second.
+        low: Lower end of the interval, None without one.
+        high: Upper end of the interval, None without one.
+        n: Number of examples.
+        confidence: Coverage of the interval.
+        p_value: Two-sided p-value of "there is no difference".
+        method: How interval and p-value were computed.
+        higher_is_better: As in `score.Metric`.
+        point: As in `score.Metric`.
+        examples_needed: Number of similar examples that would show a difference of this size with probability POWER;
+            None if there is no difference.
     """
 
     metric: str
@@ -78,35 +89,47 @@ def difference(
     groups: Ints | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Difference:
-    """The paired bootstrap of metric(first) - metric(second), from statistics (N, 2 K) side by side.
+    """Compute metric(first) - metric(second) with a paired bootstrap interval and a p-value.
 
-    p_value: McNemar's test for shares, else approximate randomization (Noreen 1989; Yeh 2000): how often a
-    difference at least as large appears when each example's two outputs are swapped at random. With groups (N,)
-    whole groups are drawn and swapped, for shares too; n counts examples all the same.
+    The p-value is McNemar's for proportions. For all other metrics it comes from approximate randomization: how often
+    a difference at least as large appears when the two outputs of each example are swapped at random.
+
+    Args:
+        pairs: Statistics of both systems side by side, (N, 2 K), or merged rows (only without groups).
+        metric: The metric of one system's statistics (K).
+        groups: Group of each example, (N,). Whole groups are resampled and swapped, for proportions too; `n` is the
+            number of examples all the same.
+        resampling: Confidence, number of resamples and swaps, and seed.
+
+    Source: Noreen (1989), Computer-Intensive Methods for Testing Hypotheses; Yeh (2000), More accurate tests for the
+    statistical significance of result differences.
     """
     if groups is not None:
-        sums = clusters.sum_by_group(as_rows(pairs), groups)
-        together = difference(sums, replace(metric, share=False), resampling=resampling)
-        needed = together.examples_needed
+        sums = sum_by_group(as_rows(pairs), groups)
+        by_group = difference(sums, replace(metric, share=False), resampling=resampling)
+        needed = by_group.examples_needed
         return replace(
-            together,
+            by_group,
             n=len(groups),
-            method=clusters.describe_clusters(together.method, len(sums)),
+            method=describe_clusters(by_group.method, len(sums)),
             examples_needed=needed and math.ceil(needed * len(groups) / len(sums)),
         )
     sample, needed = merge_equal_rows(pairs), None
     if metric.share:
-        first, second = _hits(sample, metric)
+        # Hits and misses (N,) are all that a proportion needs; they leave at most four distinct rows.
+        hits = [metric.score(rows) > 0.5 for rows in np.split(sample.rows, 2, axis=1)]
+        first, second = (np.repeat(each, sample.counts) for each in hits)
         needed = examples_needed(first, second, confidence=resampling.confidence)
         p_value, test = mcnemar(first, second), "McNemar's test"
         one = np.ones(len(first))
-        sample, score = merge_equal_rows(np.column_stack([first, one, second, one])), _gap(_hit_rate)
+        sample = merge_equal_rows(np.column_stack([first, one, second, one]))
+        gap = _gap(lambda sums: ratio(sums[..., 0], sums[..., 1]))
     else:
         p_value, test = _swap_p_value(sample, metric, resampling), f"{resampling.resamples} random swaps"
-        score = _gap(metric.score)
-    found = bootstrap(sample, score, resampling=resampling)
-    measured = _difference(found, metric, resampling.confidence, p_value, test)
-    return replace(measured, examples_needed=needed) if metric.share else measured
+        gap = _gap(metric.score)
+    result = bootstrap(sample, gap, resampling=resampling)
+    described = _make_difference(result, metric, resampling.confidence, p_value, test)
+    return replace(described, examples_needed=needed) if metric.share else described
 
 
 def rank_difference(
@@ -116,10 +139,17 @@ def rank_difference(
     groups: Ints | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> Difference:
-    """`difference` for a metric of an order, from examples (N, 2 K): the first system's columns, the second's.
+    """Compute metric(first) - metric(second) for a metric that depends on the order of the examples.
 
-    A swap mixes the two systems' outputs in one order, so they must be on one scale: give each system's ranks
-    (`ranking.midranks`) instead of its outputs. 2000 draws and swaps of 1,500 examples take about 1 s for Spearman.
+    A swap mixes the outputs of the two systems in one order, so they must be on one scale: pass the ranks of each
+    system's outputs (`ranking.midranks`) instead of the outputs. 2000 resamples and swaps of 1,500 examples take about
+    1 s for Spearman.
+
+    Args:
+        pairs: Examples (N, 2 K), the columns of the first system before those of the second.
+        metric: The metric of one system's columns (K).
+        groups: Group of each example, (N,), as in `difference`.
+        resampling: Confidence, number of resamples and swaps, and seed.
     """
     examples = merge_equal_rows(pairs) if groups is None else as_rows(pairs)
 
@@ -127,16 +157,23 @@ def rank_difference(
         first, second = np.split(rows, 2, axis=1)
         return metric.score(first, weights) - metric.score(second, weights)
 
-    named = RankMetric(metric.name, gap)
-    found = measure_ranks(examples, [named], groups=groups, resampling=resampling)[metric.name]
+    gap_metric = RankMetric(metric.name, gap)
+    score = measure_ranks(examples, [gap_metric], groups=groups, resampling=resampling)[metric.name]
     p_value = _rank_swap_p_value(examples, metric, groups, resampling)
-    return _difference(found, metric, resampling.confidence, p_value, f"{resampling.resamples} random swaps")
+    test = f"{resampling.resamples} random swaps"
+    return _make_difference(score, metric, resampling.confidence, p_value, test)
 
 
 def mcnemar(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_]) -> float:
-    """The two-sided p-value of "both are right equally often", from hits and misses (N,); McNemar 1947.
+    """Return the two-sided p-value of "both systems are correct equally often".
 
-    Exact binomial below 25 examples on which they disagree, else chi-square with continuity correction.
+    Exact binomial below 25 examples on which the systems disagree, else chi-square with continuity correction.
+
+    Args:
+        first_correct: Whether the first system is correct, (N,).
+        second_correct: Whether the second system is correct, (N,).
+
+    Source: McNemar (1947), Psychometrika 12.
     """
     only_first, only_second = _discordant(first_correct, second_correct)
     n = only_first + only_second
@@ -148,7 +185,10 @@ def mcnemar(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for testing all of them (Holm 1979), in the order given."""
+    """Adjust p-values for multiple testing, in the order given.
+
+    Source: Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure.
+    """
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
@@ -163,10 +203,20 @@ def examples_needed(
     confidence: float = 0.95,
     power: float = POWER,
 ) -> int | None:
-    """Test examples with which McNemar's test would find the observed difference in accuracy with that power.
+    """Estimate how many test examples McNemar's test needs to find the observed difference in accuracy.
 
-    Connor (1987), Biometrics 43, from the observed share of disagreements. None when there is no difference
-    to find. The observed difference is itself uncertain, so read the result as an order of magnitude.
+    The observed difference is itself uncertain, so read the result as an order of magnitude.
+
+    Args:
+        first_correct: Whether the first system is correct, (N,).
+        second_correct: Whether the second system is correct, (N,).
+        confidence: One minus the significance level of the test.
+        power: Probability of finding the difference.
+
+    Returns:
+        Number of examples; None if there is no difference to find.
+
+    Source: Connor (1987), Biometrics 43, from the observed share of disagreements.
     """
     only_first, only_second = _discordant(first_correct, second_correct)
     if only_first == only_second:
@@ -178,9 +228,12 @@ def examples_needed(
 
 
 def describe_difference(difference: Difference, first_name: str, second_name: str) -> str:
-    """One plain sentence: which is better and by how much, in points or in the metric's own unit.
+    """Say in one sentence which system is better and by how much.
 
-    Names stand as given, inside a sentence: "the model", "TF-IDF".
+    Args:
+        difference: The difference, first minus second.
+        first_name: Name of the first system as it stands inside a sentence, such as "the model".
+        second_name: Name of the second system, such as "TF-IDF".
     """
     if difference.low is None or difference.high is None:
         examples = "1 example" if difference.n == 1 else f"{difference.n} examples"
@@ -188,75 +241,69 @@ def describe_difference(difference: Difference, first_name: str, second_name: st
     if difference.low <= 0 <= difference.high:
         return (
             f"The interval covers zero: this test set ({difference.n} examples) does not show that "
-            f"{first_name} is better than {second_name}.{_would_show(difference)}"
+            f"{first_name} is better than {second_name}.{_describe_examples_needed(difference)}"
         )
     word = "better" if (difference.low > 0) == difference.higher_is_better else "worse"
-    value, low, high = _in_words(difference)
+    low, high = sorted([abs(difference.low), abs(difference.high)])
+    size, unit, decimals = abs(difference.value), 1.0, 1
+    if (
+        difference.point is None
+    ):  # the metric's own unit, with two digits of the difference: "0.31", "0.20", "0.42"
+        decimals = max(0, 1 - math.floor(math.log10(size)))
+    else:  # points: "3.1", "0.8", "5.4"
+        unit = 1 / difference.point
+    value, *ends = (f"{unit * number:.{decimals}f}" for number in (size, low, high))
+    # Only an article is capitalized; the name of a system stays as it is.
+    subject = "The " + first_name[4:] if first_name.startswith("the ") else first_name
     return (
-        f"{_sentence_start(first_name)} is {word} than {second_name} "
-        f"by {value} of {difference.metric} "
-        f"({format_percent(difference.confidence)} interval {low} to {high})."
+        f"{subject} is {word} than {second_name} "
+        f"by {value}{' points' if difference.point else ''} of {difference.metric} "
+        f"({format_percent(difference.confidence)} interval {ends[0]} to {ends[1]})."
     )
 
 
-def _difference(
-    found: Score, metric: Metric | RankMetric, confidence: float, p_value: float, test: str
-) -> Difference:
-    return Difference(
-        metric.name,
-        found.value,
-        found.low,
-        found.high,
-        found.n,
-        confidence,
-        p_value,
-        f"paired {found.method}; p by {test}" if found.low is not None else found.method,
-        metric.higher_is_better,
-        metric.point,
-        _needed(found, confidence),
-    )
-
-
-def _needed(found: Score, confidence: float) -> int | None:
-    """As `examples_needed` for any metric, from the bootstrap's standard error, which falls with the root of n.
-
-    The standard error is taken from the interval: its width at this confidence.
-    """
-    if found.low is None or found.high is None or found.value == 0 or found.low == found.high:
-        return None
-    z_error, z_power = NORMAL.inv_cdf((1 + confidence) / 2), NORMAL.inv_cdf(POWER)
-    standard_error = (found.high - found.low) / (2 * z_error)
-    return math.ceil(found.n * ((z_error + z_power) * standard_error / found.value) ** 2)
-
-
-def _would_show(difference: Difference) -> str:
-    """How far this test set is from showing a difference of the size that it has here."""
+def _describe_examples_needed(difference: Difference) -> str:
+    """Say how many test examples would show a difference of the observed size, if that is known."""
     needed = difference.examples_needed
     if needed is None:
         return ""
     if needed > MOST_NEEDED:
-        return f" To see a difference as small as here in {difference.metric} takes more than a million examples."
+        return f" Showing a difference this small in {difference.metric} takes more than a million examples."
     size = 10 ** max(0, len(str(needed)) - 2)  # two digits: the size of the difference is itself uncertain
     about = f"{math.ceil(needed / size) * size:,}"
-    return f" To see a difference as here in {difference.metric} takes about {about} examples."
+    return f" Showing a difference of this size in {difference.metric} takes about {about} examples."
 
 
-def _hits(sample: Sample, metric: Metric) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Hits and misses (N,) of both systems: a share of one example's statistics is 0 or 1.
+def _make_difference(
+    score: Score, metric: Metric | RankMetric, confidence: float, p_value: float, test: str
+) -> Difference:
+    """Make a `Difference` from the score of the gap.
 
-    They are all that a share needs, and leave at most four distinct rows, whatever the number of classes.
+    The number of examples needed comes from the bootstrap's standard error, which falls with the square root of n and
+    is the width of the interval divided by that of a standard normal at this confidence.
     """
-    first, second = (metric.score(rows) > 0.5 for rows in np.split(sample.rows, 2, axis=1))
-    return np.repeat(first, sample.counts), np.repeat(second, sample.counts)
-
-
-def _hit_rate(sums: Floats) -> Floats:
-    """From (hits, examples)."""
-    return ratio(sums[..., 0], sums[..., 1])
+    needed = None
+    if score.low is not None and score.high is not None and score.value != 0 and score.low != score.high:
+        z_error, z_power = NORMAL.inv_cdf((1 + confidence) / 2), NORMAL.inv_cdf(POWER)
+        standard_error = (score.high - score.low) / (2 * z_error)
+        needed = math.ceil(score.n * ((z_error + z_power) * standard_error / score.value) ** 2)
+    return Difference(
+        metric.name,
+        score.value,
+        score.low,
+        score.high,
+        score.n,
+        confidence,
+        p_value,
+        f"paired {score.method}; p by {test}" if score.low is not None else score.method,
+        metric.higher_is_better,
+        metric.point,
+        needed,
+    )
 
 
 def _gap(score: ScoreFunction) -> ScoreFunction:
-    """score(first half of the sums) - score(second half)."""
+    """Make a function of sums (..., 2 K): the score of the first half minus the score of the second."""
 
     def gap(sums: Floats) -> Floats:
         first, second = np.split(sums, 2, axis=-1)
@@ -266,22 +313,22 @@ def _gap(score: ScoreFunction) -> ScoreFunction:
 
 
 def _swap_p_value(sample: Sample, metric: Metric, resampling: Resampling) -> float:
-    """The share of random swaps with a difference at least as large; the observed order counts as one."""
+    """Return the share of random swaps with a difference at least as large; the observed order counts as one."""
     first, second = np.split(sample.total, 2)
     left, right = np.split(sample.rows, 2, axis=1)
-    differs = (left != right).any(axis=1)  # a swap of equal rows changes nothing
+    differs = (left != right).any(axis=1)  # swapping equal rows changes nothing
     change, counts = (left - right)[differs], sample.counts[differs]
     observed = abs(float(metric.score(first) - metric.score(second)))
     rng, size, extreme = np.random.default_rng(resampling.seed), max(1, BLOCK // max(1, len(counts))), 0
     for start in range(0, resampling.resamples, size):
-        shift = _swapped(rng, counts, min(size, resampling.resamples - start)) @ change
-        found = metric.score(first - shift) - metric.score(second + shift)
-        extreme += int((np.abs(found) >= observed - ROUNDING).sum())
+        shift = _draw_swaps(rng, counts, min(size, resampling.resamples - start)) @ change
+        gaps = metric.score(first - shift) - metric.score(second + shift)
+        extreme += int((np.abs(gaps) >= observed - ROUNDING).sum())
     return (1 + extreme) / (1 + resampling.resamples)
 
 
-def _swapped(rng: np.random.Generator, counts: Ints, size: int) -> Floats:
-    """How many of each distinct row's examples are swapped, (size, D), each with probability 1/2."""
+def _draw_swaps(rng: np.random.Generator, counts: Ints, size: int) -> Floats:
+    """Draw how many examples of each distinct row are swapped, (size, D), each with probability 1/2."""
     bits = np.frombuffer(rng.bytes(size * -(-len(counts) // 8)), np.uint8).reshape(size, -1)
     swapped = np.unpackbits(bits, axis=1, count=len(counts)).astype(np.float64)
     several = np.flatnonzero(counts > 1)
@@ -292,14 +339,15 @@ def _swapped(rng: np.random.Generator, counts: Ints, size: int) -> Floats:
 def _rank_swap_p_value(
     examples: Floats | Sample, metric: RankMetric, groups: Ints | None, resampling: Resampling
 ) -> float:
-    """As `_swap_p_value`: both systems' examples below each other, and weights that say whose outputs count.
+    """Compute the p-value of `_swap_p_value` for a rank metric.
 
-    Swaps without a score count as extreme: there p says nothing.
+    The examples of both systems are stacked, and the weights say whose outputs count. Swaps without a defined score
+    count as extreme, so p is 1 where the test says nothing.
     """
-    if groups is None:  # D distinct rows, each swapped as often as it stands
+    if groups is None:  # D distinct rows, each swapped as many times as it occurs
         sample = merge_equal_rows(examples)
         swaps, unit_D = sample.counts, np.arange(len(sample.counts))
-    else:  # all rows, and one swap for all of a group
+    else:  # all rows, and one swap for all examples of a group
         sample = Sample(as_rows(examples), np.ones(len(groups), np.int64))
         names, unit_D = np.unique(groups, return_inverse=True)
         swaps = np.ones(len(names), np.int64)
@@ -307,8 +355,8 @@ def _rank_swap_p_value(
     kept = sample.counts.astype(np.float64)
 
     def gap(swapped: Floats) -> Floats:  # (R, D) -> (R,)
-        own, other = np.hstack([kept - swapped, swapped]), np.hstack([swapped, kept - swapped])
-        return metric.score(both, own) - metric.score(both, other)
+        first, second = np.hstack([kept - swapped, swapped]), np.hstack([swapped, kept - swapped])
+        return metric.score(both, first) - metric.score(both, second)
 
     observed = abs(float(gap(np.zeros((1, len(kept))))[0]))
     rng, size, extreme = np.random.default_rng(resampling.seed), max(1, BLOCK // max(1, 2 * len(kept))), 0
@@ -319,27 +367,6 @@ def _rank_swap_p_value(
 
 
 def _discordant(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_]) -> tuple[int, int]:
-    """Examples that only the first gets right, and only the second."""
+    """Count the examples that only the first system gets right, and those that only the second does."""
     first, second = np.asarray(first_correct, dtype=bool), np.asarray(second_correct, dtype=bool)
     return int((first & ~second).sum()), int((second & ~first).sum())
-
-
-def _sentence_start(name: str) -> str:
-    """Only an article takes a capital: a system's own name is left as it is."""
-    return "The " + name[4:] if name.startswith("the ") else name
-
-
-def _in_words(difference: Difference) -> tuple[str, str, str]:
-    """The size of the difference and the ends of its interval: "3.1 points", "0.8", "5.4".
-
-    In the metric's own unit, two digits of the difference: "0.31", "0.20", "0.42".
-    """
-    assert difference.low is not None and difference.high is not None
-    low, high = sorted([abs(difference.low), abs(difference.high)])
-    size, unit, decimals = abs(difference.value), 1.0, 1
-    if difference.point is None:
-        decimals = max(0, 1 - math.floor(math.log10(size)))
-    else:
-        unit = 1 / difference.point
-    value, *ends = (f"{unit * number:.{decimals}f}" for number in (size, low, high))
-    return f"{value} points" if difference.point else value, ends[0], ends[1]

@@ -1,8 +1,9 @@
-"""A score is value, interval, n and method; a metric is per-example statistics and a pure score of their sum.
+"""The types of a score and of a metric: a score is a value, an interval, n and a method.
 
-That shape (after sacrebleu's metric base) makes everything else cheap: an interval resamples sums, a slice
-adds up a part, two processes add up their halves, and a paired test resamples two sums with the same weights.
-What depends on the order of all examples is no function of sums: a `RankMetric` takes how often each is drawn.
+A metric is a set of statistics per example and a pure function of their sum (as in sacrebleu). Everything else follows
+from that shape: a bootstrap interval scores resampled sums, a slice scores the sum of its examples, two processes add
+their sums, and a paired test scores two sums with the same weights. A metric that depends on the order of all examples
+(Spearman, PR-AUC) is not a function of sums; a `RankMetric` gets the number of times each example is drawn instead.
 """
 
 from __future__ import annotations
@@ -30,12 +31,20 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Found = TypeVar("Found", bound="Metric | RankMetric")
+AnyMetric = TypeVar("AnyMetric", bound="Metric | RankMetric")
 
 
 @dataclass(frozen=True)
 class Score:
-    """A number and how far to trust it. Shares lie in [0, 1]; low and high are None without an interval."""
+    """A value with its confidence interval.
+
+    Args:
+        value: The score; proportions are in [0, 1].
+        low: Lower end of the interval, None if there is no interval.
+        high: Upper end of the interval, None if there is no interval.
+        n: Number of examples (or of words, entities, ...) the score is computed from.
+        method: How the interval was computed, or why there is none.
+    """
 
     value: float
     low: float | None
@@ -44,18 +53,23 @@ class Score:
     method: str
 
     def to_json(self) -> dict[str, Any]:
+        """Return the score as the JSON object used in reports and on the command line."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """score maps summed statistics (..., K) to values (...); it must take any leading axes.
-    With `ratio` it has a value for no examples too; where it has none it gives nan.
+    """A score that is a function of summed statistics.
 
-    share marks the mean of a 0 or 1 per example (hits / n): closed forms hold for it (Wilson, McNemar).
-    note is what a reader must know beside the number, such as "macro average"; it joins the method string.
-    point is what a sentence calls one point: 0.01 of a share or a correlation, 1 on a scale of 100; None for
-    a number with a unit of its own, such as a squared error.
+    Args:
+        name: Key of the score.
+        score: Maps summed statistics (..., K) to values (...), for any leading axes. Returns nan where the score is
+            undefined; a score built on `ratio` is 0 without examples.
+        share: Whether the score is the mean of a 0 or 1 per example, so that closed forms hold (Wilson, McNemar).
+        note: What a reader must know beside the number, such as "macro average"; appended to the method string.
+        higher_is_better: False for errors and losses.
+        point: Size of one "point" in a sentence: 0.01 for proportions and correlations, 1 for a 0-100 scale, None for
+            a number with a unit of its own, such as a squared error.
     """
 
     name: str
@@ -68,10 +82,16 @@ class Metric:
 
 @dataclass(frozen=True)
 class RankMetric:
-    """score maps examples (N, K) and weights (R, N) to values (R,): each row of weights is a sample that holds
-    example i weights[r, i] times, so that one sort serves all R. All ones: the score of the examples themselves.
+    """A score that depends on the order of all examples, such as Spearman's correlation.
 
-    It gives nan where it has no value. The other fields are those of `Metric`.
+    Args:
+        name: Key of the score.
+        score: Maps examples (N, K) and weights (R, N) to values (R,). Each row of weights is a sample that contains
+            example i weights[r, i] times, so one sort serves all R samples; a row of ones gives the score of the
+            examples themselves. Returns nan where the score is undefined.
+        note: See `Metric`.
+        higher_is_better: See `Metric`.
+        point: See `Metric`.
     """
 
     name: str
@@ -83,10 +103,10 @@ class RankMetric:
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What some texts have come to: statistics of each example (N, K), and the metrics that score their sum.
+    """Statistics of each example (N, K), and the metrics that score their sum.
 
-    `intervals.measure(rows, metrics)` gives the scores with intervals; two of them with the same metrics, side by
-    side, are what `paired.difference` takes.
+    `intervals.measure(rows, metrics)` computes the scores with intervals. The rows of two systems with the same
+    metrics, side by side, are the input of `paired.difference`.
     """
 
     rows: Floats
@@ -94,27 +114,27 @@ class Statistics:
 
     @staticmethod
     def join(parts: Sequence[Statistics]) -> Statistics:
-        """Several measures of the same examples as one, their statistics side by side."""
+        """Put the statistics of several metrics on the same examples side by side."""
         ends = np.cumsum([0, *(part.rows.shape[1] for part in parts)])
         metrics = [
-            replace(metric, score=_of_columns(metric.score, slice(int(start), int(end))))
+            replace(metric, score=_on_columns(metric.score, slice(int(start), int(end))))
             for part, start, end in zip(parts, ends[:-1], ends[1:], strict=True)
             for metric in part.metrics
         ]
         return Statistics(np.hstack([part.rows for part in parts]), tuple(metrics))
 
     def values(self) -> dict[str, float]:
-        """The scores without intervals, as at an evaluation during training."""
+        """Return the scores without intervals, as needed for validation during training."""
         total = self.rows.sum(axis=0)
         return {metric.name: float(metric.score(total)) for metric in self.metrics}
 
 
-def _of_columns(score: Callable[[Floats], Floats], own: slice) -> Callable[[Floats], Floats]:
-    return lambda sums: score(sums[..., own])
+def _on_columns(score: Callable[[Floats], Floats], columns: slice) -> Callable[[Floats], Floats]:
+    return lambda sums: score(sums[..., columns])
 
 
-def find_metric(name: str, metrics: Mapping[str, Found]) -> Found:
-    """The metric of that name. UserError E01 when there is none."""
+def find_metric(name: str, metrics: Mapping[str, AnyMetric]) -> AnyMetric:
+    """Return the metric of this name; raise UserError E01 if there is none."""
     if name not in metrics:
         message = f'unknown metric "{name}"{closest(name, metrics)}'
         raise UserError("E01", "", message, f"choose from {', '.join(metrics)}")
@@ -122,27 +142,15 @@ def find_metric(name: str, metrics: Mapping[str, Found]) -> Found:
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
-    """numerator / denominator with 0 / 0 = 0, as scikit-learn's zero_division=0."""
+    """Divide with 0 / 0 = 0, as scikit-learn's zero_division=0."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     result: Floats = np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
     return result
 
 
-def _precision(right: Floats, _gold: Floats, predicted: Floats) -> Floats:
-    return ratio(right, predicted)
-
-
-def _recall(right: Floats, gold: Floats, _predicted: Floats) -> Floats:
-    return ratio(right, gold)
-
-
-def _f1(right: Floats, gold: Floats, predicted: Floats) -> Floats:
-    return ratio(2 * right, gold + predicted)
-
-
-# From counts (...) of what was predicted rightly, is gold, and was predicted.
+# Scores of counts (...): correctly predicted, in the reference, predicted.
 BY_COUNTS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "f1": _f1,
-    "precision": _precision,
-    "recall": _recall,
+    "f1": lambda correct, reference, predicted: ratio(2 * correct, reference + predicted),
+    "precision": lambda correct, _reference, predicted: ratio(correct, predicted),
+    "recall": lambda correct, reference, _predicted: ratio(correct, reference),
 }

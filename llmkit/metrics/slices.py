@@ -1,13 +1,13 @@
-"""Where is a system weakest? The score of each slice of the examples, and how far it lies from that of the rest.
+"""Find where a system is weakest: the score of each slice of the examples, compared with all other examples.
 
-    groupings = {"domain": by_value(domains), "length": by_size(lengths)}
-    compare(lambda index: measure(rows[index], [metric])[metric.name], groupings, len(rows))
+    groupings = {"domain": group_by_value(domains), "length": group_by_quartile(lengths)}
+    compare_slices(lambda index: measure(rows[index], [metric])[metric.name], groupings, len(rows))
 
-A slice and the rest have no example in common, so their difference has the interval of two independent samples (see
-`independent`), and its p-value goes with that interval. Who looks at forty slices finds two that are "significantly"
-worse by luck alone: read `p_holm`, which is adjusted for all slices at once. Of a value that half of the examples have
-the rest is the other half, told twice. Clusters (see `clusters`) that reach over a slice and the rest tie the two
-together, which the intervals do not know.
+A slice and the other examples have nothing in common, so their difference has the interval of two independent samples
+(see `independent`) and the p-value that belongs to it. Among forty slices, two are "significantly" worse by chance
+alone: read `p_holm`, which is adjusted for all slices. If half of the examples have a value, the other examples are
+the other half, and the two comparisons are the same. Clusters (see `clusters`) that extend over a slice and the other
+examples make the two dependent, which the intervals do not take into account.
 """
 
 from __future__ import annotations
@@ -23,19 +23,39 @@ import numpy as np
 from llmkit.metrics import independent, paired
 from llmkit.metrics.score import Floats, Ints, Score
 
-__all__ = ["Grouping", "Slice", "SliceComparison", "compare_slices", "group_by_quartile", "group_by_value"]
+__all__ = [
+    "Grouping",
+    "Measure",
+    "Slice",
+    "SliceComparison",
+    "compare_slices",
+    "group_by_quartile",
+    "group_by_value",
+]
 
-SMALLEST = 10  # examples of a slice, and of the rest
-MOST = 20  # slices of a grouping, the largest
+SMALLEST = 10  # fewest examples in a slice, and outside it
+MOST = 20  # slices per grouping; the largest are compared
 QUARTERS = 4
 
-Grouping = Mapping[str, Ints]  # name of a slice -> the numbers of its examples
-Measure = Callable[[Ints], Score | None]  # None where these examples have no such score
+Grouping = Mapping[str, Ints]  # name of a slice -> the indices of its examples
+Measure = Callable[
+    [Ints], Score | None
+]  # indices of examples -> their score; None if it is undefined for them
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The examples for which `grouping` is `value`: their score, that of all others, and slice minus rest."""
+    """The score of the examples for which `grouping` is `value`, compared with all other examples.
+
+    Args:
+        grouping: What the examples are grouped by, such as "length".
+        value: The value of the grouping, such as "3 to 41".
+        score: Score of the slice.
+        rest: Score of all other examples.
+        difference: Slice minus rest.
+        p_value: Two-sided p-value of "there is no difference"; None without an interval.
+        p_holm: The p-value adjusted for all slices that were compared.
+    """
 
     grouping: str
     value: str
@@ -46,18 +66,20 @@ class Slice:
     p_holm: float | None
 
     def to_json(self) -> dict[str, Any]:
+        """Return the slice as a JSON object."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class SliceComparison:
-    """The slices, the worst first, and how many were too small (or too many of one grouping) to be judged."""
+    """The slices, worst first, and the number of slices that were left out: too small, or too many in one grouping."""
 
     slices: tuple[Slice, ...]
     left_out: int
 
     def to_json(self) -> dict[str, Any]:
-        return {"slices": [found.to_json() for found in self.slices], "left_out": self.left_out}
+        """Return the comparison as a JSON object."""
+        return {"slices": [each.to_json() for each in self.slices], "left_out": self.left_out}
 
 
 def compare_slices(
@@ -68,26 +90,40 @@ def compare_slices(
     higher_is_better: bool = True,
     confidence: float = 0.95,
 ) -> SliceComparison:
-    """Every slice of n examples against the rest; slices below 10 examples, or with fewer left, are counted only.
+    """Compare each slice of n examples with all other examples.
 
-    measure scores the examples of these numbers, with an interval of that confidence; a mapping has one of its own
-    for each grouping. p_holm is adjusted over all slices; the one that falls behind the rest by most comes first.
+    Slices with fewer than 10 examples inside or outside, and all but the 20 largest slices of a grouping, are counted
+    but not compared.
+
+    Args:
+        measure: Computes the score of some examples, with an interval of the given confidence. A mapping has one
+            function per grouping.
+        groupings: The slices of each grouping, by name.
+        n: Number of examples.
+        higher_is_better: Decides which slice comes first: the one that falls behind the others by most.
+        confidence: Coverage of the intervals.
+
+    Returns:
+        The slices with differences, and p-values adjusted for all of them (Holm).
     """
-    judged: list[Slice] = []
+    slices: list[Slice] = []
     left_out = 0
     for name, grouping in groupings.items():
-        own = measure[name] if isinstance(measure, Mapping) else measure
+        score_examples = measure[name] if isinstance(measure, Mapping) else measure
         largest = sorted(grouping.items(), key=lambda item: -len(item[1]))
-        made = [_slice(own, name, value, index, n, confidence) for value, index in largest[:MOST]]
-        judged += [one for one in made if one is not None]
-        left_out += len(grouping) - sum(one is not None for one in made)
+        compared = [
+            _compare_slice(score_examples, name, value, index, n, confidence)
+            for value, index in largest[:MOST]
+        ]
+        slices += [each for each in compared if each is not None]
+        left_out += len(grouping) - sum(each is not None for each in compared)
+    adjusted = iter(paired.holm([each.p_value for each in slices if each.p_value is not None]))
+    slices = [each if each.p_value is None else replace(each, p_holm=next(adjusted)) for each in slices]
     sign = 1 if higher_is_better else -1
-    return SliceComparison(
-        tuple(sorted(_adjusted(judged), key=lambda one: sign * one.difference.value)), left_out
-    )
+    return SliceComparison(tuple(sorted(slices, key=lambda each: sign * each.difference.value)), left_out)
 
 
-def _slice(
+def _compare_slice(
     measure: Measure, grouping: str, value: str, index: Ints, n: int, confidence: float
 ) -> Slice | None:
     others = np.setdiff1d(np.arange(n), index)
@@ -101,41 +137,37 @@ def _slice(
     return Slice(grouping, value, score, rest, difference, p_value, None)
 
 
-def _adjusted(judged: Sequence[Slice]) -> list[Slice]:
-    """With Holm's p-values; a slice without one is no test."""
-    tested = [one.p_value for one in judged if one.p_value is not None]
-    adjusted = iter(paired.holm(tested))
-    return [one if one.p_value is None else replace(one, p_holm=next(adjusted)) for one in judged]
-
-
 def group_by_value(values: Sequence[Any]) -> Grouping:
-    """The examples of each value of a column (N,); numbers with more than 20 values by their size."""
-    known = {value for value in values if _is_number(value)}
-    if len(known) > MOST and all(value is None or _is_number(value) for value in values):
+    """Group examples by the value of a column (N,); numbers with more than 20 different values by quartile.
+
+    Missing values (None) form the slice "(none)".
+    """
+    numbers = {value for value in values if _is_number(value)}
+    if len(numbers) > MOST and all(value is None or _is_number(value) for value in values):
         return group_by_quartile([math.nan if value is None else float(value) for value in values])
-    found: dict[str, list[int]] = {}
-    for number, value in enumerate(values):
-        found.setdefault("(none)" if value is None else str(value), []).append(number)
-    return {name: np.array(numbers, np.int64) for name, numbers in found.items()}
+    indices: dict[str, list[int]] = {}
+    for index, value in enumerate(values):
+        indices.setdefault("(none)" if value is None else str(value), []).append(index)
+    return {name: np.array(index, np.int64) for name, index in indices.items()}
 
 
 def group_by_quartile(numbers: Sequence[float] | Floats) -> Grouping:
-    """Quarters of the examples by a number (N,), named by their ends: "3 to 41". Equal numbers stay together."""
+    """Group examples into quarters by a number (N,), named by their range ("3 to 41"). Equal numbers stay together.
+
+    Numbers that are not finite form the slice "(none)".
+    """
     sizes = np.asarray(numbers, np.float64)
     if not np.isfinite(sizes).any():
         return {}
     inner = np.quantile(sizes[np.isfinite(sizes)], np.arange(1, QUARTERS) / QUARTERS)
     quarter = np.where(np.isfinite(sizes), np.searchsorted(inner, sizes, side="left"), QUARTERS)
-    found: dict[str, Ints] = {}
+    indices: dict[str, Ints] = {}
     for number in np.unique(quarter):
         index = np.flatnonzero(quarter == number)
-        found["(none)" if number == QUARTERS else _ends(sizes[index])] = index
-    return found
-
-
-def _ends(sizes: Floats) -> str:
-    low, high = (f"{end:g}" for end in (sizes.min(), sizes.max()))
-    return low if low == high else f"{low} to {high}"
+        low, high = (f"{end:g}" for end in (sizes[index].min(), sizes[index].max()))
+        name = low if low == high else f"{low} to {high}"
+        indices["(none)" if number == QUARTERS else name] = index
+    return indices
 
 
 def _is_number(value: Any) -> bool:

@@ -31,7 +31,7 @@ def test_sums_are_those_of_each_group(examples):
 
 
 def test_a_group_for_each_example():
-    with pytest.raises(AssertionError, match="a group for each example"):
+    with pytest.raises(AssertionError, match="one group per example"):
         clusters.sum_by_group(np.ones((3, 2)), np.array([1, 1]))
 
 

@@ -323,7 +323,7 @@ def test_too_few_weighted_examples_have_no_interval(n, why):
 def test_a_score_undefined_on_the_examples_is_zero_and_says_so():
     found = bootstrap(with_ones(np.ones(9)), lambda sums: np.full(sums.shape[:-1], np.nan))
     assert (found.value, found.low, found.n) == (0.0, None, 9)
-    assert found.method == "no interval: undefined on these examples, 0 stands in"
+    assert found.method == "no interval: undefined on these examples, reported as 0"
 
 
 # Coverage

@@ -291,10 +291,10 @@ def test_a_verdict_that_shows_nothing_says_what_would():
     ]
     assert ended == [
         "",
-        " To see a difference as here in accuracy takes about 7 examples.",
-        " To see a difference as here in accuracy takes about 790 examples.",
-        " To see a difference as here in accuracy takes about 13,000 examples.",
-        " To see a difference as small as here in accuracy takes more than a million examples.",
+        " Showing a difference of this size in accuracy takes about 7 examples.",
+        " Showing a difference of this size in accuracy takes about 790 examples.",
+        " Showing a difference of this size in accuracy takes about 13,000 examples.",
+        " Showing a difference this small in accuracy takes more than a million examples.",
     ]
     assert "takes" not in describe_difference(made(0.031, 0.008, 0.054, examples_needed=400), "a", "b")
 

@@ -112,7 +112,7 @@ def test_no_examples_have_no_score():
 def test_without_positives_there_is_no_interval():
     found = pr_auc(np.zeros(30), np.random.default_rng(0).random(30))
     assert (found.value, found.low, found.high) == (0.0, None, None)
-    assert found.method == "no interval: undefined on these examples, 0 stands in"
+    assert found.method == "no interval: undefined on these examples, reported as 0"
 
 
 def test_too_few_positives_leave_too_many_draws_without_a_score():
