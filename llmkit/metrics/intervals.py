@@ -55,6 +55,7 @@ __all__ = [
     "precision_recall_f1",
     "resample",
     "wilson",
+    "wilson_interval",
     "wilson_score",
 ]
 
@@ -222,12 +223,17 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float | None, f
     """
     if n == 0:
         return None, None
-    z, share = NORMAL.inv_cdf((1 + confidence) / 2), hits / n
+    low, high = wilson_interval(hits / n, n, confidence)
+    return min(low, hits / n), max(high, hits / n)  # exactly 0 and 1 at the ends, where rounding leaves 1e-17
+
+
+def wilson_interval(share: float, n: float, confidence: float) -> tuple[float, float]:
+    """Compute the score interval of a proportion of n independent examples; n may be an effective number."""
+    z = NORMAL.inv_cdf((1 + confidence) / 2)
     shrink = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / shrink
     half = z / shrink * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return min(low, share), max(high, share)  # exactly 0 and 1 at the ends, where rounding leaves 1e-17
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def wilson_score(hits: int, n: int, confidence: float = 0.95) -> Score:

@@ -1,1 +1,1 @@
-"""Metrics of understanding tasks: labels, numbers, spans, rankings and language models."""
+"""Metrics of classification, regression, span extraction, ranking, preference and language-modelling tasks."""

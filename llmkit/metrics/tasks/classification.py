@@ -1,15 +1,15 @@
-"""Single-label classification: accuracy, precision, recall, F1, MCC, and the same class by class.
+"""Single-label classification: accuracy, precision, recall, F1 and MCC, for all classes together and for each class.
 
-    scores(golds, predictions, ["negative", "positive"])["f1"]   # macro F1 with a 95% BCa interval
+    scores(references, predictions, ["negative", "positive"])["f1"]   # macro F1 with a 95% BCa interval
 
-An example's statistics are 3 C + 1 numbers: was class c right, gold, predicted, and how far apart the numbers
-of the two classes are. Their sums are all that these metrics need of the confusion matrix, and grow with C, not
-with C squared: a hundred classes stay cheap. Examples enter as their distinct (gold, predicted) cells, so cost
-hardly depends on n. The intervals' limits: see `intervals`.
+The statistics of an example are 3 C + 1 numbers: for each class whether it was predicted correctly, is the reference,
+and was predicted; then the distance between the numbers of the two classes. Their sums are all that these metrics need
+of the confusion matrix, and they grow with C instead of C squared, so a hundred classes stay cheap. Examples are merged
+to their distinct (reference, predicted) cells, so the cost hardly depends on n.
 
-With class probabilities there is PR-AUC (average precision, see `ranking`) too: of all scores here the one to
-read where a class is rare, beside that class's F1 in `per_class`. Its time goes with n and C: 2000 draws of 1,000
-examples and 10 classes take 0.4 s.
+With class probabilities there is PR-AUC (average precision, see `ranking`) as well: the score to read if a class is
+rare, beside the F1 of that class in `per_class`. Its time grows with n and C: 2000 resamples of 1,000 examples and 10
+classes take 0.4 s. The limits of the intervals are described in `intervals`.
 """
 
 from __future__ import annotations
@@ -37,43 +37,41 @@ __all__ = [
 ]
 
 
-def _right_gold_predicted(sums: Floats) -> tuple[Floats, Floats, Floats]:
-    """Counts (..., C) of each class: predicted rightly, gold, predicted."""
-    right, gold, predicted = np.split(sums[..., :-1], 3, axis=-1)
-    return right, gold, predicted
+def _split_counts(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the counts (..., C) of each class: predicted correctly, in the reference, predicted."""
+    correct, reference, predicted = np.split(sums[..., :-1], 3, axis=-1)
+    return correct, reference, predicted
 
 
 def _macro(name: str) -> Metric:
-    """The mean over the classes that occur among the gold or the predicted labels, as scikit-learn takes it.
+    """Make the mean over the classes that occur among references or predictions, as in scikit-learn.
 
-    A bootstrap draw follows the same rule: a class that it does not hold is not in its mean.
+    The same rule holds for a bootstrap resample: a class that does not occur in it is left out of its mean.
     """
 
     def score(sums: Floats) -> Floats:
-        right, gold, predicted = _right_gold_predicted(sums)
-        by_class = BY_COUNTS[name](right, gold, predicted)
-        return ratio(by_class.sum(-1), (gold + predicted > 0).sum(-1))
+        correct, reference, predicted = _split_counts(sums)
+        by_class = BY_COUNTS[name](correct, reference, predicted)
+        return ratio(by_class.sum(-1), (reference + predicted > 0).sum(-1))
 
     return Metric(name, score, note="macro average")
 
 
 def _accuracy(sums: Floats) -> Floats:
-    right, gold, _ = _right_gold_predicted(sums)
-    return ratio(right.sum(-1), gold.sum(-1))
+    correct, reference, _ = _split_counts(sums)
+    return ratio(correct.sum(-1), reference.sum(-1))
 
 
 def _mcc(sums: Floats) -> Floats:
-    """Matthews' correlation for any number of classes, R_K (Gorodkin 2004); 0 if a side has one class."""
-    right, gold, predicted = _right_gold_predicted(sums)
-    n = gold.sum(-1)
-    covariance = right.sum(-1) * n - (gold * predicted).sum(-1)
-    variances = (n**2 - (gold**2).sum(-1)) * (n**2 - (predicted**2).sum(-1))
+    """Compute Matthews' correlation for any number of classes; 0 if references or predictions have one class only.
+
+    Source: R_K of Gorodkin (2004), Comparing two K-category assignments by a K-category correlation coefficient.
+    """
+    correct, reference, predicted = _split_counts(sums)
+    n = reference.sum(-1)
+    covariance = correct.sum(-1) * n - (reference * predicted).sum(-1)
+    variances = (n**2 - (reference**2).sum(-1)) * (n**2 - (predicted**2).sum(-1))
     return ratio(covariance, np.sqrt(variances))
-
-
-def _mae(sums: Floats) -> Floats:
-    _, gold, _ = _right_gold_predicted(sums)
-    return ratio(sums[..., -1], gold.sum(-1))
 
 
 METRICS: dict[str, Metric] = {
@@ -83,7 +81,7 @@ METRICS: dict[str, Metric] = {
         _macro("f1"),
         _macro("precision"),
         _macro("recall"),
-        # One label an example, so an error is one false positive and one false negative: all are accuracy.
+        # With one label per example, an error is one false positive and one false negative: all equal accuracy.
         Metric("f1_micro", _accuracy, share=True),
         Metric("precision_micro", _accuracy, share=True),
         Metric("recall_micro", _accuracy, share=True),
@@ -91,20 +89,26 @@ METRICS: dict[str, Metric] = {
     )
 }
 
-# For classes whose numbers are grades, such as 0 to 4 stars: how many grades off on average.
+# For ordered classes, such as 0 to 4 stars, there is also the mean distance between class numbers.
 ORDINAL: dict[str, Metric] = {
     **METRICS,
-    "mae": Metric("mae", _mae, note="distance of class numbers", higher_is_better=False, point=None),
+    "mae": Metric(
+        "mae",
+        lambda sums: ratio(sums[..., -1], _split_counts(sums)[1].sum(-1)),
+        note="distance of class numbers",
+        higher_is_better=False,
+        point=None,
+    ),
 }
 
 
 def get_metric(name: str, *, ordered: bool = False) -> Metric:
-    """The metric of that name. UserError E01 when there is none."""
+    """Return the metric of this name; raise UserError E01 if there is none."""
     return find_metric(name, ORDINAL if ordered else METRICS)
 
 
 def scores(
-    golds: Ints,
+    references: Ints,
     predictions: Ints,
     names: Sequence[str],
     *,
@@ -112,52 +116,58 @@ def scores(
     probabilities: Floats | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
-    """All METRICS by name, from labels (N,) that index the class names.
+    """Compute all METRICS by name.
 
-    ordered: the names stand in their order, so `mae` has a meaning (ORDINAL). With probabilities (N, C) also
-    `pr_auc`, the mean over the gold classes.
+    Args:
+        references: Correct classes, (N,), as indices of the names.
+        predictions: Predicted classes, (N,).
+        names: Names of the C classes.
+        ordered: Whether the classes have an order, which adds `mae` (ORDINAL).
+        probabilities: Class probabilities (N, C), which add `pr_auc`, the mean over the classes that have an example.
+        resampling: Confidence, number of resamples and seed.
     """
-    statistics, metrics = count_cells(golds, predictions, len(names)), ORDINAL if ordered else METRICS
-    found = measure(statistics, metrics.values(), resampling=resampling)
+    cells, metrics = count_cells(references, predictions, len(names)), ORDINAL if ordered else METRICS
+    found = measure(cells, metrics.values(), resampling=resampling)
     if probabilities is not None:
-        found["pr_auc"] = ranking.pr_auc(
-            _one_hot(golds, len(names)),
-            probabilities,
-            resampling=resampling,
-        )
+        found["pr_auc"] = ranking.pr_auc(np.eye(len(names))[references], probabilities, resampling=resampling)
     return found
 
 
 def per_class(
-    golds: Ints,
+    references: Ints,
     predictions: Ints,
     names: Sequence[str],
     *,
     probabilities: Floats | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, dict[str, Score]]:
-    """Precision, recall and F1 of each class by `intervals.by_counts`; recall's n is the support.
+    """Compute precision, recall and F1 of each class (`intervals.precision_recall_f1`); n of the recall is the support.
 
-    With probabilities (N, C) also `pr_auc` of the class against the rest, by the bootstrap.
+    Args:
+        references: Correct classes, (N,), as indices of the names.
+        predictions: Predicted classes, (N,).
+        names: Names of the C classes.
+        probabilities: Class probabilities (N, C), which add `pr_auc` of each class against all others (bootstrap).
+        resampling: Confidence, number of resamples and seed.
+
+    Returns:
+        Scores by class name and metric name.
     """
-    counts = _right_gold_predicted(count_cells(golds, predictions, len(names)).total)
+    counts = _split_counts(count_cells(references, predictions, len(names)).total)
     rows = np.stack(counts, axis=-1).astype(int).tolist()
     found = {
-        name: precision_recall_f1(right, gold, predicted, resampling.confidence)
-        for name, (right, gold, predicted) in zip(names, rows)
+        name: precision_recall_f1(correct, reference, predicted, resampling.confidence)
+        for name, (correct, reference, predicted) in zip(names, rows)
     }
     if probabilities is not None:
         for number, name in enumerate(names):
-            found[name]["pr_auc"] = ranking.pr_auc(
-                np.asarray(golds) == number,
-                probabilities[:, number],
-                resampling=resampling,
-            )
+            is_class = np.asarray(references) == number
+            found[name]["pr_auc"] = ranking.pr_auc(is_class, probabilities[:, number], resampling=resampling)
     return found
 
 
 def difference(
-    golds: Ints,
+    references: Ints,
     first: Ints,
     second: Ints,
     names: Sequence[str],
@@ -168,57 +178,64 @@ def difference(
     probabilities: tuple[Floats, Floats] | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
-    """metric(first) - metric(second) for two systems' predictions (N,) on the same examples.
+    """Compute metric(first) - metric(second) for the predictions of two systems on the same examples.
 
-    of: the precision, recall, F1 or PR-AUC of that class alone, as for a rare one. `pr_auc` compares the two
-    systems' probabilities (N, C). UserError E01 for a metric that there is not.
+    Args:
+        references: Correct classes, (N,), as indices of the names.
+        first: Predicted classes of the first system, (N,).
+        second: Predicted classes of the second system, (N,).
+        names: Names of the C classes.
+        metric: Name of the metric; `pr_auc` needs probabilities.
+        of: Name of one class (a rare one, for example) whose precision, recall, f1 or pr_auc is compared.
+        ordered: Whether the classes have an order, which adds `mae`.
+        probabilities: Class probabilities (N, C) of both systems.
+        resampling: Confidence, number of resamples and seed.
+
+    Raises:
+        UserError: E01 if there is no such metric.
     """
-    number = None if of is None else list(names).index(of)
+    number, classes = None if of is None else list(names).index(of), len(names)
     if metric == "pr_auc" and probabilities is not None:
-        columns = (_one_hot(golds, len(names)), *probabilities)
-        gold, one, other = columns if number is None else (column[:, number] for column in columns)
-        found = ranking.pr_auc_difference(gold, one, other, resampling=resampling)
-        return found if of is None else replace(found, metric=f"pr_auc of {of}")
-    pairs = _pairs(golds, first, second, len(names))
-    chosen = get_metric(metric, ordered=ordered) if number is None else _of_class(metric, number, names)
-    return paired.difference(pairs, chosen, resampling=resampling)
+        columns = (np.eye(classes)[references], *probabilities)
+        label, one, other = columns if number is None else (column[:, number] for column in columns)
+        result = ranking.pr_auc_difference(label, one, other, resampling=resampling)
+        return result if of is None else replace(result, metric=f"pr_auc of {of}")
+    if number is None:
+        chosen = get_metric(metric, ordered=ordered)
+    else:
+        chosen = find_metric(metric, {name: _of_class(name, number, names[number]) for name in BY_COUNTS})
+    # The distinct (reference, first, second) cells, with the statistics (D, 6 C + 2) of both systems.
+    cells, counts = np.unique(_number_cells(classes, references, first, second), return_counts=True)
+    both, second_D = np.divmod(cells, classes)
+    reference_D, first_D = np.divmod(both, classes)
+    rows = [_count_rows(reference_D, predicted_D, classes) for predicted_D in (first_D, second_D)]
+    return paired.difference(Sample(np.hstack(rows), counts), chosen, resampling=resampling)
 
 
-def confusion_matrix(golds: Ints, predictions: Ints, num_classes: int) -> Ints:
-    """Counts (C, C): gold rows, predicted columns."""
-    cells = _cells(num_classes, golds, predictions)
+def confusion_matrix(references: Ints, predictions: Ints, num_classes: int) -> Ints:
+    """Count examples by reference (rows) and predicted class (columns), (C, C)."""
+    cells = _number_cells(num_classes, references, predictions)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def count_cells(golds: Ints, predictions: Ints, num_classes: int) -> Sample:
-    """Statistics (D, 3 C + 1) of the D distinct (gold, predicted) cells with their counts."""
-    cells, counts = np.unique(_cells(num_classes, golds, predictions), return_counts=True)
-    gold, predicted = np.divmod(cells, num_classes)
-    return Sample(_rows(gold, predicted, num_classes), counts)
+def count_cells(references: Ints, predictions: Ints, num_classes: int) -> Sample:
+    """Return the statistics (D, 3 C + 1) of the D distinct (reference, predicted) cells, and their counts."""
+    cells, counts = np.unique(_number_cells(num_classes, references, predictions), return_counts=True)
+    reference_D, predicted_D = np.divmod(cells, num_classes)
+    return Sample(_count_rows(reference_D, predicted_D, num_classes), counts)
 
 
-def _of_class(name: str, number: int, names: Sequence[str]) -> Metric:
-    """Precision, recall or F1 of one class."""
+def _of_class(name: str, number: int, class_name: str) -> Metric:
+    """Make precision, recall or F1 of one class."""
 
-    def made(name: str) -> Metric:
-        def score(sums: Floats) -> Floats:
-            return BY_COUNTS[name](*(counts[..., number] for counts in _right_gold_predicted(sums)))
+    def score(sums: Floats) -> Floats:
+        return BY_COUNTS[name](*(counts[..., number] for counts in _split_counts(sums)))
 
-        return Metric(f"{name} of {names[number]}", score)
-
-    return find_metric(name, {name: made(name) for name in BY_COUNTS})
+    return Metric(f"{name} of {class_name}", score)
 
 
-def _pairs(golds: Ints, first: Ints, second: Ints, num_classes: int) -> Sample:
-    """Statistics (D, 6 C + 2) of the distinct (gold, first, second) cells: the first system's, the second's."""
-    cells, counts = np.unique(_cells(num_classes, golds, first, second), return_counts=True)
-    rest, b = np.divmod(cells, num_classes)
-    gold, a = np.divmod(rest, num_classes)
-    return Sample(np.hstack([_rows(gold, a, num_classes), _rows(gold, b, num_classes)]), counts)
-
-
-def _cells(num_classes: int, *labels: Ints) -> Ints:
-    """One number for each example's combination of labels, the first label slowest."""
+def _number_cells(num_classes: int, *labels: Ints) -> Ints:
+    """Return one number for each example's combination of labels; the first label varies slowest."""
     columns = [np.asarray(column, dtype=np.int64) for column in labels]
     assert len({column.shape for column in columns}) == 1, "labels of different lengths"
     assert all(((column >= 0) & (column < num_classes)).all() for column in columns), "a label is not a class"
@@ -228,10 +245,7 @@ def _cells(num_classes: int, *labels: Ints) -> Ints:
     return cells
 
 
-def _rows(gold: Ints, predicted: Ints, num_classes: int) -> Floats:
-    golds, predictions = _one_hot(gold, num_classes), _one_hot(predicted, num_classes)
-    return np.hstack([golds * predictions, golds, predictions, np.abs(gold - predicted)[:, None]])
-
-
-def _one_hot(labels: Ints, num_classes: int) -> Floats:
-    return np.eye(num_classes)[labels]
+def _count_rows(references: Ints, predictions: Ints, num_classes: int) -> Floats:
+    """Return the statistics (N, 3 C + 1) of each example."""
+    reference, predicted = np.eye(num_classes)[references], np.eye(num_classes)[predictions]
+    return np.hstack([reference * predicted, reference, predicted, np.abs(references - predictions)[:, None]])

@@ -2,9 +2,9 @@
 
     scores([["Eiffel Tower"], []], ["the Eiffel Tower", ""], "squad_v2")["f1"]     # 1.0, with its interval
 
-A question's statistics are (exact, F1, 1). Questions on one passage stand or fall together, so give `groups`:
-the bootstrap then draws whole passages (or articles), and the paired test swaps whole passages. The rules
-themselves: see `answers`.
+The statistics of a question are (exact match, F1, 1). Questions on one passage are not independent, so pass `groups`:
+the bootstrap then resamples whole passages (or articles), and the paired test swaps whole passages. The rules of the
+data sets are in `answer_matching`.
 """
 
 from __future__ import annotations
@@ -37,55 +37,69 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("exact_match", _exact_match, share=True),
         Metric("f1", _f1),
-        # Of the questions that have an answer, and of those that have none; SQuAD v2.0's HasAns_ and NoAns_.
+        # For questions with and without an answer only: HasAns_ and NoAns_ of SQuAD v2.0.
         Metric("has_answer_exact_match", _exact_match, share=True),
         Metric("has_answer_f1", _f1),
         Metric("no_answer_accuracy", _exact_match, share=True),
     )
 }
-FARTHEST = 1e12  # score differences beyond are as good as infinite; keeps the threshold a number for JSON
+FARTHEST = 1e12  # larger score differences count as infinite; keeps the threshold a number for JSON
 SCRIPTS: dict[Rules, str] = {"squad": "SQuAD v1.1", "squad_v2": "SQuAD v2.0", "cmrc": "CMRC 2018"}
 
 
 def metric_names(rules: Rules) -> tuple[str, ...]:
-    """The metrics of these rules: only SQuAD v2.0 has questions without an answer."""
+    """Return the metrics of these rules; only SQuAD v2.0 has questions without an answer."""
     return tuple(METRICS) if rules == "squad_v2" else ("exact_match", "f1")
 
 
-def match_answers(golds: Sequence[Sequence[str]], predictions: Sequence[str], rules: Rules) -> Floats:
-    """(exact, F1, 1) of each question, (N, 3), from its gold answers and the predicted one."""
+def match_answers(references: Sequence[Sequence[str]], predictions: Sequence[str], rules: Rules) -> Floats:
+    """Match the predicted answer of each question with its reference answers.
+
+    Returns:
+        The statistics (exact match, F1, 1) of each question, (N, 3).
+    """
     match = RULES[rules]
-    found = [match(prediction, gold) for prediction, gold in zip(predictions, golds, strict=True)]
-    return np.array([(each.exact, each.f1, 1) for each in found], np.float64).reshape(-1, 3)
+    matches = [
+        match(prediction, answers) for prediction, answers in zip(predictions, references, strict=True)
+    ]
+    return np.array([(each.exact, each.f1, 1) for each in matches], np.float64).reshape(-1, 3)
 
 
 def scores(
-    golds: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
     predictions: Sequence[str],
     rules: Rules = "squad",
     *,
     groups: Ints | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
-    """All metrics of these rules by name, from gold answers (N, any number each) and predictions (N).
+    """Compute all metrics of these rules by name.
 
-    groups (N,) numbers the passage of each question; n counts questions all the same. The scores of questions
-    with and without an answer are only there where there are such questions, as in the official script.
+    Args:
+        references: Reference answers of each question, (N,); none if it has no answer.
+        predictions: Predicted answers, (N,); "" for no answer.
+        rules: The rules of the data set.
+        groups: Passage of each question, (N,), any number per passage.
+        resampling: Confidence, number of resamples and seed.
+
+    Returns:
+        Scores by name. The scores of questions with and without an answer are present only if there are such questions,
+        as in the official script. n is the number of questions, also with groups.
     """
-    rows, parts = match_answers(golds, predictions, rules), _parts(golds)
+    rows = match_answers(references, predictions, rules)
     found = {}
     for name in metric_names(rules):
-        inside = parts[_part(name)]
-        if _part(name) == "all" or inside.any():
-            own = None if groups is None else np.asarray(groups)[inside]
-            score = measure(rows[inside], [METRICS[name]], groups=own, resampling=resampling)[name]
+        chosen = _questions_of(name, references)
+        if chosen.any() or not name.startswith(("has_answer", "no_answer")):
+            own = None if groups is None else np.asarray(groups)[chosen]
+            score = measure(rows[chosen], [METRICS[name]], groups=own, resampling=resampling)[name]
             method = f"{score.method}; {SCRIPTS[rules]} rules, whose script prints 100 times this"
             found[name] = replace(score, method=method)
     return found
 
 
 def difference(
-    golds: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
     first: Sequence[str],
     second: Sequence[str],
     rules: Rules = "squad",
@@ -94,53 +108,62 @@ def difference(
     groups: Ints | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
-    """metric(first) - metric(second) for two systems' predictions (N) for the same questions.
+    """Compute metric(first) - metric(second) for the answers of two systems to the same questions.
 
-    With groups (N,) both the interval and the p-value take a passage as one example; n counts questions.
-    UserError E01 for an unknown metric.
+    Args:
+        references: Reference answers of each question, (N,); none if it has no answer.
+        first: Answers of the first system, (N,).
+        second: Answers of the second system, (N,).
+        rules: The rules of the data set.
+        metric: Name of the metric; UserError E01 if there is none.
+        groups: Passage of each question, (N,). Interval and p-value then take a passage as one example; n is the number
+            of questions.
+        resampling: Confidence, number of resamples and seed.
     """
-    measured, inside = find_metric(metric, METRICS), _parts(golds)[_part(metric)]
-    pairs = np.hstack([match_answers(golds, answers, rules) for answers in (first, second)])[inside]
-    own = None if groups is None else np.asarray(groups)[inside]
-    return paired.difference(pairs, measured, groups=own, resampling=resampling)
+    chosen_metric, chosen = find_metric(metric, METRICS), _questions_of(metric, references)
+    pairs = np.hstack([match_answers(references, answers, rules) for answers in (first, second)])[chosen]
+    own = None if groups is None else np.asarray(groups)[chosen]
+    return paired.difference(pairs, chosen_metric, groups=own, resampling=resampling)
 
 
 def best_threshold(
     score_differences: Floats, answerable: NDArray[np.bool_], correctness: Floats
 ) -> tuple[float, float]:
-    """The threshold of the null score that gives the best mean score, and that score in [0, 1].
+    """Find the threshold of the null score with the best mean score.
 
-    A question counts as unanswerable where its score difference (null score minus best span's score, (N,);
-    infinite without any span) is above the threshold. correctness (N,) is what the best span scores, exact
-    match or F1, and answerable (N,) says whether the question has an answer, so whether "" scores 0 or 1.
+    A question counts as unanswerable if its score difference is above the threshold. One sort and a running sum, as
+    find_best_thresh of evaluate-v2.0.py. Unlike there, questions with equal differences go together, the threshold lies
+    midway to the next question instead of on it, and never to answer is a threshold 1 below all differences instead of
+    0. Of equally good thresholds the lowest is taken.
 
-    As find_best_thresh of evaluate-v2.0.py: one sort and a running sum. Unlike there, questions with equal
-    differences go together, the threshold lies midway to the next question instead of on it, and never to
-    answer is a threshold 1 below all differences instead of 0. Of equally good thresholds the lowest.
+    Args:
+        score_differences: Null score minus score of the best span, (N,); infinite without any span.
+        answerable: Whether the question has an answer, (N,), and so whether "" scores 0 or 1.
+        correctness: Exact match or F1 of the best span, (N,).
+
+    Returns:
+        The threshold, and the mean score in [0, 1] that it gives.
     """
     if len(score_differences) == 0:
         return 0.0, 0.0
     order = np.argsort(score_differences, kind="stable")
     ordered = np.clip(score_differences, -FARTHEST, FARTHEST)[order]
-    gains = (np.asarray(correctness, np.float64) - ~np.asarray(answerable, bool))[order]
-    totals = np.count_nonzero(~np.asarray(answerable, bool)) + np.concatenate([[0.0], np.cumsum(gains)])
+    unanswerable = ~np.asarray(answerable, bool)
+    gains = (np.asarray(correctness, np.float64) - unanswerable)[order]
+    totals = np.count_nonzero(unanswerable) + np.concatenate([[0.0], np.cumsum(gains)])
     cuts = np.concatenate([[True], ordered[1:] > ordered[:-1], [True]])  # only between different values
-    best = int(np.argmax(np.where(cuts, np.round(totals, 9), -np.inf)))  # rounded: sums of equal worth tie
+    best = int(np.argmax(np.where(cuts, np.round(totals, 9), -np.inf)))  # rounded, so that equal sums tie
     padded = np.concatenate([[ordered[0] - 2], ordered, [ordered[-1] + 2]])
-    return _between(float(padded[best]), float(padded[best + 1])), float(totals[best]) / len(ordered)
-
-
-def _between(low: float, high: float) -> float:
-    """Midway, but below `high` also where they are neighbouring floats."""
+    low, high = float(padded[best]), float(padded[best + 1])
     middle = low + (high - low) / 2
-    return middle if middle < high else low
+    return middle if middle < high else low, float(totals[best]) / len(
+        ordered
+    )  # low if they are neighbouring floats
 
 
-def _part(name: str) -> str:
-    return next((part for part in ("has_answer", "no_answer") if name.startswith(part)), "all")
-
-
-def _parts(golds: Sequence[Sequence[str]]) -> dict[str, NDArray[np.bool_]]:
-    """Which questions (N,) are in each part."""
-    answerable = np.array([has_answer(gold) for gold in golds], bool)
-    return {"all": np.ones(len(golds), bool), "has_answer": answerable, "no_answer": ~answerable}
+def _questions_of(name: str, references: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """Return which questions (N,) a metric counts: those with an answer, those without, or all."""
+    answerable = np.array([has_answer(answers) for answers in references], bool)
+    if name.startswith("has_answer"):
+        return answerable
+    return ~answerable if name.startswith("no_answer") else np.ones(len(references), bool)

@@ -1,14 +1,15 @@
-"""Multi-label classification: F1, precision and recall (macro, micro, by example), subset accuracy, Hamming loss.
+"""Multi-label classification: F1, precision and recall (macro, micro, per example), subset accuracy, Hamming loss.
 
-    thresholds = best_thresholds(golds, probabilities)              # (C,), on validation
+    thresholds = best_thresholds(references, probabilities)         # (C,), on the validation set
     predictions = test_probabilities >= thresholds                  # (N, C)
-    scores(test_golds, predictions, probabilities=test_probabilities)["f1"]
+    scores(test_references, predictions, probabilities=test_probabilities)["f1"]
 
-golds and predictions are 0 and 1 (N, C). Names and values are scikit-learn's with zero_division=0: macro is the
-mean over all labels, so a label that neither side has counts 0. An example's statistics are 3 C + 4 numbers:
-was label c right, gold, predicted; all labels right; wrong labels; the example's F1; and 1. PR-AUC (average
-precision) comes from the probabilities (see `ranking`), as the mean over the labels with a gold example. The
-intervals' limits: see `intervals`.
+References and predictions are 0 or 1, (N, C). Names and values are those of scikit-learn with zero_division=0: macro
+is the mean over all labels, so a label without reference and prediction counts as 0. The statistics of an example are
+3 C + 4 numbers: for each label whether it is correctly predicted, in the reference, and predicted; whether all labels
+are correct; the number of wrong labels; the example's F1; and 1. PR-AUC (average precision) comes from the
+probabilities (see `ranking`), as the mean over the labels that have an example. The limits of the intervals are
+described in `intervals`.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from llmkit.metrics.tasks import ranking
 
 __all__ = ["METRICS", "best_thresholds", "difference", "per_label", "scores", "values"]
 
-Marks = NDArray[np.bool_] | Ints  # 0 or 1, (N, C)
+LabelMatrix = NDArray[np.bool_] | Ints  # 0 or 1, (N, C)
 
-FEW = 5  # gold examples below which a label has no threshold of its own
+FEW = 5  # positive examples below which a label has no threshold of its own
 
 
-def _right_gold_predicted(sums: Floats) -> tuple[Floats, Floats, Floats]:
-    """Counts (..., C) of each label: predicted rightly, gold, predicted."""
-    right, gold, predicted = np.split(sums[..., :-4], 3, axis=-1)
-    return right, gold, predicted
+def _split_counts(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the counts (..., C) of each label: correctly predicted, in the reference, predicted."""
+    correct, reference, predicted = np.split(sums[..., :-4], 3, axis=-1)
+    return correct, reference, predicted
 
 
 def _macro(name: str) -> Metric:
     def score(sums: Floats) -> Floats:
-        by_label = BY_COUNTS[name](*_right_gold_predicted(sums))
+        by_label = BY_COUNTS[name](*_split_counts(sums))
         return ratio(by_label.sum(-1), np.array(by_label.shape[-1]))
 
     return Metric(name, score, note="macro average over all labels")
@@ -47,22 +48,9 @@ def _macro(name: str) -> Metric:
 
 def _micro(name: str) -> Metric:
     def score(sums: Floats) -> Floats:
-        return BY_COUNTS[name](*(counts.sum(-1) for counts in _right_gold_predicted(sums)))
+        return BY_COUNTS[name](*(counts.sum(-1) for counts in _split_counts(sums)))
 
     return Metric(f"{name}_micro", score, note="micro average")
-
-
-def _subset_accuracy(sums: Floats) -> Floats:
-    return ratio(sums[..., -4], sums[..., -1])
-
-
-def _hamming_loss(sums: Floats) -> Floats:
-    labels = (sums.shape[-1] - 4) // 3
-    return ratio(sums[..., -3], sums[..., -1] * labels)
-
-
-def _f1_samples(sums: Floats) -> Floats:
-    return ratio(sums[..., -2], sums[..., -1])
 
 
 METRICS: dict[str, Metric] = {
@@ -70,99 +58,137 @@ METRICS: dict[str, Metric] = {
     for metric in (
         *(_macro(name) for name in BY_COUNTS),
         *(_micro(name) for name in BY_COUNTS),
-        Metric("f1_samples", _f1_samples, note="mean of the examples' own F1"),
-        Metric("subset_accuracy", _subset_accuracy, share=True),
-        Metric("hamming_loss", _hamming_loss, note="share of wrong labels", higher_is_better=False),
+        Metric(
+            "f1_samples",
+            lambda sums: ratio(sums[..., -2], sums[..., -1]),
+            note="mean of the examples' own F1",
+        ),
+        Metric("subset_accuracy", lambda sums: ratio(sums[..., -4], sums[..., -1]), share=True),
+        Metric(
+            "hamming_loss",
+            lambda sums: ratio(sums[..., -3], sums[..., -1] * ((sums.shape[-1] - 4) // 3)),
+            note="share of wrong labels",
+            higher_is_better=False,
+        ),
     )
 }
 
 
 def scores(
-    golds: Marks,
-    predictions: Marks,
+    references: LabelMatrix,
+    predictions: LabelMatrix,
     *,
     probabilities: Floats | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Score]:
-    """All METRICS by name, and with probabilities (N, C) `pr_auc`, the mean over the labels with a gold example."""
-    found = measure(_statistics(golds, predictions), METRICS.values(), resampling=resampling)
+    """Compute all METRICS by name.
+
+    Args:
+        references: Correct labels, 0 or 1, (N, C).
+        predictions: Predicted labels, 0 or 1, (N, C).
+        probabilities: Label probabilities (N, C), which add `pr_auc`, the mean over the labels that have an example.
+        resampling: Confidence, number of resamples and seed.
+    """
+    found = measure(_statistics(references, predictions), METRICS.values(), resampling=resampling)
     if probabilities is not None:
-        found["pr_auc"] = ranking.pr_auc(golds, probabilities, resampling=resampling)
+        found["pr_auc"] = ranking.pr_auc(references, probabilities, resampling=resampling)
     return found
 
 
-def values(golds: Marks, predictions: Marks) -> dict[str, float]:
-    """All METRICS by name without intervals, as at an evaluation during training."""
-    total = _statistics(golds, predictions).sum(axis=0)
+def values(references: LabelMatrix, predictions: LabelMatrix) -> dict[str, float]:
+    """Compute all METRICS by name without intervals, as needed for validation during training."""
+    total = _statistics(references, predictions).sum(axis=0)
     return {name: float(metric.score(total)) for name, metric in METRICS.items()}
 
 
 def per_label(
-    golds: Marks,
-    predictions: Marks,
+    references: LabelMatrix,
+    predictions: LabelMatrix,
     names: Sequence[str],
     *,
     probabilities: Floats | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, dict[str, Score]]:
-    """Precision, recall and F1 of each label by `intervals.by_counts`; recall's n is the support.
+    """Compute precision, recall and F1 of each label (`intervals.precision_recall_f1`); n of the recall is the support.
 
-    With probabilities (N, C) also the label's `pr_auc`, by the bootstrap.
+    Args:
+        references: Correct labels, 0 or 1, (N, C).
+        predictions: Predicted labels, 0 or 1, (N, C).
+        names: Names of the C labels.
+        probabilities: Label probabilities (N, C), which add `pr_auc` of each label (bootstrap).
+        resampling: Confidence, number of resamples and seed.
+
+    Returns:
+        Scores by label name and metric name.
     """
-    total = _statistics(golds, predictions).sum(axis=0)
-    rows = np.stack(_right_gold_predicted(total), axis=-1).astype(int).tolist()
+    total = _statistics(references, predictions).sum(axis=0)
+    rows = np.stack(_split_counts(total), axis=-1).astype(int).tolist()
     found = {
-        name: precision_recall_f1(right, gold, predicted, resampling.confidence)
-        for name, (right, gold, predicted) in zip(names, rows, strict=True)
+        name: precision_recall_f1(correct, reference, predicted, resampling.confidence)
+        for name, (correct, reference, predicted) in zip(names, rows, strict=True)
     }
     if probabilities is not None:
-        for name, gold, probability in zip(names, np.transpose(golds), probabilities.T):
-            found[name]["pr_auc"] = ranking.pr_auc(gold, probability, resampling=resampling)
+        for name, reference_N, probability_N in zip(names, np.transpose(references), probabilities.T):
+            found[name]["pr_auc"] = ranking.pr_auc(reference_N, probability_N, resampling=resampling)
     return found
 
 
 def difference(
-    golds: Marks,
-    first: Marks,
-    second: Marks,
+    references: LabelMatrix,
+    first: LabelMatrix,
+    second: LabelMatrix,
     metric: str = "f1",
     *,
     probabilities: tuple[Floats, Floats] | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
-    """metric(first) - metric(second) for two systems' predictions (N, C) on the same examples.
+    """Compute metric(first) - metric(second) for the predictions of two systems on the same examples.
 
-    `pr_auc` compares the two systems' probabilities (N, C). UserError E01 for a metric that there is not.
+    Args:
+        references: Correct labels, 0 or 1, (N, C).
+        first: Predicted labels of the first system, (N, C).
+        second: Predicted labels of the second system, (N, C).
+        metric: Name of the metric; `pr_auc` needs probabilities. UserError E01 if there is none of that name.
+        probabilities: Label probabilities (N, C) of both systems.
+        resampling: Confidence, number of resamples and seed.
     """
     if metric == "pr_auc" and probabilities is not None:
-        return ranking.pr_auc_difference(golds, *probabilities, resampling=resampling)
-    pairs = np.hstack([_statistics(golds, predictions) for predictions in (first, second)])
+        return ranking.pr_auc_difference(references, *probabilities, resampling=resampling)
+    pairs = np.hstack([_statistics(references, predictions) for predictions in (first, second)])
     return paired.difference(pairs, find_metric(metric, METRICS), resampling=resampling)
 
 
-def best_thresholds(golds: Marks, probabilities: Floats) -> Floats:
-    """For each label the threshold (C,) whose `probability >= threshold` has the highest F1 on these examples.
+def best_thresholds(references: LabelMatrix, probabilities: Floats) -> Floats:
+    """Find for each label the threshold whose `probability >= threshold` has the highest F1 on these examples.
 
-    A label with fewer than FEW gold examples takes the threshold that is best for all labels together (micro F1): its
-    own one would follow single examples, and a low one costs many false positives (Fan and Lin 2007, A study on
-    threshold selection for multi-label classification). A threshold lies midway between two neighbouring
-    probabilities; of equally good ones it is the closest to 0.5; without any gold example it is 0.5. Take them from
-    validation: on the examples they were chosen on, F1 flatters.
+    A label with fewer than FEW positive examples takes the threshold that is best for all labels together (micro F1):
+    its own would follow single examples, and a low threshold costs many false positives. A threshold lies midway
+    between two neighbouring probabilities; of equally good ones the closest to 0.5 is taken; without any positive
+    example it is 0.5. Use the validation set: on the examples they were chosen on, F1 is too optimistic.
+
+    Args:
+        references: Correct labels, 0 or 1, (N, C).
+        probabilities: Label probabilities, (N, C).
+
+    Returns:
+        Thresholds, (C,).
+
+    Source: Fan and Lin (2007), A study on threshold selection for multi-label classification.
     """
-    marks, numbers = _marks(golds), np.asarray(probabilities, dtype=np.float64)
-    assert marks.shape == numbers.shape, "golds and probabilities of different shapes"
-    own = [_best_threshold(gold, probability) for gold, probability in zip(marks.T, numbers.T)]
-    return np.where(marks.sum(0) >= FEW, own, _best_threshold(marks.ravel(), numbers.ravel()))
+    labels_NC, numbers_NC = _as_matrix(references), np.asarray(probabilities, dtype=np.float64)
+    assert labels_NC.shape == numbers_NC.shape, "references and probabilities of different shapes"
+    own = [_best_threshold(label_N, number_N) for label_N, number_N in zip(labels_NC.T, numbers_NC.T)]
+    return np.where(labels_NC.sum(0) >= FEW, own, _best_threshold(labels_NC.ravel(), numbers_NC.ravel()))
 
 
-def _best_threshold(gold: Floats, probability: Floats) -> float:
-    order = np.argsort(-probability, kind="stable")
-    ordered, positives = probability[order], gold.sum()
+def _best_threshold(label_N: Floats, probability_N: Floats) -> float:
+    order = np.argsort(-probability_N, kind="stable")
+    ordered, positives = probability_N[order], label_N.sum()
     if not positives:
         return 0.5
     last = np.flatnonzero(np.diff(ordered, append=-np.inf))  # of each run of equal probabilities
-    right, predicted = gold[order].cumsum()[last], last + 1
-    f1 = ratio(2 * right, predicted + positives)
+    correct, predicted = label_N[order].cumsum()[last], last + 1
+    f1 = ratio(2 * correct, predicted + positives)
     above, below = ordered[last], np.append(ordered[last[:-1] + 1], 0.0)
     middle = (above + below) / 2
     thresholds = np.where(middle > below, middle, above)  # neighbours without a number between them
@@ -170,16 +196,18 @@ def _best_threshold(gold: Floats, probability: Floats) -> float:
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
 
 
-def _statistics(golds: Marks, predictions: Marks) -> Floats:
-    """(N, 3 C + 4): right, gold, predicted of each label; all labels right; wrong labels; own F1; 1."""
-    gold, predicted = _marks(golds), _marks(predictions)
-    assert gold.shape == predicted.shape, "golds and predictions of different shapes"
-    right, wrong = gold * predicted, np.abs(gold - predicted).sum(axis=1)
-    own = BY_COUNTS["f1"](right.sum(axis=1), gold.sum(axis=1), predicted.sum(axis=1))
-    return np.column_stack([right, gold, predicted, wrong == 0, wrong, own, np.ones(len(gold))])
+def _statistics(references: LabelMatrix, predictions: LabelMatrix) -> Floats:
+    """Return the statistics of each example, (N, 3 C + 4)."""
+    reference, predicted = _as_matrix(references), _as_matrix(predictions)
+    assert reference.shape == predicted.shape, "references and predictions of different shapes"
+    correct, wrong = reference * predicted, np.abs(reference - predicted).sum(axis=1)
+    own_f1 = BY_COUNTS["f1"](correct.sum(axis=1), reference.sum(axis=1), predicted.sum(axis=1))
+    return np.column_stack(
+        [correct, reference, predicted, wrong == 0, wrong, own_f1, np.ones(len(reference))]
+    )
 
 
-def _marks(labels: Marks) -> Floats:
-    marks = np.asarray(labels, dtype=np.float64)
-    assert marks.ndim == 2 and np.isin(marks, (0, 1)).all(), "labels are 0 or 1, (N, C)"
-    return marks
+def _as_matrix(labels: LabelMatrix) -> Floats:
+    matrix = np.asarray(labels, dtype=np.float64)
+    assert matrix.ndim == 2 and np.isin(matrix, (0, 1)).all(), "labels are 0 or 1, (N, C)"
+    return matrix

@@ -1,11 +1,13 @@
-"""Whether a model prefers the answers that people chose: by its own probabilities, and by what training changed.
+"""Preference learning: does a model prefer the answers that people chose, by probability and by DPO reward?
 
-    preference(now, before, tokens, beta=0.1).values()      # {"likelihood_accuracy": ..., "reward_margin": ..., ...}
+    statistics = compare_log_probabilities(now, before, tokens, beta=0.1)
+    statistics.values()      # {"likelihood_accuracy": ..., "reward_margin": ..., ...}
 
-The reward of an answer is beta (log p - log p_before) with p the model's probability of it and p_before that of the
-model it was trained from (Rafailov et al. 2023, Direct Preference Optimization, equation 5 without the term of the
-prompt alone). Before any training all rewards are 0: no answer is preferred, which counts as half right.
-Shapes: N pairs; the second axis is chosen, rejected.
+The reward of an answer is beta (log p - log p_before), where p is its probability under the model and p_before its
+probability under the base model. Before any training all rewards are 0: no answer is preferred, which counts as half
+correct. Shapes: N pairs; the second axis is chosen, rejected.
+
+Source: Rafailov et al. (2023), Direct Preference Optimization, equation 5 without the term of the prompt alone.
 """
 
 from __future__ import annotations
@@ -18,29 +20,45 @@ from llmkit.metrics.score import Floats, Ints, Metric, Statistics, ratio
 
 __all__ = ["METRICS", "compare_log_probabilities", "reward_margins"]
 
-OWN, PER_TOKEN, RIGHT, MARGIN, LOSS, PAIRS = range(6)  # columns of the statistics
+LIKELIHOOD, PER_TOKEN, REWARD, MARGIN, LOSS, PAIRS = range(6)  # columns of the statistics
 
 
 def reward_margins(now: Floats, before: Floats, beta: float) -> Floats:
-    """(N,) reward of the chosen answer less that of the rejected one, from log-probabilities (N, 2) in nats."""
+    """Compute the reward of the chosen answer minus that of the rejected one, (N,).
+
+    Args:
+        now: Log-probabilities of whole answers under the model, in nats, (N, 2).
+        before: Log-probabilities under the base model, (N, 2).
+        beta: Scale of the rewards.
+    """
     gained = now.astype(np.float64) - before
-    found: Floats = beta * (gained[:, 0] - gained[:, 1])
-    return found
+    margins: Floats = beta * (gained[:, 0] - gained[:, 1])
+    return margins
 
 
 def compare_log_probabilities(now: Floats, before: Floats, tokens: Ints, *, beta: float) -> Statistics:
-    """From log-probabilities (N, 2) of whole answers in nats, now and before training, and the answers' tokens (N, 2).
+    """Make the statistics of each pair of a chosen and a rejected answer.
 
-    likelihood_accuracy: share of pairs whose chosen answer is the more probable one, as a whole; .._per_token: by its
-    mean over tokens, which does not favour short answers. Both can be told of any model, before training too (ranking
-    accuracy in Chen et al. 2024). reward_accuracy: share of pairs with a positive margin, equal rewards being half
-    right; reward_margin: its mean; loss: the mean of -log sigmoid(margin).
+    The scores are:
+
+    - likelihood_accuracy: share of pairs whose chosen answer is the more probable one.
+    - likelihood_accuracy_per_token: the same by mean log-probability per token, which does not favour short answers.
+      Both can be computed for any model, before training too (ranking accuracy in Chen et al. 2024).
+    - reward_accuracy: share of pairs with a positive reward margin; equal rewards count as half correct.
+    - reward_margin: mean reward margin.
+    - loss: mean of -log sigmoid(margin), in nats per pair.
+
+    Args:
+        now: Log-probabilities of whole answers under the model, in nats, (N, 2).
+        before: Log-probabilities under the base model, (N, 2).
+        tokens: Number of tokens of the answers, (N, 2).
+        beta: Scale of the rewards.
     """
     margin = reward_margins(now, before, beta)
-    each = now / tokens
+    per_token = now / tokens
     columns = [
         now[:, 0] > now[:, 1],
-        each[:, 0] > each[:, 1],
+        per_token[:, 0] > per_token[:, 1],
         (np.sign(margin) + 1) / 2,
         margin,
         np.logaddexp(0, -margin),
@@ -54,9 +72,9 @@ def _mean(column: int) -> Callable[[Floats], Floats]:
 
 
 METRICS = (
-    Metric("likelihood_accuracy", _mean(OWN), share=True),
-    Metric("reward_accuracy", _mean(RIGHT), note="equal rewards are half right"),
+    Metric("likelihood_accuracy", _mean(LIKELIHOOD), share=True),
+    Metric("reward_accuracy", _mean(REWARD), note="equal rewards count as half correct"),
     Metric("reward_margin", _mean(MARGIN), point=None),
     Metric("likelihood_accuracy_per_token", _mean(PER_TOKEN), share=True),
-    Metric("loss", _mean(LOSS), note="nats a pair", higher_is_better=False, point=None),
+    Metric("loss", _mean(LOSS), note="nats per pair", higher_is_better=False, point=None),
 )

@@ -1,47 +1,38 @@
-"""Regression: Pearson's and Spearman's correlation, mean squared and mean absolute error.
+"""Regression: Pearson's and Spearman's correlation, mean squared error and mean absolute error.
 
-    scores(golds, predictions)["pearson"]            # golds and predictions are numbers (N,)
+    scores(references, predictions)["pearson"]            # references and predictions are numbers (N,)
 
-Pearson and the errors come from sums of an example's products and errors; Spearman from ranks (`ranking`). A
-correlation with a constant is undefined (scipy gives nan and a warning); here it is 0 and the method says so,
-because a baseline that always answers the mean must stay comparable. The intervals' limits: see `intervals`.
+Pearson and the errors come from sums of products and errors per example, Spearman from ranks (`ranking`). A correlation
+with a constant is undefined (scipy returns nan with a warning). Here it is 0 and the method string says so, because a
+baseline that always predicts the mean must stay comparable. The limits of the intervals are described in `intervals`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import Sample, measure, measure_ranks, merge_equal_rows
+from llmkit.metrics.intervals import measure, measure_ranks, merge_equal_rows
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 from llmkit.metrics.score import Floats, Metric, RankMetric, Score, find_metric, ratio
 from llmkit.metrics.tasks.ranking import SPEARMAN, midranks
 
 __all__ = ["METRICS", "difference", "scores", "values"]
 
-ROUNDING = 1e-12  # a variance below this share of the squares is what rounding leaves of zero
+ROUNDING = 1e-12  # a variance below this share of the squares is a rounding error of zero
 
 
 def _pearson(sums: Floats) -> Floats:
-    """From (x, y, x^2, y^2, x y, |error|, error^2, 1); 0 where a side does not vary."""
+    """Compute Pearson's correlation from the summed `_statistics`; 0 if references or predictions do not vary."""
     x, y, xx, yy, xy, _, _, n = np.moveaxis(sums, -1, 0)
-    variances = [_unless_rounding(n * square - total**2, n * square) for square, total in ((xx, x), (yy, y))]
-    return np.clip(ratio(n * xy - x * y, np.sqrt(variances[0]) * np.sqrt(variances[1])), -1, 1)
-
-
-def _unless_rounding(variance: Floats, squares: Floats) -> Floats:
-    return np.where(variance > ROUNDING * squares, variance, 0)
-
-
-def _mae(sums: Floats) -> Floats:
-    return ratio(sums[..., 5], sums[..., 7])
-
-
-def _mse(sums: Floats) -> Floats:
-    return ratio(sums[..., 6], sums[..., 7])
+    deviations = []
+    for square, total in ((xx, x), (yy, y)):
+        squares = n * square
+        variance = squares - total**2
+        deviations.append(np.sqrt(np.where(variance > ROUNDING * squares, variance, 0)))
+    return np.clip(ratio(n * xy - x * y, deviations[0] * deviations[1]), -1, 1)
 
 
 METRICS: dict[str, Metric | RankMetric] = {
@@ -49,35 +40,48 @@ METRICS: dict[str, Metric | RankMetric] = {
     for metric in (
         Metric("pearson", _pearson),
         SPEARMAN,
-        Metric("mse", _mse, higher_is_better=False, point=None),
-        Metric("mae", _mae, higher_is_better=False, point=None),
+        Metric("mse", lambda sums: ratio(sums[..., 6], sums[..., 7]), higher_is_better=False, point=None),
+        Metric("mae", lambda sums: ratio(sums[..., 5], sums[..., 7]), higher_is_better=False, point=None),
     )
 }
 
 
 def scores(
-    golds: Floats, predictions: Floats, *, resampling: Resampling = DEFAULT_RESAMPLING
+    references: Floats, predictions: Floats, *, resampling: Resampling = DEFAULT_RESAMPLING
 ) -> dict[str, Score]:
-    """All METRICS by name, from numbers (N,)."""
-    golds, predictions = _numbers(golds), _numbers(predictions)
+    """Compute all METRICS by name.
+
+    Args:
+        references: Correct numbers, (N,).
+        predictions: Predicted numbers, (N,).
+        resampling: Confidence, number of resamples and seed.
+    """
+    references, predictions = _as_numbers(references), _as_numbers(predictions)
     sums = [metric for metric in METRICS.values() if isinstance(metric, Metric)]
     ranks = [metric for metric in METRICS.values() if isinstance(metric, RankMetric)]
-    sample, pairs = _sample(golds, predictions), np.stack([golds, predictions], axis=1)
+    sample = merge_equal_rows(_statistics(references, predictions))
+    pairs = np.stack([references, predictions], axis=1)
     found = {
         **measure(sample, sums, resampling=resampling),
         **measure_ranks(pairs, ranks, resampling=resampling),
     }
-    constant = [
-        side for side, numbers in (("gold", golds), ("predicted", predictions)) if _is_constant(numbers)
-    ]
-    return _with_note({name: found[name] for name in METRICS}, constant)
+    sides = (("reference", references), ("predicted", predictions))
+    constant = [side for side, numbers in sides if _is_constant(numbers)]
+    if constant:
+        method = (
+            f"no interval: all {' and all '.join(constant)} values are equal, so the correlation is set to 0"
+        )
+        for name in ("pearson", "spearman"):
+            if found[name].n > 1:
+                found[name] = replace(found[name], low=None, high=None, method=method)
+    return {name: found[name] for name in METRICS}
 
 
-def values(golds: Floats, predictions: Floats) -> dict[str, float]:
-    """All METRICS by name without intervals, as at an evaluation during training."""
-    golds, predictions = _numbers(golds), _numbers(predictions)
-    total, pairs = _sample(golds, predictions).total, np.stack([golds, predictions], axis=1)
-    once = np.ones((1, len(golds)))
+def values(references: Floats, predictions: Floats) -> dict[str, float]:
+    """Compute all METRICS by name without intervals, as needed for validation during training."""
+    references, predictions = _as_numbers(references), _as_numbers(predictions)
+    total = merge_equal_rows(_statistics(references, predictions)).total
+    pairs, once = np.stack([references, predictions], axis=1), np.ones((1, len(references)))
     return {
         name: float(metric.score(total) if isinstance(metric, Metric) else metric.score(pairs, once)[0])
         for name, metric in METRICS.items()
@@ -85,44 +89,47 @@ def values(golds: Floats, predictions: Floats) -> dict[str, float]:
 
 
 def difference(
-    golds: Floats,
+    references: Floats,
     first: Floats,
     second: Floats,
     metric: str = "pearson",
     *,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> paired.Difference:
-    """metric(first) - metric(second) for two systems' predictions (N,) on the same examples.
+    """Compute metric(first) - metric(second) for the predictions of two systems on the same examples.
 
-    The p-value swaps the systems' outputs, which means something only on one scale: for the correlations each
-    system's outputs are standardized (Pearson) or ranked (Spearman) first; neither changes its score.
-    UserError E01 for an unknown metric.
+    The p-value swaps the outputs of the systems, which makes sense only on one scale: for the correlations, the outputs
+    of each system are first standardized (Pearson) or ranked (Spearman), which does not change its score.
+
+    Args:
+        references: Correct numbers, (N,).
+        first: Numbers predicted by the first system, (N,).
+        second: Numbers predicted by the second system, (N,).
+        metric: Name of the metric; UserError E01 if there is none.
+        resampling: Confidence, number of resamples and seed.
     """
-    golds, both, found = _numbers(golds), [_numbers(first), _numbers(second)], find_metric(metric, METRICS)
-    if isinstance(found, RankMetric):
-        ranked = np.hstack([np.stack([golds, midranks(numbers)], axis=1) for numbers in both])
-        return paired.rank_difference(ranked, found, resampling=resampling)
-    pairs = np.hstack([_statistics(golds, numbers) for numbers in both])
-    return paired.difference(pairs, found, resampling=resampling)
+    references, both = _as_numbers(references), [_as_numbers(first), _as_numbers(second)]
+    chosen = find_metric(metric, METRICS)
+    if isinstance(chosen, RankMetric):
+        ranked = np.hstack([np.stack([references, midranks(numbers)], axis=1) for numbers in both])
+        return paired.rank_difference(ranked, chosen, resampling=resampling)
+    pairs = np.hstack([_statistics(references, numbers) for numbers in both])
+    return paired.difference(pairs, chosen, resampling=resampling)
 
 
-def _sample(golds: Floats, predictions: Floats) -> Sample:
-    return merge_equal_rows(_statistics(golds, predictions))
-
-
-def _statistics(golds: Floats, predictions: Floats) -> Floats:
-    """(N, 8): x, y, x^2, y^2, x y of the standardized golds and predictions, |error|, error^2, 1."""
-    assert golds.shape == predictions.shape, "golds and predictions of different lengths"
-    x, y, error = _standard(golds), _standard(predictions), predictions - golds
+def _statistics(references: Floats, predictions: Floats) -> Floats:
+    """Return x, y, x^2, y^2, x y of the standardized references and predictions, |error|, error^2, 1: (N, 8)."""
+    assert references.shape == predictions.shape, "references and predictions of different lengths"
+    x, y, error = _standardize(references), _standardize(predictions), predictions - references
     return np.stack([x, y, x * x, y * y, x * y, np.abs(error), error**2, np.ones(len(x))], axis=1)
 
 
-def _standard(numbers: Floats) -> Floats:
-    """Mean 0 and standard deviation 1, so that sums of squares keep their digits; constants become 0."""
+def _standardize(numbers: Floats) -> Floats:
+    """Scale to mean 0 and standard deviation 1, so that sums of squares keep their digits; constants become 0."""
     if _is_constant(numbers):
         return np.zeros(len(numbers))
     centred: Floats = numbers - numbers.mean()
-    centred /= np.abs(centred).max()  # squares of very small or large numbers would leave the range
+    centred /= np.abs(centred).max()  # squares of very small or large numbers would exceed the range
     centred /= centred.std()
     return centred
 
@@ -131,20 +138,7 @@ def _is_constant(numbers: Floats) -> bool:
     return not len(numbers) or bool(numbers.min() == numbers.max())
 
 
-def _numbers(numbers: Floats) -> Floats:
+def _as_numbers(numbers: Floats) -> Floats:
     array = np.asarray(numbers, dtype=np.float64)
-    assert array.ndim == 1 and np.isfinite(array).all(), "golds and predictions are finite numbers (N,)"
+    assert array.ndim == 1 and np.isfinite(array).all(), "references and predictions are finite numbers (N,)"
     return array
-
-
-def _with_note(found: Mapping[str, Score], constant: list[str]) -> dict[str, Score]:
-    """The correlations with a constant have no interval, and say why."""
-    if not constant:
-        return dict(found)
-    why = f"no interval: the {' and the '.join(constant)} values are all equal, 0 stands for no correlation"
-    return {
-        name: replace(score, low=None, high=None, method=why)
-        if name in ("pearson", "spearman") and score.n > 1
-        else score
-        for name, score in found.items()
-    }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmkit.metrics.tasks.answer_matching import RULES, Match, _cmrc_words, has_answer, normalize_squad
+from llmkit.metrics.tasks.answer_matching import RULES, Match, _split_words, has_answer, normalize_squad
 
 squad, squad_v2, cmrc = RULES["squad"], RULES["squad_v2"], RULES["cmrc"]
 
@@ -148,7 +148,7 @@ def test_exact_match_and_f1_take_their_own_best_gold():
 
 @pytest.mark.parametrize("rules", ["squad", "cmrc"])
 def test_rules_without_unanswerable_questions_need_a_gold_answer(rules):
-    with pytest.raises(AssertionError, match="without a gold answer"):
+    with pytest.raises(AssertionError, match="without a reference answer"):
         RULES[rules]("Paris", [])
 
 
@@ -254,4 +254,4 @@ WORDS = [
 
 @pytest.mark.parametrize("run, expected", WORDS)
 def test_words_between_chinese_characters_are_those_of_nltk(run, expected):
-    assert _cmrc_words(run) == expected
+    assert _split_words(run) == expected

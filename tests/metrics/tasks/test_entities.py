@@ -259,7 +259,7 @@ def test_methods_say_how():
     found = scores(golds, predictions, TYPES)
     assert found["f1"].method == f"{bootstrap}; {entities}, conlleval"
     assert found["f1_macro"].method == f"{bootstrap}; macro average over types; {entities}, conlleval"
-    assert found["token_accuracy"].method == f"{bootstrap}; words with the right tag"
+    assert found["token_accuracy"].method == f"{bootstrap}; share of words tagged correctly"
     assert {score.n for score in found.values()} == {60}
     strict = scores(golds, predictions, TYPES, strict=True)["recall"]
     assert strict.method == f"{bootstrap}; {entities}, strict IOB2"

@@ -62,10 +62,10 @@ def test_what_is_too_large_is_the_largest_number_and_what_has_no_tokens_is_nan_w
 @pytest.mark.parametrize(
     ("logs", "texts", "code", "found"),
     [
-        ([[-1.0], [0.5]], ["a", "b"], "E07", "row 2, token 1: 0.5 is no log-probability"),
+        ([[-1.0], [0.5]], ["a", "b"], "E07", "row 2, token 1: 0.5 is not a log-probability"),
         ([[-1.0, math.nan]], ["a"], "E07", "row 1, token 2: nan is no"),
         ([[-math.inf]], ["a"], "E07", "-inf"),
-        ([[]], ["好"], "E07", "row 1: a text of 3 bytes without log-probabilities"),
+        ([[]], ["好"], "E07", "row 1: a text of 3 bytes has no log-probabilities"),
         ([[-1.0]], ["a", "b"], "E04", "1 lists of log-probabilities, but 2 texts"),
         ([], [], "E02", "no rows"),
     ],

@@ -53,7 +53,7 @@ def test_every_metric_has_an_interval_around_its_value() -> None:
         assert score.n == 36
         assert score.low is not None and score.high is not None
         assert score.low < score.value < score.high
-    assert "equal rewards are half right" in scores["reward_accuracy"].method
+    assert "equal rewards count as half correct" in scores["reward_accuracy"].method
 
 
 @given(

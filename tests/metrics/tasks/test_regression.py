@@ -83,10 +83,10 @@ def test_a_constant_has_no_correlation_and_the_method_says_so(constant):
     for name in ("pearson", "spearman"):
         assert (found[name].value, found[name].low, found[name].high) == (0.0, None, None)
         assert found[name].method == (
-            "no interval: the predicted values are all equal, 0 stands for no correlation"
+            "no interval: all predicted values are equal, so the correlation is set to 0"
         )
     assert found["mse"].low is not None
-    assert "the gold and the predicted values" in scores(same, same)["pearson"].method
+    assert "all reference and all predicted values" in scores(same, same)["pearson"].method
     json.dumps({name: score.to_json() for name, score in found.items()}, allow_nan=False)
 
 
