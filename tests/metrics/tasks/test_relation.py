@@ -141,7 +141,7 @@ def test_only_negatives_score_nothing():
 
 
 def test_a_misspelt_negative_class_is_a_bug():
-    with pytest.raises(AssertionError, match="no label"):
+    with pytest.raises(AssertionError, match="is not a label"):
         values(np.array([0]), np.array([0]), NAMES, negative="other")
 
 
