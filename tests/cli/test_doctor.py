@@ -40,4 +40,4 @@ def test_the_screen_has_a_section_for_each_kind(
         assert title in lines
     assert "Hub not reachable (TimeoutError)" in lines
     assert "index:all-MiniLM-L6-v2 not fetched" in lines
-    assert done.err.splitlines() == ["contacting the package index", "asking the Hub"]
+    assert done.err.splitlines() == ["contacting the package index", "contacting the Hub"]

@@ -47,7 +47,7 @@ def test_it_says_what_is_here(cache: Path, listener: Any) -> None:
 def test_it_says_what_can_be_reached(cache: Path, listener: Any) -> None:
     found = doctor(listener)
     assert (found["index"], found["hub"]) == ("reachable", "not reachable (TimeoutError)")
-    assert listener.notes == ["contacting the package index", "asking the Hub"]
+    assert listener.notes == ["contacting the package index", "contacting the Hub"]
     assert set(listener.works) == {"measuring"}
 
 
