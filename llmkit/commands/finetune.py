@@ -1,7 +1,8 @@
-"""Fine-tuning, from a recipe to a report, as one straight line."""
+"""Fine-tune or pretrain a model from a recipe, and write the run's report."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -9,10 +10,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmkit import tasks
 from llmkit.base import processes
 from llmkit.base.errors import RunError
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import RUNS, Run, new_path, runs
+from llmkit.recipe import load, packaged
+from llmkit.training import accelerate_settings
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
 from llmkit.training.run import check_same, run_training
@@ -34,75 +38,81 @@ def finetune(
     progress: Progress = SILENT,
     command: Kind = "finetune",
 ) -> dict[str, Any]:
-    """Train as the recipe says; returns the report's content (or the plan, for a dry run).
+    """Train a model as a recipe says, evaluate it and write a report.
 
-    With several `train.seeds` the run holds a run for each of them. source is a packaged recipe's name or a YAML
-    path, overrides are `KEY=VALUE`, out is the run folder, command the one that runs such recipes. Raises UserError
-    for any mistake of recipe or data before training begins, Stopped (or Interrupted) after a save.
+    Args:
+        source: Name of a packaged recipe, or path of a YAML file.
+        overrides: Changes of recipe keys, as KEY=VALUE.
+        out: The run folder; None makes a new one under runs/.
+        resume: Continue from the newest checkpoint of the run folder, or of the newest run of the same recipe.
+        dry_run: Check recipe and data and return the plan, without training.
+        progress: Receives messages and progress.
+        command: The command that packaged recipes of this kind belong to.
+
+    Returns:
+        The report's content; for a dry run the plan. With several `train.seeds` the run folder holds a run for each
+        seed, and the report is about all of them. {} on processes other than the first.
+
+    Raises:
+        UserError: For errors in recipe, data or model, before training begins.
+        Stopped: After a signal, once a checkpoint is saved (Interrupted for Ctrl-C).
     """
-    from llmkit import tasks
-    from llmkit.recipe import load, packaged
-    from llmkit.training import accelerate_settings, multi_seed
+    from llmkit.training import multi_seed
 
     packaged.check_kind(source, command)
     overrides = [*overrides, *accelerate_settings.overrides()]
     recipe = load.load(source, overrides, task_names=tasks.names(), task_options=tasks.options)
     multi_seed.check(recipe)
     name = Path(source).stem
-    run = _choose(recipe, name, out, resume, progress)
+    run = _choose_folder(recipe, name, out, resume, progress)
     if run.finished and resume:
-        progress.note(f"{run.path} is finished already")
+        progress.note(f"{run.path} is already finished")
         return run.read_report()
     prepared = prepare(recipe, progress)
     if dry_run:
         return _plan(prepared)
-    if len(recipe.train.seeds or []) > 1:
+    repeat = shlex.join(["llmkit", command, source, *overrides])
+    seeds = recipe.train.seeds or []
+    if len(seeds) > 1:
+        others = [text for text in overrides if text.partition("=")[0].strip() != "train.seeds"]
         commands = {
-            seed: _command(command, source, _of_seed(overrides, seed)) for seed in recipe.train.seeds or []
+            seed: shlex.join(["llmkit", command, source, *others, f"train.seeds=[{seed}]"]) for seed in seeds
         }
         return multi_seed.train_each(
-            run,
-            prepared,
-            name=name,
-            command=_command(command, source, overrides),
-            commands=commands,
-            progress=progress,
+            run, prepared, name=name, command=repeat, commands=commands, progress=progress
         )
-    return _work(run, name, _command(command, source, overrides), prepared, progress)
-
-
-def pretrain(source: str, overrides: Sequence[str] = (), **how: Any) -> dict[str, Any]:
-    """As `finetune`, for the packaged recipes that go on with a checkpoint's pretraining."""
-    return finetune(source, overrides, command="pretrain", **how)
-
-
-def _work(run: Run, name: str, command: str, prepared: Prepared, progress: Progress) -> dict[str, Any]:
     from llmkit.engine import session as sessions
 
-    recipe = prepared.recipe
-    model = load_model(
-        prepared, progress
-    )  # before anything is written: a checkpoint that does not fit leaves no run
+    # Load the model before anything is written: a checkpoint that does not fit leaves no run folder.
+    model = load_model(prepared, progress)
     with sessions.start(seed=recipe.training_seed, precision=recipe.train.precision) as session:
         run = Run(session.broadcast(run.path))
-        return run_training(session, run, prepared, model, name=name, command=command, progress=progress)
+        return run_training(session, run, prepared, model, name=name, command=repeat, progress=progress)
 
 
-def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress: Progress) -> Run:
-    """The folder to write: the one asked for, the run to go on with, or a new one."""
-    from llmkit.recipe import load
+def pretrain(source: str, overrides: Sequence[str] = (), **options: Any) -> dict[str, Any]:
+    """Continue pretraining a model, or pretrain a new one; takes the arguments of `finetune`."""
+    return finetune(source, overrides, command="pretrain", **options)
 
+
+def _choose_folder(recipe: Recipe, name: str, out: Path | None, resume: bool, progress: Progress) -> Run:
+    """Return the run folder to write: `out`, the run to resume, or a new one.
+
+    Raises:
+        RunError: R02 or R04 when the folder holds something else, M09 when it holds a run of another recipe.
+    """
     if out is None and resume:
-        same = [run for run in runs(RUNS / name) if _recipe_text(run) == load.dump(recipe)]
+        text = load.dump(recipe)
+        same = [run for run in runs(RUNS / name) if run.recipe.read_text(encoding="utf-8") == text]
         if same:
             return same[-1]
     run = Run(out or new_path(name, load.digest(recipe)))
     if not processes.is_main():
-        return run  # the first process decides; it may have begun to write already
+        return run  # the first process checks the folder; it may have begun to write already
     if run.path.is_file():
         raise RunError("R04", str(run.path), "is a file, not a folder", "choose another --out")
     if run.exists and not resume:
-        raise RunError("R02", str(run.path), "holds a run already", "add --resume, or choose another --out")
+        raise RunError("R02", str(run.path), "already holds a run", "add --resume, or choose another --out")
     if run.exists:
         check_same(run, recipe, progress)
     elif resume:
@@ -112,62 +122,44 @@ def _choose(recipe: Recipe, name: str, out: Path | None, resume: bool, progress:
     return run
 
 
-def _recipe_text(run: Run) -> str:
-    return run.recipe.read_text(encoding="utf-8")
-
-
 def _plan(prepared: Prepared) -> dict[str, Any]:
-    """What a run would do, without doing it. parameters: of a new model; null for a checkpoint, which isn't loaded."""
+    """Return what a run would do. `parameters` is known for a new model only: a dry run loads no checkpoint."""
+    recipe, parameters = prepared.recipe, None
+    if recipe.model.from_scratch is not None:
+        from llmkit.models import scratch
+
+        head = prepared.task.head(prepared.examples.labels).config
+        parameters = scratch.count_parameters(prepared.config, prepared.task.spec.auto_class, head)
+    counts = {split: encoded.counts for split, encoded in prepared.encoded.items()}
     return {
-        "model": prepared.recipe.model.title,
-        "parameters": _parameters(prepared),
+        "model": recipe.model.title,
+        "parameters": parameters,
         "labels": list(prepared.examples.labels),
-        "rows": {part: len(encoded) for part, encoded in prepared.encoded.items()},
-        "tokens": {part: encoded.counts.tokens for part, encoded in prepared.encoded.items()},
-        "cut_examples": {part: encoded.counts.cut_examples for part, encoded in prepared.encoded.items()},
-        "unknown_tokens": {part: encoded.counts.unknown_tokens for part, encoded in prepared.encoded.items()},
+        "rows": {split: len(encoded) for split, encoded in prepared.encoded.items()},
+        "tokens": {split: count.tokens for split, count in counts.items()},
+        "cut_examples": {split: count.cut_examples for split, count in counts.items()},
+        "unknown_tokens": {split: count.unknown_tokens for split, count in counts.items()},
         "schedule": asdict(prepared.schedule),
         "evaluate_every": prepared.evaluate_every,
         "checkpoint_every": prepared.checkpoint_every,
         "processes": processes.world_size(),
-        "seeds": prepared.recipe.train.seeds or [prepared.recipe.seed],
-        "mask": _mask(prepared),
+        "seeds": recipe.train.seeds or [recipe.seed],
+        "mask": _loss_mask(prepared),
     }
 
 
-def _mask(prepared: Prepared) -> list[dict[str, Any]]:
-    """The first training example in pieces, each with whether it is learned; [] for tasks that write no text."""
+def _loss_mask(prepared: Prepared) -> list[dict[str, Any]]:
+    """Split the first training example into pieces that the loss covers or not; [] for tasks without target text."""
     from llmkit.data.encoding.collate import IGNORED
 
     columns = prepared.encoded["train"].ragged
     if "targets" not in columns:
         return []
-    read, targets = columns["input_ids"][0].tolist(), columns["targets"][0].tolist()
-    labels = columns["labels"][0].tolist() if "labels" in columns else [IGNORED] * len(read)
+    inputs, targets = columns["input_ids"][0].tolist(), columns["targets"][0].tolist()
+    labels = columns["labels"][0].tolist() if "labels" in columns else [IGNORED] * len(inputs)
     learned = [label != IGNORED for label in labels] + [True] * len(targets)
-    pieces = groupby(zip([*read, *targets], learned, strict=True), key=itemgetter(1))
-    return [
-        {"text": prepared.tokenizer.decode(ids), "learned": own, "tokens": len(ids)}
-        for own, ids in ((own, [token for token, _ in piece]) for own, piece in pieces)
-    ]
-
-
-def _parameters(prepared: Prepared) -> int | None:
-    from llmkit.models import scratch
-
-    if prepared.recipe.model.from_scratch is None:
-        return None
-    head = prepared.task.head(prepared.examples.labels).config
-    return scratch.count_parameters(prepared.config, prepared.task.spec.auto_class, head)
-
-
-def _command(command: str, source: str, overrides: Sequence[str]) -> str:
-    import shlex
-
-    return shlex.join(["llmkit", command, source, *overrides])
-
-
-def _of_seed(overrides: Sequence[str], seed: int) -> list[str]:
-    """The overrides of the run of one seed alone."""
-    others = [text for text in overrides if text.partition("=")[0].strip() != "train.seeds"]
-    return [*others, f"train.seeds=[{seed}]"]
+    pieces = []
+    for is_learned, group in groupby(zip([*inputs, *targets], learned, strict=True), key=itemgetter(1)):
+        ids = [token for token, _ in group]
+        pieces.append({"text": prepared.tokenizer.decode(ids), "learned": is_learned, "tokens": len(ids)})
+    return pieces

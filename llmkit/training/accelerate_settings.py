@@ -1,6 +1,6 @@
-"""What accelerate's configuration asks of a training run, as recipe keys.
+"""Translate accelerate's FSDP settings into recipe keys.
 
-accelerate launch --use_fsdp --fsdp_version 2 -m llmkit finetune RECIPE     as train.shard=true
+`accelerate launch --use_fsdp --fsdp_version 2 -m llmkit finetune RECIPE` means `train.shard=true`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from llmkit.base.errors import RecipeError
 
 __all__ = ["overrides"]
 
-ASKED = "ACCELERATE_USE_FSDP"
-NEEDED = {  # setting of FSDP -> (the only value that llmkit can do, what to do instead of another)
+ENABLED = "ACCELERATE_USE_FSDP"
+SUPPORTED = {  # FSDP setting -> (the only supported value, the fix for any other)
     "FSDP_VERSION": ("2", "set fsdp_version to 2"),
     "FSDP_OFFLOAD_PARAMS": ("false", "set fsdp_offload_params to false; model.lora saves memory"),
     "FSDP_ACTIVATION_CHECKPOINTING": (
@@ -23,16 +23,19 @@ NEEDED = {  # setting of FSDP -> (the only value that llmkit can do, what to do 
 
 
 def overrides() -> list[str]:
-    """`train.shard=true` where accelerate asks for FSDP2. How layers are cut and files written is llmkit's own.
+    """Return `train.shard=true` where accelerate's configuration enables FSDP2, otherwise no override.
 
-    The wish is taken out of the environment, where accelerate and transformers would act on it themselves. Raises
-    RecipeError C10 for a setting that llmkit can't honour.
+    llmkit shards the model and writes checkpoints in its own way. It therefore removes the setting from the
+    environment, where accelerate and transformers would act on it too.
+
+    Raises:
+        RecipeError: C10, for an FSDP setting that llmkit does not support.
     """
-    if os.environ.get(ASKED, "false").lower() != "true":
+    if os.environ.get(ENABLED, "false").lower() != "true":
         return []
-    for name, (value, fix) in NEEDED.items():
-        found = os.environ.get(name, value).lower()
-        if found != value:
-            raise RecipeError("C10", name, f"is {found}, and llmkit does FSDP with {value} only", fix)
-    del os.environ[ASKED]
+    for name, (value, fix) in SUPPORTED.items():
+        setting = os.environ.get(name, value).lower()
+        if setting != value:
+            raise RecipeError("C10", name, f"is {setting}, but llmkit supports only {value}", fix)
+    del os.environ[ENABLED]
     return ["train.shard=true"]

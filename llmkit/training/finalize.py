@@ -106,12 +106,13 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
 
 
 def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
+    """Return scores as JSON objects by name."""
     return {name: score.to_json() for name, score in scores.items()}
 
 
-def _score(prepared: Prepared, part: str, predictions: Arrays) -> ScoreSheet:
+def _score(prepared: Prepared, split: str, predictions: Arrays) -> ScoreSheet:
     return prepared.task.score(
-        prepared.examples.references[part],
+        prepared.examples.references[split],
         predictions,
         prepared.examples.labels,
         resampling=prepared.recipe.evaluate.resampling(prepared.recipe.seed),
@@ -120,7 +121,7 @@ def _score(prepared: Prepared, part: str, predictions: Arrays) -> ScoreSheet:
 
 
 def _encoding_notes(prepared: Prepared) -> list[str]:
-    """What tokenizing noted, part by part."""
+    """Return what tokenization reported about each split."""
     return [
         f"{part}: {count:,} {what}"
         for part, encoded in prepared.encoded.items()
@@ -128,42 +129,42 @@ def _encoding_notes(prepared: Prepared) -> list[str]:
     ]
 
 
-def _without_near_duplicates(prepared: Prepared, part: str, predictions: Arrays) -> list[str]:
-    """The scores again without the rows that nearly repeat a training row: did they flatter the model?"""
-    near = prepared.examples.near_duplicates.get(part)
+def _without_near_duplicates(prepared: Prepared, split: str, predictions: Arrays) -> list[str]:
+    """Score again without examples that are near-duplicates of training examples, which may inflate the scores."""
+    near = prepared.examples.near_duplicates.get(split)
     if near is None:
         return []
-    kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.splits[part])), near)
-    references = take(prepared.examples.references[part], kept)
+    kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.splits[split])), near)
+    references = take(prepared.examples.references[split], kept)
     sheet = prepared.task.score(
         references, take(predictions, kept), prepared.examples.labels, resampling=None
     )
     return [
-        f"{part} without its {len(near)} near repeats: "
+        f"{split} without its {len(near)} near-duplicates of training examples: "
         + ", ".join(f"{k} {v:.4f}" for k, v in sheet.values.items())
     ]
 
 
-def _records(prepared: Prepared, part: str, predictions: Arrays) -> list[dict[str, Any]]:
-    """The predictions, with the place of each row in its file."""
-    rows = prepared.examples.corpus.splits[part]
+def _records(prepared: Prepared, split: str, predictions: Arrays) -> list[dict[str, Any]]:
+    """Return the prediction records with the place of each example in its file."""
+    rows = prepared.examples.corpus.splits[split]
     records = prepared.task.records(
-        rows.columns, predictions, prepared.examples.labels, prepared.examples.references[part]
+        rows.columns, predictions, prepared.examples.labels, prepared.examples.references[split]
     )
     return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
 def _compare_with_baselines(
-    prepared: Prepared, part: str, predictions: Arrays, found: Mapping[str, Arrays], sheet: ScoreSheet
+    prepared: Prepared, split: str, predictions: Arrays, found: Mapping[str, Arrays], sheet: ScoreSheet
 ) -> dict[str, Any]:
-    """Scores of the baselines on the same rows, and a sentence on each paired difference; found: name -> answers."""
+    """Score the baselines on the same examples, and describe each paired difference in a sentence."""
     from llmkit.metrics import paired
 
     task, evaluate = prepared.task, prepared.recipe.evaluate
     resampling = evaluate.resampling(prepared.recipe.seed)
     if not selected(task, prepared.recipe):
         return {"baselines": {}, "comparisons": [], "verdict": []}
-    references, labels = prepared.examples.references[part], prepared.examples.labels
+    references, labels = prepared.examples.references[split], prepared.examples.labels
     metric = sheet.headline[0]
     scores: dict[str, Any] = {}
     comparisons: list[dict[str, Any]] = []
@@ -191,12 +192,12 @@ def _compare_with_baselines(
     }
 
 
-def _slices(prepared: Prepared, part: str, predictions: Arrays, sheet: ScoreSheet) -> dict[str, Any]:
-    """Where the model is weakest: by length, label, language and source, as far as the rows have several.
+def _slices(prepared: Prepared, split: str, predictions: Arrays, sheet: ScoreSheet) -> dict[str, Any]:
+    """Score slices by length, label, language and source, where the examples have several values.
 
-    Nothing where answers are not one a row, as those to blocks of running text.
+    Returns {} where predictions do not correspond to rows, as for blocks of plain text.
     """
-    rows, references = prepared.examples.corpus.splits[part], prepared.examples.references[part]
+    rows, references = prepared.examples.corpus.splits[split], prepared.examples.references[split]
     if any(len(values) != len(rows) for values in (*references.values(), *predictions.values())):
         return {}
     judged = slices.Judged(prepared.task, rows, references, predictions, prepared.examples.labels)
@@ -221,7 +222,7 @@ def _data(prepared: Prepared) -> dict[str, Any]:
 
 
 def _lengths(prepared: Prepared) -> dict[str, Any]:
-    """How long the examples are, what was cut, and what the vocabulary does not know; all parts together."""
+    """Return lengths, truncation and unknown tokens over all splits."""
     encoded = prepared.encoded.values()
     lengths = np.concatenate([part.lengths for part in encoded])
     counts = sum((part.counts for part in encoded), TokenCounts())
@@ -278,7 +279,7 @@ def _write(
     records: list[dict[str, Any]],
     content: dict[str, Any],
 ) -> None:
-    """Model first, report last: a run with a report is finished."""
+    """Write the run's files: the model first and the report last, because a run with a report is finished."""
     from llmkit.report import card, page
 
     prepared, run = training.prepared, training.folder

@@ -15,7 +15,12 @@ __all__ = ["load_model"]
 
 
 def load_model(prepared: Prepared, progress: Progress) -> Any:
-    """The checkpoint (or the new weights) under the task's head, with adapters if the recipe asks for them."""
+    """Load the base model, or draw new weights, with the task's head and the recipe's LoRA adapter.
+
+    Raises:
+        ModelError: For a checkpoint that cannot be used.
+        RecipeError: C10, when gradient checkpointing is asked of an architecture without it (LSTM).
+    """
     from llmkit.models import load, scratch
 
     recipe, task = prepared.recipe, prepared.task
@@ -40,16 +45,17 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     _check_checkpointing(recipe, model)
     if recipe.model.lora is None:
         return model
-    from llmkit.models import lora  # peft takes a while to import
+    from llmkit.models import lora  # imports peft, which takes a while
 
-    new = prepared.tokenizer.convert_tokens_to_ids(list(task.spec.special_tokens))
+    vocabulary = prepared.tokenizer.get_vocab()
+    new = [vocabulary[token] for token in task.spec.special_tokens]
     return lora.add_adapter(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 
 
 def _check_checkpointing(recipe: Recipe, model: Any) -> None:
-    """Raises RecipeError C10 where the recipe asks an architecture (lstm) for what it has not."""
+    """Raise RecipeError C10 where the architecture has no gradient checkpointing (LSTM)."""
     if recipe.train.gradient_checkpointing and not model.supports_gradient_checkpointing:
-        message = f"{model.config.model_type} can't compute its activations twice"
+        message = f"{model.config.model_type} has no gradient checkpointing"
         raise RecipeError(
             "C10", "train.gradient_checkpointing", message, "remove train.gradient_checkpointing"
         )

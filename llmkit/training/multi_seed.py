@@ -1,11 +1,11 @@
-"""One recipe trained once for each of `train.seeds`: a run for each, then mean and spread, and the best one's model.
+"""Train a recipe once per seed of `train.seeds`, report means and spread, and keep the best seed's model.
 
     runs/sentiment/20261122-141502-3f2a1b/
-        seed-1/  seed-2/  seed-3/     complete runs; a stopped one goes on, a finished one is kept
-        model/  predictions/          copies from the seed that is best on the validation rows
+        seed-1/  seed-2/  seed-3/     complete runs; a stopped one is resumed, a finished one is kept
+        model/  predictions/          copies from the seed with the best validation score
         scores.json  report.*         means over the seeds, their spread, and each seed's own scores
 
-Data, splits, baselines and bootstraps depend on the recipe's `seed` alone, so they are the same for all.
+Data, splits, baselines and bootstraps depend on the recipe's `seed` alone, so they are the same for all seeds.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "train_each"]
 
-Contents = Mapping[int, Mapping[str, Any]]  # seed -> the content of its report
+Contents = Mapping[int, Mapping[str, Any]]  # seed -> content of its report
 
 CHUNK = 1 << 20  # bytes
 SUMMED = ("seconds", "evaluation_seconds", "steps")
 RATES = ("examples_per_second", "tokens_per_second")
-CORRELATIONS = ("mcc", "pearson", "spearman")  # from -1 to 1; no other score is below 0
+CORRELATIONS = ("mcc", "pearson", "spearman")  # between -1 and 1; no other score is negative
 
 
 def check(recipe: Recipe) -> None:
-    """Raises RecipeError C10 when a seed is named twice: it would count twice in the mean."""
+    """Raise RecipeError C10 when a seed is given twice, because it would count twice in the mean."""
     seeds = recipe.train.seeds or []
-    problems = [
-        ErrorDetail("C10", "train.seeds", f"names {seed} twice", "name each seed once")
+    errors = [
+        ErrorDetail("C10", "train.seeds", f"gives {seed} twice", "give each seed once")
         for seed in dict.fromkeys(seeds)
         if seeds.count(seed) > 1
     ]
-    raise_if(problems, RecipeError)
+    raise_if(errors, RecipeError)
 
 
 def train_each(
@@ -60,58 +60,74 @@ def train_each(
     commands: Mapping[int, str],
     progress: Progress,
 ) -> dict[str, Any]:
-    """Train, or go on, seed by seed; returns the content of the report about all of them.
+    """Train or resume seed by seed, and report on all of them.
 
-    commands: what would train one seed alone. Raises as a run of one seed does; Stopped names the seed.
+    Args:
+        run: The run folder, which holds a run folder for each seed.
+        prepared: The prepared run; nothing in it depends on the training seed.
+        name: The recipe's name.
+        command: The command that trains all seeds.
+        commands: By seed, the command that trains this seed alone.
+        progress: Receives messages and progress.
+
+    Returns:
+        The content of the report about all seeds; {} on processes other than the first.
+
+    Raises:
+        Stopped: As a run of one seed; the message names the seed. Other errors are those of a run of one seed too.
     """
     from llmkit.engine import session as sessions
     from llmkit.training.model import load_model
     from llmkit.training.run import begin
 
     recipe = prepared.recipe
-    how = {"precision": recipe.train.precision}
+    precision = recipe.train.precision
     with ExitStack() as open_sessions:  # the process group can be left only once, at the end
-        session = open_sessions.enter_context(sessions.start(seed=recipe.seed, **how))
+        session = open_sessions.enter_context(sessions.start(seed=recipe.seed, precision=precision))
         run = Run(session.broadcast(run.path))
         contents = _finished(session, run, prepared, progress)
         left = [seed for seed in commands if seed not in contents]
-        first = [load_model(_of(prepared, seed), progress) for seed in left[:1]]  # before anything is written
+        first = [
+            load_model(_for_seed(prepared, seed), progress) for seed in left[:1]
+        ]  # before anything is written
         with run.writing() if session.rank == 0 else nullcontext():
             session.wait()
             begin(run, session, prepared, command)
             for seed in left:
                 progress.note(f"seed {seed} ({list(commands).index(seed) + 1} of {len(commands)})")
-                own = open_sessions.enter_context(sessions.start(seed=seed, **how))
-                contents[seed] = _train(own, run, _of(prepared, seed), first, name, commands[seed], progress)
+                own = open_sessions.enter_context(sessions.start(seed=seed, precision=precision))
+                contents[seed] = _train(
+                    own, run, _for_seed(prepared, seed), first, name, commands[seed], progress
+                )
             content = {}
             if session.rank == 0:
                 ordered = {seed: contents[seed] for seed in commands}
-                content = _judge(run, prepared, ordered, command, progress)
+                content = _finalize(run, prepared, ordered, command, progress)
             session.wait()
     return content
 
 
-def _of(prepared: Prepared, seed: int) -> Prepared:
-    """The same for one of the seeds: nothing that was prepared depends on it."""
+def _for_seed(prepared: Prepared, seed: int) -> Prepared:
+    """Return the prepared run for one seed; only the recipe differs."""
     train = prepared.recipe.train.model_copy(update={"seeds": [seed]})
     return replace(prepared, recipe=prepared.recipe.model_copy(update={"train": train}))
 
 
 def _finished(session: Session, run: Run, prepared: Prepared, progress: Progress) -> dict[int, Any]:
-    """The reports of the seeds that are finished. Raises RunError M09 if one is of another recipe or other rows."""
+    """Return the report contents of finished seeds. Raises RunError M09 where recipe or data differ."""
     from llmkit.training.run import check_same
 
     contents: dict[int, Any] = {}
     begun = {seed: run.of_seed(seed) for seed in prepared.recipe.train.seeds or []}
     for seed in session.broadcast([seed for seed, own in begun.items() if own.exists]):
-        check_same(begun[seed], _of(prepared, seed).recipe)
+        check_same(begun[seed], _for_seed(prepared, seed).recipe)
     for seed in session.broadcast([seed for seed, own in begun.items() if own.finished]):
         contents[seed] = begun[seed].read_report()
         if contents[seed]["data"]["fingerprint"] != prepared.examples.corpus.fingerprint:
-            message = "the data is not what this run was trained on (its fingerprint differs)"
+            message = "the data is not the data that this run was trained on (its fingerprint differs)"
             fix = "put the old files back, or start a new run with another --out"
             raise RunError("M09", str(begun[seed].path), message, fix)
-        progress.note(f"{begun[seed].path} is finished already")
+        progress.note(f"{begun[seed].path} is already finished")
     return contents
 
 
@@ -124,7 +140,7 @@ def _train(
     command: str,
     progress: Progress,
 ) -> dict[str, Any]:
-    """The run of one seed. loaded holds its model, if there was reason to load it before."""
+    """Train one seed. `loaded` holds its model where it was loaded before."""
     from llmkit.training.model import load_model
     from llmkit.training.run import run_training
 
@@ -146,22 +162,22 @@ def _train(
         about |= {"seed": seed, "resume": f"{begun} --out {run.path} --resume"}
         if session.rank == 0:
             files.write_json(run.stopped, about)
-        raise type(stop)(f"seed {seed} {where}; go on with: {about['resume']}") from None
+        raise type(stop)(f"seed {seed} {where}; resume with: {about['resume']}") from None
     finally:
-        session.accelerator.free_memory()  # it would hold model and optimizer to the end
+        session.accelerator.free_memory()  # otherwise it keeps model and optimizer until the end
 
 
-def _judge(
+def _finalize(
     run: Run, prepared: Prepared, contents: Contents, command: str, progress: Progress
 ) -> dict[str, Any]:
-    """Keep the best seed's model and predictions, and write the report about all seeds; the report last."""
+    """Copy the best seed's model and predictions, and write the report about all seeds last."""
     from llmkit.report import page
 
     kept, why = _best(prepared, contents)
     source = run.of_seed(kept)
     _copy(source.model, run.model)
     _copy(source.predictions("test").parent, run.predictions("test").parent)
-    progress.note(f"model/ and predictions/ are those of seed {kept}, {why}")
+    progress.note(f"model/ and predictions/ come from seed {kept}, {why}")
     content = _content(run, prepared, contents, kept, why, command)
     figures = {key: content[key] for key in ("part", "scores", "seeds", "spread", "kept_seed")}
     files.write_json(run.path / "scores.json", figures)
@@ -170,26 +186,26 @@ def _judge(
 
 
 def _best(prepared: Prepared, contents: Contents) -> tuple[int, str]:
-    """The seed to keep, and why. Test scores have no say: to choose by them would flatter the model."""
+    """Return the seed to keep, and why. Test scores are not used: choosing by them would inflate the result."""
     name = prepared.recipe.evaluate.best
     values = {seed: _validated(content, name) for seed, content in contents.items()}
     known = {seed: value for seed, value in values.items() if value is not None}
     if len(known) < len(values):
-        return next(iter(contents)), "the first: there are no validation rows to choose by"
+        return next(iter(contents)), "the first seed, because there is no validation set to choose by"
     choose = min if name in prepared.task.spec.lower_is_better else max
     best = choose(known, key=lambda seed: known[seed])
-    return best, f"the best on the validation rows ({name} {known[best]:.4f})"
+    return best, f"which had the best validation score ({name} {known[best]:.4f})"
 
 
 def _validated(content: Mapping[str, Any], name: str) -> float | None:
-    """The validation score of the weights that a run ended with."""
+    """Return the validation score of the weights that a run kept."""
     curves = content["curves"]
     at_best = (line[name] for line in curves["evaluations"] if line["step"] == curves["best_step"])
     return next(at_best, None)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A folder, whole or not at all."""
+    """Copy a folder completely or not at all."""
     with files.staged_folder(target) as staged:
         for path in sorted(source.rglob("*")):
             if path.is_file() and path.name != files.MANIFEST:
@@ -205,12 +221,12 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def _content(
     run: Run, prepared: Prepared, contents: Contents, kept: int, why: str, command: str
 ) -> dict[str, Any]:
-    """The kept seed's report with the scores of all seeds in the place of its own."""
+    """Return the kept seed's report with the scores of all seeds in place of its own."""
     own = contents[kept]
     scores, spread = _over_seeds(prepared, contents)
     about = (
-        f"the scores are means over {len(contents)} seeds ({some(contents, 20)}); model, predictions, curves, errors "
-        f"and all details of the scores are those of seed {kept}, {why}"
+        f"The scores are means over {len(contents)} seeds ({some(contents, 20)}). Model, predictions, curves, errors "
+        f"and details of the scores come from seed {kept}, {why}."
     )
     return {
         **own,
@@ -235,7 +251,7 @@ def _content(
 def _over_seeds(
     prepared: Prepared, contents: Contents
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Spread]]:
-    """Mean with interval, and spread, of every score that all seeds have."""
+    """Return the mean with its interval, and the spread, of every score that all seeds have."""
     confidence = prepared.recipe.evaluate.confidence
     all_scores = [content["scores"] for content in contents.values()]
     means, spreads = {}, {}
@@ -250,25 +266,25 @@ def _over_seeds(
 
 
 def _limits(name: str, values: Sequence[float], *, lower: bool) -> tuple[float, float]:
-    """What the score can be at least and at most. A loss has no upper end, nor has what goes to 100."""
+    """Return the bounds of a score. A loss has no upper bound; nor has a score in percent, which exceeds 1."""
     return -1.0 if name in CORRELATIONS else 0.0, math.inf if lower or max(values) > 1 else 1.0
 
 
 def _verdict(
     metric: str, contents: Contents, scores: Mapping[str, Any], spread: Mapping[str, Spread]
 ) -> list[str]:
-    """What the first score says over all seeds, and with how many of them the model beats each baseline."""
+    """Summarize the first score over all seeds, and how many seeds beat each baseline."""
     found = spread[metric]
     sentences = [
-        f"Over {len(contents)} seeds {metric} is {scores[metric]['value']:.3f} on average, between {found.min:.3f} "
-        f"and {found.max:.3f} (standard deviation {found.sd:.3f})."
+        f"Over {len(contents)} seeds, mean {metric} is {scores[metric]['value']:.3f} (from {found.min:.3f} to "
+        f"{found.max:.3f}, standard deviation {found.sd:.3f})."
     ]
     columns = zip(*(content["comparisons"] for content in contents.values()), strict=True)
     return sentences + [_beaten(column) for column in columns]
 
 
 def _beaten(comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """The comparisons of each seed with the same baseline, in one sentence."""
+    """Summarize the comparisons of all seeds with one baseline in a sentence."""
     signs = [_sign(item["difference"]) for item in comparisons]
     count, better = len(signs), signs.count(1)
     often = f"all {count} seeds" if better == count else f"{better or 'none'} of {count} seeds"
@@ -281,7 +297,7 @@ def _beaten(comparisons: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _sign(difference: Mapping[str, Any]) -> int:
-    """1 for better, -1 for worse, 0 where the interval covers zero or there is none."""
+    """Return 1 for better, -1 for worse, and 0 where the interval covers zero or is missing."""
     low, high = difference["low"], difference["high"]
     if low is None or low <= 0 <= high:
         return 0
@@ -289,7 +305,7 @@ def _sign(difference: Mapping[str, Any]) -> int:
 
 
 def _training(each: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Steps and seconds of all seeds together."""
+    """Return the training figures of all seeds together."""
     seconds = sum(train["seconds"] for train in each)
     rates = {key: sum(train[key] * train["seconds"] for train in each) / max(seconds, 1e-9) for key in RATES}
     sums = {key: sum(train[key] for train in each) for key in SUMMED}

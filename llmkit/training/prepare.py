@@ -1,7 +1,8 @@
-"""From a recipe to examples ready for training: everything that needs no weights and no process group.
+"""Prepare a run: check the recipe, read and check the data, tokenize it, and compute the schedule.
 
-A launcher's processes all come through here before they join, so a long tokenizing run can't hit the group's time-out;
-the first to need an encoding makes it under a lock, the others read it.
+Preparation needs no weights and no process group. All processes of a launcher prepare before they join the group, so
+that long tokenization cannot hit its time-out. The first process that needs an encoding computes it under a lock, and
+the others read it from the cache.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmkit import tasks
 from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if, some
 from llmkit.base.progress import Progress
 from llmkit.recipe.schema import Data, Recipe, Train
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from llmkit.data.corpus import Corpus
     from llmkit.data.encoding.features import Collect, Encoded, Features
     from llmkit.engine.optim import Schedule
@@ -29,27 +33,43 @@ DEFAULT_EPOCHS = 3.0
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that training needs, but the model."""
+    """Everything that training needs except the model.
+
+    Attributes:
+        recipe: The resolved recipe.
+        task: The task, bound to the model's config and tokenizer.
+        base: Folder of the base model, or of the tokenizer where the model is trained from scratch.
+        config: The base model's config.json, or the config of the new model.
+        tokenizer: The tokenizer.
+        examples: Checked examples of all splits.
+        encoded: Token ids by split.
+        schedule: Learning rate by step.
+        evaluate_every: Steps between two validations.
+        checkpoint_every: Steps between two checkpoints.
+    """
 
     recipe: Recipe
     task: Task
-    base: Path  # folder of the checkpoint; of the tokenizer, when the model is new
-    config: dict[str, Any]  # the checkpoint's config.json, or what a new model's will be
-    tokenizer: Any
+    base: Path
+    config: dict[str, Any]
+    tokenizer: PreTrainedTokenizerBase
     examples: Examples
-    encoded: dict[str, Encoded]  # part -> examples
+    encoded: dict[str, Encoded]
     schedule: Schedule
-    evaluate_every: int  # updates
-    checkpoint_every: int  # updates
+    evaluate_every: int
+    checkpoint_every: int
 
 
 def prepare(recipe: Recipe, progress: Progress) -> Prepared:
-    """Read and check the data, then tokenize it; compute the schedule.
+    """Check the recipe, read and check the data, then tokenize it.
 
-    The data comes first: its faults are found in a second, before torch is even loaded.
+    The data comes first, so that its errors are found in a second, before torch is imported.
+
+    Raises:
+        RecipeError: For settings that do not fit the task or the model.
+        DataError: For errors in the data.
+        ModelError: For a base model or tokenizer that cannot be used.
     """
-    from llmkit import tasks
-
     if recipe.data.train is None:
         fix = "add data.train=reviews.jsonl, or train: under data: in the recipe"
         raise RecipeError("C11", "data.train", "is missing: nothing to train on", fix)
@@ -58,13 +78,17 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
     raise_if([*unknown_metrics(task, named), *_unknown_baselines(task, recipe)], RecipeError)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
-    _check_judged(examples)
+    if examples.corpus.splits.keys() == {"train"}:
+        message = "there is neither a validation nor a test set, so the model could not be evaluated"
+        fix = "name a file for data.test, or set data.test_share=0.1"
+        raise RecipeError("C10", "data.test_share", message, fix)
     for note in (*examples.corpus.notes, *examples.notes):
         progress.note(note)
-    return _tokenized(recipe, task, examples, progress)
+    return _tokenize(recipe, task, examples, progress)
 
 
-def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progress) -> Prepared:
+def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress) -> Prepared:
+    """Load the tokenizer, check the base model against the task, and encode all splits."""
     from llmkit.inference import libraries
 
     libraries.load()
@@ -73,7 +97,7 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
     from llmkit.models import load, scratch
 
     base = hub.fetch_model(recipe.model.source, progress)
-    config, tokenizer = _start(recipe, base, task.spec.special_tokens)
+    config, tokenizer = _load_tokenizer(recipe, base, task.spec.special_tokens)
     task = task.bind(config, tokenizer)
     if recipe.model.from_scratch:
         scratch.check_head(config, task.spec.auto_class)
@@ -81,17 +105,20 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
         head, new_head = task.head(examples.labels).config, recipe.model.new_head
         load.check_head(base, task.spec.auto_class, head, new_head=new_head)
         if task.spec.pretrained and (new_head or not load.has_head(config, task.spec.auto_class)):
-            note = f"{recipe.model.name} has no trained head for this task: a new one is drawn from the seed"
+            note = f"{recipe.model.name} has no trained head for this task: it gets a new one with random weights"
             progress.note(note)
             examples = replace(examples, notes=(*examples.notes, note))
-        _check_length(recipe, load.get_max_length(base, tokenizer))
+        longest = load.get_max_length(base, tokenizer)
+        if recipe.train.max_length > longest:
+            message = f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.title}"
+            raise RecipeError("C09", "train.max_length", message, f"use at most {longest}")
     encoded = {
-        part: encode_part(recipe, task, tokenizer, examples, part, progress)
-        for part in examples.corpus.splits
+        split: encode_split(recipe, task, tokenizer, examples, split, progress)
+        for split in examples.corpus.splits
     }
-    for part, windows in encoded.items():
-        for what, count in windows.notes.items():
-            progress.note(f"{part}: {count:,} {what}")
+    for split, windows in encoded.items():
+        for note, count in windows.notes.items():
+            progress.note(f"{split}: {count:,} {note}")
     per_epoch = steps_per_epoch(len(encoded["train"]), recipe.train.batch_size)
     return Prepared(
         recipe=recipe,
@@ -107,8 +134,10 @@ def _tokenized(recipe: Recipe, task: Task, examples: Examples, progress: Progres
     )
 
 
-def _start(recipe: Recipe, base: Path, special: Sequence[str]) -> tuple[dict[str, Any], Any]:
-    """The config that the model has, or will have, and the tokenizer."""
+def _load_tokenizer(
+    recipe: Recipe, base: Path, special: Sequence[str]
+) -> tuple[dict[str, Any], PreTrainedTokenizerBase]:
+    """Return the model's config and the tokenizer with the task's special tokens."""
     from llmkit.models import load, scratch
 
     shape = recipe.model.from_scratch
@@ -121,11 +150,11 @@ def _start(recipe: Recipe, base: Path, special: Sequence[str]) -> tuple[dict[str
 
 
 def _check_adapter(task: Task, recipe: Recipe) -> None:
-    """Raises RecipeError C10 where a task needs an adapter beside the checkpoint and the recipe leaves none."""
+    """Raise RecipeError C10 where the task needs an adapter that stays separate from the base model."""
     lora, name = recipe.model.lora, recipe.task["name"]
     if not task.spec.needs_adapter or (lora and not lora.merge):
         return
-    message = f"{name} compares the model with its checkpoint, which is the model without its adapter"
+    message = f"{name} compares the model with the base model, which is the model without its adapter"
     if lora is None:
         fix = "set model.lora={rank: 16, merge: false}; tuning all weights would need a second copy of the model"
         raise RecipeError("C10", "model.lora", f"is off, but {message}", fix)
@@ -133,39 +162,20 @@ def _check_adapter(task: Task, recipe: Recipe) -> None:
     raise RecipeError("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix)
 
 
-def _check_judged(examples: Examples) -> None:
-    """A model that nothing judges is not to be trusted. Raises RecipeError C10."""
-    if examples.corpus.splits.keys() == {"train"}:
-        problem = ErrorDetail(
-            "C10",
-            "data.test_share",
-            "there is neither a validation nor a test part, so nothing would judge the model",
-            "name a file for data.test, or set data.test_share=0.1",
-        )
-        raise RecipeError.of(problem)
-
-
-def _check_length(recipe: Recipe, longest: int) -> None:
-    """Raises RecipeError C09 when max_length reaches past the checkpoint's positions."""
-    if recipe.train.max_length > longest:
-        problem = ErrorDetail(
-            "C09",
-            "train.max_length",
-            f"{recipe.train.max_length} tokens are more than the {longest} positions of {recipe.model.title}",
-            f"use at most {longest}",
-        )
-        raise RecipeError.of(problem)
-
-
 def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[ErrorDetail]:
-    """A problem for each metric that the task does not have; named: where -> names."""
+    """Return an error for each metric that the task does not have.
+
+    Args:
+        task: The task.
+        named: Metric names by the place that names them, such as "evaluate.best".
+    """
     known = ["loss", *task.spec.metrics]
     return [
         ErrorDetail(
             "E01",
             place,
-            f'"{name}" is no score of this task{closest(name, known)}',
-            f"choose among {some(known, 20)}",
+            f'"{name}" is not a metric of this task{closest(name, known)}',
+            f"choose from {some(known, 20)}",
         )
         for place, names in named.items()
         for name in names
@@ -174,14 +184,14 @@ def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Erro
 
 
 def _unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
-    """A problem for each baseline that there is not."""
+    """Return an error for each baseline that the task does not have."""
     named, known = recipe.evaluate.baselines, list(available_baselines(task, recipe))
     return [
         ErrorDetail(
             "C09",
             "evaluate.baselines",
-            f'"{name}" is no baseline of this task{closest(name, known)}',
-            f"choose among {some(known, 20)}" if known else "write false: there are none",
+            f'"{name}" is not a baseline of this task{closest(name, known)}',
+            f"choose from {some(known, 20)}" if known else "set evaluate.baselines=false: this task has none",
         )
         for name in (named if isinstance(named, list) else [])
         if name not in known
@@ -189,7 +199,7 @@ def _unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
 
 
 def available_baselines(task: Task, recipe: Recipe) -> dict[str, Baseline]:
-    """Return the task's baselines. A model trained from scratch has no base model to be compared with."""
+    """Return the task's baselines by name. A model trained from scratch has no base model to compare with."""
     new = recipe.model.from_scratch is not None
     return {
         name: baseline
@@ -199,65 +209,74 @@ def available_baselines(task: Task, recipe: Recipe) -> dict[str, Baseline]:
 
 
 def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
-    """The rows of all parts under the task's column names."""
+    """Read the rows of all splits, with the task's column names.
+
+    Raises:
+        RecipeError: C03 or C10 for `data.columns` that do not fit the task.
+        DataError: For files that cannot be read.
+        AssetError: For data that cannot be fetched.
+    """
     from llmkit.assets import hub, store
     from llmkit.data import corpus
 
-    said: list[str] = []
+    notes: list[str] = []
 
     def resolve_index(name: str, progress: Progress) -> Path:
         path = store.fetch_data_file(name, progress)
-        said.append(_left_out(name, store.read_about(path)["rows"]))
+        counts = store.read_about(path)[
+            "rows"
+        ].items()  # what converting the asset left out, such as repeated rows
+        notes.append(
+            f"index:{name}: " + ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts)
+        )
         return path
 
     _check_columns(data, task)
-    columns = {**task.spec.columns, **data.columns}  # an optional column is asked for only when it is named
+    columns = {**task.spec.columns, **data.columns}  # optional columns only where the recipe names them
     read = corpus.read(
         data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.fetch_dataset
     )
-    return replace(read, notes=(*said, *read.notes))
+    return replace(read, notes=(*notes, *read.notes))
 
 
 def _check_columns(data: Data, task: Task) -> None:
-    """data.columns names columns of the task, each from a column of its own. Raises RecipeError C03, C10."""
+    """Raise RecipeError where data.columns names an unknown column (C03) or uses one column twice (C10)."""
     known = {**task.spec.columns, **task.spec.optional_columns}
-    problems = [
-        ErrorDetail("C03", f"data.columns.{name}", f'the task reads no column "{name}"{closest(name, known)}',
-                f"choose among {some(known)}")
+    errors = [
+        ErrorDetail(
+            "C03",
+            f"data.columns.{name}",
+            f'the task has no column "{name}"{closest(name, known)}',
+            f"choose from {some(known)}",
+        )
         for name in data.columns
         if name not in known
-    ]  # fmt: skip
-    taken = list({**task.spec.columns, **data.columns}.values())
-    doubled = sorted({name for name in taken if taken.count(name) > 1})
-    problems += [
-        ErrorDetail(
-            "C10",
-            "data.columns",
-            f'the file\'s column "{name}" would serve twice',
-            "name one column for each",
-        )
-        for name in doubled
     ]
-    raise_if(problems, RecipeError)
+    used = list({**task.spec.columns, **data.columns}.values())
+    errors += [
+        ErrorDetail(
+            "C10", "data.columns", f'column "{name}" of the file is used twice', "use each column once"
+        )
+        for name in sorted({name for name in used if used.count(name) > 1})
+    ]
+    raise_if(errors, RecipeError)
 
 
-def _left_out(name: str, rows: Mapping[str, int]) -> str:
-    """What the conversion of an asset left out, counted: `index:movie-reviews: 10,605 read, 2 repeated, ...`"""
-    return f"index:{name}: " + ", ".join(
-        f"{count:,} {what.replace('_', ' ')}" for what, count in rows.items()
-    )
-
-
-def encode_part(
-    recipe: Recipe, task: Task, tokenizer: Any, examples: Examples, part: str, progress: Progress
+def encode_split(
+    recipe: Recipe,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Examples,
+    split: str,
+    progress: Progress,
 ) -> Encoded:
-    """Token ids of one part, from the cache when the same rows met the same tokenizer before."""
+    """Encode one split, or load it from the cache when the same rows were encoded with the same settings before."""
     from llmkit.data.encoding import cache
 
     return cache.load_or_encode(
-        lambda collect: encode_rows(recipe.train, task, tokenizer, examples, part, progress, collect),
+        lambda collect: encode_rows(recipe.train, task, tokenizer, examples, split, progress, collect),
         rows=examples.corpus.fingerprint,
-        part=part,
+        part=split,
         task=recipe.task,
         tuned=dict(task.spec.tuned),
         head=task.spec.auto_class,
@@ -271,27 +290,37 @@ def encode_part(
 def encode_rows(
     train: Train,
     task: Task,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     examples: Examples,
-    part: str,
+    split: str,
     progress: Progress,
     collect: Collect | None = None,
 ) -> Encoded:
-    """Token ids of one part, made anew; collect: where they go, into memory where it is None."""
+    """Encode one split without the cache.
+
+    Args:
+        train: Settings of the lengths.
+        task: The task, bound to the tokenizer.
+        tokenizer: The tokenizer.
+        examples: Examples of all splits.
+        split: The split to encode.
+        progress: Receives the number of rows done.
+        collect: Takes the encoded batches, for instance to write them to a file; None keeps them in memory.
+    """
     from llmkit.data.encoding.encode import encode
     from llmkit.data.encoding.features import Encoded
 
-    rows, references = examples.corpus.splits[part], examples.references[part]
+    rows, references = examples.corpus.splits[split], examples.references[split]
 
-    def to_features(some: Mapping[str, list[Any]], span: slice) -> Features:
+    def to_features(columns: Mapping[str, list[Any]], span: slice) -> Features:
         of_span = {name: values[span] for name, values in references.items()}
         return task.encode(
-            some,
+            columns,
             of_span,
             tokenizer,
             max_length=train.max_length,
             truncation=train.truncation,
-            training=part == "train",
+            training=split == "train",
         )
 
     return encode(
@@ -300,7 +329,7 @@ def encode_rows(
         place=rows.place,
         max_length=train.max_length,
         progress=progress,
-        split=part,
+        split=split,
         collect=collect or Encoded.from_batches,
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["begin", "check_same", "run_training"]
 
-SAFE = ("train.max_hours", "checkpoint.every_steps", "checkpoint.keep")  # change no update
+HARMLESS = ("train.max_hours", "checkpoint.every_steps", "checkpoint.keep")  # keys that change no result
 
 
 def run_training(
@@ -58,29 +58,34 @@ def run_training(
 
 
 def check_same(run: Run, recipe: Recipe, progress: Progress = SILENT) -> None:
-    """A run resumes only under the recipe that it began with, but for how long and how often it saves.
+    """Check that a run is resumed with the recipe that started it. Keys that change no result may differ.
 
-    Raises RunError M09 with the keys that differ.
+    Raises:
+        RunError: M09, with the keys that differ.
     """
     from llmkit import tasks
     from llmkit.recipe import load
 
-    began = load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
-    changed = load.differences(began, recipe)
-    changes = [key for key in changed if key not in SAFE]
+    started = load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
+    changed = load.differences(started, recipe)
+    changes = [key for key in changed if key not in HARMLESS]
     if changes:
         raise RunError(
             "M09",
             str(run.path),
-            f"was begun with another recipe; {some(changes, 10)} differ",
+            f"was started with another recipe; {some(changes, 10)} differ",
             f"resume with the same settings, e.g. `llmkit finetune {run.recipe} --out {run.path} --resume`",
         )
     if changed:
-        progress.note(f"resuming with another {some(changed)}, which changes no result")
+        progress.note(f"resuming with a different {some(changed)}, which changes no result")
 
 
 def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[str, Any]:
-    """Write what the run is, before its first step; returns the environment."""
+    """Write the recipe and the environment of a run before its first step.
+
+    Returns:
+        The environment: versions, device, precision, threads, processes and command.
+    """
     from llmkit.recipe import load
 
     settings = {
@@ -96,6 +101,6 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
             files.write_text(run.recipe, load.dump(prepared.recipe))
         files.write_json(run.environment, settings)
         files.remove(run.stopped)
-        files.truncate(run.log, run.log.stat().st_size if run.log.exists() else 0)  # so that it exists
+        files.truncate(run.log, run.log.stat().st_size if run.log.exists() else 0)  # creates an empty log
     session.wait()
     return settings

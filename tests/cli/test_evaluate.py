@@ -73,7 +73,7 @@ def test_wrong_requests_are_one_line_each(command: Callable[..., Any], finished:
     for arguments, start in [
         (
             ["--metric", "acuracy"],
-            'error[E01] --metric: "acuracy" is no score of this task; did you mean "accuracy"?',
+            'error[E01] --metric: "acuracy" is not a metric of this task; did you mean "accuracy"?',
         ),
         (["--column", "sentence"], "error[U01] --column sentence: has no ="),
         (["--data", "nowhere.jsonl"], "error[F01] nowhere.jsonl: no such file"),

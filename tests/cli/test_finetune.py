@@ -100,7 +100,7 @@ def test_several_seeds_are_shown_one_by_one_then_their_mean(
     assert lines[8].startswith("Over 2 seeds accuracy is 0.")
     assert [line for line in lines[9:11] if line.startswith("The model is better than ")] == lines[9:11]
     assert f"model    {run / 'model'}" in lines
-    assert f"model/ and predictions/ are those of seed {kept}, the best on the validation rows" in done.err
+    assert f"model/ and predictions/ come from seed {kept}, which had the best validation score" in done.err
     assert "seed 2 (2 of 2)" in done.err
 
     assert command("runs", "show", run).out == done.out

@@ -75,7 +75,7 @@ def test_metrics_asked_for_come_first_with_the_intervals_of_the_recipe(finished:
 def test_an_unknown_metric_is_refused(finished: Any) -> None:
     line = refusal(RecipeError, finished.path, metrics=["acuracy"])
     assert line.startswith(
-        'error[E01] --metric: "acuracy" is no score of this task; did you mean "accuracy"?'
+        'error[E01] --metric: "acuracy" is not a metric of this task; did you mean "accuracy"?'
     )
 
 

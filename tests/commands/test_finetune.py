@@ -75,7 +75,7 @@ def test_a_mistake_leaves_no_folder(
 def test_folders_that_hold_something_are_refused(finetune: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.yaml").touch()
-    assert "error[R02] run: holds a run already" in refusal(RunError, lambda: finetune(out=Path("run")))
+    assert "error[R02] run: already holds a run" in refusal(RunError, lambda: finetune(out=Path("run")))
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "love.txt").touch()
     assert "error[R04] letters: is not empty and holds no run" in refusal(
@@ -104,10 +104,10 @@ def test_a_run_says_what_it_was_and_can_be_gone_on_with(
     assert any(note.startswith(f"run {run.path}: cpu, ") for note in listener.notes)
 
     again = finetune("seed=5", resume=True, progress=listener)  # finds the run by its recipe
-    assert f"{run.path} is finished already" in listener.notes
+    assert f"{run.path} is already finished" in listener.notes
     assert again == run.read_report()
     line = refusal(RunError, lambda: finetune("seed=6", resume=True, out=run.path))
-    assert line.startswith(f"error[M09] {run.path}: was begun with another recipe; seed differ")
+    assert line.startswith(f"error[M09] {run.path}: was started with another recipe; seed differ")
 
 
 @pytest.mark.usefixtures("_without_plots")
@@ -153,7 +153,7 @@ def test_an_lstm_cannot_compute_its_activations_twice(
     new = ["model.name=null", "model.from_scratch.shape=lstm", f"model.tokenizer={tiny_gpt}"]
     asked = [*new, "task.name=clm", "evaluate.best=loss", "train.gradient_checkpointing=true"]
     line = refusal(RecipeError, lambda: finetune(*asked, out=Path("new")))
-    assert line.startswith("error[C10] train.gradient_checkpointing: lstm can't compute")
+    assert line.startswith("error[C10] train.gradient_checkpointing: lstm has no gradient checkpointing")
     assert not (tmp_path / "new").exists()
 
 

@@ -82,6 +82,6 @@ def test_a_signal_in_the_second_seed(
     assert "unfinished, 1 seed done, step " in shown.stdout
     done = llmkit("finetune", tiny_recipe, *settings, "--out", out, "--resume", "--json")
     assert done.returncode == 0, done.stderr
-    assert f"{out / 'seed-1'} is finished already" in done.stderr
+    assert f"{out / 'seed-1'} is already finished" in done.stderr
     assert f"resumed {out / 'seed-2'} at step " in done.stderr
     assert list(json.loads(done.stdout)["seeds"]) == ["1", "2"]

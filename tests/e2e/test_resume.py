@@ -119,7 +119,7 @@ def test_another_recipe_or_other_data_is_refused(
     process.communicate(timeout=60)
     assert cli._run([*command, "--resume", "train.learning_rate=1e-3"]) == 2
     assert capsys.readouterr().err.startswith(
-        f"error[M09] {out}: was begun with another recipe; train.learning_rate differ"
+        f"error[M09] {out}: was started with another recipe; train.learning_rate differ"
     )
     data.write_text(data.read_text().replace("film", "movie", 3))
     assert cli._run([*command, "--resume"]) == 2

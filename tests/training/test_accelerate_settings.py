@@ -44,7 +44,7 @@ def test_fsdp2_becomes_a_key_and_leaves_the_environment(asked: pytest.MonkeyPatc
         (
             "FSDP_VERSION",
             "1",
-            "FSDP_VERSION: is 1, and llmkit does FSDP with 2 only. Fix: set fsdp_version to 2",
+            "FSDP_VERSION: is 1, but llmkit supports only 2. Fix: set fsdp_version to 2",
         ),
         ("FSDP_OFFLOAD_PARAMS", "true", "set fsdp_offload_params to false"),
         ("FSDP_ACTIVATION_CHECKPOINTING", "true", "train.gradient_checkpointing=true"),

@@ -94,8 +94,8 @@ def test_a_name_that_the_task_does_not_have_is_a_mistake_of_the_recipe(
         prepared_of("classification", "evaluate.baselines=[lstn,tfidf]")
     (problem,) = caught.value.details
     assert (problem.code, problem.place) == ("C09", "evaluate.baselines")
-    assert problem.message.startswith('"lstn" is no baseline of this task') and "lstm" in problem.message
-    assert problem.fix == "choose among majority, tfidf, untuned, lstm"
+    assert problem.message.startswith('"lstn" is not a baseline of this task') and "lstm" in problem.message
+    assert problem.fix == "choose from majority, tfidf, untuned, lstm"
 
 
 def test_both_learn_and_are_compared(prepared_of: Callable[..., Prepared], listener: Any) -> None:

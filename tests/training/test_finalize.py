@@ -232,7 +232,7 @@ def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.Mo
     assert not files_before.exists()
 
 
-def test_scores_without_near_repeats_are_said(train: Callable[..., Any]) -> None:
+def test_scores_without_near_duplicates_are_reported(train: Callable[..., Any]) -> None:
     training = train(*short())
     prepared = training.prepared
     references = prepared.examples.references["test"]["labels"]
@@ -242,4 +242,4 @@ def test_scores_without_near_repeats_are_said(train: Callable[..., Any]) -> None
     assert module._without_near_duplicates(prepared, "test", outputs) == []
     examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})
     (note,) = module._without_near_duplicates(replace(prepared, examples=examples), "test", outputs)
-    assert note.startswith("test without its 4 near repeats: loss 1.0000, accuracy 1.0000")
+    assert note.startswith("test without its 4 near-duplicates of training examples: loss 1.0000, accuracy 1.0000")

@@ -154,7 +154,7 @@ def test_the_report_holds_the_keys_of_any_report(several: Several) -> None:
     assert "seeds:\n" in content["recipe"]
     assert content["recipe"] == (several.path / "recipe.yaml").read_text()
     first, *others = content["verdict"]
-    assert first.startswith("Over 3 seeds accuracy is 0.")
+    assert first.startswith("Over 3 seeds, mean accuracy is 0.")
     assert len(others) == len(content["baselines"]) == 3
     assert all(sentence.startswith("The model is better than ") for sentence in others)
     assert any(f"those of seed {content['kept_seed']}" in note for note in content["notes"])
@@ -233,7 +233,7 @@ def test_a_seed_named_twice_is_refused(
         RecipeError,
         lambda: llmkit.finetune(str(tiny_recipe), [*SHORT, "train.seeds=[2,1,2]"], out=tmp_path / "run"),
     )
-    assert line == "error[C10] train.seeds: names 2 twice. Fix: name each seed once"
+    assert line == "error[C10] train.seeds: gives 2 twice. Fix: give each seed once"
     assert not (tmp_path / "run").exists()
 
 
@@ -249,7 +249,7 @@ def test_a_finished_run_is_not_overwritten_and_not_repeated(
     assert list(content["seeds"]) == ["3", "1", "2"]  # in the recipe's order
     assert "error[R02]" in refusal(RunError, finetune)
     assert finetune(resume=True, progress=listener) == json.loads(json.dumps(content))
-    assert listener.notes == [f"{tmp_path / 'run'} is finished already"]
+    assert listener.notes == [f"{tmp_path / 'run'} is already finished"]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_stopped_run_goes_on_with_the_seed_it_was_at(
     assert (type(caught.value), caught.value.exit_code) == (kind, code)
     run = tmp_path / "run"
     (line,) = caught.value.lines()
-    assert re.fullmatch(r"seed 1 stopped by (a signal|Ctrl-C) at step 2 of 3, saved; go on with: .*", line)
+    assert re.fullmatch(r"seed 1 stopped by (a signal|Ctrl-C) at step 2 of 3, saved; resume with: .*", line)
     about = json.loads(Run(run).stopped.read_text())
     assert about["seed"] == 1
     assert "train.seeds" in about["resume"]
@@ -280,7 +280,7 @@ def test_a_stopped_run_goes_on_with_the_seed_it_was_at(
     assert not Run(run).finished
     before = (run / "seed-3" / "report.json").read_bytes()
     content = finetune(resume=True, progress=listener)
-    assert f"{run / 'seed-3'} is finished already" in listener.notes
+    assert f"{run / 'seed-3'} is already finished" in listener.notes
     assert f"resumed {run / 'seed-1'} at step 2 of 3" in listener.notes
     assert (run / "seed-3" / "report.json").read_bytes() == before
     for key in ("scores", "seeds", "spread", "kept_seed", "weights_sha256"):
@@ -300,14 +300,14 @@ def test_seeds_that_are_finished_are_of_the_same_rows_and_recipe(
     data.write_text("".join(reviews_jsonl.read_text().splitlines(keepends=True)[1:]))
     again = {"resume": True, "progress": listener}
     line = refusal(RunError, lambda: finetune(f"data.train={data}", **again))
-    assert line.startswith(f"error[M09] {run / 'seed-3'}: the data is not what this run was trained on")
+    assert line.startswith(f"error[M09] {run / 'seed-3'}: the data is not the data that this run was trained on")
     data.write_bytes(reviews_jsonl.read_bytes())
     recipe = run / "seed-1" / "recipe.yaml"
     kept = recipe.read_text()
     recipe.write_text(kept.replace("batch_size: 8", "batch_size: 4"))
     line = refusal(RunError, lambda: finetune(f"data.train={data}", **again))
     assert line.startswith(
-        f"error[M09] {run / 'seed-1'}: was begun with another recipe; train.batch_size differ"
+        f"error[M09] {run / 'seed-1'}: was started with another recipe; train.batch_size differ"
     )
     recipe.write_text(kept)
     assert finetune(f"data.train={data}", **again)["scores"] == whole["scores"]
@@ -365,14 +365,14 @@ def test_the_best_seed_goes_by_the_direction_of_its_score(
     prepared: Any = FakePrepared(recipe, tasks.load(recipe.task))
     assert _best(prepared, curves(values)) == (
         kept,
-        f"the best on the validation rows ({best} {values[kept]:.4f})",
+        f"which had the best validation score ({best} {values[kept]:.4f})",
     )
 
 
 def test_without_validation_rows_the_first_seed_is_kept(finetune: Callable[..., Any], listener: Any) -> None:
     content = finetune("data.validation_share=0", progress=listener)
     assert content["kept_seed"] == 3
-    assert any("seed 3, the first: there are no validation rows" in note for note in listener.notes)
+    assert any("seed 3, the first seed, because there is no validation set" in note for note in listener.notes)
 
 
 def comparison(low: float | None, high: float | None, higher: bool = True) -> dict[str, Any]:

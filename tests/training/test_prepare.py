@@ -75,7 +75,7 @@ def test_an_unknown_score_is_refused_before_the_data_is_read(
     monkeypatch.setattr(module, "read_rows", never)
     line = refusal(recipe_of("evaluate.best=acuracy"), RecipeError)
     assert line.startswith(
-        'error[E01] evaluate.best: "acuracy" is no score of this task; did you mean "accuracy"? Fix: '
+        'error[E01] evaluate.best: "acuracy" is not a metric of this task; did you mean "accuracy"? Fix: '
     )
     with pytest.raises(RecipeError) as caught:
         prepare(recipe_of("evaluate.metrics=[f1, bleu]", "evaluate.best=rouge"), SILENT)
@@ -89,9 +89,9 @@ def test_parts_that_the_recipe_does_not_want_are_not_made(recipe_of: MakeRecipe)
     assert set(prepared.encoded) == {"train", "test"}
 
 
-def test_a_run_that_nothing_judges_is_refused(recipe_of: MakeRecipe) -> None:
+def test_a_run_without_validation_and_test_set_is_refused(recipe_of: MakeRecipe) -> None:
     line = refusal(recipe_of("data.test_share=0", "data.validation_share=0"), RecipeError)
-    assert line.startswith("error[C10] data.test_share: there is neither a validation nor a test part")
+    assert line.startswith("error[C10] data.test_share: there is neither a validation nor a test set")
 
 
 def test_named_parts_are_read_and_not_split_again(
@@ -123,9 +123,9 @@ def test_columns_have_the_names_of_the_file(recipe_of: MakeRecipe, make_reviews:
     [
         (
             "data.columns.txt=a",
-            'error[C03] data.columns.txt: the task reads no column "txt"; did you mean "text"?',
+            'error[C03] data.columns.txt: the task has no column "txt"; did you mean "text"?',
         ),
-        ("data.columns.text=label", 'error[C10] data.columns: the file\'s column "label" would serve twice'),
+        ("data.columns.text=label", 'error[C10] data.columns: column "label" of the file is used twice'),
         ("train.max_length=65", "error[C09] train.max_length: 65 tokens are more than the 64 positions"),
     ],
 )
