@@ -242,4 +242,6 @@ def test_scores_without_near_duplicates_are_reported(train: Callable[..., Any]) 
     assert module._without_near_duplicates(prepared, "test", outputs) == []
     examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})
     (note,) = module._without_near_duplicates(replace(prepared, examples=examples), "test", outputs)
-    assert note.startswith("test without its 4 near-duplicates of training examples: loss 1.0000, accuracy 1.0000")
+    assert note.startswith(
+        "test without its 4 near-duplicates of training examples: loss 1.0000, accuracy 1.0000"
+    )

@@ -300,7 +300,9 @@ def test_seeds_that_are_finished_are_of_the_same_rows_and_recipe(
     data.write_text("".join(reviews_jsonl.read_text().splitlines(keepends=True)[1:]))
     again = {"resume": True, "progress": listener}
     line = refusal(RunError, lambda: finetune(f"data.train={data}", **again))
-    assert line.startswith(f"error[M09] {run / 'seed-3'}: the data is not the data that this run was trained on")
+    assert line.startswith(
+        f"error[M09] {run / 'seed-3'}: the data is not the data that this run was trained on"
+    )
     data.write_bytes(reviews_jsonl.read_bytes())
     recipe = run / "seed-1" / "recipe.yaml"
     kept = recipe.read_text()
@@ -372,7 +374,9 @@ def test_the_best_seed_goes_by_the_direction_of_its_score(
 def test_without_validation_rows_the_first_seed_is_kept(finetune: Callable[..., Any], listener: Any) -> None:
     content = finetune("data.validation_share=0", progress=listener)
     assert content["kept_seed"] == 3
-    assert any("seed 3, the first seed, because there is no validation set" in note for note in listener.notes)
+    assert any(
+        "seed 3, the first seed, because there is no validation set" in note for note in listener.notes
+    )
 
 
 def comparison(low: float | None, high: float | None, higher: bool = True) -> dict[str, Any]:
