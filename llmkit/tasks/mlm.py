@@ -133,7 +133,7 @@ class MaskedLM(OverDocuments):
         chosen_BL = batch["labels"] != IGNORED
         labels_N, logits_NV = batch["labels"][chosen_BL], self._logits(model, batch, chosen_BL)
         nats_N = functional.cross_entropy(logits_NV, labels_N, reduction="none")
-        hits_N = (logits_NV.argmax(-1) == labels_N).float()
+        hits_N = (logits_NV.argmax(-1) == labels_N).to(nats_N.dtype)
         empty_BL = chosen_BL.new_zeros(chosen_BL.shape, dtype=nats_N.dtype)
         nats_BL, hits_BL = (empty_BL.masked_scatter(chosen_BL, values_N) for values_N in (nats_N, hits_N))
         return {"nats": nats_BL, "tokens": chosen_BL.int(), "hits": hits_BL}

@@ -16,6 +16,7 @@ from llmkit.data.encoding.collate import IGNORED, collate
 from llmkit.data.encoding.features import Encoded
 from llmkit.models import load
 from llmkit.tasks.clm import WRITTEN
+from tests.float64 import in_float64
 
 TEXTS = ["the film was good", "it is", "the story of a lovely actor with music", "bad"]
 LENGTHS = [4, 2, 8, 1]  # tokens
@@ -32,7 +33,7 @@ def model(tiny_gpt: Path, tokenizer: Any) -> Any:
     found = load.load_pretrained(
         tiny_gpt, "AutoModelForCausalLM", {}, new_head=False, seed=1, tokenizer=tokenizer
     )
-    return found.eval()
+    return in_float64(found).eval()
 
 
 def made(tokenizer: Any, **options: Any) -> Any:
@@ -95,12 +96,12 @@ def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: An
             with torch.no_grad():
                 logits = model(input_ids=piece).logits
             total += float(torch.nn.functional.cross_entropy(logits[0], wanted[0], reduction="sum"))
-    assert found["nats"].sum() == pytest.approx(total, rel=1e-5)
+    assert found["nats"].sum() == pytest.approx(total, rel=1e-10)
     assert found["tokens"].tolist() == [length + 1 for length in LENGTHS]
     if max_length == 64:
         alone = made(tokenizer, packing=False)
         apart = costs(alone, model, encoded_of(alone, references, max_length=max_length))
-        np.testing.assert_allclose(found["nats"], apart["nats"], rtol=1e-5)
+        np.testing.assert_allclose(found["nats"], apart["nats"], rtol=1e-10)
 
 
 def test_the_loss_is_the_mean_that_decode_adds_up(tokenizer: Any, model: Any) -> None:
@@ -110,7 +111,7 @@ def test_the_loss_is_the_mean_that_decode_adds_up(tokenizer: Any, model: Any) ->
     loss, count = task.loss({}, 0)(model, batch)
     found = costs(task, model, encoded)
     assert int(count) == found["tokens"].sum() == sum(LENGTHS) + 4
-    assert loss.item() == pytest.approx(found["nats"].sum(), rel=1e-5)
+    assert loss.item() == pytest.approx(found["nats"].sum(), rel=1e-10)
 
 
 def test_stride_gives_context_and_counts_no_token_twice(tokenizer: Any, model: Any) -> None:
@@ -137,7 +138,7 @@ def test_predict_names_the_most_probable_next_tokens(tokenizer: Any, model: Any)
     records = list(task.records({"text": TEXTS}, task.predictions(outputs, encoded, {"text": TEXTS}), ()))
     wanted = first.softmax(-1).topk(3)
     (found,) = records[0]["choices"]
-    assert [choice["probability"] for choice in found] == pytest.approx(wanted.values.tolist(), abs=1e-6)
+    assert [choice["probability"] for choice in found] == pytest.approx(wanted.values.tolist(), rel=1e-10)
     assert [choice["token"] for choice in found] == [tokenizer.decode([i]) for i in wanted.indices.tolist()]
     assert (records[0]["prediction"], len(records)) == (found[0]["token"], 4)
 

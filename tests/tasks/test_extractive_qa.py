@@ -28,6 +28,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Train
 from llmkit.tasks.extractive_qa import ExtractiveQA, Options, make
+from tests.float64 import in_float64
 from tests.samples import predict_baselines
 
 TASK = make(Options(), {})
@@ -287,7 +288,7 @@ def bert(tiny_bert: Path, tokenizer: Any) -> Any:
         seed=1,
         tokenizer=tokenizer,
     )
-    return model.eval()
+    return in_float64(model).eval()
 
 
 def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
@@ -311,8 +312,8 @@ def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
             for window in range(len(encoded))
         ]
     assert count.item() == len(encoded)
-    assert summed.item() == pytest.approx(sum(alone), rel=1e-5)
-    assert decoded["loss"].tolist() == pytest.approx(alone, rel=1e-5)
+    assert summed.item() == pytest.approx(sum(alone), rel=1e-12)
+    assert decoded["loss"].tolist() == pytest.approx(alone, rel=1e-12)
     same = encoded_of(
         TASK, rows_of(contexts[:1] * 3), tokenizer, references_of(rows_of(contexts[:1] * 3), [[(13, 17)]] * 3)
     )
@@ -324,7 +325,7 @@ def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
             start_positions=unpadded["start"][:, 0],
             end_positions=unpadded["end"][:, 0],
         ).loss
-    assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-6)
+    assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-12)
 
 
 def test_half_precision_logits_have_a_loss(tokenizer: Any) -> None:

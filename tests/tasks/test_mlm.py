@@ -15,6 +15,7 @@ from llmkit.base.errors import ModelError
 from llmkit.data.encoding.collate import IGNORED, collate
 from llmkit.data.encoding.features import Encoded
 from llmkit.models import load
+from tests.float64 import in_float64
 
 TEXTS = ["the film was good .", "it is", "the story of a lovely actor with music !", "bad"]
 CLS, SEP, MASK = 2, 3, 4
@@ -30,7 +31,7 @@ def model(tiny_bert: Path, tokenizer: Any) -> Any:
     found = load.load_pretrained(
         tiny_bert, "AutoModelForMaskedLM", {}, new_head=False, seed=1, tokenizer=tokenizer
     )
-    return found.eval()
+    return in_float64(found).eval()
 
 
 def made(tokenizer: Any, **options: Any) -> Any:
@@ -101,9 +102,9 @@ def test_the_loss_is_that_of_the_whole_logits_at_hidden_tokens(tokenizer: Any, m
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         found = task.predictions(numpy(task.decode(model, batch)), encoded, {"text": TEXTS})
     wanted = torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch["labels"], reduction="sum")
-    assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(loss) == pytest.approx(float(wanted), rel=1e-10)
     assert int(count) == int((batch["labels"] != IGNORED).sum()) == found["tokens"].sum()
-    assert found["nats"].sum() == pytest.approx(float(wanted), rel=1e-5)
+    assert found["nats"].sum() == pytest.approx(float(wanted), rel=1e-10)
     hits = (logits.argmax(-1) == batch["labels"]).sum(1)
     assert found["hits"].tolist() == hits.tolist()
 
@@ -121,7 +122,7 @@ def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: An
             costs.append(task.predictions(numpy(task.decode(model, batch)), encoded, {"text": TEXTS}))
         assert len(encoded) == (1 if packing else 4)
     assert costs[0]["tokens"].tolist() == costs[1]["tokens"].tolist()
-    np.testing.assert_allclose(costs[0]["nats"], costs[1]["nats"], rtol=1e-5)
+    np.testing.assert_allclose(costs[0]["nats"], costs[1]["nats"], rtol=1e-10)
 
 
 def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
@@ -136,11 +137,11 @@ def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
         wanted = model(input_ids=ids).logits[0].softmax(-1)[ids[0] == MASK].topk(3)
     first, bare, last = task.records({"text": texts}, task.predictions(outputs, encoded, {"text": texts}), ())
     assert [[choice["probability"] for choice in place] for place in first["choices"]] == [
-        pytest.approx(row, abs=1e-6) for row in wanted.values.tolist()
+        pytest.approx(row, rel=1e-10) for row in wanted.values.tolist()
     ]
     best = [place[0]["token"] for place in first["choices"]]
     assert first["prediction"] == f"the {best[0]} was very {best[1]} ."
-    assert first["probability"] == pytest.approx(float(wanted.values[:, 0].prod()), abs=1e-6)
+    assert first["probability"] == pytest.approx(float(wanted.values[:, 0].prod()), rel=1e-10)
     assert (bare["prediction"], bare["probability"], bare["choices"]) == (None, None, [])
     assert last["prediction"].endswith(" film")
 

@@ -25,6 +25,7 @@ from llmkit.models import load
 from llmkit.models.save import load_metadata
 from llmkit.recipe.schema import Data
 from llmkit.tasks.multi_label import Options, make
+from tests.float64 import in_float64
 from tests.samples import predict_baselines, rows, write_recipe
 
 TASK = make(Options(), {})
@@ -129,12 +130,13 @@ def test_the_loss_is_transformers_own(tiny_bert: Path) -> None:
     batch: dict[str, Tensor] = collate(
         Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=references
     )
+    model, batch["labels"] = in_float64(model), batch["labels"].double()
     with torch.no_grad():
         total, count = TASK.loss(references, 3)(model, batch)
         assert count.item() == 36
-        assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-6)
+        assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-12)
         assert TASK.decode(model, batch)["loss"].mean().item() == pytest.approx(
-            (total / count).item(), rel=1e-6
+            (total / count).item(), rel=1e-12
         )
 
 

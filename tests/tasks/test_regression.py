@@ -24,6 +24,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data
 from llmkit.tasks.regression import Options, make
+from tests.float64 import in_float64
 from tests.samples import predict_baselines, rows
 
 TASK = make(Options(), {})
@@ -87,12 +88,13 @@ def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: 
     batch: dict[str, Tensor] = collate(
         Encoded.from_batches([(0, features)]), np.arange(12), pad_token_id=0, scalars=references
     )
+    model = in_float64(model)
     with torch.no_grad():
         total, count = TASK.loss(references, 0)(model, batch)
         assert count.item() == 12
-        assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-6)
+        assert (total / count).item() == pytest.approx(model(**batch).loss.item(), rel=1e-12)
         assert TASK.decode(model, batch)["loss"].mean().item() == pytest.approx(
-            (total / count).item(), rel=1e-6
+            (total / count).item(), rel=1e-12
         )
 
 

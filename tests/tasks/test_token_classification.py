@@ -26,6 +26,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Train
 from llmkit.tasks.token_classification import Options, TokenClassification, _canonical, make
+from tests.float64 import in_float64
 from tests.samples import predict_baselines
 
 LABELS = ("O", "B-BAD", "I-BAD", "B-GOOD", "I-GOOD")
@@ -103,7 +104,7 @@ def bert(tiny_bert: Path, tokenizer: Any) -> Any:
     model = load.load_pretrained(
         tiny_bert, TASK.spec.auto_class, TASK.head(LABELS).config, new_head=False, seed=1, tokenizer=tokenizer
     )
-    return model.eval()
+    return in_float64(model).eval()
 
 
 def encoded_of(
@@ -211,8 +212,8 @@ def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
         ).loss
         decoded = TASK.decode(bert, batch)
     assert count.item() == sum(map(len, made["tokens"]))  # every word counts once
-    assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-6)
-    assert decoded["loss"].sum().item() == pytest.approx(summed.item(), rel=1e-6)
+    assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-12)
+    assert decoded["loss"].sum().item() == pytest.approx(summed.item(), rel=1e-12)
 
 
 def test_probabilities_are_the_softmax_of_the_best(tokenizer: Any, bert: Any) -> None:
