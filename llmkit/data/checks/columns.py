@@ -14,7 +14,7 @@ from llmkit.data.corpus import Split
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["iter_rows", "message_array", "object_array", "with_columns"]
+__all__ = ["iter_rows", "message_array", "object_array", "string_array", "with_columns"]
 
 
 def with_columns(split: Split, columns: Mapping[str, Any]) -> Split:
@@ -36,6 +36,13 @@ def iter_rows(split: Split, names: Iterable[str]) -> Iterator[dict[str, Any]]:
     columns = split.columns
     present = [name for name in names if name in columns]
     return (dict(zip(present, values, strict=True)) for values in zip(*(columns[name] for name in present)))
+
+
+def string_array(texts: Sequence[str]) -> pa.Array:
+    """Build an Arrow array of strings; without a type, Arrow would give an empty list the type null."""
+    import pyarrow as pa
+
+    return pa.array(texts, pa.string())
 
 
 def message_array(conversations: Sequence[Sequence[Mapping[str, str]]]) -> pa.Array:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.columns import iter_rows, message_array, with_columns
+from llmkit.data.checks.columns import iter_rows, message_array, string_array, with_columns
 from llmkit.data.checks.row_errors import Checked, RowError, collect_errors, mask_empty_rows
-from llmkit.data.corpus import Corpus, Split, format_row_count
+from llmkit.data.corpus import Corpus, format_row_count
 from llmkit.recipe.schema import Data
 
 __all__ = [
@@ -82,14 +82,14 @@ def _read_alpaca(row: Mapping[str, Any]) -> list[Turn]:
     return [("user", instruction), ("assistant", row["output"])]
 
 
-def _read_completion(row: Mapping[str, Any]) -> list[Turn]:
-    return [("user", row["prompt"]), ("assistant", row["completion"])]
-
-
 MESSAGES = ConversationFormat("messages", ("messages",), _read_list("messages", "role", "content"))
 SHAREGPT = ConversationFormat("ShareGPT", ("conversations",), _read_list("conversations", "from", "value"))
 ALPACA = ConversationFormat("Alpaca", ("instruction", "output"), _read_alpaca)
-COMPLETION = ConversationFormat("prompt and completion", ("prompt", "completion"), _read_completion)
+COMPLETION = ConversationFormat(
+    "prompt and completion",
+    ("prompt", "completion"),
+    lambda row: [("user", row["prompt"]), ("assistant", row["completion"])],
+)
 FORMATS = (MESSAGES, SHAREGPT, ALPACA, COMPLETION)
 
 
@@ -105,7 +105,10 @@ def check_conversations(corpus: Corpus, data: Data) -> Checked:
         matches = (f for f in FORMATS if all(column in split.columns for column in f.columns))
         conversation_format = next(matches, None)
         if conversation_format is None:
-            errors.append(_no_format(split))
+            message = f"no columns of conversations (columns in the file: {some(sorted(split.columns), 10)})"
+            formats = "; ".join(" and ".join(f.columns) for f in FORMATS)
+            fix = f"name the columns, e.g. data.columns.messages=NAME; one of: {formats}"
+            errors.append(ErrorDetail("L01", split.files[0], message, fix))
             continue
         notes.append(f"{name}: conversations in {conversation_format.name} format")
         rows = iter_rows(split, dict.fromkeys((*conversation_format.columns, "input", "system")))
@@ -118,8 +121,18 @@ def check_conversations(corpus: Corpus, data: Data) -> Checked:
             for row, (_, error) in enumerate(parsed)
             if error and not dropped[name][row]
         )
-        splits[name], unanswered = _add_columns(split, [messages for messages, _ in parsed])
-        if unanswered:
+        ends_with_question = [bool(turns) and turns[-1]["role"] == "user" for turns, _ in parsed]
+        conversations = [
+            turns[:-1] if cut else turns for (turns, _), cut in zip(parsed, ends_with_question, strict=True)
+        ]
+        prompts = [join_turns(turns[:-1]) if turns else "" for turns in conversations]
+        columns = {
+            "messages": message_array(conversations),
+            "prompt": string_array(prompts),
+            "answer": string_array([turns[-1]["content"] if turns else "" for turns in conversations]),
+        }
+        splits[name] = with_columns(split, columns)
+        if unanswered := sum(ends_with_question):
             count = format_row_count(unanswered)
             notes.append(f"{name}: {count} whose last question has no answer; the question is left out")
     if errors:
@@ -181,27 +194,6 @@ def _check_order(roles: Sequence[str | None]) -> Iterator[RowError]:
             turn = first + number + 1
             again = " again" if turn > 1 and roles[turn - 2] == role else ""
             yield RowError("S03", f"turn {turn} is the {role}'s{again}; expected the {expected}'s", fix)
-
-
-def _add_columns(split: Split, conversations: Sequence[list[Message]]) -> tuple[Split, int]:
-    """Add the columns of `check_conversations`; also count the conversations that end with a question."""
-    import pyarrow as pa
-
-    answered = [turns[:-1] if turns and turns[-1]["role"] == "user" else turns for turns in conversations]
-    columns = {
-        "messages": message_array(answered),
-        "prompt": pa.array([join_turns(turns[:-1]) if turns else "" for turns in answered], pa.string()),
-        "answer": pa.array([turns[-1]["content"] if turns else "" for turns in answered], pa.string()),
-    }
-    unanswered = sum(len(short) < len(turns) for short, turns in zip(answered, conversations, strict=True))
-    return with_columns(split, columns), unanswered
-
-
-def _no_format(split: Split) -> ErrorDetail:
-    message = f"no columns of conversations (columns in the file: {some(sorted(split.columns), 10)})"
-    formats = "; ".join(" and ".join(f.columns) for f in FORMATS)
-    fix = f"name the columns, e.g. data.columns.messages=NAME; one of: {formats}"
-    return ErrorDetail("L01", split.files[0], message, fix)
 
 
 def _quote(value: object) -> str:

@@ -167,7 +167,7 @@ def _create_missing_splits(corpus: Corpus, data: Data, unit: Unit, seed: int) ->
         assigned = _assign_last_rows(columns["bytes"], sizes)
     else:
         method = f"seed {seed}, whole documents"
-        assigned = _assign_documents(_group_equal(train, columns["documents"], unit), sizes, seed)
+        assigned = _assign_documents(train, columns["documents"], unit, sizes, seed)
     chosen = {
         name: ("train", np.flatnonzero(assigned == number)) for number, name in enumerate(["train", *shares])
     }
@@ -195,23 +195,17 @@ def _assign_last_rows(sizes: NDArray[np.int64], shares: Sequence[float]) -> NDAr
     return np.searchsorted(borders, middles, side="right").astype(np.int64)
 
 
-def _group_equal(split: Split, documents: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
-    """Renumber documents so that equal ones share a number and stay together, shape (rows,)."""
-    keys = [
-        digest or number.tobytes()
-        for digest, number in zip(_hash_documents(split, unit), documents, strict=True)
-    ]
+def _assign_documents(
+    split: Split, documents: NDArray[np.int64], unit: Unit, shares: Sequence[float], seed: int
+) -> NDArray[np.int64]:
+    """Assign whole documents to splits at random, equal documents together; Returns as in `_assign_last_rows`."""
+    hashes = _hash_documents(split, unit)
+    keys = [digest or number.tobytes() for digest, number in zip(hashes, documents, strict=True)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return np.array([numbers[key] for key in keys], np.int64)
-
-
-def _assign_documents(documents: NDArray[np.int64], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """Assign whole documents to splits at random; Returns as in `_assign_last_rows`."""
-    total = int(documents.max()) + 1
-    split_of = np.zeros(total, np.int64)
-    order, start = np.random.default_rng([seed, STREAM]).permutation(total), 0
+    split_of = np.zeros(len(numbers), np.int64)
+    order, start = np.random.default_rng([seed, STREAM]).permutation(len(numbers)), 0
     for number, share in enumerate(shares, 1):
-        size = max(1, round(share * total))
+        size = max(1, round(share * len(numbers)))
         split_of[order[start : start + size]] = number
         start += size
-    return split_of[documents]
+    return split_of[[numbers[key] for key in keys]]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.labels import read_labels
+from llmkit.data.checks.labels import group_rows, read_labels
 from llmkit.data.checks.row_errors import Checked
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.sources import SPLITS
@@ -52,15 +52,22 @@ def check_duplicates(
         data: data.duplicates says whether duplicates are errors, dropped, or only counted in the notes. Repeated texts
             within a split are always counted in the notes.
     """
-    rows = {name: _group_rows(hash_texts(split, text_column)) for name, split in corpus.splits.items()}
-    leaks = [leak for name in rows for leak in _find_leaks(rows, name)]
-    labels, contradictions = _find_contradictions(corpus, rows, label_column)
+    rows = {name: group_rows(hash_texts(split, text_column)) for name, split in corpus.splits.items()}
+    leaks = [
+        _Leak(earlier, rows[earlier][text_hash][0], later, later_rows[0])
+        for later in rows
+        for text_hash, later_rows in rows[later].items()
+        for earlier in _earlier_splits(rows, later)
+        if text_hash in rows[earlier]
+    ]
+    labels: list[str | None] = []
+    contradictions: list[list[int]] = []
+    if label_column is not None and "train" in rows:
+        labels = read_labels(corpus.splits["train"], label_column)
+        texts = rows["train"].values()
+        contradictions = [of_text for of_text in texts if len({labels[row] for row in of_text}) > 1]
     if data.duplicates == "error":
-        errors = [
-            *(_leak_error(corpus, leak) for leak in leaks),
-            *(_contradiction_error(corpus.splits["train"], labels, rows) for rows in contradictions),
-        ]
-        return Checked(corpus, errors, _note_repeats(rows))
+        return Checked(corpus, _make_errors(corpus, leaks, labels, contradictions), _note_repeats(rows))
     if data.duplicates == "allow":
         notes = []
         if leaks:
@@ -113,52 +120,31 @@ def _iter_texts(split: Split, text_column: str | Sequence[str]) -> Iterator[str]
     return ("\x00".join(texts) for texts in zip(*(split.column(column) for column in columns)))
 
 
-def _group_rows(hashes: Sequence[bytes]) -> RowsByText:
-    rows: RowsByText = {}
-    for row, text_hash in enumerate(hashes):
-        rows.setdefault(text_hash, []).append(row)
-    return rows
-
-
 def _earlier_splits(rows: Mapping[str, RowsByText], later: str) -> list[str]:
     return [name for name in SPLITS[: SPLITS.index(later)] if name in rows]
 
 
-def _find_leaks(rows: Mapping[str, RowsByText], later: str) -> list[_Leak]:
-    """Return one leak for each text of the later split and each earlier split that has it."""
-    return [
-        _Leak(earlier, rows[earlier][text_hash][0], later, later_rows[0])
-        for text_hash, later_rows in rows[later].items()
-        for earlier in _earlier_splits(rows, later)
-        if text_hash in rows[earlier]
-    ]
-
-
-def _find_contradictions(
-    corpus: Corpus, rows: Mapping[str, RowsByText], label_column: str | None
-) -> tuple[list[str | None], list[list[int]]]:
-    """Return the labels of the training rows, and the rows of each training text with several labels."""
-    if label_column is None or "train" not in rows:
-        return [], []
-    labels = read_labels(corpus.splits["train"], label_column)
-    contradictions = [
-        of_text for of_text in rows["train"].values() if len({labels[row] for row in of_text}) > 1
-    ]
-    return labels, contradictions
-
-
-def _leak_error(corpus: Corpus, leak: _Leak) -> ErrorDetail:
-    first = corpus.splits[leak.earlier].place(leak.earlier_row)
-    second = corpus.splits[leak.later].place(leak.later_row)
-    message = f"the same text occurs in {leak.earlier} and {leak.later} ({first} = {second})"
-    return ErrorDetail("L13", second, message, "remove one of them, or set data.duplicates=drop")
-
-
-def _contradiction_error(train: Split, labels: Sequence[str | None], rows: Sequence[int]) -> ErrorDetail:
-    first, *others = rows
-    other = next(row for row in others if labels[row] != labels[first])
-    message = f'label "{labels[other]}", but the same text in {train.place(first)} has "{labels[first]}"'
-    return ErrorDetail("L13", train.place(other), message, "keep the right one, or set data.duplicates=drop")
+def _make_errors(
+    corpus: Corpus,
+    leaks: Sequence[_Leak],
+    labels: Sequence[str | None],
+    contradictions: Sequence[Sequence[int]],
+) -> list[ErrorDetail]:
+    """Make one L13 per leak and per contradiction; `labels` are those of the training rows."""
+    errors = []
+    for leak in leaks:
+        first = corpus.splits[leak.earlier].place(leak.earlier_row)
+        second = corpus.splits[leak.later].place(leak.later_row)
+        message = f"the same text occurs in {leak.earlier} and {leak.later} ({first} = {second})"
+        fix = "remove one of them, or set data.duplicates=drop"
+        errors.append(ErrorDetail("L13", second, message, fix))
+    for row, *others in contradictions:
+        train = corpus.splits["train"]
+        other = next(candidate for candidate in others if labels[candidate] != labels[row])
+        message = f'label "{labels[other]}", but the same text in {train.place(row)} has "{labels[row]}"'
+        fix = "keep the right one, or set data.duplicates=drop"
+        errors.append(ErrorDetail("L13", train.place(other), message, fix))
+    return errors
 
 
 def _drop_duplicates(

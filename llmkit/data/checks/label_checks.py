@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from llmkit.base.errors import MAX_LINES, ErrorDetail, some
 from llmkit.data.checks.labels import (
     all_integers,
-    group_by_label,
+    group_rows,
     index_labels,
     is_missing,
     label_name,
@@ -51,7 +51,7 @@ def check_class_labels(
     seen = [labels["train"]] if "train" in labels else labels.values()
     names = listed or sort_labels(label for of_split in seen for label in of_split if label is not None)
     if "train" in corpus.splits and not model_labels:
-        train, rows = corpus.splits["train"], group_by_label(labels["train"])
+        train, rows = corpus.splits["train"], group_rows(labels["train"])
         if len(rows) == 1:
             count = format_row_count(len(train))
             message = f'all {count} of the training set have the label "{next(iter(rows))}"'
@@ -164,7 +164,7 @@ class _KnownLabels:
             integers beside names, which point to a mistake in the file.
         """
         known = index_labels(self.names) if self.by_number else dict.fromkeys(self.names, 0)
-        unknown = {label: rows for label, rows in group_by_label(labels).items() if label not in known}
+        unknown = {label: rows for label, rows in group_rows(labels).items() if label not in known}
         if drop and sum(map(len, unknown.values())) < len(split):
             mixed = not self.by_number and not all_integers(self.names)
             unknown = {label: rows for label, rows in unknown.items() if mixed and all_integers([label])}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from llmkit.data.corpus import Split
 
 __all__ = [
     "all_integers",
-    "group_by_label",
+    "group_rows",
     "index_labels",
     "is_missing",
     "label_ids",
@@ -26,6 +27,7 @@ __all__ = [
     "sort_labels",
 ]
 
+T = TypeVar("T")
 _INTEGER = re.compile(r"-?\d+")
 
 
@@ -64,12 +66,12 @@ def index_labels(names: Sequence[str]) -> Mapping[str, int]:
     return {str(number): number for number in range(len(names))} | numbers
 
 
-def group_by_label(labels: Sequence[str | None]) -> dict[str, list[int]]:
-    """Map each label to its rows, in order of first appearance."""
-    rows: dict[str, list[int]] = {}
-    for row, label in enumerate(labels):
-        if label is not None:
-            rows.setdefault(label, []).append(row)
+def group_rows(values: Iterable[T | None]) -> dict[T, list[int]]:
+    """Map each value, such as a label, to its rows, in order of first appearance; None is left out."""
+    rows: dict[T, list[int]] = {}
+    for row, value in enumerate(values):
+        if value is not None:
+            rows.setdefault(value, []).append(row)
     return rows
 
 

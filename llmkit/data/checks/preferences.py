@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail
-from llmkit.data.checks.columns import iter_rows, message_array, with_columns
+from llmkit.data.checks.columns import iter_rows, message_array, string_array, with_columns
 from llmkit.data.checks.conversations import MESSAGES, ROLES, Message, join_turns, parse_conversation
 from llmkit.data.checks.row_errors import Checked, RowError, collect_errors, mask_empty_rows
-from llmkit.data.corpus import Corpus, Split, format_row_count
+from llmkit.data.corpus import Corpus, format_row_count
 from llmkit.recipe.schema import Data
 
 __all__ = ["SIDES", "PreferencePair", "check_pairs", "parse_pair"]
@@ -77,7 +77,15 @@ def check_pairs(corpus: Corpus, data: Data) -> Checked:
             if error and not dropped[name][row]
         )
         # Rows with an error get blank columns; they are dropped, or their errors are raised.
-        splits[name] = _add_columns(split, [pair or PreferencePair([], "", "") for pair, _ in parsed])
+        pairs = [pair or PreferencePair([], "", "") for pair, _ in parsed]
+        prompts = [join_turns(pair.turns) if pair.turns else "" for pair in pairs]
+        columns = {
+            "messages": message_array([pair.turns for pair in pairs]),
+            "prompt": string_array(prompts),
+            "chosen": string_array([pair.chosen for pair in pairs]),
+            "rejected": string_array([pair.rejected for pair in pairs]),
+        }
+        splits[name] = with_columns(split, columns)
     if errors:
         return Checked(corpus, errors, notes)
     return Checked(replace(corpus, splits=splits).drop_rows(dropped), [], notes)
@@ -152,15 +160,3 @@ def _join_with_prompt(
         message = "is a conversation that does not start with the prompt"
         return [], RowError("S11", message, "remove the prompt, or the conversation before the answer")
     return messages, None
-
-
-def _add_columns(split: Split, pairs: list[PreferencePair]) -> Split:
-    import pyarrow as pa
-
-    columns = {
-        "messages": message_array([pair.turns for pair in pairs]),
-        "prompt": pa.array([join_turns(pair.turns) if pair.turns else "" for pair in pairs], pa.string()),
-        "chosen": pa.array([pair.chosen for pair in pairs], pa.string()),
-        "rejected": pa.array([pair.rejected for pair in pairs], pa.string()),
-    }
-    return with_columns(split, columns)

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import ErrorDetail, some
-from llmkit.data.checks.columns import iter_rows, message_array, with_columns
+from llmkit.data.checks.columns import iter_rows, message_array, string_array, with_columns
 from llmkit.data.checks.row_errors import Checked, RowError, collect_errors, mask_empty_rows
-from llmkit.data.corpus import Corpus, Split, format_row_count
+from llmkit.data.corpus import Corpus, format_row_count
 from llmkit.recipe.schema import Data
 from llmkit.text.code import extract_program
 
@@ -64,7 +64,10 @@ def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> Checked:
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, split in corpus.splits.items():
         if not any(columns <= split.columns.keys() for columns in (set(MBPP), set(COMPLETION))):
-            errors.append(_no_format(split))
+            message = f"no columns of programs (columns in the file: {some(sorted(split.columns), 10)})"
+            formats = f"{', '.join(MBPP)}; {' and '.join(COMPLETION)}"
+            fix = f"name the columns, e.g. data.columns.text=NAME; one of: {formats}"
+            errors.append(ErrorDetail("L01", split.files[0], message, fix))
             continue
         is_mbpp = set(MBPP) <= split.columns.keys()
         rows = list(iter_rows(split, (*MBPP, "test_setup_code") if is_mbpp else (*COMPLETION, "tests")))
@@ -83,7 +86,15 @@ def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> Checked:
             Exercise("", "", "", "") if error else parse_exercise(row)
             for row, error in zip(rows, row_errors, strict=True)
         ]
-        splits[name] = _add_columns(split, exercises)
+        conversations = [
+            [{"role": "user", "content": e.prompt}, {"role": "assistant", "content": e.answer}]
+            for e in exercises
+        ]
+        texts = {
+            column: string_array([getattr(exercise, column) for exercise in exercises])
+            for column in ("prompt", "answer", "code", "tests")
+        }
+        splits[name] = with_columns(split, {"messages": message_array(conversations), **texts})
     if errors:
         return Checked(corpus, errors, notes)
     return Checked(replace(corpus, splits=splits).drop_rows(dropped), [], notes)
@@ -138,23 +149,3 @@ def _find_errors(row: Mapping[str, Any], tested: bool) -> Iterator[RowError]:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             message = f'column "{column}" is not valid Python ({error})'
             yield RowError("X02", message, "correct it, or remove the row")
-
-
-def _add_columns(split: Split, exercises: list[Exercise]) -> Split:
-    import pyarrow as pa
-
-    conversations = [
-        [{"role": "user", "content": e.prompt}, {"role": "assistant", "content": e.answer}] for e in exercises
-    ]
-    texts = {
-        name: pa.array([getattr(exercise, name) for exercise in exercises], pa.string())
-        for name in ("prompt", "answer", "code", "tests")
-    }
-    return with_columns(split, {"messages": message_array(conversations), **texts})
-
-
-def _no_format(split: Split) -> ErrorDetail:
-    message = f"no columns of programs (columns in the file: {some(sorted(split.columns), 10)})"
-    formats = f"{', '.join(MBPP)}; {' and '.join(COMPLETION)}"
-    fix = f"name the columns, e.g. data.columns.text=NAME; one of: {formats}"
-    return ErrorDetail("L01", split.files[0], message, fix)

@@ -80,9 +80,17 @@ def check_questions(
     notes += text_notes
     for name, split in corpus.splits.items():
         errors += _check_answers(split)
-        unanswered_errors, unanswered_notes = _check_unanswered(name, split, unanswerable)
-        errors += unanswered_errors
-        notes += unanswered_notes
+        unanswered = [row for row, value in enumerate(split.column("answers")) if not value["text"]]
+        count = f"{len(unanswered):,} of {format_row_count(len(split))} without an answer"
+        if unanswerable:
+            notes.append(f"{name}: {count}")
+        elif unanswered:
+            ids = _format_ids(split)
+            others = [split.place(row) + ids[row] for row in unanswered[1:]]
+            also = f", also at {some(others)}" if others else ""
+            message = f"{count}{ids[unanswered[0]]}{also}"
+            fix = "add the answers, or set task.unanswerable=true"
+            errors.append(ErrorDetail("Q04", split.place(unanswered[0]), message, fix))
     if errors:
         return corpus, {}, errors, notes
     if seed is not None:
@@ -112,7 +120,10 @@ def _unify_answers(corpus: Corpus) -> Checked:
         if missing := _find_missing_column(split):
             errors.append(missing)
             continue
-        rows = _read_answers(split)
+        has_offsets = "answer_start" in split.rows.column_names
+        starts = split.column("answer_start") if has_offsets else [None] * len(split)
+        values = split.column(_find_answer_column(split) or "")
+        rows = [_parse_answers(value, start) for value, start in zip(values, starts)]
         if ignored := {row for row in _find_impossible(split) if rows[row]}:
             count = format_row_count(len(ignored))
             notes.append(f"{name}: {count} with is_impossible, whose answers were ignored")
@@ -146,13 +157,6 @@ def _find_missing_column(split: Split) -> ErrorDetail | None:
         return None
     message = f'column "{missing}" is missing (columns in the file: {some(sorted(columns), 10)})'
     return ErrorDetail("L01", split.files[0], message, fix)
-
-
-def _read_answers(split: Split) -> list[list[WrittenAnswer]]:
-    values = split.column(_find_answer_column(split) or "")
-    has_offsets = "answer_start" in split.rows.column_names
-    offsets = split.column("answer_start") if has_offsets else [None] * len(split)
-    return [_parse_answers(value, offset) for value, offset in zip(values, offsets)]
 
 
 def _parse_answers(value: Any, offset: Any) -> list[WrittenAnswer]:
@@ -238,6 +242,25 @@ class _Answer:
         after = self.context.find(self.text, start)
         return min({before, after} - {-1}, key=lambda place: abs(place - start), default=None)
 
+    def explain(self) -> RowError:
+        """Say what is wrong with an answer that does not fit: Q01, Q02 or Q03."""
+        if not self.text:
+            return RowError("Q02", "an answer is empty", "write an empty list if there is no answer")
+        text, nearest = excerpt(self.text, 0), self.nearest
+        if not 0 <= self.start < len(self.context):
+            where = "before the context" if self.start < 0 else f"past its end at {len(self.context):,}"
+            fix = "correct it; a question without an answer has an empty list"
+            message = f'answer_start {self.start} of "{text}" is {where}'
+            return RowError("Q03", message, fix if nearest is None else f"write {nearest}")
+        if nearest is not None:
+            distance = abs(self.start - nearest)
+            message = f'answer_start {self.start} is off by {distance}: "{text}" starts at {nearest}'
+            return RowError("Q01", message, f"write {nearest}")
+        is_similar = normalize_text(self.text) in normalize_text(self.context)
+        hint = " (a text that differs only in case, width or white space does)" if is_similar else ""
+        message = f'the answer "{text}" does not occur in the context{hint}'
+        return RowError("Q02", message, "copy it from the context")
+
 
 def _check_answers(split: Split) -> list[ErrorDetail]:
     """Q01, Q02, Q03, and Q05 where another unit explains all wrong offsets of a file."""
@@ -252,7 +275,7 @@ def _check_answers(split: Split) -> list[ErrorDetail]:
             errors.append((split.place(wrong_in_file[0].row), unit_error))
             continue
         for answer in wrong_in_file:
-            error = _explain_misfit(answer)
+            error = answer.explain()
             errors.append((split.place(answer.row), error._replace(message=error.message + ids[answer.row])))
     return collect_errors(errors)
 
@@ -280,38 +303,6 @@ def _check_units(wrong: list[_Answer], right: Iterable[_Answer]) -> RowError | N
             )
             return RowError("Q05", message, unit.fix)
     return None
-
-
-def _explain_misfit(answer: _Answer) -> RowError:
-    """Say what is wrong with an answer that does not fit: Q01, Q02 or Q03."""
-    if not answer.text:
-        return RowError("Q02", "an answer is empty", "write an empty list if there is no answer")
-    text, nearest = excerpt(answer.text, 0), answer.nearest
-    if not 0 <= answer.start < len(answer.context):
-        where = "before the context" if answer.start < 0 else f"past its end at {len(answer.context):,}"
-        fix = "correct it; a question without an answer has an empty list"
-        message = f'answer_start {answer.start} of "{text}" is {where}'
-        return RowError("Q03", message, fix if nearest is None else f"write {nearest}")
-    if nearest is not None:
-        distance = abs(answer.start - nearest)
-        message = f'answer_start {answer.start} is off by {distance}: "{text}" starts at {nearest}'
-        return RowError("Q01", message, f"write {nearest}")
-    is_similar = normalize_text(answer.text) in normalize_text(answer.context)
-    hint = " (a text that differs only in case, width or white space does)" if is_similar else ""
-    message = f'the answer "{text}" does not occur in the context{hint}'
-    return RowError("Q02", message, "copy it from the context")
-
-
-def _check_unanswered(name: str, split: Split, allowed: bool) -> tuple[list[ErrorDetail], list[str]]:
-    """Q04 for questions without an answer, or, where they are allowed, a note that counts them."""
-    rows = [row for row, answers in enumerate(split.column("answers")) if not answers["text"]]
-    count = f"{len(rows):,} of {format_row_count(len(split))} without an answer"
-    if allowed or not rows:
-        return [], [f"{name}: {count}"] if allowed else []
-    ids = _format_ids(split)
-    also = f", also at {some(split.place(row) + ids[row] for row in rows[1:])}" if rows[1:] else ""
-    fix = "add the answers, or set task.unanswerable=true"
-    return [ErrorDetail("Q04", split.place(rows[0]), f"{count}{ids[rows[0]]}{also}", fix)], []
 
 
 def _build_references(corpus: Corpus) -> References:

@@ -278,7 +278,11 @@ def _check_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
     notes: list[str] = []
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, split in corpus.splits.items():
-        unknown = _find_unknown_types(split, known)
+        unknown: dict[str, list[tuple[int, int]]] = {}  # type -> (row, position) of its entities
+        for row, tags in enumerate(split.column("tags")):
+            for position, tag in enumerate(tags):
+                if tag[0] == "B" and tag[2:] not in known:
+                    unknown.setdefault(tag[2:], []).append((row, position))
         mask = np.zeros(len(split), bool)
         mask[[row for entities in unknown.values() for row, _ in entities]] = True
         if not mask.any():
@@ -295,17 +299,6 @@ def _check_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
             message = f'type "{label}" is not one of the {len(known)} {source} ({some(known)}){others}'
             errors.append(ErrorDetail("N03", at[0], message, f"correct it{or_drop}{closest(label, known)}"))
     return Checked(corpus if errors else corpus.drop_rows(dropped), errors, notes)
-
-
-def _find_unknown_types(split: Split, known: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
-    """Map each unknown type to the (row, position) of its entities; the tags are IOB2."""
-    names = frozenset(known)
-    unknown: dict[str, list[tuple[int, int]]] = {}
-    for row, tags in enumerate(split.column("tags")):
-        for position, tag in enumerate(tags):
-            if tag[0] == "B" and tag[2:] not in names:
-                unknown.setdefault(tag[2:], []).append((row, position))
-    return unknown
 
 
 def _iter_training_tags(corpus: Corpus) -> Iterator[list[str]]:

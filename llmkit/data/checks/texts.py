@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from llmkit.base.errors import MAX_LINES, ErrorDetail
 from llmkit.data.checks.row_errors import Checked, format_also_at, shorten
-from llmkit.data.corpus import Corpus, Split, format_row_count
+from llmkit.data.corpus import Corpus, format_row_count
 from llmkit.recipe.schema import Data
 
 __all__ = ["check_texts"]
@@ -38,7 +38,13 @@ def _check_column(corpus: Corpus, column: str, data: Data) -> Checked:
     blank: dict[str, NDArray[np.bool_]] = {}
     for name, split in corpus.splits.items():
         texts = split.column(column)
-        errors += _find_non_strings(split, column, texts)
+        invalid = [row for row, text in enumerate(texts) if not isinstance(text, str)]
+        for row in invalid[:MAX_LINES]:
+            what = "null" if texts[row] is None else f"{shorten(texts[row])}, not a string"
+            errors.append(ErrorDetail("L02", split.place(row), f'"{column}" is {what}', "write a text there"))
+        if len(invalid) > MAX_LINES:
+            message = f'{format_row_count(len(invalid) - MAX_LINES)} more whose "{column}" is not a text'
+            errors.append(ErrorDetail("L02", split.place(invalid[MAX_LINES]), message, "write a text there"))
         blank[name] = np.array([isinstance(text, str) and _is_blank(text) for text in texts], bool)
         rows = np.flatnonzero(blank[name])
         if not len(rows):
@@ -51,19 +57,6 @@ def _check_column(corpus: Corpus, column: str, data: Data) -> Checked:
             fix = "fill in a text, or set data.empty_text=drop"
             errors.append(ErrorDetail("L03", split.place(int(rows[0])), message, fix))
     return Checked(corpus if errors else corpus.drop_rows(blank), errors, notes)
-
-
-def _find_non_strings(split: Split, column: str, texts: Sequence[object]) -> list[ErrorDetail]:
-    """L02: one error per row, up to MAX_LINES, then one that counts the other rows."""
-    rows = [row for row, text in enumerate(texts) if not isinstance(text, str)]
-    errors = []
-    for row in rows[:MAX_LINES]:
-        what = "null" if texts[row] is None else f"{shorten(texts[row])}, not a string"
-        errors.append(ErrorDetail("L02", split.place(row), f'"{column}" is {what}', "write a text there"))
-    if len(rows) > MAX_LINES:
-        message = f'{format_row_count(len(rows) - MAX_LINES)} more whose "{column}" is not a text'
-        errors.append(ErrorDetail("L02", split.place(rows[MAX_LINES]), message, "write a text there"))
-    return errors
 
 
 def _is_blank(text: str) -> bool:

@@ -110,7 +110,10 @@ def encode_texts(
     options = {"return_attention_mask": False, "verbose": False}
     names = ["input_ids"]
     if pairs is not None:
-        pairs = _separate(tokenizer, pairs)
+        # GPT-type tokenizers put no separator between two texts, so the second starts on a new line.
+        special = tokenizer.num_special_tokens_to_add(pair=True)
+        has_separator = special > tokenizer.num_special_tokens_to_add(pair=False)
+        pairs = list(pairs) if has_separator else ["\n" + text for text in pairs]
         # The token types of a single text are all 0, which models assume when there are none.
         names += ["token_type_ids"] if "token_type_ids" in tokenizer.model_input_names else []
     batch: Any = tokenizer(texts, pairs, **options)
@@ -155,11 +158,3 @@ def count_tokens(
         unknown_tokens=0 if unknown is None else sum(list(row).count(unknown) for row in ids),
         longest=max(lengths, default=0),
     )
-
-
-def _separate(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[str]) -> list[str]:
-    """Start second texts on a new line where the tokenizer puts no separator between two texts (GPT type)."""
-    special_tokens_of_pair = tokenizer.num_special_tokens_to_add(pair=True)
-    if special_tokens_of_pair > tokenizer.num_special_tokens_to_add(pair=False):
-        return list(pairs)
-    return ["\n" + text for text in pairs]

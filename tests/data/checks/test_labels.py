@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmkit.data.checks.labels import group_by_label, index_labels, label_ids, label_name, sort_labels
+from llmkit.data.checks.labels import group_rows, index_labels, label_ids, label_name, sort_labels
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_class_numbers_are_labels_too_unless_names_are_integers():
 
 
 def test_rows_by_label_keep_their_order():
-    assert group_by_label(["b", "a", None, "b"]) == {"b": [0, 3], "a": [1]}
+    assert group_rows(["b", "a", None, "b"]) == {"b": [0, 3], "a": [1]}
 
 
 @pytest.mark.parametrize(
