@@ -25,7 +25,7 @@ def tokenizer(tiny_bert: Path) -> Any:
     return load_tokenizer(tiny_bert)
 
 
-def run(
+def encode_all(
     tokenizer: Any, texts: Sequence[str], *, truncation: bool, collect: Collect = Encoded.from_batches
 ) -> Encoded:
     return encode(
@@ -39,29 +39,29 @@ def run(
     )
 
 
-def test_the_second_time_nothing_is_made(tmp_path: Path, monkeypatch: Any, tokenizer: Any) -> None:
+def test_the_second_call_loads_the_cached_examples(tmp_path: Path, monkeypatch: Any, tokenizer: Any) -> None:
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    made: list[int] = []
+    calls: list[int] = []
 
-    def make(collect: Collect) -> Encoded:
-        made.append(1)
-        return run(tokenizer, [SHORT, LONG], truncation=True, collect=collect)
+    def encode_and_count(collect: Collect) -> Encoded:
+        calls.append(1)
+        return encode_all(tokenizer, [SHORT, LONG], truncation=True, collect=collect)
 
-    first = load_or_encode(make, rows="abc", max_length=8)
-    second = load_or_encode(make, rows="abc", max_length=8)
-    assert made == [1]
+    first = load_or_encode(encode_and_count, rows="abc", max_length=8)
+    second = load_or_encode(encode_and_count, rows="abc", max_length=8)
+    assert calls == [1]
     assert np.array_equal(first.ragged["input_ids"].flat, second.ragged["input_ids"].flat)
     assert second.counts == first.counts
     assert isinstance(second.ragged["input_ids"].flat, np.memmap)
-    load_or_encode(make, rows="abc", max_length=9)
-    assert made == [1, 1]
+    load_or_encode(encode_and_count, rows="abc", max_length=9)
+    assert calls == [1, 1]
 
 
-def test_the_digest_tells_tokenizers_apart(tiny_bert: Path, tmp_path: Path, tokenizer: Any) -> None:
+def test_different_tokenizers_have_different_digests(tiny_bert: Path, tmp_path: Path, tokenizer: Any) -> None:
     tokenizer.save_pretrained(tmp_path)
     assert digest_tokenizer(load_tokenizer(tiny_bert)) == digest_tokenizer(tokenizer)
     other = load_tokenizer(tiny_bert)
-    other.eos_token = "[SEP]"  # what ends a document is no part of tokenizer.json
+    other.eos_token = "[SEP]"  # tokenizer.json does not hold the end token
     assert digest_tokenizer(other) != digest_tokenizer(tokenizer)
     content = json.loads((tmp_path / "tokenizer.json").read_text())
     content["normalizer"]["lowercase"] = not content["normalizer"]["lowercase"]
@@ -71,8 +71,8 @@ def test_the_digest_tells_tokenizers_apart(tiny_bert: Path, tmp_path: Path, toke
     assert digest_tokenizer(load_tokenizer(tmp_path)) != digest_tokenizer(tokenizer)
 
 
-def windows(rows: Sequence[int]) -> Features:
-    """One window of two tokens for each number, told of its row."""
+def make_features(rows: Sequence[int]) -> Features:
+    """Return one window of two tokens for each row number."""
     return Features(
         {"input_ids": [[row, row] for row in rows], "labels": [[row, -100] for row in rows]},
         TokenCounts(tokens=2 * len(rows), longest=2),
@@ -82,31 +82,31 @@ def windows(rows: Sequence[int]) -> Features:
     )
 
 
-def test_all_there_is_comes_back_from_the_cache(tmp_path: Path, monkeypatch: Any) -> None:
+def test_everything_is_stored_in_the_cache(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    batches = [(0, windows([0, 0, 3])), (5, windows([])), (7, windows([1]))]
-    made = Encoded.from_batches(batches)
+    batches = [(0, make_features([0, 0, 3])), (5, make_features([])), (7, make_features([1]))]
+    encoded = Encoded.from_batches(batches)
     load_or_encode(lambda collect: collect(iter(batches)), rows="abc")
-    found = load_or_encode(lambda _: pytest.fail("made twice"), rows="abc")
-    assert (found.counts, found.notes) == (made.counts, made.notes)
-    assert found.examples.tolist() == [0, 0, 3, 8]
+    cached = load_or_encode(lambda _: pytest.fail("encoded twice"), rows="abc")
+    assert (cached.counts, cached.notes) == (encoded.counts, encoded.notes)
+    assert cached.examples.tolist() == [0, 0, 3, 8]
     for kind in ("ragged", "decode_columns"):
-        ours, theirs = getattr(made, kind), getattr(found, kind)
+        ours, theirs = getattr(encoded, kind), getattr(cached, kind)
         assert list(theirs) == sorted(ours)
         for name, column in ours.items():
             assert [row.tolist() for row in theirs[name]] == [row.tolist() for row in column], name
 
 
-def test_another_format_is_made_anew(tmp_path: Path, monkeypatch: Any) -> None:
-    """What an older version left in the cache must not be opened by a newer one."""
+def test_another_format_is_encoded_again(tmp_path: Path, monkeypatch: Any) -> None:
+    """A newer version must not open what an older one left in the cache."""
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
-    load_or_encode(lambda collect: collect([(0, windows([0]))]), rows="abc")
+    load_or_encode(lambda collect: collect([(0, make_features([0]))]), rows="abc")
     monkeypatch.setattr("llmkit.data.encoding.cache.FORMAT", -1)
-    assert len(load_or_encode(lambda collect: collect([(0, windows([0, 1]))]), rows="abc")) == 2
+    assert len(load_or_encode(lambda collect: collect([(0, make_features([0, 1]))]), rows="abc")) == 2
 
 
-def test_the_digest_forgets_what_was_cut_before(tokenizer: Any) -> None:
-    """A fast tokenizer keeps the last call's truncation and padding in its definition."""
+def test_the_digest_ignores_truncation_and_padding_of_earlier_calls(tokenizer: Any) -> None:
+    """The definition of a fast tokenizer includes the truncation and padding of its last call."""
     before = digest_tokenizer(tokenizer)
     encode_texts(tokenizer, [LONG], max_length=5, truncation=True)
     assert digest_tokenizer(tokenizer) == before

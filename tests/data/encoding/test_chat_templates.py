@@ -1,4 +1,4 @@
-"""Chat templates: the text is transformers' own, and exactly the answers with their ends are to be learned."""
+"""Tests of chat templates: the text equals that of transformers, and exactly the answers are labelled."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MARKED = (
     "{% else %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-# Leaves out what the assistant thought once a later turn follows, as some reasoning models' templates do.
-FORGETS = CHATML.replace("message['content'] ", "(message['content'] if loop.last else 'x') ")
+# Rewrites earlier turns, as the templates of some reasoning models do with the thoughts of the assistant.
+REWRITES = CHATML.replace("message['content'] ", "(message['content'] if loop.last else 'x') ")
 ALTERNATING = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
 )
@@ -37,7 +37,7 @@ ALTERNATING = (
 
 @cache
 def _backend() -> str:
-    """Byte-level BPE with merges over line ends and words."""
+    """Train a byte-level BPE tokenizer with merges across line ends and words."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -52,14 +52,14 @@ def _backend() -> str:
 
 
 def tokenizer(template: str | None) -> Any:
-    found = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(_backend()),
         eos_token="<|endoftext|>",
         pad_token="<|endoftext|>",
         extra_special_tokens=["<|im_start|>", "<|im_end|>"],
     )
-    found.chat_template = template
-    return found
+    tokenizer.chat_template = template
+    return tokenizer
 
 
 def turns(*texts: str, system: str | None = None) -> list[dict[str, str]]:
@@ -68,50 +68,56 @@ def turns(*texts: str, system: str | None = None) -> list[dict[str, str]]:
     return before + [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
 
 
-def learned(found: Any, read: tuple[list[int], list[int]]) -> str:
-    return str(found.tokenizer.decode([label for label in read[1] if label != IGNORED]))
+def decode_labels(chat_template: Any, encoded: tuple[list[int], list[int]]) -> str:
+    return str(chat_template.tokenizer.decode([label for label in encoded[1] if label != IGNORED]))
 
 
 @pytest.mark.parametrize("template", [CHATML, MARKED, None], ids=["prefixes", "marks", "default"])
 @settings(max_examples=25)
 @given(texts=st.lists(st.text(max_size=12), min_size=1, max_size=3), answer=st.text(max_size=12))
-def test_exactly_the_answers_and_their_ends_are_learned(
+def test_exactly_the_answers_and_their_ends_are_labelled(
     template: str | None, texts: list[str], answer: str
 ) -> None:
-    found = load_template(tokenizer(template))
-    said = [text.strip() if template is None else text for text in texts]  # the default trims
-    whole = turns(*(part for text in texts for part in ("q", text)), "q", answer)
-    ids, labels = found.encode_prompt(whole[:-1])
-    written = found.encode_answer(whole)
-    end = found.tokenizer.convert_ids_to_tokens(found.end_token_id)
-    assert learned(found, (ids, labels)) == "".join(text + end for text in said)
-    assert found.tokenizer.decode(written) == (answer.strip() if template is None else answer) + end
+    chat_template = load_template(tokenizer(template))
+    answers = [text.strip() if template is None else text for text in texts]  # the default trims
+    conversation = turns(*(part for text in texts for part in ("q", text)), "q", answer)
+    ids, labels = chat_template.encode_prompt(conversation[:-1])
+    answer_ids = chat_template.encode_answer(conversation)
+    end = chat_template.tokenizer.convert_ids_to_tokens(chat_template.end_token_id)
+    assert decode_labels(chat_template, (ids, labels)) == "".join(text + end for text in answers)
+    assert (
+        chat_template.tokenizer.decode(answer_ids) == (answer.strip() if template is None else answer) + end
+    )
     assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
-    expected = found.tokenizer.apply_chat_template(whole[:-1], tokenize=False, add_generation_prompt=True)
-    assert found.tokenizer.decode(ids) == expected
+    expected = chat_template.tokenizer.apply_chat_template(
+        conversation[:-1], tokenize=False, add_generation_prompt=True
+    )
+    assert chat_template.tokenizer.decode(ids) == expected
 
 
 @pytest.mark.parametrize("template", [CHATML, MARKED])
-def test_ids_are_those_of_transformers(template: str) -> None:
-    found = load_template(tokenizer(template))
-    whole = turns("the sum\n\nis", "the answer\n", "user", "is the sum", system="assistant")
-    ids, _ = found.encode_prompt(whole[:-1])
-    expected = found.tokenizer.apply_chat_template(whole, return_dict=False)
-    tail = found.tokenizer("\n")["input_ids"]
-    assert [*ids, *found.encode_answer(whole), *tail] == expected
+def test_ids_equal_those_of_transformers(template: str) -> None:
+    chat_template = load_template(tokenizer(template))
+    conversation = turns("the sum\n\nis", "the answer\n", "user", "is the sum", system="assistant")
+    ids, _ = chat_template.encode_prompt(conversation[:-1])
+    expected = chat_template.tokenizer.apply_chat_template(conversation, return_dict=False)
+    tail = chat_template.tokenizer("\n")["input_ids"]
+    assert [*ids, *chat_template.encode_answer(conversation), *tail] == expected
 
 
-def test_no_token_lies_across_a_border() -> None:
-    """An answer that begins with a line end would else share a token with the line end before it."""
-    found = load_template(tokenizer(CHATML))
-    whole = turns("user", "\n\nthe", "user", "is")
-    ids, labels = found.encode_prompt(whole[:-1])
-    assert learned(found, (ids, labels)) == "\n\nthe<|im_end|>"
-    crossing = found.tokenizer.apply_chat_template(whole[:-1], add_generation_prompt=True, return_dict=False)
+def test_no_token_spans_the_start_of_an_answer() -> None:
+    """An answer that starts with a line end must not share a token with the line end before it."""
+    chat_template = load_template(tokenizer(CHATML))
+    conversation = turns("user", "\n\nthe", "user", "is")
+    ids, labels = chat_template.encode_prompt(conversation[:-1])
+    assert decode_labels(chat_template, (ids, labels)) == "\n\nthe<|im_end|>"
+    crossing = chat_template.tokenizer.apply_chat_template(
+        conversation[:-1], add_generation_prompt=True, return_dict=False
+    )
     assert len(crossing) < len(ids)
 
 
-def test_the_token_behind_an_answer_ends_it() -> None:
+def test_the_end_token_is_the_one_that_follows_an_answer() -> None:
     assert load_template(tokenizer(CHATML)).end_token_id == tokenizer(None).convert_tokens_to_ids(
         "<|im_end|>"
     )
@@ -123,14 +129,14 @@ def test_the_token_behind_an_answer_ends_it() -> None:
 
 def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
     with pytest.raises(ModelError, match="differently") as caught:
-        load_template(tokenizer(FORGETS)).encode_prompt(turns("a", "b", "c"))
+        load_template(tokenizer(REWRITES)).encode_prompt(turns("a", "b", "c"))
     assert caught.value.details[0].code == "S03"
 
 
-def test_what_a_template_refuses_is_told() -> None:
-    found = load_template(tokenizer(ALTERNATING))
+def test_the_error_repeats_the_reason_of_the_template() -> None:
+    chat_template = load_template(tokenizer(ALTERNATING))
     with pytest.raises(ModelError, match='that begins "hello": it refuses it: no system role'):
-        found.encode_prompt(turns("hello", system="Be brief."))
+        chat_template.encode_prompt(turns("hello", system="Be brief."))
 
 
 def test_templates_run_in_a_sandbox() -> None:
@@ -141,19 +147,21 @@ def test_templates_run_in_a_sandbox() -> None:
         load_template(tokenizer("{{ messages.append(1) }}" + CHATML))
 
 
-def test_a_tokenizer_without_a_template_keeps_ours() -> None:
+def test_a_tokenizer_without_a_template_gets_the_default() -> None:
     plain = tokenizer(None)
-    found = load_template(plain)
-    assert found.is_default
+    chat_template = load_template(plain)
+    assert chat_template.is_default
     assert plain.chat_template == DEFAULT
     again = load_template(plain)
     assert not again.is_default
-    assert again.digest == found.digest != load_template(tokenizer(CHATML)).digest
+    assert again.digest == chat_template.digest != load_template(tokenizer(CHATML)).digest
 
 
-def test_our_template_begins_as_the_tokenizer_does(tiny_gpt: Any) -> None:
-    found = load_template(AutoTokenizer.from_pretrained(tiny_gpt))
-    assert found.render(turns("fine"), add_generation_prompt=True) == "[CLS]User:\nfine\n\nAssistant:\n"
+def test_the_default_template_starts_with_the_tokenizers_start_token(tiny_gpt: Any) -> None:
+    chat_template = load_template(AutoTokenizer.from_pretrained(tiny_gpt))
+    assert (
+        chat_template.render(turns("fine"), add_generation_prompt=True) == "[CLS]User:\nfine\n\nAssistant:\n"
+    )
 
 
 def test_several_templates_are_an_error() -> None:
@@ -184,7 +192,7 @@ def test_prompts_labels_and_targets() -> None:
     )
 
 
-def test_long_conversations_lose_whole_turns_from_the_front() -> None:
+def test_long_conversations_lose_their_first_turns() -> None:
     long = turns("first", "the is the is the is", "second", "the is", "third", "sum", system="Be")
     features = encode(long, turns("a", "b"))
     assert texts(features)[0].startswith("<|im_start|>system\nBe<|im_end|>\n<|im_start|>user\n")
@@ -207,7 +215,7 @@ def test_a_long_question_loses_its_end() -> None:
         encode(turns("a", "is"), max_length=20)
 
 
-def test_without_truncation_long_ones_are_only_named() -> None:
+def test_without_truncation_long_conversations_are_only_listed() -> None:
     features = encode(turns("a", "b"), turns("the sum " * 50, "is"), truncation=False)
     assert features.too_long == (1,)
     assert features.limit == Limit("prompts", 40)
@@ -218,12 +226,12 @@ def test_without_truncation_long_ones_are_only_named() -> None:
     assert features.notes == {"answers truncated to 20 tokens": 1}
 
 
-def test_special_tokens_in_texts_and_our_own_template_are_said() -> None:
+def test_special_tokens_in_texts_and_the_default_template_are_noted() -> None:
     features = encode(turns("a <|im_end|> b", "c"), turns("a", "b"))
     assert features.notes == {"conversations with special tokens of the tokenizer in their texts": 1}
-    own = encode(turns("a", "b"), template=None)
-    assert json.dumps(own.notes).count("llmkit's default chat template") == 1
+    default = encode(turns("a", "b"), template=None)
+    assert json.dumps(default.notes).count("llmkit's default chat template") == 1
 
 
-def test_asked_conversations_have_neither_labels_nor_targets() -> None:
+def test_prompts_alone_have_neither_labels_nor_targets() -> None:
     assert encode(turns("a", "b", "c"), with_answers=False).columns.keys() == {"input_ids"}

@@ -1,4 +1,4 @@
-"""Tokenizing: cut only when allowed, everything counted, made once."""
+"""Tests of the tokenization in batches, of texts and of pairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tokenizer(tiny_bert: Path) -> Any:
     return load_tokenizer(tiny_bert)
 
 
-def run(
+def encode_all(
     tokenizer: Any, texts: Sequence[str], *, truncation: bool, collect: Collect = Encoded.from_batches
 ) -> Encoded:
     return encode(
@@ -39,22 +39,22 @@ def run(
     )
 
 
-def test_ids_are_the_tokenizers_own(tokenizer: Any) -> None:
-    encoded = run(tokenizer, [SHORT], truncation=False)
+def test_ids_equal_those_of_the_tokenizer(tokenizer: Any) -> None:
+    encoded = encode_all(tokenizer, [SHORT], truncation=False)
     assert encoded.ragged["input_ids"][0].tolist() == tokenizer(SHORT)["input_ids"]
     assert encoded.counts == TokenCounts(tokens=5, longest=5)
 
 
-def test_a_long_text_is_cut_only_when_the_recipe_says_so(tokenizer: Any) -> None:
-    encoded = run(tokenizer, [SHORT, LONG], truncation=True)
+def test_a_long_text_is_truncated_if_allowed(tokenizer: Any) -> None:
+    encoded = encode_all(tokenizer, [SHORT, LONG], truncation=True)
     assert encoded.lengths.tolist() == [5, 8]
     assert encoded.ragged["input_ids"][1][-1] == tokenizer.sep_token_id
     assert encoded.counts == TokenCounts(tokens=13, cut_tokens=6, cut_examples=1, longest=14)
 
 
-def test_a_long_text_without_leave_to_cut_says_how_much_would_be_lost(tokenizer: Any) -> None:
+def test_a_long_text_without_truncation_is_l12_with_the_share_lost(tokenizer: Any) -> None:
     with pytest.raises(DataError) as caught:
-        run(tokenizer, [SHORT, LONG], truncation=False)
+        encode_all(tokenizer, [SHORT, LONG], truncation=False)
     assert caught.value.lines() == [
         "error[L12] file.jsonl:2: 1 of 2 texts (50.0%) are longer than 8 tokens (longest: 14); truncation would lose "
         "31.6% of all tokens. Fix: raise train.max_length, or set train.truncation=true to truncate them"
@@ -62,7 +62,7 @@ def test_a_long_text_without_leave_to_cut_says_how_much_would_be_lost(tokenizer:
 
 
 def test_unknown_tokens_are_counted(tokenizer: Any) -> None:
-    assert run(tokenizer, ["a zebra", "好"], truncation=False).counts.unknown_tokens == 2
+    assert encode_all(tokenizer, ["a zebra", "好"], truncation=False).counts.unknown_tokens == 2
 
 
 # pairs
@@ -73,24 +73,24 @@ SECOND = ["the story", "a film", "it is a fresh and funny scene with very good m
 
 @pytest.fixture
 def bert() -> Any:
-    """A tokenizer that tells the texts of a pair apart."""
+    """Return a tokenizer with token types."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(" ".join(FIRST + SECOND).split()))]
     return BertTokenizer(vocab={word: number for number, word in enumerate(words)})
 
 
 @pytest.fixture
 def roberta() -> Any:
-    """Two separators between the texts, no segments."""
+    """Return a tokenizer with two separators between texts and no token types."""
     special = {name: number for number, name in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])}
     return RobertaTokenizer(vocab={**special, **_letters(5)}, merges=[])
 
 
 @pytest.fixture
 def gpt2() -> Any:
-    """No special tokens at all."""
-    found = GPT2Tokenizer(vocab={**_letters(0), "<|endoftext|>": 256}, merges=[])
-    found.pad_token = found.eos_token
-    return found
+    """Return a tokenizer without special tokens."""
+    tokenizer = GPT2Tokenizer(vocab={**_letters(0), "<|endoftext|>": 256}, merges=[])
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def _letters(first: int) -> dict[str, int]:
@@ -103,29 +103,31 @@ def pairs_of(tokenizer: Any, max_length: int, truncation: bool = True, rows: int
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "tokenizer"])
 @pytest.mark.parametrize("max_length", [9, 14, 200])
-def test_pairs_are_the_tokenizers_own(request: pytest.FixtureRequest, name: str, max_length: int) -> None:
-    found = request.getfixturevalue(name)
-    features = pairs_of(found, max_length)
-    expected = found(FIRST, SECOND, truncation=True, max_length=max_length)
+def test_pairs_equal_those_of_the_tokenizer(
+    request: pytest.FixtureRequest, name: str, max_length: int
+) -> None:
+    named_tokenizer = request.getfixturevalue(name)
+    features = pairs_of(named_tokenizer, max_length)
+    expected = named_tokenizer(FIRST, SECOND, truncation=True, max_length=max_length)
     names = [column for column in expected if column != "attention_mask"]
     assert list(features.columns) == names
     for column in names:
         assert features.columns[column] == expected[column], column
 
 
-def test_segments_are_there_for_pairs_alone(bert: Any, roberta: Any) -> None:
+def test_only_pairs_have_token_types(bert: Any, roberta: Any) -> None:
     pairs = pairs_of(bert, 200)
     for ids, types in zip(pairs.columns["input_ids"], pairs.columns["token_type_ids"], strict=True):
         first = list(ids).index(bert.sep_token_id) + 1
         assert list(types) == [0] * first + [1] * (len(ids) - first)
     alone = encode_texts(bert, FIRST, max_length=200, truncation=False)
     assert list(alone.columns) == ["input_ids"]
-    assert not any(map(any, bert(FIRST)["token_type_ids"]))  # nothing is lost
+    assert not any(map(any, bert(FIRST)["token_type_ids"]))  # so leaving them out loses nothing
     assert list(pairs_of(roberta, 200).columns) == ["input_ids"]
 
 
-def test_cut_pairs_are_counted_with_both_texts(bert: Any) -> None:
-    """The longer text is cut first."""
+def test_truncated_pairs_are_counted_with_both_texts(bert: Any) -> None:
+    """The longer text is truncated first."""
     features = pairs_of(bert, 12)
     full = [len(ids) for ids in bert(FIRST, SECOND)["input_ids"]]
     assert full == [8, 13, 16, 35]
@@ -135,26 +137,27 @@ def test_cut_pairs_are_counted_with_both_texts(bert: Any) -> None:
         tokens=44, cut_tokens=1 + 4 + 23, cut_examples=3, unknown_tokens=0, longest=35
     )
     third = bert.decode(features.columns["input_ids"][2], skip_special_tokens=True)
-    assert third.startswith("the plot it is")  # the short first text is whole
+    assert third.startswith("the plot it is")  # the short first text is not truncated
 
 
-def test_long_pairs_are_only_named_when_nothing_may_be_cut(bert: Any) -> None:
+def test_long_pairs_are_only_listed_without_truncation(bert: Any) -> None:
     features = pairs_of(bert, 12, truncation=False)
     assert features.too_long == (1, 2, 3)
     assert features.columns["input_ids"] == bert(FIRST, SECOND)["input_ids"]
 
 
-def test_texts_without_a_separator_stand_on_two_lines(gpt2: Any) -> None:
+def test_pairs_without_a_separator_are_on_two_lines(gpt2: Any) -> None:
     features = pairs_of(gpt2, 500)
     for ids, first, second in zip(features.columns["input_ids"], FIRST, SECOND, strict=True):
         assert gpt2.decode(ids) == f"{first}\n{second}"
-    assert gpt2("a", "b")["input_ids"] == gpt2("ab")["input_ids"]  # else the pair would be one word
+    # Without a line break, the pair would be one word.
+    assert gpt2("a", "b")["input_ids"] == gpt2("ab")["input_ids"]
     again = encode_texts(gpt2, ["a b"], ["c"], max_length=500, truncation=False)
     other = encode_texts(gpt2, ["a"], [" bc"], max_length=500, truncation=False)
     assert again.columns["input_ids"] != other.columns["input_ids"]
 
 
-def test_a_cut_pair_keeps_its_line_break(gpt2: Any) -> None:
+def test_a_truncated_pair_keeps_its_line_break(gpt2: Any) -> None:
     features = pairs_of(gpt2, 10)
     assert [gpt2.decode(ids).count("\n") for ids in features.columns["input_ids"]] == [1] * 4
     assert [len(ids) for ids in features.columns["input_ids"]] == [10] * 4

@@ -1,4 +1,4 @@
-"""Blocks: full, in order, each token new in just one piece."""
+"""Tests of the packing of documents into blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from llmkit.data.encoding.packing import BlockLayout, Piece, pack_documents
 
 
-def test_documents_follow_each_other_and_go_on_in_the_next_block() -> None:
+def test_documents_fill_blocks_and_continue_in_the_next_one() -> None:
     assert pack_documents([7, 2, 6], BlockLayout(max_length=5)) == [
         [Piece(0, 0, 5)],
         [Piece(0, 5, 7), Piece(1, 0, 2), Piece(2, 0, 1)],
@@ -17,7 +17,7 @@ def test_documents_follow_each_other_and_go_on_in_the_next_block() -> None:
     ]
 
 
-def test_unpacked_each_piece_has_a_block() -> None:
+def test_without_packing_each_piece_is_a_block() -> None:
     assert pack_documents([7, 2], BlockLayout(max_length=5, packed=False)) == [
         [Piece(0, 0, 5)],
         [Piece(0, 5, 7)],
@@ -25,7 +25,7 @@ def test_unpacked_each_piece_has_a_block() -> None:
     ]
 
 
-def test_context_is_repeated_where_a_document_goes_on_only() -> None:
+def test_context_is_repeated_only_where_a_document_continues() -> None:
     assert pack_documents([7, 2], BlockLayout(max_length=4, context=2, packed=False)) == [
         [Piece(0, 0, 4)],
         [Piece(0, 2, 6, context=2)],
@@ -34,20 +34,20 @@ def test_context_is_repeated_where_a_document_goes_on_only() -> None:
     ]
 
 
-def test_special_tokens_have_their_places() -> None:
+def test_pieces_leave_space_for_special_tokens() -> None:
     assert pack_documents([3, 1, 1], BlockLayout(max_length=8, num_special=2)) == [
         [Piece(0, 0, 3), Piece(1, 0, 1)],
         [Piece(2, 0, 1)],
     ]
 
 
-def test_no_long_document_begins_in_a_crumb() -> None:
-    """1 of 16 places is left: less than an eighth."""
+def test_no_long_document_starts_in_a_small_space() -> None:
+    """1 of 16 tokens is left, less than an eighth."""
     assert pack_documents([15, 9], BlockLayout(max_length=16)) == [[Piece(0, 0, 15)], [Piece(1, 0, 9)]]
     assert pack_documents([15, 1], BlockLayout(max_length=16)) == [[Piece(0, 0, 15), Piece(1, 0, 1)]]
 
 
-def test_what_can_hold_nothing_new_is_refused() -> None:
+def test_blocks_without_space_for_new_tokens_are_refused() -> None:
     with pytest.raises(AssertionError, match="no space"):
         pack_documents([3], BlockLayout(max_length=2, num_special=2))
 
@@ -59,7 +59,7 @@ def test_what_can_hold_nothing_new_is_refused() -> None:
     st.sampled_from([0, 1, 2]),
     st.booleans(),
 )
-def test_every_token_is_new_in_just_one_piece(
+def test_every_token_is_new_in_exactly_one_piece(
     lengths: list[int], max_length: int, num_special: int, context: int, packed: bool
 ) -> None:
     blocks = pack_documents(lengths, BlockLayout(max_length, num_special, context, packed))

@@ -1,4 +1,4 @@
-"""Windows: every word decided once and at its best place, every answer found again or named, nothing cut."""
+"""Tests of windows: each word is decided once, each answer is found or listed, nothing is truncated."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fast(tokenizer: Any, special: Sequence[str]) -> Any:
 
 @cache
 def bert() -> Any:
-    """WordPiece with few words, so that most words are several tokens."""
+    """Return a WordPiece tokenizer with few words, so that most words are several tokens."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     pieces = [*"abcdefghijklmnopqrstuvwxyz0123456789.é", *(f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz")]
@@ -71,7 +71,7 @@ def bert() -> Any:
 
 @cache
 def byte_level(*, prefix: bool, trim: bool = True) -> Any:
-    """Byte-level BPE as GPT-2's and RoBERTa's; prefix: words given one by one get a blank by the tokenizer."""
+    """Train a byte-level BPE tokenizer like GPT-2's; with `prefix`, it adds a blank before words given one by one."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
     found = Tokenizer(models.BPE())
@@ -92,7 +92,7 @@ def byte_level(*, prefix: bool, trim: bool = True) -> Any:
 
 @cache
 def characters() -> Any:
-    """One token a character, with no special tokens at all: the null answer's token is the question's first."""
+    """Return a tokenizer of characters without special tokens: the question's first token stands for no answer."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     vocabulary = {character: number for number, character in enumerate(["?", *dict.fromkeys(CHINESE)])}
@@ -116,8 +116,8 @@ any_word = st.sampled_from([*ENGLISH.split(), *CHINESE, "北京", *ODD])
 any_sentences = st.lists(st.lists(any_word, min_size=1, max_size=30), min_size=1, max_size=4)
 
 
-def in_one_piece(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
-    """Ids of each word's tokens when the sentence is read in one pass."""
+def encode_in_one_window(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of each word when the sentence is one window."""
     features = encode_words(tokenizer, [words], None, max_length=5000, stride=0)
     found: list[list[int]] = [[] for _ in words]
     if features.columns["input_ids"]:
@@ -131,8 +131,8 @@ def in_one_piece(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
     return found
 
 
-def decided(features: Features) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """(sentence, word) -> the (window, token)s that decide about it."""
+def find_deciding_tokens(features: Features) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Map (sentence, word) to the (window, token) pairs that decide about it."""
     assert features.rows is not None
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for window, (row, words) in enumerate(zip(features.rows, features.decode_columns["words"], strict=True)):
@@ -153,10 +153,10 @@ def test_every_word_with_a_token_is_decided_once(
     tokenizer = TOKENIZERS[name]()
     labels = [[7 * row + word for word in range(len(words))] for row, words in enumerate(sentences)]
     features = encode_words(tokenizer, sentences, labels, max_length=max_length, stride=stride)
-    found = decided(features)
+    found = find_deciding_tokens(features)
     assert all(len(places) == 1 for places in found.values())
 
-    tokens = [in_one_piece(tokenizer, words) for words in sentences]
+    tokens = [encode_in_one_window(tokenizer, words) for words in sentences]
     expected = {(row, word) for row, of_row in enumerate(tokens) for word, ids in enumerate(of_row) if ids}
     assert found.keys() == expected
     without = sum(map(len, sentences)) - len(expected)
@@ -166,8 +166,8 @@ def test_every_word_with_a_token_is_decided_once(
         assert features.columns["input_ids"][window][token] == tokens[row][word][0]  # the first sub-token
         assert features.columns["labels"][window][token] == labels[row][word]
     for window, marks in enumerate(features.decode_columns["words"]):
-        gold = features.columns["labels"][window]
-        assert [label == IGNORED for label in gold] == [word == NO_WORD for word in marks]
+        window_labels = features.columns["labels"][window]
+        assert [label == IGNORED for label in window_labels] == [word == NO_WORD for word in marks]
         assert len(marks) == len(features.columns["input_ids"][window]) <= max_length
         assert any(word != NO_WORD for word in marks)
     assert list(features.rows or []) == sorted(features.rows or [])
@@ -175,10 +175,10 @@ def test_every_word_with_a_token_is_decided_once(
 
 @settings(max_examples=60)
 @given(st.integers(1, 60), st.integers(4, 20), st.integers(0, 20))
-def test_a_word_is_decided_where_it_stands_farthest_from_an_edge(
+def test_a_word_is_decided_where_it_is_farthest_from_an_edge(
     length: int, max_length: int, stride: int
 ) -> None:
-    """Against all windows of so many one-token words, made here; of equal places the first."""
+    """Compare with all windows of one-token words, built here; of equal positions the first counts."""
     features = encode_words(bert(), [["the"] * length], None, max_length=max_length, stride=stride)
     room = max_length - 2
     step = room - min(stride, max_length // 2, room - 1)
@@ -194,7 +194,7 @@ def test_a_word_is_decided_where_it_stands_farthest_from_an_edge(
                 places[word] = margin, start, word - start + 1
     used = sorted({start for _, start, _ in places.values()})
     expected = {(0, word): [(used.index(start), token)] for word, (_, start, token) in places.items()}
-    assert decided(features) == expected
+    assert find_deciding_tokens(features) == expected
 
 
 def test_windows_share_the_tokens_of_the_stride() -> None:
@@ -215,8 +215,8 @@ def test_sentences_in_several_windows_are_counted() -> None:
 
 
 @each_tokenizer
-def test_what_a_token_says_alone_is_the_same_in_windows_and_in_one_pass(name: str) -> None:
-    """A model whose answer depends on the token alone."""
+def test_predictions_in_windows_equal_those_in_one_window(name: str) -> None:
+    """The model of this test predicts from the token alone."""
     tokenizer = TOKENIZERS[name]()
     words = (ENGLISH.split() + list(CHINESE)) * 3
     whole = encode_words(tokenizer, [words], None, max_length=5000, stride=0)
@@ -224,15 +224,15 @@ def test_what_a_token_says_alone_is_the_same_in_windows_and_in_one_pass(name: st
     assert len(whole.columns["input_ids"]) == 1 < len(pieces.columns["input_ids"])
 
     def answers(features: Features) -> list[int]:
-        found = decided(features)
+        found = find_deciding_tokens(features)
         places = (found[0, word][0] for word in range(len(words)))
         return [features.columns["input_ids"][window][token] % 5 for window, token in places]
 
     assert answers(pieces) == answers(whole)
 
 
-def test_words_of_roberta_look_as_in_a_text() -> None:
-    """It marks the beginning of a word by the blank before it, which no one writes before a Chinese character."""
+def test_words_have_the_tokens_of_running_text() -> None:
+    """RoBERTa marks the start of a word by the blank before it, which is not written before a Chinese character."""
     tokenizer = byte_level(prefix=False)
     for words, text in (
         (["the", "film", "was"], "the film was"),
@@ -245,13 +245,13 @@ def test_words_of_roberta_look_as_in_a_text() -> None:
     assert features.columns["input_ids"][0] == prefixed("the film")["input_ids"]
 
 
-def test_a_word_whose_first_character_is_dropped_is_decided_all_the_same() -> None:
+def test_a_word_whose_first_character_has_no_token_is_decided() -> None:
     features = encode_words(bert(), [["\ufefffilm", "the"]], [[3, 4]], max_length=10, stride=0)
     assert features.columns["labels"] == [[IGNORED, 3, IGNORED, 4, IGNORED]]
     assert not features.notes
 
 
-def test_sentences_without_any_token_leave_no_window() -> None:
+def test_sentences_without_tokens_have_no_window() -> None:
     features = encode_words(bert(), [["\u200b"], ["\u200b", "\u200b"]], None, max_length=10, stride=0)
     assert features.columns["input_ids"] == []
     assert features.notes == {"words without a token, predicted as O": 3}
@@ -259,8 +259,8 @@ def test_sentences_without_any_token_leave_no_window() -> None:
 
 
 @each_tokenizer
-def test_the_tokenizer_is_left_as_it_was(name: str) -> None:
-    """Else its file would be saved with a truncation, and its digest (the cache's key) would change."""
+def test_the_tokenizer_is_not_changed(name: str) -> None:
+    """A leftover truncation would be saved with the model and would change the digest, the key of the cache."""
     tokenizer = TOKENIZERS[name]()
     tokenizer.truncation_side = "left"
     try:
@@ -277,8 +277,8 @@ def test_the_tokenizer_is_left_as_it_was(name: str) -> None:
 
 @pytest.mark.parametrize("max_length", range(1, 40))
 @pytest.mark.parametrize("name", ["bert", "roberta"])
-def test_any_length_works_or_is_refused(name: str, max_length: int) -> None:
-    """The tokenizers library panics where a stride leaves no room; it must not come to that."""
+def test_any_max_length_works_or_is_c09(name: str, max_length: int) -> None:
+    """The tokenizers library panics when a stride leaves no tokens; windows must prevent that."""
     tokenizer, special = TOKENIZERS[name](), {"bert": (2, 3), "roberta": (2, 4)}[name]
     too_short = max_length <= special[0]
     try:
@@ -305,8 +305,8 @@ any_text = st.lists(
 
 
 @st.composite
-def asked(draw: st.DrawFn) -> tuple[str, tuple[int, int] | None]:
-    """A text and a span of it, or None."""
+def draw_text_and_answer(draw: st.DrawFn) -> tuple[str, tuple[int, int] | None]:
+    """Draw a text and a span of it, or None."""
     text = draw(any_text)
     start = draw(st.integers(0, len(text) - 1))
     end = draw(st.integers(start + 1, min(len(text), start + 30)))
@@ -327,16 +327,16 @@ def contexts(
     )
 
 
-def read(tokenizer: Any, text: str) -> set[int]:
-    """The characters (by place) that some token stands for."""
+def covered_characters(tokenizer: Any, text: str) -> set[int]:
+    """Return the positions of characters that belong to some token."""
     offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     return {place for start, end in offsets for place in range(start, end)}
 
 
 @each_tokenizer
 @settings(max_examples=60)
-@given(st.lists(asked(), min_size=1, max_size=3), st.integers(24, 60), st.integers(0, 40))
-def test_an_answer_is_found_again_or_named(
+@given(st.lists(draw_text_and_answer(), min_size=1, max_size=3), st.integers(24, 60), st.integers(0, 40))
+def test_an_answer_is_found_or_listed_as_lost(
     name: str, rows: list[tuple[str, tuple[int, int] | None]], max_length: int, stride: int
 ) -> None:
     tokenizer = TOKENIZERS[name]()
@@ -353,8 +353,8 @@ def test_an_answer_is_found_again_or_named(
             features.decode_columns["begins"][window][first],
             features.decode_columns["ends"][window][last],
         )
-        gold = set(range(*answer)) & read(tokenizer, text)
-        assert gold <= set(range(begin, end))  # whole; a token may reach beyond
+        answer_characters = set(range(*answer)) & covered_characters(tokenizer, text)
+        assert answer_characters <= set(range(begin, end))  # the whole answer; a token may reach beyond it
         found.add(row)
     expected = {row for row, (_, answer) in enumerate(rows) if answer is not None}
     assert found | set(features.lost_answers) == expected
@@ -363,11 +363,11 @@ def test_an_answer_is_found_again_or_named(
 
 @each_tokenizer
 @settings(max_examples=60)
-@given(asked(), st.integers(24, 60), st.integers(0, 20))
+@given(draw_text_and_answer(), st.integers(24, 60), st.integers(0, 20))
 def test_an_answer_no_longer_than_the_overlap_is_never_lost(
     name: str, row: tuple[str, tuple[int, int] | None], max_length: int, stride: int
 ) -> None:
-    """n shared tokens hold every span of n + 1."""
+    """Windows that share n tokens hold every span of n + 1 tokens."""
     tokenizer = TOKENIZERS[name]()
     text, answer = row
     offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
@@ -384,8 +384,8 @@ def test_an_answer_no_longer_than_the_overlap_is_never_lost(
 
 
 @each_tokenizer
-def test_targets_decode_to_the_gold_answer(name: str) -> None:
-    """Whole words of a text of several windows, each as the answer: to the letter but for white space around."""
+def test_targets_decode_to_the_answer(name: str) -> None:
+    """Each word of a long text is an answer once; decoding gives its characters but for surrounding blanks."""
     tokenizer = TOKENIZERS[name]()
     text = f"{ENGLISH} 🙂 naïve e\u0301tude 北京大学 {ENGLISH}  end\n{ENGLISH}"
     words, at = [], 0
@@ -408,7 +408,7 @@ def test_targets_decode_to_the_gold_answer(name: str) -> None:
             assert text[begin:end].strip() == text[slice(*words[row])]
 
 
-def test_context_marks_are_the_texts_tokens_and_nothing_else() -> None:
+def test_the_context_column_marks_exactly_the_context() -> None:
     features = contexts(bert(), [("good was the film", (0, 4))], 30, 4)
     decoded = bert().convert_ids_to_tokens(features.columns["input_ids"][0])
     assert decoded == ["[CLS]", "the", "fi", "##lm", "[SEP]", "good", "was", "the", "fi", "##lm", "[SEP]"]
@@ -417,22 +417,22 @@ def test_context_marks_are_the_texts_tokens_and_nothing_else() -> None:
     assert list(features.decode_columns["ends"][0]) == [0] * 5 + [4, 8, 12, 15, 17] + [0]
 
 
-def test_each_window_has_the_whole_question_and_all_windows_the_whole_text() -> None:
+def test_each_window_has_the_question_and_all_windows_cover_the_text() -> None:
     words = [str(number % 10) for number in range(100)]
     features = contexts(bert(), [(" ".join(words), None)], 24, 6)
-    read: list[str] = []
+    words_read: list[str] = []
     for ids, inside in zip(features.columns["input_ids"], features.columns["context"], strict=True):
         tokens = bert().convert_ids_to_tokens(ids)
         assert tokens[:5] == ["[CLS]", "the", "fi", "##lm", "[SEP]"]
         piece = [token for token, mark in zip(tokens, inside, strict=True) if mark]
-        assert not read or read[-6:] == piece[:6]
-        read += piece[6:] if read else piece
-    assert read == words
+        assert not words_read or words_read[-6:] == piece[:6]
+        words_read += piece[6:] if words_read else piece
+    assert words_read == words
     assert features.notes == {"questions in several windows": 1}
 
 
-def test_an_answer_over_a_border_is_a_target_only_where_it_is_whole() -> None:
-    """The room beside the question is 10 tokens: words 0-9, then 7-16 ..."""
+def test_an_answer_across_a_border_is_a_target_only_where_it_is_whole() -> None:
+    """The question leaves 10 tokens: words 0-9, then 7-16 ..."""
     text = " ".join(str(number % 10) for number in range(30))
     where = text.index("9 0"), text.index("9 0") + 3  # words 9 and 10
     features = contexts(bert(), [(text, where)], 16, 3)
@@ -443,7 +443,7 @@ def test_an_answer_over_a_border_is_a_target_only_where_it_is_whole() -> None:
 
 
 def test_blanks_around_an_answer_do_not_lose_it() -> None:
-    """Some published answers have them; the tokenizer has no token for a blank."""
+    """Some published answers have such blanks; the tokenizer has no token for a blank."""
     features = contexts(bert(), [("the film was good", (3, 9)), ("the film\u200b was", (4, 9))], 30, 4)
     assert features.lost_answers == ()
     assert [features.columns["start"][0], features.columns["end"][0]] == [[6], [7]]
@@ -458,7 +458,7 @@ def test_without_answers_there_are_no_targets() -> None:
     assert list(features.columns["token_type_ids"][0])[:5] == [0] * 5
 
 
-def of_rows(
+def encode_rows(
     rows: dict[str, list[Any]],
     max_length: int,
     split: str,
@@ -485,26 +485,26 @@ def of_rows(
     )
 
 
-def test_a_question_that_leaves_too_little_room_is_told() -> None:
+def test_a_question_longer_than_half_of_max_length_is_l12() -> None:
     rows = {
         "question": ["the film", "the film was good " * 4],
         "context": ["good"] * 2,
         "answer": [[0, 4], [0, 4]],
     }
     with pytest.raises(DataError) as caught:
-        of_rows(rows, 30, "train")
+        encode_rows(rows, 30, "train")
     assert caught.value.lines() == [
         "error[L12] squad.json:2: 1 of 2 questions (50.0%) are longer than 15 tokens (longest: 20); truncation would "
         "lose 19.2% of all tokens. Fix: raise train.max_length, or set train.truncation=true to truncate them"
     ]
-    encoded = of_rows(rows, 30, "train", truncation=True)
+    encoded = encode_rows(rows, 30, "train", truncation=True)
     assert encoded.notes == {"questions truncated to 15 tokens": 1}
     assert (encoded.counts.cut_examples, encoded.counts.cut_tokens) == (1, 5)
     assert encoded.lengths.tolist() == [1 + 3 + 1 + 1 + 1, 1 + 15 + 1 + 1 + 1]
 
 
-def test_a_cut_inside_a_character_does_not_make_the_question_longer() -> None:
-    """Each of these is three tokens; the eighth is the second of the third character."""
+def test_truncation_inside_a_character_does_not_lengthen_the_question() -> None:
+    """Each of these characters is three tokens; the eighth token is the second of the third character."""
     tokenizer = byte_level(prefix=False)
     features = encode_contexts(
         tokenizer, ["好" * 5], ["good"], None, max_length=17, stride=0, truncation=True
@@ -512,7 +512,7 @@ def test_a_cut_inside_a_character_does_not_make_the_question_longer() -> None:
     assert list(features.columns["context"][0]).index(1) == 1 + 6 + 2
 
 
-def test_a_lost_answer_stops_training_and_is_counted_elsewhere() -> None:
+def test_a_lost_answer_is_q06_in_training_and_a_note_elsewhere() -> None:
     text = " ".join(str(number % 10) for number in range(30))
     rows = {
         "question": ["the film"] * 4,
@@ -520,7 +520,7 @@ def test_a_lost_answer_stops_training_and_is_counted_elsewhere() -> None:
         "answer": [[0, 1], [18, 21], None, [18, 21]],
     }
     with pytest.raises(DataError) as caught:
-        of_rows(rows, 16, "train")
+        encode_rows(rows, 16, "train")
     [line] = caught.value.lines()
     assert line.startswith("error[Q06] squad.json:2: no window holds this whole answer")
     assert "also at squad.json:4" in line
@@ -529,35 +529,35 @@ def test_a_lost_answer_stops_training_and_is_counted_elsewhere() -> None:
         pytest.raises(DataError, match=re.escape("squad.json:2: no")) as caught,
     ):
         patch.setattr("llmkit.data.encoding.encode.BATCH", 3)
-        of_rows(rows, 16, "train")
+        encode_rows(rows, 16, "train")
     assert "also at squad.json:4" in str(caught.value)
-    counted = {"questions in several windows": 4, "answers that no window holds whole": 2}
-    assert of_rows(rows, 16, "validation").notes == counted
-    assert of_rows(rows, 16, "train", truncation=True).notes == counted
+    notes = {"questions in several windows": 4, "answers that no window holds whole": 2}
+    assert encode_rows(rows, 16, "validation").notes == notes
+    assert encode_rows(rows, 16, "train", truncation=True).notes == notes
 
 
-def test_windows_come_back_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_are_stored_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path))
     rows = {"question": ["the film"] * 3, "context": [ENGLISH, "good", ENGLISH], "answer": [[0, 3]] * 3}
-    made = of_rows(rows, 24, "validation")
-    load_or_encode(lambda collect: of_rows(rows, 24, "validation", collect=collect), rows="a")
-    found = load_or_encode(lambda _: pytest.fail("made again"), rows="a")
-    assert found.ragged.keys() == made.ragged.keys()
-    assert found.decode_columns.keys() == made.decode_columns.keys() == {"begins", "ends"}
-    for name, column in (made.ragged | made.decode_columns).items():
+    encoded = encode_rows(rows, 24, "validation")
+    load_or_encode(lambda collect: encode_rows(rows, 24, "validation", collect=collect), rows="a")
+    found = load_or_encode(lambda _: pytest.fail("encoded again"), rows="a")
+    assert found.ragged.keys() == encoded.ragged.keys()
+    assert found.decode_columns.keys() == encoded.decode_columns.keys() == {"begins", "ends"}
+    for name, column in (encoded.ragged | encoded.decode_columns).items():
         theirs = (found.ragged | found.decode_columns)[name]
         assert np.array_equal(theirs.flat, column.flat)
         assert np.array_equal(theirs.offsets, column.offsets)
-    assert found.examples.tolist() == made.examples.tolist()
-    assert (found.notes, found.counts) == (made.notes, made.counts)
-    assert made.examples.tolist() == sorted(made.examples) and set(made.examples) == {0, 1, 2}
+    assert found.examples.tolist() == encoded.examples.tolist()
+    assert (found.notes, found.counts) == (encoded.notes, encoded.counts)
+    assert encoded.examples.tolist() == sorted(encoded.examples) and set(encoded.examples) == {0, 1, 2}
 
 
-def test_batches_of_rows_are_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_concatenated_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"question": ["the film"] * 7, "context": [ENGLISH, "good"] * 3 + ["was"], "answer": [[0, 3]] * 7}
-    together = of_rows(rows, 24, "validation")
+    together = encode_rows(rows, 24, "validation")
     monkeypatch.setattr("llmkit.data.encoding.encode.BATCH", 3)
-    apart = of_rows(rows, 24, "validation")
+    apart = encode_rows(rows, 24, "validation")
     assert apart.examples.tolist() == together.examples.tolist()
     assert (apart.notes, apart.counts) == (together.notes, together.counts)
     for name, column in (together.ragged | together.decode_columns).items():
@@ -568,7 +568,7 @@ def test_batches_of_rows_are_one_after_the_other(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["xquad_en", "xquad_zh", "cmrc2018", "squad_v2"])
 @pytest.mark.parametrize("tokenizer", ["bert", "gpt2", "roberta"])
-def test_published_answers_are_all_found(shared: Path, name: str, tokenizer: str) -> None:
+def test_all_published_answers_are_found(shared: Path, name: str, tokenizer: str) -> None:
     from llmkit.metrics.tasks.answer_matching import normalize_squad
 
     content = json.loads((shared / "qa" / name / "validation.json").read_text(encoding="utf-8"))
@@ -583,7 +583,7 @@ def test_published_answers_are_all_found(shared: Path, name: str, tokenizer: str
                 )
                 rows.append((paragraph["context"], span or None))
     features = contexts(TOKENIZERS[tokenizer](), rows, 384, 128)
-    assert len(features.lost_answers) <= (name == "cmrc2018")  # which has an answer of 173 characters
+    assert len(features.lost_answers) <= (name == "cmrc2018")  # it has an answer of 173 characters
     exact = total = 0
     for window, row in enumerate(features.rows or []):
         [first], [last] = features.columns["start"][window], features.columns["end"][window]
@@ -596,4 +596,4 @@ def test_published_answers_are_all_found(shared: Path, name: str, tokenizer: str
             total += 1
             exact += normalize_squad(text[begin:end]) == normalize_squad(text[slice(*answer)])
     assert total >= sum(answer is not None for _, answer in rows) - len(features.lost_answers)
-    assert exact / total > 0.9  # the rest begins or ends inside a token
+    assert exact / total > 0.9  # the others start or end inside a token
