@@ -17,6 +17,7 @@ import pytest
 from llmkit import cli
 from llmkit.assets import store
 from llmkit.assets.pinned import Asset
+from llmkit.report import plots
 from tests import samples
 from tests.checkpoints import write_bert, write_gpt
 from tests.conftest import reviews
@@ -92,6 +93,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         patch.setenv("LLMKIT_CACHE", str(folder / "cache"))
         patch.setattr(store, "fetch_archive", lambda asset, part, progress: part.write_bytes(b""))
         patch.setattr(store, "convert", stand_in)
+        patch.setattr(plots, "draw", lambda content: {})  # a third of the time, and tests/report draws them
         yield Workspace(folder)
 
 
