@@ -28,6 +28,9 @@ from llmkit.data.encoding.features import Features, Limit
 if TYPE_CHECKING:
     pass
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 __all__ = ["DEFAULT", "ChatTemplate", "encode_conversations", "load_template"]
 
 GENERATION_MARK = re.compile(r"{%-?\s*generation\s*-?%}")
@@ -53,7 +56,7 @@ class ChatTemplate:
         is_default: The tokenizer had no template and uses DEFAULT.
     """
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     end_token_id: int
     is_default: bool
 
@@ -121,7 +124,7 @@ class ChatTemplate:
 
     def _close(self, turn: str) -> str:
         """Cut an answer's turn after its end token, or remove trailing white space if there is no end token."""
-        end_token = self.tokenizer.convert_ids_to_tokens(self.end_token_id)
+        end_token = str(self.tokenizer.convert_ids_to_tokens(self.end_token_id))
         at = turn.rfind(end_token)
         return turn[: at + len(end_token)] if at >= 0 else turn.rstrip()
 
@@ -130,14 +133,15 @@ class ChatTemplate:
         from jinja2 import TemplateError
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        template = self.tokenizer.chat_template
+        template = str(self.tokenizer.chat_template)
+        special_tokens: dict[str, Any] = dict(self.tokenizer.special_tokens_map)
         try:
             rendered: Any = render_jinja_template(
                 [list(messages)],
                 chat_template=template,
                 add_generation_prompt=add_generation_prompt,
                 return_assistant_tokens_mask=bool(GENERATION_MARK.search(template)),
-                **self.tokenizer.special_tokens_map,
+                **special_tokens,
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise _misfit(messages, f"refuses it: {error}") from error
@@ -149,7 +153,7 @@ class ChatTemplate:
         return ids
 
 
-def load_template(tokenizer: Any) -> ChatTemplate:
+def load_template(tokenizer: PreTrainedTokenizerBase) -> ChatTemplate:
     """Load the tokenizer's chat template; a tokenizer without one gets DEFAULT and keeps it.
 
     Raises:
@@ -171,7 +175,7 @@ def load_template(tokenizer: Any) -> ChatTemplate:
     return template
 
 
-def _find_end_token(tokenizer: Any, probe: Sequence[Message]) -> int:
+def _find_end_token(tokenizer: PreTrainedTokenizerBase, probe: Sequence[Message]) -> int:
     """Return the special token that follows an answer, or the tokenizer's end token if the template writes none."""
     template = ChatTemplate(tokenizer, tokenizer.eos_token_id, is_default=False)
     after_answer = template.render(probe).rpartition("b")[2]

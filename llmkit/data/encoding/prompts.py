@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from llmkit.base.errors import RecipeError
 from llmkit.data.encoding.encode import count_tokens
 from llmkit.data.encoding.features import Features, Limit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["PromptFormat", "encode_prompts", "find_target_start"]
 
@@ -37,7 +40,7 @@ class PromptFormat:
 
 
 def encode_prompts(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     prompt_format: PromptFormat,
     texts: Sequence[str],
     targets: Sequence[str] | None,
@@ -81,7 +84,7 @@ def encode_prompts(
     return Features(columns, counts, () if truncation else tuple(too_long), limit, notes=notes)
 
 
-def find_target_start(tokenizer: Any) -> int | None:
+def find_target_start(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """Return the special token that the tokenizer puts before every target, or None.
 
     It is the language in mBART-50 and <s> in BART.
@@ -96,7 +99,7 @@ def _find_longer(lengths: Sequence[int], limit: int) -> list[int]:
 
 
 def _encode_sources(
-    tokenizer: Any, prompt_format: PromptFormat, texts: Sequence[str], max_length: int
+    tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat, texts: Sequence[str], max_length: int
 ) -> tuple[Ids, list[int]]:
     """Encode prompts of at most max_length tokens; also return their lengths before truncation."""
     head, tail = prompt_format.around
@@ -111,7 +114,11 @@ def _encode_sources(
 
 
 def _truncate_prompt(
-    tokenizer: Any, ids: list[int], prompt_format: PromptFormat, text: str, max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    ids: list[int],
+    prompt_format: PromptFormat,
+    text: str,
+    max_length: int,
 ) -> list[int]:
     """Remove the last tokens of the text from its prompt until the prompt has max_length tokens.
 
@@ -136,7 +143,7 @@ def _truncate_prompt(
 
 
 def _encode_targets(
-    tokenizer: Any, prompt_format: PromptFormat, texts: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, prompt_format: PromptFormat, texts: Sequence[str]
 ) -> tuple[Ids, list[int]]:
     """Encode targets with their end token, truncated to max_new_tokens; also return their lengths before that.
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from llmkit.data.encoding.collate import IGNORED
 from llmkit.data.encoding.encode import LOST_ANSWERS, count_tokens
 from llmkit.data.encoding.features import Features, Limit, TokenCounts
 from llmkit.text.words import join_words
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 __all__ = ["NO_WORD", "encode_contexts", "encode_words"]
 
@@ -40,7 +43,7 @@ class _Owner:
 
 
 def encode_words(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     sentences: Sequence[Sequence[str]],
     labels: Sequence[Sequence[int]] | None,
     *,
@@ -94,17 +97,17 @@ def encode_words(
     )
 
 
-def _choose_owners(batch: Any, rows: Sequence[int]) -> dict[tuple[int, int], _Owner]:
+def _choose_owners(batch: BatchEncoding, rows: Sequence[int]) -> dict[tuple[int, int], _Owner]:
     """Map (row, word) to the token with the largest margin; of two equal ones, to that of the earlier window."""
     owners: dict[tuple[int, int], _Owner] = {}
     for window, row in enumerate(rows):
         words = batch.word_ids(window)
-        inside = [token for token, word in enumerate(words) if word is not None]
-        for token in inside:
-            word = words[token]
-            if token > inside[0] and words[token - 1] == word:
+        inside = [(token, word) for token, word in enumerate(words) if word is not None]
+        for token, word in inside:
+            first, last = inside[0][0], inside[-1][0]
+            if token > first and words[token - 1] == word:
                 continue  # not the first token of its word; at the start of a window the margin is 0 anyway
-            margin = min(token - inside[0], inside[-1] - token)
+            margin = min(token - first, last - token)
             best = owners.get((row, word))
             if best is None or margin > best.margin:
                 owners[row, word] = _Owner(window, token, margin)
@@ -112,7 +115,7 @@ def _choose_owners(batch: Any, rows: Sequence[int]) -> dict[tuple[int, int], _Ow
 
 
 def encode_contexts(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     questions: Sequence[str],
     contexts: Sequence[str],
     answers: Sequence[tuple[int, int] | None] | None,
@@ -197,7 +200,7 @@ def _count_space(tokens: int, special: int) -> int:
     raise RecipeError("C09", "train.max_length", message, "raise it, e.g. to 128")
 
 
-def _add_blanks(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+def _add_blanks(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
     """Put the blank before each word that it has in running text, where the tokenizer needs it.
 
     The tokenizers of GPT-2 and RoBERTa recognize the first token of a word by this blank, and do not add it to words
@@ -214,7 +217,7 @@ def _add_blanks(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[list
     return with_blanks
 
 
-def _get_ids(tokenizer: Any, text: str | list[str]) -> list[int]:
+def _get_ids(tokenizer: PreTrainedTokenizerBase, text: str | list[str]) -> list[int]:
     ids: list[int] = tokenizer(text, is_split_into_words=isinstance(text, list), add_special_tokens=False)[
         "input_ids"
     ]
@@ -222,7 +225,11 @@ def _get_ids(tokenizer: Any, text: str | list[str]) -> list[int]:
 
 
 def _tokenize(
-    tokenizer: Any, first: list[Any], second: list[str] | None, max_length: int, stride: int
+    tokenizer: PreTrainedTokenizerBase,
+    first: list[Any],
+    second: list[str] | None,
+    max_length: int,
+    stride: int,
 ) -> Any:
     """Let the tokenizer divide inputs into windows from left to right, with the offsets of each token."""
     side, tokenizer.truncation_side = tokenizer.truncation_side, "right"
@@ -246,7 +253,7 @@ def _tokenize(
 
 
 def _truncate_questions(
-    tokenizer: Any, questions: Sequence[str], max_length: int
+    tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], max_length: int
 ) -> tuple[list[str], list[int]]:
     """Truncate questions to max_length tokens; also return their lengths before."""
     spans_of = tokenizer(
