@@ -24,11 +24,12 @@ $(DOCS_READY): $(READY)
 demo: $(READY) ## fine-tune MiniLM on movie reviews and say where the report lies (about 3 minutes on 2 cores)
 	$(BIN)/llmkit finetune sentiment
 
-check: $(READY) docs ## format, lint, types, architecture, documentation (under a minute)
+check: $(READY) $(DOCS_READY) ## format, lint, types, architecture, documentation (under a minute)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/docs/test_reference.py
+	$(BIN)/zensical build --clean --strict
 
 test: $(READY) ## all tests, a file to a core (about a quarter of an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile

@@ -68,7 +68,10 @@ class Workspace:
 
     def _python(self, block: Block, page: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(block.content, name_of(page), "exec"), {"__name__": "__main__"})
+            try:
+                exec(compile(block.content, name_of(page), "exec"), {"__name__": "__main__"})
+            except Exception as error:
+                raise AssertionError(f"{name_of(page)}: {error!r}\n{block.content}") from error
 
 
 def shortened(arguments: Command) -> Command:

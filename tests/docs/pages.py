@@ -63,7 +63,7 @@ def pages() -> list[Path]:
 
 
 def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+    return str(page.relative_to(ROOT) if page.is_relative_to(ROOT) else page)
 
 
 def text_of(page: Path) -> str:
