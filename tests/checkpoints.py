@@ -1,4 +1,4 @@
-"""Checkpoints small enough for milliseconds (2 layers, hidden 32, 50 words), with their tokenizer."""
+"""Write tiny checkpoints (2 layers, hidden size 32, 50 words) with their tokenizers; a forward takes milliseconds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["TINY", "WORDS", "save_tokenizer", "write_bert", "write_gpt", "write_
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *NEUTRAL, *"0123456789", *".,!?"]
 
-# The kind of checkpoint that a task can be trained on; bert where nothing is said.
+# The kind of checkpoint for each task; bert for all others.
 TINY = {**dict.fromkeys(("chat", "clm", "code", "dpo", "summarization"), "gpt"), "translation": "t5"}
 
 
 def write_bert(folder: Path, *, positions: int = 64) -> None:
-    """A BERT checkpoint with its tokenizer. positions: the longest input, in tokens."""
+    """Write a BERT checkpoint whose longest input is `positions` tokens, with its tokenizer."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -33,7 +33,7 @@ def write_bert(folder: Path, *, positions: int = 64) -> None:
 
 
 def write_gpt(folder: Path, *, positions: int = 64) -> None:
-    """A Llama checkpoint with its tokenizer. positions: the longest input, in tokens."""
+    """Write a Llama checkpoint whose longest input is `positions` tokens, with its tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -53,7 +53,7 @@ def write_gpt(folder: Path, *, positions: int = 64) -> None:
 
 
 def write_t5(folder: Path) -> None:
-    """A T5 checkpoint with its tokenizer."""
+    """Write a T5 checkpoint with its tokenizer."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
@@ -74,7 +74,7 @@ def write_t5(folder: Path) -> None:
 
 
 def save_tokenizer(folder: Path, *, positions: int = 64, **special: str) -> None:
-    """A word-level BERT tokenizer over WORDS, with more names for its special tokens."""
+    """Write a word-level BERT tokenizer over WORDS. special: further roles of its special tokens, such as eos_token."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""Faults on the way to the disk: at the nth write, flush, rename or delete something happens."""
+"""Inject a failure into the nth write, flush, rename or delete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = ("ENOSPC", "EIO", "short", "kill")
 
 
 class Fault:
-    """What happens at the nth call, and how many calls there were."""
+    """A failure of a given kind at the nth call, and the number of calls so far."""
 
     def __init__(self, kind: str, at: int) -> None:
         self.kind, self.at, self.calls = kind, at, 0
@@ -26,8 +26,12 @@ class Fault:
     def happened(self) -> bool:
         return self.calls >= self.at
 
-    def meet(self, written: Path | None = None) -> None:
-        """One call; written: the file that it has just filled, which a short write leaves half of."""
+    def count_call(self, written: Path | None = None) -> None:
+        """Count one call and fail at the nth.
+
+        Args:
+            written: The file that the call has just written; a short write truncates it to half its size.
+        """
         self.calls += 1
         if self.calls != self.at:
             return
@@ -40,25 +44,25 @@ class Fault:
 
 
 def arm(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
-    """Let every call of llmkit that reaches the disk meet the fault first."""
+    """Patch every function that reaches the disk so that its calls count and can fail."""
 
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            fault.meet()
+            fault.count_call()
             return function(*arguments, **options)
 
         return call
 
-    def opened(path: Path, mode: str = "r", **options: Any) -> Any:
-        file = plain(path, mode, **options)
+    def open_counted(path: Path, mode: str = "r", **options: Any) -> Any:
+        file = original_open(path, mode, **options)
         return _Writer(file, path, fault) if set(mode) & set("wa") else file
 
-    plain = Path.open
-    monkeypatch.setattr(Path, "open", opened)
-    monkeypatch.setattr(os, "fsync", before(os.fsync))
-    monkeypatch.setattr(Path, "replace", before(Path.replace))
-    monkeypatch.setattr(Path, "unlink", before(Path.unlink))
-    monkeypatch.setattr(shutil, "rmtree", before(shutil.rmtree))
+    original_open = Path.open
+    monkeypatch.setattr(Path, "open", open_counted)
+    monkeypatch.setattr(os, "fsync", counted(os.fsync))
+    monkeypatch.setattr(Path, "replace", counted(Path.replace))
+    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+    monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
 
 
 class _Writer:
@@ -68,10 +72,10 @@ class _Writer:
         self.file, self.path, self.fault = file, path, fault
 
     def write(self, text: Any) -> int:
-        self.fault.meet()
+        self.fault.count_call()
         written: int = self.file.write(text)
         self.file.flush()
-        self.fault.meet(self.path)
+        self.fault.count_call(self.path)
         return written
 
     def __enter__(self) -> _Writer:

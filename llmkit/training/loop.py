@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit.training.resume import resume, save_checkpoint, stop
@@ -98,21 +99,27 @@ def adapt_for_training(session: Session, recipe: Recipe, model: nn.Module) -> tu
     import torch
 
     from llmkit.engine import row_gradients
-    from llmkit.models.cpu import dropout, unpadded
 
     if recipe.train.compile:
         return torch.compile(model, dynamic=True), True  # type: ignore[return-value]  # callable like the model
     if session.device.type != "cpu" or session.precision != "fp32":
         return model, True
-    dropout.replace_dropout(model)
+    faster = find_spec("llmkit.models.cpu") is not None  # that folder may be removed
+    if faster:
+        from llmkit.models.cpu import dropout
+
+        dropout.replace_dropout(model)
     if session.world_size == 1:  # several processes sum dense gradients
         row_gradients.enable_sparse_gradients(model)
     if recipe.model.lora:
         from llmkit.models import lora  # imports peft, which takes a while
 
         lora.fuse_adapter(model)
-    if not recipe.train.gradient_checkpointing and unpadded.is_supported(model):
-        return unpadded.Unpadded(model), False
+    if faster and not recipe.train.gradient_checkpointing:
+        from llmkit.models.cpu import unpadded
+
+        if unpadded.is_supported(model):
+            return unpadded.Unpadded(model), False
     return model, True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from llmkit.base import files
@@ -72,9 +73,10 @@ class TrainingRun:
             RunError: M12, when the processes hold different weights.
         """
         from llmkit.engine import checkpoint, optim, sharding
-        from llmkit.models.cpu import allocator
 
-        if session.device.type == "cpu":
+        if session.device.type == "cpu" and find_spec("llmkit.models.cpu"):  # that folder may be removed
+            from llmkit.models.cpu import allocator
+
             allocator.keep_freed_memory()
         if not session.has_same_weights(model):
             raise RunError(

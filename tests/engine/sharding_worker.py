@@ -61,7 +61,7 @@ class Trainer:
             self.placed.model,
             self.session.accelerator.prepare_optimizer(self.optimizer),
             self.training.batches("train"),
-            task.loss(examples.golds["train"], len(examples.labels)),
+            task.loss(examples.references["train"], len(examples.labels)),
             plan_steps(first, last),
             schedule=Schedule(1e-4, len(SIZES), 0, "constant"),
             max_grad_norm=0.5,

@@ -1,7 +1,7 @@
-"""Recorded figures of the first steps: a change that moves them must say why (`make golden` records anew).
+"""Loss and gradient norm of the first steps equal recorded figures, for every task.
 
-What is compared: loss and gradient norm of each update, so data order, tokenizing, micro-batches, head, loss,
-schedule, clipping and optimizer all stand behind each figure.
+The figures depend on data order, tokenization, micro-batches, head, loss, schedule, clipping and optimizer. A change
+that moves them must say why; `make golden` records them again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.samples import write_recipe
 
 RECORDED = Path(__file__).with_name("losses.json")
 STEPS = 12
-# Enough for the order of sums, which differs between processors; far below any change of the method.
+# Covers the order of sums, which differs between processors, and is far below any change of the method.
 TOLERANCE = 1e-4
 
 Curve = dict[str, list[float]]
@@ -41,25 +41,27 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def curve(recipe: Path, overrides: list[str], out: Path) -> Curve:
+def train_curve(recipe: Path, overrides: list[str], out: Path) -> Curve:
     settings = ["train.epochs=null", f"train.max_steps={STEPS}", "train.precision=fp32"]
     llmkit.finetune(str(recipe), [*settings, "evaluate.baselines=false", *overrides], out=out)
     steps = [line for line in Run(out).read_log() if line["kind"] == "step"]
     return {key: [line[key] for line in steps] for key in ("loss", "grad_norm")}
 
 
-def compare(name: str, found: Curve, rewrite: bool) -> None:
+def compare(name: str, curve: Curve, rewrite: bool) -> None:
+    """Compare a curve with the recorded one, or record it."""
     recorded: dict[str, Curve] = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
     if rewrite:
-        rounded = {key: [float(f"{value:.7g}") for value in values] for key, values in found.items()}
+        rounded = {key: [float(f"{value:.7g}") for value in values] for key, values in curve.items()}
         RECORDED.write_text(json.dumps({**recorded, name: rounded}, indent=1, sort_keys=True) + "\n")
         return
     for key, values in recorded[name].items():
-        assert len(found[key]) == STEPS
-        assert found[key] == pytest.approx(values, rel=TOLERANCE), key
+        assert len(curve[key]) == STEPS
+        assert curve[key] == pytest.approx(values, rel=TOLERANCE), key
 
 
 def without_dropout(checkpoint: Path, folder: Path) -> Path:
+    """Copy a checkpoint into `folder` with all dropout probabilities set to 0."""
     copy = Path(shutil.copytree(checkpoint, folder / "checkpoint"))
     config = json.loads((copy / "config.json").read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "dropout_rate": 0.0}
@@ -68,28 +70,32 @@ def without_dropout(checkpoint: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_losses_are_those_recorded(
+def test_losses_equal_the_recorded_ones(
     name: str, tiny_recipe: Path, tiny_bert: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Without dropout, so on any processor."""
+    """Without dropout, so that they hold on any processor."""
     bert = without_dropout(tiny_bert, tmp_path)
-    found = curve(tiny_recipe, [f"model.name={bert}", *CASES[name]], tmp_path / "run")
-    compare(name, found, request.config.getoption("--rewrite-golden"))
+    curve = train_curve(tiny_recipe, [f"model.name={bert}", *CASES[name]], tmp_path / "run")
+    compare(name, curve, request.config.getoption("--rewrite-golden"))
 
 
 @pytest.mark.parametrize("task", [name for name in tasks.names() if name != "classification"])
-def test_losses_of_each_task_are_those_recorded(
+def test_losses_of_each_task_equal_the_recorded_ones(
     task: str, tiny_for: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     recipe = write_recipe(task, tmp_path, without_dropout(tiny_for(task), tmp_path))
-    compare(task, curve(recipe, [], tmp_path / "run"), request.config.getoption("--rewrite-golden"))
+    compare(task, train_curve(recipe, [], tmp_path / "run"), request.config.getoption("--rewrite-golden"))
 
 
 @pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="torch draws dropout otherwise there"
+    platform.machine() not in ("x86_64", "AMD64"), reason="torch draws other dropout masks on this processor"
 )
-def test_losses_with_dropout_are_those_recorded(
+def test_losses_with_dropout_equal_the_recorded_ones(
     tiny_recipe: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Its seeds are a function of (seed, step, rank)."""
-    compare("dropout", curve(tiny_recipe, [], tmp_path / "run"), request.config.getoption("--rewrite-golden"))
+    """Dropout is seeded by (seed, step, rank)."""
+    compare(
+        "dropout",
+        train_curve(tiny_recipe, [], tmp_path / "run"),
+        request.config.getoption("--rewrite-golden"),
+    )

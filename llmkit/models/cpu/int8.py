@@ -51,16 +51,15 @@ class Int8Linear(nn.Module):
         out_NO = flat_NI.new_empty(len(flat_NI), self.out_features)
         for first in range(0, len(flat_NI), ROWS):
             int8_NI, scale_N1 = _quantize_rows(flat_NI[first : first + ROWS])
-            sums_NO = out_NO[first : first + ROWS].copy_(_multiply(int8_NI, self.weight))
+            if _are_integer_kernels_exact():
+                product_NO = torch._int_mm(int8_NI, self.weight.T)
+            else:
+                product_NO = int8_NI.float() @ self.weight.float().T  # sums up to 2^24 are exact
+            sums_NO = out_NO[first : first + ROWS].copy_(product_NO)
             sums_NO.mul_(scale_N1).mul_(self.scale_O)
             if self.bias is not None:
                 sums_NO.add_(self.bias)
         return out_NO.view(*x.shape[:-1], self.out_features)
-
-
-def _multiply(a_NI: Tensor, b_OI: Tensor) -> Tensor:
-    """Multiply A and the transpose of B, both int8. Sums up to 2^24 are exact."""
-    return torch._int_mm(a_NI, b_OI.T) if _are_integer_kernels_exact() else a_NI.float() @ b_OI.float().T
 
 
 @cache
