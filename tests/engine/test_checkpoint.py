@@ -24,7 +24,7 @@ def train_model(make_model: Any) -> tuple[Any, Any]:
     for group in optimizer.param_groups:
         group["lr"] = 0.1
     for _ in range(3):
-        model(torch.ones(2, 4)).sum().backward()
+        model(torch.ones(2, 4, dtype=torch.float64)).sum().backward()
         optimizer.step()
     model.seen.fill_(7)
     return model, optimizer
@@ -59,7 +59,7 @@ def test_the_next_step_after_loading_is_bit_identical(tmp_path: Path, make_model
         own.zero_grad()
         for group in own.param_groups:
             group["lr"] = 0.1
-        each(torch.ones(2, 4)).sum().backward()
+        each(torch.ones(2, 4, dtype=torch.float64)).sum().backward()
         own.step()
     assert torch.equal(model.layer.weight, other.layer.weight)
 

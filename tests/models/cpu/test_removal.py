@@ -17,9 +17,10 @@ PACKAGE = Path(llmkit.__file__).parent
 SETTINGS = ["train.epochs=null", "train.max_steps=6", "train.precision=fp32", "evaluate.baselines=false"]
 PROGRAM = """
 import sys
+from pathlib import Path
 sys.modules["llmkit.models.cpu"] = None  # importing it raises ModuleNotFoundError
 import llmkit
-llmkit.finetune(sys.argv[1], sys.argv[3:], out=sys.argv[2])
+llmkit.finetune(sys.argv[1], sys.argv[3:], out=Path(sys.argv[2]))
 """
 
 
