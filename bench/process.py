@@ -72,7 +72,7 @@ def environment(threads: int, folder: Path) -> dict[str, str]:
     """Both sides offline, with so many threads, with caches of data that are empty, and models that are fetched."""
     from llmkit.base import files
 
-    assets, cache = files.cache_folder() / "assets", folder / "cache"
+    assets, cache = files.get_cache_folder() / "assets", folder / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     if not (cache / "assets").exists():
         (cache / "assets").symlink_to(assets.resolve())

@@ -76,4 +76,4 @@ def _machine() -> dict[str, Any]:
 
     from llmkit.base import environment
 
-    return {**environment.versions(), "system": platform.system()}
+    return {**environment.read_versions(), "system": platform.system()}

@@ -13,7 +13,7 @@ import pytest
 import llmkit
 from llmkit import cli
 from llmkit.base.errors import Interrupted, Stopped
-from llmkit.base.files import storage_errors
+from llmkit.base.files import translate_os_errors
 from llmkit.commands import finetune
 from llmkit.recipe import packaged
 
@@ -155,7 +155,7 @@ def test_a_full_disk_exits_with_74(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*arguments: object) -> None:
-        with storage_errors(Path("a.yaml")):
+        with translate_os_errors(Path("a.yaml")):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(packaged, "copy", full)

@@ -13,14 +13,14 @@ from llmkit import tasks
 from llmkit.recipe import load, packaged
 from tests.samples import rows, write
 
-each_recipe = pytest.mark.parametrize("name", packaged.names())
+each_recipe = pytest.mark.parametrize("name", packaged.list_names())
 
 
 @each_recipe
 def test_its_head_says_purpose_data_and_what_to_expect(name: str) -> None:
-    text = packaged.path(name).read_text(encoding="utf-8")
+    text = packaged.find_path(name).read_text(encoding="utf-8")
     head = [line for line in text.splitlines() if line.startswith("#")]
-    assert len(packaged.summary(name)) > 30
+    assert len(packaged.read_summary(name)) > 30
     for part in ("# Data: ", "# Expected: "):
         assert any(line.startswith(part) for line in head), part
     measured = re.search(
@@ -31,7 +31,7 @@ def test_its_head_says_purpose_data_and_what_to_expect(name: str) -> None:
 
 @each_recipe
 def test_it_is_short(name: str) -> None:
-    text = packaged.path(name).read_text(encoding="utf-8")
+    text = packaged.find_path(name).read_text(encoding="utf-8")
     live = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     assert 10 <= len(live) <= 25
 
@@ -41,7 +41,9 @@ def test_it_plans_a_run_on_rows_of_its_task(
     name: str, tmp_path: Path, tiny_for: Callable[[str], Path]
 ) -> None:
     """With a tiny model and made-up rows; columns and classes are those of the rows."""
-    recipe = load.load(str(packaged.path(name)), (), task_names=tasks.names(), task_options=tasks.options)
+    recipe = load.load(
+        str(packaged.find_path(name)), (), task_names=tasks.names(), task_options=tasks.options
+    )
     task = recipe.task["name"]
     write(tmp_path / "rows.jsonl", rows(task, 80))
     start = "model.tokenizer" if recipe.model.from_scratch else "model.name"
@@ -53,6 +55,6 @@ def test_it_plans_a_run_on_rows_of_its_task(
         overrides.append(f"task.positive={rows(task, 1)[0]['label']}")
     if recipe.task.get("ordered"):
         overrides.append("data.labels=[negative, positive]")
-    plan = getattr(llmkit, packaged.kind(name))(name, overrides, dry_run=True)
+    plan = getattr(llmkit, packaged.find_kind(name))(name, overrides, dry_run=True)
     assert plan["rows"]["train"] >= (20 if recipe.task.get("packing") else 60)
     assert plan["schedule"]["total_steps"] > 0

@@ -20,7 +20,7 @@ from llmkit import cli, tasks
 from llmkit.base.errors import EXPLANATIONS
 from llmkit.metrics.registry import ENTRIES, KINDS
 from llmkit.recipe import packaged, yaml
-from llmkit.recipe.describe import allowed, sections
+from llmkit.recipe.describe import collect_sections, describe_field
 from llmkit.recipe.schema import Recipe
 
 __all__ = ["PAGES", "main"]
@@ -53,7 +53,7 @@ FAMILIES = {
 def recipe_keys() -> str:
     """Every key of a recipe, section by section, and the options of every task."""
     body = []
-    for where, model in sections(Recipe).items():
+    for where, model in collect_sections(Recipe).items():
         name = ".".join(map(str, where))
         body += _section(f"`{name}`" if name else "Top level", name, model)
         if not name:
@@ -70,11 +70,11 @@ def recipe_keys() -> str:
 
 
 def _section(title: str, prefix: str, model: type[BaseModel]) -> Iterator[str]:
-    inner = {where[0] for where in sections(model) if len(where) == 1}
+    inner = {where[0] for where in collect_sections(model) if len(where) == 1}
     fields = {
         name: field
         for name, field in model.model_fields.items()
-        if name not in inner or "null" in allowed(model, name)
+        if name not in inner or "null" in describe_field(model, name)
     }
     yield from (f"## {title}", "", _sentence(_first_line(model)), "")
     if not fields:
@@ -82,7 +82,7 @@ def _section(title: str, prefix: str, model: type[BaseModel]) -> Iterator[str]:
     rows = [
         [
             f"`{prefix}.{name}`" if prefix else f"`{name}`",
-            allowed(model, name),
+            describe_field(model, name),
             _default(field),
             _sentence(field.description or ""),
         ]
@@ -232,8 +232,8 @@ def packaged_recipes() -> str:
     body = []
     for kind in packaged.KINDS:
         body += [f"## Recipes of `llmkit {kind}`", ""]
-        for name in packaged.names(kind):
-            text = packaged.path(name).read_text(encoding="utf-8").strip()
+        for name in packaged.list_names(kind):
+            text = packaged.find_path(name).read_text(encoding="utf-8").strip()
             body += [f"### {name}", "", f'```yaml title="{name}.yaml"', text, "```", ""]
     return _page(
         "Packaged recipes",

@@ -86,7 +86,7 @@ def convert(asset: Asset, packed: Path, folder: Path, progress: Progress) -> Non
 
 def _copy_members(asset: Asset, packed: Path, folder: Path) -> None:
     for member, (name, sha256) in asset.members.items():
-        files.write_pieces(folder / name, archive.read_member(packed, member, sha256))
+        files.write_chunks(folder / name, archive.read_member(packed, member, sha256))
 
 
 def _convert_gguf(asset: Asset, packed: Path, folder: Path, progress: Progress) -> None:
@@ -143,7 +143,7 @@ def _convert_topics(asset: Asset, packed: Path, folder: Path) -> Counts:
         rows.append({"text": text.strip(), "label": path.partition("/")[0]})
     kept = _drop_duplicates(rows)
     _write_rows(folder / name, kept)
-    digest = files.sha256(folder / name)
+    digest = files.compute_sha256(folder / name)
     if digest != sha256:
         message = f"the converted file has SHA-256 {digest}, but the catalog expects {sha256}"
         raise AssetError("A02", asset.name, message, "report this: llmkit's converter or catalog is wrong")

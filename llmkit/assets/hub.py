@@ -31,7 +31,7 @@ from llmkit.assets.hub_requests import (
     unreachable_error,
 )
 from llmkit.base import files
-from llmkit.base.errors import AssetError, ModelError, closest
+from llmkit.base.errors import AssetError, ModelError, suggest
 from llmkit.base.progress import Progress
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def fetch_model(name: str, progress: Progress) -> Path:
     reference = parse_reference(name)
     if reference is None or reference.config:
         parent = path.parent if path.parent.is_dir() else Path()
-        suggestion = closest(path.name, [folder.name for folder in parent.iterdir() if folder.is_dir()])
+        suggestion = suggest(path.name, [folder.name for folder in parent.iterdir() if folder.is_dir()])
         message = f"this is neither a folder nor the id of a model{suggestion}"
         fix = "give a folder, a Hub id as owner/name or owner/name@revision, or index:NAME"
         raise ModelError("M01", name, message, fix)
@@ -134,7 +134,7 @@ def _download(reference: Reference, progress: Progress) -> Path:
     except OSError as error:
         if error.errno is None:  # not from the disk, but from huggingface_hub's check of the size
             raise _wrong_content_error(reference, first_line(error)) from error
-        with files.storage_errors(Path(constants.HF_HUB_CACHE)):
+        with files.translate_os_errors(Path(constants.HF_HUB_CACHE)):
             raise
     _verify_weights(reference, Path(folder), started)
     return Path(folder)
@@ -148,7 +148,11 @@ def _verify_weights(reference: Reference, folder: Path, started: float) -> None:
     for link in folder.glob("*.safetensors"):
         blob = link.resolve()
         is_new = blob.stat().st_mtime >= started - 1  # the clock of the file system may lag by a second
-        if is_new and re.fullmatch("[0-9a-f]{64}", blob.name) and (digest := files.sha256(blob)) != blob.name:
+        if (
+            is_new
+            and re.fullmatch("[0-9a-f]{64}", blob.name)
+            and (digest := files.compute_sha256(blob)) != blob.name
+        ):
             files.remove(link)
             files.remove(blob)
             message = f"{link.name} has SHA-256 {digest}, but the Hub states {blob.name}"

@@ -20,7 +20,7 @@ import numpy as np
 from huggingface_hub.constants import HF_HOME
 
 from llmkit.assets.hub_requests import parse_reference, resolve_commit
-from llmkit.base.errors import AssetError, UserError, closest
+from llmkit.base.errors import AssetError, UserError, suggest
 from llmkit.metrics import intervals
 from llmkit.metrics.registry import ENTRIES, Entry, Kind, MetricSettings
 from llmkit.metrics.score import Score
@@ -97,7 +97,7 @@ def _is_cached(name: str) -> bool:
 
 def _unknown_metric_error(name: str, *, reachable: bool) -> UserError:
     why = "" if reachable else ", and the Hub can't be reached"
-    message = f'unknown metric "{name}"{why}{closest(name, ENTRIES)}'
+    message = f'unknown metric "{name}"{why}{suggest(name, ENTRIES)}'
     fix = "run `llmkit metrics list`, or name a folder or a metric on the Hub for the evaluate library"
     return UserError("E01", "--metric", message, fix)
 

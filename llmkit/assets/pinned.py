@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from llmkit.base.errors import AssetError, closest
+from llmkit.base.errors import AssetError, suggest
 
 __all__ = ["ASSETS", "ASSET_PREFIX", "Asset", "Kind", "find_asset", "find_by_hub_id"]
 
@@ -213,7 +213,7 @@ def find_asset(name: str, kind: Kind | None = None) -> Asset:
         return ASSETS[bare]
     message = f"this asset is {ASSETS[bare].kind}, not {kind}" if bare in ASSETS else "there is no such asset"
     fix = f"use one of {', '.join(ASSET_PREFIX + name for name in names)}"
-    raise AssetError("A04", ASSET_PREFIX + bare, f"{message}{closest(bare, names)}", fix)
+    raise AssetError("A04", ASSET_PREFIX + bare, f"{message}{suggest(bare, names)}", fix)
 
 
 def find_by_hub_id(hub_id: str) -> Asset | None:

@@ -84,7 +84,7 @@ def list_assets(*, verify: bool = False) -> list[Entry]:
     for asset in pinned.ASSETS.values():
         folder = _get_folder(asset)
         state = "cached" if _is_complete(folder) else "not fetched"
-        if verify and state == "cached" and (damage := files.verify(folder)):
+        if verify and state == "cached" and (damage := files.verify_folder(folder)):
             state = f"damaged ({damage}); remove {folder} to fetch it again"
         entries.append(Entry(asset.name, asset.kind, asset.size_bytes, asset.licence, state))
     return entries
@@ -98,4 +98,4 @@ def _is_complete(folder: Path) -> bool:
 def _get_folder(asset: Asset) -> Path:
     pin = json.dumps([FORMAT, asset.sha256, asset.convert, dict(asset.members)], sort_keys=True)
     digest = hashlib.sha256(pin.encode()).hexdigest()[:12]
-    return files.cache_folder() / "assets" / f"{asset.name}-{digest}"
+    return files.get_cache_folder() / "assets" / f"{asset.name}-{digest}"

@@ -10,19 +10,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PACKAGES", "peak_memory_bytes", "processor", "threads", "versions"]
+__all__ = ["PACKAGES", "count_threads", "get_peak_memory_bytes", "read_processor_name", "read_versions"]
 
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "peft", "safetensors", "numpy")
 
 
-def versions() -> dict[str, Any]:
+def read_versions() -> dict[str, Any]:
     """Python, platform, processor and package versions."""
     found = {name: _version(name) for name in PACKAGES}
     return {
         "python": platform.python_version(),
         **found,
         "platform": platform.platform(),
-        "processor": processor(),
+        "processor": read_processor_name(),
         "cores": os.cpu_count(),
     }
 
@@ -34,7 +34,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def processor() -> str:
+def read_processor_name() -> str:
     """The processor's name as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -45,14 +45,14 @@ def processor() -> str:
     )
 
 
-def threads() -> int:
+def count_threads() -> int:
     """Threads that torch computes with in this process."""
     import torch
 
     return torch.get_num_threads()
 
 
-def peak_memory_bytes() -> int:
+def get_peak_memory_bytes() -> int:
     """The most memory this process has held so far (on a GPU: of the device)."""
     import torch
 

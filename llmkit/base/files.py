@@ -26,22 +26,22 @@ from llmkit.base.errors import ErrorDetail, StorageError
 __all__ = [
     "MANIFEST",
     "append_line",
-    "cache_folder",
     "check_space",
-    "free_name",
+    "compute_sha256",
+    "create_folder",
+    "find_free_path",
+    "get_cache_folder",
     "lock",
-    "make_folder",
     "remove",
-    "sha256",
+    "remove_leftovers",
     "staged_folder",
-    "storage_errors",
-    "sweep",
-    "truncate",
-    "verify",
+    "translate_os_errors",
+    "truncate_file",
+    "verify_folder",
     "write_bytes",
+    "write_chunks",
     "write_json",
     "write_lines",
-    "write_pieces",
     "write_text",
 ]
 
@@ -50,7 +50,7 @@ STAGING = ".tmp-"  # names that begin so are leftovers of a killed process
 CHUNK = 1 << 20  # bytes
 
 
-def cache_folder() -> Path:
+def get_cache_folder() -> Path:
     """Where fetched and derived files live: $LLMKIT_CACHE, or llmkit/ in the user's cache folder."""
     named = os.environ.get("LLMKIT_CACHE")
     if named:
@@ -59,7 +59,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def translate_os_errors(path: Path) -> Iterator[None]:
     """Turn an OSError of writing into one line that says which disk and how much room it has."""
     try:
         yield
@@ -87,7 +87,7 @@ def check_space(path: Path, needed: int) -> None:
         raise StorageError.of(_no_space(path, f"needs {needed:,} bytes, and the disk has {free:,} free"))
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process left half written in this folder. For its only writer."""
     for leftover in sorted(folder.glob(f"{STAGING}*")):
         if leftover.is_dir():
@@ -103,7 +103,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
     """Replace the file by these pieces, one after the other, atomically and in flat memory."""
-    with storage_errors(path):
+    with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_name(f"{STAGING}{os.getpid()}-{path.name}")
         try:
@@ -125,7 +125,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_lines(path: Path, pieces: Iterator[str] | list[str]) -> None:
     """Replace the file by these pieces of text, one after the other, atomically and in flat memory."""
-    with storage_errors(path):
+    with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_name(f"{STAGING}{os.getpid()}-{path.name}")
         try:
@@ -139,41 +139,41 @@ def write_lines(path: Path, pieces: Iterator[str] | list[str]) -> None:
             staged.unlink(missing_ok=True)
 
 
-def write_pieces(path: Path, pieces: Iterable[bytes], *, append: bool = False) -> None:
+def write_chunks(path: Path, pieces: Iterable[bytes], *, append: bool = False) -> None:
     """Write bytes as they come, in flat memory. Not atomic: for `.part` files and staged folders.
 
     What has come stays when `pieces` raises; that error (a cut connection) passes through as it is.
     """
-    with storage_errors(path):
+    with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab" if append else "wb")
     try:
         for piece in pieces:
-            with storage_errors(path):
+            with translate_os_errors(path):
                 file.write(piece)
                 file.flush()
     finally:
-        with storage_errors(path):  # what could not be flushed fails once more here
+        with translate_os_errors(path):  # what could not be flushed fails once more here
             file.close()
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:
     """Add one JSON object as a line."""
-    with storage_errors(path), path.open("a", encoding="utf-8", newline="\n") as file:
+    with translate_os_errors(path), path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def truncate(path: Path, size: int) -> None:
+def truncate_file(path: Path, size: int) -> None:
     """Cut a log back to `size` bytes: what a killed run wrote after its last checkpoint."""
-    with storage_errors(path):
+    with translate_os_errors(path):
         if not path.exists():
             path.touch()
         os.truncate(path, size)
 
 
-def make_folder(path: Path) -> None:
+def create_folder(path: Path) -> None:
     """The folder, with those above it."""
-    with storage_errors(path):
+    with translate_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -183,7 +183,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
     A folder already at `target` is replaced. On any error nothing is left behind and `target` stays as it was.
     """
-    with storage_errors(target):
+    with translate_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(prefix=f"{STAGING}{os.getpid()}-", dir=target.parent))
         staged.chmod(0o755)  # mkdtemp gives 0700, but a model is to be shared
@@ -195,7 +195,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(staged, ignore_errors=True)
 
 
-def verify(folder: Path) -> str | None:
+def verify_folder(folder: Path) -> str | None:
     """What is wrong with a folder that has a manifest: one phrase, or None when every byte is right."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -208,12 +208,12 @@ def verify(folder: Path) -> str | None:
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != size or sha256(path) != digest:
+        if path.stat().st_size != size or compute_sha256(path) != digest:
             return f"{name} is damaged"
     return None
 
 
-def sha256(path: Path) -> str:
+def compute_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal, read in flat memory."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -224,16 +224,16 @@ def sha256(path: Path) -> str:
 
 def remove(path: Path) -> None:
     """Delete a file or a folder; a folder first under another name, so that no reader meets half of it."""
-    with storage_errors(path):
+    with translate_os_errors(path):
         if path.is_dir():
-            doomed = free_name(path.with_name(f"{STAGING}del-{path.name}"))
+            doomed = find_free_path(path.with_name(f"{STAGING}del-{path.name}"))
             path.replace(doomed)
             shutil.rmtree(doomed)
         else:
             path.unlink(missing_ok=True)
 
 
-def free_name(path: Path) -> Path:
+def find_free_path(path: Path) -> Path:
     """`path`, or `path-2`, `path-3` ...: the first that does not exist."""
     number, candidate = 2, path
     while candidate.exists():
@@ -247,7 +247,7 @@ def lock(path: Path) -> Iterator[None]:
     """One process at a time past this point, over all processes of this machine; the others wait."""
     from filelock import FileLock
 
-    with storage_errors(path):
+    with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(path)
     with held:
@@ -262,7 +262,7 @@ def _write_manifest(folder: Path) -> None:
         with path.open("rb") as file:
             _sync(file.fileno())
     files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": compute_sha256(path)}
         for path in paths
     }
     write_json(folder / MANIFEST, {"files": files})
@@ -271,7 +271,7 @@ def _write_manifest(folder: Path) -> None:
 def _put(staged: Path, target: Path) -> None:
     """Rename into place. A folder can't be renamed over a full one, so an old one steps aside first."""
     if target.exists():
-        aside = free_name(target.with_name(f"{STAGING}old-{target.name}"))
+        aside = find_free_path(target.with_name(f"{STAGING}old-{target.name}"))
         target.replace(aside)
         try:
             staged.replace(target)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["is_main", "rank", "world_size"]
+__all__ = ["get_rank", "get_world_size", "is_main"]
 
 
-def rank() -> int:
+def get_rank() -> int:
     """0 for the only or the first process."""
     return _number("RANK", 0)
 
 
-def world_size() -> int:
+def get_world_size() -> int:
     """How many processes work together."""
     return _number("WORLD_SIZE", 1)
 
 
 def is_main() -> bool:
     """Whether this process is the one that talks and writes."""
-    return rank() == 0
+    return get_rank() == 0
 
 
 def _number(name: str, default: int) -> int:

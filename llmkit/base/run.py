@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.base import files
-from llmkit.base.errors import ErrorDetail, RunError, closest
+from llmkit.base.errors import ErrorDetail, RunError, suggest
 
-__all__ = ["RUNS", "Run", "new_path", "runs"]
+__all__ = ["RUNS", "Run", "find_runs", "make_run_path"]
 
 RUNS = Path("runs")
 OF_SEED = re.compile(r"seed-(\d+)")
@@ -112,11 +112,11 @@ class Run:
         """Be the only writer; a second one is refused with RunError R03, not made to wait."""
         from filelock import FileLock, Timeout
 
-        files.make_folder(self.path)
+        files.create_folder(self.path)
         try:
             with FileLock(self.path / ".lock", timeout=0):
-                files.sweep(self.path)
-                files.sweep(self.checkpoints)
+                files.remove_leftovers(self.path)
+                files.remove_leftovers(self.checkpoints)
                 yield
         except Timeout:
             raise RunError(
@@ -131,23 +131,23 @@ class Run:
         """The finished or unfinished run in this folder. Raises RunError R01 when there is none."""
         run = Run(path)
         if not run.exists:
-            near = [str(other.path) for other in runs(path.parent if path.parent.exists() else RUNS)]
+            near = [str(other.path) for other in find_runs(path.parent if path.parent.exists() else RUNS)]
             raise RunError(
                 "R01",
                 str(path),
-                f"is no run folder (it has no recipe.yaml){closest(str(path), near)}",
+                f"is no run folder (it has no recipe.yaml){suggest(str(path), near)}",
                 "`llmkit runs list` shows the runs",
             )
         return run
 
 
-def new_path(name: str, digest: str, parent: Path = RUNS) -> Path:
+def make_run_path(name: str, digest: str, parent: Path = RUNS) -> Path:
     """A folder name that sorts by time and tells recipes apart: runs/NAME/DATE-TIME-DIGEST."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return files.free_name(parent / name / f"{stamp}-{digest[:6]}")
+    return files.find_free_path(parent / name / f"{stamp}-{digest[:6]}")
 
 
-def runs(parent: Path = RUNS) -> list[Run]:
+def find_runs(parent: Path = RUNS) -> list[Run]:
     """All runs below this folder, oldest first; those of several seeds as the one run that they belong to."""
     found = [Run(path.parent) for path in parent.rglob("recipe.yaml")] if parent.is_dir() else []
     return sorted((run for run in found if not _is_of_seed(run)), key=lambda run: run.path.name)

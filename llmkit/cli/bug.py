@@ -19,7 +19,7 @@ __all__ = ["report"]
 def report(error: Exception) -> str:
     """Write llmkit-bug-DATE.txt to the working directory (or the temporary one) and return the line to print."""
     details = "".join(traceback.format_exception(error))
-    versions = json.dumps(environment.versions(), indent=2)
+    versions = json.dumps(environment.read_versions(), indent=2)
     text = f"{shlex.join(sys.argv)}\n\n{details}\n{versions}\n"
     try:
         path = _write(Path(), text)
@@ -31,6 +31,6 @@ def report(error: Exception) -> str:
 
 def _write(folder: Path, text: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    path = folder / f"llmkit-bug-{stamp}-rank{processes.rank()}.txt"
+    path = folder / f"llmkit-bug-{stamp}-rank{processes.get_rank()}.txt"
     files.write_text(path, text.encode(errors="backslashreplace").decode())
     return path

@@ -39,7 +39,9 @@ def check(
     from llmkit.recipe import packaged
 
     command: packaged.Kind = (
-        "pretrain" if recipe in packaged.names() and packaged.kind(recipe) == "pretrain" else "finetune"
+        "pretrain"
+        if recipe in packaged.list_names() and packaged.find_kind(recipe) == "pretrain"
+        else "finetune"
     )
 
     with show.progress() as progress:

@@ -65,15 +65,15 @@ def suggest_recipes(incomplete: str) -> list[str]:
     from llmkit.recipe import packaged
 
     here = [path for path in _paths(incomplete) if path.endswith(("/", ".yaml", ".yml"))]
-    return [name for name in packaged.names() if name.startswith(incomplete)] + here
+    return [name for name in packaged.list_names() if name.startswith(incomplete)] + here
 
 
 def suggest_runs(incomplete: str) -> list[str]:
     """Run folders, or folders on the way to one, whose path begins with the incomplete word."""
-    from llmkit.base.run import RUNS, Run, runs
+    from llmkit.base.run import RUNS, Run, find_runs
 
     if str(RUNS).startswith(incomplete) or incomplete.startswith(f"{RUNS}{os.sep}"):
-        found = [str(run.path) for run in runs() if str(run.path).startswith(incomplete)]
+        found = [str(run.path) for run in find_runs() if str(run.path).startswith(incomplete)]
         if found:
             return found
     folders = [path for path in _paths(incomplete) if path.endswith("/")]

@@ -20,14 +20,14 @@ def explain_error(
     ],
 ) -> None:
     """Explain an error code: what it means, why it stops the run and what to do."""
-    from llmkit.base.errors import EXPLANATIONS, RecipeError, closest
+    from llmkit.base.errors import EXPLANATIONS, RecipeError, suggest
 
     known = EXPLANATIONS.get(code.strip("[]").upper())
     if known is None:
         raise RecipeError(
             "U02",
             code,
-            f"is not an error code{closest(code.upper(), EXPLANATIONS)}",
+            f"is not an error code{suggest(code.upper(), EXPLANATIONS)}",
             "codes look like L05 or C03",
         )
     title, text = known

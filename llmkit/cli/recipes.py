@@ -28,13 +28,13 @@ def list_recipes(
     from llmkit.cli import show
     from llmkit.recipe import packaged
 
-    summaries = {name: packaged.summary(name) for name in packaged.names()}
+    summaries = {name: packaged.read_summary(name) for name in packaged.list_names()}
     if as_json:
         show.print_json({"recipes": summaries})
         return
     width = max(map(len, summaries))
     for name, summary in summaries.items():
-        typer.echo(f"{name:{width}}  {packaged.kind(name):8}  {summary}")
+        typer.echo(f"{name:{width}}  {packaged.find_kind(name):8}  {summary}")
 
 
 @app.command("show")
@@ -58,7 +58,7 @@ def show_recipe(
     if schema and as_json:
         typer.echo(_schema_file(), nl=False)
     elif schema:
-        typer.echo(load.schema_text(_task_options()))
+        typer.echo(load.format_schema(_task_options()))
     elif name is None:
         raise RecipeError("U01", "", "no recipe was named", "run `llmkit recipes list` to see the names")
     else:
@@ -91,6 +91,6 @@ def _task_options() -> dict[str, type[BaseModel]]:
 
 def _schema_file() -> str:
     """The JSON Schema of recipes, as text."""
-    from llmkit.recipe.json_schema import json_schema
+    from llmkit.recipe.json_schema import build_json_schema
 
-    return json.dumps(json_schema(_task_options()), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build_json_schema(_task_options()), indent=2, ensure_ascii=False) + "\n"

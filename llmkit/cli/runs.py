@@ -21,10 +21,10 @@ def list_runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """List the runs below a folder, oldest first, with their state and first score."""
-    from llmkit.base.run import runs
+    from llmkit.base.run import find_runs
     from llmkit.cli import show
 
-    found = [_summary(run) for run in runs(folder)]
+    found = [_summary(run) for run in find_runs(folder)]
     if as_json:
         show.print_json({"runs": found})
     elif not found:

@@ -30,10 +30,10 @@ def doctor(progress: Progress) -> dict[str, Any]:
 
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return {
-        **environment.versions(),
+        **environment.read_versions(),
         "device": str(device),
         "devices": torch.accelerator.device_count() if torch.accelerator.is_available() else 0,
-        "threads": environment.threads(),
+        "threads": environment.count_threads(),
         "precision_auto": choose_precision("auto", device),
         "gigaflops": _measure_speeds(device, progress),
         "index": _check_access("package index", _ping_index, progress),
@@ -98,7 +98,7 @@ def _ping_hub() -> None:
 def _describe_cache() -> dict[str, Any]:
     from llmkit.assets import store
 
-    folder = files.cache_folder()
+    folder = files.get_cache_folder()
     return {
         "folder": str(folder),
         "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

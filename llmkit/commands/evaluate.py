@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import DataError, ErrorDetail, RecipeError, RunError, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, RecipeError, RunError, raise_if, shorten_list
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import Run
 from llmkit.inference import slices as by_slices
@@ -213,7 +213,7 @@ def _labels_as_one(opened: Opened, name: str, problems: Sequence[ErrorDetail]) -
         labels[0].code,
         name,
         f"{len(labels)} or more of its labels are none of the model's {len(opened.labels)} "
-        f"({some(opened.labels)}); the first stands at {labels[0].place}",
+        f"({shorten_list(opened.labels)}); the first stands at {labels[0].place}",
         "write the model's own labels, or leave this corpus out",
     )
     return [problem, *(other for other in problems if other.code not in LABEL_CODES)]

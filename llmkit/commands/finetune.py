@@ -14,7 +14,7 @@ from llmkit import tasks
 from llmkit.base import processes
 from llmkit.base.errors import RunError
 from llmkit.base.progress import SILENT, Progress
-from llmkit.base.run import RUNS, Run, new_path, runs
+from llmkit.base.run import RUNS, Run, find_runs, make_run_path
 from llmkit.recipe import load, packaged
 from llmkit.training import accelerate_settings
 from llmkit.training.model import load_model
@@ -103,10 +103,10 @@ def _choose_folder(recipe: Recipe, name: str, out: Path | None, resume: bool, pr
     """
     if out is None and resume:
         text = load.dump(recipe)
-        same = [run for run in runs(RUNS / name) if run.recipe.read_text(encoding="utf-8") == text]
+        same = [run for run in find_runs(RUNS / name) if run.recipe.read_text(encoding="utf-8") == text]
         if same:
             return same[-1]
-    run = Run(out or new_path(name, load.digest(recipe)))
+    run = Run(out or make_run_path(name, load.compute_digest(recipe)))
     if not processes.is_main():
         return run  # the first process checks the folder; it may have begun to write already
     if run.path.is_file():
@@ -142,7 +142,7 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
         "schedule": asdict(prepared.schedule),
         "evaluate_every": prepared.evaluate_every,
         "checkpoint_every": prepared.checkpoint_every,
-        "processes": processes.world_size(),
+        "processes": processes.get_world_size(),
         "seeds": recipe.train.seeds or [recipe.seed],
         "mask": _loss_mask(prepared),
     }

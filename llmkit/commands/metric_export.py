@@ -31,7 +31,7 @@ def export(name: str, folder: Path) -> Path:
         UserError: E01 for an unknown metric.
     """
     metric, target = find_entry(name), folder / name
-    files.make_folder(target)
+    files.create_folder(target)
     text = FILE.format(summary=metric.summary, name=name, folder=target.as_posix())
     files.write_text(target / f"{name}.py", text)
     return target

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from llmkit.assets.metric_modules import load_metric_module
-from llmkit.base.errors import RecipeError, closest, some
+from llmkit.base.errors import RecipeError, shorten_list, suggest
 from llmkit.base.progress import SILENT, Progress
 from llmkit.data.reading.scored_files import Table, pair_rows, read_table
 from llmkit.data.reading.scored_values import (
@@ -74,7 +74,7 @@ def _check_columns(columns: Mapping[str, str]) -> None:
     """Raise RecipeError U01 for a column name that does not exist."""
     unknown = next((name for name in columns if name not in COLUMNS), None)
     if unknown:
-        message = f'"{unknown}" is not a column that can be set{closest(unknown, COLUMNS)}'
+        message = f'"{unknown}" is not a column that can be set{suggest(unknown, COLUMNS)}'
         raise RecipeError("U01", f"--column {unknown}=", message, f"use one of {', '.join(COLUMNS)}")
 
 
@@ -113,9 +113,11 @@ def _check_settings(entries: Sequence[Entry], settings: MetricSettings) -> None:
     }
     for setting, value in values.items():
         if value and not any(setting in each.settings for each in entries):
-            message = f"has no effect on {some([each.name for each in entries])}"
+            message = f"has no effect on {shorten_list([each.name for each in entries])}"
             users = [name for name, each in ENTRIES.items() if setting in each.settings]
-            raise RecipeError("U01", f"--{setting}", message, f"leave it out; it applies to {some(users)}")
+            raise RecipeError(
+                "U01", f"--{setting}", message, f"leave it out; it applies to {shorten_list(users)}"
+            )
 
 
 def _score(
@@ -132,7 +134,7 @@ def _score(
         check_same_words(tables[0], tables[1], predictions, references)
         predictions, references = convert_to_iob2(predictions, references, strict=settings.strict)
     if metric.kind == "labels" and not {*predictions} & {*references}:
-        labels = [some(sorted({*side}), 3) for side in (predictions, references)]
+        labels = [shorten_list(sorted({*side}), 3) for side in (predictions, references)]
         progress.note(
             f"Warning: no predicted label occurs in the references: {labels[0]} against {labels[1]}"
         )

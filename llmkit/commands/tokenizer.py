@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmkit.base import files
-from llmkit.base.errors import RecipeError, some
+from llmkit.base.errors import RecipeError, shorten_list
 from llmkit.base.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _read_texts(data: Sequence[str], columns: Sequence[str], progress: Progress)
         for line, row in source.read(errors, ignore_progress):
             values = [row[name] for name in columns if isinstance(row.get(name), str)]
             if not values:
-                message = f"no column {' or '.join(columns)} with a text (has {some(row)})"
+                message = f"no column {' or '.join(columns)} with a text (has {shorten_list(row)})"
                 errors.fail("L02", message, "name the column with --column", line=line)
             texts += values
     return texts

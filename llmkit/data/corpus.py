@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base import files
-from llmkit.base.errors import DataError, ErrorDetail, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, raise_if, shorten_list
 from llmkit.base.progress import Progress
 from llmkit.data.reading import arrow_cache
 from llmkit.data.reading.arrow_cache import Column
@@ -187,7 +187,7 @@ def read(
     }
     for split, builder in builders.items():
         notes += [f"{split}: {note}" for note in builder.finish()]
-        notes.append(f"{split}: {format_row_count(len(builder.lines))} from {some(builder.files)}")
+        notes.append(f"{split}: {format_row_count(len(builder.lines))} from {shorten_list(builder.files)}")
         errors += builder.errors
     raise_if(errors, DataError)
     splits = {
@@ -257,7 +257,7 @@ def _make_split(
     if builder.in_memory:
         table, mapped = builder.table(), None
     else:
-        path = files.cache_folder() / "datasets" / f"{builder.digest()}.arrow"
+        path = files.get_cache_folder() / "datasets" / f"{builder.digest()}.arrow"
         arrow_cache.write_table(path, builder.schema(), read_again())
         table, mapped = arrow_cache.open_table(path)
     rows = datasets.Dataset(table, fingerprint=builder.digest()[:16])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.seeds import derive
+from llmkit.base.seeds import derive_seed
 
 __all__ = ["PlannedStep", "derive_example_seeds", "plan_steps", "shuffle_epoch", "steps_per_epoch"]
 
@@ -40,7 +40,7 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 
 def shuffle_epoch(examples: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return the permutation of the examples for an epoch."""
-    return np.random.default_rng(derive(seed, "order", epoch)).permutation(examples)
+    return np.random.default_rng(derive_seed(seed, "order", epoch)).permutation(examples)
 
 
 def derive_example_seeds(seed: int, epoch: int | None, indices: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -50,7 +50,7 @@ def derive_example_seeds(seed: int, epoch: int | None, indices: NDArray[np.int64
     evaluated with the same random choices.
     """
     seed, when = (0, "evaluation") if epoch is None else (seed, epoch)
-    return np.array([derive(seed, "example", when, int(index)) for index in indices], np.int64)
+    return np.array([derive_seed(seed, "example", when, int(index)) for index in indices], np.int64)
 
 
 def plan_steps(

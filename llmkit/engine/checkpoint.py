@@ -73,7 +73,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
         )
         with files.staged_folder(target) as staged:
             for name, stream in streams.items():
-                files.write_pieces(staged / name, stream)
+                files.write_chunks(staged / name, stream)
             files.write_json(staged / "state.json", asdict(state))
     finally:
         _exhaust(streams.values())  # also after an error: the other processes wait at each tensor
@@ -119,7 +119,7 @@ def load_state(checkpoint: Path) -> State:
 def find_newest(folder: Path, note: Callable[[str], None]) -> Path | None:
     """Return the newest checkpoint that passes verification, or None; report each damaged one through `note`."""
     for candidate in sorted(folder.glob("step-*"), reverse=True):
-        damage = files.verify(candidate)
+        damage = files.verify_folder(candidate)
         if damage is None:
             return candidate
         note(f"skipped the damaged checkpoint {candidate.name}: {damage}")

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from llmkit.base import processes
 from llmkit.base.errors import RecipeError, RunError
-from llmkit.base.seeds import derive
+from llmkit.base.seeds import derive_seed
 from llmkit.engine.precision import Precision, choose_precision
 
 __all__ = ["Session", "start"]
@@ -114,7 +114,7 @@ class Session:
 
     def seed_step(self, step: int) -> None:
         """Seed torch's generator, and so dropout, by (seed, step, rank)."""
-        torch.manual_seed(derive(self.seed, "dropout", step, self.rank))
+        torch.manual_seed(derive_seed(self.seed, "dropout", step, self.rank))
 
 
 @contextmanager
@@ -147,8 +147,8 @@ def start(*, seed: int, precision: str) -> Iterator[Session]:
     AcceleratorState._reset_state()  # otherwise the first session of this process would fix the precision for all
     accelerator = Accelerator(cpu=on_cpu, mixed_precision={"fp32": "no"}.get(chosen, chosen))
     joined = accelerator.num_processes
-    if joined != processes.world_size():  # accelerate ignored a setting of the launcher
-        raise RuntimeError(f"{processes.world_size()} processes were started, {joined} joined")
+    if joined != processes.get_world_size():  # accelerate ignored a setting of the launcher
+        raise RuntimeError(f"{processes.get_world_size()} processes were started, {joined} joined")
     try:
         yield Session(accelerator, seed, chosen)
     except RuntimeError as error:

@@ -1,6 +1,6 @@
 """Write a safetensors file one tensor at a time, and read it row by row.
 
-    files.write_pieces(path, serialize({"weight": tensor}))
+    files.write_chunks(path, serialize({"weight": tensor}))
     with open_file(path) as saved:
         copy_saved(tensor, saved, "weight")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if, some
+from llmkit.base.errors import ErrorDetail, RecipeError, raise_if, shorten_list, suggest
 from llmkit.metrics.intervals import wilson_score
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Ints, Score
@@ -65,10 +65,10 @@ def check(task: Task, rows: Split, names: Sequence[str]) -> None:
     """Raises RecipeError U01 for what is neither a column of the rows nor built in."""
     built_in = [name for name in BUILT_IN if name != "label" or "accuracy" in task.spec.metrics]
     known = list(dict.fromkeys((*built_in, *rows.columns)))
-    fix = f"choose from {some(known, 20)}"
+    fix = f"choose from {shorten_list(known, 20)}"
     raise_if(
         [
-            ErrorDetail("U01", f"--slice {name}", f"is no column of the rows{closest(name, known)}", fix)
+            ErrorDetail("U01", f"--slice {name}", f"is no column of the rows{suggest(name, known)}", fix)
             for name in names
             if name not in known
         ],

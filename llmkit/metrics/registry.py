@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmkit.base.errors import UserError, closest
+from llmkit.base.errors import UserError, suggest
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Entry:
 def find_entry(name: str) -> Entry:
     """Return the metric of this name; raise UserError E01 if there is none."""
     if name not in ENTRIES:
-        message = f'unknown metric "{name}"{closest(name, ENTRIES)}'
+        message = f'unknown metric "{name}"{suggest(name, ENTRIES)}'
         raise UserError("E01", "--metric", message, f"choose from {', '.join(ENTRIES)}")
     return ENTRIES[name]
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import UserError, closest
+from llmkit.base.errors import UserError, suggest
 
 __all__ = [
     "BY_COUNTS",
@@ -136,7 +136,7 @@ def _on_columns(score: Callable[[Floats], Floats], columns: slice) -> Callable[[
 def find_metric(name: str, metrics: Mapping[str, AnyMetric]) -> AnyMetric:
     """Return the metric of this name; raise UserError E01 if there is none."""
     if name not in metrics:
-        message = f'unknown metric "{name}"{closest(name, metrics)}'
+        message = f'unknown metric "{name}"{suggest(name, metrics)}'
         raise UserError("E01", "", message, f"choose from {', '.join(metrics)}")
     return metrics[name]
 

@@ -17,8 +17,8 @@ import transformers
 from safetensors import SafetensorError, safe_open
 from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from llmkit.base.errors import ModelError, some
-from llmkit.base.seeds import derive
+from llmkit.base.errors import ModelError, shorten_list
+from llmkit.base.seeds import derive_seed
 from llmkit.models import lstm  # noqa: F401  # registers the LSTM with the Auto classes
 from llmkit.models.quiet import quiet
 
@@ -66,7 +66,9 @@ def load_tokenizer(
     elif (folder / "config.json").is_file():
         _refuse_code(folder, _read_config(folder))
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise ModelError("M01", str(folder), f"contains no tokenizer ({some(TOKENIZER_FILES)})", NAME_ANOTHER)
+        raise ModelError(
+            "M01", str(folder), f"contains no tokenizer ({shorten_list(TOKENIZER_FILES)})", NAME_ANOTHER
+        )
     try:
         with quiet():
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -111,7 +113,7 @@ def load_pretrained(
             `check_folder`.
     """
     check_head(folder, auto_class, head, new_head=new_head)
-    torch.manual_seed(derive(seed, "head"))
+    torch.manual_seed(derive_seed(seed, "head"))
     try:
         with quiet():
             model: PreTrainedModel = getattr(transformers, auto_class).from_pretrained(
@@ -149,7 +151,7 @@ def _grow_embeddings(model: PreTrainedModel, tokens: int, seed: int) -> None:
     existing = int(model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
     if tokens <= existing:
         return
-    torch.manual_seed(derive(seed, "tokens"))
+    torch.manual_seed(derive_seed(seed, "tokens"))
     with quiet():
         model.resize_token_embeddings(tokens, mean_resizing=False)
     weight = model.get_input_embeddings().weight
@@ -182,7 +184,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
             raise ModelError(
                 "M02",
                 str(folder),
-                f"has its weights only as pickle files ({some(pickles)}), which can run code",
+                f"has its weights only as pickle files ({shorten_list(pickles)}), which can run code",
                 "convert it on a machine you trust (model.save_pretrained writes safetensors), "
                 "then name the new folder",
             )
@@ -225,7 +227,7 @@ def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
         raise ModelError(
             "M06",
             str(folder / "config.json"),
-            f"asks to run code that comes with the checkpoint ({some(keys)}), which llmkit never does",
+            f"asks to run code that comes with the checkpoint ({shorten_list(keys)}), which llmkit never does",
             "use a checkpoint whose architecture is part of transformers",
         )
 
@@ -259,7 +261,7 @@ def _get_output_names(config: Mapping[str, Any]) -> list[str]:
 
 
 def _describe_outputs(names: Sequence[str]) -> str:
-    return f"{len(names)} labels ({some(names)})" if len(names) != 1 else f"1 output ({names[0]})"
+    return f"{len(names)} labels ({shorten_list(names)})" if len(names) != 1 else f"1 output ({names[0]})"
 
 
 def _first_line(error: Exception) -> str:

@@ -15,8 +15,8 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from llmkit.base.errors import ModelError, some
-from llmkit.base.seeds import derive
+from llmkit.base.errors import ModelError, shorten_list
+from llmkit.base.seeds import derive_seed
 from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Lora
 
@@ -48,8 +48,8 @@ def add_adapter(
             raise ModelError(
                 "M08",
                 "model.lora.targets",
-                f"{some(unknown)} matches no linear layer of {type(model).__name__}",
-                f"choose from {some(sorted(linear), 20)}, or auto",
+                f"{shorten_list(unknown)} matches no linear layer of {type(model).__name__}",
+                f"choose from {shorten_list(sorted(linear), 20)}, or auto",
             )
         targets = lora.targets
     head = _find_head(model)
@@ -62,7 +62,7 @@ def add_adapter(
         exclude_modules=head or None,
         trainable_token_indices=list(new_tokens) or None,
     )
-    torch.manual_seed(derive(seed, "lora"))
+    torch.manual_seed(derive_seed(seed, "lora"))
     with quiet():
         return get_peft_model(model, config)
 

@@ -17,7 +17,7 @@ import transformers
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmkit.base.errors import RecipeError
-from llmkit.base.seeds import derive
+from llmkit.base.seeds import derive_seed
 from llmkit.models import lstm  # noqa: F401  # registers the LSTM with the Auto classes
 from llmkit.models.load import set_bias
 from llmkit.models.quiet import quiet
@@ -138,7 +138,7 @@ def build_model(
         seed: Initializes the weights.
         bias: The initial bias of the head, one number per output.
     """
-    torch.manual_seed(derive(seed, "weights"))
+    torch.manual_seed(derive_seed(seed, "weights"))
     model = _instantiate(config, auto_class, head)
     if bias is not None:
         set_bias(model, bias)

@@ -19,7 +19,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from llmkit.base.errors import ModelError, some
+from llmkit.base.errors import ModelError, shorten_list
 from llmkit.models import load
 from llmkit.models.quiet import quiet
 
@@ -51,7 +51,7 @@ def load_body(folder: Path) -> PreTrainedModel:
         name for name in report["missing_keys"] if "pooler" not in name
     )  # the pooler is not used
     if missing:
-        message = f"{len(missing)} weights of {type(model).__name__} are missing ({some(missing, 3)})"
+        message = f"{len(missing)} weights of {type(model).__name__} are missing ({shorten_list(missing, 3)})"
         raise ModelError("M01", str(folder), message, NAME_ANOTHER)
     encoder: PreTrainedModel = model.get_encoder() if model.config.is_encoder_decoder else model
     return encoder

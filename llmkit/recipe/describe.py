@@ -2,7 +2,7 @@
 
 Everything is read off the pydantic models, so words and rules can't drift apart.
 
-    allowed(Train, "batch_size")        "a whole number of at least 1"
+    describe_field(Train, "batch_size")        "a whole number of at least 1"
 """
 
 from __future__ import annotations
@@ -18,11 +18,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from llmkit.recipe.schema import Recipe
-from llmkit.recipe.yaml import Where, dump
+from llmkit.recipe.yaml import KeyPath, dump
 
-__all__ = ["Sections", "allowed", "allowed_item", "choices", "schema_text", "sections", "takes_null"]
+__all__ = [
+    "Sections",
+    "accepts_null",
+    "collect_sections",
+    "describe_field",
+    "describe_item",
+    "format_schema",
+    "list_choices",
+]
 
-Sections = dict[Where, type[BaseModel]]  # by the way down from the top: ("model", "lora") -> Lora
+Sections = dict[KeyPath, type[BaseModel]]  # by the way down from the top: ("model", "lora") -> Lora
 
 WORDS: dict[Any, str] = {
     str: "a text",
@@ -36,46 +44,46 @@ BOUNDS = {"gt": "above {}", "ge": "of at least {}", "lt": "below {}", "le": "of 
 COLUMNS = (28, 24, 8, 34)  # characters: key, what it may hold, default, meaning; 100 with the gaps
 
 
-def sections(model: type[BaseModel], prefix: Where = ()) -> Sections:
+def collect_sections(model: type[BaseModel], prefix: KeyPath = ()) -> Sections:
     """The model and all models inside it, each by its place in the recipe."""
     found: Sections = {prefix: model}
     for name, field in model.model_fields.items():
         inner = _section(field.annotation)
         if inner is not None:
-            found |= sections(inner, (*prefix, name))
+            found |= collect_sections(inner, (*prefix, name))
     return found
 
 
-def allowed(model: type[BaseModel], key: str) -> str:
+def describe_field(model: type[BaseModel], key: str) -> str:
     """What the key may hold, e.g. `a number of at least 0 and below 1, or null`."""
     field = model.model_fields[key]
     return _describe(field.annotation, field.metadata)
 
 
-def allowed_item(model: type[BaseModel], key: str) -> str:
+def describe_item(model: type[BaseModel], key: str) -> str:
     """What an item of the key's list or mapping may be."""
     annotation = model.model_fields[key].annotation
     items = [get_args(part)[-1] for part in _parts(annotation) if get_origin(part) in (list, dict)]
     return _describe(items[0], []) if items else "any value"
 
 
-def choices(model: type[BaseModel], key: str) -> list[str]:
+def list_choices(model: type[BaseModel], key: str) -> list[str]:
     """The words a key chooses from; empty where it takes other values."""
     parts = _parts(model.model_fields[key].annotation)
     return [str(word) for part in parts if get_origin(part) is Literal for word in get_args(part)]
 
 
-def takes_null(model: type[BaseModel], key: str) -> bool:
+def accepts_null(model: type[BaseModel], key: str) -> bool:
     return NoneType in _parts(model.model_fields[key].annotation)
 
 
-def schema_text(task_options: Mapping[str, type[BaseModel]] | None = None) -> str:
+def format_schema(task_options: Mapping[str, type[BaseModel]] | None = None) -> str:
     """Every key of a recipe as `section.key  what it may hold  default  meaning`, 100 columns wide.
 
     task_options: the options of the tasks to show too, by task name.
     """
     lines: list[str] = []
-    for where, model in sections(Recipe).items():
+    for where, model in collect_sections(Recipe).items():
         lines += _table(model, ".".join(map(str, where)))
         if where == ():
             for name, options in (task_options or {}).items():
@@ -87,7 +95,7 @@ def _table(model: type[BaseModel], prefix: str, title: str = "") -> Iterator[str
     meaning = (model.__doc__ or "").strip().partition("\n")[0]
     yield from textwrap.wrap(f"# {title or prefix}: {meaning}" if title or prefix else f"# {meaning}", 100)
     for name, field in model.model_fields.items():
-        if _section(field.annotation) is not None and not takes_null(model, name):
+        if _section(field.annotation) is not None and not accepts_null(model, name):
             continue  # it has a table of its own
         key = f"{prefix}.{name}" if prefix else name
         meaning = " ".join((field.description or "").split())

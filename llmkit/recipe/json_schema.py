@@ -1,6 +1,6 @@
 """The JSON Schema of recipes: editors complete keys with it, show their meaning and underline what is wrong.
 
-    json_schema({name: tasks.options(name) for name in tasks.names()})
+    build_json_schema({name: tasks.options(name) for name in tasks.names()})
 
 The keys of the task section depend on `task.name`, so each task has a definition of its own, chosen by if/then.
 Rules between two keys (epochs or max_steps) and values that only the data can tell are left to `llmkit check`.
@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from llmkit.recipe.schema import Recipe
 
-__all__ = ["json_schema"]
+__all__ = ["build_json_schema"]
 
 # Draft 7 is what the editors' language servers know best. In it a `$ref` stands alone: its neighbours are ignored.
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -30,7 +30,7 @@ class _WithoutTitles(GenerateJsonSchema):
         return False
 
 
-def json_schema(task_options: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+def build_json_schema(task_options: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     """Return the JSON Schema of a recipe.
 
     Args:

@@ -20,18 +20,18 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if
+from llmkit.base.errors import ErrorDetail, RecipeError, raise_if, suggest
 from llmkit.recipe import packaged, yaml
-from llmkit.recipe.describe import schema_text, sections
-from llmkit.recipe.problems import Context, Place, missing, translate
+from llmkit.recipe.describe import collect_sections, format_schema
 from llmkit.recipe.schema import Recipe
-from llmkit.recipe.yaml import Document, Mark, Where
+from llmkit.recipe.translate_errors import Context, Place, report_missing_key, translate_validation_error
+from llmkit.recipe.yaml import Document, KeyPath, Mark
 
-__all__ = ["differences", "digest", "dump", "load", "schema_text"]
+__all__ = ["compute_digest", "dump", "format_schema", "list_differences", "load"]
 
 EPOCHS, STEPS = ("train", "epochs"), ("train", "max_steps")
 # The keys of a file that an override of the first key sets aside.
-DISPLACED: dict[Where, list[Where]] = {
+DISPLACED: dict[KeyPath, list[KeyPath]] = {
     EPOCHS: [STEPS],
     STEPS: [EPOCHS],
     ("data", "train"): [("data", "validation"), ("data", "test")],  # they belonged to the other corpus
@@ -43,7 +43,7 @@ Found = list[tuple[Place, ErrorDetail]]
 @dataclass(frozen=True)
 class _Override:
     place: Place
-    where: Where
+    where: KeyPath
     value: Any
 
 
@@ -59,13 +59,13 @@ def load(
     task_options(name) is the model of a task's own options. Raises RecipeError with all problems (C01 to C15)
     in the order of their places: the file from top to bottom, then the overrides.
     """
-    file = Path(source) if _is_path(source) else packaged.path(source)
+    file = Path(source) if _is_path(source) else packaged.find_path(source)
     document = yaml.read(file, source if _is_path(source) else str(file))
     found: Found = [(_place(document, mark), problem) for mark, problem in document.problems]
     settings = _read_overrides(overrides, found)
     content = _merge(document, settings, found)
     options = _options(content, task_names, task_options)
-    known = sections(Recipe) | (sections(options, ("task",)) if options else {})
+    known = collect_sections(Recipe) | (collect_sections(options, ("task",)) if options else {})
     context = Context(content, known, lambda where, of_key: _find(where, of_key, document, settings))
     _check_durations(context, found)
     _check_start(context, found)
@@ -80,14 +80,14 @@ def dump(recipe: Recipe) -> str:
     return yaml.dump(recipe.model_dump(mode="json"))
 
 
-def digest(recipe: Recipe) -> str:
+def compute_digest(recipe: Recipe) -> str:
     """SHA-256 (hex) of the recipe as canonical JSON: a run's identity, whatever its file looked like."""
     content = recipe.model_dump(mode="json")
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def differences(a: Recipe, b: Recipe) -> list[str]:
+def list_differences(a: Recipe, b: Recipe) -> list[str]:
     """The dotted keys whose values differ."""
     return list(_different(a.model_dump(mode="json"), b.model_dump(mode="json"), ""))
 
@@ -126,13 +126,13 @@ def _read_overrides(texts: Sequence[str], found: Found) -> list[_Override]:
             found.append((place, ErrorDetail("C02", shown, message, "keep one of them")))
         else:
             try:
-                settings.append(_Override(place, where, yaml.value(value, shown)))
+                settings.append(_Override(place, where, yaml.parse_value(value, shown)))
             except RecipeError as error:
                 found += [(place, problem) for problem in error.details]
     return settings
 
 
-def _overlap(a: Where, b: Where) -> bool:
+def _overlap(a: KeyPath, b: KeyPath) -> bool:
     """Is one the other, or a section around it?"""
     shorter = min(len(a), len(b))
     return a[:shorter] == b[:shorter]
@@ -154,7 +154,7 @@ def _merge(document: Document, settings: list[_Override], found: Found) -> dict[
     return content
 
 
-def _put(content: dict[str, Any], where: Where, value: Any) -> bool:
+def _put(content: dict[str, Any], where: KeyPath, value: Any) -> bool:
     """Set a value, making the sections on the way; False where something else stands in the way."""
     *way, last = map(str, where)
     for key in way:
@@ -187,11 +187,11 @@ def _validate(
         try:
             content = {**content, "task": {"name": name, **options.model_validate(given).model_dump()}}
         except ValidationError as error:
-            found += translate(error, ("task",), context)
+            found += translate_validation_error(error, ("task",), context)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        found += translate(error, (), context)
+        found += translate_validation_error(error, (), context)
         return None
 
 
@@ -202,9 +202,9 @@ def _unknown_task(context: Context, task_names: Sequence[str]) -> Found:
         return []  # the schema's own check speaks
     name = task.get("name")
     if name is None:
-        return [missing(where, context)]
+        return [report_missing_key(where, context)]
     place = context.place(where, False)
-    message = f'there is no task "{name}"{closest(str(name), task_names)}'
+    message = f'there is no task "{name}"{suggest(str(name), task_names)}'
     return [(place, ErrorDetail("C09", place.text, message, f"choose one of {', '.join(task_names)}"))]
 
 
@@ -223,10 +223,10 @@ def _check_start(context: Context, found: Found) -> None:
     """Neither a checkpoint nor a model from scratch."""
     model = context.content.get("model")
     if isinstance(model, dict) and model.get("name") is None and model.get("from_scratch") is None:
-        found.append(missing(("model", "name"), context))
+        found.append(report_missing_key(("model", "name"), context))
 
 
-def _find(where: Where, of_key: bool, document: Document, settings: list[_Override]) -> Place:
+def _find(where: KeyPath, of_key: bool, document: Document, settings: list[_Override]) -> Place:
     """The place of a key or its value, or else of the section it belongs in."""
     for setting in settings:
         if where[: len(setting.where)] == setting.where:

@@ -100,7 +100,7 @@ class Model(Section):
 
     @property
     def source(self) -> str:
-        """Where the tokenizer comes from, and the weights unless they are new."""
+        """KeyPath the tokenizer comes from, and the weights unless they are new."""
         found = self.tokenizer or self.name
         assert found, "the recipe was checked"
         return found

@@ -20,16 +20,16 @@ from typing import Any, Never
 
 import yaml
 
-from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if
+from llmkit.base.errors import ErrorDetail, RecipeError, raise_if, suggest
 
-__all__ = ["Document", "Mark", "Where", "dump", "parse", "read", "scalar", "value"]
+__all__ = ["Document", "KeyPath", "Mark", "dump", "parse", "parse_scalar", "parse_value", "read"]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_NUMBER = 100  # characters; longer ones stay text (Python refuses to read integers of 4,300 digits)
 
 Mark = tuple[int, int]  # line and column, from 1
-Where = tuple[str | int, ...]  # the way down to a value: keys of mappings, numbers of list items
+KeyPath = tuple[str | int, ...]  # the way down to a value: keys of mappings, numbers of list items
 
 NULL = re.compile(r"null|Null|NULL|~|")
 TRUE = re.compile(r"true|True|TRUE")
@@ -51,8 +51,8 @@ class Document:
 
     name: str
     value: dict[str, Any]
-    keys: dict[Where, Mark]
-    values: dict[Where, Mark]
+    keys: dict[KeyPath, Mark]
+    values: dict[KeyPath, Mark]
     problems: list[tuple[Mark, ErrorDetail]]
 
 
@@ -62,7 +62,7 @@ def read(path: Path, name: str) -> Document:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        near = closest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
+        near = suggest(path.name, [other.name for other in path.parent.glob("*.y*ml")])
         raise RecipeError("C15", name, f"there is no such file{near}") from error
     except OSError as error:
         raise RecipeError("C15", name, f"the file can't be read ({error.strerror})") from error
@@ -84,20 +84,20 @@ def parse(text: str, name: str) -> Document:
     return Document(name, content, reader.keys, reader.values, reader.problems)
 
 
-def value(text: str, place: str) -> Any:
+def parse_value(text: str, place: str) -> Any:
     """The value of an override: a list, mapping or quoted text as in YAML, else all of it as one scalar."""
     text = text.strip()
     if not text.startswith(("[", "{", '"', "'")):
         if UNUSABLE.search(text):  # half a surrogate pair: bytes of the command line that are not UTF-8
             _refuse("C13", place, "the value is not valid UTF-8", "write it as UTF-8")
-        return scalar(text)
+        return parse_scalar(text)
     reader = _Reader(text, lambda _: place)
     content = reader.read()
     raise_if([problem for _, problem in reader.problems], RecipeError)
     return content
 
 
-def scalar(text: str) -> str | int | float | bool | None:
+def parse_scalar(text: str) -> str | int | float | bool | None:
     """An unquoted word by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema)."""
     if NULL.fullmatch(text):
         return None
@@ -128,7 +128,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     """Quoted where YAML 1.2 would read something else (PyYAML knows 1.1 only, and breaks lines at U+0085)."""
-    style = None if isinstance(scalar(text), str) else "'"
+    style = None if isinstance(parse_scalar(text), str) else "'"
     style = style if text.isprintable() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -142,8 +142,8 @@ class _Reader:
 
     text: str
     place: Callable[[Mark], str]
-    keys: dict[Where, Mark] = field(default_factory=dict)
-    values: dict[Where, Mark] = field(default_factory=dict)
+    keys: dict[KeyPath, Mark] = field(default_factory=dict)
+    values: dict[KeyPath, Mark] = field(default_factory=dict)
     problems: list[tuple[Mark, ErrorDetail]] = field(default_factory=list)
     brackets: list[tuple[str, Mark]] = field(default_factory=list)  # opened with [ or {, not closed yet
 
@@ -173,12 +173,12 @@ class _Reader:
             )
         return content
 
-    def _value(self, event: Any, where: Where, depth: int) -> Any:
+    def _value(self, event: Any, where: KeyPath, depth: int) -> Any:
         self._check(event, depth)
         mark = _mark(event.start_mark)
         self.values.setdefault(where, mark)
         if isinstance(event, yaml.ScalarEvent):
-            return scalar(event.value) if event.style is None else event.value
+            return parse_scalar(event.value) if event.style is None else event.value
         is_list = isinstance(event, yaml.SequenceStartEvent)
         if event.flow_style:
             self.brackets.append(("[" if is_list else "{", mark))
@@ -187,13 +187,13 @@ class _Reader:
             self.brackets.pop()
         return content
 
-    def _list(self, where: Where, depth: int) -> list[Any]:
+    def _list(self, where: KeyPath, depth: int) -> list[Any]:
         items: list[Any] = []
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             items.append(self._value(event, (*where, len(items)), depth + 1))
         return items
 
-    def _mapping(self, where: Where, depth: int) -> dict[str, Any]:
+    def _mapping(self, where: KeyPath, depth: int) -> dict[str, Any]:
         items: dict[str, Any] = {}
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             self._check(event, depth)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from llmkit.base.errors import DataError, ErrorDetail, UserError, closest, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, UserError, raise_if, shorten_list, suggest
 from llmkit.data import splits
 from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
 from llmkit.data.checks.label_checks import check_class_labels, drop_unknown_labels
@@ -119,14 +119,14 @@ class Classification(OverTexts):
         positive = self.options.positive
         if positive is None or positive in names:
             return []
-        message = f'"{positive}" is none of the labels{closest(positive, names)}'
-        return [ErrorDetail("L05", "task.positive", message, f"choose among {some(names, 20)}")]
+        message = f'"{positive}" is none of the labels{suggest(positive, names)}'
+        return [ErrorDetail("L05", "task.positive", message, f"choose among {shorten_list(names, 20)}")]
 
     def _no_order(self, names: Sequence[str], given: Sequence[str] | None) -> list[ErrorDetail]:
         """By name they stand in the order of the alphabet, which is no scale."""
         if not self.options.ordered or given or all_integers(names):
             return []
-        message = f"true, but nothing says the order of the classes ({some(names)})"
+        message = f"true, but nothing says the order of the classes ({shorten_list(names)})"
         return [
             ErrorDetail(
                 "C10", "task.ordered", message, "name them from the lowest to the highest in data.labels"

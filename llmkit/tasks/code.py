@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base import processes
-from llmkit.base.errors import ErrorDetail, some
+from llmkit.base.errors import ErrorDetail, shorten_list
 from llmkit.data.checks.columns import object_array
 from llmkit.data.checks.programs import COLUMNS, check_programs
 from llmkit.data.corpus import Corpus, Split, format_row_count
@@ -177,6 +177,7 @@ def _failing(name: str, part: Split) -> Iterator[str]:
     outcomes = _run([Program(*pair) for pair in zip(part.column("code"), part.column("tests"), strict=True)])
     bad = [f"{part.place(row)} ({one.reason})" for row, one in enumerate(outcomes) if not one.passed]
     if bad:
-        yield f"{name}: {format_row_count(len(bad))} whose own solution does not pass its tests: {some(bad, 20)}"
+        rows = format_row_count(len(bad))
+        yield f"{name}: {rows} whose own solution does not pass its tests: {shorten_list(bad, 20)}"
     else:
         yield f"{name}: all {len(part):,} solutions in the data pass their tests"

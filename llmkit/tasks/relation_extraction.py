@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from llmkit.base.errors import DataError, ErrorDetail, closest, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, raise_if, shorten_list, suggest
 from llmkit.data.checks.columns import with_columns
 from llmkit.data.checks.row_errors import RowError, collect_errors
 from llmkit.data.corpus import Corpus, Split
@@ -81,8 +81,8 @@ class RelationExtraction(Classification):
         negative = self.options.negative
         if negative is None or negative in names:
             return []
-        message = f'"{negative}" is none of the labels{closest(negative, names)}'
-        return [ErrorDetail("L05", "task.negative", message, f"choose among {some(names, 20)}")]
+        message = f'"{negative}" is none of the labels{suggest(negative, names)}'
+        return [ErrorDetail("L05", "task.negative", message, f"choose among {shorten_list(names, 20)}")]
 
     def _negative(self, labels: Sequence[str]) -> str | None:
         return self.options.negative or next((name for name in NEGATIVES if name in labels), None)

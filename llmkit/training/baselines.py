@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.progress import SILENT
-from llmkit.base.seeds import derive
+from llmkit.base.seeds import derive_seed
 from llmkit.tasks.protocol import BaselineInputs, take
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, available_baselines
@@ -94,7 +94,9 @@ def run_neural(training: TrainingRun, split: str) -> dict[str, Arrays]:
 
 def _sample_training_set(examples: Examples, count: int, seed: int, purpose: str) -> Examples:
     """Keep at most `count` training examples. The same seed and purpose always keep the same ones, in their order."""
-    order = np.random.default_rng(derive(seed, purpose)).permutation(len(examples.corpus.splits["train"]))
+    order = np.random.default_rng(derive_seed(seed, purpose)).permutation(
+        len(examples.corpus.splits["train"])
+    )
     rows = np.sort(order[:count])
     return replace(
         examples,
@@ -168,7 +170,7 @@ def _run_lstm(training: TrainingRun, split: str, _: Baseline) -> Arrays:
     prepared = training.prepared
     task, examples, encoded = prepared.task, prepared.examples, prepared.encoded["train"]
     head = task.head(examples.labels, examples.references["train"])
-    torch.manual_seed(derive(prepared.recipe.seed, "lstm"))
+    torch.manual_seed(derive_seed(prepared.recipe.seed, "lstm"))
     model = LstmClassifier(
         assign_embedding_rows(encoded.ragged["input_ids"].flat, len(prepared.tokenizer)),
         head.config["num_labels"],

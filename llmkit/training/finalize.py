@@ -45,7 +45,7 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
     Returns:
         The report's content on the main process, {} on the others.
     """
-    peak = environment.peak_memory_bytes()
+    peak = environment.get_peak_memory_bytes()
     split = "test" if "test" in training.prepared.encoded else "validation"
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)  # merging removes the adapters
     adapters = training.prepared.recipe.model.lora

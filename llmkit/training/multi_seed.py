@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base import files
-from llmkit.base.errors import ErrorDetail, RecipeError, RunError, Stopped, raise_if, some
+from llmkit.base.errors import ErrorDetail, RecipeError, RunError, Stopped, raise_if, shorten_list
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
 from llmkit.metrics.spread import Spread, summarize_seeds
@@ -209,7 +209,7 @@ def _copy(source: Path, target: Path) -> None:
     with files.staged_folder(target) as staged:
         for path in sorted(source.rglob("*")):
             if path.is_file() and path.name != files.MANIFEST:
-                files.write_pieces(staged / path.relative_to(source), _pieces(path))
+                files.write_chunks(staged / path.relative_to(source), _pieces(path))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -225,8 +225,8 @@ def _content(
     own = contents[kept]
     scores, spread = _over_seeds(prepared, contents)
     about = (
-        f"The scores are means over {len(contents)} seeds ({some(contents, 20)}). Model, predictions, curves, errors "
-        f"and details of the scores come from seed {kept}, {why}."
+        f"The scores are means over {len(contents)} seeds ({shorten_list(contents, 20)}). Model, predictions, curves, "
+        f"errors and details of the scores come from seed {kept}, {why}."
     )
     return {
         **own,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit import tasks
-from llmkit.base.errors import ErrorDetail, RecipeError, closest, raise_if, some
+from llmkit.base.errors import ErrorDetail, RecipeError, raise_if, shorten_list, suggest
 from llmkit.base.progress import Progress
 from llmkit.recipe.schema import Data, Recipe, Train
 
@@ -174,8 +174,8 @@ def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[Erro
         ErrorDetail(
             "E01",
             place,
-            f'"{name}" is not a metric of this task{closest(name, known)}',
-            f"choose from {some(known, 20)}",
+            f'"{name}" is not a metric of this task{suggest(name, known)}',
+            f"choose from {shorten_list(known, 20)}",
         )
         for place, names in named.items()
         for name in names
@@ -190,8 +190,10 @@ def _unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
         ErrorDetail(
             "C09",
             "evaluate.baselines",
-            f'"{name}" is not a baseline of this task{closest(name, known)}',
-            f"choose from {some(known, 20)}" if known else "set evaluate.baselines=false: this task has none",
+            f'"{name}" is not a baseline of this task{suggest(name, known)}',
+            f"choose from {shorten_list(known, 20)}"
+            if known
+            else "set evaluate.baselines=false: this task has none",
         )
         for name in (named if isinstance(named, list) else [])
         if name not in known
@@ -246,8 +248,8 @@ def _check_columns(data: Data, task: Task) -> None:
         ErrorDetail(
             "C03",
             f"data.columns.{name}",
-            f'the task has no column "{name}"{closest(name, known)}',
-            f"choose from {some(known)}",
+            f'the task has no column "{name}"{suggest(name, known)}',
+            f"choose from {shorten_list(known)}",
         )
         for name in data.columns
         if name not in known

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base import environment, files
-from llmkit.base.errors import Interrupted, RunError, Stopped, StorageError, some
+from llmkit.base.errors import Interrupted, RunError, Stopped, StorageError, shorten_list
 from llmkit.training.training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def resume(training: TrainingRun) -> None:
     )
     if newest is None:
         if training.is_main and folder.log.exists():
-            files.truncate(folder.log, 0)
+            files.truncate_file(folder.log, 0)
         return
     state = checkpoint.load(newest, training.placed.model, training.optimizer)
     now, then = _identity(training), state.identity
@@ -47,10 +47,11 @@ def resume(training: TrainingRun) -> None:
     changes = [f"{key} {then[key]} -> {now[key]}" for key in now if now[key] != then[key]]
     if changes:
         progress.note(
-            f"resumed with {some(changes)}: same examples and steps, results equal up to rounding, not bit for bit"
+            f"resumed with {shorten_list(changes)}: same examples and steps, results equal up to rounding, "
+            "not bit for bit"
         )
     if training.is_main:
-        files.truncate(folder.log, state.log_bytes)
+        files.truncate_file(folder.log, state.log_bytes)
     session.wait()
     progress.note(f"resumed {folder.path} at step {state.step} of {training.prepared.schedule.total_steps}")
     training.state = state
@@ -120,10 +121,10 @@ def stop(training: TrainingRun, reason: str) -> Stopped | StorageError:
 
 def _identity(training: TrainingRun) -> dict[str, Any]:
     """What an exact resume depends on: software, processor, threads, processes and data."""
-    versions = environment.versions()
+    versions = environment.read_versions()
     return {
         **{name: versions[name] for name in ("torch", "transformers", "processor")},
         "data": training.prepared.examples.corpus.fingerprint,
-        "threads": environment.threads(),
+        "threads": environment.count_threads(),
         "world_size": training.session.world_size,
     }

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base import environment, files
-from llmkit.base.errors import RunError, some
+from llmkit.base.errors import RunError, shorten_list
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import Run
 from llmkit.training.prepare import Prepared
@@ -67,17 +67,17 @@ def check_same(run: Run, recipe: Recipe, progress: Progress = SILENT) -> None:
     from llmkit.recipe import load
 
     started = load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
-    changed = load.differences(started, recipe)
+    changed = load.list_differences(started, recipe)
     changes = [key for key in changed if key not in HARMLESS]
     if changes:
         raise RunError(
             "M09",
             str(run.path),
-            f"was started with another recipe; {some(changes, 10)} differ",
+            f"was started with another recipe; {shorten_list(changes, 10)} differ",
             f"resume with the same settings, e.g. `llmkit finetune {run.recipe} --out {run.path} --resume`",
         )
     if changed:
-        progress.note(f"resuming with a different {some(changed)}, which changes no result")
+        progress.note(f"resuming with a different {shorten_list(changed)}, which changes no result")
 
 
 def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[str, Any]:
@@ -89,10 +89,10 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
     from llmkit.recipe import load
 
     settings = {
-        **environment.versions(),
+        **environment.read_versions(),
         "device": str(session.device.type),
         "precision": session.precision,
-        "threads": environment.threads(),
+        "threads": environment.count_threads(),
         "world_size": session.world_size,
         "command": command,
     }
@@ -101,6 +101,8 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
             files.write_text(run.recipe, load.dump(prepared.recipe))
         files.write_json(run.environment, settings)
         files.remove(run.stopped)
-        files.truncate(run.log, run.log.stat().st_size if run.log.exists() else 0)  # creates an empty log
+        files.truncate_file(
+            run.log, run.log.stat().st_size if run.log.exists() else 0
+        )  # creates an empty log
     session.wait()
     return settings

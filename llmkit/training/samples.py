@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.seeds import derive
+from llmkit.base.seeds import derive_seed
 from llmkit.training.training_run import TrainingRun
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def write_samples(training: TrainingRun, model: nn.Module, split: str) -> list[d
             pad=tokenizer.eos_token_id,
             max_new_tokens=min(length, prepared.recipe.train.max_length - len(ids)),
             temperature=TEMPERATURE,
-            generator=torch.Generator().manual_seed(derive(prepared.recipe.seed, "sample", number)),
+            generator=torch.Generator().manual_seed(derive_seed(prepared.recipe.seed, "sample", number)),
         )
         beginning, text = (tokenizer.decode(part, skip_special_tokens=True) for part in (ids, list(tokens)))
         samples.append({"beginning": beginning, "text": text, "temperature": TEMPERATURE})

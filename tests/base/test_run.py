@@ -12,7 +12,7 @@ import pytest
 
 from llmkit.base import run as module
 from llmkit.base.errors import RunError, StorageError
-from llmkit.base.run import Run, new_path, runs
+from llmkit.base.run import Run, find_runs, make_run_path
 
 
 def make(path: Path) -> Run:
@@ -147,7 +147,7 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_runs_come_oldest_first(tmp_path: Path) -> None:
-    assert runs(tmp_path) == runs(tmp_path / "not there") == []
+    assert find_runs(tmp_path) == find_runs(tmp_path / "not there") == []
     names = [
         "topic/20260102-000000-aaaaaa",
         "sentiment/20260101-235959-ffffff",
@@ -155,17 +155,17 @@ def test_runs_come_oldest_first(tmp_path: Path) -> None:
     ]
     found = {name: make(tmp_path / name) for name in names}
     (tmp_path / "topic" / "no run").mkdir()
-    assert runs(tmp_path) == [found[names[1]], found[names[0]], found[names[2]]]
+    assert find_runs(tmp_path) == [found[names[1]], found[names[0]], found[names[2]]]
 
 
 def test_new_paths_sort_by_time_and_are_never_taken(tmp_path: Path) -> None:
-    first = new_path("sentiment", "3f2a1b9999", tmp_path)
+    first = make_run_path("sentiment", "3f2a1b9999", tmp_path)
     assert re.fullmatch(r"\d{8}-\d{6}-3f2a1b", first.name)
     assert first.parent == tmp_path / "sentiment"
     assert not first.exists()
     taken = set()
     for _ in range(3):  # within one second, names would be the same
-        path = new_path("sentiment", "3f2a1b9999", tmp_path)
+        path = make_run_path("sentiment", "3f2a1b9999", tmp_path)
         assert path not in taken
         taken.add(make(path).path)
 
@@ -178,12 +178,12 @@ def test_the_runs_of_several_seeds_are_parts_of_one(tmp_path: Path) -> None:
     make(whole.path / "seed-x")  # somebody else's
     assert whole.seeds == {2: parts[2], 10: parts[10]}
     assert list(whole.seeds) == [2, 10]
-    assert runs(tmp_path) == [whole, Run(whole.path / "seed-x")]
+    assert find_runs(tmp_path) == [whole, Run(whole.path / "seed-x")]
     assert Run.open(parts[2].path) == parts[2]
 
 
 def test_a_run_named_like_a_seed_is_listed_when_it_stands_alone(tmp_path: Path) -> None:
     """Its parent must be a run: only then it is a part of that."""
-    assert runs(tmp_path) == []
+    assert find_runs(tmp_path) == []
     alone = make(tmp_path / "seed-1")
-    assert runs(tmp_path) == [alone]
+    assert find_runs(tmp_path) == [alone]

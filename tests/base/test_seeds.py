@@ -9,17 +9,17 @@ import sys
 import numpy as np
 import torch
 
-from llmkit.base.seeds import derive
+from llmkit.base.seeds import derive_seed
 
 
 def test_a_seed_is_the_same_for_ever() -> None:
     """A change here would change every run made so far."""
-    assert derive(1, "order", 0) == 433034383059858670
-    assert derive(2**32 - 1) == 8936145058271613976
+    assert derive_seed(1, "order", 0) == 433034383059858670
+    assert derive_seed(2**32 - 1) == 8936145058271613976
 
 
 def test_a_seed_does_not_depend_on_pythons_hash() -> None:
-    code = 'from llmkit.base.seeds import derive; print(derive(1, "order", 0))'
+    code = 'from llmkit.base.seeds import derive_seed; print(derive_seed(1, "order", 0))'
     seen = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -29,27 +29,30 @@ def test_a_seed_does_not_depend_on_pythons_hash() -> None:
         ).stdout
         for hashing in ("0", "1")
     }
-    assert seen == {f"{derive(1, 'order', 0)}\n".encode()}
+    assert seen == {f"{derive_seed(1, 'order', 0)}\n".encode()}
 
 
 def test_every_use_has_its_own_seed() -> None:
     seeds = [
-        derive(seed, name, step) for seed in range(5) for name in ("order", "dropout") for step in range(200)
+        derive_seed(seed, name, step)
+        for seed in range(5)
+        for name in ("order", "dropout")
+        for step in range(200)
     ]
     assert len(set(seeds)) == len(seeds)
-    assert derive(1, "a", "b") != derive(1, "ab") != derive(1, "b", "a")
-    assert derive(1, 12) != derive(11, 2)
+    assert derive_seed(1, "a", "b") != derive_seed(1, "ab") != derive_seed(1, "b", "a")
+    assert derive_seed(1, 12) != derive_seed(11, 2)
 
 
 def test_seeds_fit_torch_and_numpy() -> None:
     for number in range(1000):
-        seed = derive(number, "head")
+        seed = derive_seed(number, "head")
         assert 0 <= seed < 2**63
         torch.manual_seed(seed)
         np.random.default_rng(seed)
 
 
 def test_seeds_use_the_whole_range() -> None:
-    seeds = np.array([derive(number, "x") for number in range(4000)], np.float64) / 2**63
+    seeds = np.array([derive_seed(number, "x") for number in range(4000)], np.float64) / 2**63
     assert abs(seeds.mean() - 0.5) < 0.025  # five standard errors
     assert abs(seeds.std() - 12**-0.5) < 0.015

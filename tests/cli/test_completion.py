@@ -61,7 +61,7 @@ def test_tab_offers_commands_options_recipes_runs_and_codes(
 
 
 def test_every_packaged_recipe_is_offered(tmp_path: Path) -> None:
-    assert words_after("llmkit recipes copy", tmp_path) == packaged.names()
+    assert words_after("llmkit recipes copy", tmp_path) == packaged.list_names()
 
 
 def test_a_folder_that_may_not_be_read_offers_nothing(

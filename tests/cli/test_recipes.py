@@ -12,15 +12,15 @@ from llmkit.recipe import packaged
 
 def test_list_has_a_line_a_recipe_with_what_it_is_for(command: Callable[..., Any]) -> None:
     lines = command("recipes", "list").out.splitlines()
-    assert [line.split()[0] for line in lines] == packaged.names()
-    assert all(line.endswith(packaged.summary(line.split()[0])) for line in lines)
-    starts = {line.index(packaged.summary(line.split()[0])) for line in lines}
+    assert [line.split()[0] for line in lines] == packaged.list_names()
+    assert all(line.endswith(packaged.read_summary(line.split()[0])) for line in lines)
+    starts = {line.index(packaged.read_summary(line.split()[0])) for line in lines}
     assert len(starts) == 1
 
 
 def test_list_as_json(command: Callable[..., Any]) -> None:
     done = command("recipes", "list", "--json")
-    assert done.json == {"recipes": {name: packaged.summary(name) for name in packaged.names()}}
+    assert done.json == {"recipes": {name: packaged.read_summary(name) for name in packaged.list_names()}}
 
 
 def test_show_prints_a_recipe_that_can_be_run_again(
@@ -64,7 +64,7 @@ def test_copy_writes_the_file_here_and_never_over_another(
 ) -> None:
     assert command("recipes", "copy", "sentiment").out == "copied to sentiment.yaml\n"
     modeline, _, copied = (tmp_path / "sentiment.yaml").read_text(encoding="utf-8").partition("\n")
-    assert copied == packaged.path("sentiment").read_text(encoding="utf-8")
+    assert copied == packaged.find_path("sentiment").read_text(encoding="utf-8")
     assert modeline == "# yaml-language-server: $schema=llmkit.schema.json"
     schema = (tmp_path / "llmkit.schema.json").read_text(encoding="utf-8")
     assert schema == command("recipes", "show", "--schema", "--json").out

@@ -81,7 +81,7 @@ def test_without_a_terminal_only_notes_are_said(capsys: pytest.CaptureFixture[st
 def test_other_processes_are_silent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(processes, "rank", lambda: 1)
+    monkeypatch.setattr(processes, "get_rank", lambda: 1)
     with show.progress() as progress:
         progress.note("loading")
     assert capsys.readouterr() == ("", "")

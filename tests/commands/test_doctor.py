@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_says_what_is_here(cache: Path, listener: Any) -> None:
     found = doctor(listener)
-    assert {name: found[name] for name in environment.versions()} == environment.versions()
+    assert {name: found[name] for name in environment.read_versions()} == environment.read_versions()
     assert found["threads"] == torch.get_num_threads()
     assert found["device"] == "cpu" or torch.accelerator.is_available()
     assert found["devices"] == (torch.accelerator.device_count() if torch.accelerator.is_available() else 0)

@@ -13,7 +13,7 @@ import torch
 import llmkit
 from llmkit import tasks
 from llmkit.base.errors import RecipeError, RunError
-from llmkit.base.run import runs
+from llmkit.base.run import find_runs
 from llmkit.recipe import load
 
 SHORT = ["train.epochs=null", "evaluate.baselines=false"]
@@ -91,7 +91,7 @@ def test_a_run_says_what_it_was_and_can_be_gone_on_with(
     finetune: Callable[..., Any], tiny_recipe: Path, listener: Any
 ) -> None:
     content = finetune("seed=5", progress=listener)
-    (run,) = runs()
+    (run,) = find_runs()
     assert run.path == Path(content["run"])
     assert run.path.parent == Path("runs/tiny")
     settings = {"task_names": tasks.names(), "task_options": tasks.options}

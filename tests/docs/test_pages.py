@@ -106,7 +106,7 @@ def test_every_recipe_exists_and_takes_the_overrides(page: Path) -> None:
         if name in ("finetune", "pretrain", "check"):
             read_recipe(parameters["recipe"], parameters["overrides"] or [], copies(page))
         if name in ("recipes show", "recipes copy") and parameters["name"] not in (None, "NAME"):
-            assert parameters["name"] in packaged.names()
+            assert parameters["name"] in packaged.list_names()
 
 
 @every_page
@@ -209,7 +209,7 @@ def test_the_defaults_are_those_of_the_schema() -> None:
             for name in key.split("."):
                 value = value[name]
             (shown,) = SPAN.findall(default)
-            assert yaml.value(shown, "docs") == value, key
+            assert yaml.parse_value(shown, "docs") == value, key
 
 
 def test_the_assets_are_those_of_the_catalog() -> None:
@@ -231,7 +231,7 @@ def test_every_task_has_its_page_and_its_recipes() -> None:
     rows = table_of(DOCS / "tasks" / "index.md", "[`classification`]")
     assert sorted(re.findall(r"`(\w+)`", row[0])[0] for row in rows) == tasks.names()
     named = ", ".join(row[2].replace("(pretrain) ", "") for row in rows)
-    assert sorted(filter(None, named.split(", "))) == sorted(packaged.names())
+    assert sorted(filter(None, named.split(", "))) == sorted(packaged.list_names())
     readme = table_of(ENGLISH, "[`classification`]")
     assert [[row[0].replace("docs/tasks/", ""), row[1]] for row in readme] == [
         [row[0], row[2]] for row in rows
@@ -243,8 +243,8 @@ def test_the_scores_of_the_recipes_are_among_the_results() -> None:
     results = text_of(DOCS / "results.md")
     expected = re.compile(r"Expected: test [^(]*?([\d.]+) \(95 ?% [^\d]*([\d.]+ to [\d.]+)\)")
     found = 0
-    for name in packaged.names():
-        header = " ".join(text_of(packaged.path(name)).split())
+    for name in packaged.list_names():
+        header = " ".join(text_of(packaged.find_path(name)).split())
         for value, interval in expected.findall(header):
             found += 1
             assert f"{value}, {interval}" in results or f"{name} {value}" in results, name

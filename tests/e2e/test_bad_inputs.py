@@ -213,7 +213,7 @@ class Workplace:
     def state(self) -> dict[Path, str]:
         """SHA-256 of every file, of the checkpoints too."""
         paths = [path for folder in (self.folder, self.model, self.head) for path in folder.rglob("*")]
-        return {path: files.sha256(path) if path.is_file() else "folder" for path in paths}
+        return {path: files.compute_sha256(path) if path.is_file() else "folder" for path in paths}
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_a_failure_at_any_system_call_of_a_save_leaves_a_valid_checkpoint(
         newest = checkpoint.find_newest(folder, lambda _: None)
         assert newest is not None
         assert checkpoint.load_state(newest).step in (1, 2)
-        files.sweep(folder)
+        files.remove_leftovers(folder)
         assert all(path.name.startswith("step-") for path in folder.iterdir())
         checkpoint.save(folder, model, optimizer, State(step=2))
         assert checkpoint.find_newest(folder, lambda _: None) == folder / "step-00000002"

@@ -30,7 +30,7 @@ def test_the_seed_of_a_step_depends_only_on_its_number(session: Any) -> None:
 
 
 def test_processes_that_did_not_join_are_an_error(monkeypatch: Any) -> None:
-    monkeypatch.setattr(processes, "world_size", lambda: 2)
+    monkeypatch.setattr(processes, "get_world_size", lambda: 2)
     with (
         pytest.raises(RuntimeError, match="2 processes were started, 1 joined"),
         sessions.start(seed=1, precision="fp32"),
@@ -41,7 +41,7 @@ def test_processes_that_did_not_join_are_an_error(monkeypatch: Any) -> None:
 def test_the_end_of_another_process_is_a_user_error(monkeypatch: Any) -> None:
     """tests/e2e/test_sharding.py shows that gloo reports a killed process with this message."""
     gone = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:32434")
-    monkeypatch.setattr(processes, "world_size", lambda: 2)
+    monkeypatch.setattr(processes, "get_world_size", lambda: 2)
     monkeypatch.setattr(sessions.Accelerator, "num_processes", 2)
     with (
         pytest.raises(RunError, match="another process of this run has ended"),

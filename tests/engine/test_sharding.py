@@ -119,7 +119,7 @@ def test_a_sharded_checkpoint_opens_in_one_process(
     model = load_model(prepare(recipe, SILENT), SILENT)
     optimizer = build_adamw(model, 0.01)
     saved = folder / kind / "sharded" / "step-00000002"
-    assert files.verify(saved) is None
+    assert files.verify_folder(saved) is None
     checkpoint.load(saved, model, optimizer)
     assert hash_weights(model) == figures[kind]["digests"]["saved"]
     for name in ("weights.safetensors", "optimizer.safetensors"):
@@ -174,7 +174,7 @@ def test_a_failed_save_leaves_no_process_waiting(
     checkpoint.join_save(model, build_adamw(model, 0.1))
     total = len(gathered)
     assert total == 3
-    for function in ("check_space", "write_pieces"):
+    for function in ("check_space", "write_chunks"):
         gathered.clear()
         with monkeypatch.context() as patch, pytest.raises(StorageError):
             patch.setattr(files, function, fail)

@@ -37,7 +37,7 @@ def test_plain_transformers_loads_a_saved_model(tiny_bert: Path, tmp_path: Path)
     batch = AutoTokenizer.from_pretrained(tmp_path / "model")("a good film", return_tensors="pt")
     with torch.no_grad():
         assert torch.equal(plain(**batch).logits, model(**batch).logits)
-    assert files.verify(tmp_path / "model") is None
+    assert files.verify_folder(tmp_path / "model") is None
     assert save.load_metadata(tmp_path / "model") == METADATA
     assert (tmp_path / "model" / "README.md").read_text() == "# card"
 

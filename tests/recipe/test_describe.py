@@ -5,9 +5,9 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from llmkit.recipe.describe import allowed, allowed_item, schema_text, sections
+from llmkit.recipe.describe import collect_sections, describe_field, describe_item, format_schema
 from llmkit.recipe.schema import Data, Evaluate, Lora, Model, Recipe, Section, Train
-from llmkit.recipe.yaml import Where
+from llmkit.recipe.yaml import KeyPath
 
 
 @pytest.mark.parametrize(
@@ -26,36 +26,36 @@ from llmkit.recipe.yaml import Where
     ],
 )
 def test_what_a_key_may_hold(model: type[Section], key: str, words: str) -> None:
-    assert allowed(model, key) == words
+    assert describe_field(model, key) == words
 
 
 def test_what_an_item_may_be() -> None:
-    assert allowed_item(Data, "train") == "a text"
-    assert allowed_item(Data, "columns") == "a text"
+    assert describe_item(Data, "train") == "a text"
+    assert describe_item(Data, "columns") == "a text"
 
 
 def test_sections_are_found_at_any_depth() -> None:
-    assert sections(Recipe)["model", "lora"] is Lora
-    assert sections(Recipe)[()] is Recipe
+    assert collect_sections(Recipe)["model", "lora"] is Lora
+    assert collect_sections(Recipe)[()] is Recipe
 
 
 def test_the_table_holds_every_key_with_its_meaning_in_100_columns(options: type[Section]) -> None:
-    text = schema_text({"classification": options})
+    text = format_schema({"classification": options})
     assert max(map(len, text.splitlines())) <= 100
     first_words = [line.split(" ")[0] for line in text.splitlines()]
-    for where, model in sections(Recipe).items():
+    for where, model in collect_sections(Recipe).items():
         for key in model.model_fields:
-            assert (*where, key) in sections(Recipe) or ".".join([*where, key]) in first_words
+            assert (*where, key) in collect_sections(Recipe) or ".".join([*where, key]) in first_words
     assert "model.lora" in first_words
     assert "task.label_smoothing" in first_words
 
 
-@pytest.mark.parametrize("where", sections(Recipe), ids=lambda where: ".".join(where) or "top")
-def test_every_key_and_section_has_a_meaning(where: Where) -> None:
-    model = sections(Recipe)[where]
+@pytest.mark.parametrize("where", collect_sections(Recipe), ids=lambda where: ".".join(where) or "top")
+def test_every_key_and_section_has_a_meaning(where: KeyPath) -> None:
+    model = collect_sections(Recipe)[where]
     assert model.__doc__
     bare = [key for key, field in model.model_fields.items() if not field.description]
-    assert [key for key in bare if (*where, key) not in sections(Recipe)] == []
+    assert [key for key in bare if (*where, key) not in collect_sections(Recipe)] == []
 
 
 def test_a_row_of_the_table() -> None:
@@ -70,7 +70,7 @@ def test_a_row_of_the_table() -> None:
         names: list[str] = Field(default=["a"])
         """Names."""
 
-    text = schema_text({"classification": Options})
+    text = format_schema({"classification": Options})
     assert "# task.name: classification: One label a text.\n" in text
     assert (
         "task.weights                  none or balanced          none      How much each class counts.\n"

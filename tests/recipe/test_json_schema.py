@@ -11,14 +11,14 @@ import pytest
 
 from llmkit import tasks
 from llmkit.recipe import packaged, yaml
-from llmkit.recipe.describe import sections
-from llmkit.recipe.json_schema import json_schema
+from llmkit.recipe.describe import collect_sections
+from llmkit.recipe.json_schema import build_json_schema
 from llmkit.recipe.load import dump, load
 from llmkit.recipe.schema import Recipe
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is in the dev extra")
 
-SCHEMA = json_schema({name: tasks.options(name) for name in tasks.names()})
+SCHEMA = build_json_schema({name: tasks.options(name) for name in tasks.names()})
 SMALL: dict[str, Any] = {
     "task": {"name": "classification"},
     "model": {"name": "a", "lora": {"rank": 4}},
@@ -51,21 +51,21 @@ def test_it_is_a_schema_that_json_can_hold() -> None:
     assert json.loads(json.dumps(SCHEMA, allow_nan=False)) == SCHEMA
 
 
-@pytest.mark.parametrize("name", packaged.names())
+@pytest.mark.parametrize("name", packaged.list_names())
 def test_a_packaged_recipe_is_accepted_as_written_and_with_all_defaults(name: str, tmp_path: Path) -> None:
-    assert errors(yaml.read(packaged.path(name), name).value) == {}
+    assert errors(yaml.read(packaged.find_path(name), name).value) == {}
     recipe = load(name, task_names=tasks.names(), task_options=tasks.options)
     assert errors(yaml.parse(dump(recipe), name).value) == {}
 
 
-@pytest.mark.parametrize("name", packaged.names())
+@pytest.mark.parametrize("name", packaged.list_names())
 def test_an_option_that_the_task_does_not_have_is_marked(name: str) -> None:
-    content = yaml.read(packaged.path(name), name).value
+    content = yaml.read(packaged.find_path(name), name).value
     content["task"]["maxlength"] = 3
     assert "'maxlength' was unexpected" in errors(content)["task"]
 
 
-@pytest.mark.parametrize("section", [".".join(map(str, where)) for where in sections(Recipe)])
+@pytest.mark.parametrize("section", [".".join(map(str, where)) for where in collect_sections(Recipe)])
 def test_an_unknown_key_is_marked_in_every_section(section: str) -> None:
     place = f"{section}.zzz" if section else "zzz"
     found = errors(with_value(place, 1))

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmkit.base.errors import RecipeError
-from llmkit.recipe.load import differences, digest, dump, load
+from llmkit.recipe.load import compute_digest, dump, list_differences, load
 from llmkit.recipe.schema import Recipe, Section
 
 Load = Callable[..., Recipe]
@@ -204,25 +204,27 @@ def test_a_dump_loads_back_to_an_equal_recipe(load_text: Load) -> None:
 
 def test_the_digest_is_of_the_content_not_of_the_text(load_text: Load) -> None:
     recipe = load_text(GOOD)
-    assert digest(load_text(dump(recipe))) == digest(recipe)
-    assert digest(load_text(GOOD.replace("1e-5", "0.00001").replace("# A", "# B"))) == digest(recipe)
+    assert compute_digest(load_text(dump(recipe))) == compute_digest(recipe)
+    assert compute_digest(load_text(GOOD.replace("1e-5", "0.00001").replace("# A", "# B"))) == compute_digest(
+        recipe
+    )
     first, second = "data.columns={text: a, label: b}", "data.columns={label: b, text: a}"
-    assert digest(load_text(GOOD, [first])) == digest(load_text(GOOD, [second]))
-    assert digest(load_text(GOOD, ["seed=2"])) != digest(recipe)
-    assert len(digest(recipe)) == 64
+    assert compute_digest(load_text(GOOD, [first])) == compute_digest(load_text(GOOD, [second]))
+    assert compute_digest(load_text(GOOD, ["seed=2"])) != compute_digest(recipe)
+    assert len(compute_digest(recipe)) == 64
 
 
 def test_differences_name_the_keys(load_text: Load) -> None:
     changed = load_text(
         GOOD, ["seed=2", "model.lora.rank=4", "task.label_smoothing=0", "data.columns.label=y"]
     )
-    assert differences(load_text(GOOD), changed) == [
+    assert list_differences(load_text(GOOD), changed) == [
         "task.label_smoothing",
         "model.lora",
         "data.columns.label",
         "seed",
     ]
-    assert differences(changed, changed) == []
+    assert list_differences(changed, changed) == []
 
 
 EDITS = st.lists(

@@ -30,28 +30,28 @@ def _load(source: str) -> Recipe:
     return load(source, task_names=_AnyName(), task_options=lambda _: _Anything)
 
 
-@pytest.mark.parametrize("name", packaged.names())
+@pytest.mark.parametrize("name", packaged.list_names())
 def test_a_packaged_recipe_round_trips(name: str, tmp_path: Path) -> None:
     recipe = _load(name)
     (tmp_path / "a.yaml").write_text(dump(recipe), encoding="utf-8")
     assert _load(str(tmp_path / "a.yaml")) == recipe
 
 
-@pytest.mark.parametrize("name", packaged.names())
+@pytest.mark.parametrize("name", packaged.list_names())
 def test_a_packaged_recipe_says_what_it_is_for(name: str) -> None:
-    assert packaged.path(name).read_text(encoding="utf-8").startswith("# ")
-    assert 20 < len(packaged.summary(name)) < 140
+    assert packaged.find_path(name).read_text(encoding="utf-8").startswith("# ")
+    assert 20 < len(packaged.read_summary(name)) < 140
 
 
 def test_names_are_unique_and_listed_by_kind() -> None:
-    names = packaged.names()
-    assert "sentiment" in packaged.names("finetune")
+    names = packaged.list_names()
+    assert "sentiment" in packaged.list_names("finetune")
     assert len(names) == len(set(names))
-    assert names == packaged.names("finetune") + packaged.names("pretrain")
+    assert names == packaged.list_names("finetune") + packaged.list_names("pretrain")
 
 
 def test_a_checkout_reads_its_own_files() -> None:
-    assert packaged.root() == Path(__file__).parents[2] / "recipes"
+    assert packaged.find_root() == Path(__file__).parents[2] / "recipes"
 
 
 def _make_package(folder: Path) -> Callable[[], Path]:
@@ -60,7 +60,7 @@ def _make_package(folder: Path) -> Callable[[], Path]:
     file = folder / "llmkit" / "recipe" / "catalog.py"
     namespace: dict[str, Any] = {"__file__": str(file), "__name__": "catalog"}
     exec(compile(source, str(file), "exec"), namespace)  # the module as if it lay there
-    root: Callable[[], Path] = namespace["root"]
+    root: Callable[[], Path] = namespace["find_root"]
     return root
 
 
@@ -81,7 +81,7 @@ def test_a_checkout_wins_over_a_stale_copy_inside_the_package(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["sentimnt", "../finetune/sentiment", ""])
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        packaged.path(name)
+        packaged.find_path(name)
     [problem] = caught.value.details
     assert problem.code == "C15"
     assert problem.message.startswith(f'there is no recipe "{name}"')
@@ -93,7 +93,7 @@ def test_a_copy_is_the_file_and_never_overwrites(tmp_path: Path) -> None:
     assert packaged.copy("sentiment", target, "{}") == target
     modeline, _, copied = target.read_text(encoding="utf-8").partition("\n")
     assert modeline == f"# yaml-language-server: $schema={packaged.SCHEMA_FILE}"
-    assert copied == packaged.path("sentiment").read_text(encoding="utf-8")
+    assert copied == packaged.find_path("sentiment").read_text(encoding="utf-8")
     assert (tmp_path / "new" / packaged.SCHEMA_FILE).read_text() == "{}"
     target.write_text("changed")
     with pytest.raises(RecipeError, match=r"C16.*mine.yaml: the file exists already"):
@@ -104,7 +104,7 @@ def test_a_copy_is_the_file_and_never_overwrites(tmp_path: Path) -> None:
 
 def test_the_catalog_needs_neither_pydantic_nor_yaml() -> None:
     code = (
-        "import sys, llmkit.recipe.packaged as c; c.names(); print(*{'pydantic', 'yaml'} & set(sys.modules))"
+        "import sys, llmkit.recipe.packaged as c; c.list_names(); print(*{'pydantic', 'yaml'} & set(sys.modules))"
     )
     folder = Path(__file__).parents[2]
     done = subprocess.run(

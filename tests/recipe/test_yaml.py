@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmkit.base.errors import RecipeError
-from llmkit.recipe.yaml import MAX_BYTES, dump, parse, read, value
+from llmkit.recipe.yaml import MAX_BYTES, dump, parse, parse_value, read
 
 SCALARS = {
     "1e-5": 1e-5,
@@ -172,13 +172,13 @@ OVERRIDES: dict[str, Any] = {
 
 @pytest.mark.parametrize("text", OVERRIDES)
 def test_the_value_of_an_override(text: str) -> None:
-    assert value(text, "key=") == OVERRIDES[text]
+    assert parse_value(text, "key=") == OVERRIDES[text]
 
 
 @pytest.mark.parametrize("text", ["[a", "{a: 1, a: 2}", '"x" y', "\udce9", "[\udce9]", "[*a]"])
 def test_a_broken_value_of_an_override_is_told_at_the_override(text: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        value(text, "key=...")
+        parse_value(text, "key=...")
     assert [problem.place for problem in caught.value.details] == ["key=..."]
 
 

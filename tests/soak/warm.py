@@ -41,8 +41,8 @@ def warm_up() -> None:
         importlib.import_module(name)
     page.render = card.render = lambda template, **values: ""
     plots.draw = lambda content: {}
-    environment.versions = cache(environment.versions)
-    environment.versions()
+    environment.read_versions = cache(environment.read_versions)
+    environment.read_versions()
 
 
 class Child:
@@ -117,8 +117,8 @@ def _command(arguments: Sequence[str], folder: Path, hook: Hook, environment: Ma
     from llmkit.base import processes
 
     _redirect(folder)
-    (folder / f"rank-{processes.rank()}").write_text(str(os.getpid()))
-    hook(processes.rank())
+    (folder / f"rank-{processes.get_rank()}").write_text(str(os.getpid()))
+    hook(processes.get_rank())
     return cli._run(list(arguments))
 
 

@@ -49,7 +49,7 @@ def test_the_run_folder_is_complete(finished: Any) -> None:
     }
     assert len(list((finished.path / "checkpoints").iterdir())) in (2, 3)  # the newest two and the best
     assert not any(files.STAGING in name for name in found)
-    assert files.verify(finished.path / "model") is None
+    assert files.verify_folder(finished.path / "model") is None
 
 
 def test_the_report_is_what_is_returned(finished: Any) -> None:

@@ -19,7 +19,7 @@ import pytest
 import llmkit
 from llmkit.base import files
 from llmkit.base.errors import Interrupted, RecipeError, RunError, Stopped, UserError
-from llmkit.base.run import Run, runs
+from llmkit.base.run import Run, find_runs
 from llmkit.metrics.spread import t_quantile
 from llmkit.training import loop
 from llmkit.training.multi_seed import _beaten, _best, _limits
@@ -185,7 +185,7 @@ def test_the_model_is_that_of_the_best_validation_score(several: Several) -> Non
     assert several.content["weights_sha256"] == several.of_seed(kept)["weights_sha256"]
     for name in ("model", "predictions"):
         copied, own = several.path / name, several.path / f"seed-{kept}" / name
-        assert files.verify(copied) is None
+        assert files.verify_folder(copied) is None
         compared = [
             path.relative_to(own)
             for path in own.rglob("*")
@@ -215,7 +215,7 @@ def test_later_commands_take_the_run(
 
 
 def test_the_runs_of_the_seeds_are_not_listed(several: Several) -> None:
-    assert runs(several.path.parent) == [Run(several.path)]
+    assert find_runs(several.path.parent) == [Run(several.path)]
     assert list(Run(several.path).seeds) == [1, 2, 3]
 
 
@@ -325,7 +325,7 @@ def test_only_the_last_report_was_missing(
     again = finetune(resume=True, progress=listener)
     assert not any(note.startswith("loading") for note in listener.notes)
     assert again["scores"] == content["scores"]
-    assert files.verify(tmp_path / "run" / "model") is None
+    assert files.verify_folder(tmp_path / "run" / "model") is None
 
 
 # The small decisions

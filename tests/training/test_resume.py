@@ -167,6 +167,6 @@ def test_another_number_of_threads_is_said(
     with pytest.raises(Stopped):
         train(*EIGHT)
     stop_at(99, signal.SIGTERM)
-    monkeypatch.setattr("llmkit.base.environment.threads", lambda: 77)
+    monkeypatch.setattr("llmkit.base.environment.count_threads", lambda: 77)
     notes = train(*EIGHT).notes
     assert any("-> 77: same examples and steps, results equal up to rounding" in note for note in notes)

@@ -25,9 +25,9 @@ from llmkit.base.errors._base import (
     LlmkitError,
     Stopped,
     UserError,
-    closest,
     raise_if,
-    some,
+    shorten_list,
+    suggest,
 )
 from llmkit.base.errors.asset import AssetError
 from llmkit.base.errors.data import DataError
@@ -52,9 +52,9 @@ __all__ = [
     "StorageError",
     "TrainingError",
     "UserError",
-    "closest",
     "raise_if",
-    "some",
+    "shorten_list",
+    "suggest",
 ]
 
 FAMILIES = (recipe, data, model, asset, run, training, evaluation, storage)

@@ -14,9 +14,9 @@ __all__ = [
     "LlmkitError",
     "Stopped",
     "UserError",
-    "closest",
     "raise_if",
-    "some",
+    "shorten_list",
+    "suggest",
 ]
 
 MAX_LINES = 20  # errors printed before the rest is only counted
@@ -111,7 +111,7 @@ def raise_if(details: Sequence[ErrorDetail], kind: type[UserError]) -> None:
         raise kind.of(details)
 
 
-def closest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean "x"?` for the known word nearest to `word`, or "" when none is near."""
     known = list(known)
     near = get_close_matches(word, known, n=1, cutoff=0.6)
@@ -120,7 +120,7 @@ def closest(word: str, known: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-def some(items: Iterable[object], most: int = 5) -> str:
+def shorten_list(items: Iterable[object], most: int = 5) -> str:
     """Return a list short enough for one line: `a, b, c and 4 more`."""
     words = [str(item) for item in items]
     rest = len(words) - most

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import MAX_LINES, ErrorDetail, some
+from llmkit.base.errors import MAX_LINES, ErrorDetail, shorten_list
 from llmkit.data.checks.labels import (
     all_integers,
     group_rows,
@@ -180,7 +180,7 @@ class _KnownLabels:
             return ErrorDetail("L06", split.place(rows[0]), message, self.fix)
         near = get_close_matches(label, self.names, n=1)
         near = near or [name for name in self.names if normalize_text(name) == normalize_text(label)]
-        hint = f'closest: "{near[0]}"' if near else f"they are: {some(self.names)}"
+        hint = f'closest: "{near[0]}"' if near else f"they are: {shorten_list(self.names)}"
         message = f'label "{label}" is not one of the {len(self.names)} {self.source} ({hint}){also}'
         return ErrorDetail("L05", split.place(rows[0]), message, self.fix)
 
@@ -255,6 +255,6 @@ def _find_spellings(split: Split, rows: Mapping[str, list[int]]) -> Iterator[Err
                 f'"{name}" ({format_row_count(len(rows[name]))}, {split.place(rows[name][0])})'
                 for name in group
             ]
-            message = f"labels that differ only by case or space: {some(spellings)}"
+            message = f"labels that differ only by case or space: {shorten_list(spellings)}"
             fix = "write them the same way, or list each of them in data.labels"
             yield ErrorDetail("L07", split.place(rows[group[0]][0]), message, fix)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import MAX_LINES, ErrorDetail, some
+from llmkit.base.errors import MAX_LINES, ErrorDetail, shorten_list
 from llmkit.data.corpus import Corpus, Split
 from llmkit.recipe.schema import Data
 
@@ -62,7 +62,7 @@ def mask_empty_rows(errors: Sequence[RowError | None], data: Data) -> NDArray[np
 
 def format_also_at(split: Split, rows: Sequence[int] | NDArray[np.int64]) -> str:
     """Format all places but the first: `, also at a.csv:9, a.csv:12 and 3 more`, or "" for a single row."""
-    return f", also at {some(split.place(int(row)) for row in rows[1:])}" if len(rows) > 1 else ""
+    return f", also at {shorten_list(split.place(int(row)) for row in rows[1:])}" if len(rows) > 1 else ""
 
 
 def shorten(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import ErrorDetail, closest, some
+from llmkit.base.errors import ErrorDetail, shorten_list, suggest
 from llmkit.data.checks.columns import object_array, with_columns
 from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
 from llmkit.data.checks.entity_spans import find_span_errors, tag_words
@@ -296,8 +296,10 @@ def _check_types(corpus: Corpus, labels: Sequence[str], data: Data, source: str)
         for label, entities in unknown.items():
             at = [_place_tag(split, row, position) for row, position in entities]
             others = _format_others(at)
-            message = f'type "{label}" is not one of the {len(known)} {source} ({some(known)}){others}'
-            errors.append(ErrorDetail("N03", at[0], message, f"correct it{or_drop}{closest(label, known)}"))
+            message = (
+                f'type "{label}" is not one of the {len(known)} {source} ({shorten_list(known)}){others}'
+            )
+            errors.append(ErrorDetail("N03", at[0], message, f"correct it{or_drop}{suggest(label, known)}"))
     return Checked(corpus if errors else corpus.drop_rows(dropped), errors, notes)
 
 
@@ -321,7 +323,7 @@ def _place_tag(split: Split, row: int, position: int) -> str:
 
 
 def _format_others(places: Sequence[str]) -> str:
-    return f", also at {some(places[1:])}" if len(places) > 1 else ""
+    return f", also at {shorten_list(places[1:])}" if len(places) > 1 else ""
 
 
 def _quote(value: object) -> str:

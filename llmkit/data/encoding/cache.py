@@ -38,7 +38,7 @@ def load_or_encode(encode: Callable[[Collect], Encoded], **identity: Any) -> Enc
     """
     key = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    folder = files.cache_folder() / "encoded" / digest
+    folder = files.get_cache_folder() / "encoded" / digest
     with files.lock(folder.with_suffix(".lock")):
         if not (folder / files.MANIFEST).exists():
             with files.staged_folder(folder) as staged:

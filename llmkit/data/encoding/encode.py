@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llmkit.base.errors import DataError, some
+from llmkit.base.errors import DataError, shorten_list
 from llmkit.base.progress import Progress
 from llmkit.data.encoding.features import Collect, Encoded, Features, Limit, TokenCounts
 
@@ -79,7 +79,7 @@ def encode(
         fix = f"raise {limit.key}, or set train.truncation=true to truncate them"
         raise DataError("L12", place(too_long[0]), message, fix)
     if lost and split == "train":
-        also = f", also at {some(place(row) for row in lost[1:])}" if len(lost) > 1 else ""
+        also = f", also at {shorten_list(place(row) for row in lost[1:])}" if len(lost) > 1 else ""
         message = f"no window holds this whole answer, so the model cannot learn from it{also}"
         fix = (
             "raise train.max_length (or task.stride, up to a third of it), or set train.truncation=true to train "

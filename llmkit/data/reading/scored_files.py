@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llmkit.base.errors import DataError, ErrorDetail, closest, some
+from llmkit.base.errors import DataError, ErrorDetail, shorten_list, suggest
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix, read_rows
 from llmkit.recipe.schema import Data
@@ -83,7 +83,7 @@ def read_table(name: str, *, named_columns: Collection[str] = ()) -> Table:
         errors.fail("F02", "this is a folder", "name a file")
     if not path.exists():
         siblings = [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []
-        errors.fail("F01", f"no such file{closest(path.name, siblings)}", "correct the path")
+        errors.fail("F01", f"no such file{suggest(path.name, siblings)}", "correct the path")
     data = Data(columns={column: column for column in named_columns})
     try:
         numbered = list(read_rows(path, data, errors, default_suffix=PLAIN_TEXT, by_id=True))
@@ -114,8 +114,8 @@ def pair_rows(predictions: Table, references: Sequence[Table], id_column: str | 
     if id_column:
         for table in tables:
             if id_column not in table.columns:
-                message = f'there is no column "{id_column}"{closest(id_column, table.columns)}'
-                raise DataError("E07", table.name, message, f"choose from {some(table.columns, 20)}")
+                message = f'there is no column "{id_column}"{suggest(id_column, table.columns)}'
+                raise DataError("E07", table.name, message, f"choose from {shorten_list(table.columns, 20)}")
     column = id_column or ID
     if all(table.rows[0].get(column) is not None for table in tables):
         rows_by_id = [_number_ids(table, column) for table in tables]
@@ -171,5 +171,5 @@ def _number_ids(table: Table, column: str) -> dict[str, int]:
 
 def _format_ids(names: Sequence[str]) -> str:
     """Format ids for a message: `id "a" is`, `2 ids ("a", "b") are`."""
-    listed = some([f'"{name}"' for name in names], 3)
+    listed = shorten_list([f'"{name}"' for name in names], 3)
     return f"id {listed} is" if len(names) == 1 else f"{len(names):,} ids ({listed}) are"

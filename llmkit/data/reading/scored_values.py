@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.base.errors import DataError, closest, some
+from llmkit.base.errors import DataError, shorten_list, suggest
 from llmkit.data.reading.scored_files import Table
 from llmkit.metrics.registry import Kind
 from llmkit.metrics.score import Ints
@@ -166,9 +166,9 @@ def _find_column(table: Table, requested: str | None, candidates: Sequence[str],
     name = requested or next((name for name in candidates if name in table.columns), None)
     if name in table.columns:
         return str(name)
-    columns = some([f'"{column}"' for column in table.columns], 12)
+    columns = shorten_list([f'"{column}"' for column in table.columns], 12)
     message = (
-        f'there is no column "{requested}"{closest(requested, table.columns)}'
+        f'there is no column "{requested}"{suggest(requested, table.columns)}'
         if requested
         else f"there is no column of {side}"
     )

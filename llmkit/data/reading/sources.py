@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.base.errors import DataError, closest, some
+from llmkit.base.errors import DataError, shorten_list, suggest
 from llmkit.base.progress import Progress
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.lines import ReportBytes
@@ -84,7 +84,7 @@ def find_sources(
         for name in names[split]:
             of_split = resolved[name].get(UNNAMED) or resolved[name].get(split)
             if not of_split:
-                message = f"there is no {split} split, only {some(resolved[name])}"
+                message = f"there is no {split} split, only {shorten_list(resolved[name])}"
                 raise DataError("F02", name, message, f"name a file for data.{split}")
             named += of_split
         beside_train = [source for name in names["train"] for source in resolved[name].get(split, [])]
@@ -114,7 +114,7 @@ def _resolve(
     if name.startswith("index:"):
         return {UNNAMED: [_make_source(resolve_index(name.removeprefix("index:"), progress), name, data)]}
     siblings = path.parent.iterdir() if path.parent.is_dir() else ()
-    suggestion = closest(path.name, [p.name for p in siblings if p.is_dir() or data_suffix(p.name)])
+    suggestion = suggest(path.name, [p.name for p in siblings if p.is_dir() or data_suffix(p.name)])
     if _HUB_ID.fullmatch(name) and data_suffix(name) is None and not suggestion:
         return {
             split: [Source(f"{name}[{split}]", rows.data.nbytes, lambda *_, rows=rows: _read_hub_rows(rows))]
@@ -150,7 +150,7 @@ def _list_folder(folder: Path, name: str, data: Data, notes: list[str]) -> Sourc
         split = SPLITS[(match.lastindex or 1) - 1] if match else UNNAMED
         sources.setdefault(split, []).append(_make_source(path, str(Path(name) / path.name), data))
     if len(sources) > 1 and (others := sources.pop(UNNAMED, [])):
-        left_out = some(Path(source.name).name for source in others)
+        left_out = shorten_list(Path(source.name).name for source in others)
         notes.append(f"{name}: left out {left_out} (no split in the file name)")
     return sources
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import ErrorDetail, closest, some
+from llmkit.base.errors import ErrorDetail, shorten_list, suggest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,8 +109,8 @@ class ArrowTableBuilder:
         """Add L01 for each column of the task that no row of the current file has."""
         for task, file in self.columns.items():
             if file not in self._file_columns:
-                columns = some(sorted(self._file_columns), 10)
-                fix = f"set data.columns.{task}=NAME{closest(file, self._file_columns)}"
+                columns = shorten_list(sorted(self._file_columns), 10)
+                fix = f"set data.columns.{task}=NAME{suggest(file, self._file_columns)}"
                 message = f'column "{file}" is missing (the file has: {columns})'
                 self.errors.append(ErrorDetail("L01", self.files[-1], message, fix))
 

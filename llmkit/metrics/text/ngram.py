@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.base.errors import UserError, closest
+from llmkit.base.errors import UserError, suggest
 from llmkit.metrics.score import Floats, Metric, Statistics, ratio
 from llmkit.metrics.text.references import References, align_references
 from llmkit.metrics.text.word_ngrams import Vocabulary, count_ngrams
@@ -181,7 +181,7 @@ def _with_tokenizer(name: str) -> Any:
     from sacrebleu import BLEU
 
     if name not in BLEU.TOKENIZERS:
-        message = f'unknown tokenizer "{name}"{closest(name, BLEU.TOKENIZERS)}'
+        message = f'unknown tokenizer "{name}"{suggest(name, BLEU.TOKENIZERS)}'
         raise UserError("E10", "", message, f"choose from {', '.join(BLEU.TOKENIZERS)}")
     try:
         return BLEU(tokenize=name, force=True)  # force: no warning about blanks before full stops

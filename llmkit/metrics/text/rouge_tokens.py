@@ -24,7 +24,7 @@ from itertools import count
 
 import numpy as np
 
-from llmkit.base.errors import UserError, closest
+from llmkit.base.errors import UserError, suggest
 from llmkit.metrics.score import Ints
 
 __all__ = ["TokenizedTexts", "choose_tokenizer", "tokenize"]
@@ -124,7 +124,7 @@ def _by_number(tokens: Sequence[str], numbers: defaultdict[str, int]) -> Ints:
 def _splitter(name: str, stemmer: bool) -> Callable[[str], list[str]]:
     """What makes tokens of lower-case and other text; it puts LINE_END for each line end."""
     if name not in SPLITTERS:
-        message = f'unknown tokenizer "{name}"{closest(name, SPLITTERS)}'
+        message = f'unknown tokenizer "{name}"{suggest(name, SPLITTERS)}'
         raise UserError("E10", "", message, f"choose from {', '.join(SPLITTERS)}")
     if stemmer and name != "words":
         message = f'Porter\'s stemmer is for English, and the tokenizer "{name}" for other languages'

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import DataError, ModelError, raise_if, some
+from llmkit.base.errors import DataError, ModelError, raise_if, shorten_list
 from llmkit.data.checks.documents import Unit, check_documents
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.encode import count_tokens
@@ -204,7 +204,7 @@ def check_packing(config: Mapping[str, Any], direction: Literal["causal", "bidir
 
     kind, known = config.get("model_type"), packed.SUPPORTED_TYPES[direction]
     if kind not in known:
-        message = f'model type "{kind}" is none of those that keep packed documents apart ({some(known, 20)})'
+        message = f'model type "{kind}" is none of those that keep packed documents apart ({shorten_list(known, 20)})'
         raise ModelError("S09", "task.packing", message, "set task.packing=false")
 
 

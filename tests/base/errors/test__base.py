@@ -9,7 +9,7 @@ import re
 import pytest
 
 from llmkit.base import errors
-from llmkit.base.errors import DataError, ErrorDetail, LlmkitError, closest, raise_if, some
+from llmkit.base.errors import DataError, ErrorDetail, LlmkitError, raise_if, shorten_list, suggest
 
 CLASSES = {
     name: value
@@ -137,11 +137,11 @@ def test_raise_if_raises_all_or_nothing() -> None:
     ],
 )
 def test_the_closest_word_is_offered_when_it_is_near(word: str, hint: str) -> None:
-    assert closest(word, iter(["loss", "accuracy", "f1"])) == hint
+    assert suggest(word, iter(["loss", "accuracy", "f1"])) == hint
 
 
 def test_some_items_then_a_count() -> None:
-    assert some([]) == ""
-    assert some(range(5)) == "0, 1, 2, 3, 4"
-    assert some(range(6)) == "0, 1, 2, 3, 4 and 1 more"
-    assert some(iter("abcd"), 2) == "a, b and 2 more"
+    assert shorten_list([]) == ""
+    assert shorten_list(range(5)) == "0, 1, 2, 3, 4"
+    assert shorten_list(range(6)) == "0, 1, 2, 3, 4 and 1 more"
+    assert shorten_list(iter("abcd"), 2) == "a, b and 2 more"

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from pydantic import ValidationError
 
-from llmkit.recipe.problems import EXAMPLES, FOREIGN
-from llmkit.recipe.schema import Recipe
+from llmkit.recipe.describe import collect_sections
+from llmkit.recipe.schema import Recipe, Section, Train
+from llmkit.recipe.translate_errors import EXAMPLES, FOREIGN, Context, Place, translate_validation_error
+from llmkit.recipe.yaml import parse
 
 Problems = Callable[..., list[str]]
 
@@ -274,20 +277,15 @@ def test_every_class_of_mistake_has_a_line() -> None:
 
 
 def test_a_required_option_of_the_task_is_asked_for() -> None:
-    from pydantic import ValidationError
-
-    from llmkit.recipe.describe import sections
-    from llmkit.recipe.problems import Context, Place, translate
-    from llmkit.recipe.schema import Section
 
     class Translation(Section):
         target: str
 
     place = Place((0, 1, 1), "a.yaml:1:1")
-    context = Context({"task": {}}, sections(Translation, ("task",)), lambda where, of_key: place)
+    context = Context({"task": {}}, collect_sections(Translation, ("task",)), lambda where, of_key: place)
     with pytest.raises(ValidationError) as caught:
         Translation.model_validate({})
-    [(_, problem)] = translate(caught.value, ("task",), context)
+    [(_, problem)] = translate_validation_error(caught.value, ("task",), context)
     assert (
         str(problem)
         == 'error[C11] a.yaml:1:1: task.target is missing. Fix: add "target: ... (a text)" under task:'
@@ -295,28 +293,22 @@ def test_a_required_option_of_the_task_is_asked_for() -> None:
 
 
 def test_a_rule_of_a_section_is_told_as_it_says() -> None:
-    from pydantic import ValidationError
-
-    from llmkit.recipe.describe import sections
-    from llmkit.recipe.problems import Context, Place, translate
-    from llmkit.recipe.schema import Train
 
     place = Place((0, 4, 1), "a.yaml:4:1")
     content = {"train": {"epochs": 1, "max_steps": 1}}
-    context = Context(content, sections(Recipe), lambda where, of_key: place)
+    context = Context(content, collect_sections(Recipe), lambda where, of_key: place)
     with pytest.raises(ValidationError) as caught:
         Train.model_validate(content["train"])
-    [(_, problem)] = translate(caught.value, ("train",), context)
+    [(_, problem)] = translate_validation_error(caught.value, ("train",), context)
     assert (problem.code, problem.message) == ("C10", "train: epochs and max_steps exclude each other")
     assert problem.fix == "keep one of them"
 
 
 def test_foreign_names_point_to_keys_that_exist() -> None:
-    from llmkit.recipe.describe import sections
 
     known = {
         ".".join([*map(str, where), name])
-        for where, model in sections(Recipe).items()
+        for where, model in collect_sections(Recipe).items()
         for name in model.model_fields
     }
     assert set(FOREIGN.values()) <= known
@@ -325,6 +317,5 @@ def test_foreign_names_point_to_keys_that_exist() -> None:
 
 @pytest.mark.parametrize("where", EXAMPLES)
 def test_the_example_lines_are_yaml(where: tuple[str, ...]) -> None:
-    from llmkit.recipe.yaml import parse
 
     assert where[-1] in parse(EXAMPLES[where], "example").value

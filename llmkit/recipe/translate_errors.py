@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from llmkit.base.errors import ErrorDetail, closest
-from llmkit.recipe.describe import Sections, allowed, allowed_item, choices, takes_null
-from llmkit.recipe.yaml import Where, scalar
+from llmkit.base.errors import ErrorDetail, suggest
+from llmkit.recipe.describe import Sections, accepts_null, describe_field, describe_item, list_choices
+from llmkit.recipe.yaml import KeyPath, parse_scalar
 
-__all__ = ["FOREIGN", "Context", "Place", "missing", "translate"]
+__all__ = ["FOREIGN", "Context", "Place", "report_missing_key", "translate_validation_error"]
 
 YES, NO = {"yes", "y", "on"}, {"no", "n", "off"}
 NUMBER = {"int_type", "float_type", "int_from_float"}
@@ -31,7 +31,7 @@ RANGE = {
     "too_long",
     "too_short",
 }
-EXAMPLES: dict[Where, str] = {
+EXAMPLES: dict[KeyPath, str] = {
     ("task",): "task: {name: classification}",
     ("task", "name"): "name: classification",
     ("model",): "model: {name: index:all-MiniLM-L6-v2}",
@@ -98,7 +98,7 @@ FOREIGN = {
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Where something stands: file before command line, then top to bottom."""
+    """KeyPath something stands: file before command line, then top to bottom."""
 
     order: tuple[int, int, int]
     text: str
@@ -113,12 +113,14 @@ class Context:
 
     content: dict[str, Any]
     sections: Sections
-    place: Callable[[Where, bool], Place]
+    place: Callable[[KeyPath, bool], Place]
 
 
-def translate(error: ValidationError, prefix: Where, context: Context) -> Iterator[tuple[Place, ErrorDetail]]:
+def translate_validation_error(
+    error: ValidationError, prefix: KeyPath, context: Context
+) -> Iterator[tuple[Place, ErrorDetail]]:
     """One problem for each wrong key or value; pydantic has one for each branch of a union."""
-    groups: dict[Where, list[ErrorDetails]] = {}
+    groups: dict[KeyPath, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         where = _where((*prefix, *detail["loc"]), detail["type"], context.content)
         groups.setdefault(where, []).append(detail)
@@ -128,21 +130,21 @@ def translate(error: ValidationError, prefix: Where, context: Context) -> Iterat
             yield _problem(where, details, context)
 
 
-def missing(where: Where, context: Context) -> tuple[Place, ErrorDetail]:
+def report_missing_key(where: KeyPath, context: Context) -> tuple[Place, ErrorDetail]:
     section, key = where[:-1], str(where[-1])
-    line = EXAMPLES.get(where) or f"{key}: ... ({allowed(context.sections[section], key)})"
+    line = EXAMPLES.get(where) or f"{key}: ... ({describe_field(context.sections[section], key)})"
     place = context.place(where, True)
     return place, ErrorDetail(
         "C11", place.text, f"{_name(where)} is missing", f'add "{line}"{_under(section)}'
     )
 
 
-def _problem(where: Where, details: list[ErrorDetails], context: Context) -> tuple[Place, ErrorDetail]:
+def _problem(where: KeyPath, details: list[ErrorDetails], context: Context) -> tuple[Place, ErrorDetail]:
     kinds = {detail["type"] for detail in details}
     if "extra_forbidden" in kinds:
         return _unknown_key(where, context)
     if "missing" in kinds:
-        return missing(where, context)
+        return report_missing_key(where, context)
     if "value_error" in kinds:
         return _broken_rule(where, details[0], context)
     place = context.place(where, False)
@@ -150,22 +152,22 @@ def _problem(where: Where, details: list[ErrorDetails], context: Context) -> tup
     return place, ErrorDetail(code, place.text, message, fix)
 
 
-def _wrong_value(where: Where, kinds: set[str], value: Any, sections: Sections) -> tuple[str, str, str]:
+def _wrong_value(where: KeyPath, kinds: set[str], value: Any, sections: Sections) -> tuple[str, str, str]:
     """Code, message and fix. `where` leads to a field of a section, or to an item of such a field."""
     depth = max(
         len(section) for section in sections if len(section) < len(where) and where[: len(section)] == section
     )
     model, key, is_item = sections[where[:depth]], str(where[depth]), len(where) > depth + 1
-    belongs = allowed_item(model, key) if is_item else allowed(model, key)
+    belongs = describe_item(model, key) if is_item else describe_field(model, key)
     message = f"{_name(where)} is {_shown(value)}"
     if isinstance(value, str):
-        if _was_quoted(value, kinds, not is_item and takes_null(model, key)):
+        if _was_quoted(value, kinds, not is_item and accepts_null(model, key)):
             return "C06", message, "remove the quotes"
         if "bool_type" in kinds and value.lower() in YES | NO:
             right = "true" if value.lower() in YES else "false"
             return "C07", message, f"write {right} (booleans are true and false)"
     if kinds & RANGE or kinds == {"literal_error"}:
-        return "C09", message + closest(str(value), choices(model, key)), f"give {belongs}"
+        return "C09", message + suggest(str(value), list_choices(model, key)), f"give {belongs}"
     return "C08", message, _fix_of_type(value, kinds, belongs)
 
 
@@ -181,7 +183,7 @@ def _fix_of_type(value: Any, kinds: set[str], belongs: str) -> str:
 
 def _was_quoted(value: str, kinds: set[str], null: bool) -> bool:
     """Would the text fit without its quotes? (Without quotes it would not have arrived as text.)"""
-    plain = scalar(value)
+    plain = parse_scalar(value)
     if isinstance(plain, bool):
         return "bool_type" in kinds
     if plain is None:
@@ -189,7 +191,7 @@ def _was_quoted(value: str, kinds: set[str], null: bool) -> bool:
     return isinstance(plain, (int, float)) and bool(kinds & NUMBER)
 
 
-def _broken_rule(where: Where, detail: ErrorDetails, context: Context) -> tuple[Place, ErrorDetail]:
+def _broken_rule(where: KeyPath, detail: ErrorDetails, context: Context) -> tuple[Place, ErrorDetail]:
     """A section's own rule about several keys; its ValueError says `what is wrong; what to do`."""
     text = str(detail.get("ctx", {}).get("error", detail["msg"]))
     message, _, fix = text.partition("; ")
@@ -197,7 +199,7 @@ def _broken_rule(where: Where, detail: ErrorDetails, context: Context) -> tuple[
     return place, ErrorDetail("C10", place.text, f"{_name(where)}: {message}", fix)
 
 
-def _unknown_key(where: Where, context: Context) -> tuple[Place, ErrorDetail]:
+def _unknown_key(where: KeyPath, context: Context) -> tuple[Place, ErrorDetail]:
     section, key = where[:-1], str(where[-1])
     place = context.place(where, True)
     word = key.replace("-", "_")
@@ -215,21 +217,21 @@ def _unknown_key(where: Where, context: Context) -> tuple[Place, ErrorDetail]:
         code = "C04" if word == key else "C05"
         verb = "it belongs" if word == key else f"write {word}"
         fix = verb + " or".join(map(_under, owners))
-    elif near := closest(word, known):
+    elif near := suggest(word, known):
         message += near
     else:
         fix = f"choose one of {', '.join(known)}"
     return place, ErrorDetail(code, place.text, message, fix)
 
 
-def _known(section: Where, sections: Sections) -> list[str]:
+def _known(section: KeyPath, sections: Sections) -> list[str]:
     fields = list(sections[section].model_fields)
     return ["name", *fields] if section == ("task",) else fields
 
 
-def _where(loc: Where, kind: str, content: Any) -> Where:
+def _where(loc: KeyPath, kind: str, content: Any) -> KeyPath:
     """The steps of pydantic's location that lead through the content; the others name branches of a union."""
-    where: Where = ()
+    where: KeyPath = ()
     for step in loc:
         is_key = isinstance(content, dict) and step in content
         if is_key or (isinstance(content, list) and isinstance(step, int)):
@@ -238,14 +240,14 @@ def _where(loc: Where, kind: str, content: Any) -> Where:
     return (*where, loc[-1]) if kind == "missing" else where
 
 
-def _name(where: Where) -> str:
+def _name(where: KeyPath) -> str:
     *start, last = where or ("",)
     if isinstance(last, int):
         return f"item {last + 1} of {_name(tuple(start))}"
     return ".".join(map(str, where))
 
 
-def _under(section: Where) -> str:
+def _under(section: KeyPath) -> str:
     return f" under {_name(section)}:" if section else " at the top level"
 
 
