@@ -149,7 +149,7 @@ def copies(page: Path) -> dict[str, str]:
 @cache
 def accepted(override: str) -> bool:
     """Whether a packaged recipe takes this override."""
-    names = sorted(packaged.names(), key=lambda name: name != "sentiment")  # it takes most of them
+    names = sorted(packaged.list_names(), key=lambda name: name != "sentiment")  # it takes most of them
     return any(_takes(name, override) for name in names)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import ErrorDetail, some
+from llmkit.base.errors import ErrorDetail, shorten_list
 from llmkit.data.checks.columns import iter_rows, message_array, string_array, with_columns
 from llmkit.data.checks.row_errors import Checked, RowError, collect_errors, mask_empty_rows
 from llmkit.data.corpus import Corpus, format_row_count
@@ -105,7 +105,7 @@ def check_conversations(corpus: Corpus, data: Data) -> Checked:
         matches = (f for f in FORMATS if all(column in split.columns for column in f.columns))
         conversation_format = next(matches, None)
         if conversation_format is None:
-            message = f"no columns of conversations (columns in the file: {some(sorted(split.columns), 10)})"
+            message = f"no columns of conversations (columns in the file: {shorten_list(sorted(split.columns), 10)})"
             formats = "; ".join(" and ".join(f.columns) for f in FORMATS)
             fix = f"name the columns, e.g. data.columns.messages=NAME; one of: {formats}"
             errors.append(ErrorDetail("L01", split.files[0], message, fix))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import ErrorDetail, some
+from llmkit.base.errors import ErrorDetail, shorten_list
 from llmkit.data.checks.labels import group_rows, read_labels
 from llmkit.data.checks.row_errors import Checked
 from llmkit.data.corpus import Corpus, Split, format_row_count
@@ -100,7 +100,7 @@ def find_near_duplicates(
         rows = np.union1d(near.get(name, np.zeros(0, np.int64)), [j for _, j, _ in of_pair])
         near[name] = rows.astype(np.int64)
         first, second = corpus.splits[earlier], corpus.splits[name]
-        examples = some((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in of_pair), 3)
+        examples = shorten_list((f"{first.place(i)} ~ {second.place(j)} ({s:.2f})" for i, j, s in of_pair), 3)
         share = f"{len({j for _, j, _ in of_pair}):,} of {format_row_count(len(second))}"
         notes.append(f"{name}: {share} nearly repeat a row of {earlier}: {examples}")
     return near, notes

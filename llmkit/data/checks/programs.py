@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import ErrorDetail, some
+from llmkit.base.errors import ErrorDetail, shorten_list
 from llmkit.data.checks.columns import iter_rows, message_array, string_array, with_columns
 from llmkit.data.checks.row_errors import Checked, RowError, collect_errors, mask_empty_rows
 from llmkit.data.corpus import Corpus, format_row_count
@@ -64,7 +64,7 @@ def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> Checked:
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, split in corpus.splits.items():
         if not any(columns <= split.columns.keys() for columns in (set(MBPP), set(COMPLETION))):
-            message = f"no columns of programs (columns in the file: {some(sorted(split.columns), 10)})"
+            message = f"no columns of programs (columns in the file: {shorten_list(sorted(split.columns), 10)})"
             formats = f"{', '.join(MBPP)}; {' and '.join(COMPLETION)}"
             fix = f"name the columns, e.g. data.columns.text=NAME; one of: {formats}"
             errors.append(ErrorDetail("L01", split.files[0], message, fix))

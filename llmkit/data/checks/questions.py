@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmkit.base.errors import ErrorDetail, some
+from llmkit.base.errors import ErrorDetail, shorten_list
 from llmkit.data.checks.columns import object_array, with_columns
 from llmkit.data.checks.duplicates import check_duplicates, hash_texts
 from llmkit.data.checks.row_errors import Checked, RowError, collect_errors
@@ -87,7 +87,7 @@ def check_questions(
         elif unanswered:
             ids = _format_ids(split)
             others = [split.place(row) + ids[row] for row in unanswered[1:]]
-            also = f", also at {some(others)}" if others else ""
+            also = f", also at {shorten_list(others)}" if others else ""
             message = f"{count}{ids[unanswered[0]]}{also}"
             fix = "add the answers, or set task.unanswerable=true"
             errors.append(ErrorDetail("Q04", split.place(unanswered[0]), message, fix))
@@ -155,7 +155,7 @@ def _find_missing_column(split: Split) -> ErrorDetail | None:
         missing, fix = "answer_start", "add the offset of each answer"
     else:
         return None
-    message = f'column "{missing}" is missing (columns in the file: {some(sorted(columns), 10)})'
+    message = f'column "{missing}" is missing (columns in the file: {shorten_list(sorted(columns), 10)})'
     return ErrorDetail("L01", split.files[0], message, fix)
 
 
