@@ -103,9 +103,7 @@ def test_a_copy_is_the_file_and_never_overwrites(tmp_path: Path) -> None:
 
 
 def test_the_catalog_needs_neither_pydantic_nor_yaml() -> None:
-    code = (
-        "import sys, llmkit.recipe.packaged as c; c.list_names(); print(*{'pydantic', 'yaml'} & set(sys.modules))"
-    )
+    code = "import sys, llmkit.recipe.packaged as c; c.list_names(); print(*{'pydantic', 'yaml'} & set(sys.modules))"
     folder = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True

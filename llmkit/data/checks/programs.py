@@ -64,7 +64,9 @@ def check_programs(corpus: Corpus, data: Data, *, tested: bool) -> Checked:
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, split in corpus.splits.items():
         if not any(columns <= split.columns.keys() for columns in (set(MBPP), set(COMPLETION))):
-            message = f"no columns of programs (columns in the file: {shorten_list(sorted(split.columns), 10)})"
+            message = (
+                f"no columns of programs (columns in the file: {shorten_list(sorted(split.columns), 10)})"
+            )
             formats = f"{', '.join(MBPP)}; {' and '.join(COMPLETION)}"
             fix = f"name the columns, e.g. data.columns.text=NAME; one of: {formats}"
             errors.append(ErrorDetail("L01", split.files[0], message, fix))
