@@ -17,7 +17,7 @@ from llmkit.base.errors import DataError, ErrorDetail, UserError, raise_if, shor
 from llmkit.data import splits
 from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
 from llmkit.data.checks.label_checks import check_class_labels, drop_unknown_labels
-from llmkit.data.checks.labels import all_integers, label_ids
+from llmkit.data.checks.labels import all_integers, encode_labels
 from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded
@@ -107,7 +107,7 @@ class Classification(OverTexts):
             dropped = [*dropped, *said]
         near, alike = find_near_duplicates(corpus, self.texts)
         references = {
-            part: {"labels": label_ids(rows, "label", names)} for part, rows in corpus.splits.items()
+            part: {"labels": encode_labels(rows, "label", names)} for part, rows in corpus.splits.items()
         }
         counts = {
             split: dict(zip(names, np.bincount(own["labels"], minlength=len(names)).tolist(), strict=True))

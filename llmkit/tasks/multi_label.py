@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from llmkit.base.errors import DataError, raise_if
 from llmkit.data import splits
 from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
-from llmkit.data.checks.label_checks import check_label_lists, drop_unknown_labels, label_indicators
+from llmkit.data.checks.label_checks import build_label_indicators, check_label_lists, drop_unknown_labels
 from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded
@@ -91,7 +91,8 @@ class MultiLabel(OverTexts):
             notes = [*notes, *said]
         near, alike = find_near_duplicates(corpus, self.texts)
         references = {
-            part: {"labels": label_indicators(rows, self.gold, names)} for part, rows in corpus.splits.items()
+            part: {"labels": build_label_indicators(rows, self.gold, names)}
+            for part, rows in corpus.splits.items()
         }
         counts = {
             split: dict(zip(names, own["labels"].sum(0).astype(int).tolist(), strict=True))

@@ -271,7 +271,7 @@ def test_a_mutated_file_is_read_or_raises_a_data_error(in_folder, read, name, da
 def test_the_sample_data_sets_have_no_errors(shared, read, name):
     from llmkit.data.checks.duplicates import check_duplicates
     from llmkit.data.checks.label_checks import check_class_labels
-    from llmkit.data.checks.labels import label_ids
+    from llmkit.data.checks.labels import encode_labels
     from llmkit.data.checks.texts import check_texts
     from llmkit.recipe.schema import Data
 
@@ -283,4 +283,4 @@ def test_the_sample_data_sets_have_no_errors(shared, read, name):
     assert texts + labels + duplicates == []
     assert len(names) >= 2
     for split in corpus.splits.values():
-        assert set(label_ids(split, "label", names)) <= set(range(len(names)))
+        assert set(encode_labels(split, "label", names)) <= set(range(len(names)))

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from llmkit.base.errors import MAX_LINES, ErrorDetail, shorten_list
 from llmkit.data.checks.labels import (
     all_integers,
+    get_label_name,
     group_rows,
     index_labels,
     is_missing,
-    label_name,
     read_labels,
     sort_labels,
 )
@@ -25,7 +25,7 @@ from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.recipe.schema import Data
 from llmkit.text.normalize import normalize_text
 
-__all__ = ["check_class_labels", "check_label_lists", "drop_unknown_labels", "label_indicators"]
+__all__ = ["build_label_indicators", "check_class_labels", "check_label_lists", "drop_unknown_labels"]
 
 
 def check_class_labels(
@@ -36,7 +36,7 @@ def check_class_labels(
     Args:
         corpus: The rows.
         column: The column of labels.
-        data: With data.unknown_labels=drop, unknown labels in validation and test are no error, unless all rows of a
+        data: With data.unknown_labels=drop, unknown labels in validation and test are not errors, unless all rows of a
             split have one: `drop_unknown_labels` drops these rows.
         model_labels: The labels of a trained model.
 
@@ -111,7 +111,7 @@ def drop_unknown_labels(
             [
                 not listed_labels.issuperset(value)
                 if isinstance(value, list)
-                else label_name(value) not in class_labels
+                else get_label_name(value) not in class_labels
                 for value in split.column(column)
             ],
             bool,
@@ -127,7 +127,7 @@ def drop_unknown_labels(
     return corpus.drop_rows(dropped), notes
 
 
-def label_indicators(split: Split, column: str, names: Sequence[str]) -> NDArray[np.float32]:
+def build_label_indicators(split: Split, column: str, names: Sequence[str]) -> NDArray[np.float32]:
     """Build the indicator matrix of multi-label rows, shape (rows, labels): 1 where a row has a label, else 0."""
     indicators = np.zeros((len(split), len(names)), np.float32)
     numbers = {name: number for number, name in enumerate(names)}
@@ -160,8 +160,8 @@ class _KnownLabels:
     def find_unknown(self, split: Split, labels: list[str | None], *, drop: bool) -> list[ErrorDetail]:
         """Make one error per unknown label.
 
-        drop: Rows with unknown labels will be dropped, so errors are only: a split that would lose all its rows, and
-            integers beside names, which point to a mistake in the file.
+        With `drop`, rows with unknown labels will be dropped. Errors are then only a split that would lose all its
+        rows, and integers among labels that are names, which point to a mistake in the file.
         """
         known = index_labels(self.names) if self.by_number else dict.fromkeys(self.names, 0)
         unknown = {label: rows for label, rows in group_rows(labels).items() if label not in known}
@@ -216,7 +216,7 @@ def _find_missing_labels(split: Split, column: str) -> Iterator[ErrorDetail]:
     """L04: null, NaN or empty labels. L10: values that cannot name a class."""
     values = split.column(column)
     missing = [row for row, value in enumerate(values) if is_missing(value)]
-    invalid = [row for row, v in enumerate(values) if not is_missing(v) and label_name(v) is None]
+    invalid = [row for row, v in enumerate(values) if not is_missing(v) and get_label_name(v) is None]
     if missing:
         count = format_row_count(len(missing))
         message = f"{count} without a label (null, NaN or empty){format_also_at(split, missing)}"

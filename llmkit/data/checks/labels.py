@@ -18,11 +18,11 @@ from llmkit.data.corpus import Split
 
 __all__ = [
     "all_integers",
+    "encode_labels",
+    "get_label_name",
     "group_rows",
     "index_labels",
     "is_missing",
-    "label_ids",
-    "label_name",
     "read_labels",
     "sort_labels",
 ]
@@ -31,7 +31,7 @@ T = TypeVar("T")
 _INTEGER = re.compile(r"-?\d+")
 
 
-def label_name(value: object) -> str | None:
+def get_label_name(value: object) -> str | None:
     """Return the name of a label, such as `spam`, `true` or `3`, or None if the value cannot be a label."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -49,10 +49,10 @@ def is_missing(value: object) -> bool:
 
 def read_labels(split: Split, column: str) -> list[str | None]:
     """Return the name of each row's label."""
-    return [label_name(value) for value in split.column(column)]
+    return [get_label_name(value) for value in split.column(column)]
 
 
-def label_ids(split: Split, column: str, names: Sequence[str]) -> NDArray[np.int64]:
+def encode_labels(split: Split, column: str, names: Sequence[str]) -> NDArray[np.int64]:
     """Return the class number of each row, shape (rows,), for labels without errors (`check_class_labels`)."""
     numbers = index_labels(names)
     return np.array([numbers[str(label)] for label in read_labels(split, column)], np.int64)

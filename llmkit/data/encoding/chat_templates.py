@@ -144,7 +144,7 @@ class ChatTemplate:
                 **special_tokens,
             )
         except (TemplateError, TypeError, ValueError) as error:
-            raise _misfit(messages, f"refuses it: {error}") from error
+            raise _misfit(messages, f"raises an error: {error}") from error
         (text, *_), spans = rendered
         return text, spans[0] if spans else []
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from llmkit.data.checks.label_checks import (
+    build_label_indicators,
     check_class_labels,
     check_label_lists,
     drop_unknown_labels,
-    label_indicators,
 )
-from llmkit.data.checks.labels import label_ids
+from llmkit.data.checks.labels import encode_labels
 from llmkit.recipe.schema import Data
 
 GOOD = [("a fine film", "pos"), ("a dull film", "neg")]
@@ -40,7 +40,7 @@ def test_integers_and_strings_of_integers_are_the_same_labels(make):
     corpus = make(train=[("a", 0), ("b", 1)], test=[("c", "1")])
     names, errors = checked(corpus)
     assert (names, errors) == (("0", "1"), [])
-    assert label_ids(corpus.splits["test"], "label", names).tolist() == [1]
+    assert encode_labels(corpus.splits["test"], "label", names).tolist() == [1]
 
 
 def test_booleans_are_classes(make):
@@ -181,7 +181,7 @@ def test_unknown_labels_of_validation_and_test_can_be_dropped(make):
     left, notes = drop_unknown_labels(corpus, "label", names, data)
     assert notes == ["test: 2 rows dropped (label not among the 2 known)"]
     assert [left.splits["test"].place(i) for i in range(len(left.splits["test"]))] == ["test.jsonl:2"]
-    assert label_ids(left.splits["test"], "label", names).tolist() == [1]
+    assert encode_labels(left.splits["test"], "label", names).tolist() == [1]
 
 
 def test_a_split_of_unknown_labels_is_an_error_even_with_drop(make):
@@ -280,11 +280,11 @@ def test_rows_with_an_unknown_label_can_be_dropped(corpus_of):
     assert errors == []
     left, notes = drop_unknown_labels(corpus, "labels", names, data)
     assert notes == ["test: 1 row dropped (label not among the 2 known)"]
-    assert label_indicators(left.splits["test"], "labels", names).tolist() == [[1, 0], [0, 0]]
+    assert build_label_indicators(left.splits["test"], "labels", names).tolist() == [[1, 0], [0, 0]]
 
 
 def test_indicators_are_1_where_a_row_has_the_label(corpus_of):
     corpus = corpus_of(["labels"], train=[{"labels": x} for x in (["c", "a"], [], ["b", "b"])])
-    indicators = label_indicators(corpus.splits["train"], "labels", ("a", "b", "c"))
+    indicators = build_label_indicators(corpus.splits["train"], "labels", ("a", "b", "c"))
     assert indicators.dtype == np.float32
     assert indicators.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]

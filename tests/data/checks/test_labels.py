@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmkit.data.checks.labels import group_rows, index_labels, label_ids, label_name, sort_labels
+from llmkit.data.checks.labels import encode_labels, get_label_name, group_rows, index_labels, sort_labels
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from llmkit.data.checks.labels import group_rows, index_labels, label_ids, label
      ("", None), ("  ", None), (None, None), (1.0, None), (float("nan"), None), (["a"], None)],
 )  # fmt: skip
 def test_label_name_of_a_value(value, name):
-    assert label_name(value) == name
+    assert get_label_name(value) == name
 
 
 def test_labels_are_sorted_by_number_if_all_are_integers():
@@ -40,4 +40,4 @@ def test_rows_by_label_keep_their_order():
 )
 def test_label_ids_are_positions_in_the_names(make, values, names, ids):
     split = make(train=[("x", value) for value in values]).splits["train"]
-    assert label_ids(split, "label", names).tolist() == ids
+    assert encode_labels(split, "label", names).tolist() == ids

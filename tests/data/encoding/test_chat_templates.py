@@ -135,15 +135,15 @@ def test_a_template_that_rewrites_earlier_turns_is_refused() -> None:
 
 def test_the_error_repeats_the_reason_of_the_template() -> None:
     chat_template = load_template(tokenizer(ALTERNATING))
-    with pytest.raises(ModelError, match='that begins "hello": it refuses it: no system role'):
+    with pytest.raises(ModelError, match='that begins "hello": it raises an error: no system role'):
         chat_template.encode_prompt(turns("hello", system="Be brief."))
 
 
 def test_templates_run_in_a_sandbox() -> None:
     escape = "{{ ''.__class__.__mro__[1].__subclasses__() }}" + CHATML
-    with pytest.raises(ModelError, match=r"refuses it.*unsafe"):
+    with pytest.raises(ModelError, match=r"raises an error.*unsafe"):
         load_template(tokenizer(escape))
-    with pytest.raises(ModelError, match="refuses it"):
+    with pytest.raises(ModelError, match="raises an error"):
         load_template(tokenizer("{{ messages.append(1) }}" + CHATML))
 
 
