@@ -1,1 +1,1 @@
-"""Metrics of generated text against references: BLEU, chrF, TER, ROUGE, WER and CER."""
+"""Metrics of generated text: BLEU, chrF, TER, ROUGE, and word and character error rate."""

@@ -1,18 +1,21 @@
-"""Word and character error rate: the fewest insertions, deletions and replacements, per word or character of reference.
+"""Word and character error rate: the fewest insertions, deletions and substitutions per reference word or character.
 
     wer(["the cat sat"], [["the cat sat down"]]).values()     # {"wer": 0.25}
     cer(["很好"], [["非常好"]]).values()                         # {"cer": 0.667}
 
-Rates of a corpus are sums of edits over sums of reference lengths, as in jiwer; 0 is perfect, and more than 1 is
-possible. Texts are compared as they are: letter case and punctuation count. A word is what stands between white space,
-so that Chinese needs cer (or words with blanks between them). Edits are those of Levenshtein (1966).
+The rate of a corpus is the sum of edits divided by the sum of reference lengths, as in jiwer; 0 is perfect, and values
+above 1 are possible. Texts are compared without normalization: case and punctuation count. Words are separated by white
+space, so Chinese needs `cer` (or words separated by spaces).
+
+Source: edit distance of Levenshtein (1966).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from llmkit.metrics.score import Floats, Metric, Statistics
 from llmkit.metrics.text.references import References, align_references
@@ -21,42 +24,49 @@ __all__ = ["cer", "wer"]
 
 
 def wer(predictions: Sequence[str], references: References) -> Statistics:
-    """Edits of words per word of reference, lower is better.
+    """Count the word edits of each prediction.
 
-    Rows hold the edits and the reference's length: K = 2. Of several references the one with fewest edits counts, of
-    such the longest. An empty reference makes each predicted word an insertion. UserError E02, E04.
+    Of several references the one with the fewest edits counts; of equally good ones, the longest. An empty reference
+    makes each predicted word an insertion.
+
+    Args:
+        predictions: Predicted texts, (N,).
+        references: One or more references of each text, (N,).
+
+    Returns:
+        Statistics (N, 2): edits, length of the reference. Lower rates are better.
+
+    Raises:
+        UserError: E02 or E04, as in `align_references`.
     """
-    return _measured("wer", str.split, "words at white space, as they are", predictions, references)
+    return _count_edits("wer", str.split, "words at white space, as they are", predictions, references)
 
 
 def cer(predictions: Sequence[str], references: References) -> Statistics:
-    """`wer` over characters (code points), without white space at the ends; blanks inside count."""
-    return _measured("cer", str.strip, "characters as they are, trimmed", predictions, references)
+    """Count character edits (code points), as `wer`; white space counts inside a text but not at its ends."""
+    return _count_edits("cer", str.strip, "characters as they are, trimmed", predictions, references)
 
 
 def _rate(sums: Floats) -> Floats:
-    """Edits over length (...); nan where there is no length, as in a draw of empty references only."""
+    """Divide edits by length; nan without a length, as in a resample of empty references only."""
     edits, length = sums[..., 0], sums[..., 1]
     rate: Floats = np.divide(edits, length, out=np.full(edits.shape, np.nan), where=length > 0)
     return rate
 
 
-def _measured(
+def _count_edits(
     name: str,
-    divide: Callable[[str], Sequence[str]],
+    split: Callable[[str], Sequence[str]],
     note: str,
     predictions: Sequence[str],
     references: References,
 ) -> Statistics:
-    pairs = zip(predictions, align_references(predictions, references))
-    rows = np.array([_nearest(divide(text), map(divide, row)) for text, row in pairs], dtype=np.float64)
+    rows = []
+    for text, texts in zip(predictions, align_references(predictions, references)):
+        prediction = split(text)
+        edits_and_lengths = [
+            (Levenshtein.distance(prediction, reference), len(reference)) for reference in map(split, texts)
+        ]
+        rows.append(min(edits_and_lengths, key=lambda pair: (pair[0], -pair[1])))
     metric = Metric(name, _rate, note=note, higher_is_better=False)
-    return Statistics(rows, (metric,))
-
-
-def _nearest(prediction: Sequence[str], references: Iterable[Sequence[str]]) -> tuple[int, int]:
-    """Edits and length of the reference with fewest edits."""
-    from rapidfuzz.distance import Levenshtein
-
-    found = ((Levenshtein.distance(prediction, reference), len(reference)) for reference in references)
-    return min(found, key=lambda edits_length: (edits_length[0], -edits_length[1]))
+    return Statistics(np.array(rows, dtype=np.float64), (metric,))

@@ -1,4 +1,4 @@
-"""What texts are compared with: as many rows on both sides, and a reference or more in each row."""
+"""References of generated texts: one or more per prediction."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from llmkit.base.errors import ErrorDetail, UserError, raise_if
 
 __all__ = ["References", "align_references"]
 
-References = Sequence[str | Sequence[str]]  # a row's reference, or its references
+References = Sequence[str | Sequence[str]]  # one reference, or several, of each example
 
 
 def align_references(predictions: Sequence[str], references: References) -> list[Sequence[str]]:
-    """The references of each row.
+    """Return the list of references of each prediction.
 
-    UserError E04 for another number of rows; E02 for no rows, one without a reference, or nothing but blanks.
+    Raises:
+        UserError: E04 if the numbers of predictions and references differ; E02 without any rows, for a row without a
+            reference, and if all references are blank.
     """
     if len(predictions) != len(references):
         message = f"{len(predictions)} predictions, but references for {len(references)} rows"
-        raise UserError("E04", "", message, "give one prediction a row of references, in the same order")
+        raise UserError("E04", "", message, "give one prediction per row of references, in the same order")
     rows = [[row] if isinstance(row, str) else row for row in references]
-    fix = 'give each row a reference; "" where nothing should be said'
-    bare = [number for number, row in enumerate(rows, 1) if not row]
-    raise_if([ErrorDetail("E02", "", f"row {number} has no reference", fix) for number in bare], UserError)
+    fix = 'give each row a reference; "" if the correct output is empty'
+    missing = [number for number, row in enumerate(rows, 1) if not row]
+    raise_if([ErrorDetail("E02", "", f"row {number} has no reference", fix) for number in missing], UserError)
     if not any(text.strip() for row in rows for text in row):
         message = "there is no text in the references"
         raise UserError("E02", "", message, "check the file or the column they come from")

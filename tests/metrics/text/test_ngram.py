@@ -225,14 +225,14 @@ def test_a_named_tokenizer_wins() -> None:
 @pytest.mark.parametrize("text", [CHINESE, "明日は公園に行きましょう。", "ฉันชอบกินข้าวผัดทุกวัน"])
 def test_a_tokenizer_that_leaves_every_text_whole_is_refused(text) -> None:
     with pytest.raises(
-        UserError, match=r"error\[E10\] tokenizer \"13a\" takes each of these texts for a word"
+        UserError, match=r"error\[E10\] tokenizer \"13a\" turns each of these texts into one or two words"
     ):
         bleu([text], [[text, text]], tokenizer="13a")
 
 
 def test_a_tokenizer_that_leaves_most_texts_whole_is_named() -> None:
     texts = [CHINESE, CHINESE, "one two three four"]
-    assert '"13a" leaves clauses without blanks whole' in bleu(texts, texts, tokenizer="13a").metrics[0].note
+    assert '"13a" leaves clauses without spaces whole' in bleu(texts, texts, tokenizer="13a").metrics[0].note
     words = ["我们 今天 去 公园 吧"]  # divided already
     assert bleu(words, words, tokenizer="none").metrics[0].note.endswith(sacrebleu.__version__)
 
@@ -245,8 +245,8 @@ def test_short_references_are_named_not_refused() -> None:
 
 def test_words_at_blanks_are_named_where_there_are_none() -> None:
     for measured in (ter([CHINESE], [CHINESE]), chrf([CHINESE], [CHINESE], word_order=2)):
-        assert "divided at blanks only" in measured.metrics[0].note
-    assert "divided at blanks" not in chrf([CHINESE], [CHINESE]).metrics[0].note
+        assert "separated at spaces only" in measured.metrics[0].note
+    assert "separated at spaces" not in chrf([CHINESE], [CHINESE]).metrics[0].note
 
 
 def test_an_unknown_tokenizer_is_refused_with_the_nearest() -> None:
