@@ -1,1 +1,1 @@
-"""Text as such: one normal form, near-duplicates. Pure functions on strings and arrays; no disk, no torch."""
+"""Text processing without a model: normalization, words, sentences, tags, near-duplicates. No disk access, no torch."""

@@ -1,6 +1,6 @@
-"""The program in a model's answer: what stands in a code fence, or the lines up to the first that is no code.
+"""Extract the program from a generated answer: the content of a code fence, or the lines that are Python.
 
-program("Sure:\\n```python\\ndef f(): ...\\n```\\nThis works.")   # "def f(): ...\\n"
+extract_program("Sure:\\n```python\\ndef f(): ...\\n```\\nThis works.")   # "def f(): ...\\n"
 """
 
 from __future__ import annotations
@@ -11,30 +11,33 @@ import textwrap
 
 __all__ = ["extract_program"]
 
-# An open fence runs to the end: an answer may have been cut at its last token.
+# An open fence extends to the end, because the answer may have been truncated.
 FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*([\w+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 PYTHON = {"python", "py", "python3"}
-ENDS = re.compile(r"\[DONE\]|</code>|<\|[a-z_]+\|>")  # what prompts and chat templates end an answer with
+ENDS = re.compile(r"\[DONE\]|</code>|<\|[a-z_]+\|>")  # what ends an answer in prompts and chat templates
 BEGIN = re.compile(r"[ \t]*(?:\[BEGIN\]|<code>)[ \t]*\n?")  # as in the prompt of MBPP
 START = re.compile(r"(?:async def|def|class|import|from|@\w)[\s\w(.]|[A-Za-z_]\w*\s*=(?!=)")
 
 
 def extract_program(answer: str) -> str:
-    """The program in an answer, ending with a newline; "" where there is none.
+    """Return the program in an answer, ending with a newline, or "" if there is none.
 
-    Of several fences all those of Python, or else without a language, one after the other: examples often build on
-    each other. Without a fence the longest beginning that is Python, from the first line that looks like code on.
+    With code fences it is the content of all Python fences, or else of all fences without a language, joined: parts of
+    an answer often build on each other. Without a fence it is the longest beginning that is valid Python, from the
+    first line that looks like code.
     """
     fences = [(language.lower(), body) for _, language, body in FENCE.findall(answer)]
-    marked = [body for language, body in fences if language in PYTHON]
-    bodies = marked or [body for language, body in fences if not language]
-    return "\n".join(map(_tidy, bodies)) if bodies else _tidy(_longest_code(_cut(answer)))
-
-
-def _cut(answer: str) -> str:
-    return ENDS.split(BEGIN.sub("", answer, count=1), maxsplit=1)[0]
+    python = [body for language, body in fences if language in PYTHON]
+    bodies = python or [body for language, body in fences if not language]
+    if bodies:
+        return "\n".join(map(_tidy, bodies))
+    text = ENDS.split(BEGIN.sub("", answer, count=1), maxsplit=1)[0]
+    lines = textwrap.dedent(text).splitlines()
+    starts = [i for i, line in enumerate(lines) if START.match(line)] or [0]
+    programs = (_longest_program(lines[start:]) for start in starts)
+    return _tidy(next(filter(None, programs), ""))
 
 
 def _tidy(code: str) -> str:
@@ -42,30 +45,21 @@ def _tidy(code: str) -> str:
     return code + "\n" if code else ""
 
 
-def _longest_code(text: str) -> str:
-    """From the first line that looks like code and is, as many lines as are Python together."""
-    lines = textwrap.dedent(text).splitlines()
-    starts = [i for i, line in enumerate(lines) if START.match(line)] or [0]
-    found = (_beginning(lines[start:]) for start in starts)
-    return next(filter(None, found), "")
+def _longest_program(lines: list[str]) -> str:
+    """Remove lines from the end until the others are Python, then everything from the first statement of prose on.
 
-
-def _beginning(lines: list[str]) -> str:
-    """Lines are taken off the end until the rest is Python, then all from a lone word on, which prose can be too."""
+    `Thanks`, `this, that`, `x in y` and `"a" is good` are valid Python, but prose; calls and docstrings are not prose.
+    """
     for end in range(len(lines), 0, -1):
-        if tree := _parsed("\n".join(lines[:end])):
-            prose = (node.lineno - 1 for node in tree.body if _may_be_prose(node))
-            return "\n".join(lines[: next(prose, end)])
+        try:
+            tree = ast.parse("\n".join(lines[:end]))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        prose = (
+            node.lineno - 1
+            for node in tree.body
+            if isinstance(node, ast.Expr | ast.AnnAssign)
+            and not isinstance(node.value, ast.Call | ast.Constant)
+        )
+        return "\n".join(lines[: next(prose, end)])
     return ""
-
-
-def _may_be_prose(node: ast.stmt) -> bool:
-    """`Thanks`, `this, that`, `x in y`, `"a" is good`; calls and docstrings are no prose."""
-    return isinstance(node, ast.Expr | ast.AnnAssign) and not isinstance(node.value, ast.Call | ast.Constant)
-
-
-def _parsed(code: str) -> ast.Module | None:
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None

@@ -1,6 +1,6 @@
-"""One normal form for comparing texts: `canonical("Ａ  Good\\tfilm") == "a good film"`.
+"""A normal form for comparing texts: `normalize_text("Ａ  Good\\tfilm") == "a good film"`.
 
-Only for comparing: what a model reads is never changed by it.
+It is used for comparison only; the text that a model reads is never changed by it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ __all__ = ["normalize_text"]
 
 
 def normalize_text(text: str) -> str:
-    """NFKC (full-width forms, ligatures), case folded, each run of white space one blank."""
-    folded = text.lower() if text.isascii() else _fold(text)
+    """Apply NFKC (full-width forms, ligatures) and case folding, and replace each run of white space by one space."""
+    if text.isascii():
+        folded = text.lower()
+    else:  # case folding can undo the normal form, hence the second NFKC (the Unicode Standard's NFKC_Casefold)
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.split())
-
-
-def _fold(text: str) -> str:
-    """Folding can undo the normal form, hence the second pass (as the Unicode Standard's NFKC_Casefold)."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())

@@ -1,6 +1,8 @@
-"""The script that most letters of a text are of: as near to its language as one comes without a model.
+"""Detect the script of a text, the closest approximation of its language without a model.
 
-script("这部电影很好看。")  ->  "Han"      script("Bonjour !")  ->  "Latin"      script("42")  ->  "no letters"
+detect_script("这部电影很好看。")  ->  "Han"
+detect_script("Bonjour !")  ->  "Latin"
+detect_script("42")  ->  "no letters"
 """
 
 from __future__ import annotations
@@ -11,25 +13,28 @@ from functools import cache
 
 __all__ = ["detect_script"]
 
-READ = 2000  # characters of a text: enough to tell
-JAPANESE = 0.05  # share of kana from which a text of Han characters is Japanese
+READ = 2000  # characters of a text that are looked at
+JAPANESE = 0.05  # share of kana from which a text in Han characters is Japanese
 WIDTHS = ("FULLWIDTH", "HALFWIDTH", "MATHEMATICAL")  # stand before the script in a character's name
 NAMES = {"CJK": "Han", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
 
 
 def detect_script(text: str) -> str:
-    """`Latin`, `Han`, `Japanese` (with kana), `Hangul`, `Cyrillic`, `Arabic` ... as Unicode names the letters."""
-    found = Counter(name for character in text[:READ] if (name := _of(character)))
-    if not found:
+    """Return the script of most letters, as Unicode names it.
+
+    Examples: `Latin`, `Han`, `Japanese` (Han with kana), `Hangul`, `Cyrillic`, `Arabic`; `no letters` without any.
+    """
+    counts = Counter(name for character in text[:READ] if (name := _script_of(character)))
+    if not counts:
         return "no letters"
-    if found["Japanese"] and found["Japanese"] >= JAPANESE * (found["Japanese"] + found["Han"]):
-        found["Japanese"] += found.pop("Han", 0)
-    return max(sorted(found), key=lambda name: found[name])
+    if counts["Japanese"] and counts["Japanese"] >= JAPANESE * (counts["Japanese"] + counts["Han"]):
+        counts["Japanese"] += counts.pop("Han", 0)
+    return max(sorted(counts), key=lambda name: counts[name])
 
 
 @cache
-def _of(character: str) -> str:
-    """The first word of a letter's name; "" for what is no letter."""
+def _script_of(character: str) -> str:
+    """Return the first word of a letter's name; "" if the character is not a letter."""
     if not character.isalpha():
         return ""
     words = unicodedata.name(character, "").split()

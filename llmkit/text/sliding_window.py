@@ -1,11 +1,12 @@
-"""An answer without any training: the baseline that a question answering model has to beat.
+"""Answer questions without any training: the baseline that a question answering model has to beat.
 
-    answer("When was it opened?", "The tower has three floors. It was opened in 1889.")     # (45, 49)
+    predict_answer("When was it opened?", "The tower has three floors. It was opened in 1889.")     # (45, 49)
 
-The sentence that shares most with the question, and in it the words next to those that it shares. After the
-sliding window of Richardson, Burges and Renshaw (MCTest, 2013) with its word weights and its distances, which
-SQuAD's paper (Rajpurkar et al. 2016, section 5.1) has as baseline too; that one picks among the constituents
-of a parser, this one among short runs of words. It always answers.
+It takes the sentence that shares most with the question, and in it the words next to the shared ones. Word weights and
+distances follow the sliding window of Richardson, Burges and Renshaw, which is also a baseline in the SQuAD paper; that
+one picks among the constituents of a parser, this one among short runs of words. It always predicts an answer.
+
+Source: Richardson, Burges and Renshaw (2013), MCTest; Rajpurkar et al. (2016), SQuAD, section 5.1.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from llmkit.text.sentences import split_sentences
 
 __all__ = ["predict_answer"]
 
-# Chosen on training files; the scores change little around them.
+# Chosen on training files; the scores change little around these values.
 MOST_WORDS = 8
 MOST_CHARACTERS = 20  # of a Chinese answer
-REACH = 20  # words between an answer and a shared word that still counts
+REACH = 20  # largest distance in words between an answer and a shared word that counts
 
 CHARACTER = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 CHINESE = re.compile(f"[{CHARACTER}]")
@@ -50,24 +51,35 @@ Weigh = Callable[[Gram], float]
 
 
 def predict_answer(question: str, context: str) -> tuple[int, int]:
-    """Offsets in characters of the answer in the context; (0, 0) where that is blank.
+    """Predict the answer to a question.
 
-    The same on every machine: of equal sentences the first, of equal answers the longest, then the first.
+    The result is the same on every machine: of equally good sentences the first is taken, of equally good answers the
+    longest, then the first.
+
+    Returns:
+        Offsets of the answer in the context, in characters; (0, 0) if the context is blank.
     """
     spans = split_sentences(context)
     if not spans:
         return 0, 0
-    words = [token for token in _tokens(question, 0, len(question)) if _is_word(token)]
-    asked: frozenset[Gram] = frozenset([*words, *pairwise(words)])
-    hits = [_hits(_tokens(context, *span), asked) for span in spans]
-    weigh = _weights(hits)
-    best = max(range(len(spans)), key=lambda i: _overlap(hits[i], weigh))  # the first of equals
+    words = [token.lower() for token in TOKEN.findall(question) if _is_word(token)]
+    question_grams: frozenset[Gram] = frozenset([*words, *pairwise(words)])
+    hits = []  # of each sentence what it shares with the question
+    for span in spans:
+        tokens = [token.lower() for token in TOKEN.findall(context, *span)]
+        hits.append(question_grams.intersection(tokens) | question_grams.intersection(pairwise(tokens)))
+    counts = Counter(gram for sentence_hits in hits for gram in sentence_hits)
+
+    def weigh(gram: Gram) -> float:
+        """Return log(1 + sentences / sentences that contain it): rare words are more informative."""
+        return math.log(1 + len(hits) / counts[gram])
+
+    def overlap(sentence: int) -> float:  # fsum gives the same result in any order
+        return math.fsum(weigh(gram) for gram in hits[sentence] if gram not in STOP_WORDS)
+
+    best = max(range(len(spans)), key=overlap)  # the first of equals
     most = MOST_CHARACTERS if CHINESE.search(question) else MOST_WORDS
-    return _in_sentence(context, spans[best], asked, weigh, most)
-
-
-def _tokens(text: str, start: int, end: int) -> list[str]:
-    return [token.lower() for token in TOKEN.findall(text, start, end)]
+    return _answer_in_sentence(context, spans[best], question_grams, weigh, most)
 
 
 def _is_word(token: str) -> bool:
@@ -75,52 +87,38 @@ def _is_word(token: str) -> bool:
 
 
 def _may_bound(token: str) -> bool:
-    """Whether an answer may begin or end with it."""
+    """Whether an answer may begin or end with this token."""
     return _is_word(token) and token not in STOP_WORDS
 
 
-def _hits(tokens: Sequence[str], asked: frozenset[Gram]) -> Set[Gram]:
-    """What of the question is in this sentence."""
-    return asked.intersection(tokens) | asked.intersection(pairwise(tokens))
-
-
-def _weights(hits: Sequence[Set[Gram]]) -> Weigh:
-    """log(1 + sentences / sentences with it): what is rare in this context tells more."""
-    counts = Counter(gram for each in hits for gram in each)
-    return lambda gram: math.log(1 + len(hits) / counts[gram])
-
-
-def _overlap(hits: Set[Gram], weigh: Weigh) -> float:
-    return math.fsum(weigh(gram) for gram in hits if gram not in STOP_WORDS)  # fsum: the same in any order
-
-
-def _in_sentence(
-    context: str, sentence: tuple[int, int], asked: Set[Gram], weigh: Weigh, most: int
+def _answer_in_sentence(
+    context: str, sentence: tuple[int, int], question_grams: Set[Gram], weigh: Weigh, most: int
 ) -> tuple[int, int]:
-    """The run of at most so many tokens that is nearest to what the sentence shares with the question.
+    """Return the run of at most `most` tokens nearest to what the sentence shares with the question.
 
-    It has neither marks nor shared tokens in it, and no stop words at its ends. Without one, the sentence.
+    It contains neither marks nor shared tokens, and no stop words at its ends. If there is none, the sentence is
+    returned.
     """
-    found = list(TOKEN.finditer(context, *sentence))
-    tokens = [token.group().lower() for token in found]
-    shared = [weigh(token) if hit else 0.0 for token, hit in zip(tokens, _shared(tokens, asked))]
-    run = _best_run(tokens, shared, most)
-    return (found[run[0]].start(), found[run[1]].end()) if run else sentence
+    matches = list(TOKEN.finditer(context, *sentence))
+    tokens = [match.group().lower() for match in matches]
+    shared = _find_shared(tokens, question_grams)
+    run = _best_run(tokens, [weigh(token) if hit else 0.0 for token, hit in zip(tokens, shared)], most)
+    return (matches[run[0]].start(), matches[run[1]].end()) if run else sentence
 
 
-def _shared(tokens: Sequence[str], asked: Set[Gram]) -> list[bool]:
-    """Which tokens are the question's. A Chinese character alone says little: its neighbour must be shared."""
-    shared = [token in asked and _may_bound(token) and not CHINESE.match(token) for token in tokens]
+def _find_shared(tokens: Sequence[str], question_grams: Set[Gram]) -> list[bool]:
+    """Return which tokens occur in the question; a Chinese character needs a neighbour that is shared too."""
+    shared = [token in question_grams and _may_bound(token) and not CHINESE.match(token) for token in tokens]
     for i, pair in enumerate(pairwise(tokens)):
-        if pair in asked and CHINESE.search("".join(pair)):
+        if pair in question_grams and CHINESE.search("".join(pair)):
             shared[i] = shared[i + 1] = True
     return shared
 
 
-def _best_run(tokens: Sequence[str], shared: Sequence[float], most: int) -> tuple[int, int] | None:
-    """Its first and last token, from the weights of the shared tokens (0 for the others)."""
-    before, after = _pull(shared), _pull(shared[::-1])[::-1]
-    inside = [not weight and _is_word(token) for token, weight in zip(tokens, shared)]
+def _best_run(tokens: Sequence[str], weights: Sequence[float], most: int) -> tuple[int, int] | None:
+    """Return the first and last token of the best run, from the weights of the shared tokens (0 for all others)."""
+    before, after = _sum_by_distance(weights), _sum_by_distance(weights[::-1])[::-1]
+    inside = [not weight and _is_word(token) for token, weight in zip(tokens, weights)]
     bounds = [ok and _may_bound(token) for token, ok in zip(tokens, inside)]
     best, length, run, highest = -1, 0, None, max(after, default=0)
     for i in (i for i, ok in enumerate(bounds) if ok):
@@ -135,12 +133,12 @@ def _best_run(tokens: Sequence[str], shared: Sequence[float], most: int) -> tupl
     return run
 
 
-def _pull(shared: Sequence[float]) -> list[int]:
-    """For each place the weights of the shared tokens before it, each divided by its distance.
+def _sum_by_distance(weights: Sequence[float]) -> list[int]:
+    """Sum for each position the weights before it, each divided by its distance.
 
-    In whole billionths: sums of equal worth must tie.
+    In whole billionths, so that equal sums tie.
     """
-    weights, pull = 1e9 * np.asarray(shared), np.zeros(len(shared))
-    for distance in range(1, min(REACH + 1, len(shared))):
-        pull[distance:] += np.rint(weights[:-distance] / distance)
-    return [int(worth) for worth in pull]
+    billionths, sums = 1e9 * np.asarray(weights), np.zeros(len(weights))
+    for distance in range(1, min(REACH + 1, len(weights))):
+        sums[distance:] += np.rint(billionths[:-distance] / distance)
+    return [int(value) for value in sums]

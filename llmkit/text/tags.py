@@ -1,19 +1,19 @@
-"""Tag schemes of named entity recognition: which one a corpus uses, its faults, tags to entities and back.
+"""Tag schemes of named entity recognition: detect a corpus's scheme, find errors, convert tags to entities and back.
 
-    detect([["I-ORG", "O", "I-PER", "B-PER"]])   ->   "IOB1"
-    to_iob2(["S-PER", "O", "B-LOC", "E-LOC"])    ->   ["B-PER", "O", "B-LOC", "I-LOC"]
-    spans(["B-LOC", "I-LOC", "O"])               ->   [Span(start=0, end=2, label="LOC")]
+    detect_scheme([["I-ORG", "O", "I-PER", "B-PER"]])   ->   "IOB1"
+    to_iob2(["S-PER", "O", "B-LOC", "E-LOC"])           ->   ["B-PER", "O", "B-LOC", "I-LOC"]
+    tags_to_spans(["B-LOC", "I-LOC", "O"])              ->   [Span(start=0, end=2, label="LOC")]
 
 A tag is "O" (outside) or a prefix, a hyphen and a type:
 
-    IOB1    I- everywhere, B- only where an entity follows another of its type at once
+    IOB1    I- everywhere; B- only where an entity directly follows another of its type
     IOB2    B- on the first word, I- on the others; also called BIO
     BIOES   B- first, I- inside, E- last, S- the only word; BILOU is the same with L- for E- and U- for S-
-    BMES    BIOES with M- for I-, as Chinese corpora write it
+    BMES    BIOES with M- for I-, as in Chinese corpora
 
-A prefix means the same in all of them but for IOB1's I-, which may begin an entity. The reader always lets it, so
-one reader serves all schemes, and sequences with faults too: it is the CoNLL shared tasks' (the script conlleval
-by Tjong Kim Sang and Buchholz, in the form of seqeval's default mode, which adds S- and E- after the last word).
+A prefix means the same in all schemes, except for IOB1's I-, which may begin an entity. The reader always accepts that,
+so one reader serves all schemes, including sequences with errors. It follows the script conlleval of the CoNLL shared
+tasks (Tjong Kim Sang and Buchholz) in the form of seqeval's default mode, which adds S- and E- after the last word.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ __all__ = [
 ]
 
 Scheme = Literal["IOB1", "IOB2", "BIOES", "BMES"]
+Tag = tuple[str, str]  # prefix and type; ("O", "") outside
 
 SCHEMES: dict[Scheme, str] = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES", "BMES": "BMES"}  # their prefixes
-SAME = {"L": "E", "U": "S"}  # BILOU's letters in BIOES's
+SAME = {"L": "E", "U": "S"}  # prefixes of BILOU -> prefixes of BIOES
 OUTSIDE = ("O", "")
 
 
 class Span(NamedTuple):
-    """An entity: its first word, the word after its last, its type."""
+    """An entity: its first word, the word after its last, and its type."""
 
     start: int
     end: int
@@ -55,22 +56,24 @@ class Span(NamedTuple):
 
 
 class TagError(NamedTuple):
-    """Something wrong with the tag of the word at `position` (from 0)."""
+    """An error in the tag of the word at `position` (from 0)."""
 
     position: int
     message: str
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> Scheme | None:
-    """The scheme of a corpus, from the tags of all its sentences; None where it can't be told.
+    """Detect the scheme of a corpus from the tags of all its sentences.
 
-    M- makes it BMES; E-, S-, L- or U- make it BIOES. B- and I- alone are the scheme in which fewer entities
-    begin wrongly: IOB1 where entities begin with I- and B- stands only right after an entity of its type.
-    The ambiguous cases do not matter, because both schemes read them alike: B-, E- and S- without an inside is
-    called BIOES, as many wrong beginnings in IOB1 as in IOB2 is called IOB2.
+    M- makes it BMES; E-, S-, L- or U- make it BIOES. With B- and I- alone it is the scheme in which fewer entities
+    begin wrongly: IOB1 if entities begin with I-, and B- occurs only right after an entity of its type. Ambiguous cases
+    do not matter, because both schemes read them alike: B-, E- and S- without an inside tag is called BIOES, and
+    equally many wrong beginnings are called IOB2.
 
-    None: only O; tags without a known prefix ("PER"), if there is nothing else; both I- and M-; E- without any
-    B- (IOE1, IOE2). Unknown tags beside known ones are passed over: `unknown` names them.
+    Returns:
+        The scheme, or None if it cannot be determined: only O; tags without a known prefix ("PER") and no others; both
+        I- and M-; E- without any B- (IOE1, IOE2). Unknown tags next to known ones are ignored
+        (`find_unknown_tags` reports them).
     """
     prefixes: set[str] = set()
     wrong = {"IOB1": 0, "IOB2": 0}
@@ -91,98 +94,113 @@ def detect_scheme(sequences: Iterable[Sequence[str]]) -> Scheme | None:
 
 
 def find_unknown_tags(tags: Sequence[str], scheme: Scheme) -> list[TagError]:
-    """Tags that the scheme does not have: no prefix, a prefix of another scheme, no type."""
+    """Find tags that the scheme does not have: without prefix, with a prefix of another scheme, or without a type."""
     allowed = ", ".join(f"{prefix}-" for prefix in SCHEMES[scheme])
     return [
-        TagError(position, f'"{tag}" is no {scheme} tag, which are O or one of {allowed} and a type')
+        TagError(position, f'"{tag}" is not a valid {scheme} tag (O, or {allowed} plus a type)')
         for position, tag in enumerate(tags)
-        if not _known(tag, scheme)
+        if _parse_in_scheme(tag, scheme) is None
     ]
 
 
 def find_errors(tags: Sequence[str], scheme: Scheme) -> list[TagError]:
-    """Tags that can't stand where they do; reading goes on as `spans` says, so each can be repaired.
+    """Find tags in positions that the scheme does not allow; `tags_to_spans` reads them all the same.
 
-    At a transition the fault is the second tag's; an entity left open at the end is the last tag's. Next to
-    an `unknown` tag nothing is judged.
+    Of a wrong pair of tags the second is reported; an entity left open at the end is an error of the last tag. Next to
+    a tag of `find_unknown_tags` nothing is reported.
     """
-    known = [OUTSIDE, *(_parse(tag) if _known(tag, scheme) else None for tag in tags), OUTSIDE]
-    found = []
-    for position, (before, tag) in enumerate(pairwise(known)):
-        wrong = _wrong(before, tag, scheme) if before and tag else ""
-        if wrong:
+    parsed = [OUTSIDE, *(_parse_in_scheme(tag, scheme) for tag in tags), OUTSIDE]
+    errors = []
+    for position, (before, tag) in enumerate(pairwise(parsed)):
+        problem = _check_pair(before, tag, scheme) if before and tag else ""
+        if problem:
             here = tags[position] if position < len(tags) else "the end of the sentence"
             there = f"after {tags[position - 1]}" if position else "at the start of the sentence"
-            found.append(TagError(min(position, len(tags) - 1), f"{here} {there} {wrong}"))
-    return found
+            errors.append(TagError(min(position, len(tags) - 1), f"{here} {there} {problem}"))
+    return errors
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
-    """Tags of any scheme in IOB2, with the same entities as `spans` reads them: a faulty sequence is repaired.
+    """Convert tags of any scheme to IOB2, with the entities of `tags_to_spans`, so errors are repaired.
 
-    Raises ValueError for a tag without a known prefix.
+    Raises:
+        ValueError: For a tag without a known prefix.
     """
     return spans_to_tags(tags_to_spans(tags), len(tags))
 
 
 def tags_to_spans(tags: Sequence[str], *, strict: bool = False) -> list[Span]:
-    """The entities, in their order, of tags in any scheme.
+    """Read the entities from tags of any scheme, in order.
 
-    By default as conlleval reads them: an I- (M-, E-) that continues nothing begins an entity. strict, for IOB2:
-    an entity begins only with B-, as in seqeval's mode="strict" with scheme=IOB2, and words that continue nothing
-    belong to none. Raises ValueError for a tag without a known prefix.
+    Args:
+        tags: One tag per word.
+        strict: For IOB2: let an entity begin only with B-, as in seqeval's mode="strict" with scheme=IOB2; words that
+            continue nothing belong to no entity. By default, as in conlleval, an I- (M-, E-) that continues nothing
+            begins an entity.
+
+    Raises:
+        ValueError: For a tag without a known prefix.
     """
-    found: list[Span] = []
+    spans: list[Span] = []
     dropped = False  # inside an entity without its B-
     before = OUTSIDE
-    for position, tag in enumerate(map(_parsed, tags)):
+    for position, tag in enumerate(map(_parse_or_raise, tags)):
         if not _continues(before, tag):
             dropped = strict and tag[0] != "B"
             if not dropped and tag != OUTSIDE:
-                found.append(Span(position, position + 1, tag[1]))
+                spans.append(Span(position, position + 1, tag[1]))
         elif not dropped:
-            found[-1] = found[-1]._replace(end=position + 1)
+            spans[-1] = spans[-1]._replace(end=position + 1)
         before = tag
-    return found
+    return spans
 
 
 def spans_to_tags(spans: Iterable[Span], length: int) -> list[str]:
-    """IOB2 tags of a sentence of `length` words. Raises ValueError for spans that overlap or leave it."""
+    """Return the IOB2 tags of a sentence of `length` words.
+
+    Raises:
+        ValueError: For spans that are empty, overlap, or extend beyond the sentence.
+    """
     tags = ["O"] * length
     for span in spans:
         start, end, label = span
         if not (0 <= start < end <= length and label) or any(tag != "O" for tag in tags[start:end]):
-            raise ValueError(f"{span} overlaps another, is empty or leaves the {length} words")
+            raise ValueError(f"{span} is empty, overlaps another or extends beyond the {length} words")
         tags[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
     return tags
 
 
 def collect_types(sequences: Iterable[Sequence[str]]) -> list[str]:
-    """The types of the tags of a corpus, sorted. Raises ValueError for a tag without a known prefix."""
+    """Return the types of all tags, sorted.
+
+    Raises:
+        ValueError: For a tag without a known prefix.
+    """
     tags = {tag for sequence in sequences for tag in sequence}
-    return sorted({_parsed(tag)[1] for tag in tags} - {""})
+    return sorted({_parse_or_raise(tag)[1] for tag in tags} - {""})
 
 
 def make_labels(types: Iterable[str]) -> list[str]:
-    """What a tagger chooses from, by label id: ["O", "B-LOC", "I-LOC", "B-ORG", ...].
+    """Return the labels of a tagger by label id: ["O", "B-LOC", "I-LOC", "B-ORG", ...].
 
-    Type t has the ids 2 t + 1 (B-) and 2 t + 2 (I-); `metrics.entities` reads such ids without the strings.
+    Type t has the ids 2 t + 1 (B-) and 2 t + 2 (I-); `metrics.tasks.entities` reads these ids without the strings.
     """
     return ["O", *(f"{prefix}-{label}" for label in types for prefix in "BI")]
 
 
 def tags_to_ids(sequences: Iterable[Sequence[str]], types: Iterable[str]) -> list[list[int]]:
-    """IOB2 tags as ids into `labels(types)`. Raises KeyError for a tag that is not among them."""
+    """Convert IOB2 tags to indices of `make_labels(types)`.
+
+    Raises:
+        KeyError: For a tag that is not among them.
+    """
     ids = {label: number for number, label in enumerate(make_labels(types))}
     return [[ids[tag] for tag in sequence] for sequence in sequences]
 
 
-Tag = tuple[str, str]  # prefix and type; ("O", "") outside
-
-
 @lru_cache(maxsize=4096)
 def _parse(tag: str) -> Tag | None:
-    """None for a tag without a known prefix; BILOU's letters become BIOES's."""
+    """Return prefix (of BIOES) and type; None for a tag without a known prefix."""
     if tag == "O":
         return OUTSIDE
     prefix, hyphen, label = tag.partition("-")
@@ -190,25 +208,26 @@ def _parse(tag: str) -> Tag | None:
     return (prefix, label) if prefix in tuple("BIMES") and hyphen and label else None
 
 
-def _parsed(tag: str) -> Tag:
+def _parse_or_raise(tag: str) -> Tag:
     parsed = _parse(tag)
     if parsed is None:
-        raise ValueError(f'"{tag}" is no tag: it has no known prefix')
+        raise ValueError(f'"{tag}" is not a tag: it has no known prefix')
     return parsed
 
 
-def _known(tag: str, scheme: Scheme) -> bool:
+def _parse_in_scheme(tag: str, scheme: Scheme) -> Tag | None:
+    """Parse a tag; None if the scheme does not have it."""
     parsed = _parse(tag)
-    return parsed is not None and (parsed == OUTSIDE or parsed[0] in SCHEMES[scheme])
+    return parsed if parsed is not None and (parsed == OUTSIDE or parsed[0] in SCHEMES[scheme]) else None
 
 
 def _continues(before: Tag, tag: Tag) -> bool:
-    """Both words are in one entity."""
+    """Whether both words are in one entity."""
     return tag[0] in "IME" and before[0] in "BIM" and before[1] == tag[1]
 
 
-def _wrong(before: Tag, tag: Tag, scheme: Scheme) -> str:
-    """What is wrong with `tag` after `before`, or nothing."""
+def _check_pair(before: Tag, tag: Tag, scheme: Scheme) -> str:
+    """Say what is wrong with `tag` after `before`; "" if nothing is."""
     if scheme == "IOB1":
         wrong = tag[0] == "B" and before[1] != tag[1]
         return "separates nothing: IOB1 begins this entity with I-" if wrong else ""

@@ -140,7 +140,7 @@ def test_what_is_no_tag_is_not_read(tag):
     ],
 )
 def test_spans_that_tags_cannot_hold_are_refused(entities):
-    with pytest.raises(ValueError, match="leaves the 3 words"):
+    with pytest.raises(ValueError, match="extends beyond the 3 words"):
         spans_to_tags(entities, 3)
 
 
@@ -209,7 +209,7 @@ def test_iob1_without_faults_is_what_the_iob1_writer_writes(tags):
 def test_tags_of_another_scheme_or_of_none_are_unknown(scheme, tag):
     ((position, message),) = find_unknown_tags(["O", "B-X", tag], scheme)
     assert position == 2
-    assert message.startswith(f'"{tag}" is no {scheme} tag, which are O or one of B-, ')
+    assert message.startswith(f'"{tag}" is not a valid {scheme} tag (O, or B-, ')
     assert isinstance(find_unknown_tags([tag], scheme)[0], TagError)
 
 

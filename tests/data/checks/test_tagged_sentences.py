@@ -227,8 +227,8 @@ def test_each_unknown_tag_is_one_error_with_all_its_places(conll):
     text = "EU NNP B-ORG\n. . O\n\nPeter NNP B-PER\n"
     fix = "Fix: correct it, or name the column of the tags with data.columns.tags"
     assert lines(check_tagged_sentences(conll(train=text, columns={"tags": "1"}), Data())) == [
-        f'error[N03] train.conll:1: "NNP" is no IOB2 tag, which are O or one of B-, I- and a type, also at train.conll:4. {fix}',
-        f'error[N03] train.conll:2: "." is no IOB2 tag, which are O or one of B-, I- and a type. {fix}',
+        f'error[N03] train.conll:1: "NNP" is not a valid IOB2 tag (O, or B-, I- plus a type), also at train.conll:4. {fix}',
+        f'error[N03] train.conll:2: "." is not a valid IOB2 tag (O, or B-, I- plus a type). {fix}',
     ]
 
 
@@ -238,9 +238,9 @@ def test_tags_of_a_second_scheme_are_errors(sentences):
             sentences(train=[("a b c", "B-X I-X O"), ("a b c d", "B-X M-X E-X 0")]), Data()
         )
     )
-    assert [error[:45] for error in errors] == [
-        'error[N03] train.jsonl:2: "M-X" is no IOB2 ta', 'error[N03] train.jsonl:2: "E-X" is no IOB2 ta',
-        'error[N03] train.jsonl:2: "0" is no IOB2 tag,',
+    assert [error[:55] for error in errors] == [
+        'error[N03] train.jsonl:2: "M-X" is not a valid IOB2 tag', 'error[N03] train.jsonl:2: "E-X" is not a valid IOB2 tag',
+        'error[N03] train.jsonl:2: "0" is not a valid IOB2 tag (',
     ]  # fmt: skip
 
 
