@@ -124,7 +124,9 @@ def _unify_answers(corpus: Corpus) -> Checked:
         starts = split.column("answer_start") if has_offsets else [None] * len(split)
         values = split.column(_find_answer_column(split) or "")
         rows = [_parse_answers(value, start) for value, start in zip(values, starts)]
-        if ignored := {row for row in _find_impossible(split) if rows[row]}:
+        is_marked = "is_impossible" in split.rows.column_names
+        marks = split.column("is_impossible") if is_marked else ()
+        if ignored := {row for row, mark in enumerate(marks) if mark in (True, "true", "True") and rows[row]}:
             count = format_row_count(len(ignored))
             notes.append(f"{name}: {count} with is_impossible, whose answers were ignored")
             rows = [[] if row in ignored else answers for row, answers in enumerate(rows)]
@@ -172,13 +174,6 @@ def _parse_answers(value: Any, offset: Any) -> list[WrittenAnswer]:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _find_impossible(split: Split) -> list[int]:
-    """Return the rows marked as having no answer."""
-    if "is_impossible" not in split.rows.column_names:
-        return []
-    return [row for row, value in enumerate(split.column("is_impossible")) if value in (True, "true", "True")]
 
 
 def _find_malformed(split: Split, rows: Iterable[Iterable[WrittenAnswer]]) -> Iterator[tuple[str, RowError]]:
