@@ -15,7 +15,7 @@ from bench.clock import Clock
 clock = Clock()
 
 from llmkit.base.progress import SILENT  # noqa: E402
-from llmkit.inference.predict import answer  # noqa: E402
+from llmkit.inference.predict import predict_examples  # noqa: E402
 from llmkit.inference.trained_model import open_model  # noqa: E402
 
 
@@ -25,9 +25,9 @@ def main(model: str, file: str, new_tokens: int) -> None:
     options = task.options.model_copy(update={"max_new_tokens": new_tokens})
     opened = replace(opened, task=replace(task, options=options))
     questions = Path(file).read_text(encoding="utf-8").splitlines()
-    list(answer(opened, questions[:1]))
+    list(predict_examples(opened, questions[:1]))
     clock.mark("ready")
-    texts = [record["prediction"] for record in answer(opened, questions)]
+    texts = [record["prediction"] for record in predict_examples(opened, questions)]
     clock.mark("done")
     clock.end(examples=len(texts), outputs=texts)
 

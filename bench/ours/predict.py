@@ -13,18 +13,18 @@ from bench.clock import Clock
 clock = Clock()
 
 from llmkit.base.progress import SILENT  # noqa: E402
-from llmkit.inference.predict import answer  # noqa: E402
-from llmkit.inference.trained_model import in_int8, open_model  # noqa: E402
+from llmkit.inference.predict import predict_examples  # noqa: E402
+from llmkit.inference.trained_model import open_model, quantize_model  # noqa: E402
 
 
 def main(model: str, file: str, *how: str) -> None:
     opened = open_model(model, SILENT)
     if "--int8" in how:
-        opened = in_int8(opened)
+        opened = quantize_model(opened)
     texts = Path(file).read_text(encoding="utf-8").splitlines()
-    list(answer(opened, texts[:1]))
+    list(predict_examples(opened, texts[:1]))
     clock.mark("ready")
-    records = list(answer(opened, texts))
+    records = list(predict_examples(opened, texts))
     clock.mark("done")
     clock.end(
         examples=len(texts),

@@ -13,7 +13,7 @@ import typer
 from llmkit.cli.completion import suggest_runs
 
 if TYPE_CHECKING:
-    from llmkit.inference.trained_model import Opened
+    from llmkit.inference.trained_model import TrainedModel
 
 __all__ = ["predict"]
 
@@ -66,18 +66,18 @@ def predict(
     """Predict labels, spans, answers or text for new inputs, with probabilities, in input order."""
     from llmkit.base import files
     from llmkit.cli import show
-    from llmkit.inference.predict import answer, recalibrated
-    from llmkit.inference.trained_model import in_int8, open_model
+    from llmkit.inference.predict import predict_examples, use_calibration
+    from llmkit.inference.trained_model import open_model, quantize_model
 
     to_screen = out is None and not as_json and sys.stdout.isatty()
     with show.progress(bars=not to_screen) as progress:  # progress bars would mix with the predictions
         opened = open_model(target, progress)
         if calibrated:
-            opened = recalibrated(opened)
+            opened = use_calibration(opened)
         if int8:
-            opened = in_int8(opened)
+            opened = quantize_model(opened)
         given = _examples(opened, texts or [], file, context)
-        records = answer(opened, given, progress=progress)
+        records = predict_examples(opened, given, progress=progress)
         if out is not None:
             files.write_lines(out, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
             typer.echo(f"predictions written to {out}")
@@ -88,7 +88,7 @@ def predict(
 
 
 def _examples(
-    opened: Opened, given: list[str], file: Path | None, context: Path | None
+    opened: TrainedModel, given: list[str], file: Path | None, context: Path | None
 ) -> Iterable[dict[str, Any]]:
     from llmkit.base.errors import RecipeError
     from llmkit.cli import texts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmkit.base.errors import ModelError
 from llmkit.base.progress import SILENT, Progress
-from llmkit.inference.trained_model import Opened, open_model
+from llmkit.inference.trained_model import TrainedModel, open_model
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ class Dialogue:
         notes: What was truncated from the last prompt.
     """
 
-    opened: Opened
+    opened: TrainedModel
     temperature: float
     generator: torch.Generator
     turns: list[Message] = field(default_factory=list)

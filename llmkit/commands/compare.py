@@ -1,4 +1,4 @@
-"""Is run B better than run A? Paired, on the same test examples."""
+"""Compare two runs on the same test examples with paired tests."""
 
 from __future__ import annotations
 
@@ -25,16 +25,27 @@ Records = dict[tuple[str, ...], dict[str, Any]]
 
 
 def compare(first: Path, second: Path, *, out: Path | None = None) -> dict[str, Any]:
-    """second minus first: paired bootstrap on each headline metric, p-values of McNemar's test or random swaps,
-    adjusted over the metrics (Holm). out: a new folder for a report with both.
+    """Compare two finished runs: second minus first on each headline metric.
 
-    Raises RunError when the runs have no test examples in common, or are of different tasks or labels, and R04 when
-    something stands at out.
+    Intervals come from a paired bootstrap, p-values from McNemar's test or a permutation test, with Holm's correction
+    over the metrics.
+
+    Args:
+        first: Run folder.
+        second: Run folder of the same task, with the same labels.
+        out: A new folder for a report on both runs; None writes no report.
+
+    Returns:
+        JSON values: differences, p-values, verdict, and the number of common examples.
+
+    Raises:
+        RunError: R07 for runs without common test examples or of different tasks or labels, R05 for an unfinished
+            run, R04 when `out` exists.
     """
     from llmkit import tasks
 
     if out is not None and out.exists():
-        raise RunError("R04", str(out), "exists already", "choose another --out")
+        raise RunError("R04", str(out), "already exists", "choose another --out")
     runs = [Run.open(first), Run.open(second)]
     reports = [_report(run) for run in runs]
     card = _card(runs, reports)
@@ -94,12 +105,12 @@ def _write(out: Path, result: Mapping[str, Any], reports: Sequence[Mapping[str, 
 
 def _report(run: Run) -> Mapping[str, Any]:
     if not run.finished:
-        raise RunError("R05", str(run.path), "is not finished", "go on with --resume")
+        raise RunError("R05", str(run.path), "is not finished", "continue it with --resume")
     return run.read_report()
 
 
 def _card(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> ModelMetadata:
-    """The first run's card. Both runs must be of the same task and labels."""
+    """Return the first run's model metadata. Raises RunError R07 where task or labels differ."""
     from llmkit.models.save import load_metadata
 
     cards = [load_metadata(run.model) for run in runs]
@@ -107,12 +118,12 @@ def _card(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> ModelMet
     if reports[0]["task"] != reports[1]["task"]:
         raise _not_comparable(runs, "are of different tasks")
     if set(cards[0].labels) != set(cards[1].labels):
-        raise _not_comparable(runs, "answer with different labels")
+        raise _not_comparable(runs, "have different labels")
     return cards[0]
 
 
 def _records(run: Run, part: str, task: Task) -> Records:
-    """The predictions by the columns of the row, and by how many equal rows came before."""
+    """Read predictions by the inputs of their example and, among equal inputs, by their number."""
     found: Records = {}
     seen: Counter[tuple[str, ...]] = Counter()
     for line in run.predictions(part).read_text(encoding="utf-8").split("\n")[:-1]:

@@ -1,4 +1,4 @@
-"""Texts to vectors in the order they came, and the texts nearest to one of them, in flat memory."""
+"""Compute sentence embeddings and find the most similar texts, in constant memory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["Embedding", "Neighbour", "embed", "nearest"]
 
 CHUNK = 4096  # texts sorted by length together
-DECIMALS = 6  # of a similarity: how it is padded changes a vector by less, so equal texts tie
+DECIMALS = 6  # of a similarity: padding changes an embedding by less, so equal texts tie
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """A text and its vector, float32 (D,), of length 1; of a blank text all NaN."""
+    """A text and its embedding, float32 (D,), of length 1; all NaN for a blank text."""
 
     text: str
     vector: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One of the nearest texts. similarity is the cosine; rank and row (its place among the texts) count from 1."""
+    """One of the most similar texts: its cosine similarity, its rank and its row among the texts, both from 1."""
 
     rank: int
     similarity: float
@@ -48,10 +48,15 @@ class Neighbour:
 
 
 def embed(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -> Iterator[Embedding]:
-    """An Embedding for each text: the mean over its tokens' last hidden states, of length 1.
+    """Embed texts: the mean of the last hidden states over the tokens, scaled to length 1, in float32.
 
-    target: a run folder, a model folder, a Hub id, or index:NAME; any body will do, with a task head or without.
-    Reads on only as embeddings are taken. Computes in fp32 on any device.
+    Args:
+        target: A run folder, a model folder, a Hub id, or index:NAME, with or without a task head.
+        texts: The texts. Read lazily.
+        progress: Receives messages and progress.
+
+    Yields:
+        One embedding per text, in input order.
     """
     from llmkit.engine import session as sessions
 
@@ -75,19 +80,29 @@ def embed(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -> 
     if blank:
         progress.note(f"{blank} blank texts have no embedding (null in JSON, NaN in .npy)")
     if cut:
-        progress.note(f"{cut} texts were cut to {embedder.max_length} tokens")
+        progress.note(f"{cut} texts were truncated to {embedder.max_length} tokens")
 
 
 def nearest(
     target: str, query: str, texts: Iterable[str], *, top: int = 5, progress: Progress = SILENT
 ) -> list[Neighbour]:
-    """The `top` texts of the highest cosine similarity to the query, by exact search; ties by order.
+    """Find the texts with the highest cosine similarity to a query, by exact search.
 
-    Blank texts are nobody's neighbours, so there can be fewer than `top`. Raises RecipeError U01 when nothing is left
-    to compare, or the query is blank.
+    Args:
+        target: A run folder, a model folder, a Hub id, or index:NAME.
+        query: The text to compare with.
+        texts: The texts to search. Blank texts are skipped.
+        top: Number of texts to return; fewer where there are fewer texts.
+        progress: Receives messages and progress.
+
+    Returns:
+        The most similar texts first; equal similarities in input order.
+
+    Raises:
+        RecipeError: U01, when the query is blank or there is no text to compare it with.
     """
     if not query.strip():
-        raise RecipeError("U01", "--near", "the text is blank", "give a text with words in it")
+        raise RecipeError("U01", "--near", "the text is blank", "give a text that is not blank")
     stream = embed(target, chain([query], texts), progress=progress)
     asked = next(stream).vector
     best: list[tuple[float, int, str]] = []
@@ -102,6 +117,6 @@ def nearest(
         best = heapq.nsmallest(top, [*best, *found], key=lambda one: (-one[0], one[1]))
         first += len(block)
     if not best:
-        message = "there is no text to compare it with, or only blank ones"
-        raise RecipeError("U01", "--near", message, "give texts behind the model, with --file or a pipe")
+        message = "there are no texts to compare with, or only blank ones"
+        raise RecipeError("U01", "--near", message, "give texts as arguments, with --file or through a pipe")
     return [Neighbour(rank, *one) for rank, one in enumerate(best, 1)]

@@ -72,10 +72,10 @@ def train(
 
 def show(target: str, text: str, *, progress: Progress = SILENT) -> list[Token]:
     """Tokenize a text, with special tokens. target: a folder, a run, a Hub id, or index:NAME."""
-    from llmkit.inference.trained_model import model_folder
+    from llmkit.inference.trained_model import find_model_folder
     from llmkit.models import load
 
-    return _tokenize(load.load_tokenizer(model_folder(target, progress), weights=False), text)
+    return _tokenize(load.load_tokenizer(find_model_folder(target, progress), weights=False), text)
 
 
 def _tokenize(tokenizer: object, text: str) -> list[Token]:

@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedder", "open_embedder", "vectors"]
 
-REACH = 512  # tokens; longer texts are cut, also where the positions reach further
+MAX_LENGTH = 512  # tokens; longer texts are truncated, even where the model has more positions
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """What turns texts into vectors: a body, its tokenizer, and where texts are cut."""
+    """A model body that embeds texts, with its tokenizer and the maximum length in tokens."""
 
     body: Any
     tokenizer: Any
-    max_length: int  # tokens
+    max_length: int
 
 
 def open_embedder(target: str, progress: Progress) -> Embedder:
-    from llmkit.inference.trained_model import model_folder
+    """Open a run, a model folder, a Hub id or index:NAME for embedding, with or without a task head."""
+    from llmkit.inference.trained_model import find_model_folder
     from llmkit.models import load, save, sentence_embedding
 
-    folder = model_folder(target, progress)
+    folder = find_model_folder(target, progress)
     card = save.load_metadata(folder)
     tokenizer = load.load_tokenizer(folder, weights=not (card and card.adapter))
     if card and card.adapter:
@@ -40,14 +41,14 @@ def open_embedder(target: str, progress: Progress) -> Embedder:
         body, reach = sentence_embedding.load_body(folder), load.get_max_length(folder, tokenizer)
     if sentence_embedding.is_gpt_type(body):
         progress.note(
-            f"{target}: a GPT type ({body.config.model_type}), whose tokens see only those before them; "
-            "the embedding is the mean over all of them"
+            f"{target} is a GPT-type model ({body.config.model_type}), whose tokens attend to earlier tokens only; "
+            "the embedding is the mean over all tokens"
         )
-    return Embedder(body, tokenizer, min(REACH, reach))
+    return Embedder(body, tokenizer, min(MAX_LENGTH, reach))
 
 
 def _adapted(target: str, card: ModelMetadata, tokenizer: Any, progress: Progress) -> tuple[Any, int]:
-    """The body with a kept adapter merged into it, and the most tokens that its positions reach."""
+    """Return the body with the separate adapter merged into it, and the number of its positions."""
     from llmkit.assets import hub
     from llmkit.inference.trained_model import open_model
     from llmkit.models import load, lora
@@ -57,9 +58,19 @@ def _adapted(target: str, card: ModelMetadata, tokenizer: Any, progress: Progres
 
 
 def vectors(
-    session: Any, embedder: Embedder, texts: list[str], so_far: Any
+    session: Any, embedder: Embedder, texts: list[str], on_progress: Any
 ) -> tuple[NDArray[np.float32], int]:
-    """The embeddings (texts, D) of these texts, NaN for blank ones, and how many of them were cut."""
+    """Embed some texts.
+
+    Args:
+        session: The session that computes.
+        embedder: The model.
+        texts: The texts.
+        on_progress: Called with the number of texts done and their total.
+
+    Returns:
+        Embeddings (texts, D) of length 1, NaN for blank texts, and the number of truncated texts.
+    """
     from llmkit.data.encoding.encode import encode_texts
     from llmkit.data.encoding.features import Encoded
     from llmkit.engine.predict import predict
@@ -78,6 +89,6 @@ def vectors(
         truncation=True,
     )
     batches = make_batches(session, Encoded.from_batches([(0, features)]), {}, embedder.tokenizer, Train())
-    outputs = predict(session, embedder.body, batches, sentence_embedding.embed, on_progress=so_far)
+    outputs = predict(session, embedder.body, batches, sentence_embedding.embed, on_progress=on_progress)
     found[real] = outputs["embedding"]
     return found, features.counts.cut_examples

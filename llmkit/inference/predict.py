@@ -1,38 +1,41 @@
-"""Answers to texts, one record an example in the order they came, in flat memory."""
+"""Predict new inputs with a loaded model, in input order and constant memory."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmkit.base.errors import RecipeError
 from llmkit.base.progress import SILENT, Progress
-from llmkit.inference.trained_model import Opened
+from llmkit.inference.trained_model import TrainedModel
 
-__all__ = ["Texts", "answer", "recalibrated"]
+if TYPE_CHECKING:
+    from llmkit.engine.session import Session
+
+__all__ = ["Inputs", "predict_examples", "use_calibration"]
 
 CHUNK = 4096  # examples sorted by length together
-CHARACTERS = 1_000_000  # of the texts of a chunk: a question about a book is many windows
+MAX_CHARACTERS = 1_000_000  # per chunk, because one question about a book has many windows
 
-# One example: the task's inputs by name, {"text": ...} or {"question": ..., "context": ...}.
-# Of chat also {"prompt": [messages]}, a conversation to go on with.
-Texts = Mapping[str, Any]
+# One example: the task's inputs by name, such as {"text": ...} or {"question": ..., "context": ...}.
+# For chat also {"prompt": [messages]}, a conversation to continue.
+Inputs = Mapping[str, Any]
 
 
-def recalibrated(opened: Opened) -> Opened:
-    """The same model with calibrated probabilities. Raises RecipeError U01 where no temperature was fitted."""
+def use_calibration(opened: TrainedModel) -> TrainedModel:
+    """Return the model with calibrated probabilities. Raises RecipeError U01 where no temperature was fitted."""
     if not opened.task.spec.can_calibrate:
-        message = f"{opened.name} has no temperature: none was fitted when it was trained"
+        message = f"{opened.name} has no fitted temperature"
         raise RecipeError("U01", "--calibrated", message, "leave it out")
     return replace(opened, calibrated=True)
 
 
-def answer(
-    opened: Opened, examples: Iterable[str | Texts], *, progress: Progress = SILENT
+def predict_examples(
+    opened: TrainedModel, examples: Iterable[str | Inputs], *, progress: Progress = SILENT
 ) -> Iterator[dict[str, Any]]:
-    """`predict` with a model that is open already."""
+    """Predict examples with a loaded model; see `llmkit.commands.predict.predict` for inputs and records."""
     from llmkit.engine import session as sessions
 
     names = opened.task.spec.inputs
@@ -40,58 +43,64 @@ def answer(
     done = 0
     with sessions.start(seed=0, precision="fp32") as session:
         opened.model.to(session.device)
-        for chunk in _chunks(_texts(example, names) for example in examples):
-            full = [texts for texts in chunk if _is_full(texts)]
-            records = _answer(session, opened, full, progress, notes)
-            notes["blank texts have no prediction"] += len(chunk) - len(full)
-            answers = iter(records)
-            for texts in chunk:
-                yield next(answers) if _is_full(texts) else {**texts, "prediction": None, "probability": None}
+        for chunk in _split_into_chunks(_name_inputs(example, names) for example in examples):
+            filled = [inputs for inputs in chunk if not _is_blank(inputs)]
+            notes["blank texts have no prediction"] += len(chunk) - len(filled)
+            records = iter(_predict_chunk(session, opened, filled, progress, notes))
+            for inputs in chunk:
+                yield (
+                    {**inputs, "prediction": None, "probability": None}
+                    if _is_blank(inputs)
+                    else next(records)
+                )
             done += len(chunk)
-            progress.advance("predicting", done, done + 1, "texts")  # how many more there are is not known
+            progress.advance("predicting", done, done + 1, "texts")  # the total is unknown
     progress.advance("predicting", done, done, "texts")
     for what, count in (+notes).items():
         progress.note(f"{count:,} {what}")
 
 
-def _chunks(examples: Iterator[Texts]) -> Iterator[list[Texts]]:
-    """Some examples at a time: CHUNK, or fewer that have CHARACTERS together."""
-    chunk: list[Texts] = []
+def _split_into_chunks(examples: Iterator[Inputs]) -> Iterator[list[Inputs]]:
+    """Yield chunks of CHUNK examples, or of fewer where they have MAX_CHARACTERS together."""
+    chunk: list[Inputs] = []
     characters = 0
     for example in examples:
         chunk.append(example)
         characters += sum(map(len, example.values()))
-        if len(chunk) == CHUNK or characters >= CHARACTERS:
+        if len(chunk) == CHUNK or characters >= MAX_CHARACTERS:
             yield chunk
             chunk, characters = [], 0
     if chunk:
         yield chunk
 
 
-def _texts(example: str | Texts, names: Any) -> Texts:
+def _name_inputs(example: str | Inputs, names: Sequence[str]) -> Inputs:
     return {names[0]: example} if isinstance(example, str) else {name: example[name] for name in names}
 
 
-def _is_full(texts: Texts) -> bool:
-    return all(text.strip() if isinstance(text, str) else text for text in texts.values())
+def _is_blank(inputs: Inputs) -> bool:
+    return not all(value.strip() if isinstance(value, str) else value for value in inputs.values())
 
 
-def _answer(
-    session: Any, opened: Opened, examples: list[Texts], progress: Progress, notes: Counter[str]
+def _predict_chunk(
+    session: Session, opened: TrainedModel, examples: list[Inputs], progress: Progress, notes: Counter[str]
 ) -> list[dict[str, Any]]:
-    """Records of these examples; what was done to their texts is added to the notes."""
+    """Return the records of some examples; truncation is counted in `notes`."""
     from llmkit.data.encoding.features import Encoded
     from llmkit.engine.predict import predict as run
     from llmkit.inference.batches import make_batches
 
     if not examples:
         return []
-    task, rows = opened.task, {name: [texts[name] for texts in examples] for name in opened.task.spec.inputs}
+    task, rows = (
+        opened.task,
+        {name: [inputs[name] for inputs in examples] for name in opened.task.spec.inputs},
+    )
     features = task.encode(rows, {}, opened.tokenizer, max_length=opened.train.max_length, truncation=True)
     encoded = Encoded.from_batches([(0, features)])
     notes.update(features.notes)
-    if features.limit is None:  # else the notes tell it
-        notes[f"texts were cut to {opened.train.max_length} tokens"] += features.counts.cut_examples
+    if features.limit is None:  # otherwise the features' own notes say so
+        notes[f"texts were truncated to {opened.train.max_length} tokens"] += features.counts.cut_examples
     batches = make_batches(session, encoded, {}, opened.tokenizer, opened.train, task)
     outputs = run(
         session,

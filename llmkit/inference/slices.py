@@ -1,4 +1,4 @@
-"""The test rows in slices: by a column, or by what llmkit knows of every row (length, label, language, source)."""
+"""Score slices of the examples: by the values of a column, or by length, label, language and source."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from llmkit.data.corpus import Split
     from llmkit.tasks.protocol import Arrays, Task
 
-__all__ = ["BUILT_IN", "Judged", "check", "slices"]
+__all__ = ["BUILT_IN", "EvaluatedSplit", "check_groupings", "score_slices"]
 
 BUILT_IN = ("length", "label", "language", "source")
-DRAWS = 500  # of the bootstrap behind a slice's interval: forty slices are eighty scores
+MAX_RESAMPLES = 500  # bootstrap resamples per slice: forty slices need eighty scores
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Rows of one part, what they ask for, and what a model answered."""
+class EvaluatedSplit:
+    """The rows of one split with their references and a model's predictions."""
 
     task: Task
     rows: Split
@@ -35,40 +35,47 @@ class Judged:
     labels: Sequence[str]
 
 
-def slices(
-    judged: Judged, metric: str, names: Sequence[str] = (), *, resampling: Resampling
+def score_slices(
+    evaluated: EvaluatedSplit, metric: str, names: Sequence[str] = (), *, resampling: Resampling
 ) -> dict[str, Any]:
-    """The slices of these groupings by `metric`, worst first; without names the built-in ones that divide the rows.
+    """Score the slices of some groupings and compare each slice with all other examples.
 
-    A grouping is a column of the rows, else length (characters of the inputs), label, language (by script) or source
-    (file). Of a label the score is the share of its examples that are right, where each example has one label: macro
-    scores and correlations say nothing within a label.
+    Args:
+        evaluated: Examples with references and predictions.
+        metric: The metric. Slices by label use accuracy instead, because macro scores and correlations are meaningless
+            within one label.
+        names: Groupings: a column of the rows, or length (characters of the inputs), label, language (by script) or
+            source (file). Without names, all built-in groupings that have several values.
+        resampling: Settings of the intervals.
+
+    Returns:
+        JSON values: `slices` from worst to best, how many were `left_out`, and the `confidence`.
     """
-    groupings = {name: _grouping(judged, name) for name in names or BUILT_IN}
+    groupings = {name: _grouping(evaluated, name) for name in names or BUILT_IN}
     if not names:
         groupings = {name: grouping for name, grouping in groupings.items() if len(grouping) > 1}
-    resampling = replace(resampling, resamples=min(DRAWS, resampling.resamples))
-    metrics = {name: "accuracy" if _of_labels(judged, name) else metric for name in groupings}
-    found = compare_slices(
-        {name: _measure(judged, metrics[name], resampling) for name in groupings},
+    resampling = replace(resampling, resamples=min(MAX_RESAMPLES, resampling.resamples))
+    metrics = {name: "accuracy" if _is_by_label(evaluated, name) else metric for name in groupings}
+    result = compare_slices(
+        {name: _measure(evaluated, metrics[name], resampling) for name in groupings},
         groupings,
-        len(judged.rows),
-        higher_is_better=metric not in judged.task.spec.lower_is_better,
+        len(evaluated.rows),
+        higher_is_better=metric not in evaluated.task.spec.lower_is_better,
         confidence=resampling.confidence,
     ).to_json()
-    for one in found["slices"]:
-        one["metric"] = metrics[one["grouping"]]
-    return {**found, "confidence": resampling.confidence}
+    for item in result["slices"]:
+        item["metric"] = metrics[item["grouping"]]
+    return {**result, "confidence": resampling.confidence}
 
 
-def check(task: Task, rows: Split, names: Sequence[str]) -> None:
-    """Raises RecipeError U01 for what is neither a column of the rows nor built in."""
+def check_groupings(task: Task, rows: Split, names: Sequence[str]) -> None:
+    """Raise RecipeError U01 for a name that is neither a column of the rows nor a built-in grouping."""
     built_in = [name for name in BUILT_IN if name != "label" or "accuracy" in task.spec.metrics]
     known = list(dict.fromkeys((*built_in, *rows.columns)))
     fix = f"choose from {shorten_list(known, 20)}"
     raise_if(
         [
-            ErrorDetail("U01", f"--slice {name}", f"is no column of the rows{suggest(name, known)}", fix)
+            ErrorDetail("U01", f"--slice {name}", f"is not a column of the data{suggest(name, known)}", fix)
             for name in names
             if name not in known
         ],
@@ -76,51 +83,51 @@ def check(task: Task, rows: Split, names: Sequence[str]) -> None:
     )
 
 
-def _grouping(judged: Judged, name: str) -> Grouping:
-    """A column of that name comes first: it may know the language or the source better than we do."""
-    if _of_labels(judged, name):
-        return group_by_value([judged.labels[number] for number in judged.references["labels"]])
-    if name in judged.rows.columns:
-        return group_by_value(judged.rows.columns[name])
+def _grouping(evaluated: EvaluatedSplit, name: str) -> Grouping:
+    """Group the rows. A column of that name comes first: it may know language or source better than a guess."""
+    if _is_by_label(evaluated, name):
+        return group_by_value([evaluated.labels[number] for number in evaluated.references["labels"]])
+    if name in evaluated.rows.columns:
+        return group_by_value(evaluated.rows.columns[name])
     if name == "source":
-        return group_by_value([judged.rows.files[number] for number in judged.rows.file_index])
+        return group_by_value([evaluated.rows.files[number] for number in evaluated.rows.file_index])
     if name == "language":
-        return group_by_value([detect_script(text) for text in _texts(judged)])
-    return (
-        group_by_quartile([len(text) for text in _texts(judged)]) if name == "length" else {}
-    )  # else: no labels
+        return group_by_value([detect_script(text) for text in _texts(evaluated)])
+    if name == "length":
+        return group_by_quartile([len(text) for text in _texts(evaluated)])
+    return {}  # "label", for a task without labels
 
 
-def _of_labels(judged: Judged, name: str) -> bool:
-    """Whether the slices are those of the gold label, each example having one."""
-    return name == "label" and "accuracy" in judged.task.spec.metrics
+def _is_by_label(evaluated: EvaluatedSplit, name: str) -> bool:
+    """Whether to group by label, which needs one label per example."""
+    return name == "label" and "accuracy" in evaluated.task.spec.metrics
 
 
-def _texts(judged: Judged) -> list[str]:
-    """The inputs of each row as one text, whether they are texts or words."""
-    columns = judged.rows.columns
-    names = [name for name in judged.task.spec.inputs if name in columns] or [
-        next(iter(judged.task.spec.columns))
+def _texts(evaluated: EvaluatedSplit) -> list[str]:
+    """Join the inputs of each row into one text."""
+    columns = evaluated.rows.columns
+    names = [name for name in evaluated.task.spec.inputs if name in columns] or [
+        next(iter(evaluated.task.spec.columns))
     ]
-    return [" ".join(map(_text, inputs)) for inputs in zip(*(columns[name] for name in names), strict=True)]
+    rows = zip(*(columns[name] for name in names), strict=True)
+    return [
+        " ".join(value if isinstance(value, str) else " ".join(map(str, value)) for value in row)
+        for row in rows
+    ]
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else " ".join(map(str, value))
-
-
-def _measure(judged: Judged, metric: str, resampling: Resampling) -> Measure:
-    """The score of some examples. Accuracy, which is mostly asked for, needs no draws."""
-    task, references, predictions = judged.task, judged.references, judged.predictions
-    right = task.correct(references, predictions) if metric == "accuracy" else None
-    if right is not None:
-        return lambda index: wilson_score(int(right[index].sum()), len(index), resampling.confidence)
+def _measure(evaluated: EvaluatedSplit, metric: str, resampling: Resampling) -> Measure:
+    """Return a function that scores some of the examples. Accuracy needs no bootstrap."""
+    task, references, predictions = evaluated.task, evaluated.references, evaluated.predictions
+    correct = task.correct(references, predictions) if metric == "accuracy" else None
+    if correct is not None:
+        return lambda index: wilson_score(int(correct[index].sum()), len(index), resampling.confidence)
 
     def score(index: Ints) -> Score | None:
         sheet = task.score(
             take(references, index),
             take(predictions, index),
-            judged.labels,
+            evaluated.labels,
             resampling=resampling,
             metrics=(metric,),
         )

@@ -1,4 +1,4 @@
-"""A trained model, opened from a run folder, a model folder, a Hub id or the package index."""
+"""Load a trained model from a run folder, a model folder, a Hub id or the package index."""
 
 from __future__ import annotations
 
@@ -15,31 +15,51 @@ from llmkit.recipe.schema import Recipe, Train
 if TYPE_CHECKING:
     from llmkit.tasks.protocol import Task
 
-__all__ = ["Opened", "in_int8", "model_folder", "open_model"]
+__all__ = ["TrainedModel", "find_model_folder", "open_model", "quantize_model"]
 
 
 @dataclass(frozen=True)
-class Opened:
-    """Ready to answer. recipe is that of the run, None for a model that is no run."""
+class TrainedModel:
+    """A model that is ready to predict.
+
+    Attributes:
+        name: What the user called it.
+        task: The task, bound to the model.
+        labels: Class names in the order of the logits.
+        columns: Column of the training data for each input.
+        train: Settings of truncation and batching.
+        model: The transformers model, with its adapter where it has one.
+        tokenizer: The tokenizer.
+        recipe: The run's recipe; None for a model without a run.
+        calibrated: Whether probabilities are calibrated with the fitted temperature.
+    """
 
     name: str
     task: Task
     labels: tuple[str, ...]
     columns: dict[str, str]
-    train: Train  # how texts are cut to length, and forward passes are made
+    train: Train
     model: Any
     tokenizer: Any
     recipe: Recipe | None
-    calibrated: bool = False  # whether its probabilities are calibrated with the fitted temperature
+    calibrated: bool = False
 
 
 def open_model(
     target: str, progress: Progress, *, task: str | None = None, run_programs: bool = False
-) -> Opened:
-    """Load what `target` names; task: what a model that llmkit has not trained is to do, None: what its head tells.
+) -> TrainedModel:
+    """Load a trained model.
 
-    run_programs: whether programs that it writes may be run; that its training asked for it is not enough. Raises
-    ModelError or RunError when it can't be used, RecipeError U01 where it writes no programs to be run.
+    Args:
+        target: A run folder, a model folder, a Hub id, or index:NAME.
+        progress: Receives messages.
+        task: Task of a model that llmkit did not train; None derives it from the model's head.
+        run_programs: Whether generated programs may be run. The permission given for training does not carry over.
+
+    Raises:
+        ModelError: For a model that cannot be used.
+        RunError: For a run without a model.
+        RecipeError: U01, for `run_programs` with a model that generates no programs.
     """
     from llmkit import tasks
     from llmkit.assets import hub
@@ -48,14 +68,14 @@ def open_model(
     libraries.load()
     from llmkit.models import load, save
 
-    run, folder = Run(Path(target)), model_folder(target, progress)
+    run, folder = Run(Path(target)), find_model_folder(target, progress)
     card = save.load_metadata(folder) or _card_of(folder, task)
     tokenizer = load.load_tokenizer(folder, weights=not card.adapter)
     base = hub.fetch_model(card.base, progress) if card.adapter else folder
     known = tasks.load(_allowed(card.task, run_programs), card.tuned).bind(load.check_folder(base), tokenizer)
     recipe = _recipe_of(run) if run.exists else None
     kept = recipe.train if recipe else Train()
-    return Opened(
+    return TrainedModel(
         name=target,
         task=known,
         labels=tuple(card.labels),
@@ -67,14 +87,14 @@ def open_model(
     )
 
 
-def in_int8(opened: Opened) -> Opened:
-    """The same model with linear layers in 8 bits. Raises RecipeError U01 where there is a GPU, ModelError M13."""
+def quantize_model(opened: TrainedModel) -> TrainedModel:
+    """Return the model with int8 linear layers. Raises RecipeError U01 where there is a GPU, and ModelError M13."""
     import torch
 
     from llmkit.models.cpu import int8
 
     if torch.accelerator.is_available():
-        raise RecipeError("U01", "--int8", "is for predictions on a CPU", "leave it out")
+        raise RecipeError("U01", "--int8", "works on a CPU only", "leave it out")
     return replace(opened, model=int8.quantize(opened.model))
 
 
@@ -88,19 +108,16 @@ def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
     return dict(options)
 
 
-def model_folder(target: str, progress: Progress) -> Path:
-    """The folder of the model that `target` names. Raises RunError R05 for a run without one."""
+def find_model_folder(target: str, progress: Progress) -> Path:
+    """Return the folder of the model that `target` names. Raises ModelError R05 for a run without a model."""
     from llmkit.assets import hub
 
     run = Run(Path(target))
-    return _model_of(run) if run.exists else hub.fetch_model(target, progress)
-
-
-def _model_of(run: Run) -> Path:
+    if not run.exists:
+        return hub.fetch_model(target, progress)
     if not (run.model / "llmkit.json").exists():
-        raise ModelError(
-            "R05", str(run.path), "has no model yet: its training is not finished", "go on with --resume"
-        )
+        message = "has no model yet, because its training is not finished"
+        raise ModelError("R05", str(run.path), message, "continue it with --resume")
     return run.model
 
 

@@ -200,8 +200,8 @@ def _slices(prepared: Prepared, split: str, predictions: Arrays, sheet: ScoreShe
     rows, references = prepared.examples.corpus.splits[split], prepared.examples.references[split]
     if any(len(values) != len(rows) for values in (*references.values(), *predictions.values())):
         return {}
-    judged = slices.Judged(prepared.task, rows, references, predictions, prepared.examples.labels)
-    return slices.slices(
+    judged = slices.EvaluatedSplit(prepared.task, rows, references, predictions, prepared.examples.labels)
+    return slices.score_slices(
         judged, sheet.headline[0], resampling=prepared.recipe.evaluate.resampling(prepared.recipe.seed)
     )
 

@@ -41,7 +41,7 @@ def test_a_report_shows_both(
     assert {path.name for path in (out / "plots").iterdir()} == {"losses.svg"}
     again = command("compare", finished, other, "--out", out)
     assert again.code == 2
-    assert again.err.startswith(f"error[R04] {out}: exists already")
+    assert again.err.startswith(f"error[R04] {out}: already exists")
 
 
 def test_a_verdict_that_several_scores_share_is_said_once(

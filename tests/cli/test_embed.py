@@ -147,7 +147,7 @@ def test_five_are_shown_unless_told_otherwise(command: Command, tiny_bert: Path)
         (["a", "--top", "3"], "error[U01] --top: sets how many texts --near prints"),
         (["a", "--near", "b", "--out", "v.npy"], "error[U01] --out v.npy: --near prints texts"),
         (["a", "--near", " "], "error[U01] --near: the text is blank"),
-        (["", "--near", "b"], "error[U01] --near: there is no text to compare it with"),
+        (["", "--near", "b"], "error[U01] --near: there are no texts to compare with"),
         (["a", "--near", "b", "--top", "0"], "error[U01] Invalid value for '--top'"),
         (["a", "--file", "t.txt"], "error[U01] --file: cannot be combined with texts on the command line"),
         (["--near", "b", "--file", "no.txt"], "error[F01] no.txt: no such file"),

@@ -128,7 +128,7 @@ def test_several_corpora_make_a_table_with_their_drops(
         rf"warning: {data[2]}: \d\d\.\d% of the tokens are not in the model's vocabulary", lines[12]
     )
     assert lines[13:] == result["verdict"]
-    assert lines[13].startswith(f"On {data[1]} accuracy is lower than at home by ")
+    assert lines[13].startswith(f"On {data[1]}, accuracy is lower than on the in-domain test set by ")
 
 
 def test_a_model_folder_has_no_drops(

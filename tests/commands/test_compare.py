@@ -100,7 +100,7 @@ def test_runs_with_other_labels_are_refused(finished: Any, edited: Callable[...,
     path = edited(lambda records: records)
     card = json.loads((path / "model" / "llmkit.json").read_text())
     (path / "model" / "llmkit.json").write_text(json.dumps({**card, "labels": ["bad", "good"]}))
-    assert "answer with different labels" in refusal(finished.path, path)
+    assert "have different labels" in refusal(finished.path, path)
 
 
 def test_labels_in_another_order_are_the_same_labels(

@@ -98,7 +98,7 @@ def test_a_gpt_type_is_averaged_too_and_says_so(tiny_bert: Path, tmp_path: Path,
     asked = ["a good film", "dull", "the story of a warm and lovely scene"]
     found = vectors(tmp_path, asked, progress=listener)
     assert np.abs(found - plain(tmp_path, asked)).max() < 1e-6
-    assert any("a GPT type (gpt2)" in note and "mean" in note for note in listener.notes)
+    assert any("a GPT-type model (gpt2)" in note and "mean" in note for note in listener.notes)
 
 
 def test_a_bert_type_has_nothing_to_say(tiny_bert: Path, listener: Any) -> None:
@@ -121,7 +121,7 @@ def test_blank_texts_keep_their_place_and_are_counted(tiny_bert: Path, listener:
 def test_cut_texts_are_counted(tiny_bert: Path, listener: Any) -> None:
     asked = ["good " * 62, "good " * 62 + "bad", "good " * 90]  # two special tokens beside at most 62 words
     found = vectors(tiny_bert, asked, progress=listener)
-    assert listener.notes == ["2 texts were cut to 64 tokens"]
+    assert listener.notes == ["2 texts were truncated to 64 tokens"]
     assert np.abs(found - found[0]).max() < 1e-6
 
 
@@ -134,7 +134,7 @@ def test_no_text_is_longer_than_512_tokens(tiny_bert: Path, tmp_path: Path, list
     tokenizer.model_max_length = 600
     tokenizer.save_pretrained(tmp_path)
     vectors(tmp_path, ["good " * 510, "good " * 511], progress=listener)
-    assert listener.notes == ["1 texts were cut to 512 tokens"]
+    assert listener.notes == ["1 texts were truncated to 512 tokens"]
 
 
 def test_texts_are_read_as_vectors_are_taken(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,8 +195,8 @@ def test_there_can_be_fewer_than_asked(tiny_bert: Path) -> None:
     ("query", "texts", "says"),
     [
         (" ", ["a"], "the text is blank"),
-        ("a", [], "no text to compare"),
-        ("a", ["", " "], "no text to compare"),
+        ("a", [], "no texts to compare"),
+        ("a", ["", " "], "no texts to compare"),
     ],
 )
 def test_nothing_to_compare_is_said(tiny_bert: Path, query: str, texts: list[str], says: str) -> None:

@@ -161,7 +161,7 @@ def test_a_run_whose_data_has_changed_is_refused(finished: Any, reviews_jsonl: P
     changed.write_text("".join(reviews_jsonl.read_text().splitlines(keepends=True)[1:]))
     run.recipe.write_text(run.recipe.read_text().replace(str(reviews_jsonl), str(changed)))
     line = refusal(RunError, run.path)
-    assert line.startswith(f"error[M09] {run.path}: the data is not what this run was trained on")
+    assert line.startswith(f"error[M09] {run.path}: the data is not the data that this run was trained on")
     changed.write_bytes(reviews_jsonl.read_bytes())  # the same rows under another name
     assert llmkit.evaluate(str(run.path))["scores"] == finished.content["scores"]
 
@@ -203,7 +203,7 @@ def test_each_corpus_has_the_scores_that_it_has_alone(finished: Any, corpora: di
         assert alone == llmkit.evaluate(str(finished.path), data=name)
 
 
-def test_the_drop_is_home_minus_corpus(finished: Any, corpora: dict[str, str]) -> None:
+def test_the_drop_is_the_in_domain_score_minus_the_data_sets(finished: Any, corpora: dict[str, str]) -> None:
     result = llmkit.evaluate(str(finished.path), data=list(corpora.values()))
     assert result["home"] == {"part": "test", "n": 16, "scores": finished.content["scores"]}
     noisy = result["corpora"][corpora["noisy"]]
@@ -216,62 +216,65 @@ def test_the_drop_is_home_minus_corpus(finished: Any, corpora: dict[str, str]) -
     assert 0 < accuracy["low"] < accuracy["value"] < accuracy["high"] < 0.5
     (sentence,) = result["verdict"]  # the others' intervals cover zero
     assert sentence == (
-        f"On {corpora['noisy']} accuracy is lower than at home by {100 * accuracy['value']:.1f} points "
-        f"(95% interval {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})."
+        f"On {corpora['noisy']}, accuracy is lower than on the in-domain test set by "
+        f"{100 * accuracy['value']:.1f} points "
+        f"(95% CI {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f})."
     )
     json.dumps(result, allow_nan=False)
 
 
-def test_a_score_that_never_varies_leaves_the_word_to_the_next(
-    finished: Any, corpora: dict[str, str]
-) -> None:
-    """F1 is 1 in every draw of the 16 rows at home; accuracy has a closed form."""
+def test_the_verdict_uses_the_first_metric_with_an_interval(finished: Any, corpora: dict[str, str]) -> None:
+    """F1 is 1 in every draw of the 16 in-domain examples; accuracy has a closed form."""
     named = [corpora["noisy"], corpora["like"]]
     result = llmkit.evaluate(str(finished.path), data=named, metrics=["f1", "accuracy"])
     drop = result["corpora"][corpora["noisy"]]["drop"]
     assert (drop["f1"]["low"], drop["f1"]["high"]) == (None, None)
     assert drop["f1"]["value"] > 0.3
     (sentence,) = result["verdict"]
-    assert " accuracy is lower than at home by " in sentence
+    assert ", accuracy is lower than on the in-domain test set by " in sentence
 
 
-def test_of_a_loss_more_is_worse(finished: Any, corpora: dict[str, str]) -> None:
-    """The drop is home minus corpus here too, so it is below zero."""
+def test_the_drop_of_a_loss_is_negative_when_it_rises(finished: Any, corpora: dict[str, str]) -> None:
+    """The drop is in-domain minus data set for losses too."""
     named = [corpora["noisy"], corpora["like"]]
     result = llmkit.evaluate(str(finished.path), data=named, metrics=["loss", "accuracy"])
     assert result["lower_is_better"] == ["loss"]
     drop = result["corpora"][corpora["noisy"]]["drop"]["loss"]
     assert drop["low"] < drop["value"] < drop["high"] < 0
     sentence = result["verdict"][0]
-    value, low, high = map(float, re.findall(r"\d+\.?\d*", sentence.split("home by")[1].replace("95%", "")))
-    assert sentence.startswith(f"On {corpora['noisy']} loss is higher than at home by ")
+    value, low, high = map(
+        float, re.findall(r"\d+\.?\d*", sentence.split("test set by")[1].replace("95%", ""))
+    )
+    assert sentence.startswith(f"On {corpora['noisy']}, loss is higher than on the in-domain test set by ")
     assert value == pytest.approx(-drop["value"], rel=0.05)
     assert (low, high) == (pytest.approx(-drop["high"], rel=0.05), pytest.approx(-drop["low"], rel=0.05))
 
 
-def test_a_model_that_is_no_run_has_no_home(finished: Any, corpora: dict[str, str], listener: Any) -> None:
+def test_a_model_without_a_run_has_no_in_domain_scores(
+    finished: Any, corpora: dict[str, str], listener: Any
+) -> None:
     model = str(finished.path / "model")
     result = llmkit.evaluate(model, data=list(corpora.values()), progress=listener)
     assert (result["model"], result["home"], result["verdict"]) == (model, None, [])
     assert all(corpus["drop"] == {} for corpus in result["corpora"].values())
-    assert any("no test rows of its own" in note for note in listener.notes)
+    assert any("no in-domain test set" in note for note in listener.notes)
     as_run = llmkit.evaluate(str(finished.path), data=list(corpora.values()))
     for name in corpora.values():
         assert result["corpora"][name]["scores"]["accuracy"] == as_run["corpora"][name]["scores"]["accuracy"]
 
 
-def test_faults_of_all_corpora_are_told_before_any_is_predicted(
+def test_errors_of_all_data_sets_come_before_any_prediction(
     finished: Any, corpora: dict[str, str], write: Callable[..., Path], listener: Any
 ) -> None:
-    """Labels of another kind are one mistake, however many; the model is not asked for anything."""
+    """Labels of another kind are one error, however many there are, and nothing is predicted."""
     stars = write([{"text": f"film {n}", "label": f"{n} stars"} for n in range(5)], "stars.jsonl")
     empty = write([{"text": "", "label": "positive"}, {"text": "good", "label": "positive"}], "empty.jsonl")
     with pytest.raises(DataError) as caught:
         llmkit.evaluate(str(finished.path), data=[corpora["like"], str(stars), str(empty)], progress=listener)
     first, second = caught.value.lines()
     assert first == (
-        f"error[L05] {stars}: 5 or more of its labels are none of the model's 2 (negative, positive); the first "
-        f"stands at {stars}:1. Fix: write the model's own labels, or leave this corpus out"
+        f"error[L05] {stars}: 5 or more of its labels are not among the model's 2 labels (negative, positive); the "
+        f"first is at {stars}:1. Fix: use the model's labels, or leave this data set out"
     )
     assert second.startswith(f"error[L03] {empty}:1: ")
     assert listener.works == []
@@ -291,12 +294,12 @@ def test_the_model_is_opened_once(
     assert len(opened) == 1
 
 
-def test_a_corpus_named_twice_is_refused(finished: Any, corpora: dict[str, str]) -> None:
+def test_a_data_set_given_twice_is_refused(finished: Any, corpora: dict[str, str]) -> None:
     line = refusal(RecipeError, finished.path, data=[corpora["like"], corpora["noisy"], corpora["like"]])
-    assert line.startswith(f"error[U01] --data {corpora['like']}: is named twice")
+    assert line.startswith(f"error[U01] --data {corpora['like']}: is given twice")
 
 
-def test_a_run_without_its_report_has_no_home_yet(
+def test_a_run_without_a_report_has_no_in_domain_scores(
     finished: Any, corpora: dict[str, str], tmp_path: Path
 ) -> None:
     run = Run(Path(shutil.copytree(finished.path, tmp_path / "run")))
@@ -304,11 +307,11 @@ def test_a_run_without_its_report_has_no_home_yet(
     assert "error[R05]" in refusal(RunError, run.path, data=list(corpora.values()))
 
 
-def test_rows_that_chose_the_model_are_told_from_test_rows(
+def test_in_domain_scores_on_the_validation_set_are_reported_as_such(
     tiny_recipe: Path, tmp_path: Path, corpora: dict[str, str], listener: Any
 ) -> None:
     short = ["train.epochs=null", "train.max_steps=2", "evaluate.baselines=false", "data.test_share=0"]
     llmkit.finetune(str(tiny_recipe), short, out=tmp_path / "run")
     result = llmkit.evaluate(str(tmp_path / "run"), data=list(corpora.values()), progress=listener)
     assert result["home"]["part"] == "validation"
-    assert any("the rows that chose the model" in note for note in listener.notes)
+    assert any("used for model selection" in note for note in listener.notes)

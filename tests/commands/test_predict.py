@@ -8,7 +8,7 @@ import pytest
 
 import llmkit
 from llmkit.base.errors import RecipeError
-from llmkit.inference.predict import answer
+from llmkit.inference.predict import predict_examples
 from llmkit.inference.trained_model import open_model
 
 
@@ -16,7 +16,9 @@ def test_plain_texts_and_mappings_give_the_same_predictions(finished: Any) -> No
     plain = list(llmkit.predict(str(finished.path), ["a good film", "a dull plot"]))
     named = list(llmkit.predict(str(finished.path), [{"text": "a good film"}, {"text": "a dull plot"}]))
     assert plain == named
-    assert plain == list(answer(open_model(str(finished.path), _Silent()), ["a good film", "a dull plot"]))
+    assert plain == list(
+        predict_examples(open_model(str(finished.path), _Silent()), ["a good film", "a dull plot"])
+    )
 
 
 def test_calibrated_and_int8_change_the_probabilities_but_not_the_texts(finished: Any) -> None:

@@ -51,7 +51,7 @@ def test_the_tasks_variation_depends_on_epoch_and_example(encoded: tuple[Any, En
     seen = []
 
     class Varying:
-        def vary(self, batch: dict[str, Any], draws: Any) -> dict[str, Any]:
+        def augment(self, batch: dict[str, Any], draws: Any) -> dict[str, Any]:
             seen.append(draws.tolist())
             return batch
 

@@ -114,7 +114,7 @@ def test_nothing_asked_nothing_answered(finished: Any) -> None:
 def test_cut_texts_are_counted(finished: Any, listener: Any) -> None:
     asked = ["good " * 30, "good " * 31, "good " * 50]  # two special tokens beside at most 30 words
     records = list(llmkit.predict(str(finished.path), asked, progress=listener))
-    assert "2 texts were cut to 32 tokens" in listener.notes
+    assert "2 texts were truncated to 32 tokens" in listener.notes
     assert records[0]["logits"] == pytest.approx(records[2]["logits"], abs=1e-5)
 
 
@@ -292,7 +292,7 @@ def test_a_chunk_has_so_many_characters_at_most(
 ) -> None:
     """A book for each question: the questions are not read all at once."""
     run, _ = answering
-    monkeypatch.setattr(module, "CHARACTERS", 3000)
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 3000)
     read = []
 
     def endless() -> Iterator[dict[str, str]]:
@@ -322,7 +322,7 @@ def test_twenty_pages_take_little_more_memory_than_three(
 
     def ask(context: str) -> tuple[dict[str, Any], int]:
         tracemalloc.start()
-        [record] = module.answer(opened, [{"question": "is it a", "context": context}])
+        [record] = module.predict_examples(opened, [{"question": "is it a", "context": context}])
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return record, peak
@@ -370,5 +370,5 @@ def test_a_model_without_a_temperature_can_not_be_calibrated(finished: Any, tmp_
     shutil.copytree(finished.path / "model", folder)
     card = json.loads((folder / "llmkit.json").read_text(encoding="utf-8"))
     (folder / "llmkit.json").write_text(json.dumps({**card, "tuned": {}}), encoding="utf-8")
-    with pytest.raises(RecipeError, match="has no temperature: none was fitted when it was trained"):
+    with pytest.raises(RecipeError, match="has no fitted temperature"):
         list(llmkit.predict(str(folder), ["good film"], calibrated=True))

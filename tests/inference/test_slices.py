@@ -14,7 +14,7 @@ import llmkit
 from llmkit import tasks
 from llmkit.base.errors import RecipeError
 from llmkit.data.checks.columns import object_array
-from llmkit.inference.slices import Judged, check, slices
+from llmkit.inference.slices import EvaluatedSplit, check_groupings, score_slices
 from llmkit.metrics.resampling import Resampling
 
 HOW: dict[str, Any] = {"resampling": Resampling(resamples=200, seed=1)}
@@ -25,7 +25,7 @@ class Rows(SimpleNamespace):
         return len(self.file_index)
 
 
-def judged(n: int = 80, files: int = 2, **columns: list[Any]) -> Judged:
+def judged(n: int = 80, files: int = 2, **columns: list[Any]) -> EvaluatedSplit:
     """A classifier that is right on the first file and wrong on the second."""
     texts = ["a" * (1 + number % 40) for number in range(n)]
     index = np.arange(n) * files // n
@@ -33,7 +33,7 @@ def judged(n: int = 80, files: int = 2, **columns: list[Any]) -> Judged:
     rows = Rows(columns={"text": texts, **columns}, files=("one.csv", "two.csv")[:files], file_index=index)
     predictions = {"prediction": np.where(index == 0, gold, 1 - gold), "probabilities": np.full((n, 2), 0.5)}
     task = tasks.load({"name": "classification"})
-    return Judged(task, rows, {"labels": gold}, predictions, ("no", "yes"))  # type: ignore[arg-type]
+    return EvaluatedSplit(task, rows, {"labels": gold}, predictions, ("no", "yes"))  # type: ignore[arg-type]
 
 
 def names(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -41,7 +41,7 @@ def names(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_without_names_it_is_what_divides_the_rows() -> None:
-    found = slices(judged(), "accuracy", **HOW)
+    found = score_slices(judged(), "accuracy", **HOW)
     assert names(found)[0] == ("source", "two.csv")
     assert names(found)[-1] == ("source", "one.csv")
     assert {grouping for grouping, _ in names(found)} == {"length", "label", "source"}  # one script
@@ -52,27 +52,36 @@ def test_without_names_it_is_what_divides_the_rows() -> None:
 
 
 def test_one_file_is_no_slice_unless_asked_for() -> None:
-    assert "source" not in dict(names(slices(judged(files=1), "accuracy", **HOW)))
+    assert "source" not in dict(names(score_slices(judged(files=1), "accuracy", **HOW)))
     assert (
-        slices(judged(files=1), "accuracy", ["source"], **HOW)["left_out"] == 1
+        score_slices(judged(files=1), "accuracy", ["source"], **HOW)["left_out"] == 1
     )  # nothing is left beside it
 
 
 def test_a_column_is_a_grouping_and_goes_before_our_own() -> None:
     domain = ["news", "chat"] * 40
     made = judged(domain=domain, language=["de"] * 40 + ["fr"] * 40)
-    assert names(slices(made, "accuracy", ["domain"], **HOW)) == [("domain", "news"), ("domain", "chat")]
-    assert names(slices(made, "accuracy", ["language"], **HOW)) == [("language", "fr"), ("language", "de")]
+    assert names(score_slices(made, "accuracy", ["domain"], **HOW)) == [
+        ("domain", "news"),
+        ("domain", "chat"),
+    ]
+    assert names(score_slices(made, "accuracy", ["language"], **HOW)) == [
+        ("language", "fr"),
+        ("language", "de"),
+    ]
 
 
 def test_the_language_is_told_by_the_script() -> None:
     made = judged()
     made.rows.columns["text"][:30] = ["很好看"] * 30  # type: ignore[index]
-    assert {value for _, value in names(slices(made, "accuracy", ["language"], **HOW))} == {"Han", "Latin"}
+    assert {value for _, value in names(score_slices(made, "accuracy", ["language"], **HOW))} == {
+        "Han",
+        "Latin",
+    }
 
 
 def test_labels_are_judged_by_their_right_answers_whatever_the_score() -> None:
-    found = slices(judged(), "mcc", ["label", "source"], **HOW)["slices"]
+    found = score_slices(judged(), "mcc", ["label", "source"], **HOW)["slices"]
     assert {(one["grouping"], one["metric"]) for one in found} == {("label", "accuracy"), ("source", "mcc")}
     values = {one["value"]: one["score"]["value"] for one in found}
     assert values == {"no": 0.5, "yes": 0.5, "one.csv": 1.0, "two.csv": -1.0}
@@ -86,7 +95,9 @@ def test_of_a_score_of_which_less_is_better_the_highest_comes_first() -> None:
         columns={"text": ["a"] * 60, "kind": np.repeat(list("xyz"), 20).tolist()}, file_index=np.zeros(60)
     )
     predictions = {"prediction": gold + off, "loss": off**2}
-    found = slices(Judged(task, rows, {"labels": gold}, predictions, ()), "mse", ["kind"], **HOW)  # type: ignore[arg-type]
+    found = score_slices(
+        EvaluatedSplit(task, rows, {"labels": gold}, predictions, ()), "mse", ["kind"], **HOW
+    )  # type: ignore[arg-type]
     assert [value for _, value in names(found)] == ["y", "z", "x"]
 
 
@@ -100,8 +111,11 @@ def test_any_task_can_be_sliced() -> None:
         files=("f",),
     )
     references = {"answers": predictions, "groups": np.arange(40) // 4}
-    found = slices(
-        Judged(task, rows, references, {"texts": object_array(["yes"] * 40)}, ()), "f1", ["kind"], **HOW
+    found = score_slices(
+        EvaluatedSplit(task, rows, references, {"texts": object_array(["yes"] * 40)}, ()),
+        "f1",
+        ["kind"],
+        **HOW,
     )  # type: ignore[arg-type]
     assert names(found) == [("kind", "a"), ("kind", "b")]
     assert "clustered by 10 groups" in found["slices"][0]["score"]["method"]
@@ -109,10 +123,12 @@ def test_any_task_can_be_sliced() -> None:
 
 def test_an_unknown_name_is_told() -> None:
     made = judged(domain=["a"] * 80)
-    with pytest.raises(RecipeError, match='--slice domian: is no column of the rows; did you mean "domain"'):
-        check(made.task, made.rows, ["length", "domian"])
+    with pytest.raises(
+        RecipeError, match='--slice domian: is not a column of the data; did you mean "domain"'
+    ):
+        check_groupings(made.task, made.rows, ["length", "domian"])
     with pytest.raises(RecipeError, match="--slice label"):
-        check(tasks.load({"name": "regression"}), made.rows, ["label"])
+        check_groupings(tasks.load({"name": "regression"}), made.rows, ["label"])
 
 
 # In a run

@@ -90,7 +90,7 @@ def test_a_model_without_a_head_is_refused(tiny_bert: Path) -> None:
 
 def test_a_run_without_a_model_is_refused(unfinished: Path) -> None:
     assert refusal(ModelError, unfinished).startswith(
-        f"error[R05] {unfinished}: has no model yet: its training is not finished"
+        f"error[R05] {unfinished}: has no model yet, because its training is not finished"
     )
 
 
