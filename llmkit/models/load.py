@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from transformers import AddedToken, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmkit.base.errors import ModelError, shorten_list
+from llmkit.base.quiet import quiet
 from llmkit.base.seeds import derive_seed
 from llmkit.models import lstm  # noqa: F401  # registers the LSTM with the Auto classes
-from llmkit.models.quiet import quiet
 
 __all__ = [
     "check_folder",

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from llmkit.base.errors import ModelError, shorten_list
+from llmkit.base.quiet import quiet
 from llmkit.base.seeds import derive_seed
-from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Lora
 
 __all__ = ["add_adapter", "fuse_adapter", "load_adapter", "merge_adapter"]

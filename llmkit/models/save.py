@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from llmkit.base import files
 from llmkit.base.errors import ModelError
-from llmkit.models.quiet import quiet
+from llmkit.base.quiet import quiet
 
 __all__ = ["ModelMetadata", "hash_weights", "load_metadata", "save_model"]
 

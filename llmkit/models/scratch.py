@@ -17,10 +17,10 @@ import transformers
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from llmkit.base.errors import RecipeError
+from llmkit.base.quiet import quiet
 from llmkit.base.seeds import derive_seed
 from llmkit.models import lstm  # noqa: F401  # registers the LSTM with the Auto classes
 from llmkit.models.load import set_bias
-from llmkit.models.quiet import quiet
 from llmkit.recipe.schema import Scratch
 
 __all__ = ["build_config", "build_model", "check_head", "configure_tokenizer", "count_parameters"]

@@ -20,8 +20,8 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from llmkit.base.errors import ModelError, shorten_list
+from llmkit.base.quiet import quiet
 from llmkit.models import load
-from llmkit.models.quiet import quiet
 
 __all__ = ["embed", "get_dimension", "is_gpt_type", "load_body", "pool_mean"]
 

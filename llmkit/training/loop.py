@@ -36,9 +36,9 @@ def train(training: TrainingRun) -> nn.Module:
         TrainingError: When loss or gradient are not finite.
         RunError: M09, when the data changed since the run was started.
     """
+    from llmkit.base.quiet import quiet
     from llmkit.engine import checkpoint, signals, watchdog
     from llmkit.engine.train import train as steps
-    from llmkit.models.quiet import quiet
 
     began = time.monotonic()
     session, prepared, recipe = training.session, training.prepared, training.prepared.recipe

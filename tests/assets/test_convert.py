@@ -53,7 +53,7 @@ def test_articles_in_any_encoding_get_their_folder_as_label(tmp_path, topics, pr
     assert store.read_about(tmp_path)["rows"] == {"read": 3, "left_out_repeated": 1, "kept": 2}
 
 
-def test_a_gguf_file_is_converted_to_a_checkpoint_with_the_same_weights(tmp_path, zipped, progress):
+def test_a_gguf_file_is_converted_to_a_checkpoint_with_the_same_weights(tmp_path, zipped, progress, capfd):
     torch = pytest.importorskip("torch")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -65,6 +65,7 @@ def test_a_gguf_file_is_converted_to_a_checkpoint_with_the_same_weights(tmp_path
     asset = replace(pinned.find_asset("SmolLM2-135M-Instruct"), members=members)
     folder = tmp_path / "out"
     convert.convert(asset, path, folder, progress)
+    assert capfd.readouterr() == ("", "")  # no progress bars of transformers
     model = AutoModelForCausalLM.from_pretrained(folder)
     loaded = model.state_dict()["model.embed_tokens.weight"]
     assert torch.equal(loaded, torch.from_numpy(embedding)) and loaded.dtype == torch.float32
@@ -73,11 +74,11 @@ def test_a_gguf_file_is_converted_to_a_checkpoint_with_the_same_weights(tmp_path
 
 
 def _write_tiny_gguf(path):
-    """Write a Llama with one layer and a byte-pair tokenizer with 6 tokens; return its embedding (V, D)."""
+    """Write a Llama with one layer and a byte-pair tokenizer with 7 tokens; return its embedding (V, D)."""
     import gguf
     import numpy as np
 
-    width, vocabulary = 8, ["<unk>", "<s>", "</s>", "a", "b", "ab"]
+    width, vocabulary = 8, ["<unk>", "<s>", "</s>", "a", "b", "ab", "ba"]
     random = np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(16)
@@ -91,12 +92,12 @@ def _write_tiny_gguf(path):
     writer.add_vocab_size(len(vocabulary))
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(vocabulary)
-    writer.add_token_types([3, 3, 3, 1, 1, 1])
-    writer.add_token_merges(["a b"])
+    writer.add_token_types([3, 3, 3, 1, 1, 1, 1])
+    writer.add_token_merges(["a b", "b a"])  # transformers before 5.18 cannot read an array of one
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
-    shapes = {"token_embd.weight": (6, 8), "output.weight": (6, 8), "output_norm.weight": (8,)}
+    shapes = {"token_embd.weight": (7, 8), "output.weight": (7, 8), "output_norm.weight": (8,)}
     for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
         shapes[f"blk.0.{name}.weight"] = (8, 8)
     shapes |= {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import transformers
 
-from llmkit.models.quiet import quiet
+from llmkit.base.quiet import quiet
 
 
 def test_settings_are_restored() -> None:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import transformers
-
 __all__ = ["quiet"]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Let transformers and peft print only errors inside the block; restore their settings at its end."""
+    import transformers
+
     logging: Any = transformers.logging  # untyped
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
