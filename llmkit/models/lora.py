@@ -86,7 +86,7 @@ def fuse_adapter(model: nn.Module) -> None:
 
 
 class _FusedLinear(Linear):
-    """An adapted linear layer that fuses the usual case (one active adapter, no dropout, in training).
+    """An adapted linear layer that fuses the common case (one active adapter, no dropout, in training).
 
     All other cases run peft's own forward.
     """
