@@ -239,7 +239,7 @@ def with_columns(recipe: Path, columns: dict[str, str]) -> Path:
 
 
 def predict_baselines(task: Any, examples: Any, split: str = "test") -> dict[str, Any]:
-    """Predictions of the task's baselines that need the examples alone."""
+    """Return the predictions of the task's baselines that need only the examples."""
     inputs = BaselineInputs(examples, split, 1)
     return {
         name: baseline.predict(inputs)

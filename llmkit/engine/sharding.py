@@ -58,15 +58,15 @@ class Placed:
         if self.skeleton is None:
             return self.model
         gathered = {
-            id(shape): nn.Parameter(gather_rows(own.detach()), own.requires_grad)
-            for shape, own in zip(self.skeleton.parameters(), self.model.parameters(), strict=True)
+            id(shape): nn.Parameter(gather_rows(parameter.detach()), parameter.requires_grad)
+            for shape, parameter in zip(self.skeleton.parameters(), self.model.parameters(), strict=True)
         }
         model = copy.deepcopy(
             self.skeleton, gathered
         )  # the memo replaces each empty parameter by the gathered one
         model.to(next(model.parameters()).device)
-        for buffer, own in zip(model.buffers(), self.model.buffers(), strict=True):
-            buffer.copy_(own)
+        for buffer, value in zip(model.buffers(), self.model.buffers(), strict=True):
+            buffer.copy_(value)
         return model
 
 

@@ -79,10 +79,11 @@ class _Assignment:
         cls, assigned: list[list[Indices]], rank: int, lengths: NDArray[np.int64], *, in_lockstep: bool
     ) -> _Assignment:
         """Take the micro-batches of `rank`. in_lockstep: all processes must run the same number of forward passes."""
-        own = assigned[rank]
+        micro_batches = assigned[rank]
         examples = np.concatenate([batch for batches in assigned for batch in batches])
         shortest = examples[[np.argmin(lengths[examples])]]
-        return cls(own, shortest, max(map(len, assigned)) - len(own) if in_lockstep else 0)
+        passes = max(map(len, assigned)) - len(micro_batches) if in_lockstep else 0
+        return cls(micro_batches, shortest, passes)
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,10 @@ def train(
             assigned = distribute(
                 planned.indices, batches.lengths, budget, session.world_size, padding=batches.padding
             )
-            own = _Assignment.of(assigned, session.rank, batches.lengths, in_lockstep=sharded)
-            sums = _sum_over_processes(session, _accumulate(session, model, batches, loss, own, planned))
+            assignment = _Assignment.of(assigned, session.rank, batches.lengths, in_lockstep=sharded)
+            sums = _sum_over_processes(
+                session, _accumulate(session, model, batches, loss, assignment, planned)
+            )
             if not sums.out_of_memory:
                 break
             optimizer.zero_grad()
@@ -242,7 +245,7 @@ def _accumulate(
         if not is_memory_error and "not enough memory" not in str(error):
             raise
         if is_sharded(model):
-            # The other processes wait inside a pass, where they cannot be told; the launcher ends them.
+            # The other processes wait inside a pass, where they cannot be notified; the launcher ends them.
             raise TrainingError(
                 "T02",
                 f"step {planned.step}",
@@ -263,10 +266,10 @@ def _accumulate(
     )
 
 
-def _sum_over_processes(session: Session, own: _Sums) -> _Sums:
+def _sum_over_processes(session: Session, local: _Sums) -> _Sums:
     """Add up loss, count and memory failures of all processes; keep this process's examples that are not finite."""
-    loss, count, failed = session.sum([own.loss, own.count, float(own.out_of_memory)])
-    return _Sums(loss, count, own.not_finite, failed > 0)
+    loss, count, failed = session.sum([local.loss, local.count, float(local.out_of_memory)])
+    return _Sums(loss, count, local.not_finite, failed > 0)
 
 
 def _halve_budget(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import peft
 import pytest
 import torch
 import transformers
@@ -52,7 +53,6 @@ def test_logits_at_selected_tokens_equal_those_of_the_full_forward(kind: str, wr
 
 
 def test_logits_at_selected_tokens_with_an_adapter() -> None:
-    import peft
 
     model = build_model("bert")
     adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["query"])).eval()

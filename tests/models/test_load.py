@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
+from transformers import BertModel, GPT2Config, GPT2Model
 
 from llmkit.base.errors import ModelError
 from llmkit.models import load
@@ -236,7 +238,6 @@ def test_embeddings_stay_when_the_model_already_has_the_tokens(folder: Path, tmp
 
 def test_unused_embedding_rows_are_used_before_new_ones_are_added(folder: Path, tmp_path: Path) -> None:
     """Some checkpoints have more rows than tokens, and then nothing is added."""
-    from transformers import BertModel
 
     model = BertModel.from_pretrained(folder)
     model.resize_token_embeddings(64)
@@ -253,7 +254,6 @@ def test_unused_embedding_rows_are_used_before_new_ones_are_added(folder: Path, 
 
 @pytest.mark.parametrize("kind", ["Bert", "Roberta", "DistilBert"])
 def test_a_new_head_begins_with_the_given_bias(folder: Path, kind: str) -> None:
-    import transformers
 
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
@@ -281,7 +281,6 @@ def test_a_trained_head_keeps_its_bias(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_head_without_bias_stays_without(folder: Path) -> None:
-    from transformers import GPT2Config, GPT2Model
 
     GPT2Model(
         GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=3)

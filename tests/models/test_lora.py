@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from llmkit.base.errors import ModelError
 from llmkit.models import load, lora
@@ -198,7 +199,6 @@ def test_fused_adapters_do_not_run_the_forward_of_peft(base: Any, monkeypatch: p
 
 
 def test_fusing_leaves_gpt2_unchanged_whose_layers_are_not_linear() -> None:
-    from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
         vocab_size=20, n_embd=8, n_layer=1, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0

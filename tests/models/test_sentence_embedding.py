@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers as t
+from safetensors.torch import load_file, save_file
 
 from llmkit.base.errors import ModelError
 from llmkit.models import load, sentence_embedding
@@ -24,7 +26,6 @@ def save(model: Any, folder: Path) -> Path:
 
 def build_tiny(kind: str) -> Any:
     """Build an untrained model with a head and hidden size 32."""
-    import transformers as t
 
     torch.manual_seed(0)
     shape = {"vocab_size": 20, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
@@ -85,7 +86,6 @@ def test_the_body_gives_the_hidden_states_below_the_head(tmp_path: Path) -> None
 
 
 def test_missing_weights_are_an_error(tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
 
     folder = save(build_tiny("bert"), tmp_path)
     weights = load_file(folder / "model.safetensors")

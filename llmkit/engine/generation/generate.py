@@ -184,8 +184,8 @@ def _prepare_prompts(
     cache.batch_repeat_interleave(len(ids_BL) * beams)
     padded = pad_left(ids_BL[:, shared:], mask_BL[:, shared:])
     ids_BL, mask_BL = (
-        torch.cat([prompts[:, :shared], own], 1)
-        for prompts, own in zip((ids_BL, mask_BL), padded, strict=True)
+        torch.cat([prompts[:, :shared], rest], 1)
+        for prompts, rest in zip((ids_BL, mask_BL), padded, strict=True)
     )
     return {"input_ids": ids_BL, "attention_mask": mask_BL, cache_name(): cache}
 
@@ -256,12 +256,12 @@ def _truncate_after_end(ids_BT: Tensor, end: int) -> Tensor:
 @contextmanager
 def _ignore_generation_config(plain: PreTrainedModel) -> Iterator[None]:
     """Hide the checkpoint's generation settings: transformers uses them for whatever a GenerationConfig leaves open."""
-    own = plain.generation_config
+    settings = plain.generation_config
     plain.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        plain.generation_config = own
+        plain.generation_config = settings
 
 
 def _get_start_token(plain: PreTrainedModel) -> int:

@@ -1,4 +1,4 @@
-"""Dropout from cheap random bits: 16 bits per element, where torch on a CPU draws a whole random number for each.
+"""Dropout from cheap random bits: 16 bits per element, where torch on a CPU draws a full random number for each.
 
     replace_dropout(model)  # every nn.Dropout in it, in place
 

@@ -5,7 +5,7 @@ the shared prefix and the further length of each text, as a tensor (1, 1, 1, 1 +
 a four-dimensional tensor unchanged.
 
 Without dropout, texts of one length go to torch's attention together, without padding. With dropout, torch's attention
-is slow on a CPU, because it draws a whole random number per element. Here texts of similar length are padded to the
+is slow on a CPU, because it draws a full random number per element. Here texts of similar length are padded to the
 longest of their group, and elementwise operations run on all texts at once, because starting an operation costs more
 than a short text's share of it.
 
@@ -93,8 +93,8 @@ def _attend_without_dropout(
         q, k, v = (_split_texts(part, length) for part in group)
         if prefix:
             k, v = (
-                torch.cat([first.expand(len(q), -1, -1, -1), own], dim=2)
-                for first, own in ((prefix_k, k), (prefix_v, v))
+                torch.cat([shared.expand(len(q), -1, -1, -1), rest], dim=2)
+                for shared, rest in ((prefix_k, k), (prefix_v, v))
             )
         outputs.append(_attend_texts(q, k, v, causal, scaling))
     return torch.cat(outputs)

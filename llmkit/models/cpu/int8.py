@@ -79,7 +79,7 @@ def quantize(model: PreTrainedModel) -> PreTrainedModel:
     """Return a copy of a model, or of a model with an adapter, whose body has int8 linear layers.
 
     Raises:
-        ModelError: M13, the body has no linear layers (as GPT-2, which has layers of its own).
+        ModelError: M13, the body has no linear layers (like GPT-2, whose layers are of another class).
     """
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     plain: Any = model

@@ -9,6 +9,17 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from llmkit.assets import store
 from llmkit.base.errors import AssetError
@@ -25,6 +36,7 @@ from llmkit.engine.generation.generate import (
     shift_right,
     sum_nats,
 )
+from llmkit.models import load
 from tests.float64 import in_float64
 
 PAD, END, WORDS = 0, 3, 50  # of the tiny checkpoints
@@ -61,21 +73,18 @@ def choose_end_token(model: Any) -> int:
 
 
 def _gpt() -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     return LlamaForCausalLM(LlamaConfig(vocab_size=WORDS, max_position_embeddings=64, **sizes))
 
 
 def _gpt2() -> Any:
-    from transformers import GPT2Config, GPT2LMHeadModel
 
     sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
     return GPT2LMHeadModel(GPT2Config(vocab_size=WORDS, tie_word_embeddings=False, **sizes))
 
 
 def _t5() -> Any:
-    from transformers import T5Config, T5ForConditionalGeneration
 
     sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
     return T5ForConditionalGeneration(
@@ -84,7 +93,6 @@ def _t5() -> Any:
 
 
 def _bart() -> Any:
-    from transformers import BartConfig, BartForConditionalGeneration
 
     sizes = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "max_position_embeddings": 64}
     heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
@@ -194,7 +202,6 @@ def test_padding_moves_to_the_left_and_tokens_keep_their_order() -> None:
 def test_the_decoder_reads_the_start_token_and_then_the_shifted_targets() -> None:
     targets = torch.tensor([[7, 8, END], [9, END, IGNORED]])
     assert shift_right(targets, 1, PAD).tolist() == [[1, 7, 8], [1, 9, END]]
-    from transformers import T5Config, T5ForConditionalGeneration
 
     config = T5Config(
         vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, decoder_start_token_id=1
@@ -258,7 +265,6 @@ def test_greedy_search_takes_the_most_probable_token(model: Any) -> None:
 
 def test_generation_settings_of_the_checkpoint_are_ignored(model: Any) -> None:
     """Sampling, penalties and limits have no effect, and the settings are restored."""
-    from transformers import GenerationConfig
 
     batch = batch_of(draw_prompts(8))
     plain, own = generate_texts(model, batch, GREEDY), model.generation_config
@@ -306,7 +312,6 @@ TEXTS = [
 @pytest.mark.index
 def test_a_real_checkpoint_generates_the_same_text_in_batches() -> None:
     """64 prompts of different lengths, greedy, in fp32."""
-    from llmkit.models import load
 
     try:
         folder = store.fetch_folder("SmolLM2-135M-Instruct", SILENT)
