@@ -50,12 +50,12 @@ class Import:
     at_top: bool
 
 
-def imports(path: Path) -> Iterator[Import]:
-    """Every import that runs, at module level or inside a function; TYPE_CHECKING blocks never run."""
+def imports(path: Path, *, types: bool = False) -> Iterator[Import]:
+    """Yield every import that runs, at module level or inside a function, and with `types` those for type checkers."""
 
     def walk(node: ast.AST, at_top: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            if not types and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
                 continue
             if isinstance(child, ast.Import):
                 yield from (Import(alias.name, at_top) for alias in child.names)
@@ -126,7 +126,7 @@ def test_the_rule_catches_planted_imports(tmp_path: Path, part: str, line: str, 
 
 
 def import_graph(root: Path = PACKAGE) -> dict[str, set[str]]:
-    """Module -> modules of the same package tree that it imports, at its top or inside a function."""
+    """Return module -> modules that it imports: at its top, inside a function, or for type checkers only."""
     modules = {
         ".".join(("llmkit", *path.relative_to(root).with_suffix("").parts)): path
         for path in sorted(root.rglob("*.py"))
@@ -134,7 +134,7 @@ def import_graph(root: Path = PACKAGE) -> dict[str, set[str]]:
     }
     graph: dict[str, set[str]] = {}
     for name, path in modules.items():
-        names = (found.module for found in imports(path))
+        names = (found.module for found in imports(path, types=True))
         targets = (module if module in modules else module.rpartition(".")[0] for module in names)
         graph[name] = {target for target in targets if target in modules and target != name}
     return graph
@@ -212,6 +212,18 @@ def test_an_import_against_the_order_of_data_is_found(
     path.parent.mkdir(parents=True)
     path.write_text(line, encoding="utf-8")
     assert bool(data_order_faults(path, tmp_path)) is caught
+
+
+def test_a_cycle_through_types_is_found(tmp_path: Path) -> None:
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from llmkit.data.first import T"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "first.py").write_text("from llmkit.data.second import f", encoding="utf-8")
+    (tmp_path / "data" / "second.py").write_text(typed, encoding="utf-8")
+    assert find_cycle(import_graph(tmp_path)) == [
+        "llmkit.data.first",
+        "llmkit.data.second",
+        "llmkit.data.first",
+    ]
 
 
 def test_folders_stay_small() -> None:

@@ -22,8 +22,9 @@ from huggingface_hub.constants import HF_HOME
 from llmkit.assets.hub_requests import parse_reference, resolve_commit
 from llmkit.base.errors import AssetError, UserError, suggest
 from llmkit.metrics import intervals
-from llmkit.metrics.registry import ENTRIES, Entry, Kind, MetricSettings
+from llmkit.metrics.registry import ENTRIES, Entry, Kind
 from llmkit.metrics.score import Score
+from llmkit.metrics.settings import MetricSettings
 
 __all__ = ["load_metric_module"]
 

@@ -102,7 +102,7 @@ def evaluate(
     if any(files.values()):
         models = {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--int8": int8}
         _check_files({**models, "--run-programs": run_programs}, files)
-        from llmkit.metrics.registry import MetricSettings
+        from llmkit.metrics.settings import MetricSettings
 
         settings = MetricSettings(language=language, tokenizer=tokenizer, stemmer=stemmer, strict=strict)
         score_and_print(str(predictions), references or [], metrics, columns, settings, as_json)

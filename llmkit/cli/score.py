@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from llmkit.metrics.registry import MetricSettings
+    from llmkit.metrics.settings import MetricSettings
 
 __all__ = ["parse_columns", "print_scores", "score", "score_and_print"]
 
@@ -40,7 +40,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Score a file of predictions against references, without a model. Each score has a confidence interval."""
-    from llmkit.metrics.registry import MetricSettings
+    from llmkit.metrics.settings import MetricSettings
 
     settings = MetricSettings(language=language, tokenizer=tokenizer, stemmer=stemmer, strict=strict)
     score_and_print(predictions, references, metric, parse_columns(column or []), settings, as_json)

@@ -12,7 +12,8 @@ from typing import Any
 
 from llmkit.base import files
 from llmkit.data.reading.scored_values import convert_to_iob2
-from llmkit.metrics.registry import KINDS, Entry, Kind, MetricSettings, find_entry
+from llmkit.metrics.registry import KINDS, Entry, Kind, find_entry
+from llmkit.metrics.settings import MetricSettings
 
 __all__ = ["export", "metric_class"]
 

@@ -17,8 +17,9 @@ from llmkit.data.reading.scored_values import (
     read_predictions,
     read_references,
 )
-from llmkit.metrics.registry import ENTRIES, Entry, MetricSettings, Setting
+from llmkit.metrics.registry import ENTRIES, Entry, Setting
 from llmkit.metrics.score import Score
+from llmkit.metrics.settings import MetricSettings
 
 __all__ = ["COLUMNS", "score_files"]
 

@@ -10,21 +10,20 @@ names is cheap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmkit.base.errors import UserError, suggest
-from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
+from llmkit.metrics.settings import MetricSettings, Scorer
 
 if TYPE_CHECKING:
-    from llmkit.metrics.score import Ints, Score
+    from llmkit.metrics.score import Score
 
-__all__ = ["ENTRIES", "KINDS", "Entry", "Kind", "MetricSettings", "Scorer", "Setting", "find_entry"]
+__all__ = ["ENTRIES", "KINDS", "Entry", "Kind", "Setting", "find_entry"]
 
 Kind = Literal["labels", "numbers", "texts", "answers", "tags", "log_probabilities"]
 Setting = Literal["language", "tokenizer", "stemmer", "strict"]
-Scorer = Callable[[Sequence[Any], Sequence[Any], "MetricSettings"], "dict[str, Score]"]
 
 # Kind -> what an example has, as in "an example has ...".
 KINDS: Mapping[Kind, str] = {
@@ -35,27 +34,6 @@ KINDS: Mapping[Kind, str] = {
     "tags": "the predicted and the correct tags of a sentence (IOB1, IOB2, BIOES or BMES), one per word",
     "log_probabilities": "natural logarithms of its tokens' probabilities, and the text that these tokens form",
 }
-
-
-@dataclass(frozen=True)
-class MetricSettings:
-    """Settings of a metric that a user can choose, and how its confidence intervals are computed.
-
-    Args:
-        language: ISO 639-1 code of the texts' language; None decides by their script.
-        tokenizer: Tokenizer of BLEU (sacrebleu's names) or of ROUGE (words, characters, unicode or jieba).
-        stemmer: Use Porter stemming, for English ROUGE.
-        strict: Read entities as seqeval's strict mode does.
-        groups: (N,) passage of each question; questions on one passage are resampled together.
-        resampling: Confidence, number of resamples and seed.
-    """
-
-    language: str | None = None
-    tokenizer: str | None = None
-    stemmer: bool = False
-    strict: bool = False
-    groups: Ints | None = None
-    resampling: Resampling = DEFAULT_RESAMPLING
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from llmkit.metrics.tasks import classification, entities, extractive_qa, langua
 from llmkit.metrics.text import edits, ngram, rouge
 
 if TYPE_CHECKING:
-    from llmkit.metrics.registry import MetricSettings, Scorer
+    from llmkit.metrics.settings import MetricSettings, Scorer
     from llmkit.metrics.tasks.answer_matching import Rules
 
 __all__ = ["SCORERS"]

@@ -8,7 +8,7 @@ import pytest
 
 from llmkit.assets.metric_modules import DRAWS, load_metric_module
 from llmkit.base.errors import UserError
-from llmkit.metrics.registry import MetricSettings
+from llmkit.metrics.settings import MetricSettings
 
 TEXTS = "Value('string'), 'references': Value('string')"
 

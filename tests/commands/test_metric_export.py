@@ -10,7 +10,8 @@ import pytest
 from llmkit.assets.metric_modules import load_metric_module
 from llmkit.base.errors import UserError
 from llmkit.commands.metric_export import export
-from llmkit.metrics.registry import ENTRIES, Kind, MetricSettings
+from llmkit.metrics.registry import ENTRIES, Kind
+from llmkit.metrics.settings import MetricSettings
 
 EXAMPLES: dict[Kind, tuple[list[Any], list[Any]]] = {
     "labels": (["1", "0", "1", "1"], ["1", "0", "0", "1"]),

@@ -8,8 +8,8 @@ import pytest
 
 from llmkit.base.errors import UserError
 from llmkit.commands.score import score_files
-from llmkit.metrics.registry import MetricSettings
 from llmkit.metrics.resampling import Resampling
+from llmkit.metrics.settings import MetricSettings
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.registry import ENTRIES, KINDS, Kind, MetricSettings, find_entry
+from llmkit.metrics.registry import ENTRIES, KINDS, Kind, find_entry
 from llmkit.metrics.resampling import Resampling
+from llmkit.metrics.settings import MetricSettings
 
 CONTRACT = {
     **{

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.registry import ENTRIES, MetricSettings
+from llmkit.metrics.registry import ENTRIES
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.scorers import SCORERS
+from llmkit.metrics.settings import MetricSettings
 
 FEW = MetricSettings(resampling=Resampling(resamples=50))
 
