@@ -1,7 +1,7 @@
 """Confidence intervals: the bootstrap for any score of summed statistics, and Wilson's closed form for proportions.
 
     statistics = np.array([[2, 3], [0, 4], [5, 5]])               # (N, K): correct and all tokens of each text
-    bootstrap(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=Resampling(seed=1))
+    bootstrap(statistics, column_ratio(0, 1), resampling=Resampling(seed=1))
 
 A bootstrap resample draws n examples with replacement, sums their statistics and scores the sum. Only the number of
 times each distinct row is drawn matters, so equal rows are merged. With few distinct rows, a resample is one
@@ -30,7 +30,7 @@ same proportion with clusters ignored, by Wilson: 89, 83, 83.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
@@ -39,12 +39,11 @@ import numpy as np
 
 from llmkit.metrics.clusters import BLOCK, describe_clusters, sum_by_group, weight_by_group
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ScoreFunction, column_ratio
 
 __all__ = [
     "Method",
     "Sample",
-    "ScoreFunction",
     "as_rows",
     "bootstrap",
     "format_percent",
@@ -52,7 +51,6 @@ __all__ = [
     "measure",
     "measure_ranks",
     "merge_equal_rows",
-    "precision_recall_f1",
     "resample",
     "wilson",
     "wilson_interval",
@@ -60,7 +58,6 @@ __all__ = [
 ]
 
 Method = Literal["bca", "percentile"]
-ScoreFunction = Callable[[Floats], Floats]  # summed statistics (..., K) -> values (...)
 
 MULTINOMIAL_COST = 15  # a multinomial cell takes as long as this many drawn indices (measured)
 ROUNDING = 1e-12  # equal scores, summed in a different order, can differ by this much
@@ -208,7 +205,7 @@ def bootstrap(
 def mean(values: Floats, *, resampling: Resampling = DEFAULT_RESAMPLING) -> Score:
     """Compute the mean of one number per example (N,), such as a loss or a squared error, with its interval."""
     statistics = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)
-    return bootstrap(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=resampling)
+    return bootstrap(statistics, column_ratio(0, 1), resampling=resampling)
 
 
 def resample(sample: Sample, resampling: Resampling) -> Floats:
@@ -246,40 +243,6 @@ def wilson_score(hits: int, n: int, confidence: float = 0.95) -> Score:
 def format_percent(confidence: float) -> str:
     """Format a fraction as a percentage: `95%`, `99.9%`."""
     return f"{100 * confidence:g}%"
-
-
-def precision_recall_f1(
-    correct: int, reference: int, predicted: int, confidence: float = 0.95
-) -> dict[str, Score]:
-    """Compute precision, recall and F1 of one class from counts, with closed-form intervals.
-
-    Precision is a proportion of the predicted examples and recall one of the reference examples: Wilson. F1 =
-    2 J / (1 + J) grows with the Jaccard index J = correct / (reference or predicted), so the Wilson interval of J
-    carries over. Rare classes get wide intervals, which reflect how little is known about them.
-
-    Args:
-        correct: Number of examples of the class that were predicted as such.
-        reference: Number of examples of the class.
-        predicted: Number of examples predicted as the class.
-        confidence: Coverage of the intervals.
-
-    Returns:
-        Scores by name; `Score.n` is the denominator of each, so n of the recall is the support.
-
-    Source: Lam, Gopal and Qian (2023), Confidence Intervals for the F1 Score (the indirect method).
-    """
-    union = reference + predicted - correct
-    f1 = wilson_score(correct, union, confidence)
-    if f1.low is not None and f1.high is not None:
-        value = 2 * correct / (reference + predicted)
-        low, high = (2 * end / (1 + end) for end in (f1.low, f1.high))
-        method = f"Wilson {format_percent(confidence)} of the Jaccard share"
-        f1 = Score(value, min(low, value), max(high, value), union, method)
-    return {
-        "precision": wilson_score(correct, predicted, confidence),
-        "recall": wilson_score(correct, reference, confidence),
-        "f1": f1,
-    }
 
 
 def _draw_weights(sample: Sample, resampling: Resampling) -> Iterator[Floats]:

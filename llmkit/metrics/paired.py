@@ -25,7 +25,6 @@ from llmkit.metrics.intervals import (
     NORMAL,
     ROUNDING,
     Sample,
-    ScoreFunction,
     as_rows,
     bootstrap,
     format_percent,
@@ -33,7 +32,7 @@ from llmkit.metrics.intervals import (
     merge_equal_rows,
 )
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, RankMetric, Score, ScoreFunction, column_ratio
 
 __all__ = [
     "Difference",
@@ -123,7 +122,7 @@ def difference(
         p_value, test = mcnemar(first, second), "McNemar's test"
         one = np.ones(len(first))
         sample = merge_equal_rows(np.column_stack([first, one, second, one]))
-        gap = _gap(lambda sums: ratio(sums[..., 0], sums[..., 1]))
+        gap = _gap(column_ratio(0, 1))
     else:
         p_value, test = _swap_p_value(sample, metric, resampling), f"{resampling.resamples} random swaps"
         gap = _gap(metric.score)

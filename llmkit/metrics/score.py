@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from llmkit.base.errors import UserError, suggest
 
 __all__ = [
-    "BY_COUNTS",
     "Floats",
     "Ints",
     "Metric",
@@ -31,7 +30,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-AnyMetric = TypeVar("AnyMetric", bound="Metric | RankMetric")
+ScoreFunction = Callable[[Floats], Floats]  # summed statistics (..., K) -> values (...)
+AnyMetric = TypeVar("AnyMetric")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Metric:
     """
 
     name: str
-    score: Callable[[Floats], Floats]
+    score: ScoreFunction
     share: bool = False
     note: str = ""
     higher_is_better: bool = True
@@ -129,7 +129,7 @@ class Statistics:
         return {metric.name: float(metric.score(total)) for metric in self.metrics}
 
 
-def _on_columns(score: Callable[[Floats], Floats], columns: slice) -> Callable[[Floats], Floats]:
+def _on_columns(score: ScoreFunction, columns: slice) -> ScoreFunction:
     return lambda sums: score(sums[..., columns])
 
 
@@ -141,16 +141,15 @@ def find_metric(name: str, metrics: Mapping[str, AnyMetric]) -> AnyMetric:
     return metrics[name]
 
 
-def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
-    """Divide with 0 / 0 = 0, as scikit-learn's zero_division=0."""
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any], *, undefined: float = 0.0) -> Floats:
+    """Divide; where the denominator is 0, the result is `undefined` (0 as scikit-learn's zero_division=0)."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    result: Floats = np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
+    result: Floats = np.divide(
+        numerator, denominator, out=np.full(numerator.shape, undefined), where=denominator != 0
+    )
     return result
 
 
-# Scores of counts (...): correctly predicted, in the reference, predicted.
-BY_COUNTS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "f1": lambda correct, reference, predicted: ratio(2 * correct, reference + predicted),
-    "precision": lambda correct, _reference, predicted: ratio(correct, predicted),
-    "recall": lambda correct, reference, _predicted: ratio(correct, reference),
-}
+def column_ratio(numerator: int, denominator: int, *, undefined: float = 0.0) -> ScoreFunction:
+    """Make the score that divides one column of the summed statistics by another (see `ratio`)."""
+    return lambda sums: ratio(sums[..., numerator], sums[..., denominator], undefined=undefined)

@@ -20,9 +20,10 @@ from dataclasses import replace
 import numpy as np
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import Sample, measure, precision_recall_f1
+from llmkit.metrics.counts import BY_COUNTS, macro_average, precision_recall_f1
+from llmkit.metrics.intervals import Sample, measure
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find_metric, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, Score, find_metric, ratio
 from llmkit.metrics.tasks import ranking
 
 __all__ = [
@@ -41,20 +42,6 @@ def _split_counts(sums: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the counts (..., C) of each class: predicted correctly, in the reference, predicted."""
     correct, reference, predicted = np.split(sums[..., :-1], 3, axis=-1)
     return correct, reference, predicted
-
-
-def _macro(name: str) -> Metric:
-    """Make the mean over the classes that occur among references or predictions, as in scikit-learn.
-
-    The same rule holds for a bootstrap resample: a class that does not occur in it is left out of its mean.
-    """
-
-    def score(sums: Floats) -> Floats:
-        correct, reference, predicted = _split_counts(sums)
-        by_class = BY_COUNTS[name](correct, reference, predicted)
-        return ratio(by_class.sum(-1), (reference + predicted > 0).sum(-1))
-
-    return Metric(name, score, note="macro average")
 
 
 def _accuracy(sums: Floats) -> Floats:
@@ -78,9 +65,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", _accuracy, share=True),
-        _macro("f1"),
-        _macro("precision"),
-        _macro("recall"),
+        *(macro_average(key, _split_counts, over="occurring", note="macro average") for key in BY_COUNTS),
         # With one label per example, an error is one false positive and one false negative: all equal accuracy.
         Metric("f1_micro", _accuracy, share=True),
         Metric("precision_micro", _accuracy, share=True),
@@ -141,7 +126,7 @@ def per_class(
     probabilities: Floats | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, dict[str, Score]]:
-    """Compute precision, recall and F1 of each class (`intervals.precision_recall_f1`); n of the recall is the support.
+    """Compute precision, recall and F1 of each class (`counts.precision_recall_f1`); n of the recall is the support.
 
     Args:
         references: Correct classes, (N,), as indices of the names.
@@ -203,7 +188,11 @@ def difference(
     if number is None:
         chosen = get_metric(metric, ordered=ordered)
     else:
-        chosen = find_metric(metric, {name: _of_class(name, number, names[number]) for name in BY_COUNTS})
+        by_counts = find_metric(metric, BY_COUNTS)
+        chosen = Metric(
+            f"{metric} of {of}",
+            lambda sums: by_counts(*(counts[..., number] for counts in _split_counts(sums))),
+        )
     # The distinct (reference, first, second) cells, with the statistics (D, 6 C + 2) of both systems.
     cells, counts = np.unique(_number_cells(classes, references, first, second), return_counts=True)
     both, second_D = np.divmod(cells, classes)
@@ -223,15 +212,6 @@ def count_cells(references: Ints, predictions: Ints, num_classes: int) -> Sample
     cells, counts = np.unique(_number_cells(num_classes, references, predictions), return_counts=True)
     reference_D, predicted_D = np.divmod(cells, num_classes)
     return Sample(_count_rows(reference_D, predicted_D, num_classes), counts)
-
-
-def _of_class(name: str, number: int, class_name: str) -> Metric:
-    """Make precision, recall or F1 of one class."""
-
-    def score(sums: Floats) -> Floats:
-        return BY_COUNTS[name](*(counts[..., number] for counts in _split_counts(sums)))
-
-    return Metric(f"{name} of {class_name}", score)
 
 
 def _number_cells(num_classes: int, *labels: Ints) -> Ints:

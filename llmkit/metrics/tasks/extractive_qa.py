@@ -18,19 +18,13 @@ from numpy.typing import NDArray
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import measure
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import Floats, Ints, Metric, Score, find_metric, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, Score, column_ratio, find_metric
 from llmkit.metrics.tasks.answer_matching import RULES, Rules, has_answer
 
 __all__ = ["METRICS", "best_threshold", "difference", "match_answers", "metric_names", "scores"]
 
 
-def _exact_match(sums: Floats) -> Floats:
-    return ratio(sums[..., 0], sums[..., 2])
-
-
-def _f1(sums: Floats) -> Floats:
-    return ratio(sums[..., 1], sums[..., 2])
-
+_exact_match, _f1 = column_ratio(0, 2), column_ratio(1, 2)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from llmkit.base.errors import ErrorDetail, UserError, raise_if
-from llmkit.metrics.score import Floats, Metric, Statistics
+from llmkit.metrics.score import Metric, Statistics, column_ratio
 
 __all__ = ["from_log_probabilities", "from_sums"]
 
@@ -83,36 +83,34 @@ def from_log_probabilities(log_probabilities: Sequence[Sequence[float]], texts: 
     )
 
 
-def _mean(sums: Floats, part: int, whole: int) -> Floats:
-    """Divide two columns; nan where the second is 0."""
-    over, under = sums[..., part], sums[..., whole]
-    mean: Floats = np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
-    return mean
-
+_nats_per_token = column_ratio(NATS, TOKENS, undefined=math.nan)
+_nats_per_byte = column_ratio(NATS, BYTES, undefined=math.nan)
 
 METRICS = (
     Metric(
         "perplexity",
-        lambda sums: np.exp(np.minimum(_mean(sums, NATS, TOKENS), LARGEST)),
+        lambda sums: np.exp(np.minimum(_nats_per_token(sums), LARGEST)),
         note="exp of nats per token",
         higher_is_better=False,
         point=None,
     ),
     Metric(
         "bits_per_byte",
-        lambda sums: _mean(sums, NATS, BYTES) / math.log(2),
+        lambda sums: _nats_per_byte(sums) / math.log(2),
         note="bytes of UTF-8",
         higher_is_better=False,
         point=None,
     ),
     Metric(
         "loss",
-        lambda sums: _mean(sums, NATS, TOKENS),
+        _nats_per_token,
         note="nats per token",
         higher_is_better=False,
         point=None,
     ),
 )
 TOKEN_ACCURACY = Metric(
-    "token_accuracy", lambda sums: _mean(sums, HITS, TOKENS), note="share of tokens predicted correctly"
+    "token_accuracy",
+    column_ratio(HITS, TOKENS, undefined=math.nan),
+    note="share of tokens predicted correctly",
 )

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import measure, precision_recall_f1
+from llmkit.metrics.counts import BY_COUNTS, macro_average, micro_average, precision_recall_f1
+from llmkit.metrics.intervals import measure
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find_metric, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, Score, column_ratio, find_metric, ratio
 from llmkit.metrics.tasks import ranking
 
 __all__ = ["METRICS", "best_thresholds", "difference", "per_label", "scores", "values"]
@@ -38,32 +39,16 @@ def _split_counts(sums: Floats) -> tuple[Floats, Floats, Floats]:
     return correct, reference, predicted
 
 
-def _macro(name: str) -> Metric:
-    def score(sums: Floats) -> Floats:
-        by_label = BY_COUNTS[name](*_split_counts(sums))
-        return ratio(by_label.sum(-1), np.array(by_label.shape[-1]))
-
-    return Metric(name, score, note="macro average over all labels")
-
-
-def _micro(name: str) -> Metric:
-    def score(sums: Floats) -> Floats:
-        return BY_COUNTS[name](*(counts.sum(-1) for counts in _split_counts(sums)))
-
-    return Metric(f"{name}_micro", score, note="micro average")
-
-
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(_macro(name) for name in BY_COUNTS),
-        *(_micro(name) for name in BY_COUNTS),
-        Metric(
-            "f1_samples",
-            lambda sums: ratio(sums[..., -2], sums[..., -1]),
-            note="mean of the examples' own F1",
+        *(
+            macro_average(key, _split_counts, over="all", note="macro average over all labels")
+            for key in BY_COUNTS
         ),
-        Metric("subset_accuracy", lambda sums: ratio(sums[..., -4], sums[..., -1]), share=True),
+        *(micro_average(key, _split_counts, name=f"{key}_micro", note="micro average") for key in BY_COUNTS),
+        Metric("f1_samples", column_ratio(-2, -1), note="mean of the examples' own F1"),
+        Metric("subset_accuracy", column_ratio(-4, -1), share=True),
         Metric(
             "hamming_loss",
             lambda sums: ratio(sums[..., -3], sums[..., -1] * ((sums.shape[-1] - 4) // 3)),
@@ -109,7 +94,7 @@ def per_label(
     probabilities: Floats | None = None,
     resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, dict[str, Score]]:
-    """Compute precision, recall and F1 of each label (`intervals.precision_recall_f1`); n of the recall is the support.
+    """Compute precision, recall and F1 of each label (`counts.precision_recall_f1`); n of the recall is the support.
 
     Args:
         references: Correct labels, 0 or 1, (N, C).

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from llmkit.metrics.score import Floats, Metric, Statistics, ratio
+from llmkit.metrics.score import Metric, Statistics, column_ratio
 
 __all__ = ["count_passes", "pass_at_k"]
 
@@ -32,7 +32,12 @@ def count_passes(counts: Sequence[tuple[int, int]], ks: Sequence[int] = (1,)) ->
     """
     rows = np.array([[1.0, *(pass_at_k(n, c, k) for k in ks)] for n, c in counts]).reshape(-1, 1 + len(ks))
     single = all(n == 1 for n, _ in counts)
-    return Statistics(rows, tuple(_metric(column, k, share=single) for column, k in enumerate(ks, 1)))
+    note = "" if single else "mean over problems"
+    metrics = [
+        Metric(f"pass@{k}", column_ratio(column, 0), share=single, note=note)
+        for column, k in enumerate(ks, 1)
+    ]
+    return Statistics(rows, tuple(metrics))
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -45,10 +50,3 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     if n - c < k:
         return 1.0
     return 1.0 - float(np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
-
-
-def _metric(column: int, k: int, *, share: bool) -> Metric:
-    def score(sums: Floats) -> Floats:
-        return ratio(sums[..., column], sums[..., 0])
-
-    return Metric(f"pass@{k}", score, share=share, note="" if share else "mean over problems")

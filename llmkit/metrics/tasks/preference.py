@@ -12,11 +12,9 @@ Source: Rafailov et al. (2023), Direct Preference Optimization, equation 5 witho
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from llmkit.metrics.score import Floats, Ints, Metric, Statistics, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, Statistics, column_ratio
 
 __all__ = ["METRICS", "compare_log_probabilities", "reward_margins"]
 
@@ -67,14 +65,10 @@ def compare_log_probabilities(now: Floats, before: Floats, tokens: Ints, *, beta
     return Statistics(np.stack(columns, axis=1).astype(np.float64), METRICS)
 
 
-def _mean(column: int) -> Callable[[Floats], Floats]:
-    return lambda sums: ratio(sums[..., column], sums[..., PAIRS])
-
-
 METRICS = (
-    Metric("likelihood_accuracy", _mean(LIKELIHOOD), share=True),
-    Metric("reward_accuracy", _mean(REWARD), note="equal rewards count as half correct"),
-    Metric("reward_margin", _mean(MARGIN), point=None),
-    Metric("likelihood_accuracy_per_token", _mean(PER_TOKEN), share=True),
-    Metric("loss", _mean(LOSS), note="nats per pair", higher_is_better=False, point=None),
+    Metric("likelihood_accuracy", column_ratio(LIKELIHOOD, PAIRS), share=True),
+    Metric("reward_accuracy", column_ratio(REWARD, PAIRS), note="equal rewards count as half correct"),
+    Metric("reward_margin", column_ratio(MARGIN, PAIRS), point=None),
+    Metric("likelihood_accuracy_per_token", column_ratio(PER_TOKEN, PAIRS), share=True),
+    Metric("loss", column_ratio(LOSS, PAIRS), note="nats per pair", higher_is_better=False, point=None),
 )

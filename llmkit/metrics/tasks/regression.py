@@ -16,7 +16,7 @@ import numpy as np
 from llmkit.metrics import paired
 from llmkit.metrics.intervals import measure, measure_ranks, merge_equal_rows
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import Floats, Metric, RankMetric, Score, find_metric, ratio
+from llmkit.metrics.score import Floats, Metric, RankMetric, Score, column_ratio, find_metric, ratio
 from llmkit.metrics.tasks.ranking import SPEARMAN, midranks
 
 __all__ = ["METRICS", "difference", "scores", "values"]
@@ -40,8 +40,8 @@ METRICS: dict[str, Metric | RankMetric] = {
     for metric in (
         Metric("pearson", _pearson),
         SPEARMAN,
-        Metric("mse", lambda sums: ratio(sums[..., 6], sums[..., 7]), higher_is_better=False, point=None),
-        Metric("mae", lambda sums: ratio(sums[..., 5], sums[..., 7]), higher_is_better=False, point=None),
+        Metric("mse", column_ratio(6, 7), higher_is_better=False, point=None),
+        Metric("mae", column_ratio(5, 7), higher_is_better=False, point=None),
     )
 }
 

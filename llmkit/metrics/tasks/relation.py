@@ -22,9 +22,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from llmkit.metrics import paired
-from llmkit.metrics.intervals import measure, merge_equal_rows, precision_recall_f1
+from llmkit.metrics.counts import BY_COUNTS, macro_average, micro_average, precision_recall_f1
+from llmkit.metrics.intervals import measure, merge_equal_rows
 from llmkit.metrics.resampling import DEFAULT_RESAMPLING, Resampling
-from llmkit.metrics.score import BY_COUNTS, Floats, Ints, Metric, Score, find_metric, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, Score, column_ratio, find_metric
 
 __all__ = ["METRICS", "difference", "per_relation", "remove_direction", "scores", "values"]
 
@@ -45,27 +46,25 @@ def _split_counts(sums: Floats) -> tuple[Floats, Floats, Floats]:
     return correct, reference, np.where(reference > 0, predicted, 0)
 
 
-def _macro(name: str) -> Metric:
-    def score(sums: Floats) -> Floats:
-        correct, reference, predicted = _split_counts(sums)
-        return ratio(BY_COUNTS[name](correct, reference, predicted).sum(-1), (reference > 0).sum(-1))
-
-    return Metric(name, score, note="SemEval-2010 task 8, macro average without the negative class")
-
-
-def _micro(name: str) -> Metric:
-    def score(sums: Floats) -> Floats:
-        return BY_COUNTS[name](*(counts.sum(-1) for counts in _split_counts(sums)))
-
-    return Metric(f"{name}_micro", score, note="micro average without the negative class")
-
-
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(_macro(name) for name in BY_COUNTS),
-        *(_micro(name) for name in BY_COUNTS),
-        Metric("accuracy", lambda sums: ratio(sums[..., -2], sums[..., -1]), share=True),
+        *(
+            macro_average(
+                key,
+                _split_counts,
+                over="in_reference",
+                note="SemEval-2010 task 8, macro average without the negative class",
+            )
+            for key in BY_COUNTS
+        ),
+        *(
+            micro_average(
+                key, _split_counts, name=f"{key}_micro", note="micro average without the negative class"
+            )
+            for key in BY_COUNTS
+        ),
+        Metric("accuracy", column_ratio(-2, -1), share=True),
     )
 }
 
@@ -116,7 +115,7 @@ def per_relation(
         predictions: Predicted labels, (N,).
         names: Names of all labels.
         negative: The name that means "no relation"; None if there is none.
-        confidence: Coverage of the intervals (`intervals.precision_recall_f1`).
+        confidence: Coverage of the intervals (`counts.precision_recall_f1`).
 
     Returns:
         Scores by relation and metric name.

@@ -12,12 +12,13 @@ Source: edit distance of Levenshtein (1966).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from llmkit.metrics.score import Floats, Metric, Statistics
+from llmkit.metrics.score import Metric, Statistics, column_ratio
 from llmkit.metrics.text.references import References, align_references
 
 __all__ = ["cer", "wer"]
@@ -47,13 +48,6 @@ def cer(predictions: Sequence[str], references: References) -> Statistics:
     return _count_edits("cer", str.strip, "characters as they are, trimmed", predictions, references)
 
 
-def _rate(sums: Floats) -> Floats:
-    """Divide edits by length; nan without a length, as in a resample of empty references only."""
-    edits, length = sums[..., 0], sums[..., 1]
-    rate: Floats = np.divide(edits, length, out=np.full(edits.shape, np.nan), where=length > 0)
-    return rate
-
-
 def _count_edits(
     name: str,
     split: Callable[[str], Sequence[str]],
@@ -68,5 +62,6 @@ def _count_edits(
             (Levenshtein.distance(prediction, reference), len(reference)) for reference in map(split, texts)
         ]
         rows.append(min(edits_and_lengths, key=lambda pair: (pair[0], -pair[1])))
-    metric = Metric(name, _rate, note=note, higher_is_better=False)
+    # Undefined without any reference length, as in a resample of empty references only.
+    metric = Metric(name, column_ratio(0, 1, undefined=math.nan), note=note, higher_is_better=False)
     return Statistics(np.array(rows, dtype=np.float64), (metric,))

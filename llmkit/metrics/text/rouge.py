@@ -10,13 +10,13 @@ Source: Lin (2004), ROUGE: A Package for Automatic Evaluation of Summaries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from llmkit.base.errors import UserError
-from llmkit.metrics.score import Floats, Ints, Metric, Statistics, ratio
+from llmkit.metrics.score import Floats, Ints, Metric, Statistics, column_ratio, ratio
 from llmkit.metrics.text.lcs import Lanes, lcs_lengths, lcs_tokens
 from llmkit.metrics.text.matches import Bag, count_matches, expand_spans, make_bigrams
 from llmkit.metrics.text.rouge_tokens import TokenizedTexts, choose_tokenizer, tokenize
@@ -67,7 +67,9 @@ def rouge(
     note = f"mean F1, 0-100; tokenizer {name}; {'Porter stemmer' if stemmer else 'no stemmer'}"
     if count > nonempty:
         note += f"; references without a token: {count - nonempty}"
-    metrics = [Metric(kind, _mean_of(column), note=note, point=1.0) for column, kind in enumerate(NAMES)]
+    metrics = [
+        Metric(kind, column_ratio(column, -1), note=note, point=1.0) for column, kind in enumerate(NAMES)
+    ]
     rows = np.concatenate(f1)
     return Statistics(np.hstack([100 * rows, np.ones((len(rows), 1))]), tuple(metrics))
 
@@ -155,7 +157,3 @@ def _summary_matches(pairs: _Pairs, in_sequence: Ints) -> Ints:
 
 def _sizes(spans: Ints) -> Ints:
     return spans[:, 1] - spans[:, 0]
-
-
-def _mean_of(column: int) -> Callable[[Floats], Floats]:
-    return lambda sums: ratio(sums[..., column], sums[..., -1])
