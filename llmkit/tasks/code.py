@@ -1,7 +1,7 @@
-"""Programs: a task is read, a Python program is written, learned as an answer in a chat.
+"""Code generation: a chat model writes Python programs.
 
-Rows are MBPP's, or prompt and completion (`data.programs`). With `run_programs` each program is run on its row's tests
-in a sandbox (`llmkit.sandbox.runner`), and pass@1 is the share of problems whose program passes all of them.
+Rows are those of MBPP, or prompt and completion (see `data.checks.programs`). With `run_programs` each program runs on
+its row's tests in a sandbox (`llmkit.sandbox.runner`), and pass@1 is the share of problems whose program passes all.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base import processes
-from llmkit.base.errors import ErrorDetail, shorten_list
+from llmkit.base.errors import shorten_list
 from llmkit.data.checks.columns import object_array
 from llmkit.data.checks.programs import COLUMNS, check_programs
+from llmkit.data.checks.row_errors import Checked
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.encoding.features import Encoded
 from llmkit.metrics.paired import Difference
@@ -29,7 +30,8 @@ from llmkit.recipe.schema import Data
 from llmkit.sandbox import runner
 from llmkit.sandbox.runner import Outcome, Program
 from llmkit.tasks import chat
-from llmkit.tasks.protocol import Arrays, Examples, Rows, ScoreSheet, TaskSpec, same_names
+from llmkit.tasks.chat import Chat
+from llmkit.tasks.protocol import Arrays, Examples, Record, Rows, ScoreSheet, TaskSpec, same_names
 from llmkit.text.code import extract_program
 
 __all__ = ["Code", "Options", "make"]
@@ -42,18 +44,20 @@ class Options(chat.Options):
     """Task options of code."""
 
     run_programs: bool = False
-    """Whether programs are run on their rows' tests, locked in a sandbox (Linux only); false: compared as texts. Not
-    kept with a model: who opens it asks again."""
+    """Run programs on their rows' tests in a sandbox (Linux only); false: compare them as text. Not saved with a
+    model: whoever opens it must ask again."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Code:
-    """The task with these options."""
+    """Make the task."""
     return Code(options, tuned)
 
 
 @dataclass(frozen=True)
-class Code(chat.Chat):
-    """A program for each task; see `protocol.Task` for what each part is."""
+class Code(Chat):
+    """A program for each exercise."""
+
+    options: Options
 
     @property
     def spec(self) -> TaskSpec:
@@ -66,51 +70,50 @@ class Code(chat.Chat):
         )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        """Raises UserError X01 where programs are to be run and can't be, before any time is spent."""
-        if not self.options.run_programs:
-            found = super().check(corpus, data, seed, labels)
-            return replace(found, notes=(*found.notes, NOT_RUN))
-        runner.run(Program("", ""))
-        found = super().check(corpus, data, seed, labels)
-        failing = [note for name, part in found.corpus.splits.items() for note in _failing(name, part)]
-        return replace(found, notes=(*found.notes, *failing))
+        """Check the rows; with run_programs also that the sandbox works and which solutions pass their own tests.
 
-    def _read(self, corpus: Corpus, data: Data) -> tuple[Corpus, list[ErrorDetail], list[str]]:
+        Raises:
+            DataError: With all errors.
+            UserError: X01, when programs are to be run but the sandbox does not work here.
+        """
+        if not self.options.run_programs:
+            examples = super().check(corpus, data, seed, labels)
+            return replace(examples, notes=(*examples.notes, NOT_RUN))
+        runner.run(Program("", ""))
+        examples = super().check(corpus, data, seed, labels)
+        notes = [_run_solutions(name, split) for name, split in examples.corpus.splits.items()]
+        return replace(examples, notes=(*examples.notes, *notes))
+
+    def _check_rows(self, corpus: Corpus, data: Data) -> Checked:
         return check_programs(corpus, data, tested=self.options.run_programs)
 
-    def _references(self, part: Split) -> Any:
-        return object_array((code,) for code in part.column("code"))
+    def _read_references(self, split: Split) -> NDArray[np.object_]:
+        return object_array((code,) for code in split.column("code"))
 
     def predictions(
         self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
     ) -> Arrays:
-        """As in chat; texts: the programs, or the answers without one as they are. Where there are tests to run:
-        verdicts and details (N,)."""
-        found = super().predictions(outputs, encoded, rows)
-        if "texts" not in found:
-            return found
-        programs = [extract_program(text).rstrip() for text in found["texts"]]
-        texts = object_array(code or text for code, text in zip(programs, found["texts"], strict=True))
-        return {**found, "texts": texts, **self._verdicts(programs, rows)}
+        """Return the predictions of chat with programs as `texts`, or the whole answer if it has no program.
 
-    def _verdicts(self, programs: Sequence[str], rows: Rows) -> Arrays:
+        If programs are run, `verdicts` and `details` are added, (N,) each, on the main process.
+        """
+        predictions = super().predictions(outputs, encoded, rows)
+        if "texts" not in predictions:
+            return predictions
+        programs = [extract_program(text).rstrip() for text in predictions["texts"]]
+        texts = object_array(code or text for code, text in zip(programs, predictions["texts"], strict=True))
+        predictions = {**predictions, "texts": texts}
         if not (self.options.run_programs and "tests" in rows and processes.is_main()):
-            return {}
-        there = [number for number, code in enumerate(programs) if code]
-        tests = rows["tests"]
-        outcomes = dict(zip(there, _run([Program(programs[n], tests[n]) for n in there]), strict=True))
-        of_each = [outcomes.get(number) for number in range(len(programs))]
-        return {
-            "verdicts": object_array(NO_PROGRAM if one is None else one.reason for one in of_each),
-            "details": object_array("" if one is None else one.detail for one in of_each),
-        }
-
-    def _measured(self, references: Arrays, predictions: Arrays) -> Statistics:
-        found = super()._measured(references, predictions)
-        if "verdicts" not in predictions:
-            return found
-        passed = [(1, int(verdict == "passed")) for verdict in predictions["verdicts"]]
-        return Statistics.join([pass_at_k.count_passes(passed), found])
+            return predictions
+        numbers = [number for number, code in enumerate(programs) if code]
+        jobs = [Program(programs[number], rows["tests"][number]) for number in numbers]
+        outcomes = dict(zip(numbers, _run_all(jobs), strict=True))
+        verdicts, details = [], []
+        for number in range(len(programs)):
+            outcome = outcomes.get(number)
+            verdicts.append(outcome.reason if outcome else NO_PROGRAM)
+            details.append(outcome.detail if outcome else "")
+        return {**predictions, "verdicts": object_array(verdicts), "details": object_array(details)}
 
     def score(
         self,
@@ -127,6 +130,13 @@ class Code(chat.Chat):
         verdicts = dict(Counter(predictions["verdicts"]).most_common())
         return replace(sheet, details={**sheet.details, "verdicts": verdicts})
 
+    def _measure(self, references: Arrays, predictions: Arrays) -> Statistics:
+        statistics = super()._measure(references, predictions)
+        if "verdicts" not in predictions:
+            return statistics
+        passed = [(1, int(verdict == "passed")) for verdict in predictions["verdicts"]]
+        return Statistics.join([pass_at_k.count_passes(passed), statistics])
+
     def difference(
         self,
         references: Arrays,
@@ -137,21 +147,25 @@ class Code(chat.Chat):
         *,
         resampling: Resampling,
     ) -> Difference:
-        """By what both have: the programs of one run may have been run, those of the other not."""
-        both = first.keys() & second.keys()
-        first, second = ({name: own[name] for name in both} for own in (first, second))
+        """Compare by what both predictions have: the programs of only one run may have been run."""
+        names = first.keys() & second.keys()
+        first, second = ({name: each[name] for name in names} for each in (first, second))
         return super().difference(references, first, second, metric, labels, resampling=resampling)
 
     def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_] | None:
-        return predictions["verdicts"] == "passed" if "verdicts" in predictions else None
+        """Return which programs passed their tests; None if they were not run."""
+        return np.equal(predictions["verdicts"], "passed") if "verdicts" in predictions else None
 
     def records(
         self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """As in chat; verdict: passed, failed, timeout, memory, refused, crashed, or no program; detail: why."""
-        told = {"verdict": "verdicts", "detail": "details"} if "verdicts" in predictions else {}
+    ) -> Iterator[Record]:
+        """Yield records as of chat, and what became of each program if it was run.
+
+        `verdict` is passed, failed, timeout, memory, refused, crashed or no program; `detail` says why.
+        """
+        names = {"verdict": "verdicts", "detail": "details"} if "verdicts" in predictions else {}
         for number, record in enumerate(super().records(rows, predictions, labels, references)):
-            yield record | {key: predictions[name][number] for key, name in told.items()}
+            yield record | {key: predictions[name][number] for key, name in names.items()}
 
     def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
@@ -161,23 +175,25 @@ class Code(chat.Chat):
             return references, predictions
         return references, {**predictions, "verdicts": object_array(record["verdict"] for record in records)}
 
-    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those that have the least in common with the solution in the data, without those that pass."""
+    def worst_errors(self, records: Sequence[Record]) -> list[Record]:
+        """Return the programs that have the least in common with the solution, without those that pass their tests."""
         verdicts = {record["place"]: record.get("verdict") for record in records}
-        wrong = super().worst_errors([record for record in records if verdicts[record["place"]] != "passed"])
-        return [{**row, "verdict": verdicts[row["place"]]} for row in wrong]
+        failed = [record for record in records if verdicts[record["place"]] != "passed"]
+        return [{**row, "verdict": verdicts[row["place"]]} for row in super().worst_errors(failed)]
 
 
-def _run(programs: Sequence[Program]) -> list[Outcome]:
+def _run_all(programs: Sequence[Program]) -> list[Outcome]:
     return runner.run_many(programs, workers=len(os.sched_getaffinity(0)))
 
 
-def _failing(name: str, part: Split) -> Iterator[str]:
-    """Rows whose own solution does not pass: no program could be judged by such tests."""
-    outcomes = _run([Program(*pair) for pair in zip(part.column("code"), part.column("tests"), strict=True)])
-    bad = [f"{part.place(row)} ({one.reason})" for row, one in enumerate(outcomes) if not one.passed]
-    if bad:
-        rows = format_row_count(len(bad))
-        yield f"{name}: {rows} whose own solution does not pass its tests: {shorten_list(bad, 20)}"
-    else:
-        yield f"{name}: all {len(part):,} solutions in the data pass their tests"
+def _run_solutions(name: str, split: Split) -> str:
+    """Run the solutions in the data, and return a note: no program can be scored by tests that its solution fails."""
+    pairs = zip(split.column("code"), split.column("tests"), strict=True)
+    outcomes = _run_all([Program(*pair) for pair in pairs])
+    failed = [
+        f"{split.place(row)} ({outcome.reason})" for row, outcome in enumerate(outcomes) if not outcome.passed
+    ]
+    if failed:
+        rows = format_row_count(len(failed))
+        return f"{name}: {rows} whose own solution fails its tests: {shorten_list(failed, 20)}"
+    return f"{name}: all {len(split):,} solutions in the data pass their tests"

@@ -1,8 +1,10 @@
-"""Preference tuning: of two answers to a prompt the chosen one is to become more probable, the rejected one less.
+"""Preference tuning: of two answers to a prompt, the chosen one becomes more probable and the rejected one less.
 
-Direct Preference Optimization (Rafailov et al. 2023) on pairs of answers (`data.preferences`). The checkpoint is the
-reference: it is the model with its adapter switched off, so an adapter is needed and kept apart, also in model/.
-A run answers in a chat too, as a model that has learned from conversations does.
+Direct Preference Optimization (Rafailov et al. 2023) on pairs of answers (see `data.checks.preferences`). The base
+model is the reference policy: it is the model with its adapter switched off, so training needs an adapter that stays
+separate, also in model/. A tuned model answers in a chat too.
+
+Shapes: B pairs of a batch, N of a split.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ import numpy as np
 from pydantic import Field
 
 from llmkit.base.errors import DataError, raise_if
-from llmkit.data import splits
 from llmkit.data.checks.conversations import join_turns
-from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.duplicates import find_near_duplicates
 from llmkit.data.checks.preferences import SIDES, PreferencePair, check_pairs, parse_pair
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded, Features
@@ -28,32 +29,46 @@ from llmkit.metrics.score import Floats, Statistics
 from llmkit.metrics.tasks.preference import compare_log_probabilities, reward_margins
 from llmkit.recipe.schema import Data
 from llmkit.tasks import chat
-from llmkit.tasks.protocol import Arrays, Examples, Loss, Rows, ScoreSheet, TaskSpec, same_names
+from llmkit.tasks._shared.texts import make_splits
+from llmkit.tasks.chat import PROMPT, Chat
+from llmkit.tasks.protocol import (
+    MAX_ERRORS,
+    Arrays,
+    Examples,
+    Loss,
+    Record,
+    Rows,
+    ScoreSheet,
+    TaskSpec,
+    same_names,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["Dpo", "Options", "make"]
 
-INPUTS = ("prompt", *SIDES)
-ANSWERS = ("now", "before", "tokens")
+INPUTS = (PROMPT, *SIDES)
+OUTPUTS = ("now", "before", "tokens")  # of both answers, (B, 2) each
 
 
 class Options(chat.Options):
     """Task options of dpo."""
 
     beta: float = Field(default=0.1, gt=0)
-    """What a nat counts in a reward: the larger, the closer the model stays to the checkpoint."""
+    """Reward per nat of log-probability gained; the larger it is, the closer the model stays to the base model."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Dpo:
-    """The task with these options."""
+    """Make the task."""
     return Dpo(options, tuned)
 
 
 @dataclass(frozen=True)
-class Dpo(chat.Chat):
-    """Which of two answers the model rewards more; see `protocol.Task` for what each part is."""
+class Dpo(Chat):
+    """Which of two answers the model rewards more."""
+
+    options: Options
 
     @property
     def spec(self) -> TaskSpec:
@@ -76,18 +91,14 @@ class Dpo(chat.Chat):
         )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = check_pairs(corpus, data)
-        raise_if(problems, DataError)
+        corpus, errors, notes = check_pairs(corpus, data)
+        raise_if(errors, DataError)
         if labels is None:
-            corpus, repeated, said = check_duplicates(corpus, (self.source,), None, data)
-            raise_if(repeated, DataError)
-            corpus = splits.create_missing_splits(
-                corpus, label_column=None, text_column=self.source, data=data, seed=seed
-            )
-            notes = [*notes, *said]
-        near, alike = find_near_duplicates(corpus, (self.source,))
-        references: dict[str, Arrays] = {name: {} for name in corpus.splits}  # chosen and rejected say it all
-        return Examples(corpus, (), references, (*notes, *alike), near)
+            corpus, duplicates = make_splits(corpus, (PROMPT,), data, seed)
+            notes += duplicates
+        near_duplicates, near_notes = find_near_duplicates(corpus, (PROMPT,))
+        references: dict[str, Arrays] = {name: {} for name in corpus.splits}  # the pairs say what is correct
+        return Examples(corpus, (), references, (*notes, *near_notes), near_duplicates)
 
     def encode(
         self,
@@ -99,48 +110,39 @@ class Dpo(chat.Chat):
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        """rows without answers are conversations to go on with, as in `llmkit chat`."""
-        how: dict[str, Any] = {"max_length": max_length, "truncation": truncation}
+        """Encode pairs; rows without answers are conversations to continue, as in `llmkit chat`."""
         if SIDES[0] not in rows:
-            return super().encode(rows, references, tokenizer, **how)
+            return super().encode(rows, references, tokenizer, max_length=max_length, truncation=truncation)
         assert self.template is not None, "bind comes first"
-        pairs = [replace(found, turns=self.turns(found.turns)) for found in self._pairs(rows)]
-        return encode_pairs(self.template, pairs, max_new_tokens=self.options.max_new_tokens, **how)
+        return encode_pairs(
+            self.template,
+            [replace(pair, turns=self.parse_turns(pair.turns)) for pair in _read_pairs(rows)],
+            max_length=max_length,
+            max_new_tokens=self.options.max_new_tokens,
+            truncation=truncation,
+        )
 
-    def _pairs(self, rows: Rows) -> Iterator[PreferencePair]:
-        """Of rows that were checked, or as `predict` is given them. Raises DataError for these."""
-        if "messages" in rows:
-            yield from map(PreferencePair, rows["messages"], *(rows[side] for side in SIDES))
-            return
-        for texts in zip(*(rows[name] for name in INPUTS), strict=True):
-            found, fault = parse_pair(dict(zip(INPUTS, texts, strict=True)))
-            if found is None:
-                assert fault, "it is one or the other"
-                code, message, fix = fault
-                raise DataError(code, self.source, message, fix)
-            yield found
-
-    def loss(self, references: Arrays, classes: int) -> Loss:
-        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def loss(self, references: Arrays, num_classes: int) -> Loss:
+        def compute_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
             from llmkit.engine.preference import compute_log_probabilities
 
-            now_2B, before_2B = compute_log_probabilities(model, batch, pad=self._pad)
+            now_2B, before_2B = compute_log_probabilities(model, batch, pad=self.tokenizer.pad_token_id)
             chosen_B, rejected_B = self.options.beta * (now_2B - before_2B)
             return losses.preference(chosen_B - rejected_B)
 
-        return of_batch
+        return compute_loss
 
     def decode(
         self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
     ) -> dict[str, Tensor]:
-        """(B, 2) each, chosen and rejected: log-probabilities of the answers, now and before training, and tokens."""
+        """Return log-probabilities now and before training, and tokens, of the chosen and rejected answers, (B, 2)."""
         import torch
 
         from llmkit.engine.generation.generate import IGNORED
         from llmkit.engine.preference import compute_log_probabilities
 
-        now_2B, before_2B = compute_log_probabilities(model, batch, pad=self._pad)
+        now_2B, before_2B = compute_log_probabilities(model, batch, pad=self.tokenizer.pad_token_id)
         tokens = [(batch[name] != IGNORED).sum(1) for name in ("targets", "rejected")]
         return {"now": now_2B.T, "before": before_2B.T, "tokens": torch.stack(tokens, dim=1)}
 
@@ -148,12 +150,6 @@ class Dpo(chat.Chat):
         self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
     ) -> Arrays:
         return outputs
-
-    def _measured(self, references: Arrays, predictions: Arrays) -> Statistics:
-        return compare_log_probabilities(*(predictions[name] for name in ANSWERS), beta=self.options.beta)
-
-    def _margins(self, predictions: Arrays) -> Floats:
-        return reward_margins(predictions["now"], predictions["before"], self.options.beta)
 
     def score(
         self,
@@ -164,49 +160,75 @@ class Dpo(chat.Chat):
         resampling: Resampling | None,
         metrics: Sequence[str] = (),
     ) -> ScoreSheet:
-        """As of chat; where no two rewards are equal their accuracy is a share, which has an interval of its own."""
+        """Score pairs. If no two rewards are equal, reward accuracy is a share with an interval in closed form."""
         sheet = super().score(references, predictions, labels, resampling=resampling, metrics=metrics)
-        found = self._margins(predictions)
-        if resampling is not None and found.all():
-            of_share = wilson_score(int((found > 0).sum()), len(found), resampling.confidence)
-            sheet.scores["reward_accuracy"] = of_share
+        margins = self._compute_margins(predictions)
+        if resampling is not None and margins.all():
+            wins = int((margins > 0).sum())
+            sheet.scores["reward_accuracy"] = wilson_score(wins, len(margins), resampling.confidence)
         return sheet
+
+    def _measure(self, references: Arrays, predictions: Arrays) -> Statistics:
+        outputs = (predictions[name] for name in OUTPUTS)
+        return compare_log_probabilities(*outputs, beta=self.options.beta)
+
+    def _compute_margins(self, predictions: Arrays) -> Floats:
+        """Return the reward of the chosen answer minus that of the rejected one, (N,)."""
+        return reward_margins(predictions["now"], predictions["before"], self.options.beta)
 
     def records(
         self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """prediction: the side with the larger reward; probability: that people prefer it, by Bradley and Terry's model
-        of rewards, 1 / (1 + exp(-margin)). prompt: a question, or the turns before the answers where they are several.
+    ) -> Iterator[Record]:
+        """Yield records whose `prediction` is the side with the larger reward.
+
+        `probability` is how probable it is that people prefer that side, 1 / (1 + exp(-margin)), by Bradley and
+        Terry's model of rewards. `prompt` is a question, or all turns before the answers if there are several.
         """
-        for number, found in enumerate(self._margins(predictions).tolist()):
+        for number, margin in enumerate(self._compute_margins(predictions).tolist()):
             turns = rows["messages"][number] if "messages" in rows else []
-            record = {name: rows[name][number] for name in INPUTS}
+            record: Record = {name: rows[name][number] for name in INPUTS}
             if len(turns) > 1:
-                record[self.source] = turns
-            record["prediction"] = "chosen" if found > 0 else "rejected" if found else "neither"
-            record["probability"] = float(np.exp(-np.logaddexp(0, -abs(found))))
-            record["reward_margin"] = found
-            kept = (
-                {name: predictions[name][number].tolist() for name in ANSWERS}
-                if references is not None
-                else {}
-            )
-            yield record | kept  # for `compare`
+                record[PROMPT] = turns
+            record["prediction"] = "chosen" if margin > 0 else "rejected" if margin else "neither"
+            record["probability"] = float(np.exp(-np.logaddexp(0, -abs(margin))))
+            record["reward_margin"] = margin
+            if references is not None:  # for `compare`
+                record |= {name: predictions[name][number].tolist() for name in OUTPUTS}
+            yield record
 
     def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        return {}, {name: np.array([record[name] for record in records]) for name in ANSWERS}
+        return {}, {name: np.array([record[name] for record in records]) for name in OUTPUTS}
 
-    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The pairs whose rejected answer is rewarded most above the chosen one."""
+    def worst_errors(self, records: Sequence[Record]) -> list[Record]:
+        """Return the pairs whose rejected answer gets the largest reward above the chosen one."""
         wrong = [record for record in records if record["prediction"] == "rejected"]
+        wrong.sort(key=lambda record: float(record["reward_margin"]))
         return [
             {
-                "text": asked if isinstance(asked := record[self.source], str) else join_turns(asked),
+                "text": prompt if isinstance(prompt := record[PROMPT], str) else join_turns(prompt),
                 "label": record["chosen"],
                 "prediction": record["rejected"],
-                **{key: record[key] for key in ("probability", "place")},
+                "probability": record["probability"],
+                "place": record["place"],
             }
-            for record in sorted(wrong, key=lambda record: float(record["reward_margin"]))[:20]
+            for record in wrong[:MAX_ERRORS]
         ]
+
+
+def _read_pairs(rows: Rows) -> Iterator[PreferencePair]:
+    """Read the pairs of rows that were checked, or of inputs to `predict`.
+
+    Raises:
+        DataError: For an input that is not a pair.
+    """
+    if "messages" in rows:
+        yield from map(PreferencePair, rows["messages"], *(rows[side] for side in SIDES))
+        return
+    for texts in zip(*(rows[name] for name in INPUTS), strict=True):
+        pair, error = parse_pair(dict(zip(INPUTS, texts, strict=True)))
+        if pair is None:
+            assert error, "it is one or the other"
+            raise DataError(error.code, PROMPT, error.message, error.fix)
+        yield pair

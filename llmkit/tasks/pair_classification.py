@@ -1,4 +1,4 @@
-"""Sentence pairs: one label for two texts (entailment, paraphrase ...).
+"""Sentence pair classification: one label for two texts (entailment, paraphrase, ...).
 
 The two texts are one input, as in BERT (Devlin et al. 2019, section 4.1), so that attention runs between them.
 """
@@ -14,5 +14,5 @@ __all__ = ["Options", "make"]
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Classification:
-    """The task with these options."""
+    """Make the task."""
     return Classification(options, tuned, texts=("text", "text_pair"))

@@ -1,4 +1,4 @@
-"""Sentence pairs: a number for two texts (semantic similarity ...)."""
+"""Sentence pair regression: a number for two texts (semantic similarity, ...)."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["Options", "make"]
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Regression:
-    """The task with these options."""
+    """Make the task."""
     return Regression(options, tuned, texts=("text", "text_pair"))

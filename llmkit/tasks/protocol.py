@@ -1,12 +1,13 @@
-"""What a task is. A new task is one module beside this one that keeps the protocol; the rest of llmkit needs no change.
+"""The interface of a task, and the values that pass through it.
 
-The way of an example, with the member that takes each step:
+A new task is one module beside this one whose class has the members of `Task`; nothing else in llmkit changes. An
+example takes this way through the members:
 
-    row --check--> row and gold --encode--> windows of token ids --decode--> outputs by window
-        --answers--> answers by example --score--> scores with intervals;  --records--> predictions/*.jsonl
+    row --check--> row and reference --encode--> windows of token ids --decode--> outputs by window
+        --predictions--> predictions by example --score--> scores with intervals;  --records--> predictions/*.jsonl
 
-Most tasks have one window an example; a sentence or a text longer than max_length may need several. Everything from
-`decode` on is small, so that scores, intervals, paired tests, slices and several processes come for free.
+Most tasks have one window per example; a text longer than max_length may need several. Everything from `decode` on is
+small, so intervals, paired tests, slices and distributed evaluation need no support from the task.
 """
 
 from __future__ import annotations
@@ -29,45 +30,60 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
+    "MAX_ERRORS",
     "Arrays",
     "Baseline",
     "BaselineInputs",
     "Examples",
     "Head",
     "Loss",
-    "Plain",
+    "Record",
     "Rows",
     "ScoreSheet",
     "Task",
+    "TaskData",
+    "TaskEvaluation",
+    "TaskModel",
     "TaskSpec",
     "model_inputs",
     "same_names",
     "take",
 ]
 
-Arrays = Mapping[
-    str, NDArray[Any]
-]  # each of shape (examples, ...), by example index; object arrays hold lists
-Rows = Mapping[str, Sequence[Any]]  # columns of some rows, by the task's names
-Loss = Callable[["nn.Module", "dict[str, Tensor]"], "tuple[Tensor, Tensor]"]
+Arrays = Mapping[str, NDArray[Any]]  # (examples, ...) each, by example index; object arrays hold lists
+Rows = Mapping[str, Sequence[Any]]  # columns of some rows, under the task's names
+Record = dict[str, Any]  # one prediction as a JSON object
+Loss = Callable[["nn.Module", "dict[str, Tensor]"], "tuple[Tensor, Tensor]"]  # (model, batch) -> (sum, count)
 
+MAX_ERRORS = 20  # records that the report shows of `worst_errors`
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows that passed the task's checks, split in parts, with what the model should answer."""
+    """Rows that passed the task's checks, by split, and what is correct for them."""
 
     corpus: Corpus
-    labels: tuple[str, ...]  # class names by number; empty for tasks without classes
-    references: Mapping[str, Arrays]  # part -> what the loss and the scores need
-    notes: tuple[str, ...] = ()  # counted and said: rows dropped, splits made, near duplicates
-    near_duplicates: Mapping[str, NDArray[np.int64]] = field(
-        default_factory=dict
-    )  # split -> rows like training rows
-    label_counts: Mapping[str, Mapping[str, int]] = field(
-        default_factory=dict
-    )  # split -> how often each class (entity type, ...) occurs
+    labels: tuple[str, ...]
+    """Class names by number; empty for tasks without classes."""
+    references: Mapping[str, Arrays]
+    """By split: what the loss and the scores need."""
+    notes: tuple[str, ...] = ()
+    """What the checks did and found: rows dropped, splits made, near-duplicates."""
+    near_duplicates: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """By split: rows that nearly repeat a row of an earlier split."""
+    label_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By split: how often each class (entity type, ...) occurs."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a task needs of the model's head."""
+
+    config: dict[str, Any]
+    """Entries of the model's config: num_labels, id2label, label2id, problem_type."""
+    bias: Sequence[float] | None = None
+    """Initial bias of a new head, one number per output; None for 0."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +98,14 @@ class ScoreSheet:
     """What only the report shows, such as the scores of each class (JSON values)."""
 
     @classmethod
-    def of_values(cls, values: Mapping[str, float], predictions: Arrays) -> Self:
+    def from_values(cls, values: Mapping[str, float], predictions: Arrays) -> Self:
         """Make a sheet of scores without intervals."""
-        n = len(next(iter(predictions.values())))
-        return cls({name: Score(value, None, None, n, "") for name, value in values.items()})
+        size = len(next(iter(predictions.values())))
+        return cls({name: Score(value, None, None, size, "") for name, value in values.items()})
 
     @property
     def values(self) -> dict[str, float]:
-        """The values of the scores by metric."""
+        """Values of the scores by metric."""
         return {name: score.value for name, score in self.scores.items()}
 
 
@@ -131,7 +147,7 @@ class Baseline:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """Fixed facts about a task, which depend on its options and on the checkpoint, never on the data."""
+    """Facts about a task, which depend on its options and the base model, never on the data."""
 
     auto_class: str
     """Name of the transformers class with the right head."""
@@ -140,7 +156,7 @@ class TaskSpec:
     inputs: Sequence[str]
     """Columns that a prediction needs: what `predict` takes for each example."""
     identity: Sequence[str]
-    """Fields of a prediction record that identify its example; `compare` pairs two runs by them."""
+    """Fields of a record that identify its example; `compare` pairs the records of two runs by them."""
     metrics: Sequence[str]
     """Names of the metrics, without `loss`, which every task has."""
     lower_is_better: Collection[str] = frozenset({"loss"})
@@ -159,6 +175,8 @@ class TaskSpec:
     """Whether training needs an adapter that stays separate from the base model (model.lora with merge: false)."""
     keeps_line_breaks: bool = False
     """Whether line breaks are part of a prediction, as in a program."""
+    writes_samples: bool = False
+    """Whether the report shows texts that the model generates from the beginnings of some examples."""
     max_new_tokens: int = 0
     """Most tokens that `decode` generates per example, over all beams; 0 if it generates no text."""
     validation_metrics: Collection[str] = ()
@@ -166,44 +184,28 @@ class TaskSpec:
     can_calibrate: bool = False
     """Whether probabilities can be calibrated, with a temperature that `tune` found."""
     tuned: Mapping[str, Any] = field(default_factory=dict)
-    """What `tune` found and what the checkpoint fixes (JSON values). Saved in the model card."""
+    """What `tune` found and what the base model fixes (JSON values). Saved in the model card."""
 
 
-@dataclass(frozen=True)
-class Head:
-    """What a task needs of the model's head."""
-
-    config: dict[str, Any]
-    """Entries of the checkpoint's config: num_labels, id2label, label2id, problem_type."""
-    bias: Sequence[float] | None = None
-    """Initial bias of a new head, one number per output; None for 0."""
-
-
-class Task(Protocol):
-    """The parts of a task; an object of it knows the recipe's options and never changes."""
+class TaskData(Protocol):
+    """From rows to examples to token ids, and from predictions to records."""
 
     @property
     def spec(self) -> TaskSpec:
-        """Fixed facts about the task, as far as its options and the checkpoint are known."""
+        """Facts about the task, as far as its options and the base model are known."""
         ...
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        """Find the data's faults before any weights are loaded, and fill in missing splits. Raises DataError.
-
-        labels are those of a trained model that is to be scored on this corpus, which then is not split.
-        """
-        ...
-
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Task:
-        """The task knowing the checkpoint that it works with: its config.json and its tokenizer."""
-        ...
-
-    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
-        """Describe the head that the model needs.
+        """Find all errors in the data before any weights are loaded, and make missing splits.
 
         Args:
-            labels: Class names by number.
-            golds: Those of the training set. Without them the head has no initial bias.
+            corpus: The rows, under the task's column names.
+            data: The recipe's data section.
+            seed: Seed of the splits.
+            labels: Labels of a trained model that is evaluated on these rows; no splits are made then.
+
+        Raises:
+            DataError: With all errors.
         """
         ...
 
@@ -217,24 +219,80 @@ class Task(Protocol):
         truncation: bool,
         training: bool = False,
     ) -> Features:
-        """Token ids of some rows. golds are those of the same rows; empty for `predict`.
+        """Encode some rows as windows of token ids.
 
-        training: to learn from these rows, not to be scored on them.
+        Args:
+            rows: Columns of the rows.
+            references: What is correct for the same rows; empty for `predict`.
+            tokenizer: The tokenizer of the model.
+            max_length: Longest window, in tokens.
+            truncation: Truncate longer texts; otherwise they are errors.
+            training: Whether the model learns from these rows, rather than being evaluated on them.
         """
         ...
 
-    def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
-        """The batch with what differs from epoch to epoch (masks). draws (B,): a random number of each example."""
+    def records(
+        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
+    ) -> Iterator[Record]:
+        """Yield one record per example, for predictions/*.jsonl and, without references, for `predict`.
+
+        Each has `prediction` and `probability`, which may be None.
+        """
         ...
 
-    def loss(self, references: Arrays, classes: int) -> Loss:
-        """The function (model, batch) -> (summed loss, count), golds being those of the training part."""
+    def parse_records(
+        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
+    ) -> tuple[Arrays, Arrays]:
+        """Return the references and predictions behind records, as far as `difference` and `correct` need them."""
+        ...
+
+
+class TaskModel(Protocol):
+    """What runs with the model: its head, its loss, and decoding."""
+
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+        """Return the task for one base model.
+
+        Args:
+            config: The model's config.json.
+            tokenizer: Its tokenizer.
+
+        Raises:
+            ModelError: When the model does not fit the task.
+        """
+        ...
+
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
+        """Describe the head that the model needs.
+
+        Args:
+            labels: Class names by number.
+            references: Those of the training set. Without them the head has no initial bias.
+        """
+        ...
+
+    def augment(self, batch: dict[str, Tensor], seeds: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Apply what differs from epoch to epoch, such as masks.
+
+        Args:
+            batch: Columns of the windows, (B, ...) each.
+            seeds: A random number per window, (B,).
+        """
+        ...
+
+    def loss(self, references: Arrays, num_classes: int) -> Loss:
+        """Return the loss function, which sums over a batch and counts the targets.
+
+        Args:
+            references: Those of the training set, for class weights.
+            num_classes: Number of labels.
+        """
         ...
 
     def decode(
         self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
     ) -> dict[str, Tensor]:
-        """Run the model on a batch and return a few numbers for each window, never logits over a large vocabulary.
+        """Run the model on a batch and return a few numbers per window, never logits over a large vocabulary.
 
         Args:
             model: The model under the task's head.
@@ -243,14 +301,25 @@ class Task(Protocol):
         """
         ...
 
+
+class TaskEvaluation(Protocol):
+    """From the model's outputs to predictions, scores and errors."""
+
     def predictions(
         self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
     ) -> Arrays:
-        """The answer to each example, from what `decode` said of its windows."""
+        """Merge the outputs of windows into one prediction per example.
+
+        Args:
+            outputs: What `decode` returned, (windows, ...) each.
+            encoded: The windows.
+            rows: The rows that they come from.
+            calibrated: Calibrate probabilities with the fitted temperature; see `spec.can_calibrate`.
+        """
         ...
 
     def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
-        """What can be set once training is over (thresholds, a temperature), from the validation rows; JSON values."""
+        """Return settings that are fitted on the validation set after training, such as thresholds (JSON values)."""
         ...
 
     def score(
@@ -262,11 +331,11 @@ class Task(Protocol):
         resampling: Resampling | None,
         metrics: Sequence[str] = (),
     ) -> ScoreSheet:
-        """Score the predictions.
+        """Score predictions.
 
         Args:
-            golds: What is correct.
-            answers: What the model predicts for the same examples.
+            references: What is correct.
+            predictions: What the model predicts for the same examples.
             labels: Class names by number.
             resampling: Settings of the confidence intervals; None for values alone, as during validation.
             metrics: Metrics that the user asked for, which are shown first.
@@ -283,60 +352,32 @@ class Task(Protocol):
         *,
         resampling: Resampling,
     ) -> Difference:
-        """first minus second on the same examples, paired."""
+        """Return the score of the first predictions minus that of the second, paired by example."""
         ...
 
     def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_] | None:
-        """Which examples are answered rightly as a whole; None where an answer is only more or less right."""
+        """Return which examples are predicted correctly; None where a prediction is only more or less good."""
         ...
 
-    def records(
-        self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """One JSON object an example, for predictions/*.jsonl and (without golds) for `predict`.
-
-        `prediction` and `probability` are always there.
-        """
-        ...
-
-    def parse_records(
-        self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
-    ) -> tuple[Arrays, Arrays]:
-        """(golds, answers) that gave these records, as far as `difference` and `right` need them."""
-        ...
-
-    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The most instructive mistakes among these records, worst first."""
-        ...
-
-    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
-        """Where free writing is the point: some (token ids, tokens to write) for the report's samples; else none."""
+    def worst_errors(self, records: Sequence[Record]) -> list[Record]:
+        """Return the most instructive errors among records, worst first, with the fields that the report shows."""
         ...
 
 
-class Plain:
-    """What most tasks leave as it is."""
-
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
-        return self
-
-    def augment(self, batch: dict[str, Tensor], draws: NDArray[np.int64]) -> dict[str, Tensor]:
-        return batch
-
-    def beginnings(self, rows: Rows) -> Sequence[tuple[list[int], int]]:
-        return []
+class Task(TaskData, TaskModel, TaskEvaluation, Protocol):
+    """A task. An object of it holds the recipe's options and never changes."""
 
 
 def same_names(*columns: str) -> dict[str, str]:
-    """Columns whose default name in files is the task's own name."""
+    """Return columns whose default name in files is the task's own name."""
     return {name: name for name in columns}
 
 
 def model_inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a model's forward takes, without the labels: its own loss is never used."""
+    """Return what the model's forward takes, without labels: its own loss is never used."""
     return {name: batch[name] for name in MODEL_INPUTS if name in batch}
 
 
 def take(arrays: Arrays, index: NDArray[np.int64]) -> Arrays:
-    """Golds or answers of these examples alone."""
+    """Select references or predictions of some examples."""
     return {name: values[index] for name, values in arrays.items()}

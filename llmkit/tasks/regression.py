@@ -1,37 +1,42 @@
-"""Regression: a number for a text (a rating, a grade ...).
+"""Text regression: a number per text (a rating, a grade, ...).
 
-The head has one output, trained by squared error as transformers does it (problem_type "regression"). Shapes: B
-examples.
+The head has one output, trained by squared error as in transformers (problem_type "regression"). Shapes: B examples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmkit.base.errors import DataError, raise_if
-from llmkit.data import splits
-from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
+from llmkit.data.checks.duplicates import find_near_duplicates
 from llmkit.data.checks.numbers import check_numbers
 from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus
+from llmkit.data.encoding.encode import encode_texts
+from llmkit.data.encoding.features import Encoded, Features
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Section
 from llmkit.tasks._shared.baselines import regression_baselines
-from llmkit.tasks._shared.texts import OverTexts, logits_of
+from llmkit.tasks._shared.texts import compute_logits, make_splits
 from llmkit.tasks.protocol import (
+    MAX_ERRORS,
     Arrays,
     Examples,
     Head,
     Loss,
+    Record,
     Rows,
     ScoreSheet,
     TaskSpec,
+    same_names,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Regression", "make"]
 
 HEADLINE = ("pearson", "spearman", "mse")
-SHOWN = 2000  # points of the report's scatter plot
+MAX_POINTS = 2000  # of the report's scatter plot
 
 
 class Options(Section):
@@ -48,65 +53,96 @@ class Options(Section):
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Regression:
-    """The task with these options."""
+    """Make the task."""
     return Regression(options, tuned)
 
 
-class Regression(OverTexts):
-    """A number for each text or pair; see `protocol.Task` for what each part is."""
+@dataclass(frozen=True)
+class Regression:
+    """A number per text or pair of texts."""
 
-    gold: ClassVar[str] = "score"
+    options: Options
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    texts: tuple[str, ...] = ("text",)
+    """The text columns: one, or two that make a pair."""
 
     @property
     def spec(self) -> TaskSpec:
-        return self.spec_with(
-            tuple(regression.METRICS),
-            frozenset({"loss", "mse", "mae"}),
+        return TaskSpec(
+            auto_class="AutoModelForSequenceClassification",
+            columns=same_names(*self.texts, "score"),
+            inputs=self.texts,
+            identity=(*self.texts, "score"),
+            metrics=tuple(regression.METRICS),
+            lower_is_better=frozenset({"loss", "mse", "mae"}),
             baselines=regression_baselines(self.texts),
+            tuned=self.tuned,
         )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems, notes = check_texts(corpus, self.texts, data)
-        numbers, unfit = check_numbers(corpus, self.gold)
-        raise_if([*problems, *unfit], DataError)
+        corpus, errors, notes = check_texts(corpus, self.texts, data)
+        _, number_errors = check_numbers(corpus, "score")
+        raise_if([*errors, *number_errors], DataError)
         if labels is None:
-            # Equal texts with different numbers are two measurements, no contradiction.
-            corpus, repeated, said = check_duplicates(corpus, self.texts, None, data)
-            raise_if(repeated, DataError)
-            corpus = splits.create_missing_splits(
-                corpus, label_column=None, text_column=self.together, data=data, seed=seed
-            )
-            notes = [*notes, *said]
-        numbers, _ = check_numbers(corpus, self.gold)  # rows were dropped and dealt out since
-        near, alike = find_near_duplicates(corpus, self.texts)
-        references = {part: {"labels": values} for part, values in numbers.items()}
-        return Examples(corpus, (), references, (*notes, *alike), near)
+            # Equal texts with different numbers are two measurements, not a contradiction: no label column.
+            corpus, duplicates = make_splits(corpus, self.texts, data, seed)
+            notes += duplicates
+        numbers, _ = check_numbers(corpus, "score")  # of the splits as they are now
+        near_duplicates, near_notes = find_near_duplicates(corpus, self.texts)
+        references = {name: {"labels": values} for name, values in numbers.items()}
+        return Examples(corpus, (), references, (*notes, *near_notes), near_duplicates)
+
+    def encode(
+        self,
+        rows: Rows,
+        references: Arrays,
+        tokenizer: Any,
+        *,
+        max_length: int,
+        truncation: bool,
+        training: bool = False,
+    ) -> Features:
+        columns = (rows[name] for name in self.texts)
+        return encode_texts(tokenizer, *columns, max_length=max_length, truncation=truncation)
+
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+        return self
 
     def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
-        """The bias is the mean score: or the first steps would only move the predictions from 0 to the scores."""
+        """Describe the head; its bias is the mean score.
+
+        From 0, the first steps would only move the predictions to where the scores are.
+        """
         bias = None if references is None else [float(references["labels"].mean(dtype=np.float64))]
         return Head({"num_labels": 1, "problem_type": "regression"}, bias)
 
-    def loss(self, references: Arrays, classes: int) -> Loss:
-        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def augment(self, batch: dict[str, Tensor], seeds: NDArray[np.int64]) -> dict[str, Tensor]:
+        return batch
+
+    def loss(self, references: Arrays, num_classes: int) -> Loss:
+        def compute_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
-            return losses.squared_error(logits_of(model, batch)[:, 0], batch["labels"])
+            return losses.squared_error(compute_logits(model, batch)[:, 0], batch["labels"])
 
-        return of_batch
+        return compute_loss
 
     def decode(
         self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
     ) -> dict[str, Tensor]:
-        numbers_B = logits_of(model, batch)[:, 0]
-        decoded = {"prediction": numbers_B}
+        numbers_B = compute_logits(model, batch)[:, 0]
+        outputs = {"prediction": numbers_B}
         if "labels" in batch:
-            decoded["loss"] = (numbers_B - batch["labels"]).square()
-        return decoded
+            outputs["loss"] = (numbers_B - batch["labels"]).square()
+        return outputs
 
-    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        loss = float(predictions["loss"].mean(dtype=np.float64))
-        return {"loss": loss, **regression.values(references["labels"], predictions["prediction"])}
+    def predictions(
+        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
+    ) -> Arrays:
+        return outputs
+
+    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
+        return {}
 
     def score(
         self,
@@ -117,13 +153,15 @@ class Regression(OverTexts):
         resampling: Resampling | None,
         metrics: Sequence[str] = (),
     ) -> ScoreSheet:
+        true, predicted = references["labels"], predictions["prediction"]
         if resampling is None:
-            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
-        gold, predicted = references["labels"], predictions["prediction"]
-        scores = regression.scores(gold, predicted, resampling=resampling)
+            loss = float(predictions["loss"].mean(dtype=np.float64))
+            values = {"loss": loss, **regression.values(true, predicted)}
+            return ScoreSheet.from_values(values, predictions)
+        scores = regression.scores(true, predicted, resampling=resampling)
         if "loss" in predictions:
             scores["loss"] = intervals.mean(predictions["loss"], resampling=resampling)
-        points = {"gold": gold[:SHOWN].tolist(), "predicted": predicted[:SHOWN].tolist()}
+        points = {"gold": true[:MAX_POINTS].tolist(), "predicted": predicted[:MAX_POINTS].tolist()}
         return ScoreSheet(scores, tuple(metrics) or HEADLINE, {"scatter": points})
 
     def difference(
@@ -137,11 +175,7 @@ class Regression(OverTexts):
         resampling: Resampling,
     ) -> Difference:
         return regression.difference(
-            references["labels"],
-            first["prediction"],
-            second["prediction"],
-            metric,
-            resampling=resampling,
+            references["labels"], first["prediction"], second["prediction"], metric, resampling=resampling
         )
 
     def correct(self, references: Arrays, predictions: Arrays) -> None:
@@ -149,27 +183,24 @@ class Regression(OverTexts):
 
     def records(
         self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[Record]:
         for number, prediction in enumerate(predictions["prediction"]):
-            record: dict[str, Any] = {name: rows[name][number] for name in self.texts}
+            record: Record = {name: rows[name][number] for name in self.texts}
             if references is not None:
-                record["score"] = _as_written(references["labels"][number])
+                # As written in the file: 3.8, not 3.799999952316284.
+                record["score"] = float(str(references["labels"][number]))
             yield {**record, "prediction": float(prediction), "probability": None}
 
     def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
-        gold, predicted = (
+        true, predicted = (
             np.array([record[key] for record in records], np.float32) for key in ("score", "prediction")
         )
-        return {"labels": gold}, {"prediction": predicted}
+        return {"labels": true}, {"prediction": predicted}
 
-    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        far = sorted(records, key=lambda record: -abs(record["score"] - record["prediction"]))
-        kept = (*self.texts, "score", "prediction", "place")
-        return [{key: record[key] for key in kept} for record in far[:20]]
-
-
-def _as_written(number: np.float32) -> float:
-    """3.8 as it stood in the file, not 3.799999952316284."""
-    return float(str(number))
+    def worst_errors(self, records: Sequence[Record]) -> list[Record]:
+        """Return the predictions that are farthest from the score in the data."""
+        farthest = sorted(records, key=lambda record: -abs(record["score"] - record["prediction"]))
+        names = (*self.texts, "score", "prediction", "place")
+        return [{name: record[name] for name in names} for record in farthest[:MAX_ERRORS]]

@@ -1,37 +1,37 @@
-"""Relation extraction: what holds between two marked entities of a text.
+"""Relation extraction: which relation holds between two marked entities of a text.
 
 The entities are marked `<e1>...</e1>` and `<e2>...</e2>` in the text, or named in the columns `head` and `tail`. The
-markers become tokens of the vocabulary. The score is SemEval-2010 task 8's (see `metrics.relation`).
+markers become tokens of the vocabulary. The main metric is the official one of SemEval-2010 task 8 (see
+`metrics.tasks.relation`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from hashlib import sha256
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from llmkit.base.errors import DataError, ErrorDetail, raise_if, shorten_list, suggest
-from llmkit.data.checks.columns import with_columns
-from llmkit.data.checks.row_errors import RowError, collect_errors
-from llmkit.data.corpus import Corpus, Split
+from llmkit.base.errors import DataError, ErrorDetail, raise_if
+from llmkit.data.checks.marked_entities import MARK_ENTITIES, UNMARKED, check_marked_entities
+from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Features
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import relation
 from llmkit.recipe.schema import Data
 from llmkit.tasks import classification
-from llmkit.tasks.classification import Classification, per_class_details
+from llmkit.tasks._shared.classes import check_class, class_details
+from llmkit.tasks.classification import Classification
 from llmkit.tasks.protocol import Arrays, Examples, Rows, ScoreSheet, TaskSpec, same_names
-from llmkit.text.markers import MARKERS, find_error, mark_entities, remove_markers
+from llmkit.text.markers import MARKERS, find_error
 
 __all__ = ["Options", "RelationExtraction", "make"]
 
-MARK = "mark the two entities as <e1>...</e1> and <e2>...</e2>"
-SENTENCE = "unmarked"  # column of the text without its markers
-LOST = "texts that lost an entity when they were cut"
+LOST = "texts that lost an entity to truncation"
 NEGATIVES = ("Other", "unknown", "no_relation", "NA", "None")
+OFFICIAL = {"f1": "semeval2010", "precision": "precision_semeval2010", "recall": "recall_semeval2010"}
+
+Value = TypeVar("Value")
 
 
 class Options(classification.Options):
@@ -42,12 +42,13 @@ class Options(classification.Options):
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> RelationExtraction:
-    """The task with these options."""
+    """Make the task."""
     return RelationExtraction(options, tuned)
 
 
+@dataclass(frozen=True)
 class RelationExtraction(Classification):
-    """Classification of a text with two marked entities; what differs from plain classification stands here."""
+    """Classification of a text with two marked entities."""
 
     options: Options
 
@@ -56,36 +57,18 @@ class RelationExtraction(Classification):
         spec = super().spec
         return replace(
             spec,
-            metrics=(*spec.metrics, "semeval2010", "precision_semeval2010", "recall_semeval2010"),
+            metrics=(*spec.metrics, *OFFICIAL.values()),
             optional_columns=same_names("head", "tail"),
             special_tokens=MARKERS,
         )
 
-    @property
-    def together(self) -> str:
-        """The sentence without markers: it often stands in several rows, each with other entities."""
-        return SENTENCE
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        return ("semeval2010", "accuracy", "f1")
-
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        corpus, problems = _marked(corpus)
-        raise_if(problems, DataError)
-        examples = super().check(corpus, data, seed, labels)
-        raise_if(self._no_negative(examples.labels), DataError)
+        """Check the rows; a sentence that stands in several rows with other entities stays in one split."""
+        corpus, errors = check_marked_entities(corpus)
+        raise_if(errors, DataError)
+        examples = self._check(corpus, data, seed, labels, text_column=UNMARKED)
+        raise_if(check_class(self.options.negative, examples.labels, "task.negative"), DataError)
         return examples
-
-    def _no_negative(self, names: Sequence[str]) -> list[ErrorDetail]:
-        negative = self.options.negative
-        if negative is None or negative in names:
-            return []
-        message = f'"{negative}" is none of the labels{suggest(negative, names)}'
-        return [ErrorDetail("L05", "task.negative", message, f"choose among {shorten_list(names, 20)}")]
-
-    def _negative(self, labels: Sequence[str]) -> str | None:
-        return self.options.negative or next((name for name in NEGATIVES if name in labels), None)
 
     def encode(
         self,
@@ -98,18 +81,16 @@ class RelationExtraction(Classification):
         training: bool = False,
     ) -> Features:
         if not references:  # texts to predict, which nothing has checked
-            wrong = [(text, what) for text in rows["text"] if (what := find_error(text))]
-            raise_if([ErrorDetail("L14", f'"{text[:40]}"', what, MARK) for text, what in wrong], DataError)
+            errors = [
+                ErrorDetail("L14", f'"{text[:40]}"', error, MARK_ENTITIES)
+                for text in rows["text"]
+                if (error := find_error(text))
+            ]
+            raise_if(errors, DataError)
         features = super().encode(rows, references, tokenizer, max_length=max_length, truncation=truncation)
         markers = set(tokenizer.convert_tokens_to_ids(list(MARKERS)))
         lost = sum(not markers.issubset(ids) for ids in features.columns["input_ids"])
         return replace(features, notes={LOST: lost}) if lost else features
-
-    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        found = relation.values(
-            references["labels"], predictions["prediction"], labels, negative=self._negative(labels)
-        )
-        return {**super()._values(references, predictions, labels), **_renamed(found)}
 
     def score(
         self,
@@ -121,15 +102,22 @@ class RelationExtraction(Classification):
         metrics: Sequence[str] = (),
     ) -> ScoreSheet:
         sheet = super().score(references, predictions, labels, resampling=resampling, metrics=metrics)
+        true, predicted, negative = references["labels"], predictions["prediction"], self._negative(labels)
         if resampling is None:
-            return sheet
-        gold, predicted, negative = references["labels"], predictions["prediction"], self._negative(labels)
-        found = relation.scores(gold, predicted, labels, negative=negative, resampling=resampling)
+            official = _rename(relation.values(true, predicted, labels, negative=negative))
+            return ScoreSheet.from_values({**sheet.values, **official}, predictions)
+        scores = relation.scores(true, predicted, labels, negative=negative, resampling=resampling)
         per_relation = relation.per_relation(
-            gold, predicted, labels, negative=negative, confidence=resampling.confidence
+            true, predicted, labels, negative=negative, confidence=resampling.confidence
         )
-        details = {**sheet.details, "per_class": per_class_details(per_relation)}
-        return replace(sheet, scores={**sheet.scores, **_renamed(found)}, details=details)
+        return ScoreSheet(
+            {**sheet.scores, **_rename(scores)},
+            tuple(metrics) or ("semeval2010", "accuracy", "f1"),
+            {**sheet.details, "per_class": class_details(per_relation)},
+        )
+
+    def _negative(self, labels: Sequence[str]) -> str | None:
+        return self.options.negative or next((name for name in NEGATIVES if name in labels), None)
 
     def difference(
         self,
@@ -141,72 +129,21 @@ class RelationExtraction(Classification):
         *,
         resampling: Resampling,
     ) -> Difference:
-        own = next((name for name, new in OWN.items() if new == metric), None)
-        if own is None:
+        name = next((name for name, official in OFFICIAL.items() if official == metric), None)
+        if name is None:
             return super().difference(references, first, second, metric, labels, resampling=resampling)
-        found = relation.difference(
+        difference = relation.difference(
             references["labels"],
             first["prediction"],
             second["prediction"],
             labels,
-            own,
+            name,
             negative=self._negative(labels),
             resampling=resampling,
         )
-        return replace(found, metric=metric)
+        return replace(difference, metric=metric)
 
 
-OWN = {"f1": "semeval2010", "precision": "precision_semeval2010", "recall": "recall_semeval2010"}
-
-
-def _renamed(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The official scores beside those of plain classification, which have the same names."""
-    return {new: found[name] for name, new in OWN.items()}
-
-
-def _marked(corpus: Corpus) -> tuple[Corpus, list[ErrorDetail]]:
-    """The texts with their markers, from head and tail where these columns are there. L14 where it can't be done."""
-    problems: list[ErrorDetail] = []
-    parts = {}
-    for name, part in corpus.splits.items():
-        parts[name], found = _marked_part(part)
-        problems += found
-    fingerprint = sha256(f"{corpus.fingerprint}\nmarked".encode()).hexdigest()
-    return Corpus(parts, fingerprint, corpus.notes), problems
-
-
-def _marked_part(part: Split) -> tuple[Split, list[ErrorDetail]]:
-    texts = list(part.column("text"))
-    named = {"head", "tail"} <= set(part.rows.column_names) and not any("<e1>" in str(text) for text in texts)
-    if not named:
-        wrong = [(row, find_error(text)) for row, text in enumerate(texts) if isinstance(text, str)]
-        problems = _problems(
-            part,
-            [(row, f"the text {what}") for row, what in wrong if what],
-            f"{MARK}, or name them in columns head and tail",
-        )
-        plain = [remove_markers(text) if isinstance(text, str) else text for text in texts]
-        return (part if problems else with_columns(part, {SENTENCE: plain})), problems
-    marked, missing = [], []
-    for row, entities in enumerate(zip(texts, part.column("head"), part.column("tail"), strict=True)):
-        text, *pair = entities
-        what = _absent(text, *pair) if isinstance(text, str) else None  # checked later
-        missing += [(row, what)] if what else []
-        marked.append(mark_entities(text, *pair) if isinstance(text, str) and not what else text)
-    problems = _problems(part, missing, "write the entities as they stand in the text")
-    columns = {"text": marked, SENTENCE: texts}
-    return (part if problems else with_columns(part, columns)), problems
-
-
-def _absent(text: str, head: object, tail: object) -> str | None:
-    """Which entity can't be marked, and why."""
-    for name, entity in (("head", head), ("tail", tail)):
-        if not isinstance(entity, str) or not entity.strip():
-            return f'the column "{name}" is {json.dumps(entity, ensure_ascii=False, default=str)[:40]}, no entity'
-        if entity not in text:
-            return f'the entity "{entity}" does not stand in the text'
-    return None
-
-
-def _problems(part: Split, rows: Sequence[tuple[int, str]], fix: str) -> list[ErrorDetail]:
-    return collect_errors((part.place(row), RowError("L14", message, fix)) for row, message in rows)
+def _rename(scores: Mapping[str, Value]) -> dict[str, Value]:
+    """Give the official scores names of their own: those of plain classification are the same."""
+    return {official: scores[name] for name, official in OFFICIAL.items()}

@@ -1,7 +1,9 @@
-"""Token classification: the type of each word of a sentence (named entities, IOB2 inside, any scheme in the files).
+"""Token classification: the type of each word of a sentence (named entities; IOB2 inside, any scheme in the files).
 
-A word's label is decided at its first sub-token, as in BERT (Devlin et al. 2019, section 5.3). Sentences longer than
-one input are read in overlapping windows, each word being decided once. Shapes: B windows, L tokens, C labels.
+A word's label is predicted at its first sub-token, as in BERT (Devlin et al. 2019, section 5.3). Sentences longer than
+max_length are read in overlapping windows, and each word is predicted in one of them.
+
+Shapes: B windows, N examples, L tokens, C labels.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +31,14 @@ from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import entities
 from llmkit.recipe.schema import Data, Section
 from llmkit.tasks._shared.baselines import entity_baselines
-from llmkit.tasks._shared.texts import named_classes
-from llmkit.tasks.classification import per_class_details
+from llmkit.tasks._shared.classes import class_config, class_details
 from llmkit.tasks.protocol import (
+    MAX_ERRORS,
     Arrays,
     Examples,
     Head,
     Loss,
-    Plain,
+    Record,
     Rows,
     ScoreSheet,
     TaskSpec,
@@ -58,25 +60,26 @@ class Options(Section):
     """Task options of token classification."""
 
     scheme: Literal["auto", "IOB1", "IOB2", "BIOES", "BMES"] = "auto"
-    """How the files write entities; auto: found from the training rows."""
+    """How the files tag entities; auto: detected from the training set."""
     repair_tags: bool = False
-    """Read tags that can't stand where they do as conlleval does (an I- that continues nothing begins an entity)."""
+    """Accept tags that the scheme does not allow in their position, and read them as conlleval does (an I- tag that
+    continues no entity begins one)."""
     spans: bool = False
     """Rows are texts with character spans (`text`, `entities`) instead of `tokens` and `tags`."""
     strict: bool = False
-    """Score entities as strict IOB2: what does not begin with B- is none."""
+    """Score entities as strict IOB2: only a B- tag begins an entity."""
     stride: int = Field(default=32, ge=0)
     """Tokens that two neighbouring windows of a long sentence share; at most half of train.max_length."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> TokenClassification:
-    """The task with these options."""
+    """Make the task."""
     return TokenClassification(options, tuned)
 
 
 @dataclass(frozen=True)
-class TokenClassification(Plain):
-    """Entities of sentences; see `protocol.Task` for what each part is."""
+class TokenClassification:
+    """Entities of sentences."""
 
     options: Options
     tuned: Mapping[str, Any] = field(default_factory=dict)
@@ -94,7 +97,7 @@ class TokenClassification(Plain):
         )
 
     def check(self, corpus: Corpus, data: Data, seed: int, labels: Sequence[str] | None = None) -> Examples:
-        found = check_tagged_sentences(
+        checked = check_tagged_sentences(
             corpus,
             data,
             scheme=self.options.scheme,
@@ -103,21 +106,26 @@ class TokenClassification(Plain):
             spans=self.options.spans,
             seed=seed if labels is None else None,
         )
-        raise_if(list(found.errors), DataError)
-        references = {part: {"tags": ids} for part, ids in found.references.items()}
+        raise_if(list(checked.errors), DataError)
+        corpus = checked.corpus
+        if (
+            data.labels is not None
+        ):  # encoded labels are cached by the fingerprint, so other names need another one
+            digest = sha256(f"{corpus.fingerprint}\n{data.labels}".encode()).hexdigest()
+            corpus = replace(corpus, fingerprint=digest)
+        counts: dict[str, dict[str, int]] = {}
+        if labels is None:
+            counts = {
+                split: _count_entities(ids, checked.labels) for split, ids in checked.references.items()
+            }
         return Examples(
-            _named_by(found.corpus, data.labels),
-            found.labels,
-            references,
-            tuple(found.notes),
-            found.near_duplicates,
-            {split: _count_entities(own["tags"], found.labels) for split, own in references.items()},
+            corpus,
+            checked.labels,
+            {split: {"tags": ids} for split, ids in checked.references.items()},
+            tuple(checked.notes),
+            checked.near_duplicates,
+            counts,
         )
-
-    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
-        config = named_classes(labels, "")
-        del config["problem_type"]
-        return Head(config)
 
     def encode(
         self,
@@ -131,66 +139,71 @@ class TokenClassification(Plain):
     ) -> Features:
         return encode_words(
             tokenizer,
-            _sentences(rows).tokens,
+            _read_sentences(rows).tokens,
             list(references["tags"]) if references else None,
             max_length=max_length,
             stride=self.options.stride,
         )
 
-    def loss(self, references: Arrays, classes: int) -> Loss:
-        def of_batch(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+        return self
+
+    def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:
+        return Head(class_config(labels))
+
+    def augment(self, batch: dict[str, Tensor], seeds: NDArray[np.int64]) -> dict[str, Tensor]:
+        return batch
+
+    def loss(self, references: Arrays, num_classes: int) -> Loss:
+        def compute_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
             from llmkit.engine import losses
 
             return losses.tokens(model(**model_inputs(batch)).logits, batch["labels"])
 
-        return of_batch
+        return compute_loss
 
     def decode(
         self, model: nn.Module, batch: dict[str, Tensor], *, validating: bool = False
     ) -> dict[str, Tensor]:
+        """Return the most likely label and its probability at each token, and each window's loss."""
         from torch.nn import functional
 
         logits_BLC = at_least_float32(model(**model_inputs(batch)).logits)
         probs_BL, labels_BL = logits_BLC.softmax(-1).max(-1)
-        decoded = {"labels": labels_BL.int(), "probabilities": probs_BL}
+        outputs = {"labels": labels_BL.int(), "probabilities": probs_BL}
         if "labels" in batch:
             losses_BL = functional.cross_entropy(
                 logits_BLC.transpose(1, 2), batch["labels"], ignore_index=-100, reduction="none"
             )
-            decoded["loss"] = losses_BL.sum(-1)
-        return decoded
+            outputs["loss"] = losses_BL.sum(-1)
+        return outputs
 
     def predictions(
         self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
     ) -> Arrays:
-        """tags (N,) and probabilities (N,) of lists by word; loss (N,) summed over the words that have a token, and
-        words (N,) their number."""
-        lengths = [len(tokens) for tokens in _sentences(rows).tokens]
+        """Return `tags` and `probabilities`, (N,) of lists by word.
+
+        With references also `loss`, (N,), summed over the words that have a token, and `words`, (N,), their number.
+        """
+        lengths = [len(tokens) for tokens in _read_sentences(rows).tokens]
         tags = [np.zeros(length, np.int64) for length in lengths]
         probabilities = [np.ones(length) for length in lengths]
-        loss, decided = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64)
+        loss, words = np.zeros(len(lengths)), np.zeros(len(lengths), np.int64)
         for window, example in enumerate(encoded.examples):
-            word_of = np.asarray(encoded.decode_columns["words"][window])
-            at = np.flatnonzero(word_of != NO_WORD)
-            tags[example][word_of[at]] = outputs["labels"][window, at]
-            probabilities[example][word_of[at]] = outputs["probabilities"][window, at]
+            word_of_token = np.asarray(encoded.decode_columns["words"][window])
+            at = np.flatnonzero(word_of_token != NO_WORD)
+            tags[example][word_of_token[at]] = outputs["labels"][window, at]
+            probabilities[example][word_of_token[at]] = outputs["probabilities"][window, at]
             loss[example] += outputs["loss"][window] if "loss" in outputs else 0
-            decided[example] += len(at)
-        found: dict[str, NDArray[Any]] = {
+            words[example] += len(at)
+        predictions: dict[str, NDArray[Any]] = {
             "tags": object_array(tags),
             "probabilities": object_array(probabilities),
         }
-        return {**found, "loss": loss, "words": decided} if "loss" in outputs else found
+        return {**predictions, "loss": loss, "words": words} if "loss" in outputs else predictions
 
     def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
         return {}
-
-    def _values(self, references: Arrays, predictions: Arrays, labels: Sequence[str]) -> dict[str, float]:
-        gold, found = _canonical(labels, references["tags"], predictions["tags"])
-        statistics = entities.count_entities(gold, found, _types(labels), strict=self.options.strict)
-        sums = statistics.sum(0)
-        loss = float(predictions["loss"].sum() / max(1, predictions["words"].sum()))
-        return {"loss": loss, **{name: float(m.score(sums)) for name, m in entities.METRICS.items()}}
 
     def score(
         self,
@@ -201,18 +214,21 @@ class TokenClassification(Plain):
         resampling: Resampling | None,
         metrics: Sequence[str] = (),
     ) -> ScoreSheet:
+        types, strict = _collect_types(labels), self.options.strict
+        true, predicted = _renumber(labels, references["tags"], predictions["tags"])
         if resampling is None:
-            return ScoreSheet.of_values(self._values(references, predictions, labels), predictions)
-        gold, found = _canonical(labels, references["tags"], predictions["tags"])
-        types, strict = _types(labels), self.options.strict
-        scores = entities.scores(gold, found, types, strict=strict, resampling=resampling)
-        per_type = entities.per_type(gold, found, types, strict=strict, confidence=resampling.confidence)
+            counts = entities.count_entities(true, predicted, types, strict=strict).sum(0)
+            loss = float(predictions["loss"].sum() / max(1, predictions["words"].sum()))
+            values = {name: float(metric.score(counts)) for name, metric in entities.METRICS.items()}
+            return ScoreSheet.from_values({"loss": loss, **values}, predictions)
+        scores = entities.scores(true, predicted, types, strict=strict, resampling=resampling)
+        per_type = entities.per_type(true, predicted, types, strict=strict, confidence=resampling.confidence)
         if "loss" in predictions:
             statistics = np.stack([predictions["loss"], predictions["words"]], axis=1)
             scores["loss"] = intervals.bootstrap(
                 statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), resampling=resampling
             )
-        return ScoreSheet(scores, tuple(metrics) or HEADLINE, {"per_class": per_class_details(per_type)})
+        return ScoreSheet(scores, tuple(metrics) or HEADLINE, {"per_class": class_details(per_type)})
 
     def difference(
         self,
@@ -224,88 +240,81 @@ class TokenClassification(Plain):
         *,
         resampling: Resampling,
     ) -> Difference:
-        gold, one, other = _canonical(labels, references["tags"], first["tags"], second["tags"])
-        strict = self.options.strict
+        true, first_tags, second_tags = _renumber(labels, references["tags"], first["tags"], second["tags"])
         return entities.difference(
-            gold, one, other, _types(labels), metric, strict=strict, resampling=resampling
+            true,
+            first_tags,
+            second_tags,
+            _collect_types(labels),
+            metric,
+            strict=self.options.strict,
+            resampling=resampling,
         )
 
     def correct(self, references: Arrays, predictions: Arrays) -> NDArray[np.bool_]:
+        """Return which sentences have the right tag at every word."""
         pairs = zip(references["tags"], predictions["tags"], strict=True)
-        return np.array([np.array_equal(gold, found) for gold, found in pairs], bool)
+        return np.array([np.array_equal(true, predicted) for true, predicted in pairs], bool)
 
     def records(
         self, rows: Rows, predictions: Arrays, labels: Sequence[str], references: Arrays | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """entities and prediction are lists of {start, end, label, text}, in characters of `text`."""
-        _types(labels)
-        sentences = _sentences(rows)
+    ) -> Iterator[Record]:
+        """Yield records whose `entities` and `prediction` are lists of {start, end, label, text} in characters."""
+        _collect_types(labels)
+        sentences = _read_sentences(rows)
         for number, ids in enumerate(predictions["tags"]):
-            place = sentences.texts[number], sentences.offsets[number]
-            found = _entities(*place, _named(ids, labels), predictions["probabilities"][number])
-            record: dict[str, Any] = {"text": place[0]}
+            text, offsets = sentences.texts[number], sentences.offsets[number]
+            tags = _name_tags(ids, labels)
+            predicted = _find_entities(text, offsets, tags, predictions["probabilities"][number])
+            record: Record = {"text": text}
             if references is not None:
-                gold = _named(references["tags"][number], labels)
-                record |= {"tags": gold, "predicted_tags": _named(ids, labels)}
-                record["entities"] = _entities(*place, gold, None)
-            record["prediction"] = found
-            record["probability"] = min((entity["probability"] for entity in found), default=None)
+                true_tags = _name_tags(references["tags"][number], labels)
+                record |= {"tags": true_tags, "predicted_tags": tags}
+                record["entities"] = _find_entities(text, offsets, true_tags)
+            record["prediction"] = predicted
+            record["probability"] = min((entity["probability"] for entity in predicted), default=None)
             yield record
 
     def parse_records(
         self, records: Sequence[Mapping[str, Any]], labels: Sequence[str]
     ) -> tuple[Arrays, Arrays]:
         numbers = {name: number for number, name in enumerate(labels)}
-        gold, found = (
+        true, predicted = (
             object_array([np.array([numbers[tag] for tag in record[key]], np.int64) for record in records])
             for key in ("tags", "predicted_tags")
         )
-        return {"tags": gold}, {"tags": found}
+        return {"tags": true}, {"tags": predicted}
 
-    def worst_errors(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Sentences with the most wrong words."""
-        wrong = [
+    def worst_errors(self, records: Sequence[Record]) -> list[Record]:
+        """Return the sentences with the most wrong words."""
+        counted = [
             (sum(a != b for a, b in zip(record["tags"], record["predicted_tags"], strict=True)), record)
             for record in records
         ]
-        wrong.sort(key=lambda pair: -pair[0])
+        counted.sort(key=lambda pair: -pair[0])
         return [
             {
                 "text": record["text"],
-                "label": _listed(record["entities"]),
-                "prediction": _listed(record["prediction"]),
+                "label": _list_entities(record["entities"]),
+                "prediction": _list_entities(record["prediction"]),
                 "place": record["place"],
             }
-            for count, record in wrong[:20]
+            for count, record in counted[:MAX_ERRORS]
             if count
         ]
 
 
-def _count_entities(tags: NDArray[np.object_], labels: Sequence[str]) -> dict[str, int]:
-    """Count the entities of each type."""
-    ids = np.concatenate([np.zeros(0, np.int64), *tags])
-    numbers = {name: number for number, name in enumerate(labels)}
-    return {name: int((ids == numbers[f"B-{name}"]).sum()) for name in _types(labels)}
-
-
-def _named_by(corpus: Corpus, names: Sequence[str] | None) -> Corpus:
-    """With another fingerprint for other names of the tags' numbers: the encoded labels are kept by it."""
-    if names is None:
-        return corpus
-    return replace(corpus, fingerprint=sha256(f"{corpus.fingerprint}\n{names}".encode()).hexdigest())
-
-
 @dataclass(frozen=True)
 class _Sentences:
-    """Words of each example, their text, and where each stands in it (start, end in characters)."""
+    """Words of each example, its text, and where each word is in it (start, end in characters)."""
 
     tokens: Sequence[Sequence[str]]
     texts: Sequence[str]
     offsets: Sequence[Sequence[Sequence[int]]]
 
 
-def _sentences(rows: Rows) -> _Sentences:
-    """Rows that were checked know their words; a bare text is split by rule."""
+def _read_sentences(rows: Rows) -> _Sentences:
+    """Read the words of rows that were checked; bare texts are split into words by rule."""
     if "tokens" in rows:
         return _Sentences(rows["tokens"], rows["text"], rows["offsets"])
     offsets = [split_words(text) for text in rows["text"]]
@@ -313,8 +322,12 @@ def _sentences(rows: Rows) -> _Sentences:
     return _Sentences(tokens, rows["text"], offsets)
 
 
-def _types(labels: Sequence[str]) -> list[str]:
-    """Raises ModelError M11 for the labels of a model that tags no entities (parts of speech, for instance)."""
+def _collect_types(labels: Sequence[str]) -> list[str]:
+    """Return the entity types of the labels.
+
+    Raises:
+        ModelError: M11 for a model that tags no entities (but, for instance, parts of speech).
+    """
     try:
         return schemes.collect_types([labels])
     except ValueError as error:
@@ -323,39 +336,47 @@ def _types(labels: Sequence[str]) -> list[str]:
         raise ModelError("M11", "", message, fix) from error
 
 
-def _canonical(labels: Sequence[str], *sequences: NDArray[np.object_]) -> list[NDArray[np.object_]]:
-    """Label ids as `schemes.labels` numbers them; a model from elsewhere may have another order, or scheme."""
-    types = _types(labels)
-    own = schemes.make_labels(types)
-    if list(labels) == own:
+def _count_entities(tags: NDArray[np.object_], labels: Sequence[str]) -> dict[str, int]:
+    """Count the entities of each type."""
+    ids = np.concatenate([np.zeros(0, np.int64), *tags])
+    numbers = {name: number for number, name in enumerate(labels)}
+    return {name: int((ids == numbers[f"B-{name}"]).sum()) for name in _collect_types(labels)}
+
+
+def _renumber(labels: Sequence[str], *sequences: NDArray[np.object_]) -> list[NDArray[np.object_]]:
+    """Number labels as `schemes.make_labels` does; a model from elsewhere may have another order or scheme."""
+    types = _collect_types(labels)
+    ordered = schemes.make_labels(types)
+    if list(labels) == ordered:
         return list(sequences)
-    if not set(labels) <= set(own):
-        tags = ([schemes.to_iob2(_named(ids, labels)) for ids in rows] for rows in sequences)
+    if not set(labels) <= set(ordered):
+        tags = ([schemes.to_iob2(_name_tags(ids, labels)) for ids in rows] for rows in sequences)
         return [object_array(map(np.array, schemes.tags_to_ids(rows, types))) for rows in tags]
-    number = np.array([own.index(label) for label in labels])
+    number = np.array([ordered.index(label) for label in labels])
     return [object_array([number[ids] for ids in rows]) for rows in sequences]
 
 
-def _named(ids: Sequence[int] | NDArray[Any], labels: Sequence[str]) -> list[str]:
+def _name_tags(ids: Sequence[int] | NDArray[np.int64], labels: Sequence[str]) -> list[str]:
     return [labels[int(number)] for number in ids]
 
 
-def _entities(
+def _find_entities(
     text: str,
     offsets: Sequence[Sequence[int]],
     tags: Sequence[str],
-    probabilities: NDArray[Any] | None,
-) -> list[dict[str, Any]]:
-    """An entity is as probable as its least probable word."""
+    probabilities: NDArray[np.float64] | None = None,
+) -> list[Record]:
+    """Return the entities of a sentence; each is as probable as its least probable word."""
     found = []
     for span in schemes.tags_to_spans(tags):
         start, end = int(offsets[span.start][0]), int(offsets[span.end - 1][1])
-        entity: dict[str, Any] = {"start": start, "end": end, "label": span.label, "text": text[start:end]}
+        entity: Record = {"start": start, "end": end, "label": span.label, "text": text[start:end]}
         if probabilities is not None:
             entity["probability"] = float(probabilities[span.start : span.end].min())
         found.append(entity)
     return found
 
 
-def _listed(found: Sequence[Mapping[str, Any]]) -> str:
+def _list_entities(found: Sequence[Mapping[str, Any]]) -> str:
+    """Write entities in one line for the report."""
     return ", ".join(f"{entity['text']} ({entity['label']})" for entity in found) or "none"

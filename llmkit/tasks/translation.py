@@ -1,86 +1,90 @@
-"""Translation: a text in another language, judged by BLEU, chrF and TER against one or several references."""
+"""Translation: a text in another language, scored by BLEU, chrF and TER against one or several references."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 from llmkit.base.errors import RecipeError
 from llmkit.metrics.score import Statistics
 from llmkit.metrics.text import ngram
-from llmkit.tasks._shared import generation as base
+from llmkit.tasks._shared import generation
 from llmkit.tasks._shared.baselines import source_baseline
-from llmkit.tasks._shared.generation import Generation
-from llmkit.tasks.protocol import TaskSpec
+from llmkit.tasks._shared.generation import TextGeneration
 
 __all__ = ["Options", "Translation", "make"]
 
-SHORT = {"zho": "zh", "jpn": "ja", "kor": "ko"}  # by the three letters that NLLB's codes begin with
+LANGUAGES = {"zho": "zh", "jpn": "ja", "kor": "ko"}  # by the first three letters of NLLB's codes (zho_Hans)
 
 
-class Options(base.Options):
+class Options(generation.Options):
     """Task options of translation."""
 
     place = "{source}"
 
     source_language: str | None = None
-    """Code of the language to read, as the checkpoint spells it (en_XX in mBART); null: the checkpoint knows one."""
+    """Code of the source language, as the base model spells it (en_XX in mBART); null: the model has only one."""
     target_language: str | None = None
-    """Code of the language to write, likewise (de, de_DE, zh); it chooses BLEU's tokenizer too. Null: by script."""
+    """Code of the target language, likewise (de, de_DE, zh). It also chooses BLEU's tokenizer; null: by script."""
 
 
 def make(options: Options, tuned: Mapping[str, Any]) -> Translation:
-    """The task with these options."""
+    """Make the task."""
     return Translation(options, tuned)
 
 
-class Translation(Generation):
-    """A target for each source; see `protocol.Task` for what each part is."""
+@dataclass(frozen=True)
+class Translation(TextGeneration):
+    """A target text for each source text."""
+
+    options: Options
 
     source = "source"
     target = "target"
     prompt = "{source}\n\nTranslation:\n"
-    shown_worst = "chrf"
-    metrics: ClassVar[Sequence[str]] = ("bleu", "chrf", "ter")
-    lower_is_better: ClassVar[Collection[str]] = frozenset({"loss", "ter"})
+    metrics = ("bleu", "chrf", "ter")
+    lower_is_better = frozenset({"loss", "ter"})
+    error_metric = "chrf"
+    baselines = source_baseline("source")
 
     def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
-        """With the tokenizer set to the languages, where it knows any (mBART, NLLB, M2M100)."""
-        for side in ("source", "target"):
-            code = getattr(self.options, f"{side}_language")
-            if code is not None and hasattr(tokenizer, "src_lang"):
-                _set_language(tokenizer, side, code)
+        """Return the task for one base model, and set its tokenizer's languages if it has any (mBART, NLLB, M2M100).
+
+        Raises:
+            ModelError: As for `TextGeneration.bind`.
+            RecipeError: C09, when the tokenizer does not have a language.
+        """
+        if hasattr(tokenizer, "src_lang"):
+            if self.options.source_language is not None:
+                _set_language(tokenizer, "source", self.options.source_language)
+            if self.options.target_language is not None:
+                _set_language(tokenizer, "target", self.options.target_language)
         return super().bind(config, tokenizer)
 
-    @property
-    def spec(self) -> TaskSpec:
-        return replace(super().spec, baselines=source_baseline("source"))
-
-    def measured(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Statistics:
-        language = self.options.target_language and _short(self.options.target_language)
-        found = (
-            ngram.bleu(predictions, references, language=language),
-            ngram.chrf(predictions, references),
-            ngram.ter(predictions, references),
+    def measure(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Statistics:
+        code = self.options.target_language
+        return Statistics.join(
+            (
+                ngram.bleu(predictions, references, language=code and _shorten_code(code)),
+                ngram.chrf(predictions, references),
+                ngram.ter(predictions, references),
+            )
         )
-        return Statistics.join(found)
+
+
+def _shorten_code(code: str) -> str:
+    """Return a language code as the metrics know it: zh for zho_Hans."""
+    return LANGUAGES.get(code[:3], code)
 
 
 def _set_language(tokenizer: Any, side: str, code: str) -> None:
-    """Raises RecipeError C09 where the checkpoint has no token for this language."""
     try:
         setattr(tokenizer, {"source": "src_lang", "target": "tgt_lang"}[side], code)
-        known = tokenizer(text_target="")["input_ids"] if side == "target" else tokenizer("")["input_ids"]
+        ids = tokenizer(text_target="")["input_ids"] if side == "target" else tokenizer("")["input_ids"]
     except KeyError:
-        known = [tokenizer.unk_token_id]
-    if tokenizer.unk_token_id in known:
-        message = f'the checkpoint has no language "{code}"'
-        raise RecipeError(
-            "C09", f"task.{side}_language", message, "write it as its tokenizer does, e.g. de_DE"
-        )
-
-
-def _short(code: str) -> str:
-    """The code as the scores know it: zh of zho_Hans."""
-    return SHORT.get(code[:3], code)
+        ids = [tokenizer.unk_token_id]
+    if tokenizer.unk_token_id in ids:
+        message = f'the base model has no language "{code}"'
+        fix = "write it as its tokenizer does, e.g. de_DE"
+        raise RecipeError("C09", f"task.{side}_language", message, fix)

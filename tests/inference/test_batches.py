@@ -46,17 +46,17 @@ def test_a_batch_has_padded_ids_and_numeric_labels_but_no_lists(encoded: tuple[A
     assert batch["attention_mask"].sum(1).tolist() == [3, 5]
 
 
-def test_the_tasks_variation_depends_on_epoch_and_example(encoded: tuple[Any, Encoded]) -> None:
+def test_augmentation_depends_on_epoch_and_example(encoded: tuple[Any, Encoded]) -> None:
     tokenizer, examples = encoded
     seen = []
 
-    class Varying:
-        def augment(self, batch: dict[str, Any], draws: Any) -> dict[str, Any]:
-            seen.append(draws.tolist())
+    class Augmenting:
+        def augment(self, batch: dict[str, Any], seeds: Any) -> dict[str, Any]:
+            seen.append(seeds.tolist())
             return batch
 
     with sessions.start(seed=1, precision="fp32") as session:
-        batches = make_batches(session, examples, {}, tokenizer, Train(), Varying())  # type: ignore[arg-type]
+        batches = make_batches(session, examples, {}, tokenizer, Train(), Augmenting())  # type: ignore[arg-type]
         for epoch, indices in ((0, [0, 1]), (0, [1, 0]), (1, [0, 1])):
             batches.fetch(np.array(indices), epoch)
     assert seen[0] == seen[1][::-1]

@@ -14,7 +14,7 @@ from transformers import BertModel, GPT2Config, GPT2Model
 
 from llmkit.base.errors import ModelError
 from llmkit.models import load
-from llmkit.tasks._shared.texts import named_classes
+from llmkit.tasks._shared.classes import class_config
 
 HEAD = "AutoModelForSequenceClassification"
 
@@ -24,7 +24,7 @@ def load_classifier(folder: Path, labels: list[str], *, new_head: bool = False, 
     return load.load_pretrained(
         folder,
         "AutoModelForSequenceClassification",
-        named_classes(labels, "single_label_classification"),
+        class_config(labels, "single_label_classification"),
         new_head=new_head,
         seed=seed,
         tokenizer=load.load_tokenizer(folder),
@@ -155,13 +155,13 @@ def test_a_regression_head_does_not_fit_two_labels(folder: Path, tmp_path: Path)
     load.check_head(trained, HEAD, REGRESSION, new_head=False)
     with pytest.raises(ModelError, match=r"L11.*1 output \(LABEL_0\), but the data has 2 labels \(a, b\)"):
         load.check_head(
-            trained, HEAD, named_classes(["a", "b"], "single_label_classification"), new_head=False
+            trained, HEAD, class_config(["a", "b"], "single_label_classification"), new_head=False
         )
     load.check_head(trained, HEAD, {}, new_head=False)  # any head of this class fits
 
 
 def test_a_classification_head_does_not_fit_a_regression(folder: Path, tmp_path: Path) -> None:
-    trained = save_trained(folder, tmp_path, named_classes(["a", "b"], "single_label_classification"))
+    trained = save_trained(folder, tmp_path, class_config(["a", "b"], "single_label_classification"))
     with pytest.raises(ModelError, match=r"L11.*2 labels \(a, b\), but the data has 1 output \(LABEL_0\)"):
         load.check_head(trained, HEAD, REGRESSION, new_head=False)
     fresh = load.load_pretrained(
@@ -178,7 +178,7 @@ MARKERS = ("<e1>", "</e1>", "<e2>", "</e2>")
 
 def load_embeddings(folder: Path, seed: int = 1, special: tuple[str, ...] = MARKERS) -> torch.Tensor:
     tokenizer = load.load_tokenizer(folder, special=special)
-    head = named_classes(["a", "b"], "single_label_classification")
+    head = class_config(["a", "b"], "single_label_classification")
     model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=seed, tokenizer=tokenizer)
     assert model.config.vocab_size == len(tokenizer)
     return model.get_input_embeddings().weight.detach()
@@ -204,7 +204,7 @@ def test_new_embeddings_depend_only_on_the_seed_and_existing_ones_stay(folder: P
     three = load.load_pretrained(
         folder,
         HEAD,
-        named_classes(["a", "b", "c"], "single_label_classification"),
+        class_config(["a", "b", "c"], "single_label_classification"),
         new_head=False,
         seed=1,
         tokenizer=load.load_tokenizer(folder, special=MARKERS),
@@ -226,7 +226,7 @@ def test_new_embeddings_vary_as_much_as_existing_ones(folder: Path) -> None:
 
 def test_embeddings_stay_when_the_model_already_has_the_tokens(folder: Path, tmp_path: Path) -> None:
     tokenizer = load.load_tokenizer(folder, special=MARKERS)
-    head = named_classes(["a", "b"], "single_label_classification")
+    head = class_config(["a", "b"], "single_label_classification")
     model = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
     model.save_pretrained(tmp_path / "trained")
     tokenizer.save_pretrained(tmp_path / "trained")
@@ -243,7 +243,7 @@ def test_unused_embedding_rows_are_used_before_new_ones_are_added(folder: Path, 
     model.resize_token_embeddings(64)
     model.save_pretrained(folder)
     tokenizer = load.load_tokenizer(folder, special=MARKERS)
-    head = named_classes(["a", "b"], "single_label_classification")
+    head = class_config(["a", "b"], "single_label_classification")
     loaded = load.load_pretrained(folder, HEAD, head, new_head=False, seed=1, tokenizer=tokenizer)
     assert len(tokenizer) < 64
     assert torch.equal(loaded.get_input_embeddings().weight, model.get_input_embeddings().weight)

@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from llmkit.base.errors import ModelError
 from llmkit.models import load, lora
 from llmkit.recipe.schema import Lora
-from llmkit.tasks._shared.texts import named_classes
+from llmkit.tasks._shared.classes import class_config
 from tests.float64 import EXACT, in_float64
 
 IDS = torch.tensor([[2, 5, 6, 7, 3]])
@@ -24,7 +24,7 @@ def load_classifier(folder: Path, labels: list[str], *, new_head: bool = False, 
     return load.load_pretrained(
         folder,
         "AutoModelForSequenceClassification",
-        named_classes(labels, "single_label_classification"),
+        class_config(labels, "single_label_classification"),
         new_head=new_head,
         seed=seed,
         tokenizer=load.load_tokenizer(folder),
@@ -112,7 +112,7 @@ def load_with_new_tokens(folder: Path, seed: int = 1) -> tuple[Any, Any, list[in
     model = load.load_pretrained(
         folder,
         "AutoModelForSequenceClassification",
-        named_classes(["a", "b"], "single_label_classification"),
+        class_config(["a", "b"], "single_label_classification"),
         new_head=False,
         seed=seed,
         tokenizer=tokenizer,

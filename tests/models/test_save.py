@@ -13,7 +13,7 @@ from llmkit.base import files
 from llmkit.base.errors import ModelError
 from llmkit.models import load, save
 from llmkit.models.save import ModelMetadata
-from llmkit.tasks._shared.texts import named_classes
+from llmkit.tasks._shared.classes import class_config
 
 METADATA = ModelMetadata({"name": "classification"}, ["a", "b"], {"text": "text"}, 32, "base")
 
@@ -23,7 +23,7 @@ def load_classifier(folder: Path, labels: list[str], *, new_head: bool = False, 
     return load.load_pretrained(
         folder,
         "AutoModelForSequenceClassification",
-        named_classes(labels, "single_label_classification"),
+        class_config(labels, "single_label_classification"),
         new_head=new_head,
         seed=seed,
         tokenizer=load.load_tokenizer(folder),

@@ -124,15 +124,15 @@ def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None
 def test_a_system_message_is_added_where_there_is_none(tiny_gpt: Path) -> None:
     task = made(tiny_gpt, system="very good")
     own = [{"role": "system", "content": "bad"}, {"role": "user", "content": "film"}]
-    assert task.turns("film")[0] == {"role": "system", "content": "very good"}
-    assert task.turns(own) == own
+    assert task.parse_turns("film")[0] == {"role": "system", "content": "very good"}
+    assert task.parse_turns(own) == own
 
 
 def test_faulty_messages_of_predict_are_told(tiny_gpt: Path) -> None:
     task = made(tiny_gpt)
-    assert task.turns("film") == [{"role": "user", "content": "film"}]
+    assert task.parse_turns("film") == [{"role": "user", "content": "film"}]
     with pytest.raises(DataError, match="the role 'tool' is unknown"):
-        task.turns([{"role": "tool", "content": "x"}])
+        task.parse_turns([{"role": "tool", "content": "x"}])
 
 
 def test_scores_are_perplexity_and_rouge(tiny_gpt: Path) -> None:

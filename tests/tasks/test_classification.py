@@ -23,7 +23,7 @@ from llmkit.data.corpus import Corpus
 from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data
-from llmkit.tasks.classification import Options, balanced, make
+from llmkit.tasks.classification import Options, balance_classes, make
 from llmkit.tasks.protocol import Examples
 from tests.samples import predict_baselines
 
@@ -229,11 +229,11 @@ def test_class_weights_are_those_of_the_training_rows(logits: Tensor, references
 def test_balanced_is_that_of_scikit_learn() -> None:
     labels = np.random.default_rng(2).choice(4, 200, p=[0.7, 0.2, 0.05, 0.05])
     expected = compute_class_weight("balanced", classes=np.arange(4), y=labels)
-    assert np.allclose(balanced(labels, 4), expected, rtol=1e-6)
+    assert np.allclose(balance_classes(labels, 4), expected, rtol=1e-6)
 
 
 def test_a_class_without_training_rows_has_a_finite_weight() -> None:
-    assert np.isfinite(balanced(np.array([0, 1, 1]), 3)).all()
+    assert np.isfinite(balance_classes(np.array([0, 1, 1]), 3)).all()
 
 
 def test_values_and_scores_agree_with_scikit_learn(references: Tensor, outputs: dict[str, Any]) -> None:

@@ -15,7 +15,6 @@ from llmkit.base.errors import ModelError
 from llmkit.data.encoding.collate import IGNORED, collate
 from llmkit.data.encoding.features import Encoded
 from llmkit.models import load
-from llmkit.tasks.clm import WRITTEN
 from tests.float64 import in_float64
 
 TEXTS = ["the film was good", "it is", "the story of a lovely actor with music", "bad"]
@@ -162,19 +161,3 @@ def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) ->
     with pytest.raises(ModelError, match=r'S09.*"mamba".*task.packing=false'):
         task.bind({"model_type": "mamba"}, tokenizer)
     tasks.load({"name": "clm", "packing": False}).bind({"model_type": "mamba"}, tokenizer)
-
-
-def test_samples_begin_with_rows_spread_over_the_long_ones(tokenizer: Any) -> None:
-    long = [f"{word} film with music by a lovely actor and a story" for word in ("good", "bad", "it", "the")]
-    found = made(tokenizer).beginnings({"text": ["it is", *long, "bad"]})
-    assert [tokenizer.decode(ids, skip_special_tokens=True) for ids, _ in found] == [
-        "good film with",
-        "bad film with music",
-        "it film with music",
-    ]
-    assert all(ids[0] == CLS for ids, _ in found)
-    text = long[0]
-    assert found[0][1] == round(
-        WRITTEN * len(tokenizer(text, add_special_tokens=False)["input_ids"]) / len(text)
-    )
-    assert made(tokenizer).beginnings({"text": ["it is"]}) == []

@@ -148,7 +148,7 @@ def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
 
 def test_scores_say_that_they_are_of_hidden_tokens(tokenizer: Any) -> None:
     predictions = {"nats": np.ones(4), "tokens": np.full(4, 2), "hits": np.ones(4)}
-    found = made(tokenizer).measured(references_of([0, 1, 2, 3]), predictions)
+    found = made(tokenizer).measure(references_of([0, 1, 2, 3]), predictions)
     assert found.values() == pytest.approx({"loss": 0.5, "perplexity": np.exp(0.5), "token_accuracy": 0.5})
     assert all(
         metric.note.endswith(", hidden tokens only, each given all that is not hidden")

@@ -116,11 +116,11 @@ def test_other_entities_are_other_data(corpus_of: Callable[..., Corpus]) -> None
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"head": "the opera"}, 'the entity "the opera" does not stand in the text'),
-        ({"tail": "the opera"}, 'the entity "the opera" does not stand in the text'),
-        ({"head": None}, 'the column "head" is null, no entity'),
-        ({"tail": ""}, 'the column "tail" is "", no entity'),
-        ({"tail": " "}, 'the column "tail" is " ", no entity'),
+        ({"head": "the opera"}, 'the entity "the opera" is not in the text'),
+        ({"tail": "the opera"}, 'the entity "the opera" is not in the text'),
+        ({"head": None}, 'the column "head" is null, which is no entity'),
+        ({"tail": ""}, 'the column "tail" is "", which is no entity'),
+        ({"tail": " "}, 'the column "tail" is " ", which is no entity'),
     ],
 )
 def test_an_entity_that_is_not_there_is_told(
@@ -180,7 +180,7 @@ def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
     references = {"labels": np.zeros(2)}
     found = TASK.encode({"text": texts}, references, tokenizer, max_length=9, truncation=True)
     assert found.counts.cut_examples == 2
-    assert found.notes == {"texts that lost an entity when they were cut": 1}
+    assert found.notes == {"texts that lost an entity to truncation": 1}
 
 
 def test_a_text_to_predict_needs_its_markers_too(tiny_bert: Path) -> None:

@@ -21,7 +21,7 @@ def made(**options: Any) -> Any:
 
 
 def test_scores_are_those_of_rouge_score_with_a_sentence_a_line() -> None:
-    found = made().measured([SAID], [REFERENCES])
+    found = made().measure([SAID], [REFERENCES])
     names = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
 
     def by_line(text: str) -> str:
@@ -34,7 +34,7 @@ def test_scores_are_those_of_rouge_score_with_a_sentence_a_line() -> None:
 
 
 def test_chinese_has_scores() -> None:
-    found = made().measured(["灰黄霉素微粒的制备"], [["灰黄霉素微粒的制备"]])
+    found = made().measure(["灰黄霉素微粒的制备"], [["灰黄霉素微粒的制备"]])
     assert found.values()["rougeL"] == pytest.approx(100)
 
 

@@ -25,7 +25,7 @@ from llmkit.inference.batches import make_batches
 from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Train
-from llmkit.tasks.token_classification import Options, TokenClassification, _canonical, make
+from llmkit.tasks.token_classification import Options, TokenClassification, _renumber, make
 from tests.float64 import in_float64
 from tests.samples import predict_baselines
 
@@ -322,7 +322,7 @@ def test_a_model_of_another_scheme_is_scored_by_its_entities() -> None:
     labels = ("O", "B-A", "I-A", "E-A", "S-A")
     references = {"tags": objects([[1, 2, 0, 1], [1, 2, 2, 0]])}  # IOB2 among the model's labels
     predictions = {"tags": objects([[1, 3, 0, 4], [1, 2, 0, 4]])}
-    [gold, found] = _canonical(labels, references["tags"], predictions["tags"])
+    [gold, found] = _renumber(labels, references["tags"], predictions["tags"])
     assert [row.tolist() for row in gold] == [[1, 2, 0, 1], [1, 2, 2, 0]]
     assert [row.tolist() for row in found] == [[1, 2, 0, 1], [1, 2, 0, 1]]
     values = TASK.score(

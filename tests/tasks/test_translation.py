@@ -13,7 +13,7 @@ from llmkit import tasks
 from llmkit.base.errors import RecipeError
 from llmkit.data.encoding.prompts import find_target_start
 from llmkit.recipe.schema import Data
-from llmkit.tasks.translation import _short
+from llmkit.tasks.translation import _shorten_code
 from tests.samples import predict_baselines
 
 MBART = {"model_type": "mbart", "is_encoder_decoder": True}
@@ -34,7 +34,7 @@ def made(**options: Any) -> Any:
 
 
 def test_scores_are_those_of_sacrebleu() -> None:
-    found = made(target_language="de").measured(SAID, [[text] for text in GERMAN])
+    found = made(target_language="de").measure(SAID, [[text] for text in GERMAN])
     expected = {
         "bleu": BLEU().corpus_score(SAID, [GERMAN]).score,
         "chrf": CHRF().corpus_score(SAID, [GERMAN]).score,
@@ -47,7 +47,7 @@ def test_scores_are_those_of_sacrebleu() -> None:
 @pytest.mark.parametrize("language", ["zh", "zh_CN", "zho_Hans", None])
 def test_chinese_is_cut_into_characters(language: str | None) -> None:
     text = "他延迟到下个月去北海道。"
-    found = made(target_language=language).measured([text], [[text]])
+    found = made(target_language=language).measure([text], [[text]])
     assert found.values()["bleu"] == pytest.approx(100)
     assert "tok:zh" in found.metrics[0].note
 
@@ -56,7 +56,7 @@ def test_chinese_is_cut_into_characters(language: str | None) -> None:
     ("code", "short"), [("de_DE", "de_DE"), ("zho_Hant", "zh"), ("jpn_Jpan", "ja"), ("ko", "ko")]
 )
 def test_codes_of_nllb_have_their_short_names(code: str, short: str) -> None:
-    assert _short(code) == short
+    assert _shorten_code(code) == short
 
 
 def test_the_tokenizer_is_set_to_the_languages() -> None:

@@ -20,7 +20,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def script(**columns: list[float]) -> None:
         rows = iter([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
         other = dict.fromkeys(["loss", *METRICS], 0.0)
-        monkeypatch.setattr(Classification, "values", lambda *_: {**other, **next(rows)})
+        monkeypatch.setattr(Classification, "_compute_values", lambda *_: {**other, **next(rows)})
 
     return script
 

@@ -1,86 +1,57 @@
-"""What the tasks over one text, or two as one input, have in common: one window an example, cut at max_length.
-
-Subclasses add what the label is, its loss and its scores.
-"""
+"""What tasks over one text, or two as one input, have in common: splits and the head's logits."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from llmkit.base.dtypes import at_least_float32
-from llmkit.data.encoding.encode import encode_texts
-from llmkit.data.encoding.features import Encoded, Features
-from llmkit.tasks.protocol import Arrays, Plain, Rows, TaskSpec, model_inputs, same_names
+from llmkit.base.errors import DataError, raise_if
+from llmkit.data.checks.duplicates import check_duplicates
+from llmkit.data.corpus import Corpus
+from llmkit.data.splits import create_missing_splits
+from llmkit.recipe.schema import Data
+from llmkit.tasks.protocol import model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["OverTexts", "logits_of", "named_classes"]
+__all__ = ["compute_logits", "make_splits"]
 
 
-@dataclass(frozen=True)
-class OverTexts(Plain):
-    """texts names the input columns: one, or two that make a pair."""
+def make_splits(
+    corpus: Corpus,
+    columns: Sequence[str],
+    data: Data,
+    seed: int,
+    *,
+    label_column: str | None = None,
+    text_column: str | None = None,
+) -> tuple[Corpus, list[str]]:
+    """Drop duplicates and make missing splits.
 
-    options: Any
-    tuned: Mapping[str, Any] = field(default_factory=dict)
-    texts: tuple[str, ...] = ("text",)
+    Args:
+        corpus: The rows.
+        columns: The text columns, by which rows are duplicates.
+        data: The recipe's data section.
+        seed: Seed of the splits.
+        label_column: The column of labels: equal texts must have one label, and splits are stratified by it.
+        text_column: Rows with equal values in this column stay in one split (default: the first text column).
 
-    gold: ClassVar[str] = "label"  # the column with the answer
+    Returns:
+        The corpus with all splits, and notes on what was dropped.
 
-    def spec_with(self, metrics: Sequence[str], lower_is_better: Collection[str], **flags: Any) -> TaskSpec:
-        """The spec of a task over these texts."""
-        return TaskSpec(
-            auto_class="AutoModelForSequenceClassification",
-            columns=same_names(*self.texts, self.gold),
-            inputs=self.texts,
-            identity=(*self.texts, self.gold),
-            metrics=metrics,
-            lower_is_better=lower_is_better,
-            tuned=self.tuned,
-            **flags,
-        )
-
-    @property
-    def together(self) -> str:
-        """Rows that are equal in this column never stand in two parts of a split: what they share would leak."""
-        return self.texts[0]
-
-    def encode(
-        self,
-        rows: Rows,
-        references: Arrays,
-        tokenizer: Any,
-        *,
-        max_length: int,
-        truncation: bool,
-        training: bool = False,
-    ) -> Features:
-        return encode_texts(
-            tokenizer, *(rows[name] for name in self.texts), max_length=max_length, truncation=truncation
-        )
-
-    def predictions(
-        self, outputs: Arrays, encoded: Encoded, rows: Rows, *, calibrated: bool = False
-    ) -> Arrays:
-        return outputs
-
-    def tune(self, references: Arrays, predictions: Arrays) -> Mapping[str, Any]:
-        return {}
+    Raises:
+        DataError: With all duplicates that the recipe does not allow.
+    """
+    corpus, errors, notes = check_duplicates(corpus, columns, label_column, data)
+    raise_if(errors, DataError)
+    corpus = create_missing_splits(
+        corpus, label_column=label_column, text_column=text_column or columns[0], data=data, seed=seed
+    )
+    return corpus, notes
 
 
-def logits_of(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """What the head says of each example, (B, C)."""
+def compute_logits(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the head's logits, (B, C), in float32 at least."""
     return at_least_float32(model(**model_inputs(batch)).logits)
-
-
-def named_classes(labels: Sequence[str], problem_type: str) -> dict[str, Any]:
-    """Config entries of a head with a name for each output."""
-    return {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {name: number for number, name in enumerate(labels)},
-        "problem_type": problem_type,
-    }

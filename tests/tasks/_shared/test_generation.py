@@ -46,7 +46,7 @@ def test_the_checkpoint_decides_which_class_opens_it(name: str, tiny_t5: Path, t
 
 @each_task
 def test_checkpoints_that_only_read_are_refused(name: str, tiny_bert: Path) -> None:
-    with pytest.raises(ModelError, match="reads texts and can't write any") as caught:
+    with pytest.raises(ModelError, match="reads texts but cannot generate any") as caught:
         made(name, tiny_bert)
     assert caught.value.details[0].code == "M11"
 
@@ -57,7 +57,7 @@ def test_texts_need_an_end_and_positions(tiny_t5: Path, tiny_gpt: Path) -> None:
         made("translation").bind({"model_type": "llama"}, tokenizer)
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
     bart = {"model_type": "bart", "is_encoder_decoder": True, "max_position_embeddings": 32}
-    with pytest.raises(ModelError, match="more than the 32 positions"):
+    with pytest.raises(ModelError, match="more than the decoder's 32 positions"):
         made("translation").bind(bart, tokenizer)
 
 
@@ -112,12 +112,12 @@ def test_several_references_stand_for_the_target(name: str, corpus_of: Callable[
 
 
 def test_the_prompt_is_the_recipe_s_or_fits_the_checkpoint(tiny_t5: Path, tiny_gpt: Path) -> None:
-    assert made("translation", tiny_t5)._around() == ("", "")
-    assert made("translation", tiny_gpt)._around() == ("", "\n\nTranslation:\n")
+    assert made("translation", tiny_t5)._split_prompt() == ("", "")
+    assert made("translation", tiny_gpt)._split_prompt() == ("", "\n\nTranslation:\n")
     asked = made("summarization", tiny_t5, prompt="summarize: {document} {now}")
-    assert asked._around() == ("summarize: ", " {now}")
+    assert asked._split_prompt() == ("summarize: ", " {now}")
     for name, prompt in (("translation", "no place"), ("summarization", "{document} {document}")):
-        with pytest.raises(ValueError, match="must hold"):
+        with pytest.raises(ValueError, match="must contain"):
             made(name, prompt=prompt)
 
 

@@ -11,7 +11,7 @@ from llmkit import tasks
 from llmkit.base.errors import ModelError
 from llmkit.data.encoding.features import Encoded, Ragged, TokenCounts
 from llmkit.metrics.resampling import Resampling
-from llmkit.tasks._shared.language_model import by_unit, check_packing
+from llmkit.tasks._shared.language_model import check_packing, sum_by_unit
 
 TEXTS = ["the film was good", "it is", "the story", "bad"]
 FEW = Resampling(resamples=200, seed=1)
@@ -46,9 +46,9 @@ def test_costs_of_tokens_go_to_their_rows(task: Any) -> None:
 
 
 def test_units_are_documents_where_they_are_many() -> None:
-    many = by_unit(references_of(np.repeat(range(30), 2).tolist()), np.arange(60))[0]
+    many = sum_by_unit(references_of(np.repeat(range(30), 2).tolist()), np.arange(60))[0]
     assert many.tolist() == [4 * i + 1 for i in range(30)]
-    assert by_unit(references_of([0] * 29 + [1]), np.arange(30))[0].tolist() == list(range(30))
+    assert sum_by_unit(references_of([0] * 29 + [1]), np.arange(30))[0].tolist() == list(range(30))
 
 
 def test_packing_is_only_for_model_types_that_were_compared() -> None:

@@ -1,44 +1,23 @@
-"""What the tasks over one text or two share: the input, the columns, the head."""
+"""Logits of the head, and splits without duplicates."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import pytest
 import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
-from llmkit.models import load
-from llmkit.tasks._shared.texts import OverTexts, logits_of, named_classes
-
-ONE, TWO = OverTexts(None), OverTexts(None, {}, ("text", "text_pair"))
-
-
-def test_columns_inputs_and_identity_follow_the_texts() -> None:
-    one, two = (task.spec_with((), ()) for task in (ONE, TWO))
-    assert one.columns == {"text": "text", "label": "label"}
-    assert two.columns == {"text": "text", "text_pair": "text_pair", "label": "label"}
-    assert (one.inputs, two.inputs) == (("text",), ("text", "text_pair"))
-    assert two.identity == ("text", "text_pair", "label")
-    assert ONE.together == TWO.together == "text"
+from llmkit import tasks
+from llmkit.data.corpus import Corpus
+from llmkit.recipe.schema import Data
+from llmkit.tasks._shared.texts import compute_logits, make_splits
 
 
-def test_two_texts_are_one_input(tiny_bert: Path) -> None:
-    tokenizer = load.load_tokenizer(tiny_bert)
-    rows = {"text": ["a film", "it"], "text_pair": ["good", "a bad story"]}
-    found = TWO.encode(rows, {}, tokenizer, max_length=20, truncation=False)
-    expected = tokenizer(rows["text"], rows["text_pair"])["input_ids"]
-    assert found.columns["input_ids"] == expected
-    alone = ONE.encode(rows, {}, tokenizer, max_length=20, truncation=False)
-    assert alone.columns["input_ids"] == tokenizer(rows["text"])["input_ids"]
-
-
-def test_the_model_is_never_given_the_labels() -> None:
-    """Its own loss is a mean over the micro-batch."""
+def test_the_model_does_not_get_the_labels() -> None:
+    """With labels it would compute a loss of its own, a mean over the micro-batch."""
     seen: list[set[str]] = []
 
     class Watched(nn.Module):
@@ -48,7 +27,7 @@ def test_the_model_is_never_given_the_labels() -> None:
 
     ids = torch.ones(2, 4, dtype=torch.long)
     batch = {"input_ids": ids, "attention_mask": ids, "token_type_ids": ids, "labels": ids[:, 0]}
-    assert logits_of(Watched(), batch).dtype == torch.float32
+    assert compute_logits(Watched(), batch).dtype == torch.float32
     assert seen == [{"input_ids", "attention_mask", "token_type_ids"}]
 
 
@@ -67,23 +46,16 @@ def test_segments_reach_the_model() -> None:
     }
     second = {**first, "token_type_ids": torch.tensor([[0, 0, 0, 1, 1]])}
     with torch.no_grad():
-        assert torch.equal(logits_of(model, second), model(**second).logits)
-        assert not torch.equal(logits_of(model, first), logits_of(model, second))
+        assert torch.equal(compute_logits(model, second), model(**second).logits)
+        assert not torch.equal(compute_logits(model, first), compute_logits(model, second))
 
 
-def test_classes_have_names_in_the_config() -> None:
-    found = named_classes(("no", "yes"), "single_label_classification")
-    assert found == {
-        "num_labels": 2,
-        "id2label": {0: "no", 1: "yes"},
-        "label2id": {"no": 0, "yes": 1},
-        "problem_type": "single_label_classification",
-    }
-
-
-@pytest.mark.parametrize("task", [ONE, TWO])
-def test_one_window_an_example_needs_no_merging(task: OverTexts) -> None:
-    outputs = {"prediction": np.arange(3)}
-    assert task.predictions(outputs, None, {}) is outputs  # type: ignore[arg-type]
-    assert not task.spec_with((), ()).can_tune
-    assert task.tune({}, outputs) == {}
+def test_splits_are_made_without_duplicates(corpus_of: Callable[..., Corpus]) -> None:
+    task = tasks.load({"name": "regression"})
+    rows = [{"text": f"a film number {number}", "score": number} for number in range(40)]
+    repeated = {"text": "A FILM number 1", "score": 3}
+    data = Data(test_share=0.2, duplicates="drop")
+    corpus, notes = make_splits(corpus_of(task, train=[*rows, repeated]), ("text",), data, 1)
+    assert list(corpus.splits) == ["train", "validation", "test"]
+    assert sum(map(len, corpus.splits.values())) == 40
+    assert len(notes) == 1
