@@ -267,7 +267,8 @@ class ExtractiveQA:
         return ScoreSheet(scores, tuple(metrics) or ("exact_match", "f1"), details)
 
     def _compute_values(self, references: Arrays, predictions: Arrays) -> dict[str, float]:
-        exact, f1 = self._match(references, predictions["texts"]).T
+        matches = self._match(references, predictions["texts"])
+        exact, f1 = matches[:, 0], matches[:, 1]
         values = {
             "loss": float(predictions["loss"].sum() / max(1, predictions["windows"].sum())),
             "exact_match": float(exact.mean()),
@@ -284,7 +285,7 @@ class ExtractiveQA:
         return values | {name: float(part.mean()) if len(part) else 0.0 for name, part in parts.items()}
 
     def _match(self, references: Arrays, texts: NDArray[np.object_]) -> NDArray[np.float64]:
-        """Return exact match and F1 of each text, (N, 2)."""
+        """Return exact match, F1 and other statistics of each text, (N, ...)."""
         rules = self._choose_rules(references)
         return extractive_qa.match_answers(list(references["answers"]), list(texts), rules)
 

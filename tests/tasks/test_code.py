@@ -141,7 +141,7 @@ def test_a_question_without_tests_is_answered_and_nothing_run(running: Any) -> N
 def test_solutions_that_fail_their_own_tests_are_named(running: Any, corpus_of: Callable[..., Any]) -> None:
     corpus = corpus_of(running, train=[mbpp(1), mbpp(2, WRONG)], test=[mbpp(3)])
     notes = running.check(corpus, Data(**SHARES), 1).notes
-    assert "train: 1 row whose own solution does not pass its tests: train.jsonl:2 (failed)" in notes
+    assert "train: 1 row whose own solution fails its tests: train.jsonl:2 (failed)" in notes
     assert "test: all 1 solutions in the data pass their tests" in notes
     assert not any("not run" in note for note in notes)
 

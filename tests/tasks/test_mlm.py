@@ -151,7 +151,7 @@ def test_scores_say_that_they_are_of_hidden_tokens(tokenizer: Any) -> None:
     found = made(tokenizer).measure(references_of([0, 1, 2, 3]), predictions)
     assert found.values() == pytest.approx({"loss": 0.5, "perplexity": np.exp(0.5), "token_accuracy": 0.5})
     assert all(
-        metric.note.endswith(", hidden tokens only, each given all that is not hidden")
+        metric.note.endswith(", masked tokens only, each given all tokens that are not masked")
         for metric in found.metrics
     )
 

@@ -88,7 +88,7 @@ def test_copies_are_counted(name: str, corpus_of: Callable[..., Any]) -> None:
     task, found = made(name), rows(name, 6)
     found[1][task.target] = found[1][task.source].upper()
     examples = task.check(corpus_of(task, train=found), Data(**SHARES), 1)
-    assert f"train: 1 row whose {task.target} is the {task.source} itself" in examples.notes
+    assert f"train: 1 row whose {task.target} equals the {task.source}" in examples.notes
 
 
 @each_task

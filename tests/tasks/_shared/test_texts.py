@@ -54,8 +54,13 @@ def test_splits_are_made_without_duplicates(corpus_of: Callable[..., Corpus]) ->
     task = tasks.load({"name": "regression"})
     rows = [{"text": f"a film number {number}", "score": number} for number in range(40)]
     repeated = {"text": "A FILM number 1", "score": 3}
-    data = Data(test_share=0.2, duplicates="drop")
-    corpus, notes = make_splits(corpus_of(task, train=[*rows, repeated]), ("text",), data, 1)
-    assert list(corpus.splits) == ["train", "validation", "test"]
-    assert sum(map(len, corpus.splits.values())) == 40
+    corpus = corpus_of(task, train=rows, test=[{"text": "something else", "score": 1}, repeated])
+    with pytest.raises(DataError, match="L13"):
+        make_splits(corpus, ("text",), Data(), 1)
+    corpus, notes = make_splits(corpus, ("text",), Data(duplicates="drop"), 1)
+    assert {name: len(split) for name, split in corpus.splits.items()} == {
+        "train": 35,
+        "validation": 4,
+        "test": 2,
+    }
     assert len(notes) == 1
