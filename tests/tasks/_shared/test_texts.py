@@ -6,11 +6,13 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
 from llmkit import tasks
+from llmkit.base.errors import DataError
 from llmkit.data.corpus import Corpus
 from llmkit.recipe.schema import Data
 from llmkit.tasks._shared.texts import compute_logits, make_splits
