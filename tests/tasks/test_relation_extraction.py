@@ -69,21 +69,6 @@ def predictions(given: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
 # entities
 
 
-def test_entities_in_columns_are_marked(corpus_of: Callable[..., Corpus]) -> None:
-    examples = TASK.check(corpus_of(TASK, test=named(3)), Data(test="x"), 1, labels=LABELS)
-    assert examples.corpus.splits["test"].column("text") == [
-        "<e1>the actor</e1> 0 likes the <e2>film</e2> and its music 0",
-        "the actor 0 likes the <e1>film</e1> and its <e2>music</e2> 0",
-        "<e2>the actor</e2> 0 likes the film and its <e1>music</e1> 0",
-    ]
-
-
-def test_marked_texts_stay_as_they_are_beside_columns_of_entities(corpus_of: Callable[..., Corpus]) -> None:
-    marked = [{**row, "text": f"<e1>a</e1> {i} <e2>b</e2>"} for i, row in enumerate(named(6))]
-    examples = TASK.check(corpus_of(TASK, test=marked), Data(test="x"), 1, labels=LABELS)
-    assert examples.corpus.splits["test"].column("text") == [row["text"] for row in marked]
-
-
 def test_a_sentence_stays_in_one_part(corpus_of: Callable[..., Corpus]) -> None:
     """Its rows differ by their markers alone."""
     from_columns = TASK.check(corpus_of(TASK, train=named(180)), DATA, 1)
@@ -101,64 +86,6 @@ def test_a_sentence_stays_in_one_part(corpus_of: Callable[..., Corpus]) -> None:
         assert sum(map(len, texts.values())) == 60
         assert not texts["train"] & texts["test"]
         assert not texts["train"] & texts["validation"]
-
-
-def test_other_entities_are_other_data(corpus_of: Callable[..., Corpus]) -> None:
-    """The fingerprint keeps what was made from the unmarked rows from being taken for this."""
-    found = corpus_of(TASK, test=named(6))
-    examples = TASK.check(found, Data(test="x"), 1, labels=LABELS)
-    assert examples.corpus.fingerprint != found.fingerprint
-    swapped = [{**row, "head": row["tail"], "tail": row["head"]} for row in named(6)]
-    others = TASK.check(corpus_of(TASK, test=swapped), Data(test="x"), 1, labels=LABELS)
-    assert others.corpus.fingerprint != examples.corpus.fingerprint
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"head": "the opera"}, 'the entity "the opera" is not in the text'),
-        ({"tail": "the opera"}, 'the entity "the opera" is not in the text'),
-        ({"head": None}, 'the column "head" is null, which is no entity'),
-        ({"tail": ""}, 'the column "tail" is "", which is no entity'),
-        ({"tail": " "}, 'the column "tail" is " ", which is no entity'),
-    ],
-)
-def test_an_entity_that_is_not_there_is_told(
-    corpus_of: Callable[..., Corpus], change: dict[str, Any], message: str
-) -> None:
-    found = named(30)
-    found[11] |= change
-    assert faults(corpus_of(TASK, train=found)) == [("L14", "train.jsonl:12", message)]
-
-
-def test_entities_that_are_objects_are_told(corpus_of: Callable[..., Corpus]) -> None:
-    found = [{**row, "head": {"name": row["head"], "pos": [0, 3]}} for row in named(30)]
-    told = faults(corpus_of(TASK, train=found))
-    assert told[0][:2] == ("L14", "train.jsonl:1")
-    assert told[0][2].startswith('the column "head" is {"name": "the actor"')
-
-
-@pytest.mark.parametrize(
-    "text, what",
-    [
-        ("no entity here", "the text has no <e1>...</e1>"),
-        ("<e1>a</e1> and b", "the text has no <e2>...</e2>"),
-        ("<e1>a</e1> <e1>b</e1> <e2>c</e2>", "the text opens <e1> 2 times and closes it 2 times"),
-    ],
-)
-def test_a_text_without_its_markers_is_told(corpus_of: Callable[..., Corpus], text: str, what: str) -> None:
-    found = rows("relation_extraction", 30)
-    found[4]["text"] = text
-    assert faults(corpus_of(TASK, train=found)) == [("L14", "train.jsonl:5", what)]
-
-
-def test_texts_without_markers_or_columns_are_counted_from_twenty_on(
-    corpus_of: Callable[..., Corpus],
-) -> None:
-    found = [{"text": f"text number {i}", "label": LABELS[i % 4]} for i in range(50)]
-    told = faults(corpus_of(TASK, train=found))
-    assert len(told) == 21
-    assert told[-1][2] == "30 more errors of this kind from here on"
 
 
 # tokens
