@@ -1,23 +1,24 @@
 """llmkit: fine-tune and pretrain BERT- and GPT-type checkpoints, with results you can trust.
 
-The command line is `llmkit`; the same from Python:
+Every command of the `llmkit` command line is also a Python function:
 
     import llmkit
     result = llmkit.finetune("sentiment", ["train.epochs=1"])
     result["scores"]["accuracy"]      # {'value': ..., 'low': ..., 'high': ..., 'n': ..., 'method': ...}
 
-Names are loaded when first used, so that `import llmkit` costs nothing.
+The functions are loaded on first use, so `import llmkit` loads neither torch nor transformers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "compare", "embed", "evaluate", "finetune", "predict", "pretrain"]
 
-_HOMES = {
+MODULES = {
     "finetune": "llmkit.commands.finetune",
     "pretrain": "llmkit.commands.finetune",
     "evaluate": "llmkit.commands.evaluate",
@@ -27,7 +28,8 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name not in MODULES:
         raise AttributeError(f"module 'llmkit' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    function: Callable[..., Any] = getattr(import_module(MODULES[name]), name)
+    return function

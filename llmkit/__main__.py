@@ -1,4 +1,7 @@
-"""`python -m llmkit`, and what `accelerate launch -m llmkit ...` starts."""
+"""Run llmkit as `python -m llmkit`.
+
+Launchers start this module: `accelerate launch -m llmkit ...`, `torchrun -m llmkit ...`.
+"""
 
 from llmkit.cli import main
 

@@ -1,1 +1,4 @@
-"""What every other package may use: errors, files, run folders, progress, seeds and processes. Imports no package."""
+"""Modules that every other package may import: errors, files, run folders, progress, seeds and processes.
+
+This package imports no other package of llmkit.
+"""

@@ -1,10 +1,12 @@
-"""The only module that writes: whole or not at all, flushed to the disk, checked by hash.
+"""Write files and folders atomically and durably. No other module of llmkit writes to disk.
 
-A file is written beside its target and renamed over it; a folder is filled under a temporary name, given a
-`manifest.json` with the size and SHA-256 of every file, and renamed into place. So a reader, or a process killed
-at any moment, sees the old state or the new one, never a half of it (where a folder is replaced, for an instant
-none). Trade-off: an fsync for every file (about 10 ms each on a disk), which is nothing beside the minutes of work
-it protects.
+A file is written to a temporary name next to its target, flushed to disk and renamed over the target. A folder is
+filled under a temporary name, given a `manifest.json` with the size and SHA-256 of every file, and renamed into place.
+So a reader, or a process killed at any moment, sees the old state or the new one, never half of it. The only exception:
+while a folder is being replaced, there is no folder for an instant.
+
+Trade-off: every file costs an fsync (about 10 ms on a disk), which is little compared with the minutes of work that the
+file holds.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from llmkit.base.errors import ErrorDetail, StorageError
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "find_free_path",
     "get_cache_folder",
     "lock",
+    "make_disk_full_error",
     "remove",
     "remove_leftovers",
     "staged_folder",
@@ -42,53 +47,66 @@ __all__ = [
     "write_chunks",
     "write_json",
     "write_lines",
+    "write_manifest",
     "write_text",
 ]
 
 MANIFEST = "manifest.json"
-STAGING = ".tmp-"  # names that begin so are leftovers of a killed process
+STAGING = ".tmp-"  # prefix of temporary names; after a crash, such files are leftovers
 CHUNK = 1 << 20  # bytes
 
 
 def get_cache_folder() -> Path:
-    """Where fetched and derived files live: $LLMKIT_CACHE, or llmkit/ in the user's cache folder."""
-    named = os.environ.get("LLMKIT_CACHE")
-    if named:
-        return Path(named).expanduser()
+    """Return the folder for downloaded and derived files: $LLMKIT_CACHE, or llmkit/ in the user's cache folder."""
+    folder = os.environ.get("LLMKIT_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "llmkit"
 
 
 @contextmanager
 def translate_os_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of writing into one line that says which disk and how much room it has."""
+    """Raise an OSError of the block as a StorageError that names the path and, on a full disk, the free space.
+
+    Raises:
+        StorageError: W01 (disk full), W02 (no permission) or W03 (another failure).
+    """
     try:
         yield
     except Exception as raised:
-        error = _os_error(raised)
+        error = _get_os_error(raised)
         if error is None:
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            problem = _no_space(path, f"no space left on the disk ({_free(path):,} bytes free)")
+            detail = make_disk_full_error(
+                path, f"no space left on the disk ({_count_free_bytes(path):,} bytes free)"
+            )
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            problem = ErrorDetail(
-                "W02", str(path), "not allowed to write here", "choose another --out or LLMKIT_CACHE"
+            detail = ErrorDetail(
+                "W02", str(path), "no permission to write here", "choose another --out or LLMKIT_CACHE"
             )
         else:
-            problem = ErrorDetail(
+            detail = ErrorDetail(
                 "W03", str(path), f"writing failed ({error.strerror or error})", "check the disk"
             )
-        raise StorageError.of(problem) from raised
+        raise StorageError.of(detail) from raised
 
 
 def check_space(path: Path, needed: int) -> None:
-    """Raises StorageError W01 when the disk has not that many bytes free."""
-    free = _free(path)
+    """Raise StorageError W01 if the disk of this path has fewer than `needed` bytes free."""
+    free = _count_free_bytes(path)
     if free < needed:
-        raise StorageError.of(_no_space(path, f"needs {needed:,} bytes, and the disk has {free:,} free"))
+        message = f"{needed:,} bytes needed, {free:,} bytes free on the disk"
+        raise StorageError.of(make_disk_full_error(path, message))
+
+
+def make_disk_full_error(path: Path, message: str) -> ErrorDetail:
+    """Return error W01 with this message."""
+    return ErrorDetail("W01", str(path), message, "free some space and run the command again")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process left half written in this folder. For its only writer."""
+    """Delete the temporary files and folders of a killed process. Only the process that writes to the folder may."""
     for leftover in sorted(folder.glob(f"{STAGING}*")):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -97,74 +115,69 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file by this text, atomically."""
+    """Replace the file by this text (UTF-8), atomically."""
     write_lines(path, [text])
 
 
-def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
-    """Replace the file by these pieces, one after the other, atomically and in flat memory."""
+def write_json(path: Path, value: Any) -> None:
+    """Replace the file by this value as indented JSON, atomically. Raises ValueError for NaN, which JSON lacks."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Replace the file by these strings (UTF-8), one after the other, atomically and in constant memory.
+
+    No line ends are added.
+    """
+    write_bytes(path, (line.encode() for line in lines))
+
+
+def write_bytes(path: Path, chunks: Iterable[bytes]) -> None:
+    """Replace the file by these chunks, one after the other, atomically and in constant memory."""
     with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_name(f"{STAGING}{os.getpid()}-{path.name}")
         try:
             with staged.open("wb") as file:
-                for piece in pieces:
-                    file.write(piece)
+                for chunk in chunks:
+                    file.write(chunk)
                 file.flush()
-                _sync(file.fileno())
+                os.fsync(file.fileno())
             staged.replace(path)
             _sync_folder(path.parent)
         finally:
             staged.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace the file by this value as indented JSON (no NaN: JSON has none)."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+def write_chunks(path: Path, chunks: Iterable[bytes], *, append: bool = False) -> None:
+    """Write chunks as they arrive, in constant memory. Not atomic: for `.part` files and inside staged folders.
 
-
-def write_lines(path: Path, pieces: Iterator[str] | list[str]) -> None:
-    """Replace the file by these pieces of text, one after the other, atomically and in flat memory."""
-    with translate_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f"{STAGING}{os.getpid()}-{path.name}")
-        try:
-            with staged.open("w", encoding="utf-8", newline="\n") as file:
-                for piece in pieces:
-                    file.write(piece)
-                _sync(file.fileno())
-            staged.replace(path)
-            _sync_folder(path.parent)
-        finally:
-            staged.unlink(missing_ok=True)
-
-
-def write_chunks(path: Path, pieces: Iterable[bytes], *, append: bool = False) -> None:
-    """Write bytes as they come, in flat memory. Not atomic: for `.part` files and staged folders.
-
-    What has come stays when `pieces` raises; that error (a cut connection) passes through as it is.
+    An error that `chunks` raises, such as a lost connection, is not translated. What was written before it stays.
     """
     with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab" if append else "wb")
     try:
-        for piece in pieces:
+        for chunk in chunks:
             with translate_os_errors(path):
-                file.write(piece)
+                file.write(chunk)
                 file.flush()
     finally:
-        with translate_os_errors(path):  # what could not be flushed fails once more here
+        with translate_os_errors(path):  # closing flushes again, so a failed flush fails here too
             file.close()
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Add one JSON object as a line."""
+    """Append one JSON object as a line."""
     with translate_os_errors(path), path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def truncate_file(path: Path, size: int) -> None:
-    """Cut a log back to `size` bytes: what a killed run wrote after its last checkpoint."""
+    """Truncate a file to `size` bytes; create it if there is none.
+
+    A resumed run removes from its log what the killed run wrote after its last checkpoint.
+    """
     with translate_os_errors(path):
         if not path.exists():
             path.touch()
@@ -172,31 +185,48 @@ def truncate_file(path: Path, size: int) -> None:
 
 
 def create_folder(path: Path) -> None:
-    """The folder, with those above it."""
+    """Create the folder and its parents, unless they exist."""
     with translate_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """Fill a folder under a temporary name; on success give it a manifest and put it at `target`.
+    """Yield a temporary folder to fill; on success write its manifest and rename it to `target`.
 
-    A folder already at `target` is replaced. On any error nothing is left behind and `target` stays as it was.
+    An existing `target` is replaced. After an error nothing is left behind and `target` is unchanged.
     """
     with translate_os_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(prefix=f"{STAGING}{os.getpid()}-", dir=target.parent))
-        staged.chmod(0o755)  # mkdtemp gives 0700, but a model is to be shared
+        staged.chmod(0o755)  # mkdtemp creates it with 0700, but other users may read a model
         try:
             yield staged
-            _write_manifest(staged)
-            _put(staged, target)
+            write_manifest(staged)
+            _replace_folder(staged, target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
 
 
+def write_manifest(folder: Path) -> None:
+    """Flush every file to disk, then list the files with their sizes and hashes in the manifest.
+
+    The manifest is written last, so a folder that has one is complete.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in paths:
+        path.chmod(0o644)  # safetensors creates files with 0600, but other users may read a model
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": compute_sha256(path)}
+        for path in paths
+    }
+    write_json(folder / MANIFEST, {"files": files})
+
+
 def verify_folder(folder: Path) -> str | None:
-    """What is wrong with a folder that has a manifest: one phrase, or None when every byte is right."""
+    """Compare a folder with its manifest; return what is wrong, in one phrase, or None if every byte is right."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = [(name, entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()]
@@ -214,7 +244,7 @@ def verify_folder(folder: Path) -> str | None:
 
 
 def compute_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal, read in flat memory."""
+    """Return the SHA-256 of a file in hexadecimal. Reads the file in constant memory."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -223,7 +253,7 @@ def compute_sha256(path: Path) -> str:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder; a folder first under another name, so that no reader meets half of it."""
+    """Delete a file or a folder, if it exists. A folder is renamed first, so that no reader sees half of it."""
     with translate_os_errors(path):
         if path.is_dir():
             doomed = find_free_path(path.with_name(f"{STAGING}del-{path.name}"))
@@ -234,7 +264,7 @@ def remove(path: Path) -> None:
 
 
 def find_free_path(path: Path) -> Path:
-    """`path`, or `path-2`, `path-3` ...: the first that does not exist."""
+    """Return the first of `path`, `path-2`, `path-3`, ... that does not exist."""
     number, candidate = 2, path
     while candidate.exists():
         candidate = path.with_name(f"{path.name}-{number}")
@@ -244,62 +274,41 @@ def find_free_path(path: Path) -> Path:
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """One process at a time past this point, over all processes of this machine; the others wait."""
-    from filelock import FileLock
-
+    """Hold a lock file, so that only one process of this machine runs the block at a time; the others wait."""
     with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(path)
-    with held:
+        file_lock = FileLock(path)
+    with file_lock:
         yield
 
 
-def _write_manifest(folder: Path) -> None:
-    """Flush every file, then list them with size and hash; written last, so it vouches for the rest."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in paths:
-        path.chmod(0o644)  # safetensors writes 0600, but a model is to be shared
-        with path.open("rb") as file:
-            _sync(file.fileno())
-    files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": compute_sha256(path)}
-        for path in paths
-    }
-    write_json(folder / MANIFEST, {"files": files})
-
-
-def _put(staged: Path, target: Path) -> None:
-    """Rename into place. A folder can't be renamed over a full one, so an old one steps aside first."""
+def _replace_folder(staged: Path, target: Path) -> None:
+    """Rename a folder into place. A full folder can't be renamed over, so the old one is renamed away first."""
     if target.exists():
-        aside = find_free_path(target.with_name(f"{STAGING}old-{target.name}"))
-        target.replace(aside)
+        old = find_free_path(target.with_name(f"{STAGING}old-{target.name}"))
+        target.replace(old)
         try:
             staged.replace(target)
         except OSError:
-            aside.replace(target)
+            old.replace(target)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
     else:
         staged.replace(target)
     _sync_folder(target.parent)
 
 
-def _sync(descriptor: int) -> None:
-    """Ask the kernel to put the file's bytes on the disk."""
-    os.fsync(descriptor)
-
-
 def _sync_folder(folder: Path) -> None:
-    """A rename lasts only once its folder is flushed too."""
+    """Flush a folder to disk: only then does a rename inside it survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _sync(descriptor)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _os_error(error: Exception) -> OSError | None:
-    """The operating system's error; safetensors tells of it in words only."""
+def _get_os_error(error: Exception) -> OSError | None:
+    """Return the error as an OSError, or None if it is not one. A SafetensorError has the number in its text only."""
     if isinstance(error, OSError):
         return error
     number = re.search(r"os error (\d+)|code: (\d+)", str(error))
@@ -309,13 +318,7 @@ def _os_error(error: Exception) -> OSError | None:
     return OSError(code, os.strerror(code))
 
 
-def _no_space(path: Path, message: str) -> ErrorDetail:
-    return ErrorDetail("W01", str(path), message, "free some space and run it again")
-
-
-def _free(path: Path) -> int:
-    return shutil.disk_usage(_existing(path)).free
-
-
-def _existing(path: Path) -> Path:
-    return next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+def _count_free_bytes(path: Path) -> int:
+    """Return the free space of the disk that the path, or its nearest existing parent, is on."""
+    existing = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+    return shutil.disk_usage(existing).free

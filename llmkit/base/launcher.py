@@ -1,8 +1,8 @@
-"""One command in several processes on this machine, and one exit code for all of them.
+"""Start one command in several processes on this machine and return one exit code.
 
-What torchrun does for one machine, but signals reach each process once, exit codes stay what they are (75: saved, start
-me again), and the threads are shared out. Over several machines use torchrun or srun: the processes only look at RANK,
-WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
+This is what torchrun does on one machine, with three differences: every process receives a signal exactly once, exit
+codes are kept (75 means stopped after a save, to be resumed), and the CPU threads are divided among the processes. For
+several machines use torchrun or srun: llmkit only reads RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
 """
 
 from __future__ import annotations
@@ -19,21 +19,44 @@ from types import FrameType
 
 __all__ = ["launch"]
 
-GRACE = 30.0  # seconds that the others have to end once one has failed
+GRACE = 30.0  # seconds that the other processes have to exit after one has failed
 FORWARDED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
 Process = subprocess.Popen[bytes]
 
 
 def launch(arguments: Sequence[str], count: int, *, grace: float = GRACE) -> int:
-    """`llmkit ARGUMENTS` in `count` processes; the exit code of the first that failed (128 + n: by signal n)."""
+    """Run `llmkit ARGUMENTS` in `count` processes and wait for them.
+
+    Args:
+        arguments: Arguments of the llmkit command.
+        count: Number of processes.
+        grace: Seconds that the other processes have to exit after one has failed. Then they are killed.
+
+    Returns:
+        0, or the exit code of the process that failed first; 128 + n if signal n ended that process.
+    """
     command = [sys.executable, "-m", "llmkit", *arguments]
-    port = _free_port()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count))
+    shared = {
+        **os.environ,
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": threads,
+    }
+    # Each process gets its own session, so that a Ctrl-C in the terminal reaches it only through the launcher.
     children = [
-        subprocess.Popen(command, env=_environment(rank, count, port), start_new_session=True)
+        subprocess.Popen(
+            command, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, start_new_session=True
+        )
         for rank in range(count)
     ]
-    with _forwarding(children):
+    with _forward_signals(children):
         try:
             return _wait(children, grace)
         finally:
@@ -43,45 +66,25 @@ def launch(arguments: Sequence[str], count: int, *, grace: float = GRACE) -> int
                 child.wait()
 
 
-def _environment(rank: int, count: int, port: int) -> dict[str, str]:
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // count))
-    return {
-        **os.environ,
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": threads,
-    }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def _forwarding(children: Sequence[Process]) -> Iterator[None]:
-    """They are in sessions of their own, so that a Ctrl-C of the terminal does not reach them twice."""
+def _forward_signals(children: Sequence[Process]) -> Iterator[None]:
+    """Send SIGINT, SIGTERM and SIGUSR1 on to the running children instead of handling them here."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
         for child in children:
             if child.poll() is None:
                 child.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    previous = {number: signal.signal(number, forward) for number in FORWARDED}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def _wait(children: Sequence[Process], grace: float) -> int:
-    """Until all have ended, or one has failed and the others had their time to notice."""
+    """Wait until all children have exited, or one has failed and the grace period is over; return the exit code."""
     failed, deadline = 0, float("inf")
     codes = [child.poll() for child in children]
     while None in codes and time.monotonic() < deadline:

@@ -1,6 +1,7 @@
-"""How long work says where it is, without knowing who listens.
+"""Report the progress of long work without depending on a terminal.
 
-Core code calls a Progress; the terminal renders it (cli/show.py), tests and libraries pass `SILENT`.
+Functions that take long receive a `Progress` and call it. The command line passes one that prints (cli/show.py); tests
+and library users pass `SILENT`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,21 @@ __all__ = ["SILENT", "Progress"]
 
 
 class Progress(Protocol):
-    """A listener of work that takes time."""
+    """Receives the progress and the warnings of long work."""
 
     def note(self, text: str) -> None:
-        """Something the user should know, said once: one line."""
+        """Report a fact or a warning, in one line."""
 
     def advance(self, what: str, done: int, total: int, unit: str, detail: str = "") -> None:
-        """`what` has reached `done` of `total` units (bytes, rows, steps); done == total ends it."""
+        """Report that `done` of `total` units of some work are done; done == total means that it is finished.
+
+        Args:
+            what: Name of the work, such as `training`.
+            done: Number of units done so far.
+            total: Number of units in all.
+            unit: What is counted, such as `bytes`, `rows` or `steps`.
+            detail: Further text to show, such as the current loss.
+        """
 
 
 class _Silent:

@@ -1,15 +1,17 @@
-"""A run is a folder, and every later command takes the folder.
+"""The run folder: its layout, its lock, and how to find one.
+
+A run is a folder, and every later command takes that folder.
 
 runs/sentiment/20261122-141502-3f2a1b/
-    recipe.yaml        resolved, written before the first step
+    recipe.yaml        the recipe with every default, written before the first step
     environment.json   versions, device, threads, processes, command
-    log.jsonl          one line a step, evaluation, checkpoint
-    checkpoints/       all that a resume needs
-    stopped.json       only while the run waits for --resume: why, and the command
-    model/             opens with plain transformers
-    predictions/       one line an example, in the order of the data
+    log.jsonl          one line per step, evaluation and checkpoint
+    checkpoints/       everything needed to resume
+    stopped.json       exists only while the run waits for --resume: the reason and the command
+    model/             loads with plain transformers
+    predictions/       one line per example, in the order of the data
     scores.json  report.json  report.md  report.html  plots/
-    seed-1/  seed-2/   with several seeds: a run for each; then model/ and predictions/ above are one seed's
+    seed-1/  seed-2/   with several seeds: one run folder each; model/ and predictions/ above are copies of one of them
 """
 
 from __future__ import annotations
@@ -23,18 +25,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from llmkit.base import files
-from llmkit.base.errors import ErrorDetail, RunError, suggest
+from llmkit.base.errors import RunError, suggest
 
 __all__ = ["RUNS", "Run", "find_runs", "make_run_path"]
 
 RUNS = Path("runs")
-OF_SEED = re.compile(r"seed-(\d+)")
+SEED_FOLDER = re.compile(r"seed-(\d+)")
 
 
 @dataclass(frozen=True)
 class Run:
-    """The layout of a run folder."""
+    """The paths and the state of a run folder.
+
+    Attributes:
+        path: The run folder.
+    """
 
     path: Path
 
@@ -56,7 +64,7 @@ class Run:
 
     @property
     def stopped(self) -> Path:
-        """There while a signal or train.max_hours has stopped it: schedulers look for it."""
+        """The file that exists while the run is stopped by a signal or train.max_hours. Schedulers check for it."""
         return self.path / "stopped.json"
 
     @property
@@ -67,19 +75,20 @@ class Run:
     def report(self) -> Path:
         return self.path / "report.json"
 
-    def predictions(self, part: str) -> Path:
-        return self.path / "predictions" / f"{part}.jsonl"
+    def predictions(self, split: str) -> Path:
+        """Return the file with the predictions of a split."""
+        return self.path / "predictions" / f"{split}.jsonl"
 
     def of_seed(self, seed: int) -> Run:
-        """The run of one of several seeds: a run folder in this one."""
+        """Return the run of one seed, a folder inside this run of several seeds."""
         return Run(self.path / f"seed-{seed}")
 
     @property
     def seeds(self) -> dict[int, Run]:
-        """The runs of several seeds that were begun so far, by their seeds; empty for a run of one seed."""
-        named = {path: OF_SEED.fullmatch(path.name) for path in self.path.glob("seed-*")}
-        found = {int(match[1]): Run(path) for path, match in named.items() if match}
-        return {seed: run for seed, run in sorted(found.items()) if run.exists}
+        """The runs of the single seeds that were started, by seed; empty if this is a run of one seed."""
+        matches = {path: SEED_FOLDER.fullmatch(path.name) for path in self.path.glob("seed-*")}
+        runs = {int(match[1]): Run(path) for path, match in matches.items() if match}
+        return {seed: run for seed, run in sorted(runs.items()) if run.exists}
 
     @property
     def exists(self) -> bool:
@@ -87,31 +96,36 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """The report is written last."""
+        """Whether the run has a report, which is written last."""
         return self.report.is_file()
 
     def read_report(self) -> dict[str, Any]:
-        """Raises RunError R05 when the report is damaged."""
+        """Return the content of report.json. Raises RunError R05 if the file is damaged."""
         try:
             content: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
         except ValueError as error:
-            problem = ErrorDetail(
-                "R05", str(self.report), f"is damaged ({error})", "remove it and use --resume"
-            )
-            raise RunError.of(problem) from error
+            raise RunError(
+                "R05",
+                str(self.report),
+                f"the report is damaged ({error})",
+                "delete the file and run the command again with --resume",
+            ) from error
         return content
 
     def read_log(self) -> list[dict[str, Any]]:
+        """Return the lines of log.jsonl. The unfinished last line of a killed run is left out."""
         if not self.log.exists():
             return []
-        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]  # a killed run may leave half a line
+        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]
         return [json.loads(line) for line in lines]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only writer; a second one is refused with RunError R03, not made to wait."""
-        from filelock import FileLock, Timeout
+        """Lock the run folder for writing, and remove what a killed process left behind.
 
+        Raises:
+            RunError: R03 if another process holds the lock. The second process does not wait.
+        """
         files.create_folder(self.path)
         try:
             with FileLock(self.path / ".lock", timeout=0):
@@ -123,35 +137,38 @@ class Run:
                 "R03",
                 str(self.path),
                 "another process is writing this run",
-                "wait for it, or choose --out",
+                "wait for it, or choose another --out",
             ) from None
 
     @staticmethod
     def open(path: Path) -> Run:
-        """The finished or unfinished run in this folder. Raises RunError R01 when there is none."""
+        """Return the run in this folder, finished or not. Raises RunError R01 if the folder is not a run folder."""
         run = Run(path)
         if not run.exists:
-            near = [str(other.path) for other in find_runs(path.parent if path.parent.exists() else RUNS)]
+            paths = [str(other.path) for other in find_runs(path.parent if path.parent.exists() else RUNS)]
             raise RunError(
                 "R01",
                 str(path),
-                f"is no run folder (it has no recipe.yaml){suggest(str(path), near)}",
-                "`llmkit runs list` shows the runs",
+                f"not a run folder (recipe.yaml is missing){suggest(str(path), paths)}",
+                "choose one of the runs that `llmkit runs list` shows",
             )
         return run
 
 
 def make_run_path(name: str, digest: str, parent: Path = RUNS) -> Path:
-    """A folder name that sorts by time and tells recipes apart: runs/NAME/DATE-TIME-DIGEST."""
+    """Return a new run folder: runs/NAME/DATE-TIME-DIGEST, so that names sort by time and differ between recipes."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     return files.find_free_path(parent / name / f"{stamp}-{digest[:6]}")
 
 
 def find_runs(parent: Path = RUNS) -> list[Run]:
-    """All runs below this folder, oldest first; those of several seeds as the one run that they belong to."""
-    found = [Run(path.parent) for path in parent.rglob("recipe.yaml")] if parent.is_dir() else []
-    return sorted((run for run in found if not _is_of_seed(run)), key=lambda run: run.path.name)
-
-
-def _is_of_seed(run: Run) -> bool:
-    return bool(OF_SEED.fullmatch(run.path.name)) and Run(run.path.parent).exists
+    """Return all runs below this folder, oldest first. A run of several seeds counts as one run."""
+    if not parent.is_dir():
+        return []
+    runs = [Run(path.parent) for path in parent.rglob("recipe.yaml")]
+    whole = [
+        run
+        for run in runs
+        if not (SEED_FOLDER.fullmatch(run.path.name) and Run(run.path.parent).exists)  # a run of one seed
+    ]
+    return sorted(whole, key=lambda run: run.path.name)

@@ -1,7 +1,7 @@
-"""Randomness as a function: every random choice has a seed that follows from the recipe's seed and a name.
+"""Derive the seed of every random choice from the seed of the recipe and a name.
 
-`derive_seed(1, "order", epoch)` is the same number on any machine, whatever ran before, so a resumed run needs no saved
-generator state and no choice depends on how many processes or loader workers there are.
+`derive_seed(1, "order", epoch)` returns the same number on every machine and does not depend on earlier calls. So a
+resumed run needs no saved generator state, and no random choice depends on the number of processes or loader workers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ __all__ = ["derive_seed"]
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
-    """A seed in [0, 2**63) for this use of the root seed."""
+    """Return a seed in [0, 2**63) for one use of the root seed.
+
+    Args:
+        seed: The root seed, from the recipe.
+        names: What the derived seed is for, such as `"order"` and the number of the epoch.
+    """
     text = "/".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -27,7 +27,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
-from llmkit.base.cache_name import cache_name
+from llmkit.base.cache_name import get_cache_name
 
 __all__ = ["LSTMConfig", "LSTMForCausalLM", "LSTMModel"]
 
@@ -102,7 +102,7 @@ class LSTMModel(LSTMPreTrainedModel):  # type: ignore[no-untyped-call]
         states_BLD = output.data[segments.order_N.argsort()].view_as(embedded_BLD)
         return BaseModelOutputWithPast(
             last_hidden_state=self.dropout(states_BLD),
-            **{cache_name(): segments.select_final(after) if use_cache else None},  # type: ignore[arg-type]
+            **{get_cache_name(): segments.select_final(after) if use_cache else None},  # type: ignore[arg-type]
         )
 
 
@@ -132,7 +132,7 @@ class LSTMForCausalLM(LSTMPreTrainedModel, GenerationMixin):  # type: ignore[no-
         """Compute logits (B, L, V), or those of the last `logits_to_keep` tokens, and the loss of `labels`.
 
         Labels (B, L) are shifted by one here, as in other causal models of transformers. `cache` or `past_key_values`
-        is the state to continue from, under the name that the installed transformers uses (`cache_name`).
+        is the state to continue from, under the name that the installed transformers uses (`get_cache_name`).
         """
         body = self.model(input_ids, attention_mask, position_ids, cache or past_key_values, use_cache)
         logits_BLV = self.lm_head(body.last_hidden_state[:, -logits_to_keep:])  # -0: all of them
@@ -140,7 +140,7 @@ class LSTMForCausalLM(LSTMPreTrainedModel, GenerationMixin):  # type: ignore[no-
         if labels is not None:
             loss = self.loss_function(logits_BLV, labels, vocab_size=self.config.vocab_size, **kwargs)
         return CausalLMOutputWithPast(
-            loss=loss, logits=logits_BLV, **{cache_name(): getattr(body, cache_name())}
+            loss=loss, logits=logits_BLV, **{get_cache_name(): getattr(body, get_cache_name())}
         )
 
     @classmethod

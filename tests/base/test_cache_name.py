@@ -1,4 +1,4 @@
-"""The name of the cache is the one that the installed transformers uses without a warning."""
+"""The name of the key-value cache in the installed version of transformers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from llmkit.base.cache_name import cache_name
+from llmkit.base.cache_name import get_cache_name
 
 
-def test_a_model_takes_and_returns_the_cache_by_this_name(
+def test_model_accepts_and_returns_the_cache_under_this_name_without_a_warning(
     tiny_gpt: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_gpt).eval()
@@ -20,6 +20,6 @@ def test_a_model_takes_and_returns_the_cache_by_this_name(
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("error")
         start = model(input_ids=ids[:, :6], use_cache=True)
-        rest = model(input_ids=ids[:, 6:], use_cache=True, **{cache_name(): start[cache_name()]})
+        rest = model(input_ids=ids[:, 6:], use_cache=True, **{get_cache_name(): start[get_cache_name()]})
     assert caplog.text == ""
     torch.testing.assert_close(rest.logits, model(input_ids=ids).logits[:, 6:])

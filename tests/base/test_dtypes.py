@@ -1,4 +1,4 @@
-"""Losses are computed in float32, or in float64 where the model is."""
+"""The number format of losses and probabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llmkit.base.dtypes import at_least_float32
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("dtype", "expected"),
     [
         (torch.bfloat16, torch.float32),
         (torch.float16, torch.float32),
@@ -18,8 +18,8 @@ from llmkit.base.dtypes import at_least_float32
         (torch.int64, torch.float32),
     ],
 )
-def test_half_precision_becomes_float32_and_float64_stays(given: torch.dtype, expected: torch.dtype) -> None:
-    numbers = torch.tensor([1, 2], dtype=given)
+def test_half_precision_is_converted_and_float64_is_kept(dtype: torch.dtype, expected: torch.dtype) -> None:
+    numbers = torch.tensor([1, 2], dtype=dtype)
     converted = at_least_float32(numbers)
     assert converted.dtype == expected and converted.tolist() == [1.0, 2.0]
-    assert (converted is numbers) == (given == expected)
+    assert (converted is numbers) == (dtype == expected)

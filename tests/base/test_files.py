@@ -1,4 +1,4 @@
-"""Writing: whole or not at all, however the process ends, and one line that says why it failed."""
+"""Atomic writing of files and folders, verification, locks and storage errors."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from llmkit.base.errors import StorageError
 Writer = Callable[[Path], None]
 
 
-def python(code: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
-    """Run this code in a process of its own."""
+def run_python(code: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
+    """Run this code in a new process."""
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=60
     )
 
 
-def fail(number: int) -> Callable[..., None]:
+def make_failing_function(number: int) -> Callable[..., None]:
     def raising(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     return raising
 
 
-def left(folder: Path) -> list[str]:
-    """What lies in the folder."""
+def list_names(folder: Path) -> list[str]:
+    """Return the names in the folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_text_json_and_pieces_are_written_as_given(tmp_path: Path) -> None:
+def test_text_json_and_chunks_are_written_unchanged(tmp_path: Path) -> None:
     files.write_text(tmp_path / "new" / "folder" / "a.txt", "first\nsecond")
     assert (tmp_path / "new" / "folder" / "a.txt").read_bytes() == b"first\nsecond"
     files.write_json(tmp_path / "a.json", {"名": [1, None]})
@@ -50,33 +50,33 @@ def test_text_json_and_pieces_are_written_as_given(tmp_path: Path) -> None:
     assert (tmp_path / "a.bin").read_bytes() == b"new"
 
 
-def test_json_has_no_nan(tmp_path: Path) -> None:
+def test_writing_nan_as_json_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "a.json", {"loss": float("nan")})
-    assert left(tmp_path) == []
+    assert list_names(tmp_path) == []
 
 
-@pytest.mark.parametrize("broken", ["os.fsync", "pathlib.Path.replace"])
-def test_a_failure_while_writing_leaves_the_old_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+@pytest.mark.parametrize("function", ["os.fsync", "pathlib.Path.replace"])
+def test_failed_write_keeps_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     path = tmp_path / "a.txt"
     files.write_text(path, "old")
-    monkeypatch.setattr(broken, fail(errno.EIO))
+    monkeypatch.setattr(function, make_failing_function(errno.EIO))
     with pytest.raises(StorageError, match="W03"):
         files.write_text(path, "new")
     assert path.read_text() == "old"
-    assert left(tmp_path) == ["a.txt"]
+    assert list_names(tmp_path) == ["a.txt"]
 
 
 KILLED_FILE = """
 import os, signal, sys
 from pathlib import Path
 from llmkit.base import files
-def pieces():
+def lines():
     yield "new " * 100_000
     os.kill(os.getpid(), signal.SIGKILL)
-files.write_lines(Path(sys.argv[1]), pieces())
+files.write_lines(Path(sys.argv[1]), lines())
 """
 KILLED_FOLDER = """
 import os, signal, sys
@@ -89,50 +89,50 @@ with files.staged_folder(Path(sys.argv[1])) as staged:
 
 
 @pytest.mark.parametrize("code", [KILLED_FILE, KILLED_FOLDER])
-def test_kill_9_while_writing_leaves_the_old_content(tmp_path: Path, code: str) -> None:
+def test_sigkill_while_writing_keeps_the_old_content(tmp_path: Path, code: str) -> None:
     target = tmp_path / "target"
     if code is KILLED_FILE:
         files.write_text(target, "old")
     else:
         with files.staged_folder(target) as staged:
             (staged / "a.txt").write_text("old")
-    done = python(code, target)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    process = run_python(code, target)
+    assert process.returncode == -signal.SIGKILL, process.stderr
     assert (target if target.is_file() else target / "a.txt").read_text() == "old"
-    assert all(name == "target" or name.startswith(files.STAGING) for name in left(tmp_path))
+    assert all(name == "target" or name.startswith(files.STAGING) for name in list_names(tmp_path))
 
 
-def test_lines_are_taken_one_by_one(tmp_path: Path) -> None:
-    """The temporary file grows while pieces come: nothing is collected first."""
+def test_lines_are_written_as_they_are_produced(tmp_path: Path) -> None:
+    """The temporary file grows while the iterator is consumed."""
     sizes = []
 
-    def pieces() -> Iterator[str]:
+    def lines() -> Iterator[str]:
         for _ in range(3):
             yield "x" * 100_000
             sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()))
 
-    files.write_lines(tmp_path / "a.txt", pieces())
+    files.write_lines(tmp_path / "a.txt", lines())
     assert 0 < sizes[0] < sizes[1] < sizes[2]
     assert (tmp_path / "a.txt").stat().st_size == 300_000
 
 
-def test_an_error_of_the_iterator_leaves_no_file(tmp_path: Path) -> None:
-    def pieces() -> Iterator[str]:
-        yield "half"
+def test_error_in_the_iterator_leaves_no_file(tmp_path: Path) -> None:
+    def lines() -> Iterator[str]:
+        yield "first"
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        files.write_lines(tmp_path / "a.txt", pieces())
-    assert left(tmp_path) == []
+        files.write_lines(tmp_path / "a.txt", lines())
+    assert list_names(tmp_path) == []
 
 
-def test_pieces_that_came_before_an_error_stay(tmp_path: Path) -> None:
-    def pieces() -> Iterator[bytes]:
+def test_chunks_before_an_error_in_the_iterator_are_kept(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
         yield b"first"
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError, match="cut"):  # an OSError of the source, not of the disk
-        files.write_chunks(tmp_path / "a.part", pieces())
+        files.write_chunks(tmp_path / "a.part", chunks())
     assert (tmp_path / "a.part").read_bytes() == b"first"
 
 
@@ -144,7 +144,7 @@ WRITERS: dict[str, Writer] = {
 
 
 @pytest.mark.parametrize("name", ["append_line", "write_chunks"])
-def test_a_full_disk_is_one_line_with_the_room_left(name: str) -> None:
+def test_full_disk_error_gives_the_free_space(name: str) -> None:
     full = Path("/dev/full")  # every write to it fails with ENOSPC
     if not full.exists():
         pytest.skip("this system has no /dev/full")
@@ -152,7 +152,7 @@ def test_a_full_disk_is_one_line_with_the_room_left(name: str) -> None:
         WRITERS[name](full)
     (line,) = caught.value.lines()
     assert line.startswith("error[W01] /dev/full: no space left on the disk (")
-    assert " bytes free). Fix: free some space and run it again" in line
+    assert " bytes free). Fix: free some space and run the command again" in line
     assert caught.value.exit_code == 74
 
 
@@ -161,28 +161,28 @@ def test_a_full_disk_is_one_line_with_the_room_left(name: str) -> None:
     [
         (errno.ENOSPC, "W01", "no space left on the disk (12,345 bytes free)"),
         (errno.EDQUOT, "W01", "no space left on the disk (12,345 bytes free)"),
-        (errno.EACCES, "W02", "not allowed to write here"),
-        (errno.EPERM, "W02", "not allowed to write here"),
-        (errno.EROFS, "W02", "not allowed to write here"),
+        (errno.EACCES, "W02", "no permission to write here"),
+        (errno.EPERM, "W02", "no permission to write here"),
+        (errno.EROFS, "W02", "no permission to write here"),
         (errno.EIO, "W03", f"writing failed ({os.strerror(errno.EIO)})"),
     ],
 )
-def test_each_kind_of_failure_has_its_code(
+def test_error_code_of_each_errno(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str, message: str
 ) -> None:
     usage = type(files.shutil.disk_usage(tmp_path))
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(99_999, 87_654, 12_345))
-    monkeypatch.setattr("os.fsync", fail(number))
+    monkeypatch.setattr("os.fsync", make_failing_function(number))
     path = tmp_path / "not" / "there" / "a.txt"
     with pytest.raises(StorageError) as caught:
         files.write_text(path, "new")
-    (problem,) = caught.value.details
-    assert (problem.code, problem.place, problem.message) == (code, str(path), message)
+    (error,) = caught.value.details
+    assert (error.code, error.place, error.message) == (code, str(path), message)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every folder")
 @pytest.mark.parametrize("name", sorted(WRITERS))
-def test_a_folder_without_permission_is_w02(tmp_path: Path, name: str) -> None:
+def test_folder_without_write_permission_is_w02(tmp_path: Path, name: str) -> None:
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(StorageError, match="W02"):
@@ -191,14 +191,14 @@ def test_a_folder_without_permission_is_w02(tmp_path: Path, name: str) -> None:
         tmp_path.chmod(0o755)
 
 
-def test_lines_are_appended(tmp_path: Path) -> None:
+def test_append_line_appends_json_lines(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     files.append_line(log, {"kind": "step", "text": "好"})
     files.append_line(log, {"step": 2})
     assert log.read_text(encoding="utf-8") == '{"kind": "step", "text": "好"}\n{"step": 2}\n'
 
 
-def test_truncate_cuts_back_or_makes_an_empty_file(tmp_path: Path) -> None:
+def test_truncate_file_shortens_or_creates_the_file(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     files.truncate_file(log, 0)
     assert log.read_bytes() == b""
@@ -207,7 +207,7 @@ def test_truncate_cuts_back_or_makes_an_empty_file(tmp_path: Path) -> None:
     assert log.read_text() == "kept\n"
 
 
-def fill(target: Path, **contents: str) -> None:
+def write_folder(target: Path, **contents: str) -> None:
     with files.staged_folder(target) as staged:
         for name, text in contents.items():
             path = staged / "sub" / name
@@ -215,61 +215,61 @@ def fill(target: Path, **contents: str) -> None:
             path.write_text(text)
 
 
-def test_a_staged_folder_appears_whole_with_a_manifest(tmp_path: Path) -> None:
+def test_staged_folder_appears_complete_with_a_manifest(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "model"
     with files.staged_folder(target) as staged:
         (staged / "a.bin").write_bytes(b"12345")
         (staged / "a.bin").chmod(0o600)
         assert not target.exists()
-    assert left(target) == ["a.bin", files.MANIFEST]
+    assert list_names(target) == ["a.bin", files.MANIFEST]
     listed = json.loads((target / files.MANIFEST).read_text())["files"]
     assert listed == {"a.bin": {"bytes": 5, "sha256": files.compute_sha256(target / "a.bin")}}
     assert (target.stat().st_mode & 0o777, (target / "a.bin").stat().st_mode & 0o777) == (0o755, 0o644)
-    assert left(target.parent) == ["model"]
+    assert list_names(target.parent) == ["model"]
 
 
-def test_a_staged_folder_replaces_the_old_one(tmp_path: Path) -> None:
-    fill(tmp_path / "model", a="old", b="old")
-    fill(tmp_path / "model", a="new")
-    assert left(tmp_path / "model" / "sub") == ["a"]
+def test_staged_folder_replaces_the_old_folder(tmp_path: Path) -> None:
+    write_folder(tmp_path / "model", a="old", b="old")
+    write_folder(tmp_path / "model", a="new")
+    assert list_names(tmp_path / "model" / "sub") == ["a"]
     assert (tmp_path / "model" / "sub" / "a").read_text() == "new"
-    assert left(tmp_path) == ["model"]
+    assert list_names(tmp_path) == ["model"]
 
 
-def test_an_error_while_filling_leaves_the_old_folder(tmp_path: Path) -> None:
-    fill(tmp_path / "model", a="old")
+def test_error_while_filling_keeps_the_old_folder(tmp_path: Path) -> None:
+    write_folder(tmp_path / "model", a="old")
     with pytest.raises(ZeroDivisionError), files.staged_folder(tmp_path / "model") as staged:
-        (staged / "a").write_text("half")
+        (staged / "a").write_text("new")
         raise ZeroDivisionError
     assert files.verify_folder(tmp_path / "model") is None
     assert (tmp_path / "model" / "sub" / "a").read_text() == "old"
-    assert left(tmp_path) == ["model"]
+    assert list_names(tmp_path) == ["model"]
 
 
-def test_a_failed_rename_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when the old one has stepped aside already."""
-    fill(tmp_path / "model", a="old")
+def test_failed_rename_keeps_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second rename fails, after the old folder was renamed away."""
+    write_folder(tmp_path / "model", a="old")
     replace = Path.replace
 
-    def second_fails(path: Path, target: Path) -> Path:
+    def fail_at_target(path: Path, target: Path) -> Path:
         if Path(target) == tmp_path / "model" and "old" not in path.name:
-            fail(errno.EIO)()
+            make_failing_function(errno.EIO)()
         return replace(path, target)
 
-    monkeypatch.setattr(Path, "replace", second_fails)
+    monkeypatch.setattr(Path, "replace", fail_at_target)
     with pytest.raises(StorageError, match="W03"):
-        fill(tmp_path / "model", a="new")
+        write_folder(tmp_path / "model", a="new")
     assert (tmp_path / "model" / "sub" / "a").read_text() == "old"
-    assert left(tmp_path) == ["model"]
+    assert list_names(tmp_path) == ["model"]
 
 
-def test_a_verified_folder_has_every_byte(tmp_path: Path) -> None:
-    fill(tmp_path / "model", a="right", b="")
+def test_undamaged_folder_is_verified(tmp_path: Path) -> None:
+    write_folder(tmp_path / "model", a="right", b="")
     assert files.verify_folder(tmp_path / "model") is None
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "sub" / "a").unlink(), "sub/a is missing"),
         (lambda folder: (folder / "sub" / "a").write_text("wrong"), "sub/a is damaged"),  # same size
@@ -285,13 +285,15 @@ def test_a_verified_folder_has_every_byte(tmp_path: Path) -> None:
         (lambda folder: (folder / files.MANIFEST).write_bytes(b"\xff"), "manifest.json is damaged"),
     ],
 )
-def test_damage_is_named(tmp_path: Path, damage: Callable[[Path], object], told: str) -> None:
-    fill(tmp_path / "model", a="right")
+def test_verify_folder_names_the_damaged_file(
+    tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    write_folder(tmp_path / "model", a="right")
     damage(tmp_path / "model")
-    assert files.verify_folder(tmp_path / "model") == told
+    assert files.verify_folder(tmp_path / "model") == message
 
 
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+def test_compute_sha256_matches_the_published_test_vector(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert (
         files.compute_sha256(tmp_path / "abc")
@@ -309,7 +311,7 @@ with files.lock(Path(sys.argv[1])):
 """
 
 
-def test_a_lock_keeps_a_second_process_out(tmp_path: Path) -> None:
+def test_second_process_waits_for_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.lock"
     with files.lock(path):
         other = subprocess.Popen(
@@ -322,15 +324,15 @@ def test_a_lock_keeps_a_second_process_out(tmp_path: Path) -> None:
     assert other.communicate(timeout=30)[0] == "inside\n"
 
 
-def test_remove_takes_files_folders_and_nothing(tmp_path: Path) -> None:
-    fill(tmp_path / "model", a="1")
+def test_remove_deletes_files_and_folders_and_ignores_missing_paths(tmp_path: Path) -> None:
+    write_folder(tmp_path / "model", a="1")
     (tmp_path / "a.txt").write_text("1")
-    for name in ("model", "a.txt", "not there"):
+    for name in ("model", "a.txt", "missing"):
         files.remove(tmp_path / name)
-    assert left(tmp_path) == []
+    assert list_names(tmp_path) == []
 
 
-def test_free_name_is_the_first_that_does_not_exist(tmp_path: Path) -> None:
+def test_find_free_path_returns_the_first_unused_path(tmp_path: Path) -> None:
     assert files.find_free_path(tmp_path / "run") == tmp_path / "run"
     (tmp_path / "run").mkdir()
     assert files.find_free_path(tmp_path / "run") == tmp_path / "run-2"
@@ -338,11 +340,11 @@ def test_free_name_is_the_first_that_does_not_exist(tmp_path: Path) -> None:
     assert files.find_free_path(tmp_path / "run") == tmp_path / "run-3"
 
 
-def test_make_folder_makes_those_above_and_keeps_what_is_there(tmp_path: Path) -> None:
+def test_create_folder_creates_parents_and_keeps_the_content(tmp_path: Path) -> None:
     files.create_folder(tmp_path / "a" / "b")
     (tmp_path / "a" / "b" / "kept").touch()
     files.create_folder(tmp_path / "a" / "b")
-    assert left(tmp_path / "a" / "b") == ["kept"]
+    assert list_names(tmp_path / "a" / "b") == ["kept"]
     with pytest.raises(StorageError, match="W03"):
         files.create_folder(tmp_path / "a" / "b" / "kept")
 
@@ -357,7 +359,7 @@ def test_make_folder_makes_those_above_and_keeps_what_is_there(tmp_path: Path) -
         ({}, "/home/me/.cache/llmkit"),
     ],
 )
-def test_the_cache_is_where_the_environment_says(
+def test_cache_folder_follows_the_environment(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder: str
 ) -> None:
     for name in ("LLMKIT_CACHE", "XDG_CACHE_HOME"):

@@ -1,4 +1,4 @@
-"""Several processes of one command: who they are, how they end, what signals reach them."""
+"""Starting one command in several processes: environment, exit codes and signals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from llmkit.base import launcher
 
-# Stands for `python -m llmkit`: what the processes do is not the launcher's business.
+# Replaces the package llmkit in the child processes: the launcher does not depend on what they do.
 PACKAGE = """
 import json, os, signal, sys, time
 rank = int(os.environ["RANK"])
@@ -29,18 +29,18 @@ if kind == "killed" and rank == 1:
 if kind in ("fail", "killed"):
     time.sleep(60)
 if kind == "signal":
-    heard = []
-    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    received = []
+    signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     open(f"{sys.argv[1]}/{rank}.ready", "w").close()
-    time.sleep(1.5) if not heard else None
+    time.sleep(1.5) if not received else None
     time.sleep(0.5)
-    sys.exit(75 if heard == [signal.SIGTERM] else 1)
+    sys.exit(75 if received == [signal.SIGTERM] else 1)
 """
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package llmkit of its own, found before the real one by the processes."""
+def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Create a package llmkit that the child processes import instead of the real one; return an output folder."""
     package = tmp_path / "path" / "llmkit"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -53,29 +53,32 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return out
 
 
-def test_each_process_knows_its_place(stand_in: Path) -> None:
-    assert launcher.launch([str(stand_in), "well"], 3) == 0
-    found = [json.loads((stand_in / f"{rank}.json").read_text()) for rank in range(3)]
-    assert [one["RANK"] for one in found] == [one["LOCAL_RANK"] for one in found] == ["0", "1", "2"]
-    assert {one["WORLD_SIZE"] for one in found} == {"3"}
-    assert len({one["MASTER_PORT"] for one in found}) == 1
-    assert {one["OMP_NUM_THREADS"] for one in found} == {str(max(1, (os.cpu_count() or 1) // 3))}
+def test_processes_receive_rank_world_size_port_and_threads(fake_package: Path) -> None:
+    assert launcher.launch([str(fake_package), "well"], 3) == 0
+    variables = [json.loads((fake_package / f"{rank}.json").read_text()) for rank in range(3)]
+    assert [child["RANK"] for child in variables] == ["0", "1", "2"]
+    assert [child["LOCAL_RANK"] for child in variables] == ["0", "1", "2"]
+    assert {child["WORLD_SIZE"] for child in variables} == {"3"}
+    assert len({child["MASTER_PORT"] for child in variables}) == 1
+    assert {child["OMP_NUM_THREADS"] for child in variables} == {str(max(1, (os.cpu_count() or 1) // 3))}
 
 
 @pytest.mark.parametrize(("kind", "code"), [("fail", 75), ("killed", 128 + 9)])
-def test_the_first_failure_is_the_exit_code_and_nobody_is_left(stand_in: Path, kind: str, code: int) -> None:
-    began = time.monotonic()
-    assert launcher.launch([str(stand_in), kind], 2, grace=0.2) == code
-    assert time.monotonic() - began < 20
+def test_exit_code_is_that_of_the_first_failure_and_others_are_killed(
+    fake_package: Path, kind: str, code: int
+) -> None:
+    start = time.monotonic()
+    assert launcher.launch([str(fake_package), kind], 2, grace=0.2) == code
+    assert time.monotonic() - start < 20
 
 
-def test_a_signal_reaches_each_process_once(stand_in: Path) -> None:
+def test_signal_reaches_each_process_once(fake_package: Path) -> None:
     root = Path(launcher.__file__).parents[2]
     program = f"import sys; sys.path.insert(0, {str(root)!r}); from llmkit.base import launcher; " + (
-        f"sys.exit(launcher.launch([{str(stand_in)!r}, 'signal'], 2))"
+        f"sys.exit(launcher.launch([{str(fake_package)!r}, 'signal'], 2))"
     )
     process = subprocess.Popen([sys.executable, "-c", program])
-    while not all((stand_in / f"{rank}.ready").exists() for rank in range(2)):
+    while not all((fake_package / f"{rank}.ready").exists() for rank in range(2)):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 75

@@ -1,4 +1,4 @@
-"""Rank and world size as the launchers tell them, without torch."""
+"""Rank and world size from the environment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from llmkit.base import processes
         ({}, 0, 1, True),
         ({"RANK": "0", "WORLD_SIZE": "2"}, 0, 2, True),
         ({"RANK": "1", "WORLD_SIZE": "2"}, 1, 2, False),
-        ({"RANK": "captain", "WORLD_SIZE": ""}, 0, 1, True),  # somebody else's variables
-        ({"RANK": "8", "WORLD_SIZE": "16", "LOCAL_RANK": "0"}, 8, 16, False),  # first of the second machine
+        ({"RANK": "captain", "WORLD_SIZE": ""}, 0, 1, True),  # not set by a launcher
+        (
+            {"RANK": "8", "WORLD_SIZE": "16", "LOCAL_RANK": "0"},
+            8,
+            16,
+            False,
+        ),  # first process of the second machine
     ],
 )
-def test_a_process_knows_its_place(
+def test_rank_and_world_size_are_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], rank: int, world_size: int, is_main: bool
 ) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
@@ -34,7 +39,7 @@ def test_a_process_knows_its_place(
     )
 
 
-def test_torch_is_not_needed() -> None:
+def test_reading_the_rank_does_not_import_torch() -> None:
     code = (
         "import sys; from llmkit.base import processes; processes.get_rank(); print('torch' in sys.modules)"
     )

@@ -56,7 +56,7 @@ def test_show_says_how_an_unfinished_run_goes_on(command: Callable[..., Any], un
 def test_show_of_no_run_is_one_line(command: Callable[..., Any], tmp_path: Path) -> None:
     done = command("runs", "show", tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"error[R01] {tmp_path}: is no run folder")
+    assert done.err.startswith(f"error[R01] {tmp_path}: not a run folder")
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_a_full_disk_is_a_storage_error(in_folder, read, large, monkeypatch):
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "_sync", full)
+    monkeypatch.setattr("os.fsync", full)
     monkeypatch.setenv("LLMKIT_CACHE", "cache")
     with pytest.raises(StorageError, match="no space left on the disk"):
         read(train=write("a.jsonl"))

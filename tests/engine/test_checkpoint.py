@@ -112,8 +112,8 @@ def test_too_little_disk_space_is_reported_before_anything_is_written(
     tmp_path: Path, make_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, optimizer = train_model(make_model)
-    monkeypatch.setattr(files, "_free", lambda _: 100)
-    with pytest.raises(StorageError, match=r"W01.*needs \d+ bytes, and the disk has 100 free"):
+    monkeypatch.setattr(files, "_count_free_bytes", lambda _: 100)
+    with pytest.raises(StorageError, match=r"W01.*\d+ bytes needed, 100 bytes free"):
         checkpoint.save(tmp_path, model, optimizer, State(step=1))
     assert list(tmp_path.iterdir()) == []
 

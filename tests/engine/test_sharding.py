@@ -183,4 +183,4 @@ def test_a_failed_save_leaves_no_process_waiting(
 
 
 def fail(*_: Any) -> None:
-    raise StorageError.of(files._no_space(Path(), "no space left on the disk"))
+    raise StorageError.of(files.make_disk_full_error(Path(), "no space left on the disk"))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from llmkit.base.cache_name import cache_name
+from llmkit.base.cache_name import get_cache_name
 from llmkit.models.lstm import LSTMConfig, LSTMForCausalLM, LSTMModel
 from tests.float64 import EXACT, in_float64
 
@@ -94,13 +94,15 @@ def test_each_packed_segment_begins_with_a_zero_state(model: LSTMForCausalLM) ->
 def test_a_text_continues_from_a_returned_state(model: LSTMForCausalLM) -> None:
     tokens = ids(3, 9)
     start = model(tokens[:, :4], use_cache=True)
-    rest = model(tokens[:, 4:], **{cache_name(): start[cache_name()]}, use_cache=True)
+    rest = model(tokens[:, 4:], **{get_cache_name(): start[get_cache_name()]}, use_cache=True)
     full = model(tokens, use_cache=True)
     torch.testing.assert_close(rest.logits, full.logits[:, 4:], **EXACT)
-    for part, expected in zip(rest[cache_name()], full[cache_name()], strict=True):
+    for part, expected in zip(rest[get_cache_name()], full[get_cache_name()], strict=True):
         torch.testing.assert_close(part, expected, **EXACT)
     restarted = model(
-        tokens[:, 4:], **{cache_name(): start[cache_name()]}, position_ids=torch.arange(5).expand(3, 5)
+        tokens[:, 4:],
+        **{get_cache_name(): start[get_cache_name()]},
+        position_ids=torch.arange(5).expand(3, 5),
     )
     fresh = model(tokens[:, 4:]).logits
     torch.testing.assert_close(restarted.logits, fresh, **EXACT)  # position 0 starts a new text

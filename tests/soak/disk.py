@@ -224,7 +224,7 @@ def forgotten(ground: Ground) -> Result:
         folder = _copy(ground, case, killed)
         lose(_newest(folder))
         (_newest(folder) / files.MANIFEST).unlink()
-        files._write_manifest(_newest(folder))
+        files.write_manifest(_newest(folder))
         faults = ground.finish(case, folder, *FIXED)
         noticed = any(shows in fault for fault in faults)
         result.add([] if noticed else [f"the loss of {name} was not noticed: {faults}"])

@@ -1,18 +1,18 @@
-"""Errors: one class per family, each with an exit code and an explanation for each of its codes.
+"""Errors: one class per family, with an exit code for each class and an explanation for each error code.
 
-    LlmkitError                   1   never raised itself
+    LlmkitError                   1   base class, never raised itself
     +-- UserError                 2   the user can fix it: one line per error, with its place and a fix
     |   +-- RecipeError               C.. U..  a recipe, an override or an option
     |   +-- DataError                 F.. J.. L.. N.. Q..  a file, a row, a text, a label
     |   +-- ModelError                M.. S..  a checkpoint, a tokenizer, a chat template
     |   +-- AssetError                A..  a download
-    |   +-- RunError                  R..  a run folder, a resume
-    |   +-- TrainingError             T..  numbers that must not be used
-    +-- StorageError             74   W..  the disk is full, or reading or writing failed
-    +-- Stopped                  75   stopped by a signal after a save; resume later
-        +-- Interrupted         130   stopped by Ctrl-C after a save
+    |   +-- RunError                  R..  a run folder, resuming
+    |   +-- TrainingError             T..  a loss or gradient that must not be used
+    +-- StorageError             74   W..  the disk is full, or writing failed
+    +-- Stopped                  75   stopped by a signal after a save; can be resumed
+        +-- Interrupted         130   stopped by Ctrl-C after a save; can be resumed
 
-Ctrl-C with nothing to save exits with 130 as well, and a bug in llmkit with 1.
+Ctrl-C with nothing to save also exits with 130. A bug in llmkit exits with 1.
 """
 
 from __future__ import annotations
@@ -61,4 +61,4 @@ FAMILIES = (recipe, data, model, asset, run, training, evaluation, storage)
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     code: explanation for family in FAMILIES for code, explanation in family.EXPLANATIONS.items()
 }
-"""Code -> (title, explanation), for `llmkit explain-error`."""
+"""Error code -> (title, explanation), for `llmkit explain-error`."""

@@ -1,4 +1,4 @@
-"""The root of all errors, the line that each error prints, and helpers for messages."""
+"""The base classes of all errors, the line that an error prints, and helpers for messages."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = [
     "suggest",
 ]
 
-MAX_LINES = 20  # errors printed before the rest is only counted
+MAX_LINES = 20  # errors that are printed; further errors are only counted
 
 
 @dataclass(frozen=True)
 class ErrorDetail:
-    """One user error: its code, its place, what was found, and how to fix it.
+    """One user error: its code, its place, the message, and how to fix it.
 
     Attributes:
-        code: A letter for the family and two digits, such as `L05`; `llmkit explain-error L05` explains it.
-        place: `file:line`, `file:line:column`, a recipe key, or "" where there is no place.
-        message: What was found.
-        fix: What the user can do about it, in the imperative.
+        code: A letter for the family and two digits, such as `L05`. `llmkit explain-error L05` explains it.
+        place: `file:line`, `file:line:column`, a recipe key, or "" if there is no place.
+        message: What is wrong, without a full stop.
+        fix: What the user can do, in the imperative and without a full stop; may be "".
     """
 
     code: str
@@ -48,19 +48,22 @@ class ErrorDetail:
 
 
 class LlmkitError(Exception):
-    """Base class of every error that llmkit raises on purpose."""
+    """Base class of every error that llmkit raises for the user to read."""
 
     exit_code = 1
 
     def lines(self) -> list[str]:
-        """Return the lines to print."""
+        """Return the lines to print for the user."""
         return [f"error: {self}"]
 
 
 class UserError(LlmkitError):
-    """An error that the user can fix. Holds one error, or all errors of a kind.
+    """An error that the user can fix. One exception can hold several errors.
 
-    raise RecipeError("C11", "data.train", "is missing", "add data.train=reviews.jsonl")
+        raise RecipeError("C11", "data.train", "is missing", "add data.train=reviews.jsonl")
+
+    Attributes:
+        details: The errors, in the order in which they are printed.
     """
 
     exit_code = 2
@@ -72,26 +75,26 @@ class UserError(LlmkitError):
     @classmethod
     def of(cls, details: ErrorDetail | Iterable[ErrorDetail]) -> Self:
         """Build one exception from one or several details. Raises ValueError when there are none."""
-        known = [details] if isinstance(details, ErrorDetail) else list(details)
-        if not known:
+        all_details = [details] if isinstance(details, ErrorDetail) else list(details)
+        if not all_details:
             raise ValueError("an error needs at least one detail")
-        first = known[0]
+        first = all_details[0]
         error = cls(first.code, first.place, first.message, first.fix)
-        error.details = known
+        error.details = all_details
         return error
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.details))
 
     def lines(self) -> list[str]:
-        """Return one line per error, at most MAX_LINES, and how many more there are."""
+        """Return one line per error. Beyond MAX_LINES errors, the last line counts the others."""
         shown = [str(detail) for detail in self.details[:MAX_LINES]]
         hidden = len(self.details) - len(shown)
         return [*shown, f"... and {hidden} more errors"] if hidden else shown
 
 
 class Stopped(LlmkitError):
-    """A signal stopped the run after a save; `--resume` continues it."""
+    """A signal stopped the run after it was saved; `--resume` continues it."""
 
     exit_code = 75
 
@@ -100,7 +103,7 @@ class Stopped(LlmkitError):
 
 
 class Interrupted(Stopped):
-    """Ctrl-C stopped the run after a save; `--resume` continues it."""
+    """Ctrl-C stopped the run after it was saved; `--resume` continues it."""
 
     exit_code = 130
 
@@ -111,17 +114,22 @@ def raise_if(details: Sequence[ErrorDetail], kind: type[UserError]) -> None:
         raise kind.of(details)
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean "x"?` for the known word nearest to `word`, or "" when none is near."""
-    known = list(known)
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    if not near:  # words that differ only in case can fall under the cutoff
-        near = [k for k in known if k.lower() == word.lower()][:1]
-    return f'; did you mean "{near[0]}"?' if near else ""
+def suggest(word: str, candidates: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` with the candidate most similar to `word`, or "" if none is similar."""
+    candidates = list(candidates)
+    similar = get_close_matches(word, candidates, n=1, cutoff=0.6)
+    if not similar:  # words that differ only in case can be below the cutoff
+        similar = [candidate for candidate in candidates if candidate.lower() == word.lower()][:1]
+    return f'; did you mean "{similar[0]}"?' if similar else ""
 
 
 def shorten_list(items: Iterable[object], most: int = 5) -> str:
-    """Return a list short enough for one line: `a, b, c and 4 more`."""
+    """Return the first items, comma-separated, and a count of the others: `a, b, c and 4 more`.
+
+    Args:
+        items: The items to list.
+        most: The number of items to show.
+    """
     words = [str(item) for item in items]
-    rest = len(words) - most
-    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
+    hidden = len(words) - most
+    return ", ".join(words[:most]) + (f" and {hidden} more" if hidden > 0 else "")

@@ -1,4 +1,4 @@
-"""Errors of data: files (F), rows (J), texts and labels (L), tags (N) and questions (Q)."""
+"""Errors of data: files (F), rows (J), texts and labels (L), tags and entities (N), questions and answers (Q)."""
 
 from __future__ import annotations
 
@@ -15,201 +15,225 @@ class DataError(UserError):
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "F01": (
         "file not found",
-        "There is no such file. The line names the nearest name in that folder. A Hub data set is "
-        "written owner/name, an asset index:NAME.",
+        "There is no file at this path. The message suggests the most similar name in the folder. Write a Hub "
+        "data set as owner/name, and a data set of the package index as index:NAME.",
     ),
     "F02": (
-        "folder or permission",
-        "The path is a folder without data files, or may not be read by this user.",
+        "unusable path or no permission",
+        "The path is a folder without data files, is neither a file nor a folder, or may not be read by this "
+        "user.",
     ),
-    "F03": ("empty file", "The file has no bytes, or no row behind its header."),
+    "F03": ("empty file", "The file has no bytes, or no rows after its header."),
     "F04": (
-        "content is not what the name says",
-        "The suffix decides how a file is read. This one holds something else: a JSON array in "
-        ".jsonl, an HTML error page, a git-LFS pointer (run `git lfs pull`), an archive.",
+        "content does not match the file name",
+        "llmkit chooses the reader by the suffix of the file name, and this file holds something else: a JSON "
+        "array in a .jsonl file, an HTML error page, a git-LFS pointer (run `git lfs pull`) or an archive.",
     ),
-    "F05": ("byte order mark", "Accepted; only said once. UTF-8 needs no byte order mark."),
+    "F05": (
+        "encoding contradicts the byte order mark",
+        "The file begins with a UTF-8 byte order mark, but data.encoding names another encoding. Set "
+        "data.encoding=utf-8.",
+    ),
     "F06": (
-        "UTF-16 text",
-        "The file is UTF-16, as some Windows programs write. Convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW.",
+        "UTF-16 or UTF-32 text",
+        "The file is not UTF-8 but UTF-16 or UTF-32, which some Windows programs write. Convert it: iconv -f "
+        "UTF-16 -t UTF-8 OLD > NEW.",
     ),
     "F07": (
         "wrong text encoding",
-        "A byte can't be decoded. The line says where it is and which encoding is likely; set "
-        "data.encoding=cp1252 (Western Windows) or gb18030 (Chinese), or convert the file.",
+        "A byte of the file is not valid in the text encoding. The message gives its position and a likely "
+        "encoding. Set data.encoding=cp1252 (Western Windows) or data.encoding=gb18030 (Chinese), or convert the "
+        "file to UTF-8.",
     ),
-    "F08": ("binary file", "The file holds NUL bytes: it is no text."),
+    "F08": ("binary file", "The file holds NUL bytes, so it is not a text file."),
     "F09": (
         "line too long",
-        "One line is longer than data.max_line_bytes. Usually line ends are missing. Raise the limit "
-        "if the line is really meant.",
+        "A line, or a sentence of a CoNLL file, is longer than data.max_line_bytes. Usually line ends or blank "
+        "lines are missing. Raise the limit if the line is correct.",
     ),
     "F10": (
-        "file cut short",
-        "A compressed or parquet file ends too early: an interrupted copy or download. Fetch it again.",
+        "incomplete file",
+        "A compressed file or a parquet file ends too early or is damaged, usually by an interrupted copy or "
+        "download. Copy or download it again.",
     ),
     "J01": (
         "malformed JSON",
-        "The line is no valid JSON. The place is that of the first wrong character, with the text around it.",
+        "The line is not valid JSON. The place is the first wrong character, and the message quotes the text "
+        "around it.",
     ),
     "J02": (
         "Python or JavaScript instead of JSON",
-        "A trailing comma or single quotes. JSON takes neither; write the file with a JSON library.",
+        "The line has a trailing comma or single quotes, which JSON does not allow. Write the file with a JSON "
+        "library.",
     ),
     "J03": (
         "line is not an object",
-        "Each line of a .jsonl file is one object {...}; this one is a list, a text or a number.",
+        "Each line of a .jsonl file must be one object {...}. This one is a list, a string or a number.",
     ),
     "J04": (
         "key twice in an object",
-        "JSON readers silently keep the last of two equal keys, so one value would be lost.",
+        "An object has two equal keys. Other JSON readers silently keep only the last value. Remove one of the "
+        "keys.",
     ),
-    "J05": ("NaN or Infinity", "These are not JSON. Write null, or leave the row out."),
+    "J05": (
+        "NaN or Infinity",
+        "JSON has no NaN and no Infinity, and no numbers too large for a double. Write null, or leave out the "
+        "row.",
+    ),
     "J06": (
-        "type of a column changes",
-        "A column holds texts in some rows and numbers (or lists) in others. The line names the first "
-        "row of each kind.",
+        "column with mixed types",
+        "A column holds strings in some rows and numbers or lists in others. The message names the first row of "
+        "each type.",
     ),
     "J07": (
-        "row with a wrong number of fields",
-        "A CSV row has more or fewer fields than the header, mostly because a text with a comma is "
-        "not quoted; or a line given to predict does not have one tab between its texts.",
+        "wrong number of fields",
+        "A CSV row has more or fewer fields than the header, usually because a text with a comma is not quoted. "
+        "Or a line given to `llmkit predict` does not have exactly one tab between its two texts.",
     ),
     "J08": (
-        "quote never closed",
-        "A quoted CSV field runs to the end of the file. The place is the line that opened it.",
+        "quote not closed",
+        "A quoted CSV field has no closing quote before the end of the file. The place is the line with the "
+        "opening quote.",
     ),
-    "J09": ("header missing or doubled", "The first CSV row must name the columns, each name once."),
+    "J09": (
+        "missing or repeated column name",
+        "The first row of a CSV file must name all columns, and two columns must not have the same name.",
+    ),
     "J10": (
         "wrong delimiter",
-        "The file looks as if its fields were divided by another character. Use .tsv for tabs, or "
-        "convert it.",
+        "The fields of the file seem to be separated by another character. Name a file with tabs .tsv, or convert "
+        "the file.",
     ),
     "J11": (
-        "half a character",
-        "A lone surrogate (\\ud800 ... \\udfff) is half of a UTF-16 pair and no character. Repair the "
-        "text where it was written.",
+        "lone surrogate",
+        "A lone surrogate (\\ud800 ... \\udfff) is half of a UTF-16 pair and not a character. Correct the program "
+        "that wrote the text.",
     ),
     "L01": (
         "column missing",
-        "The task needs this column. Name the file's own column with data.columns, e.g. "
-        "data.columns.text=sentence.",
+        "The task needs this column. If the file has it under another name, map the name with data.columns, for "
+        "example data.columns.text=sentence.",
     ),
     "L02": (
         "text is null or not a string",
-        "Every row needs a text, and a text is a string. Fill it in, or remove the row.",
+        "Every row needs a text, and the text must be a string. Fill it in, or remove the row.",
     ),
     "L03": (
         "empty text",
-        "An empty or blank text teaches nothing and can't be judged. Fill it in, or set "
-        "data.empty_text=drop (the rows are counted).",
+        "The model can't learn from an empty or blank text, and predictions for it can't be evaluated. Fill it "
+        "in, or set data.empty_text=drop to leave out such rows; llmkit reports how many.",
     ),
-    "L04": ("label missing", "The label is null, NaN or empty. Label the row or remove it."),
+    "L04": ("label missing", "The label is null, NaN or empty. Fill it in, or remove the row."),
     "L05": (
-        "label unseen in training",
-        "A validation or test row has a label that no training row has, so the model can never give "
-        "it. Often a spelling mistake; the line names the closest one. data.unknown_labels=drop "
-        "leaves such rows out, counted.",
+        "label unknown to the model",
+        "A validation or test row has a label that no training row has, so the model can never predict it. Often "
+        "the label is misspelled; the message suggests the most similar one. data.unknown_labels=drop leaves out "
+        "such rows and reports how many.",
     ),
     "L06": (
         "label number out of range",
-        "Labels are numbers, and this one is outside 0 to n-1, n being the number of names in "
-        "data.labels or of classes in the training rows.",
+        "The labels are numbers, and this one is not between 0 and n - 1. Here n is the number of names in "
+        "data.labels, or else the number of classes in the training rows.",
     ),
     "L07": (
-        "labels that differ only in case or space",
-        "Two labels are almost surely one class spelled in two ways. Make them equal.",
+        "labels that differ only in case or spaces",
+        "Two labels are almost certainly the same class, spelled in two ways. Use one spelling.",
     ),
-    "L08": ("a single class", "All training rows have the same label, so there is nothing to learn."),
+    "L08": ("only one class", "All training rows have the same label, so there is nothing to learn."),
     "L09": (
-        "too few examples of a class",
-        "When llmkit makes the validation or test part, each class must appear in every part. Add "
-        "rows, give data.validation and data.test, or set the share to 0.",
+        "too few examples for a split",
+        "When llmkit makes the validation or test split itself, every class must appear in every split. Add rows, "
+        "give your own files with data.validation and data.test, or set data.validation_share or data.test_share "
+        "to 0.",
     ),
-    "L10": ("fractions as class labels", "A label like 0.5 is no class. Write integers or names."),
+    "L10": (
+        "label of the wrong kind",
+        "A class label is an integer or a name, so 0.5 is not one. A score is a finite number. Several references "
+        "of one example are a list of strings.",
+    ),
     "L11": (
-        "labels do not fit the checkpoint's head",
-        "The checkpoint was already trained for other classes. If its labels mean the same, name them "
-        "in its order with data.labels; else set model.new_head=true, which replaces its head.",
+        "labels do not match the checkpoint's head",
+        "The checkpoint was already fine-tuned for other classes. If its labels mean the same, name your classes "
+        "in its order with data.labels. Otherwise set model.new_head=true to replace its head.",
     ),
     "L12": (
         "texts longer than max_length",
-        "Texts are never cut silently. Raise train.max_length, or write train.truncation=true; the "
-        "report then says what share of the tokens was lost.",
+        "llmkit never truncates texts silently. Raise train.max_length, or set train.truncation=true; the report "
+        "then says what share of the tokens was lost.",
     ),
     "L13": (
-        "the same text twice",
-        "A training text that stands in validation or test too makes the score too good; a text with "
-        "two labels contradicts itself. data.duplicates=drop removes the training rows, allow goes on "
-        "and says so.",
+        "duplicate text",
+        "A training text that is also in the validation or test split makes the score too high (leakage), and a "
+        "text with two different labels contradicts itself. data.duplicates=drop removes these training rows; "
+        "data.duplicates=allow keeps them and reports them.",
     ),
     "L14": (
         "entities not marked",
-        "A relation holds between two marked places: <e1>...</e1> and <e2>...</e2>, each once in the text, or "
-        "columns head and tail whose texts stand in it.",
+        "A relation needs two marked entities. Write <e1>...</e1> and <e2>...</e2>, each once in the text, or "
+        "give columns head and tail whose texts occur in the text.",
     ),
     "N01": (
-        "tokens and tags of different number",
-        "Every token has one tag; O is the tag of a token outside all entities. Usually a token was "
-        "split or lost after tagging. Correct the row.",
+        "tokens and tags differ in number",
+        "Every token needs exactly one tag; a token outside all entities has the tag O. Usually a token was split "
+        "or lost after tagging. Correct the row.",
     ),
     "N02": (
-        "tag where it can't stand",
-        "In this corpus' scheme the tag continues an entity that did not begin, or leaves one open: "
-        "I-PER after O in IOB2. Correct it, or set task.repair_tags=true: such tags are then read as the "
-        "script conlleval reads them (an I- that continues nothing begins an entity), and counted.",
+        "invalid tag sequence",
+        "The tag is not allowed at this position in the tagging scheme of the data, such as I-PER after O in "
+        "IOB2. Correct it, or set task.repair_tags=true. Such tags are then read as the script conlleval reads "
+        "them (an I- tag without a beginning starts an entity), and llmkit reports how many there are.",
     ),
     "N03": (
         "unknown tag",
-        "A tag is O, or a prefix of the corpus' scheme and a type: B-PER. Either the tag is none (often "
-        "the wrong column: data.columns.tags), or its type does not stand in the training rows; "
-        "data.unknown_labels=drop leaves such validation and test rows out, counted.",
+        "A tag is O, or a prefix of the tagging scheme and a type, such as B-PER. Either this value is not a tag, "
+        "often because the wrong column is read (set data.columns.tags), or its type does not occur in the "
+        "training rows. data.unknown_labels=drop leaves out such validation and test rows and reports how many.",
     ),
     "N04": (
-        "CoNLL line with another number of columns",
-        "All lines of tokens in a file have as many columns as the first, separated by tabs if that has "
-        "one, else by blanks. A missing tag or an unescaped blank shifts the columns.",
+        "wrong number of columns in a CoNLL line",
+        "All token lines of a CoNLL file have as many columns as its first one. Columns are separated by tabs if "
+        "the first line has a tab, else by spaces. A missing tag or a space inside a token shifts the columns.",
     ),
     "N05": (
-        "entity outside the text, or over another",
-        "start and end count characters from 0, end is the place after the last, and both lie in the "
-        "text. Entities must not overlap, because each word has one tag.",
+        "entity outside the text or overlapping",
+        "start and end count characters from 0; end is the position after the last character. Both must lie "
+        "within the text. Entities must not overlap, because each word has only one tag.",
     ),
     "N06": (
-        "entity that is no run of whole words",
-        "A span begins where a word begins and ends where one ends, without white space at its ends; a "
-        "Chinese character is a word of its own. The line says which place to write. If all spans are "
-        "off by the same, the offsets were counted in another text, or in bytes.",
+        "entity that does not consist of whole words",
+        "A span must start at the start of a word and end at the end of a word, without white space at its edges. "
+        "A Chinese character counts as a word. The message gives the correct position. If all spans are shifted "
+        "by the same amount, the offsets were computed on another text, or in bytes.",
     ),
     "Q01": (
-        "answer begins elsewhere",
-        "context[answer_start:] must begin with the answer. The line says where it does stand; offsets "
-        "go wrong when a text is stripped or normalised after they were counted.",
+        "answer at another position",
+        "The context does not contain the answer at answer_start. The message gives the position where it does. "
+        "Offsets become wrong when a text is stripped or normalized after they were computed.",
     ),
     "Q02": (
         "answer not in the context",
-        "An extractive answer is a piece of the context, letter by letter. Copy it from there, or leave the "
-        "question out.",
+        "In extractive question answering, the answer must be an exact part of the context. Copy it from there, "
+        "or leave out the question.",
     ),
     "Q03": (
         "offset outside the context",
-        "answer_start is missing, below 0 or past the end of the context. Some data write -1 where there "
-        "is no answer: write empty lists there, and set task.unanswerable=true.",
+        "answer_start is missing, negative or beyond the end of the context. Some data sets use -1 if there is no "
+        "answer: write empty lists instead and set task.unanswerable=true.",
     ),
     "Q04": (
         "question without an answer",
-        "The task expects an answer to every question, as in SQuAD v1.1. If some have none on purpose, as "
-        "in v2.0, set task.unanswerable=true.",
+        "The task expects an answer to every question, as in SQuAD 1.1. If some questions have no answer on "
+        "purpose, as in SQuAD 2.0, set task.unanswerable=true.",
     ),
     "Q05": (
         "offsets in bytes or UTF-16 units",
-        "answer_start counts characters (Unicode code points, as Python does). All wrong offsets of the "
-        "file are right when they count UTF-8 bytes, or UTF-16 units as Java and JavaScript do; the line "
-        "says which and how to convert them.",
+        "answer_start must count characters (Unicode code points, as in Python). All wrong offsets of this file "
+        "are correct when counted in UTF-8 bytes, or in UTF-16 units as in Java and JavaScript. The message says "
+        "which, and how to convert them.",
     ),
     "Q06": (
-        "answer lost between windows",
-        "A context that is longer than train.max_length is read in windows that overlap. An answer that "
-        "no window holds whole can't be learned: let the windows overlap more, or raise train.max_length.",
+        "answer split between windows",
+        "A context longer than train.max_length is read in overlapping windows. An answer that no window contains "
+        "completely can't be learned. Let the windows overlap more, or raise train.max_length.",
     ),
 }

@@ -8,30 +8,44 @@ __all__ = ["EXPLANATIONS", "RunError"]
 
 
 class RunError(UserError):
-    """A run folder is missing, in use, or does not fit the request."""
+    """A run folder is missing or in use, or does not fit the command."""
 
 
 # code -> (title, explanation)
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "R01": (
-        "no run there",
-        "The folder has no recipe.yaml, so it is no run. `llmkit runs list` shows the runs.",
+        "not a run folder",
+        "The folder has no recipe.yaml, so it is not a run. `llmkit runs list` lists the runs.",
     ),
     "R02": (
         "run exists",
-        "A run is never overwritten. Add --resume to go on with it, or choose another --out.",
+        "llmkit never overwrites a run. Add --resume to continue it, or choose another --out.",
     ),
-    "R03": ("run in use", "Another process is writing this run folder. Two writers would spoil it."),
-    "R04": ("folder not empty", "--out names a folder with other things in it."),
-    "R05": ("run not finished", "The run has no model or report yet. Go on with --resume."),
-    "R06": ("no test rows", "A bare model does not know any test rows. Give --data."),
+    "R03": (
+        "run in use",
+        "Another process is writing to this run folder, and two writers would damage it. Wait until it has "
+        "finished, or choose another --out.",
+    ),
+    "R04": (
+        "output path in use",
+        "--out names a file, or a folder that holds something else. llmkit never overwrites it. Choose a new or "
+        "an empty folder.",
+    ),
+    "R05": (
+        "run not finished",
+        "The run has no model or no report yet, or its report is damaged. Finish the run with --resume.",
+    ),
+    "R06": (
+        "no test set",
+        "A model on its own has no test set, unlike a run. Give labelled data with --data.",
+    ),
     "R07": (
         "runs can't be compared",
-        "A paired comparison needs the same test examples and the same labels in both runs.",
+        "A paired comparison needs two runs with the same test examples and the same labels.",
     ),
     "R08": (
-        "another process has ended",
-        "Of several processes one ended first: killed, out of memory, or with an error of its own. The others can't go "
-        "on without it. The run is as of its last checkpoint; --resume goes on from there.",
+        "another process has exited",
+        "One of the processes exited early: it was killed, ran out of memory or stopped with an error of its own. "
+        "The others can't continue without it. Continue from the last checkpoint with --resume.",
     ),
 }

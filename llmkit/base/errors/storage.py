@@ -1,4 +1,4 @@
-"""Errors of reading and writing files (W)."""
+"""Errors of writing files (W)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["EXPLANATIONS", "StorageError"]
 
 
 class StorageError(UserError):
-    """The disk is full, or reading or writing failed."""
+    """The disk is full, or writing failed."""
 
     exit_code = 74
 
@@ -17,15 +17,15 @@ class StorageError(UserError):
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "W01": (
         "disk full",
-        "Nothing was damaged: files appear only when complete. Free some space and run it again; a "
-        "training run goes on with --resume.",
+        "No file was damaged, because a file appears under its name only when it is complete. Free some space and "
+        "run the command again. Continue a training run with --resume.",
     ),
     "W02": (
-        "not allowed to write",
-        "This user may not write there. Choose another --out, or another cache with LLMKIT_CACHE.",
+        "no permission to write",
+        "This user may not write to this place. Choose another --out, or another cache folder with LLMKIT_CACHE.",
     ),
     "W03": (
         "writing failed",
-        "The disk or file system reported an error. Nothing half-written is left under a file's real name.",
+        "The disk or the file system reported an error. No half-written file is left under its final name.",
     ),
 }

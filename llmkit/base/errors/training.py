@@ -8,27 +8,27 @@ __all__ = ["EXPLANATIONS", "TrainingError"]
 
 
 class TrainingError(UserError):
-    """Training produced numbers that must not be used."""
+    """The loss or the gradient of a training step must not be used."""
 
 
 # code -> (title, explanation)
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "T01": (
         "loss or gradient is not finite",
-        "The update was not made, so the weights are still good. Most often the learning rate is too "
-        "high or the warm-up too short; sometimes a broken example (the line names them). Lower "
+        "The optimizer step was not made, so the weights are still good. Usually the learning rate is too high or "
+        "the warm-up too short. Sometimes an example is broken; the message names the examples of the step. Lower "
         "train.learning_rate and use --resume.",
     ),
     "T02": (
-        "one example does not fit into the memory",
-        "Micro-batches were halved until one held a single example, and that was still too much. Shorten the "
-        "examples (train.max_length), trade time for memory (train.gradient_checkpointing=true) or train fewer "
-        "weights (model.lora). Under train.shard nothing is halved, as the processes can't go back together: "
-        "lower train.micro_batch_tokens.",
+        "one example does not fit into memory",
+        "Micro-batches were halved until each held a single example, and memory still ran out. Shorten the "
+        "examples (train.max_length), save memory at the cost of time (train.gradient_checkpointing=true) or "
+        "train fewer weights (model.lora). With train.shard micro-batches are not halved, because the processes "
+        "can't repeat a step together: lower train.micro_batch_tokens.",
     ),
     "T03": (
-        "nothing to learn from in an update",
-        "The loss is over the tokens of the answers, and these examples have none: their answers are empty, or cut "
-        "off by train.max_length.",
+        "a step without targets",
+        "The loss is computed over the tokens of the answers, and the examples of this step have none. Their "
+        "answers are empty, or were truncated away by train.max_length.",
     ),
 }

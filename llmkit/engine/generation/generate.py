@@ -32,7 +32,7 @@ from transformers import (
     SuppressTokensLogitsProcessor,
 )
 
-from llmkit.base.cache_name import cache_name
+from llmkit.base.cache_name import get_cache_name
 from llmkit.base.dtypes import at_least_float32
 from llmkit.base.errors import ModelError
 
@@ -180,14 +180,14 @@ def _prepare_prompts(
     if shared < MIN_SHARED or not plain._supports_default_dynamic_cache():  # type: ignore[operator]
         return dict(zip(("input_ids", "attention_mask"), pad_left(ids_BL, mask_BL), strict=True))
     cache = DynamicCache(config=plain.config)
-    plain.base_model(input_ids=ids_BL[:1, :shared], use_cache=True, **{cache_name(): cache})
+    plain.base_model(input_ids=ids_BL[:1, :shared], use_cache=True, **{get_cache_name(): cache})
     cache.batch_repeat_interleave(len(ids_BL) * beams)
     padded = pad_left(ids_BL[:, shared:], mask_BL[:, shared:])
     ids_BL, mask_BL = (
         torch.cat([prompts[:, :shared], rest], 1)
         for prompts, rest in zip((ids_BL, mask_BL), padded, strict=True)
     )
-    return {"input_ids": ids_BL, "attention_mask": mask_BL, cache_name(): cache}
+    return {"input_ids": ids_BL, "attention_mask": mask_BL, get_cache_name(): cache}
 
 
 def compute_target_logits(model: nn.Module, batch: Mapping[str, Tensor], *, pad: int) -> Tensor:

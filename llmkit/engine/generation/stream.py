@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llmkit.base.cache_name import cache_name
+from llmkit.base.cache_name import get_cache_name
 
 __all__ = ["stream_tokens"]
 
@@ -59,8 +59,8 @@ def stream_tokens(
 @torch.inference_mode()  # for one token at a time: around the `yield` it would also apply to the caller
 def _predict_next(model: nn.Module, inputs: Tensor, cache: Any, suppressed: int | None) -> tuple[Tensor, Any]:
     """Return the logits of the next token (V,), on the CPU, and the cache after the inputs."""
-    output = model(input_ids=inputs, use_cache=True, **{cache_name(): cache})
+    output = model(input_ids=inputs, use_cache=True, **{get_cache_name(): cache})
     logits_V = output.logits[0, -1].float().cpu()
     if suppressed is not None:
         logits_V[suppressed] = -torch.inf
-    return logits_V, output[cache_name()]
+    return logits_V, output[get_cache_name()]

@@ -1,4 +1,4 @@
-"""Mistakes as lines: one a problem, code, place, message, fix; an exit code for each kind."""
+"""Error lines, exit codes and the helpers for messages."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ TREE = re.compile(r"^    ([| ]*)(?:\+-- )?(\w+) +(\d+)?", re.MULTILINE)
 
 
 def tree() -> list[tuple[str, int]]:
-    """(class, exit code) of each line of the docstring's tree; a class without one has that of its parent."""
+    """Return (class, exit code) of each line of the tree in the docstring; a class without a code inherits it."""
     rows: list[tuple[int, str, int]] = []
     assert errors.__doc__ is not None
-    for found in TREE.finditer(errors.__doc__):
-        depth, name, code = found.start(2), found[2], found[3]
-        depth -= found.start()
+    for match in TREE.finditer(errors.__doc__):
+        depth, name, code = match.start(2), match[2], match[3]
+        depth -= match.start()
         parent = next((row for row in reversed(rows) if row[0] < depth), None)
         assert code or parent
         rows.append((depth, name, int(code) if code else parent[2] if parent else 0))
     return [(name, code) for _, name, code in rows]
 
 
-def test_the_docstring_shows_every_class_with_its_exit_code() -> None:
+def test_docstring_lists_every_class_with_its_exit_code() -> None:
     assert len(CLASSES) == 11
     assert sorted(tree()) == sorted((name, kind.exit_code) for name, kind in CLASSES.items())
 
@@ -53,16 +53,16 @@ def test_the_docstring_shows_every_class_with_its_exit_code() -> None:
         ("Interrupted", 130),
     ],
 )
-def test_exit_codes_are_those_that_scripts_rely_on(name: str, code: int) -> None:
+def test_exit_code_of_each_class(name: str, code: int) -> None:
     assert CLASSES[name].exit_code == code
 
 
-def test_every_class_is_public() -> None:
+def test_every_class_is_exported() -> None:
     assert set(CLASSES) <= set(errors.__all__)
 
 
 @pytest.mark.parametrize(
-    ("problem", "line"),
+    ("error", "line"),
     [
         (
             ErrorDetail("L05", "val.jsonl:812", 'label "refnd" is unknown', "correct it"),
@@ -83,21 +83,21 @@ def test_every_class_is_public() -> None:
         ),
     ],
 )
-def test_a_problem_is_one_printable_line(problem: ErrorDetail, line: str) -> None:
-    assert str(problem) == line
+def test_error_is_formatted_as_one_printable_line(error: ErrorDetail, line: str) -> None:
+    assert str(error) == line
     line.encode("utf-8")
 
 
-def test_at_most_twenty_lines_then_a_count() -> None:
+def test_errors_beyond_twenty_are_counted() -> None:
     details = [ErrorDetail("L05", f"a:{number}", "wrong") for number in range(23)]
     assert DataError.of(details[:20]).lines() == [str(detail) for detail in details[:20]]
     lines = DataError.of(details).lines()
     assert lines[:20] == [str(detail) for detail in details[:20]]
     assert lines[20:] == ["... and 3 more errors"]
-    assert DataError.of(details).details == details  # none is lost for a reader of the object
+    assert DataError.of(details).details == details  # the exception still holds all of them
 
 
-def test_an_error_is_constructed_in_one_call() -> None:
+def test_error_is_constructed_in_one_call() -> None:
     error = DataError("L05", "a:1", "wrong", "correct it")
     assert error.details == [ErrorDetail("L05", "a:1", "wrong", "correct it")]
     assert str(error) == "error[L05] a:1: wrong. Fix: correct it"
@@ -106,19 +106,19 @@ def test_an_error_is_constructed_in_one_call() -> None:
     )
 
 
-def test_an_error_survives_a_trip_to_another_process() -> None:
+def test_error_can_be_pickled() -> None:
     details = [ErrorDetail("L05", f"a:{number}", "wrong") for number in range(3)]
-    again = pickle.loads(pickle.dumps(DataError.of(details)))
-    assert again.details == details
-    assert isinstance(again, DataError)
+    copy = pickle.loads(pickle.dumps(DataError.of(details)))
+    assert copy.details == details
+    assert isinstance(copy, DataError)
 
 
-def test_errors_without_problems_have_their_own_words() -> None:
+def test_errors_without_details_print_their_message() -> None:
     assert LlmkitError("broken").lines() == ["error: broken"]
     assert errors.Stopped("stopped at step 3").lines() == ["stopped at step 3"]
 
 
-def test_raise_if_raises_all_or_nothing() -> None:
+def test_raise_if_raises_all_errors_at_once() -> None:
     raise_if([], DataError)
     details = [ErrorDetail("L05", "a:1", "wrong"), ErrorDetail("L06", "a:2", "wrong")]
     with pytest.raises(DataError) as caught:
@@ -130,17 +130,17 @@ def test_raise_if_raises_all_or_nothing() -> None:
     ("word", "hint"),
     [
         ("acuracy", '; did you mean "accuracy"?'),
-        ("F1", '; did you mean "f1"?'),  # equal but for the case
+        ("F1", '; did you mean "f1"?'),  # differs only in case
         ("LOSS", '; did you mean "loss"?'),
         ("banana", ""),
         ("", ""),
     ],
 )
-def test_the_closest_word_is_offered_when_it_is_near(word: str, hint: str) -> None:
+def test_suggest_returns_the_most_similar_word(word: str, hint: str) -> None:
     assert suggest(word, iter(["loss", "accuracy", "f1"])) == hint
 
 
-def test_some_items_then_a_count() -> None:
+def test_shorten_list_counts_the_hidden_items() -> None:
     assert shorten_list([]) == ""
     assert shorten_list(range(5)) == "0, 1, 2, 3, 4"
     assert shorten_list(range(6)) == "0, 1, 2, 3, 4 and 1 more"

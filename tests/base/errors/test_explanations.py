@@ -1,4 +1,4 @@
-"""Every code that can be printed is explained, and nothing else is."""
+"""The explanations of the error codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llmkit.base.errors import EXPLANATIONS
 PACKAGE = Path(__file__).parents[3] / "llmkit"
 
 
-def test_explained_codes_are_those_in_use() -> None:
+def test_every_code_in_use_is_explained_and_no_other() -> None:
     used: set[str] = set()
     for path in PACKAGE.rglob("*.py"):
         if path.parent != PACKAGE / "base" / "errors":
@@ -18,7 +18,7 @@ def test_explained_codes_are_those_in_use() -> None:
     assert set(EXPLANATIONS) == used
 
 
-def test_titles_are_short_and_texts_say_something() -> None:
+def test_titles_are_short_and_explanations_are_sentences() -> None:
     for code, (title, text) in EXPLANATIONS.items():
         assert len(title) < 60, code
         assert len(text) > 30, code
