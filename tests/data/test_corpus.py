@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from llmkit.base import files
 from llmkit.base.errors import DataError, StorageError
 from llmkit.data import corpus as module
 from llmkit.data.reading import table_builder
