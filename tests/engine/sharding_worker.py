@@ -31,6 +31,7 @@ from llmkit.recipe import load
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
 from llmkit.training.training_run import TrainingRun
+from tests.float64 import in_float64
 
 SIZES = [7, 1, 5, 3]  # examples of each step; with a single example, only one process has a micro-batch
 SAVED = 2  # steps before the checkpoint
@@ -47,7 +48,7 @@ class Trainer:
 
     @classmethod
     def begin(cls, session: Session, prepared: Prepared, *, shard: bool) -> Trainer:
-        placed = sharding.place(session, load_model(prepared, SILENT), shard=shard)
+        placed = sharding.place(session, in_float64(load_model(prepared, SILENT)), shard=shard)
         if prepared.recipe.train.gradient_checkpointing:
             options = {"use_reentrant": False}
             placed.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
@@ -155,7 +156,6 @@ def compare_arrays(ours: Any, theirs: Any) -> float:
 
 
 def main(folder: Path, paths: list[str]) -> None:
-    torch.set_num_threads(1)
     recipes = [load.load(path, (), task_names=tasks.names(), task_options=tasks.options) for path in paths]
     all_prepared = [prepare(recipe, SILENT) for recipe in recipes]
     with sessions.start(seed=1, precision="fp32") as session:

@@ -27,6 +27,7 @@ from llmkit.recipe import load
 from llmkit.training.model import load_model
 from llmkit.training.prepare import prepare
 from tests.engine.test_train import run_steps
+from tests.float64 import in_float64
 from tests.samples import write_recipe
 
 WORKER = Path(__file__).with_name("sharding_worker.py")
@@ -58,7 +59,7 @@ def figures(folder: Path, recipes: dict[str, Path]) -> dict[str, Any]:
         capture_output=True,
         text=True,
         timeout=580,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -71,8 +72,8 @@ def figures(folder: Path, recipes: dict[str, Path]) -> dict[str, Any]:
 @each_kind
 def test_steps_equal_those_of_a_model_that_is_not_sharded(kind: str, figures: dict[str, Any]) -> None:
     """In one of the steps a process has no example and runs empty passes."""
-    np.testing.assert_allclose(figures[kind]["sharded"], figures[kind]["plain"], rtol=1e-6)
-    assert figures[kind]["weight_difference"] < 1e-6
+    np.testing.assert_allclose(figures[kind]["sharded"], figures[kind]["plain"], rtol=1e-12)
+    assert figures[kind]["weight_difference"] < 1e-12
 
 
 @pytest.mark.slow
@@ -98,14 +99,14 @@ def test_checkpoints_of_plain_and_sharded_models_are_interchangeable(
     kind: str, figures: dict[str, Any]
 ) -> None:
     assert len(set(figures[kind]["digests"].values())) == 1
-    assert max(figures[kind]["cross_resume_differences"]) < 1e-6
+    assert max(figures[kind]["cross_resume_differences"]) < 1e-12
 
 
 @pytest.mark.slow
 @pytest.mark.distributed
 @each_kind
 def test_predictions_equal_those_of_a_model_that_is_not_sharded(kind: str, figures: dict[str, Any]) -> None:
-    assert figures[kind]["prediction_difference"] < 1e-6
+    assert figures[kind]["prediction_difference"] < 1e-12
 
 
 @pytest.mark.slow
@@ -116,7 +117,7 @@ def test_a_sharded_checkpoint_opens_in_one_process(
 ) -> None:
     """This process has no process group. The files hold the same tensors as the checkpoint of a plain model."""
     recipe = load.load(str(recipes[kind]), (), task_names=tasks.names(), task_options=tasks.options)
-    model = load_model(prepare(recipe, SILENT), SILENT)
+    model = in_float64(load_model(prepare(recipe, SILENT), SILENT))
     optimizer = build_adamw(model, 0.01)
     saved = folder / kind / "sharded" / "step-00000002"
     assert files.verify_folder(saved) is None

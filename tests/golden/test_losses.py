@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 import llmkit
 from llmkit import tasks
@@ -31,14 +30,6 @@ CASES = {
     "adapters": ["model.lora.rank=4"],
     "weighted": ["task.class_weights=balanced", "task.label_smoothing=0.1", "train.micro_batch_tokens=48"],
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def train_curve(recipe: Path, overrides: list[str], out: Path) -> Curve:

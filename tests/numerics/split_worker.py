@@ -67,7 +67,6 @@ def measure(session: Session, prepared: Prepared, budget: int, *, wrong: bool) -
 
 
 def main(budgets: list[int], paths: list[str], *, wrong: bool) -> None:
-    torch.set_num_threads(1)
     recipes = [load.load(path, (), task_names=tasks.names(), task_options=tasks.options) for path in paths]
     all_prepared = [prepare(recipe, SILENT) for recipe in recipes]
     with sessions.start(seed=1, precision="fp32") as session:

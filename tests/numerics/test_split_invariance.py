@@ -34,7 +34,7 @@ def run(processes: int, recipes: list[Path], *options: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         timeout=400,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
