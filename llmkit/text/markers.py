@@ -47,9 +47,16 @@ def mark_entities(text: str, head: str, tail: str) -> str | None:
     heads, tails = (_find_occurrences(text, entity) for entity in (head, tail))
     if not heads or not tails:
         return None
-    gaps = [(max(t - h - len(head), h - t - len(tail)), h, t) for h in heads for t in tails]
-    apart = [pair for pair in gaps if pair[0] >= 0]
-    _, first, second = min(apart or gaps[:1])
+    pairs = [
+        (max(t - h - len(head), h - t - len(tail)), h, t) for h in heads for t in tails
+    ]  # gap, head, tail
+    apart = [pair for pair in pairs if pair[0] >= 0]
+    inside = [
+        (gap, h, t)
+        for gap, h, t in pairs
+        if t <= h <= h + len(head) <= t + len(tail) or h <= t <= t + len(tail) <= h + len(head)
+    ]
+    _, first, second = min(apart) if apart else (inside or pairs)[0]
     return _insert_markers(text, (first, first + len(head)), (second, second + len(tail)))
 
 

@@ -1,4 +1,4 @@
-"""Markers around two entities: whole words first, the nearest two, one inside the other without a crossing."""
+"""Markers around two entities: whole words first, the nearest two, and one nested inside the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llmkit.text.words import split_words
         ("John founded Acme.", "John", "Acme", "<e1>John</e1> founded <e2>Acme</e2>."),
         ("John founded Acme.", "Acme", "John", "<e2>John</e2> founded <e1>Acme</e1>."),
         ("温家宝访问德国", "温家宝", "德国", "<e1>温家宝</e1>访问<e2>德国</e2>"),
-        # of several places the two with the least between them
+        # the nearest two of several occurrences
         ("Bob, Ann and Bob", "Bob", "Ann", "<e1>Bob</e1>, <e2>Ann</e2> and Bob"),
         ("Bob is here and Ann: Bob", "Bob", "Ann", "Bob is here and <e2>Ann</e2>: <e1>Bob</e1>"),
         (
@@ -29,32 +29,38 @@ from llmkit.text.words import split_words
         ),
         # the same name twice
         ("Bob met Bob", "Bob", "Bob", "<e1>Bob</e1> met <e2>Bob</e2>"),
-        # whole words before pieces of words
+        # whole words before parts of words
         ("he saw the man", "he", "man", "<e1>he</e1> saw the <e2>man</e2>"),
         ("a party of art and craft", "art", "party", "a <e2>party</e2> of <e1>art</e1> and craft"),
-        ("unhappy people", "happy", "people", "un<e1>happy</e1> <e2>people</e2>"),  # there is no other place
+        (
+            "unhappy people",
+            "happy",
+            "people",
+            "un<e1>happy</e1> <e2>people</e2>",
+        ),  # there is no other occurrence
         ("C++ and C are 语言", "C", "语言", "C++ and <e1>C</e1> are <e2>语言</e2>"),
         # one inside the other
         ("the man", "the man", "man", "<e1>the <e2>man</e2></e1>"),
         ("the man", "the", "the man", "<e2><e1>the</e1> man</e2>"),
         ("中国银行", "中国", "中国银行", "<e2><e1>中国</e1>银行</e2>"),
+        ("aaa ", "aa", "aa ", "a<e2><e1>aa</e1> </e2>"),  # not the first occurrence, which would cross
         ("Acme", "Acme", "Acme", "<e1><e2>Acme</e2></e1>"),
         ("中国银行在中国", "中国", "中国银行", "<e2>中国银行</e2>在<e1>中国</e1>"),
     ],
 )
-def test_the_entities_are_marked_where_they_stand(text: str, head: str, tail: str, marked: str) -> None:
+def test_entities_are_marked_where_they_occur(text: str, head: str, tail: str, marked: str) -> None:
     assert mark_entities(text, head, tail) == marked
     assert find_error(marked) is None
     assert remove_markers(marked) == text
 
 
 @pytest.mark.parametrize("head, tail", [("Ann", "Bob"), ("Bob", "Ann"), ("", "Bob"), ("Bob", "")])
-def test_an_entity_that_is_not_there_can_not_be_marked(head: str, tail: str) -> None:
+def test_entity_that_does_not_occur_is_not_marked(head: str, tail: str) -> None:
     assert mark_entities("Bob was here", head, tail) is None
 
 
 @pytest.mark.parametrize("text", ["\u200b\u200b", "aaa"])
-def test_texts_of_no_or_one_word_are_marked_too(text: str) -> None:
+def test_texts_of_at_most_one_word_are_marked(text: str) -> None:
     marked = mark_entities(text, text[0], text[0])
     assert marked is not None
     assert remove_markers(marked) == text
@@ -62,7 +68,7 @@ def test_texts_of_no_or_one_word_are_marked_too(text: str) -> None:
 
 
 @given(st.text("ab 中", min_size=1, max_size=12), st.data())
-def test_what_stands_in_the_text_is_marked_letter_by_letter(text: str, data: st.DataObject) -> None:
+def test_marked_entities_equal_the_given_ones(text: str, data: st.DataObject) -> None:
     spans = st.tuples(st.integers(0, len(text) - 1), st.integers(1, len(text)))
     (a, n), (b, m) = data.draw(spans), data.draw(spans)
     head, tail = text[a : a + n], text[b : b + m]
@@ -70,9 +76,9 @@ def test_what_stands_in_the_text_is_marked_letter_by_letter(text: str, data: st.
     assert marked is not None
     assert remove_markers(marked) == text
     for number, entity in ((1, head), (2, tail)):
-        found = re.search(f"<e{number}>(.*)</e{number}>", marked)
-        assert found is not None
-        assert remove_markers(found.group(1)) == entity
+        result = re.search(f"<e{number}>(.*)</e{number}>", marked)
+        assert result is not None
+        assert remove_markers(result.group(1)) == entity
     if not re.search("<e1>[^/]*<e2>.*</e1>.*</e2>|<e2>[^/]*<e1>.*</e2>.*</e1>", marked):
         return
     # The markers cross. One entity could be nested in the other only at a place that is no whole word.
@@ -97,7 +103,7 @@ def is_whole_word(text: str, part: str) -> bool:
         "<e1>a\nb</e1>\n<e2>c</e2>",
     ],
 )
-def test_marked_texts_have_no_fault(text: str) -> None:
+def test_marked_texts_have_no_error(text: str) -> None:
     assert find_error(text) is None
 
 
@@ -116,5 +122,5 @@ def test_marked_texts_have_no_fault(text: str) -> None:
         ("<E1>a</E1> <e2>b</e2>", "has no <e1>...</e1>"),
     ],
 )
-def test_a_fault_is_named(text: str, what: str) -> None:
+def test_errors_are_described(text: str, what: str) -> None:
     assert find_error(text) == what
