@@ -354,7 +354,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "r.conll",
         "entities",
         "E07",
-        '"ORG" is no tag',
+        '"ORG" is not a tag',
     ),
     "columns that differ": (
         {**SENTENCES, "p.conll": "EU B-ORG\nsays\n\nPeter B-PER\n"},

@@ -23,19 +23,19 @@ def with_ones(*columns):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 9)), min_size=1, max_size=40))
-def test_sums_are_those_of_each_group(examples):
+def test_statistics_are_summed_by_group(examples):
     values, groups = np.array(examples, float).T
-    found = clusters.sum_by_group(with_ones(values), groups)
+    result = clusters.sum_by_group(with_ones(values), groups)
     expected = [(values[groups == group].sum(), (groups == group).sum()) for group in np.unique(groups)]
-    assert found == pytest.approx(np.array(expected))
+    assert result == pytest.approx(np.array(expected))
 
 
-def test_a_group_for_each_example():
+def test_missing_groups_fail_an_assertion():
     with pytest.raises(AssertionError, match="one group per example"):
         clusters.sum_by_group(np.ones((3, 2)), np.array([1, 1]))
 
 
-def test_copies_in_their_group_tell_nothing_new():
+def test_duplicates_within_a_group_do_not_narrow_the_interval():
     hits = np.random.default_rng(0).integers(0, 2, 40).astype(float)
     for metric in (SHARE, MEAN):
         once = measure(with_ones(hits), [metric], groups=np.arange(40))[metric.name]
@@ -47,7 +47,7 @@ def test_copies_in_their_group_tell_nothing_new():
         assert once.method == "BCa bootstrap, 2000 draws, 95%; clustered by 40 groups"
 
 
-def test_interval_and_measure_draw_the_same_groups():
+def test_bootstrap_and_measure_resample_the_same_groups():
     rng = np.random.default_rng(1)
     rows, groups = with_ones(rng.normal(size=60)), rng.integers(0, 20, 60)
     assert bootstrap(rows, mean, groups=groups) == measure(rows, [MEAN], groups=groups)["mean"]
@@ -57,16 +57,16 @@ def test_interval_and_measure_draw_the_same_groups():
 def test_too_few_groups_have_no_interval(groups, why):
     groups = np.array(groups, int)
     rows = with_ones(np.ones(len(groups)))
-    for found in (
+    for result in (
         measure(rows, [SHARE], groups=groups)["share"],
         measure_ranks(rows, [SPEARMAN], groups=groups)["spearman"],
         bootstrap(rows, mean, groups=groups),
     ):
-        assert (found.low, found.high, found.n) == (None, None, len(groups))
-        assert found.method == f"no interval: {why}"
+        assert (result.low, result.high, result.n) == (None, None, len(groups))
+        assert result.method == f"no interval: {why}"
 
 
-def test_ranks_of_groups_of_one_are_those_of_the_examples():
+def test_rank_metric_of_single_example_groups_equals_no_groups():
     xs = np.random.default_rng(2).normal(size=(50, 2))
     plain = measure_ranks(xs, [SPEARMAN])["spearman"]
     alone = measure_ranks(xs, [SPEARMAN], groups=np.arange(50)[::-1])["spearman"]
@@ -75,13 +75,13 @@ def test_ranks_of_groups_of_one_are_those_of_the_examples():
 
 
 @pytest.mark.parametrize("block", [clusters.BLOCK, 100])
-def test_rank_intervals_are_the_bootstrap_of_whole_groups(monkeypatch, block):
+def test_rank_interval_equals_the_bootstrap_of_whole_groups(monkeypatch, block):
     monkeypatch.setattr(clusters, "BLOCK", block)
     rng = np.random.default_rng(3)
     groups = np.repeat(np.arange(25), 4)
     shift = rng.normal(size=25)[groups]
     xs = np.column_stack([shift + 0.3 * rng.normal(size=100), shift + rng.normal(size=100)])
-    found = measure_ranks(xs, [SPEARMAN], groups=groups)["spearman"]
+    result = measure_ranks(xs, [SPEARMAN], groups=groups)["spearman"]
 
     def spearman(numbers):
         drawn = np.concatenate([np.flatnonzero(groups == number) for number in numbers])
@@ -89,11 +89,11 @@ def test_rank_intervals_are_the_bootstrap_of_whole_groups(monkeypatch, block):
 
     theirs = stats.bootstrap((np.arange(25),), spearman, vectorized=False, n_resamples=2000, rng=4)
     ends = theirs.confidence_interval
-    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.03)
-    assert found.n == 100
+    assert (result.low, result.high) == pytest.approx((ends.low, ends.high), abs=0.03)
+    assert result.n == 100
 
 
-def test_a_pair_of_shares_is_drawn_and_swapped_by_group():
+def test_difference_of_proportions_resamples_and_swaps_groups():
     rng = np.random.default_rng(5)
     first, second = (rng.random(20) < share for share in (0.8, 0.4))
     pairs, groups = with_ones(first, second), np.arange(20)
@@ -104,11 +104,11 @@ def test_a_pair_of_shares_is_drawn_and_swapped_by_group():
     assert once.method.endswith("p by 2000 random swaps; clustered by 20 groups")
 
 
-def test_rank_differences_are_drawn_and_swapped_by_group():
+def test_rank_difference_resamples_and_swaps_groups():
     rng = np.random.default_rng(6)
-    gold = rng.normal(size=15)
-    ranked = [stats.rankdata(gold + noise * rng.normal(size=15)) for noise in (0.5, 1.0)]
-    pairs, groups = np.column_stack([gold, ranked[0], gold, ranked[1]]), np.arange(15)
+    reference = rng.normal(size=15)
+    ranked = [stats.rankdata(reference + noise * rng.normal(size=15)) for noise in (0.5, 1.0)]
+    pairs, groups = np.column_stack([reference, ranked[0], reference, ranked[1]]), np.arange(15)
     alone = paired.rank_difference(pairs, SPEARMAN)
     once = paired.rank_difference(pairs, SPEARMAN, groups=groups)
     often = paired.rank_difference(np.repeat(pairs, 8, axis=0), SPEARMAN, groups=np.repeat(groups, 8))

@@ -1,4 +1,4 @@
-"""A short run of bench/coverage.py: wide bands, since 60 simulations know a coverage to about six points."""
+"""A short run of bench/coverage.py; the bounds are wide: 60 simulations measure a coverage to about six points."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,14 @@ from bench.coverage import SETTINGS, coverage, macro_f1, share_as_if_alone
 
 
 @pytest.mark.parametrize("name", [name for name in SETTINGS if not name.startswith("(")])
-def test_intervals_hold_the_true_value(name):
+def test_intervals_cover_the_true_value(name):
     assert 0.85 <= coverage(SETTINGS[name], 100, 60, seed=1) <= 1
 
 
-def test_questions_taken_for_single_ones_are_held_too_seldom():
+def test_ignoring_clusters_covers_the_true_value_too_rarely():
     assert coverage(share_as_if_alone, 400, 600) < 0.9
 
 
-def test_the_true_value_is_that_of_many_examples():
+def test_true_value_equals_the_score_of_many_examples():
     score, true = macro_f1(np.random.default_rng(0), 200_000)
     assert score.value == pytest.approx(true, abs=0.005)

@@ -39,18 +39,18 @@ def with_ones(values):
     "hits, n", [(0, 1), (1, 1), (0, 20), (20, 20), (7, 20), (371, 457), (99_999, 100_000)]
 )
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
-def test_wilson_is_scipys(hits, n, confidence):
+def test_wilson_equals_scipy(hits, n, confidence):
     theirs = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
     assert wilson(hits, n, confidence) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
-def test_wilson_ends_are_exact_at_none_and_all():
+def test_wilson_ends_are_exactly_0_and_1():
     for n in range(1, 200):
         assert wilson(0, n)[0] == 0.0
         assert wilson(n, n)[1] == 1.0
 
 
-def test_wilson_without_examples_has_no_interval_and_says_why():
+def test_wilson_score_without_examples_has_no_interval():
     assert wilson(0, 0) == (None, None)
     score = wilson_score(0, 0)
     assert (score.value, score.low, score.high, score.n) == (0.0, None, None, 0)
@@ -65,7 +65,7 @@ def test_wilson_method_names_the_confidence():
 # Resampling
 
 
-def test_equal_rows_are_merged_and_the_total_is_kept():
+def test_merging_equal_rows_keeps_the_total():
     statistics = np.array([[1, 2], [3, 4], [1, 2], [1, 2]])
     sample = merge_equal_rows(statistics)
     assert sample.rows.tolist() == [[1, 2], [3, 4]]
@@ -75,14 +75,14 @@ def test_equal_rows_are_merged_and_the_total_is_kept():
 
 
 @pytest.mark.parametrize("weights", [intervals._multinomial, intervals._counted_indices])
-def test_every_draw_takes_n_examples(weights):
+def test_every_resample_has_n_examples(weights):
     sample = Sample(np.eye(3), np.array([5, 1, 14]))
     drawn = weights(np.random.default_rng(0), sample, 200)
     assert drawn.shape == (200, 3)
     assert (drawn.sum(1) == 20).all()
 
 
-def test_merged_multinomial_and_drawn_indices_have_the_same_distribution():
+def test_multinomial_and_counted_indices_have_the_same_distribution():
     sample = Sample(np.eye(3), np.array([50, 10, 140]))
     merged = intervals._multinomial(np.random.default_rng(0), sample, 20_000)
     one_by_one = intervals._counted_indices(np.random.default_rng(1), sample, 20_000)
@@ -95,7 +95,7 @@ def test_merged_multinomial_and_drawn_indices_have_the_same_distribution():
 
 
 @pytest.mark.parametrize("distinct", [2, 100])
-def test_resampled_sums_have_the_moments_of_theory(distinct):
+def test_resampled_sums_have_the_expected_moments(distinct):
     values = np.tile(np.arange(distinct, dtype=float), 200 // distinct)
     sums = resample(merge_equal_rows(with_ones(values)), Resampling(resamples=5000))
     assert (sums[:, 1] == 200).all()
@@ -103,13 +103,13 @@ def test_resampled_sums_have_the_moments_of_theory(distinct):
     assert sums[:, 0].std() == pytest.approx(values.std() * 200**0.5, rel=0.05)
 
 
-def test_blocks_cover_all_draws(monkeypatch):
+def test_blocks_contain_all_resamples(monkeypatch):
     sample = merge_equal_rows(with_ones(np.random.default_rng(0).random(50)))
     monkeypatch.setattr(intervals, "BLOCK", 50 * 7)
     assert resample(sample, Resampling(resamples=23)).shape == (23, 2)
 
 
-def test_one_seed_gives_one_interval_and_another_seed_another():
+def test_interval_depends_on_the_seed_alone():
     statistics = with_ones(np.random.default_rng(0).random(80))
     assert bootstrap(statistics, mean, resampling=Resampling(seed=3)) == bootstrap(
         statistics, mean, resampling=Resampling(seed=3)
@@ -124,7 +124,7 @@ def test_one_seed_gives_one_interval_and_another_seed_another():
 
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 @pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal"])
-def test_interval_of_a_mean_is_scipys(method, draw):
+def test_interval_of_a_mean_equals_scipy(method, draw):
     values = getattr(np.random.default_rng(5), draw)(size=60)
     ours = bootstrap(with_ones(values), mean, resampling=Resampling(resamples=20_000), method=method)
     theirs = stats.bootstrap(
@@ -136,14 +136,14 @@ def test_interval_of_a_mean_is_scipys(method, draw):
     assert ours.value == pytest.approx(values.mean(), abs=1e-12)
 
 
-def test_bca_leans_to_the_long_tail_where_percentile_does_not():
+def test_bca_interval_is_shifted_to_the_long_tail():
     values = np.random.default_rng(0).lognormal(sigma=1.5, size=50)
     bca, percentile = (bootstrap(with_ones(values), mean, method=method) for method in ("bca", "percentile"))
     assert bca.low > percentile.low
     assert bca.high > percentile.high
 
 
-def test_merged_rows_have_the_same_acceleration_as_one_row_each():
+def test_merging_rows_does_not_change_the_bca_tails():
     values = np.random.default_rng(0).integers(0, 3, 40).astype(float) ** 2
     apart = Sample(with_ones(values), np.ones(40, dtype=np.int64))
     scores = np.random.default_rng(1).normal(values.mean(), 0.1, 500)
@@ -151,20 +151,20 @@ def test_merged_rows_have_the_same_acceleration_as_one_row_each():
     assert tails[0] == pytest.approx(tails[1], abs=1e-12)
 
 
-def test_ties_count_half_so_a_symmetric_case_has_no_bias():
+def test_ties_count_half_in_the_bias_of_bca():
     sample = merge_equal_rows(with_ones(np.array([0.0, 1.0] * 10)))
     tails = bca_tails(sample, 0.5, np.array([0.4, 0.5 - 1e-15, 0.5, 0.5 + 1e-15, 0.6]))
     assert tails == pytest.approx((0.025, 0.975), abs=1e-12)
 
 
-def test_bca_is_undefined_where_the_acceleration_turns_the_ends_around():
+def test_bca_is_undefined_for_large_acceleration():
     sample = Sample(np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([10_000, 1]))
     scores = np.array([0.0] * 1999 + [1.0])
     assert bca_tails(sample, 0.5, scores) is not None
     assert bca_tails(sample, 0.5, scores, 0.999) is None
 
 
-def test_method_says_what_was_done():
+def test_method_names_interval_resamples_and_confidence():
     statistics = with_ones(np.random.default_rng(0).random(30))
     assert bootstrap(statistics, mean).method == "BCa bootstrap, 2000 draws, 95%"
     assert (
@@ -175,7 +175,7 @@ def test_method_says_what_was_done():
     )
 
 
-def test_a_higher_confidence_gives_a_wider_interval():
+def test_higher_confidence_gives_a_wider_interval():
     statistics = with_ones(np.random.default_rng(0).random(30))
     narrow, wide = (
         bootstrap(statistics, mean, resampling=Resampling(confidence=confidence))
@@ -191,7 +191,7 @@ def test_too_few_examples_have_no_interval(n, why):
     assert score.method == why
 
 
-def test_a_constant_statistic_has_no_width_and_says_so():
+def test_interval_of_a_constant_has_zero_width_and_the_method_says_so():
     score = bootstrap(with_ones(np.full(40, 0.1)), mean)
     assert score.low == score.value == score.high
     assert (
@@ -200,9 +200,9 @@ def test_a_constant_statistic_has_no_width_and_says_so():
     )
 
 
-def test_draws_without_a_score_are_left_out_and_counted():
+def test_resamples_without_a_score_are_left_out_and_counted():
     values = np.zeros(40)
-    values[:4] = 1.0  # 1.5% of the draws hold none of them
+    values[:4] = 1.0  # 1.5% of the resamples contain none of them
 
     def undefined_without_hits(sums):
         return np.where(sums[..., 0] > 0, mean(sums), np.nan)
@@ -212,7 +212,7 @@ def test_draws_without_a_score_are_left_out_and_counted():
     assert 0 < score.low <= 0.1 <= score.high
 
 
-def test_a_score_undefined_in_many_draws_has_no_interval():
+def test_no_interval_if_the_score_is_undefined_in_many_resamples():
     values = np.zeros(40)
     values[0] = 1.0
 
@@ -225,8 +225,8 @@ def test_a_score_undefined_in_many_draws_has_no_interval():
     assert score.method.endswith("of 1000 draws")
 
 
-def test_a_value_outside_all_draws_widens_the_interval_and_drops_bca():
-    def distinct(sums):  # a draw never holds all 200 examples
+def test_value_outside_all_resamples_extends_the_interval():
+    def distinct(sums):  # a resample never contains all 200 examples
         return (sums[..., :-1] > 0).sum(-1) / 200
 
     score = bootstrap(np.eye(200), distinct)
@@ -241,7 +241,7 @@ def test_a_value_outside_all_draws_widens_the_interval_and_drops_bca():
     st.sampled_from(["bca", "percentile"]),
 )
 @settings(max_examples=80, deadline=None)
-def test_interval_holds_the_value(statistics, seed, method):
+def test_interval_contains_the_value(statistics, seed, method):
     score = bootstrap(
         statistics,
         lambda sums: ratio(sums[..., 0], sums.sum(-1)),
@@ -254,21 +254,21 @@ def test_interval_holds_the_value(statistics, seed, method):
 # Several metrics at once
 
 
-def test_measure_takes_wilson_for_shares_and_the_bootstrap_for_the_rest():
+def test_measure_uses_wilson_for_proportions_and_bca_for_all_others():
     values = np.array([1.0] * 30 + [0.0] * 10)
     metrics = [
         Metric("share", mean, share=True),
         Metric("odds", lambda s: s[..., 0] / s[..., 1], note="a note"),
     ]
-    found = measure(with_ones(values), metrics, resampling=Resampling(seed=1))
-    assert found["share"] == wilson_score(30, 40)
+    result = measure(with_ones(values), metrics, resampling=Resampling(seed=1))
+    assert result["share"] == wilson_score(30, 40)
     expected = bootstrap(with_ones(values), mean, resampling=Resampling(seed=1))
-    assert (found["odds"].low, found["odds"].high) == (expected.low, expected.high)
-    assert found["odds"].method == "BCa bootstrap, 2000 draws, 95%; a note"
+    assert (result["odds"].low, result["odds"].high) == (expected.low, expected.high)
+    assert result["odds"].method == "BCa bootstrap, 2000 draws, 95%; a note"
 
 
 @given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_a_share_is_hits_over_n_to_the_bit(pair):
+def test_proportion_is_exactly_hits_over_n(pair):
     hits, n = pair
     sample = Sample(np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([n - hits, hits]))
     assert measure(sample, [Metric("share", mean, share=True)])["share"].value == hits / n
@@ -282,69 +282,69 @@ def weighted_mean(rows, weights):
 
 
 @pytest.mark.parametrize("draw", ["random", "merged"])
-def test_a_sum_scored_by_weights_has_the_interval_of_the_sum(draw):
+def test_rank_metric_of_sums_has_the_interval_of_the_sums(draw):
     rng = np.random.default_rng(0)
     values = rng.random(60) if draw == "random" else rng.integers(0, 3, 90).astype(float)
     by_weights = measure_ranks(
         with_ones(values), [RankMetric("mean", weighted_mean, note="a note")], resampling=Resampling(seed=2)
     )
     by_sums = bootstrap(with_ones(values), mean, resampling=Resampling(seed=2))
-    found = by_weights["mean"]
-    assert (found.value, found.low, found.high) == pytest.approx(
+    result = by_weights["mean"]
+    assert (result.value, result.low, result.high) == pytest.approx(
         (by_sums.value, by_sums.low, by_sums.high), abs=1e-12
     )
-    assert found.method == by_sums.method + "; a note"
+    assert result.method == by_sums.method + "; a note"
 
 
-def test_leaving_out_each_row_takes_one_of_its_examples(monkeypatch):
+def test_jackknife_leaves_out_one_example_of_each_row(monkeypatch):
     monkeypatch.setattr(intervals, "BLOCK", 6)
     blocks = list(intervals._without_each(Sample(np.eye(3), np.array([5, 1, 2]))))
     assert [len(block) for block in blocks] == [2, 1]
     assert np.concatenate(blocks).tolist() == [[4, 1, 2], [5, 0, 2], [5, 1, 1]]
 
 
-def test_many_distinct_rows_are_not_left_out_one_by_one(monkeypatch):
+def test_many_distinct_rows_get_the_percentile_interval(monkeypatch):
     monkeypatch.setattr(intervals, "JACKKNIFE_ROWS", 59)
     values = np.random.default_rng(0).lognormal(size=60)
-    found = measure_ranks(
+    result = measure_ranks(
         with_ones(values), [RankMetric("mean", weighted_mean)], resampling=Resampling(seed=2)
     )["mean"]
     percentile = bootstrap(with_ones(values), mean, resampling=Resampling(seed=2), method="percentile")
-    assert (found.low, found.high) == pytest.approx((percentile.low, percentile.high), abs=1e-12)
-    assert found.method == percentile.method == "percentile bootstrap, 2000 draws, 95%"
+    assert (result.low, result.high) == pytest.approx((percentile.low, percentile.high), abs=1e-12)
+    assert result.method == percentile.method == "percentile bootstrap, 2000 draws, 95%"
 
 
 @pytest.mark.parametrize("n, why", [(0, "no interval: no examples"), (1, "no interval: one example")])
-def test_too_few_weighted_examples_have_no_interval(n, why):
-    found = measure_ranks(np.full((n, 2), 1.0), [RankMetric("mean", weighted_mean)])["mean"]
-    assert (found.value, found.low, found.high, found.n, found.method) == (float(n), None, None, n, why)
+def test_rank_metric_of_too_few_examples_has_no_interval(n, why):
+    result = measure_ranks(np.full((n, 2), 1.0), [RankMetric("mean", weighted_mean)])["mean"]
+    assert (result.value, result.low, result.high, result.n, result.method) == (float(n), None, None, n, why)
 
 
-def test_a_score_undefined_on_the_examples_is_zero_and_says_so():
-    found = bootstrap(with_ones(np.ones(9)), lambda sums: np.full(sums.shape[:-1], np.nan))
-    assert (found.value, found.low, found.n) == (0.0, None, 9)
-    assert found.method == "no interval: undefined on these examples, reported as 0"
+def test_undefined_score_is_reported_as_0_and_the_method_says_so():
+    result = bootstrap(with_ones(np.ones(9)), lambda sums: np.full(sums.shape[:-1], np.nan))
+    assert (result.value, result.low, result.n) == (0.0, None, 9)
+    assert result.method == "no interval: undefined on these examples, reported as 0"
 
 
 # Coverage
 
 
-def test_wilson_covers_the_true_share_in_95_of_100_samples():
+def test_wilson_interval_covers_the_true_proportion_in_95_percent_of_samples():
     hits = np.random.default_rng(0).binomial(100, 0.8, 2000).tolist()
     covered = [low <= 0.8 <= high for low, high in (wilson(h, 100) for h in hits)]
     assert 0.92 <= np.mean(covered) <= 0.98
 
 
-def test_bca_covers_a_skewed_mean_in_95_of_100_samples():
+def test_bca_interval_covers_a_skewed_mean_in_95_percent_of_samples():
     rng, trials = np.random.default_rng(0), 400
-    found = [
+    result = [
         bootstrap(with_ones(rng.exponential(size=60)), mean, resampling=Resampling(resamples=500, seed=i))
         for i in range(trials)
     ]
-    assert 0.92 <= np.mean([score.low <= 1.0 <= score.high for score in found]) <= 0.98
+    assert 0.92 <= np.mean([score.low <= 1.0 <= score.high for score in result]) <= 0.98
 
 
-def test_mean_is_the_mean_of_single_precision_numbers_too():
+def test_mean_of_single_precision_numbers_is_computed_in_double():
     values = np.random.default_rng(0).normal(3, 1, 400).astype(np.float32)
     score = intervals.mean(values, resampling=Resampling(seed=1))
     assert score.value == pytest.approx(values.astype(np.float64).mean(), abs=1e-9)

@@ -40,15 +40,15 @@ def disagreements(only_first, only_second, both=10, neither=5):
 
 
 @pytest.mark.parametrize("metric", [SHARE, MEAN])
-def test_identical_systems_differ_by_exactly_nothing(metric):
+def test_identical_systems_have_a_difference_of_exactly_0(metric):
     hits = np.random.default_rng(0).random(50) < 0.7
-    found = difference(with_ones(hits, hits), metric)
-    assert (found.value, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
-    assert "every draw scores the same" in found.method
+    result = difference(with_ones(hits, hits), metric)
+    assert (result.value, result.low, result.high, result.p_value) == (0.0, 0.0, 0.0, 1.0)
+    assert "every draw scores the same" in result.method
 
 
 @pytest.mark.parametrize("metric", [SHARE, MEAN])
-def test_swapped_systems_have_the_opposite_difference(metric):
+def test_swapping_the_systems_negates_the_difference(metric):
     rng = np.random.default_rng(0)
     first, second = rng.random(300) < 0.8, rng.random(300) < 0.6
     there, back = difference(with_ones(first, second), metric), difference(with_ones(second, first), metric)
@@ -58,17 +58,17 @@ def test_swapped_systems_have_the_opposite_difference(metric):
     assert there.p_value == pytest.approx(back.p_value, abs=0.01)
 
 
-def test_interval_is_the_bootstrap_of_the_examples_own_differences():
+def test_interval_equals_the_bootstrap_of_the_differences_per_example():
     rng = np.random.default_rng(0)
     easy = rng.normal(size=100)
     first, second = easy + rng.normal(0.2, 0.5, 100), easy + rng.normal(0, 0.5, 100)
-    found = difference(with_ones(first, second), MEAN, resampling=Resampling(resamples=10_000))
+    result = difference(with_ones(first, second), MEAN, resampling=Resampling(resamples=10_000))
     theirs = stats.bootstrap((first - second,), np.mean, n_resamples=10_000, rng=1).confidence_interval
-    assert found.value == pytest.approx((first - second).mean(), abs=1e-12)
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    assert result.value == pytest.approx((first - second).mean(), abs=1e-12)
+    assert (result.low, result.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
 
 
-def test_shares_are_tested_by_mcnemar_and_the_rest_by_swaps():
+def test_proportions_use_mcnemar_and_other_metrics_random_swaps():
     first, second = disagreements(9, 3)
     share, other = (difference(with_ones(first, second), metric) for metric in (SHARE, MEAN))
     assert share.p_value == mcnemar(first, second)
@@ -77,7 +77,7 @@ def test_shares_are_tested_by_mcnemar_and_the_rest_by_swaps():
     assert (share.value, share.low, share.high) == (other.value, other.low, other.high)
 
 
-def test_swaps_give_the_exact_p_value_of_the_sign_test():
+def test_random_swaps_give_the_p_value_of_the_exact_sign_test():
     first, second = disagreements(9, 3)
     exact = stats.binomtest(9, 12).pvalue
     assert _swap_p_value(
@@ -85,7 +85,7 @@ def test_swaps_give_the_exact_p_value_of_the_sign_test():
     ) == pytest.approx(exact, abs=0.01)
 
 
-def test_swaps_are_uniform_where_there_is_no_difference():
+def test_p_values_are_uniform_without_a_difference():
     rng = np.random.default_rng(0)
     p_values = [
         _swap_p_value(
@@ -98,9 +98,9 @@ def test_swaps_are_uniform_where_there_is_no_difference():
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_examples_have_no_interval(n):
-    found = difference(np.ones((n, 4)), SHARE)
-    assert (found.low, found.high, found.p_value, found.n) == (None, None, 1.0, n)
-    assert found.method.startswith("no interval")
+    result = difference(np.ones((n, 4)), SHARE)
+    assert (result.low, result.high, result.p_value, result.n) == (None, None, 1.0, n)
+    assert result.method.startswith("no interval")
 
 
 # Weighted examples
@@ -110,7 +110,7 @@ def weighted_mean(rows, weights):
     return ratio(weights @ rows[:, 0], weights.sum(1))
 
 
-def test_a_sum_scored_by_weights_has_the_difference_of_the_sum():
+def test_rank_difference_of_sums_equals_the_difference_of_sums():
     first, second = np.random.default_rng(0).normal([[0.1], [0.0]], 1, (2, 80))
     by_weights = rank_difference(
         with_ones(first, second), RankMetric("mean", weighted_mean), resampling=Resampling(seed=2)
@@ -124,30 +124,30 @@ def test_a_sum_scored_by_weights_has_the_difference_of_the_sum():
     assert by_weights.method == by_sums.method
 
 
-def test_equal_pairs_are_swapped_one_by_one():
+def test_equal_pairs_are_swapped_independently():
     first, second = disagreements(9, 3)
-    found = rank_difference(
+    result = rank_difference(
         with_ones(first, second), RankMetric("mean", weighted_mean), resampling=Resampling(resamples=20_000)
     )
-    assert found.p_value == pytest.approx(stats.binomtest(9, 12).pvalue, abs=0.01)
+    assert result.p_value == pytest.approx(stats.binomtest(9, 12).pvalue, abs=0.01)
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_too_few_weighted_examples_have_no_interval(n):
-    found = rank_difference(
+def test_rank_metric_of_too_few_examples_has_no_interval(n):
+    result = rank_difference(
         np.ones((n, 4)), RankMetric("mean", weighted_mean), resampling=Resampling(resamples=50)
     )
-    assert (found.value, found.low, found.high, found.p_value, found.n) == (0.0, None, None, 1.0, n)
+    assert (result.value, result.low, result.high, result.p_value, result.n) == (0.0, None, None, 1.0, n)
 
 
-def test_a_difference_carries_what_its_metric_says_of_better_and_of_points():
+def test_difference_keeps_the_metrics_direction_and_point():
     pairs = with_ones(*np.random.default_rng(0).normal(size=(2, 30)))
-    for found in (
+    for result in (
         difference(pairs, Metric("mse", mean, higher_is_better=False, point=None)),
         difference(pairs, Metric("error", mean, share=True, higher_is_better=False, point=None)),
         rank_difference(pairs, RankMetric("loss", weighted_mean, higher_is_better=False, point=None)),
     ):
-        assert (found.higher_is_better, found.point) == (False, None)
+        assert (result.higher_is_better, result.point) == (False, None)
     assert (difference(pairs, MEAN).higher_is_better, difference(pairs, MEAN).point) == (True, 0.01)
     assert difference(pairs, Metric("bleu", mean, point=1)).point == 1
 
@@ -156,34 +156,34 @@ def test_a_difference_carries_what_its_metric_says_of_better_and_of_points():
 
 
 @pytest.mark.parametrize("only_first, only_second", [(0, 0), (1, 0), (5, 5), (9, 3), (0, 12), (10, 14)])
-def test_mcnemar_is_the_exact_binomial_below_25_disagreements(only_first, only_second):
+def test_mcnemar_is_exact_below_25_disagreements(only_first, only_second):
     n = only_first + only_second
     expected = stats.binomtest(only_first, n).pvalue if n else 1.0
     assert mcnemar(*disagreements(only_first, only_second)) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("only_first, only_second", [(15, 10), (86, 150), (300, 100)])
-def test_mcnemar_is_chi_square_with_continuity_correction_from_25(only_first, only_second):
+def test_mcnemar_is_corrected_chi_square_from_25_disagreements(only_first, only_second):
     statistic = (abs(only_first - only_second) - 1) ** 2 / (only_first + only_second)
     expected = stats.chi2.sf(statistic, 1)
     assert mcnemar(*disagreements(only_first, only_second)) == pytest.approx(expected, rel=1e-9)
 
 
-def test_mcnemar_of_equal_disagreements_is_one():
+def test_mcnemar_of_equal_disagreements_is_1():
     assert mcnemar(*disagreements(40, 40)) == 1.0
 
 
 # Holm
 
 
-def test_holm_known_values():
+def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_keeps_the_order_and_never_helps(p_values):
+def test_holm_keeps_the_order_and_never_lowers_a_p_value(p_values):
     adjusted = holm(p_values)
     assert all(before <= after <= 1 for before, after in zip(p_values, adjusted))
     ranked = [adjusted[i] for i in np.argsort(p_values, kind="stable")]
@@ -199,34 +199,34 @@ def test_examples_needed_by_hand():
     assert examples_needed(first, second) == 783
 
 
-def test_examples_needed_reach_the_power_asked_for():
+def test_needed_examples_reach_the_requested_power():
     needed = examples_needed(*disagreements(20, 10, both=60, neither=10))
-    rng, found = np.random.default_rng(0), 0
+    rng, result = np.random.default_rng(0), 0
     for _ in range(500):
         only_first, only_second, _ = rng.multinomial(needed, [0.2, 0.1, 0.7])
-        found += mcnemar(*disagreements(only_first, only_second)) < 0.05
-    assert 0.74 <= found / 500 <= 0.86
+        result += mcnemar(*disagreements(only_first, only_second)) < 0.05
+    assert 0.74 <= result / 500 <= 0.86
 
 
-def test_no_difference_needs_no_number_of_examples():
+def test_examples_needed_is_none_without_a_difference():
     assert examples_needed(*disagreements(7, 7)) is None
 
 
-def test_any_metric_says_how_many_examples_it_needs():
-    """For a mean the normal theory is known: ((z_error + z_power) sd / gap)^2."""
+def test_examples_needed_are_estimated_for_any_metric():
+    """For a mean, normal theory gives ((z_error + z_power) sd / gap)^2."""
     rng = np.random.default_rng(0)
     gaps = rng.normal(0.1, 1, 4000)
-    found = difference(with_ones(gaps, np.zeros(4000)), MEAN)
-    assert found.examples_needed == pytest.approx(((1.96 + 0.8416) * gaps.std() / gaps.mean()) ** 2, rel=0.1)
+    result = difference(with_ones(gaps, np.zeros(4000)), MEAN)
+    assert result.examples_needed == pytest.approx(((1.96 + 0.8416) * gaps.std() / gaps.mean()) ** 2, rel=0.1)
 
 
-def test_as_many_examples_as_needed_find_the_difference_four_times_in_five():
-    found = difference(with_ones(np.random.default_rng(1).normal(0.3, 1, 3000), np.zeros(3000)), MEAN)
+def test_needed_examples_find_the_difference_in_80_percent_of_samples():
+    result = difference(with_ones(np.random.default_rng(1).normal(0.3, 1, 3000), np.zeros(3000)), MEAN)
     shown = [
         difference(
             with_ones(
-                np.random.default_rng([2, trial]).normal(found.value, 1, found.examples_needed),
-                np.zeros(found.examples_needed),
+                np.random.default_rng([2, trial]).normal(result.value, 1, result.examples_needed),
+                np.zeros(result.examples_needed),
             ),
             MEAN,
             resampling=Resampling(resamples=200),
@@ -236,7 +236,7 @@ def test_as_many_examples_as_needed_find_the_difference_four_times_in_five():
     assert 0.7 <= np.mean([one.low > 0 or one.high < 0 for one in shown]) <= 0.9
 
 
-def test_a_share_needs_what_mcnemar_needs_and_clusters_need_more():
+def test_proportions_need_the_examples_of_mcnemar_and_clusters_more():
     hits = [column.astype(float) for column in disagreements(15, 10, both=60, neither=15)]
     assert difference(with_ones(*hits), SHARE).examples_needed == 783
     often = with_ones(*(np.repeat(column, 4) for column in hits))
@@ -244,7 +244,7 @@ def test_a_share_needs_what_mcnemar_needs_and_clusters_need_more():
     assert grouped.examples_needed == pytest.approx(4 * 783, rel=0.15)
 
 
-def test_without_a_difference_or_an_interval_no_number_is_named():
+def test_examples_needed_is_none_without_a_difference_or_interval():
     same = with_ones(np.arange(9.0), np.arange(9.0))
     assert difference(same, MEAN).examples_needed is None
     assert difference(same[:1], MEAN).examples_needed is None
@@ -252,7 +252,7 @@ def test_without_a_difference_or_an_interval_no_number_is_named():
 
 @given(st.integers(0, 30), st.integers(0, 30))
 @settings(max_examples=50)
-def test_examples_needed_does_not_depend_on_the_order(a, b):
+def test_examples_needed_does_not_depend_on_the_order_of_the_systems(a, b):
     first, second = disagreements(a, b)
     assert examples_needed(first, second) == examples_needed(second, first)
 
@@ -264,7 +264,7 @@ def made(value, low, high, n=457, metric="accuracy", **fields):
     return Difference(metric, value, low, high, n, 0.95, 0.01, "", **fields)
 
 
-def test_verdicts():
+def test_descriptions_by_hand():
     assert (
         describe_difference(made(0.031, 0.008, 0.054), "the model", "TF-IDF")
         == "The model is better than TF-IDF by 3.1 points of accuracy (95% interval 0.8 to 5.4)."
@@ -284,7 +284,7 @@ def test_verdicts():
     )
 
 
-def test_a_verdict_that_shows_nothing_says_what_would():
+def test_inconclusive_description_says_how_many_examples_are_needed():
     ended = [
         describe_difference(made(0.01, -0.02, 0.04, examples_needed=needed), "a", "b").partition("than b.")[2]
         for needed in (None, 7, 783, 12_345, 2_000_000)
@@ -299,7 +299,7 @@ def test_a_verdict_that_shows_nothing_says_what_would():
     assert "takes" not in describe_difference(made(0.031, 0.008, 0.054, examples_needed=400), "a", "b")
 
 
-def test_an_interval_that_ends_at_zero_covers_it():
+def test_interval_that_ends_at_zero_contains_it():
     assert "covers zero" in describe_difference(made(0.02, 0.0, 0.04), "a", "b")
     assert "covers zero" in describe_difference(made(0.0, 0.0, 0.0), "a", "b")
 
@@ -307,7 +307,7 @@ def test_an_interval_that_ends_at_zero_covers_it():
 ERROR = {"metric": "mse", "higher_is_better": False, "point": None}
 
 
-def test_less_is_better_where_the_metric_says_so():
+def test_lower_is_better_if_the_metric_says_so():
     assert (
         describe_difference(made(-0.31, -0.42, -0.2, **ERROR), "the model", "TF-IDF")
         == "The model is better than TF-IDF by 0.31 of mse (95% interval 0.20 to 0.42)."
@@ -332,10 +332,10 @@ def test_less_is_better_where_the_metric_says_so():
         (1234.5, 900.2, 1500.7, "1234 of mse (95% interval 900 to 1501)"),
     ],
 )
-def test_a_number_with_a_unit_has_two_digits_at_least(value, low, high, words):
+def test_number_with_a_unit_is_described_with_two_digits(value, low, high, words):
     assert words in describe_difference(made(value, low, high, **ERROR), "a", "b")
 
 
-def test_a_point_on_a_scale_of_a_hundred_is_one():
-    found = made(2.345, 1.25, 3.5, metric="bleu", point=1)
-    assert "by 2.3 points of bleu (95% interval 1.2 to 3.5)" in describe_difference(found, "a", "b")
+def test_point_on_a_0_100_scale_is_1():
+    result = made(2.345, 1.25, 3.5, metric="bleu", point=1)
+    assert "by 2.3 points of bleu (95% interval 1.2 to 3.5)" in describe_difference(result, "a", "b")

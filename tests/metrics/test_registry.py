@@ -1,4 +1,4 @@
-"""The catalog: its names and keys are a contract, and each entry scores what its kind says."""
+"""The registry: names and keys are a contract, and each entry accepts the form of its kind."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ EXAMPLES: dict[Kind, tuple[list[Any], list[Any]]] = {
 FEW = MetricSettings(resampling=Resampling(resamples=50))
 
 
-def test_names_and_keys_are_the_contract() -> None:
+def test_names_and_keys_do_not_change() -> None:
     assert {name: metric.keys for name, metric in ENTRIES.items()} == CONTRACT
     assert {metric.kind for metric in ENTRIES.values()} == set(KINDS) == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_each_entry_gives_its_keys_with_a_method(name: str) -> None:
-    found = ENTRIES[name].score(*EXAMPLES[ENTRIES[name].kind], FEW)
-    assert set(found) == set(ENTRIES[name].keys)
-    assert all(score.method and score.n == len(EXAMPLES[ENTRIES[name].kind][0]) for score in found.values())
+def test_each_entry_returns_its_keys_with_a_method(name: str) -> None:
+    result = ENTRIES[name].score(*EXAMPLES[ENTRIES[name].kind], FEW)
+    assert set(result) == set(ENTRIES[name].keys)
+    assert all(score.method and score.n == len(EXAMPLES[ENTRIES[name].kind][0]) for score in result.values())
 
 
-def test_an_unknown_name_names_the_nearest() -> None:
+def test_unknown_name_suggests_the_closest_one() -> None:
     with pytest.raises(
         UserError, match=r'error\[E01\] --metric: unknown metric "blue"; did you mean "bleu"\?'
     ):
         find_entry("blue")
 
 
-def test_the_list_of_names_loads_no_library() -> None:
+def test_listing_the_names_imports_no_library() -> None:
     code = "import sys, llmkit.metrics.registry; print({'numpy', 'sacrebleu'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -7,7 +7,7 @@ from llmkit.base.errors import UserError
 from llmkit.metrics.score import Metric, Score, Statistics, column_ratio, find_metric, ratio
 
 
-def test_zero_over_zero_is_zero_and_the_rest_divides():
+def test_ratio_of_zero_and_zero_is_zero():
     assert ratio(np.array([0.0, 3.0, 0.0]), np.array([0.0, 4.0, 5.0])).tolist() == [0.0, 0.75, 0.0]
 
 
@@ -17,11 +17,11 @@ def test_a_ratio_of_columns_is_undefined_where_asked():
     assert np.isnan(column_ratio(0, -1, undefined=np.nan)(sums)).tolist() == [False, True]
 
 
-def test_ratio_broadcasts_and_takes_counts():
+def test_ratio_broadcasts_integers():
     assert ratio(np.array([[1], [3]]), np.array([2, 4])).tolist() == [[0.5, 0.25], [1.5, 0.75]]
 
 
-def test_a_score_without_an_interval_is_json():
+def test_score_without_an_interval_is_json():
     score = Score(0.0, None, None, 0, "no interval: no examples")
     assert json.loads(json.dumps(score.to_json(), allow_nan=False)) == {
         "value": 0.0,
@@ -42,7 +42,7 @@ def test_an_unknown_metric_is_an_error_that_suggests_the_closest_name():
     )
 
 
-def test_several_measures_of_the_same_examples_are_one():
+def test_joined_statistics_keep_every_metric():
     one = Statistics(np.array([[1.0], [3.0]]), (Metric("sum", lambda sums: sums[..., 0]),))
     other = Statistics(
         np.array([[1.0, 2.0], [2.0, 2.0]]),
@@ -51,8 +51,8 @@ def test_several_measures_of_the_same_examples_are_one():
             Metric("size", lambda s: s[..., 1]),
         ),
     )
-    found = Statistics.join([one, other])
-    assert found.rows.tolist() == [[1, 1, 2], [3, 2, 2]]
-    assert found.values() == {"sum": 4, "share": 0.75, "size": 4}
-    each = {metric.name: metric.score(found.rows).tolist() for metric in found.metrics}
+    result = Statistics.join([one, other])
+    assert result.rows.tolist() == [[1, 1, 2], [3, 2, 2]]
+    assert result.values() == {"sum": 4, "share": 0.75, "size": 4}
+    each = {metric.name: metric.score(result.rows).tolist() for metric in result.metrics}
     assert each == {"sum": [1, 3], "share": [0.5, 1], "size": [2, 2]}

@@ -1,4 +1,4 @@
-"""Seeds: Student's t against scipy, the interval's coverage, and what a reader is told."""
+"""Spread over seeds: Student's t against scipy, coverage of the interval, and method strings."""
 
 import math
 
@@ -14,13 +14,13 @@ METHOD = "mean of 3 seeds, t interval 95% over seeds; test rows are the same for
 
 
 @given(st.floats(0.5, 0.9995), st.integers(1, 120))
-def test_quantiles_are_those_of_scipy(probability, freedom):
+def test_quantiles_equal_scipy(probability, freedom):
     assert t_quantile(probability, freedom) == pytest.approx(
         stats.t.ppf(probability, freedom), rel=1e-8, abs=1e-9
     )
 
 
-def test_the_interval_is_that_of_a_t_test():
+def test_interval_equals_a_t_test():
     values = [0.871, 0.864, 0.880]
     score, spread = summarize_seeds(values, n=1200)
     known = stats.ttest_1samp(values, 0).confidence_interval(0.95)
@@ -36,7 +36,7 @@ def test_the_interval_is_that_of_a_t_test():
     assert "99%" in wider.method
 
 
-def test_the_interval_ends_at_the_limits_of_the_score():
+def test_interval_is_clipped_to_the_limits_of_the_score():
     score, _ = summarize_seeds([0.9, 1.0], n=10, limits=(0.0, 1.0))
     assert (score.low, score.value, score.high) == (pytest.approx(0.3147, abs=1e-4), 0.95, 1.0)
     free, _ = summarize_seeds([0.9, 1.0], n=10)
@@ -44,15 +44,15 @@ def test_the_interval_ends_at_the_limits_of_the_score():
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 0.7, 1.0])
-def test_seeds_that_agree_are_said_to(value):
+def test_method_says_that_every_seed_scores_the_same(value):
     score, spread = summarize_seeds([value] * 3, n=10)
     assert (score.value, score.low, score.high, spread.sd) == (value, value, value, 0.0)
     assert score.method == METHOD + "; every seed scores the same"
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_the_mean_over_all_seeds_is_covered(count):
+def test_interval_covers_the_mean_over_all_seeds(count):
     rng = np.random.default_rng(0)
-    found = [summarize_seeds(row.tolist(), n=1)[0] for row in rng.normal(0.8, 0.01, (4000, count))]
-    assert np.mean([score.low <= 0.8 <= score.high for score in found]) == pytest.approx(0.95, abs=0.012)
-    assert all(math.isfinite(score.low) for score in found)
+    result = [summarize_seeds(row.tolist(), n=1)[0] for row in rng.normal(0.8, 0.01, (4000, count))]
+    assert np.mean([score.low <= 0.8 <= score.high for score in result]) == pytest.approx(0.95, abs=0.012)
+    assert all(math.isfinite(score.low) for score in result)

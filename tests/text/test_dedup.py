@@ -32,7 +32,7 @@ def brute_force_jaccard(a, b):
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_jaccard_is_that_of_the_5_gram_sets(a, b):
+def test_jaccard_equals_that_of_the_5_gram_sets(a, b):
     assert jaccard(a, b) == brute_force_jaccard(a, b)
 
 
@@ -41,7 +41,7 @@ def test_jaccard_by_hand():
     assert jaccard("Good  Film", "good film") == 1.0
 
 
-def test_signatures_agree_as_often_as_the_sets_overlap():
+def test_signatures_agree_with_the_probability_of_the_jaccard_similarity():
     rng = np.random.default_rng(1)
     a = random_texts(200, seed=1)
     b = [edited(text, rng, edits=4) for text in a]
@@ -54,12 +54,12 @@ def test_signatures_agree_as_often_as_the_sets_overlap():
 
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=6), st.data())
-def test_a_signature_depends_on_its_own_text_only(texts, data):
+def test_signature_depends_on_its_own_text_only(texts, data):
     chosen = data.draw(st.integers(0, len(texts) - 1))
     assert (minhash_signatures(texts)[chosen] == minhash_signatures([texts[chosen]])[0]).all()
 
 
-def test_signatures_are_the_same_whatever_the_block_size(monkeypatch):
+def test_block_size_does_not_change_the_signatures(monkeypatch):
     texts = ["", "a", "abcde", *random_texts(30, seed=2)]
     whole = minhash_signatures(texts)
     monkeypatch.setattr(dedup, "BLOCK_CHARACTERS", 100)
@@ -68,7 +68,7 @@ def test_signatures_are_the_same_whatever_the_block_size(monkeypatch):
 
 
 @pytest.mark.parametrize("block", [7, 20_000])
-def test_near_pairs_are_those_of_brute_force(monkeypatch, block):
+def test_near_duplicates_equal_brute_force(monkeypatch, block):
     monkeypatch.setattr(dedup, "BLOCK_TEXTS", block)
     rng = np.random.default_rng(3)
     a = random_texts(120, seed=3)
@@ -80,17 +80,17 @@ def test_near_pairs_are_those_of_brute_force(monkeypatch, block):
         similarity, i = max((brute_force_jaccard(other, text), -i) for i, other in enumerate(a))
         if similarity >= 0.8:
             expected[j] = (-i, pytest.approx(similarity))
-    found = {j: (i, similarity) for i, j, similarity in pair_near_duplicates(iter(a), [b])[0]}
-    assert found == expected
-    assert 5 < len(expected) < 55  # the test has pairs on both sides of the threshold
+    result = {j: (i, similarity) for i, j, similarity in pair_near_duplicates(iter(a), [b])[0]}
+    assert result == expected
+    assert 5 < len(expected) < 55  # there are pairs on both sides of the threshold
 
 
-def test_nothing_is_near_when_one_side_is_empty():
+def test_no_near_duplicates_if_one_side_is_empty():
     assert pair_near_duplicates([], [["a text"]]) == pair_near_duplicates(["a text"], [[]]) == [[]]
     assert pair_near_duplicates(["a text"], []) == []
 
 
-def test_thousands_of_texts_from_one_template_stay_cheap():
+def test_thousands_of_texts_from_one_template_are_fast():
     a = [
         f"Your parcel number {i:06d} has arrived at the shop, please collect it before Friday evening"
         for i in range(5000)

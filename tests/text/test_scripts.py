@@ -19,9 +19,9 @@ from llmkit.text.scripts import detect_script
         ("", "no letters"),
     ],
 )
-def test_script_of_most_letters(text, expected):
+def test_script_is_that_of_most_letters(text, expected):
     assert detect_script(text) == expected
 
 
-def test_the_beginning_of_a_long_text_is_enough():
+def test_only_the_beginning_of_a_long_text_is_read():
     assert detect_script("a" * 2000 + "中" * 9000) == "Latin"

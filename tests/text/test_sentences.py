@@ -28,7 +28,7 @@ def split(text):
         "他说，“好的”，然后走了，买了3.5公斤。",
     ],
 )
-def test_one_sentence(text):
+def test_text_is_one_sentence(text):
     assert split(text) == [text]
 
 
@@ -47,12 +47,12 @@ def test_one_sentence(text):
         ["他在U.S. Army服役。", "速度为4.7 GHz.", "此外没有"],
     ],
 )
-def test_several_sentences(sentence):
+def test_text_is_split_into_sentences(sentence):
     apart = "" if "。" in "".join(sentence) else " "
     assert split(apart.join(sentence)) == sentence
 
 
-def test_a_line_end_is_a_sentence_end_and_white_space_is_no_part_of_one():
+def test_line_ends_end_sentences_and_white_space_is_excluded():
     assert split("  Title without stop\n\n A text. \t Another one \n") == [
         "Title without stop",
         "A text.",
@@ -61,32 +61,32 @@ def test_a_line_end_is_a_sentence_end_and_white_space_is_no_part_of_one():
     assert split("") == split(" \n ") == []
 
 
-def test_the_sentence_of_a_span():
+def test_sentence_around_a_span():
     text = "Mr. Li paid 3.50 yuan. He left. 他走了。"
     assert sentence_around(text, text.index("3.50"), text.index("3.50") + 4) == (0, 22)
     assert sentence_around(text, 23, 25) == (23, 31)
     assert sentence_around(text, 33, 34) == (32, 36)
-    assert sentence_around(text, 23, 23) == (23, 31)  # an empty span stands somewhere too
+    assert sentence_around(text, 23, 23) == (23, 31)  # an empty span has a sentence too
 
 
-def test_a_span_over_two_sentences_gives_both():
+def test_span_over_two_sentences_gives_both():
     text = "One here. Two here. Three here."
     assert sentence_around(text, 4, 13) == (0, 19)
     assert sentence_around(text, 0, len(text)) == (0, len(text))
 
 
-def test_a_span_that_ends_with_its_sentence_does_not_touch_the_next():
+def test_span_that_ends_with_its_sentence_does_not_touch_the_next():
     assert sentence_around("你好。再见。", 0, 3) == (0, 3)
     assert sentence_around("你好。再见。", 3, 6) == (3, 6)
 
 
-def test_a_span_outside_the_text_is_refused():
+def test_span_outside_the_text_fails_an_assertion():
     with pytest.raises(AssertionError, match="not in the text"):
         sentence_around("One.", 2, 9)
 
 
 @given(MARKED)
-def test_sentences_hold_every_visible_character_once_and_in_order(text):
+def test_sentences_contain_every_visible_character_once_in_order(text):
     spans = split_sentences(text)
     assert "".join("".join(text[a:b].split()) for a, b in spans) == "".join(text.split())
     assert all(a < b for a, b in spans)
@@ -95,7 +95,7 @@ def test_sentences_hold_every_visible_character_once_and_in_order(text):
 
 
 @given(MARKED, st.integers(0, 40), st.integers(0, 40))
-def test_the_sentence_always_holds_the_span(text, a, b):
+def test_sentence_always_contains_the_span(text, a, b):
     start, end = sorted((min(a, len(text)), min(b, len(text))))
     first, last = sentence_around(text, start, end)
     assert 0 <= first <= start <= end <= last <= len(text)
@@ -115,11 +115,11 @@ def test_the_sentence_always_holds_the_span(text, a, b):
         ("", ""),
     ],
 )
-def test_the_lead_is_three_sentences_or_one_in_chinese(text, expected):
+def test_lead_is_three_sentences_or_one_in_chinese(text, expected):
     assert lead_sentences(text) == expected
 
 
-def test_a_text_of_twenty_pages_is_quick():
+def test_text_of_twenty_pages_is_fast():
     text = "It opened in 1889 at 3.5 Main St. by Mr. J. Smith, and closed. " * 1000
     begin = time.perf_counter()
     assert len(split_sentences(text)) == 1000
@@ -128,7 +128,7 @@ def test_a_text_of_twenty_pages_is_quick():
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name, share", [("xquad_en", 0.99), ("xquad_zh", 0.99), ("squad_v2", 0.98)])
-def test_answers_people_marked_stand_inside_one_sentence(shared, name, share):
+def test_annotated_answers_lie_inside_one_sentence(shared, name, share):
     import json
 
     inside = []

@@ -13,7 +13,7 @@ from llmkit.text.sliding_window import MOST_CHARACTERS, MOST_WORDS, predict_answ
 TEXTS = st.text(st.sampled_from("ab cd the. 是 北京年3，。!\n"), max_size=60)
 
 
-def found(question, context):
+def result(question, context):
     start, end = predict_answer(question, context)
     return context[start:end]
 
@@ -31,11 +31,11 @@ def found(question, context):
         ("高英是谁的皇后？", "北魏很远。高英是宣武帝的皇后。", "宣武帝"),
     ],
 )
-def test_it_answers_from_the_sentence_that_shares_most(question, context, expected):
-    assert found(question, context) == expected
+def test_answer_is_in_the_sentence_that_shares_most(question, context, expected):
+    assert result(question, context) == expected
 
 
-def test_the_example_of_the_docstring():
+def test_example_of_the_docstring():
     assert predict_answer("When was it opened?", "The tower has three floors. It was opened in 1889.") == (
         45,
         49,
@@ -43,64 +43,64 @@ def test_the_example_of_the_docstring():
 
 
 def test_rare_words_weigh_more_than_frequent_ones():
-    # Three common words against one that stands only once in the context.
+    # Three frequent words against one that occurs only once in the context.
     context = (
         "Old red car sold. Old red car kept. Old red car lost. The zeppelin cost seven. Old red car hid."
     )
-    assert found("What did the old red car or zeppelin cost?", context) == "seven"
+    assert result("What did the old red car or zeppelin cost?", context) == "seven"
 
 
-def test_the_nearer_run_wins_and_of_equal_sentences_the_first():
-    assert found("Where did Kim go?", "Far away beyond hills, Kim went home.") == "went home"
-    assert found("What is red?", "Apples are red. Roses are red.") == "Apples"
+def test_nearer_run_wins_and_first_of_equal_sentences():
+    assert result("Where did Kim go?", "Far away beyond hills, Kim went home.") == "went home"
+    assert result("What is red?", "Apples are red. Roses are red.") == "Apples"
 
 
-def test_two_words_in_the_same_order_count_more_than_in_another():
+def test_shared_bigrams_count():
     context = "A city: York, New, small. A city: New York, big."
-    assert found("Is New York a city?", context) == "big"
+    assert result("Is New York a city?", context) == "big"
 
 
-def test_of_equal_answers_the_longest_and_then_the_first():
-    assert found("Who?", "Red, blue green, old wood.") == "blue green"
+def test_longest_then_first_of_equally_good_answers_is_taken():
+    assert result("Who?", "Red, blue green, old wood.") == "blue green"
 
 
-def test_neither_marks_nor_words_of_the_question_nor_stop_words_at_the_ends():
-    assert found("Who won?", "In the end, the old queen of Spain and the won.") == "old queen of Spain"
+def test_answer_has_no_marks_question_words_or_stop_words_at_its_ends():
+    assert result("Who won?", "In the end, the old queen of Spain and the won.") == "old queen of Spain"
 
 
 @pytest.mark.parametrize(
     "question, word, most", [("Who won?", "x", MOST_WORDS), ("谁赢？", "百", MOST_CHARACTERS)]
 )
-def test_answers_have_a_greatest_length(question, word, most):
-    text = found(question, " ".join([word] * 50))
+def test_answer_length_is_limited(question, word, most):
+    text = result(question, " ".join([word] * 50))
     assert text.split() == [word] * most
 
 
-def test_without_any_run_the_sentence_is_the_answer():
-    assert found("What is red?", "It is what it is. Red red!") == "Red red!"
+def test_sentence_is_the_answer_without_any_run():
+    assert result("What is red?", "It is what it is. Red red!") == "Red red!"
 
 
-def test_a_blank_context_has_no_answer():
+def test_blank_context_has_no_answer():
     assert predict_answer("Who?", "") == predict_answer("Who?", " \n") == (0, 0)
 
 
-def test_a_blank_question_has_one_all_the_same():
-    assert found("", "The tower opened.") == "tower opened"
+def test_blank_question_has_an_answer():
+    assert result("", "The tower opened.") == "tower opened"
 
 
 @given(TEXTS, TEXTS)
-def test_the_offsets_are_those_of_a_text_without_white_space_around_it(question, context):
+def test_answer_has_no_surrounding_white_space(question, context):
     start, end = predict_answer(question, context)
     assert 0 <= start <= end <= len(context)
     assert context[start:end] == context[start:end].strip()
     assert (start < end) == bool(context.strip())
 
 
-def test_letters_that_grow_in_lower_case_do_not_shift_the_offsets():
-    assert found("Who won in İİİ?", "İİİİİİ. In İİİ Kim Lee won.") == "Kim Lee"
+def test_letters_that_lengthen_in_lower_case_do_not_shift_offsets():
+    assert result("Who won in İİİ?", "İİİİİİ. In İİİ Kim Lee won.") == "Kim Lee"
 
 
-def test_the_answer_does_not_depend_on_the_hash_seed():
+def test_answer_does_not_depend_on_the_hash_seed():
     code = (
         "from llmkit.text.sliding_window import predict_answer; "
         "print(predict_answer('a b c d e f', 'b a x c d. a b y f e. c d z'))"
@@ -121,7 +121,7 @@ def test_the_answer_does_not_depend_on_the_hash_seed():
 @pytest.mark.parametrize(
     "context", ["The tower, which opened in 1889, is old. " * 75, "词" * 3000, "word " * 600]
 )
-def test_a_context_of_3000_characters_takes_a_few_milliseconds(context):
+def test_context_of_3000_characters_takes_a_few_milliseconds(context):
     seconds = []
     for _ in range(5):
         begin = time.perf_counter()
@@ -135,12 +135,12 @@ def test_a_context_of_3000_characters_takes_a_few_milliseconds(context):
     "name, rules, at_least, at_most",
     [("xquad_en", "squad", 0.19, 0.25), ("xquad_zh", "cmrc", 0.18, 0.25), ("cmrc2018", "cmrc", 0.32, 0.40)],
 )
-def test_it_is_a_baseline_worth_beating(shared, name, rules, at_least, at_most):
-    """SQuAD's paper has F1 0.20 for its sliding window on its development set."""
+def test_baseline_scores_on_real_questions(shared, name, rules, at_least, at_most):
+    """For comparison, the sliding window in the SQuAD paper has an F1 of 0.20 on the development set."""
     f1 = []
     for article in json.loads((shared / "qa" / name / "train.json").read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
             for question in paragraph["qas"]:
-                text = found(question["question"], paragraph["context"])
-                f1.append(RULES[rules](text, [gold["text"] for gold in question["answers"]]).f1)
+                text = result(question["question"], paragraph["context"])
+                f1.append(RULES[rules](text, [reference["text"] for reference in question["answers"]]).f1)
     assert at_least < sum(f1) / len(f1) < at_most

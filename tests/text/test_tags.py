@@ -21,7 +21,7 @@ from llmkit.text.tags import (
     to_iob2,
 )
 
-# Writers of every scheme, one entity at a time; `touches` is an entity of the same type that ends right before
+# Writers of every scheme, one entity at a time; `touches`: an entity of the same type ends right before it
 
 
 def iob1(label, length, touches):
@@ -60,7 +60,7 @@ def write(entities, length, writer):
 
 @st.composite
 def sentences(draw):
-    """(entities, length) without overlaps, neighbours often touching; labels with hyphens too."""
+    """(entities, length) without overlaps, often adjacent; some labels contain hyphens."""
     entities, position = [], 0
     for gap, length, label in draw(
         st.lists(
@@ -82,7 +82,7 @@ def tag_sequences(prefixes, types=("PER", "LOC")):
 
 @pytest.mark.parametrize("writer", WRITERS)
 @given(sentence=sentences())
-def test_every_scheme_makes_the_round_trip(writer, sentence):
+def test_every_scheme_round_trips(writer, sentence):
     entities, length = sentence
     tags = write(entities, length, writer)
     assert tags_to_spans(tags) == entities
@@ -91,23 +91,23 @@ def test_every_scheme_makes_the_round_trip(writer, sentence):
 
 
 @given(tag_sequences("BI"))
-def test_faulty_iob_is_read_as_seqevals_default_mode_reads_it(tags):
+def test_invalid_iob_is_read_as_in_seqevals_default_mode(tags):
     assert [(label, start, end - 1) for start, end, label in tags_to_spans(tags)] == get_entities(tags)
 
 
 @given(tag_sequences("BIES"))
-def test_faulty_bioes_is_read_as_seqevals_default_mode_reads_it(tags):
+def test_invalid_bioes_is_read_as_in_seqevals_default_mode(tags):
     assert [(label, start, end - 1) for start, end, label in tags_to_spans(tags)] == get_entities(tags)
 
 
 @given(tag_sequences("BI"))
-def test_strict_is_seqevals_strict_mode(tags):
-    found = [(entity.start, entity.end, entity.tag) for entity in Entities([tags], IOB2).entities[0]]
-    assert tags_to_spans(tags, strict=True) == found
+def test_strict_equals_seqevals_strict_mode(tags):
+    result = [(entity.start, entity.end, entity.tag) for entity in Entities([tags], IOB2).entities[0]]
+    assert tags_to_spans(tags, strict=True) == result
 
 
 @given(tag_sequences("BIMESLU"))
-def test_conversion_keeps_the_entities_and_leaves_no_fault(tags):
+def test_conversion_keeps_the_entities_and_removes_errors(tags):
     converted = to_iob2(tags)
     assert tags_to_spans(converted) == tags_to_spans(converted, strict=True) == tags_to_spans(tags)
     assert find_unknown_tags(converted, "IOB2") == find_errors(converted, "IOB2") == []
@@ -123,7 +123,7 @@ def test_strict_and_default_by_hand():
 
 
 @pytest.mark.parametrize("tag", ["PER", "B", "B-", "-PER", "Q-PER", "o", "", "PER-B", "BI-PER"])
-def test_what_is_no_tag_is_not_read(tag):
+def test_tag_without_a_known_prefix_raises_value_error(tag):
     for read in (tags_to_spans, to_iob2, lambda tags: collect_types([tags])):
         with pytest.raises(ValueError, match="no known prefix"):
             read(["O", tag])
@@ -139,12 +139,12 @@ def test_what_is_no_tag_is_not_read(tag):
         [Span(0, 1, "")],
     ],
 )
-def test_spans_that_tags_cannot_hold_are_refused(entities):
+def test_overlapping_and_invalid_spans_raise_value_error(entities):
     with pytest.raises(ValueError, match="extends beyond the 3 words"):
         spans_to_tags(entities, 3)
 
 
-# Faults
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -171,26 +171,26 @@ def test_spans_that_tags_cannot_hold_are_refused(entities):
         ("BIOES", "B-X E-Y", [(1, "E-Y after B-X continues no entity")]),
         ("BMES", "S-X M-X E-X", [(1, "M-X after S-X continues no entity")]),
         ("BMES", "B-X E-X E-X", [(2, "E-X after E-X continues no entity")]),
-        ("IOB2", "B-X PER I-X", []),  # nothing is judged next to a tag that is none
+        ("IOB2", "B-X PER I-X", []),  # nothing is reported next to an invalid tag
         ("BMES", "B-X I-X E-X", []),
     ],
 )
-def test_faults_by_hand(scheme, tags, expected):
+def test_errors_by_hand(scheme, tags, expected):
     assert find_errors(tags.split(), scheme) == expected
 
 
-def test_an_empty_sentence_has_no_faults():
+def test_empty_sentence_has_no_errors():
     for scheme in SCHEMES:
         assert find_errors([], scheme) == find_unknown_tags([], scheme) == tags_to_spans([]) == []
 
 
 @given(tag_sequences("BI"))
-def test_iob2_without_faults_is_where_strict_and_default_agree(tags):
+def test_iob2_has_no_errors_exactly_if_strict_and_default_agree(tags):
     assert (find_errors(tags, "IOB2") == []) == (tags_to_spans(tags) == tags_to_spans(tags, strict=True))
 
 
 @given(tag_sequences("BIES"))
-def test_bioes_without_faults_is_where_seqevals_strict_mode_finds_all_entities(tags):
+def test_bioes_has_no_errors_exactly_if_it_round_trips(tags):
     strict = [(entity.start, entity.end, entity.tag) for entity in Entities([tags], IOBES).entities[0]]
     clean = write(tags_to_spans(tags), len(tags), "BIOES") == tags
     assert (find_errors(tags, "BIOES") == []) == clean
@@ -198,7 +198,7 @@ def test_bioes_without_faults_is_where_seqevals_strict_mode_finds_all_entities(t
 
 
 @given(tag_sequences("BI"))
-def test_iob1_without_faults_is_what_the_iob1_writer_writes(tags):
+def test_iob1_has_no_errors_exactly_if_it_round_trips(tags):
     assert (find_errors(tags, "IOB1") == []) == (write(tags_to_spans(tags), len(tags), "IOB1") == tags)
 
 
@@ -220,16 +220,16 @@ def test_tags_of_another_scheme_or_of_none_are_unknown(scheme, tag):
     ("sequences", "scheme"),
     [
         (["I-PER O B-LOC"], "IOB2"),  # one wrong beginning in either scheme
-        (["O I-PER I-PER O", "I-LOC"], "IOB1"),  # no two entities touch: I- alone
+        (["O I-PER I-PER O", "I-LOC"], "IOB1"),  # no adjacent entities: I- alone
         (["I-PER B-PER", "O"], "IOB1"),
         (["B-PER B-PER", "O B-LOC"], "IOB2"),  # entities of one word: B- alone
-        (["B-PER I-PER", "O B-LOC", "O I-LOC"], "IOB2"),  # one fault does not make it IOB1
+        (["B-PER I-PER", "O B-LOC", "O I-LOC"], "IOB2"),  # one error does not make it IOB1
         (["I-PER I-PER", "O I-LOC", "O B-LOC"], "IOB1"),  # nor IOB2
         (["B-PER E-PER S-PER"], "BIOES"),  # BMES as well
         (["S-PER O"], "BIOES"),
         (["B-PER I-PER L-PER", "U-LOC"], "BIOES"),
         (["B-PER M-PER E-PER"], "BMES"),
-        (["B-PER I-PER", "PER"], "IOB2"),  # `unknown` names the second
+        (["B-PER I-PER", "PER"], "IOB2"),  # `find_unknown_tags` reports the second
         (["O O"], None),
         ([""], None),
         (["PER PER O"], None),
@@ -244,13 +244,13 @@ def test_detection_by_hand(sequences, scheme):
 
 @pytest.mark.parametrize("writer", WRITERS)
 @given(corpus=st.lists(sentences(), max_size=4))
-def test_a_corpus_with_a_long_and_a_touching_entity_is_told(writer, corpus):
+def test_scheme_is_detected_with_a_long_and_an_adjacent_entity(writer, corpus):
     telling = ([Span(0, 3, "PER"), Span(3, 4, "PER"), Span(5, 6, "LOC")], 6)
     assert detect_scheme(write(*sentence, writer) for sentence in [telling, *corpus]) == SCHEME_OF[writer]
 
 
 def conll(path):
-    """The tags of each sentence; the tag is the last column."""
+    """Tags of each sentence, from the last column."""
     blocks = path.read_text(encoding="utf-8").split("\n\n")
     return [
         [line.split()[-1] for line in block.splitlines() if line.strip()] for block in blocks if block.strip()
@@ -267,14 +267,14 @@ def jsonl(path):
     ("name", "scheme", "num_types"),
     [("conll2003", "IOB1", 4), ("wnut17", "IOB2", 6), ("resume_zh", "BMES", 8)],
 )
-def test_real_corpora_are_told_and_keep_their_entities(shared, part, name, scheme, num_types):
+def test_scheme_of_real_corpora_is_detected_and_entities_are_kept(shared, part, name, scheme, num_types):
     folder = shared / "ner" / name
     corpus = jsonl(folder / f"{part}.jsonl") if name == "resume_zh" else conll(folder / f"{part}.conll")
     assert detect_scheme(corpus) == scheme
-    found = {row: find_errors(tags, scheme) for row, tags in enumerate(corpus) if find_errors(tags, scheme)}
+    result = {row: find_errors(tags, scheme) for row, tags in enumerate(corpus) if find_errors(tags, scheme)}
     assert not any(find_unknown_tags(tags, scheme) for tags in corpus)
     published = [(0, "M-ORG at the start of the sentence continues no entity")]
-    assert list(found.values()) == ([published] if (name, part) == ("resume_zh", "train") else [])
+    assert list(result.values()) == ([published] if (name, part) == ("resume_zh", "train") else [])
 
     converted = [to_iob2(tags) for tags in corpus]
     as_bioes = [[tag.replace("M-", "I-") for tag in tags] for tags in corpus]  # seqeval doesn't know BMES
@@ -282,16 +282,16 @@ def test_real_corpora_are_told_and_keep_their_entities(shared, part, name, schem
         [(start, end + 1, label) for label, start, end in get_entities(tags)] for tags in as_bioes
     ]
     back = [write(tags_to_spans(tags), len(tags), scheme) for tags in converted]
-    assert [row for row, tags in enumerate(corpus) if back[row] != tags] == list(found)
+    assert [row for row, tags in enumerate(corpus) if back[row] != tags] == list(result)
     assert detect_scheme(converted) == "IOB2" and not any(find_errors(tags, "IOB2") for tags in converted)
     if scheme != "IOB1":  # entities counted without a reader
-        beginnings = sum(tag[0] in "BS" for tags in corpus for tag in tags) + len(found)
+        beginnings = sum(tag[0] in "BS" for tags in corpus for tag in tags) + len(result)
         assert sum(tag[0] == "B" for tags in converted for tag in tags) == beginnings
     assert part != "train" or len(collect_types(corpus)) == num_types
 
 
 @pytest.mark.shared
-def test_conll2003_holds_touching_entities(shared):
+def test_conll2003_contains_adjacent_entities(shared):
     corpus = conll(shared / "ner" / "conll2003" / "train.conll")
     assert sum(tag[0] == "B" for tags in corpus for tag in tags) > 0  # IOB1 writes B- only there
 
@@ -299,7 +299,7 @@ def test_conll2003_holds_touching_entities(shared):
 # Label ids
 
 
-def test_labels_are_outside_and_two_for_each_type():
+def test_labels_are_outside_and_two_per_type():
     assert make_labels(["LOC", "PER"]) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     assert collect_types([["O", "B-PER"], ["I-LOC", "B-creative-work"]]) == ["LOC", "PER", "creative-work"]
     assert tags_to_ids([["B-PER", "I-PER", "O"], []], ["LOC", "PER"]) == [[3, 4, 0], []]

@@ -38,11 +38,11 @@ def test_words_of_many_scripts(text, expected):
 
 
 @given(st.text())
-def test_words_lie_in_order_and_leave_out_only_what_is_not_seen(text):
-    found = split_words(text)
-    assert all(start < end for start, end in found)
-    assert all(first[1] <= second[0] for first, second in itertools.pairwise(found))
-    inside = {place for start, end in found for place in range(start, end)}
+def test_words_are_in_order_and_contain_all_visible_characters(text):
+    result = split_words(text)
+    assert all(start < end for start, end in result)
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(result))
+    inside = {place for start, end in result for place in range(start, end)}
     left_out = [character for place, character in enumerate(text) if place not in inside]
     assert not any(character.isprintable() and not character.isspace() for character in left_out)
 
@@ -60,14 +60,14 @@ def test_words_lie_in_order_and_leave_out_only_what_is_not_seen(text):
         ([], ""),
     ],
 )
-def test_a_text_is_made_with_blanks_where_they_are_written(given_words, text):
+def test_words_are_joined_with_spaces_where_the_script_uses_them(given_words, text):
     made, offsets = join_words(given_words)
     assert made == text
     assert [made[start:end] for start, end in offsets] == given_words
 
 
 @given(st.lists(st.text(min_size=1, max_size=4)))
-def test_each_word_stands_at_its_offset(given_words):
+def test_offsets_point_to_each_word(given_words):
     made, offsets = join_words(given_words)
     assert [made[start:end] for start, end in offsets] == given_words
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(offsets))

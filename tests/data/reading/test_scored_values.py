@@ -78,7 +78,7 @@ def test_several_files_of_references_become_one_list_per_example() -> None:
         ("numbers", True, "is True"),
         ("numbers", 10**400, "not a number"),
         ("texts", 3, "is 3, not a text"),
-        ("tags", "PER", '"PER" is no tag'),
+        ("tags", "PER", '"PER" is not a tag'),
         ("tags", [1], "not a list of tags"),
         ("log_probabilities", [0.1], "above 1"),
         ("log_probabilities", ["x"], "not a number"),

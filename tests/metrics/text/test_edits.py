@@ -1,4 +1,4 @@
-"""Against jiwer, and against edit distances counted in the plainest way."""
+"""Error rates against jiwer, and against a plain implementation of the edit distance."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from llmkit.metrics.text.edits import cer, wer
 
 
 def damaged(text, rng, share=0.2):
-    """Words dropped, doubled or spelt backwards."""
+    """The text with words dropped, doubled or reversed."""
     words = []
     for word in text.split():
         words += rng.choice([[], [word, word], [word[::-1]]]) if rng.random() < share else [word]
@@ -24,7 +24,7 @@ def damaged(text, rng, share=0.2):
 
 
 def blanks(text):
-    """jiwer takes words to be divided by blanks only; ours by any white space."""
+    """The text with single spaces: jiwer splits words at spaces only, llmkit at any white space."""
     return " ".join(text.split())
 
 
@@ -36,12 +36,12 @@ def against_jiwer(predictions, references):
 
 
 @pytest.mark.shared
-def test_real_texts_score_as_in_jiwer(shared) -> None:
+def test_rates_of_real_texts_equal_jiwer(shared) -> None:
     for path, column in [("multi30k_en_fr", "target"), ("tatoeba_zh_en", "source")]:
         lines = (shared / "translation" / path / "test.jsonl").open(encoding="utf-8")
-        golds = [json.loads(line)[column] for line in lines]
+        originals = [json.loads(line)[column] for line in lines]
         rng = random.Random(0)
-        against_jiwer([damaged(gold, rng) for gold in golds], golds)
+        against_jiwer([damaged(original, rng) for original in originals], originals)
 
 
 LINES = st.one_of(
@@ -52,7 +52,7 @@ LINES = st.one_of(
 @given(st.lists(st.tuples(LINES, LINES), min_size=1, max_size=5))
 @example([("", "a b"), ("a", "")])
 @example([("a" * 100_000, "a" * 99_998 + "b")])
-def test_any_text_scores_as_in_jiwer(rows) -> None:
+def test_rates_of_any_text_equal_jiwer(rows) -> None:
     predictions, references = map(list, zip(*rows))
     if any(reference.strip() for reference in references):
         against_jiwer(predictions, references)
@@ -72,16 +72,16 @@ def distance(first, second):
 
 
 @given(st.lists(st.tuples(LINES, st.lists(LINES, min_size=1, max_size=3)), min_size=1, max_size=4))
-def test_rows_hold_the_nearest_reference(rows) -> None:
+def test_reference_with_the_fewest_edits_counts(rows) -> None:
     predictions, references = map(list, zip(*rows))
     if not any(text.strip() for row in references for text in row):
         return
-    for prediction, texts, found in zip(predictions, references, wer(predictions, references).rows):
+    for prediction, texts, result in zip(predictions, references, wer(predictions, references).rows):
         pairs = [(distance(prediction.split(), text.split()), -len(text.split())) for text in texts]
-        assert (found[0], -found[1]) == min(pairs)
+        assert (result[0], -result[1]) == min(pairs)
 
 
-def test_several_references_do_not_depend_on_their_order() -> None:
+def test_order_of_references_does_not_matter() -> None:
     assert wer(["a b"], [["a c", "a b c"]]).values() == {"wer": pytest.approx(1 / 3)}
     assert wer(["a b"], [["a b c", "a c"]]).values() == {"wer": pytest.approx(1 / 3)}
 
@@ -97,24 +97,26 @@ def test_several_references_do_not_depend_on_their_order() -> None:
         ("很好", "非常好", 1, 2 / 3),
     ],
 )
-def test_known_rates(prediction, reference, words, characters) -> None:
+def test_rates_by_hand(prediction, reference, words, characters) -> None:
     assert wer([prediction], [reference]).values() == {"wer": pytest.approx(words)}
     assert cer([prediction], [reference]).values() == {"cer": pytest.approx(characters)}
 
 
-def test_draws_of_empty_references_only_have_no_rate() -> None:
+def test_rate_of_empty_references_only_is_undefined() -> None:
     measured = wer(["", "x", "a b"], ["", "", "a c"])
     assert measured.values() == {"wer": 1.0}
     assert np.isnan(measured.metrics[0].score(measured.rows[:2])).all()
 
 
-def test_intervals_and_paired_tests_take_them() -> None:
+def test_statistics_work_with_intervals_and_paired_tests() -> None:
     rng = random.Random(1)
-    golds = [" ".join(rng.choices(["a", "cat", "sat", "on", "mat"], k=9)) for _ in range(200)]
-    good, bad = (wer([damaged(gold, rng, share) for gold in golds], golds) for share in (0.1, 0.4))
-    found = intervals.measure(good.rows, good.metrics, resampling=Resampling(resamples=500))["wer"]
-    assert found.low < found.value < found.high
-    assert found.method.endswith("words at white space, as they are")
+    originals = [" ".join(rng.choices(["a", "cat", "sat", "on", "mat"], k=9)) for _ in range(200)]
+    good, bad = (
+        wer([damaged(original, rng, share) for original in originals], originals) for share in (0.1, 0.4)
+    )
+    result = intervals.measure(good.rows, good.metrics, resampling=Resampling(resamples=500))["wer"]
+    assert result.low < result.value < result.high
+    assert result.method.endswith("words at white space, as they are")
     verdict = paired.difference(
         np.hstack([good.rows, bad.rows]), good.metrics[0], resampling=Resampling(resamples=500)
     )

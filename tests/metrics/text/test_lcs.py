@@ -32,7 +32,7 @@ def table_lengths(pairs):
 
 
 def read_from_tables(pairs):
-    """The flags of all tokens; those of candidates are never set."""
+    """Flags of all tokens, read from the tables; those of candidates are never set."""
     flags = []
     for reference, candidate in pairs:
         for line in reference:
@@ -44,13 +44,13 @@ def read_from_tables(pairs):
 
 @settings(max_examples=60)
 @given(PAIRS)
-def test_lengths_are_those_of_the_table(pairs):
+def test_lengths_equal_the_dynamic_programming_table(pairs):
     assert lcs_lengths(lanes_of(pairs)).tolist() == table_lengths(pairs)
 
 
 @settings(max_examples=60)
 @given(PAIRS)
-def test_of_equally_long_subsequences_the_one_that_rouge_score_reads(pairs):
+def test_tokens_equal_the_backtracking_of_rouge_score(pairs):
     assert lcs_tokens(lanes_of(pairs)).tolist() == read_from_tables(pairs)
 
 
@@ -64,21 +64,21 @@ def random_pairs(seed, count, longest):
 
 
 @pytest.mark.parametrize("seed, count, longest", [(0, 300, 12), (1, 30, 90), (2, 2, 400)])
-def test_words_of_64_bits_and_unequal_lanes_make_no_difference(seed, count, longest):
+def test_lane_sizes_around_64_bits_do_not_change_the_lengths(seed, count, longest):
     pairs = random_pairs(seed, count, longest)
     assert lcs_lengths(lanes_of(pairs)).tolist() == table_lengths(pairs)
     assert lcs_tokens(lanes_of(pairs)).tolist() == read_from_tables(pairs)
 
 
 @pytest.mark.parametrize("name, value", [("SLOTS", 1), ("SLOTS", 64), ("CELLS", 500), ("KEPT", 1)])
-def test_how_the_work_is_cut_makes_no_difference(monkeypatch, name, value):
+def test_group_and_block_sizes_do_not_change_the_result(monkeypatch, name, value):
     lanes = lanes_of(random_pairs(3, 40, 30))
     whole = lcs_lengths(lanes).tolist(), lcs_tokens(lanes).tolist()
     monkeypatch.setattr(lcs, name, value)
     assert (lcs_lengths(lanes).tolist(), lcs_tokens(lanes).tolist()) == whole
 
 
-def test_references_shared_by_lanes_have_the_union():
+def test_tokens_of_a_shared_reference_are_the_union_over_its_lanes():
     tokens = np.array([1, 2, 3, 3, 1])
     both = np.array([[0, 3], [0, 3]])
     lanes = Lanes(tokens, np.arange(5), both, np.array([[3, 4], [4, 5]]))
@@ -86,7 +86,7 @@ def test_references_shared_by_lanes_have_the_union():
     assert lcs_lengths(lanes).tolist() == [1, 1]
 
 
-def test_nothing_to_compare():
+def test_empty_lanes_have_length_0():
     nothing = Lanes(*[np.zeros(0, np.int64)] * 2, *[np.zeros((0, 2), np.int64)] * 2)
     assert lcs_lengths(nothing).tolist() == [] == lcs_tokens(nothing).tolist()
     assert lcs_lengths(lanes_of([([[]], []), ([[1]], []), ([[]], [1])])).tolist() == [0, 0, 0]

@@ -17,7 +17,7 @@ def bag(texts):
 
 @settings(max_examples=40)
 @given(PAIRS)
-def test_hits_are_those_of_counters_pair_by_pair(pairs):
+def test_matches_equal_the_intersection_of_counters(pairs):
     first, second = (bag(texts) for texts in zip(*pairs))
     expected = [(Counter(a) & Counter(b)).total() for a, b in pairs]
     assert count_matches(first, second, len(pairs)).tolist() == expected
@@ -26,21 +26,21 @@ def test_hits_are_those_of_counters_pair_by_pair(pairs):
 
 @settings(max_examples=40)
 @given(PAIRS)
-def test_bigrams_do_not_reach_from_one_pair_into_the_next(pairs):
+def test_bigrams_do_not_span_two_pairs(pairs):
     first, second = (make_bigrams(bag(texts), 4) for texts in zip(*pairs))
     expected = [(Counter(pairwise(a)) & Counter(pairwise(b))).total() for a, b in pairs]
     assert count_matches(first, second, len(pairs)).tolist() == expected
 
 
-def test_a_bigram_is_no_other_one_of_the_same_sum():
+def test_bigrams_with_equal_sums_stay_different():
     assert len(set(make_bigrams(bag([[0, 3, 1, 0, 2, 3, 3]]), 4).items.tolist())) == 6
 
 
-def test_pairs_without_items_have_no_hits():
+def test_pairs_without_items_have_no_matches():
     assert count_matches(bag([[], []]), bag([[1], []]), 3).tolist() == [0, 0, 0]
 
 
-def test_spans_are_spread_in_their_order():
+def test_spans_are_expanded_in_order():
     owners, places = expand_spans(np.array([[5, 8], [2, 2], [0, 2], [6, 7]]))
     assert owners.tolist() == [0, 0, 0, 2, 2, 3]
     assert places.tolist() == [5, 6, 7, 0, 1, 6]

@@ -4,12 +4,12 @@ from llmkit.base.errors import UserError
 from llmkit.metrics.text.references import align_references
 
 
-def test_a_text_is_one_reference() -> None:
+def test_a_string_is_one_reference() -> None:
     assert align_references(["a", "b"], ["cd", ["e", "f"]]) == [["cd"], ["e", "f"]]
 
 
 @pytest.mark.parametrize(
-    ("predictions", "references", "code", "found"),
+    ("predictions", "references", "code", "message"),
     [
         (["a"], [["a"], ["b"]], "E04", "1 predictions, but references for 2 rows"),
         ([], [], "E02", "no text in the references"),
@@ -17,7 +17,7 @@ def test_a_text_is_one_reference() -> None:
         (["a", "b"], [["", " "], ["\n"]], "E02", "no text in the references"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(predictions, references, code, found) -> None:
-    with pytest.raises(UserError, match=found) as caught:
+def test_missing_or_blank_references_are_errors(predictions, references, code, message) -> None:
+    with pytest.raises(UserError, match=message) as caught:
         align_references(predictions, references)
     assert [problem.code for problem in caught.value.details] == [code]

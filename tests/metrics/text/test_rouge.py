@@ -44,7 +44,7 @@ def rows(predictions, references, **how):
 
 
 def made_up(seed, count):
-    """Texts of several lines over few words, with much that equals: many longest subsequences to choose from."""
+    """Texts of several lines over few words, so that there are many longest subsequences to choose from."""
     rng = random.Random(seed)
 
     def text():
@@ -57,28 +57,28 @@ def made_up(seed, count):
 @pytest.mark.parametrize("stemmer", [False, True])
 @settings(max_examples=60)
 @given(pairs=st.lists(st.tuples(TEXT, st.lists(TEXT, min_size=1, max_size=3)), min_size=1, max_size=4))
-def test_any_texts_score_as_in_rouge_score(stemmer, pairs):
-    predictions, references = zip(*[*pairs, ("a", ["a"])])  # one reference at least has a token
+def test_scores_of_any_text_equal_rouge_score(stemmer, pairs):
+    predictions, references = zip(*[*pairs, ("a", ["a"])])  # at least one reference has a token
     expected = theirs(predictions, references, use_stemmer=stemmer)
     assert rows(predictions, references, stemmer=stemmer) == pytest.approx(expected, abs=1e-12, rel=0)
 
 
 @pytest.mark.parametrize("stemmer", [False, True])
-def test_odd_texts_score_as_in_rouge_score(stemmer):
+def test_scores_of_unusual_texts_equal_rouge_score(stemmer):
     predictions, references = zip(*[(text, [other]) for text in ODD for other in ODD])
     expected = theirs(predictions, references, use_stemmer=stemmer)
     assert rows(predictions, references, stemmer=stemmer) == pytest.approx(expected, abs=1e-12, rel=0)
 
 
 @pytest.mark.parametrize("stemmer", [False, True])
-def test_several_lines_and_references_score_as_in_rouge_score(stemmer):
+def test_scores_of_several_lines_and_references_equal_rouge_score(stemmer):
     predictions, references = made_up(0, 150)
     expected = theirs(predictions, references, use_stemmer=stemmer)
     assert rows(predictions, references, stemmer=stemmer) == pytest.approx(expected, abs=1e-12, rel=0)
-    assert np.ptp(expected - expected[:, [2]], axis=0)[3] > 1  # Lsum is not L in disguise
+    assert np.ptp(expected - expected[:, [2]], axis=0)[3] > 1  # Lsum differs from L
 
 
-def test_blocks_make_no_difference(monkeypatch):
+def test_block_size_does_not_change_the_scores(monkeypatch):
     predictions, references = made_up(1, 30)
     whole = rows(predictions, references)
     monkeypatch.setattr(module, "BLOCK_PAIRS", 5)
@@ -89,7 +89,7 @@ def test_blocks_make_no_difference(monkeypatch):
 
 @pytest.mark.shared
 @pytest.mark.parametrize("stemmer", [False, True])
-def test_real_summaries_score_as_in_rouge_score(shared, stemmer):
+def test_scores_of_real_summaries_equal_rouge_score(shared, stemmer):
     lines = (shared / "summarization/dialogsum/test.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines[:25]]
     predictions = [record["dialogue"][:400] for record in records]
@@ -101,7 +101,7 @@ def test_real_summaries_score_as_in_rouge_score(shared, stemmer):
     assert list(measured.values().values()) == pytest.approx(expected.mean(axis=0), abs=1e-12, rel=0)
 
 
-def test_a_score_by_hand():
+def test_score_by_hand():
     values = rouge(["the cat sat"], [["a cat sat", "the dog sat down"]]).values()
     assert values == pytest.approx({"rouge1": 200 / 3, "rouge2": 50, "rougeL": 200 / 3, "rougeLsum": 200 / 3})
 
@@ -120,7 +120,7 @@ class Segmented:
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name, reference_tokenizer", [("characters", Characters()), ("jieba", Segmented())])
-def test_chinese_scores_are_those_of_rouge_score_with_such_a_tokenizer(shared, name, reference_tokenizer):
+def test_chinese_scores_equal_rouge_score_with_the_same_tokenizer(shared, name, reference_tokenizer):
     lines = (shared / "summarization/csl_titles_zh/test.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     pairs = [(record["summary"], record["document"].replace("，", "\n")) for record in records]
@@ -135,7 +135,7 @@ def han(letter):
     return "\u4e00" <= letter <= "\u9fff" or not letter.isalnum()
 
 
-def test_equal_chinese_texts_are_alike_and_the_tokenizer_is_named():
+def test_identical_chinese_texts_score_100_and_the_note_names_the_tokenizer():
     measured = rouge(["机器学习。", "山东队"], [["机器学习"], ["山东队！"]])
     assert set(measured.values().values()) == {100.0}
     score = intervals.measure(measured.rows, measured.metrics, resampling=Resampling(resamples=10))["rougeL"]
@@ -143,25 +143,25 @@ def test_equal_chinese_texts_are_alike_and_the_tokenizer_is_named():
     assert "tokenizer words; Porter stemmer" in rouge(["a"], [["a"]], stemmer=True).metrics[0].note
 
 
-def test_references_in_a_language_that_is_named():
+def test_language_chooses_the_tokenizer():
     assert rouge(["été"], [["été chaud"]], language="fr").values()["rouge1"] == pytest.approx(200 / 3)
     assert "tokenizer unicode" in rouge(["été"], [["été"]], language="fr").metrics[0].note
 
 
-def test_no_score_where_the_tokenizer_finds_nothing():
+def test_references_without_any_token_are_an_error():
     with pytest.raises(UserError, match=r'E10\] the tokenizer "words" finds no token in any reference'):
         rouge(["机器学习", "a"], [["机器学习"], ["学习", "！"]], tokenizer="words")
     with pytest.raises(UserError, match="E10"):
         rouge(["привет"], [["привет"]], language="en")
 
 
-def test_references_without_a_token_are_counted():
+def test_note_counts_references_without_a_token():
     measured = rouge(["cat", "b"], [["cat", "机器"], [""]])
     assert measured.values()["rouge1"] == 50
     assert measured.metrics[0].note.endswith("; references without a token: 2")
 
 
-def test_no_examples_no_score():
+def test_empty_corpus_scores_0():
     measured = rouge([], [])
     assert measured.rows.shape == (0, 5)
     assert set(measured.values().values()) == {0.0}

@@ -18,31 +18,31 @@ def flat(lists):
     return list(chain.from_iterable(lists))
 
 
-def alike(found, expected):
+def alike(result, expected):
     """Whether numbers (nested) are equal where the strings are."""
-    return len(set(zip(found, expected))) == len(set(found)) == len(set(expected))
+    return len(set(zip(result, expected))) == len(set(result)) == len(set(expected))
 
 
 def lines_of(texts, **how):
     """The lines of each text that have a token, as numbers."""
-    found = tokenize(texts, **{"tokenizer": "words", **how})
-    assert found.tokens.min(initial=1) >= 1 and found.tokens.max(initial=0) <= found.vocabulary
-    lines = [found.tokens[start:end].tolist() for start, end in found.lines]
-    split = [lines[start:end] for start, end in found.line_spans]
-    for (start, end), several in zip(found.spans, split):
-        assert found.tokens[start:end].tolist() == flat(several)
+    result = tokenize(texts, **{"tokenizer": "words", **how})
+    assert result.tokens.min(initial=1) >= 1 and result.tokens.max(initial=0) <= result.vocabulary
+    lines = [result.tokens[start:end].tolist() for start, end in result.lines]
+    split = [lines[start:end] for start, end in result.line_spans]
+    for (start, end), several in zip(result.spans, split):
+        assert result.tokens[start:end].tolist() == flat(several)
     return split
 
 
 @pytest.mark.parametrize("stemmer", [False, True])
 @settings(max_examples=60)
 @given(texts=st.lists(ANY, max_size=4))
-def test_words_are_those_of_rouge_score(stemmer, texts):
+def test_words_equal_rouge_score(stemmer, texts):
     tokenize = DefaultTokenizer(stemmer).tokenize
     expected = [[tokens for line in text.split("\n") if (tokens := tokenize(line))] for text in texts]
-    found = lines_of(texts, stemmer=stemmer)
-    assert [list(map(len, text)) for text in found] == [list(map(len, text)) for text in expected]
-    assert alike(flat(flat(found)), flat(flat(expected)))
+    result = lines_of(texts, stemmer=stemmer)
+    assert [list(map(len, text)) for text in result] == [list(map(len, text)) for text in expected]
+    assert alike(flat(flat(result)), flat(flat(expected)))
 
 
 @pytest.mark.parametrize(
@@ -57,23 +57,23 @@ def test_words_are_those_of_rouge_score(stemmer, texts):
         ("jieba", "我们在北京大学，学习。", ["我们", "在", "北京大学", "学习"]),
     ],
 )
-def test_tokens(tokenizer, text, expected):
-    found = tokenize([text, *expected], tokenizer)
-    alone = [found.tokens[start:end].tolist() for start, end in found.spans[1:]]
-    assert [[number] for number in found.tokens[: len(expected)]] == alone
-    assert found.spans[0].tolist() == [0, len(expected)]
+def test_tokens_by_hand(tokenizer, text, expected):
+    result = tokenize([text, *expected], tokenizer)
+    alone = [result.tokens[start:end].tolist() for start, end in result.spans[1:]]
+    assert [[number] for number in result.tokens[: len(expected)]] == alone
+    assert result.spans[0].tolist() == [0, len(expected)]
 
 
 @pytest.mark.parametrize("tokenizer", ["words", "characters", "unicode", "jieba"])
 @settings(max_examples=20)
 @given(texts=st.lists(MIXED, max_size=3))
-def test_texts_and_lines_do_not_change_each_other(tokenizer, texts):
+def test_texts_and_lines_are_tokenized_independently(tokenizer, texts):
     together = lines_of(texts, tokenizer=tokenizer)
     apart = [flat(lines_of(text.split("\n"), tokenizer=tokenizer)) for text in texts]
     assert [list(map(len, text)) for text in together] == [list(map(len, text)) for text in apart]
 
 
-def test_how_texts_are_joined_makes_no_difference(monkeypatch):
+def test_batch_size_does_not_change_the_tokens(monkeypatch):
     texts = ["a b\n\nc", "", "\n", "c a.\nb"]
     whole = lines_of(texts)
     assert whole == [[[1, 2], [3]], [], [], [[3, 1], [2]]]
@@ -81,9 +81,9 @@ def test_how_texts_are_joined_makes_no_difference(monkeypatch):
     assert lines_of(texts) == whole
 
 
-def test_equal_stems_have_equal_numbers():
+def test_words_with_equal_stems_have_equal_numbers():
     assert lines_of(["running dogs run", "ran dog"], stemmer=True) == [[[1, 2, 1]], [[3, 2]]]
-    assert lines_of(["his hi"], stemmer=True) == [[[1, 2]]]  # three letters stay, though the stem is "hi"
+    assert lines_of(["his hi"], stemmer=True) == [[[1, 2]]]  # words of three letters are not stemmed
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ def test_equal_stems_have_equal_numbers():
         (["привет, мир"], "en", "words"),
     ],
 )
-def test_a_tokenizer_by_language_or_letters(texts, language, expected):
+def test_tokenizer_is_chosen_by_language_or_letters(texts, language, expected):
     assert choose_tokenizer(texts, language) == expected
 
 
-def test_unknown_tokenizers_and_stems_of_other_languages_are_refused():
+def test_unknown_tokenizers_and_stemming_of_other_languages_are_errors():
     with pytest.raises(UserError, match=r'E10\] unknown tokenizer "word"; did you mean "words"\?'):
         tokenize(["a"], "word")
     with pytest.raises(UserError, match=r"E10\] Porter's stemmer is for English"):
         tokenize(["a"], "characters", stemmer=True)
 
 
-def test_a_missing_jieba_is_named(monkeypatch):
+def test_missing_jieba_is_an_error_with_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "jieba", None)
     with pytest.raises(UserError, match=r'E03\] the tokenizer "jieba" needs the package jieba'):
         tokenize(["我们"], "jieba")
