@@ -7,10 +7,10 @@ DOCS_READY := $(VENV)/.docs-ready
 BENCH := .venv-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test docs soak golden bench scaling wheel clean
+.PHONY: help demo check test test-hosts docs soak golden bench scaling wheel clean
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ check: $(READY) $(DOCS_READY) ## format, lint, types, architecture, documentatio
 
 test: $(READY) ## all tests, a file to a core (about a quarter of an hour on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
+
+test-hosts: $(READY) ## run the numeric tests under several instruction sets and thread counts (a quarter of an hour on 2 cores)
+	$(BIN)/python -m tests.hosts
 
 docs: $(DOCS_READY) ## generate the reference pages and build the documentation in site/ (a broken link fails)
 	$(BIN)/python tools/reference.py
