@@ -1,4 +1,4 @@
-"""The recipe of a run: schema (what it can say), load (YAML and overrides), catalog (the packaged ones).
+"""Recipes: their schema, loading them from YAML and overrides, and the packaged ones.
 
-Nothing is imported here, so that `llmkit --help` and `llmkit recipes list` need neither pydantic nor PyYAML.
+This file imports nothing, so that `llmkit --help` and `llmkit recipes list` load neither pydantic nor PyYAML.
 """

@@ -1,7 +1,10 @@
-"""What a recipe can say: frozen sections, every field with its meaning and unit, nothing unknown accepted.
+"""The schema of a recipe: frozen pydantic sections whose fields have a default, an allowed range and a description.
 
-The defaults live here and nowhere else, so a recipe file holds only what is special about it. Values that follow
-from others (number of steps, warm-up) are not fields: `engine.optim.Schedule` computes them once.
+The defaults are defined only here, so a recipe file holds only what differs from them. Values that follow from others,
+such as the number of steps and of warm-up steps, are not fields: `engine.optim.Schedule` computes them.
+
+The docstring of a field is its description in `llmkit recipes show --schema`, in the JSON Schema and in the
+documentation.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: values can't be changed later, and an unknown key is an error."""
+    """Base class of the sections of a recipe: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -32,81 +35,84 @@ class Section(BaseModel):
 
 
 class Lora(Section):
-    """Low-rank adapters on the frozen checkpoint (Hu et al. 2021), through peft."""
+    """Low-rank adapters on the frozen checkpoint (LoRA, Hu et al. 2021), through peft."""
 
     rank: int = Field(default=8, ge=1)
-    """Columns of the two factors."""
+    """Rank of the adapter matrices."""
     alpha: float = Field(default=16.0, gt=0)
-    """Scale: the adapter's output is multiplied by alpha / rank."""
+    """Scale of the adapters: their output is multiplied by alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
+    """Probability of setting an input of an adapter to zero during training."""
     targets: Literal["auto"] | list[str] = "auto"
-    """Names of the linear layers that get an adapter; auto: every linear layer of the body."""
+    """Names of the linear layers that get an adapter; auto: all linear layers except the task head."""
     merge: bool = True
-    """At the end add the adapter to the weights (true), or keep it as an adapter in model/ (false)."""
+    """Merge the adapters into the weights of the final model; false: save them as an adapter in model/."""
 
 
 class Scratch(Section):
-    """A model of a known architecture with new weights, which follow from the seed alone."""
+    """A new model of a known architecture with random weights, which depend only on the seed."""
 
     shape: Literal["bert", "gpt2", "llama", "t5", "bart", "lstm"]
-    """Architecture."""
+    """Architecture of the new model."""
     layers: int = Field(default=4, ge=1)
-    """Layers; t5 and bart have so many in the encoder and as many in the decoder."""
+    """Number of layers; t5 and bart have this many in the encoder and this many in the decoder."""
     hidden: int = Field(default=256, ge=2)
-    """Width of embeddings and states; feed-forward layers are 4 times as wide (llama: 8/3)."""
+    """Width of embeddings and hidden states; feed-forward layers are 4 times as wide (llama: 8/3 times)."""
     heads: int | None = Field(default=None, ge=1)
-    """Attention heads, which share `hidden` evenly; null: one for each 64 of it. lstm has none."""
+    """Number of attention heads, a divisor of `hidden`; null: hidden / 64. Not for lstm."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
-    """Share of the activations set to zero in training (llama: of the attention weights); null: 0.1, for llama 0."""
+    """Probability of dropping an activation in training (llama: an attention weight); null: 0.1 (llama: 0)."""
 
     @property
     def attention_heads(self) -> int:
-        """At least 1; of no use to lstm."""
+        """The number of attention heads, at least 1. Meaningless for lstm."""
         return self.heads or max(1, self.hidden // 64)
 
     @model_validator(mode="after")
-    def _even_shares(self) -> Scratch:
+    def _check_heads(self) -> Scratch:
         if self.shape == "lstm":
             if self.heads is not None:
-                raise ValueError("an lstm has no heads; remove model.from_scratch.heads")
+                raise ValueError("an lstm has no attention heads; remove model.from_scratch.heads")
             return self
-        share, rest = divmod(self.hidden, self.attention_heads)
-        pairs = self.shape == "llama"  # its positions are rotations of pairs
-        if rest or (pairs and share % 2):
-            message = f"{self.attention_heads} heads can't share a width of {self.hidden} evenly"
-            raise ValueError(f"{message}; make hidden a multiple of {self.attention_heads * (1 + pairs)}")
+        width, remainder = divmod(self.hidden, self.attention_heads)
+        needs_even = self.shape == "llama"  # rotary position embeddings rotate pairs of dimensions
+        if remainder or (needs_even and width % 2):
+            divisor = self.attention_heads * (1 + needs_even)
+            raise ValueError(
+                f"a width of {self.hidden} can't be divided evenly among {self.attention_heads} heads; "
+                f"make hidden a multiple of {divisor}"
+            )
         return self
 
 
 class Model(Section):
-    """What to start from: a checkpoint, or new weights."""
+    """The model to start from: a checkpoint, or a new model with random weights."""
 
     name: str | None = Field(default=None, min_length=1)
-    """A local folder, a Hub id (`owner/name`, `@revision` allowed), or `index:NAME` from the package index."""
+    """Checkpoint: a local folder, a Hub id (`owner/name`, optionally `@revision`), or `index:NAME`."""
     from_scratch: Scratch | None = None
-    """New weights of this shape, in place of a checkpoint; null: `name` is the checkpoint."""
+    """Architecture of a new model with random weights, instead of `name`; null: start from a checkpoint."""
     tokenizer: str | None = Field(default=None, min_length=1)
-    """Whose vocabulary a model from scratch has: a folder of `llmkit tokenizer train`, or as `name`."""
+    """Tokenizer of a model from scratch: a folder written by `llmkit tokenizer train`, or anything `name` accepts."""
     new_head: bool = False
-    """Replace a task head whose labels differ from the data's, instead of stopping."""
+    """Replace the task head of the checkpoint if its labels differ from those of the data; false: it is an error."""
     lora: Lora | None = None
     """Train low-rank adapters instead of all weights; null: train all weights."""
 
     @property
     def title(self) -> str:
-        """What messages and reports call it."""
+        """The name of the model in messages and reports."""
         return self.name or (f"{self.from_scratch.shape} from scratch" if self.from_scratch else "no model")
 
     @property
     def source(self) -> str:
-        """KeyPath the tokenizer comes from, and the weights unless they are new."""
-        found = self.tokenizer or self.name
-        assert found, "the recipe was checked"
-        return found
+        """Where to load the tokenizer from, and also the weights unless they are new."""
+        source = self.tokenizer or self.name
+        assert source, "a checked recipe names a model or a tokenizer"
+        return source
 
     @model_validator(mode="after")
-    def _one_start(self) -> Model:
+    def _check_start(self) -> Model:
         if self.from_scratch is None:
             if self.tokenizer is not None:
                 raise ValueError("a checkpoint has its own tokenizer; remove model.tokenizer")
@@ -114,84 +120,84 @@ class Model(Section):
         if self.name is not None:
             raise ValueError("name and from_scratch exclude each other; keep one of them")
         if self.tokenizer is None:
-            fix = "name one with model.tokenizer (`llmkit tokenizer train` makes them)"
+            fix = "set model.tokenizer (`llmkit tokenizer train` trains one)"
             raise ValueError(f"a model from scratch needs a tokenizer; {fix}")
         if self.lora or self.new_head:
-            raise ValueError("lora and new_head are for checkpoints, not for from_scratch; remove them")
+            raise ValueError("lora and new_head need a checkpoint, not from_scratch; remove them")
         return self
 
 
 class Data(Section):
-    """Which rows to read, and what to do about faults in them."""
+    """The data to train and evaluate on, and what to do about errors in it."""
 
     train: Source | None = None
-    """A file (jsonl, json, csv, tsv, conll, txt, parquet; .gz allowed), a folder of them, a Hub id, or `index:NAME`."""
+    """A file (jsonl, json, csv, tsv, conll, txt or parquet, also .gz), a folder, a Hub id, `index:NAME`, or a list."""
     validation: Source | None = None
-    """As `train`; null: a seeded part of the training rows."""
+    """Validation data, as for `train`; null: a random part of the training rows."""
     test: Source | None = None
-    """As `train`; null: a seeded part of the training rows."""
+    """Test data, as for `train`; null: a random part of the training rows."""
     validation_share: Share = 0.1
-    """Share of the training rows set aside for validation when `validation` is null."""
+    """Fraction of the training rows to use for validation if `validation` is null; 0: none."""
     test_share: Share = 0.1
-    """Share of the training rows set aside for the test when `test` is null."""
+    """Fraction of the training rows to use as the test set if `test` is null; 0: none."""
     columns: dict[str, Column] = {}
-    """What the task reads, by the name it has in the file, e.g. `{text: sentence}`; in CoNLL files a number from 0."""
+    """Column names in the file, by the names that the task uses: `{text: sentence}`; in CoNLL files numbers from 0."""
     labels: list[str] | None = None
-    """Names of the classes in the order of their numbers, when the rows hold numbers; null: found in the rows."""
+    """Names of the classes if the rows hold class numbers, in the order of the numbers; null: taken from the rows."""
     encoding: str = "utf-8"
     """Text encoding of the files."""
     max_line_bytes: int = Field(default=10_000_000, ge=1)
-    """Longest line (bytes) accepted in a text file."""
+    """Longest accepted line of a text file, in bytes."""
     unknown_labels: Literal["error", "drop"] = "error"
-    """Rows of validation or test whose label the training rows don't have."""
+    """What to do with validation and test rows whose label does not occur in the training rows."""
     empty_text: Literal["error", "drop"] = "error"
-    """Rows whose text is empty or blank."""
+    """What to do with rows whose text is empty or blank."""
     duplicates: Literal["error", "drop", "allow"] = "error"
-    """Training texts that stand in validation or test too, or that carry two labels: stop, drop them, or go on."""
+    """What to do with training texts that also occur in validation or test, or that have two different labels."""
 
 
 class Train(Section):
-    """How an update is made; its examples and sums do not depend on how many processes or devices there are."""
+    """How to train. The examples of an optimizer step do not depend on the number of processes or devices."""
 
     epochs: float | None = Field(default=None, gt=0)
-    """Passes over the training rows; null with `max_steps` null: 3."""
+    """Number of passes over the training examples; null: 3, unless `max_steps` is set."""
     max_steps: int | None = Field(default=None, ge=1)
-    """Updates in all; excludes `epochs`."""
+    """Number of optimizer steps; excludes `epochs`."""
     max_hours: float | None = Field(default=None, gt=0)
-    """Save and stop (exit code 75) after so long, to go on with --resume; null: never."""
+    """Time limit in hours: save, stop with exit code 75, and continue later with --resume; null: no limit."""
     batch_size: int = Field(default=32, ge=1)
-    """Examples an update, over all processes."""
+    """Examples per optimizer step, over all processes."""
     learning_rate: float = Field(default=5e-5, gt=0)
-    """Peak step size of AdamW."""
+    """Peak learning rate of AdamW."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """Course of the learning rate after the warm-up."""
+    """Learning-rate schedule after the warm-up: linear or cosine decay to 0, or constant."""
     warmup_ratio: float = Field(default=0.06, ge=0, lt=1)
-    """Share of the updates over which the learning rate rises from 0."""
+    """Fraction of the steps in which the learning rate rises linearly from 0 to its peak."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's decoupled decay of matrices; biases and norms have none."""
+    """Decoupled weight decay of AdamW for weight matrices; biases and norms have none."""
     max_grad_norm: float | None = Field(default=1.0, gt=0)
-    """Gradients are scaled down to this global norm; null: never."""
+    """Largest global gradient norm; larger gradients are scaled down to it. Null: no clipping."""
     max_length: int = Field(default=128, ge=2)
     """Longest example in tokens, special tokens included."""
     truncation: bool = False
-    """Cut longer examples (counted and reported) instead of stopping."""
+    """Truncate longer examples and report how many; false: stop with an error."""
     micro_batch_tokens: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Tokens in one forward pass: speed and memory only. The update is the same but for rounding and dropout."""
+    """Tokens per forward pass. Affects speed and memory only: the step is the same up to rounding and dropout."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Number format of the forward pass; auto: the fastest this device is good at."""
+    """Number format of the forward and backward pass; auto: the fastest that this device computes well in."""
     gradient_checkpointing: bool = False
-    """Compute activations twice instead of keeping them: less memory, slower."""
+    """Recompute activations in the backward pass instead of storing them: less memory, but slower."""
     shard: bool = False
-    """Spread weights, gradients and optimizer state over the processes (FSDP2), instead of a copy of all in each."""
+    """Divide weights, gradients and optimizer state among the processes (FSDP2); false: each process has a copy."""
     compile: bool = False
-    """Run the model through torch.compile."""
+    """Compile the model with torch.compile."""
     early_stopping: int | None = Field(default=None, ge=1)
-    """Stop after so many evaluations without a better `evaluate.best`; null: never."""
+    """Stop after this many evaluations in a row without a better `evaluate.best`; null: never."""
     seeds: list[Seed] | None = Field(default=None, min_length=1)
-    """Seeds of order, head and dropout; several: train once for each, report mean and spread. Null: `seed`."""
+    """Seeds of order, head and dropout. Several: train once per seed, report mean and spread. Null: use `seed`."""
 
     @model_validator(mode="after")
-    def _no_contradiction(self) -> Train:
+    def _check_conflicts(self) -> Train:
         if self.epochs is not None and self.max_steps is not None:
             raise ValueError("epochs and max_steps exclude each other; keep one of them")
         if self.compile and self.shard:
@@ -200,20 +206,20 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    """What is measured, when, and how sure the figures are."""
+    """Which metrics to compute, when to validate, and how to compute confidence intervals."""
 
     metrics: list[str] = []
-    """Scores shown first; empty: the task's own choice."""
+    """Metrics to show first; empty: those that the task chooses."""
     best: str = "loss"
-    """Validation score that picks the final model: `loss` (lowest) or a metric (highest)."""
+    """Validation score that selects the final model: `loss` (lowest), or a metric of the task."""
     every_steps: int | None = Field(default=None, ge=1)
-    """Updates between two validations; null: once an epoch."""
+    """Optimizer steps between two validations; null: validate after every epoch."""
     resamples: int = Field(default=2000, ge=100)
-    """Draws of the bootstrap behind each interval."""
+    """Number of bootstrap resamples for each confidence interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Share of the intervals that should cover the true value."""
+    """Confidence level of the intervals."""
     baselines: bool | list[str] = True
-    """Compare with baselines on the same test rows: the task's quick ones (true), none, or those named (lstm too)."""
+    """Baselines to evaluate on the test set: true: the task's fast ones; false: none; or a list of names (lstm too)."""
 
     def resampling(self, seed: int) -> Resampling:
         """Return the settings of the confidence intervals."""
@@ -221,29 +227,29 @@ class Evaluate(Section):
 
 
 class Checkpoint(Section):
-    """When to save all that a resume needs."""
+    """When to save the state that resuming needs, and how many checkpoints to keep."""
 
     every_steps: int | None = Field(default=None, ge=1)
-    """Updates between two checkpoints; null: once an epoch."""
+    """Optimizer steps between two checkpoints; null: save after every epoch."""
     keep: int = Field(default=2, ge=2)
-    """Newest checkpoints kept, beside the best one and those with a file `pinned` in them."""
+    """Number of newest checkpoints to keep, besides the best one and those that contain a file named `pinned`."""
 
 
 class Recipe(Section):
-    """One run, whole: what the task is, from which checkpoint, on which rows, how trained and how judged."""
+    """One run: the task, the model to start from, the data, and how to train and evaluate."""
 
     task: dict[str, Any]
-    """`name` of the task, and the task's own options."""
+    """Name of the task (`name`), and the options of that task."""
     model: Model
     data: Data = Data()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     checkpoint: Checkpoint = Checkpoint()
     seed: Seed = 1
-    """Root of every random choice: split, order, head, dropout."""
+    """Seed of every random choice: splits, order of examples, new weights, dropout."""
 
     @property
     def training_seed(self) -> int:
-        """The seed of order, head and dropout; only a recipe with one of them can be trained."""
+        """The seed of order, head and dropout. A recipe with several seeds is trained as one recipe per seed."""
         assert self.train.seeds is None or len(self.train.seeds) == 1, "one run for each of train.seeds"
         return self.train.seeds[0] if self.train.seeds else self.seed

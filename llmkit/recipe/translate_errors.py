@@ -1,7 +1,7 @@
-"""What pydantic finds wrong, in the words of a recipe: a code, a place and a fix for each mistake.
+"""Translate the errors of pydantic into recipe errors, each with a code, a place and a fix.
 
 error[C05] a.yaml:9:3: train has no key "batch-size". Fix: write batch_size
-error[C09] a.yaml:9:15: train.batch_size is 0. Fix: give a whole number of at least 1
+error[C09] a.yaml:9:15: train.batch_size is 0. Fix: give an integer of at least 1
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ from llmkit.base.errors import ErrorDetail, suggest
 from llmkit.recipe.describe import Sections, accepts_null, describe_field, describe_item, list_choices
 from llmkit.recipe.yaml import KeyPath, parse_scalar
 
-__all__ = ["FOREIGN", "Context", "Place", "report_missing_key", "translate_validation_error"]
+__all__ = [
+    "FOREIGN",
+    "Context",
+    "Place",
+    "PlacedError",
+    "report_missing_key",
+    "translate_validation_error",
+]
 
 YES, NO = {"yes", "y", "on"}, {"no", "n", "off"}
+# Types of pydantic errors: a value that is not a number, and a value out of range.
 NUMBER = {"int_type", "float_type", "int_from_float"}
 RANGE = {
     "finite_number",
@@ -31,13 +39,14 @@ RANGE = {
     "too_long",
     "too_short",
 }
+# Lines to add for keys that every recipe needs.
 EXAMPLES: dict[KeyPath, str] = {
     ("task",): "task: {name: classification}",
     ("task", "name"): "name: classification",
     ("model",): "model: {name: index:all-MiniLM-L6-v2}",
     ("model", "name"): "name: index:all-MiniLM-L6-v2",
 }
-# What other tools call our keys.
+# Names of these settings in other tools.
 FOREIGN = {
     "adapter": "model.lora",
     "base_model": "model.name",
@@ -98,162 +107,181 @@ FOREIGN = {
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """KeyPath something stands: file before command line, then top to bottom."""
+    """A position in the file or on the command line. Sorts the file before the command line, then from top to bottom.
+
+    Attributes:
+        order: (0, line, column) in the file, (1, number of the override, 0) on the command line.
+        text: The place as messages show it, such as `a.yaml:9:3` or `train.epochs=0`.
+    """
 
     order: tuple[int, int, int]
     text: str
 
+    def error(self, code: str, message: str, fix: str) -> PlacedError:
+        """Return an error at this place."""
+        return PlacedError(self, ErrorDetail(code, self.text, message, fix))
+
+
+@dataclass(frozen=True)
+class PlacedError:
+    """An error and the place by which errors are sorted."""
+
+    place: Place
+    detail: ErrorDetail
+
 
 @dataclass(frozen=True)
 class Context:
-    """What a translation looks things up in.
+    """What translating an error needs to know about the recipe.
 
-    place(where, of_key) is the place of a key or of its value; for what is missing, the place of its section.
+    Attributes:
+        content: The recipe as plain values: the file with the overrides applied.
+        sections: The pydantic model of every section, by its key path.
+        find_place: Returns the place of a key (if the second argument is true) or of its value. For a missing key it
+            returns the place of the section.
     """
 
     content: dict[str, Any]
     sections: Sections
-    place: Callable[[KeyPath, bool], Place]
+    find_place: Callable[[KeyPath, bool], Place]
 
 
 def translate_validation_error(
     error: ValidationError, prefix: KeyPath, context: Context
-) -> Iterator[tuple[Place, ErrorDetail]]:
-    """One problem for each wrong key or value; pydantic has one for each branch of a union."""
-    groups: dict[KeyPath, list[ErrorDetails]] = {}
+) -> Iterator[PlacedError]:
+    """Yield one error for each wrong key or value. pydantic reports one for each alternative type of a value.
+
+    Args:
+        error: What pydantic raised for a section.
+        prefix: Key path of that section in the recipe.
+        context: The recipe.
+    """
+    details_by_path: dict[KeyPath, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
-        where = _where((*prefix, *detail["loc"]), detail["type"], context.content)
-        groups.setdefault(where, []).append(detail)
-    for where, details in groups.items():
-        # in a union, the branch that got deepest is the one that was meant
-        if not any(other[: len(where)] == where for other in groups if other != where):
-            yield _problem(where, details, context)
+        path = _trim_location((*prefix, *detail["loc"]), detail["type"], context.content)
+        details_by_path.setdefault(path, []).append(detail)
+    for path, details in details_by_path.items():
+        # Of several alternative types, the user meant the one whose errors are deepest.
+        if not any(other[: len(path)] == path for other in details_by_path if other != path):
+            yield _translate(path, details, context)
 
 
-def report_missing_key(where: KeyPath, context: Context) -> tuple[Place, ErrorDetail]:
-    section, key = where[:-1], str(where[-1])
-    line = EXAMPLES.get(where) or f"{key}: ... ({describe_field(context.sections[section], key)})"
-    place = context.place(where, True)
-    return place, ErrorDetail(
-        "C11", place.text, f"{_name(where)} is missing", f'add "{line}"{_under(section)}'
-    )
+def report_missing_key(path: KeyPath, context: Context) -> PlacedError:
+    """Return error C11 for a required key, with a line to add."""
+    section, key = path[:-1], str(path[-1])
+    line = EXAMPLES.get(path) or f"{key}: ... ({describe_field(context.sections[section], key)})"
+    fix = f'add "{line}"{_format_section(section)}'
+    return context.find_place(path, True).error("C11", f"{_format_path(path)} is missing", fix)
 
 
-def _problem(where: KeyPath, details: list[ErrorDetails], context: Context) -> tuple[Place, ErrorDetail]:
-    kinds = {detail["type"] for detail in details}
-    if "extra_forbidden" in kinds:
-        return _unknown_key(where, context)
-    if "missing" in kinds:
-        return report_missing_key(where, context)
-    if "value_error" in kinds:
-        return _broken_rule(where, details[0], context)
-    place = context.place(where, False)
-    code, message, fix = _wrong_value(where, kinds, details[0]["input"], context.sections)
-    return place, ErrorDetail(code, place.text, message, fix)
+def _translate(path: KeyPath, details: list[ErrorDetails], context: Context) -> PlacedError:
+    types = {detail["type"] for detail in details}
+    if "extra_forbidden" in types:
+        return _report_unknown_key(path, context)
+    if "missing" in types:
+        return report_missing_key(path, context)
+    if "value_error" in types:
+        # A rule about several keys of a section. Its ValueError has the form `message; fix`.
+        text = str(details[0].get("ctx", {}).get("error", details[0]["msg"]))
+        message, _, fix = text.partition("; ")
+        return context.find_place(path, True).error("C10", f"{_format_path(path)}: {message}", fix)
+    code, message, fix = _explain_value(path, types, details[0]["input"], context.sections)
+    return context.find_place(path, False).error(code, message, fix)
 
 
-def _wrong_value(where: KeyPath, kinds: set[str], value: Any, sections: Sections) -> tuple[str, str, str]:
-    """Code, message and fix. `where` leads to a field of a section, or to an item of such a field."""
+def _explain_value(path: KeyPath, types: set[str], value: Any, sections: Sections) -> tuple[str, str, str]:
+    """Return code, message and fix for the wrong value of a field, or of an item of a field."""
     depth = max(
-        len(section) for section in sections if len(section) < len(where) and where[: len(section)] == section
+        len(section) for section in sections if len(section) < len(path) and path[: len(section)] == section
     )
-    model, key, is_item = sections[where[:depth]], str(where[depth]), len(where) > depth + 1
-    belongs = describe_item(model, key) if is_item else describe_field(model, key)
-    message = f"{_name(where)} is {_shown(value)}"
+    model, key, is_item = sections[path[:depth]], str(path[depth]), len(path) > depth + 1
+    expected = describe_item(model, key) if is_item else describe_field(model, key)
+    message = f"{_format_path(path)} is {_format_value(value)}"
     if isinstance(value, str):
-        if _was_quoted(value, kinds, not is_item and accepts_null(model, key)):
+        if _fits_without_quotes(value, types, not is_item and accepts_null(model, key)):
             return "C06", message, "remove the quotes"
-        if "bool_type" in kinds and value.lower() in YES | NO:
-            right = "true" if value.lower() in YES else "false"
-            return "C07", message, f"write {right} (booleans are true and false)"
-    if kinds & RANGE or kinds == {"literal_error"}:
-        return "C09", message + suggest(str(value), list_choices(model, key)), f"give {belongs}"
-    return "C08", message, _fix_of_type(value, kinds, belongs)
+        if "bool_type" in types and value.lower() in YES | NO:
+            boolean = "true" if value.lower() in YES else "false"
+            return "C07", message, f"write {boolean} (booleans are true and false)"
+    if types & RANGE or types == {"literal_error"}:
+        return "C09", message + suggest(str(value), list_choices(model, key)), f"give {expected}"
+    if isinstance(value, float) and value.is_integer() and types & NUMBER:
+        return "C08", message, f"write {int(value)}"
+    if isinstance(value, (bool, int, float)) and "string_type" in types:
+        return "C08", message, "put it in quotes"
+    if value is None and "model_type" in types:
+        return "C08", message, "write its keys below it, or remove the line"
+    return "C08", message, f"give {expected}"
 
 
-def _fix_of_type(value: Any, kinds: set[str], belongs: str) -> str:
-    if isinstance(value, float) and value.is_integer() and kinds & NUMBER:
-        return f"write {int(value)}"
-    if isinstance(value, (bool, int, float)) and "string_type" in kinds:
-        return "put it in quotes"
-    if value is None and "model_type" in kinds:
-        return "write its keys below it, or remove the line"
-    return f"give {belongs}"
-
-
-def _was_quoted(value: str, kinds: set[str], null: bool) -> bool:
-    """Would the text fit without its quotes? (Without quotes it would not have arrived as text.)"""
+def _fits_without_quotes(value: str, types: set[str], nullable: bool) -> bool:
+    """Return whether a string would be a valid value without its quotes. Unquoted, it would not have been a string."""
     plain = parse_scalar(value)
     if isinstance(plain, bool):
-        return "bool_type" in kinds
+        return "bool_type" in types
     if plain is None:
-        return null and value != ""
-    return isinstance(plain, (int, float)) and bool(kinds & NUMBER)
+        return nullable and value != ""
+    return isinstance(plain, (int, float)) and bool(types & NUMBER)
 
 
-def _broken_rule(where: KeyPath, detail: ErrorDetails, context: Context) -> tuple[Place, ErrorDetail]:
-    """A section's own rule about several keys; its ValueError says `what is wrong; what to do`."""
-    text = str(detail.get("ctx", {}).get("error", detail["msg"]))
-    message, _, fix = text.partition("; ")
-    place = context.place(where, True)
-    return place, ErrorDetail("C10", place.text, f"{_name(where)}: {message}", fix)
+def _report_unknown_key(path: KeyPath, context: Context) -> PlacedError:
+    """Return an error for a key that its section does not have, with the key that was probably meant.
 
+    C03: an unknown key; C04: a key of another section; C05: hyphens instead of underscores.
+    """
 
-def _unknown_key(where: KeyPath, context: Context) -> tuple[Place, ErrorDetail]:
-    section, key = where[:-1], str(where[-1])
-    place = context.place(where, True)
+    def list_keys(section: KeyPath) -> list[str]:
+        keys = list(context.sections[section].model_fields)
+        return ["name", *keys] if section == ("task",) else keys
+
+    section, key = path[:-1], str(path[-1])
     word = key.replace("-", "_")
     code = "C05" if "-" in key else "C03"
-    known = _known(section, context.sections)
-    owners = [other for other in context.sections if word in _known(other, context.sections)]
-    message = f'{_name(section) or "a recipe"} has no key "{key}"'
+    owners = [other for other in context.sections if word in list_keys(other)]
+    message = f'{_format_path(section) or "a recipe"} has no key "{key}"'
     fix = ""
     if section in owners:
         fix = f"write {word}"
     elif word.lower() in FOREIGN:
-        target = tuple(FOREIGN[word.lower()].split("."))
-        fix = f"write {target[-1]}" + ("" if target[:-1] == section else _under(target[:-1]))
+        *target_section, target_key = FOREIGN[word.lower()].split(".")
+        same_section = tuple(target_section) == section
+        fix = f"write {target_key}" + ("" if same_section else _format_section(tuple(target_section)))
     elif owners:
         code = "C04" if word == key else "C05"
         verb = "it belongs" if word == key else f"write {word}"
-        fix = verb + " or".join(map(_under, owners))
-    elif near := suggest(word, known):
-        message += near
+        fix = verb + " or".join(map(_format_section, owners))
+    elif suggestion := suggest(word, list_keys(section)):
+        message += suggestion
     else:
-        fix = f"choose one of {', '.join(known)}"
-    return place, ErrorDetail(code, place.text, message, fix)
+        fix = f"choose one of {', '.join(list_keys(section))}"
+    return context.find_place(path, True).error(code, message, fix)
 
 
-def _known(section: KeyPath, sections: Sections) -> list[str]:
-    fields = list(sections[section].model_fields)
-    return ["name", *fields] if section == ("task",) else fields
-
-
-def _where(loc: KeyPath, kind: str, content: Any) -> KeyPath:
-    """The steps of pydantic's location that lead through the content; the others name branches of a union."""
-    where: KeyPath = ()
-    for step in loc:
+def _trim_location(location: KeyPath, error_type: str, content: Any) -> KeyPath:
+    """Remove from a location of pydantic the steps that name alternative types: only keys and list indices stay."""
+    path: KeyPath = ()
+    for step in location:
         is_key = isinstance(content, dict) and step in content
         if is_key or (isinstance(content, list) and isinstance(step, int)):
             content = content[step]
-            where = (*where, step)
-    return (*where, loc[-1]) if kind == "missing" else where
+            path = (*path, step)
+    return (*path, location[-1]) if error_type == "missing" else path
 
 
-def _name(where: KeyPath) -> str:
-    *start, last = where or ("",)
+def _format_path(path: KeyPath) -> str:
+    *start, last = path or ("",)
     if isinstance(last, int):
-        return f"item {last + 1} of {_name(tuple(start))}"
-    return ".".join(map(str, where))
+        return f"item {last + 1} of {_format_path(tuple(start))}"
+    return ".".join(map(str, path))
 
 
-def _under(section: KeyPath) -> str:
-    return f" under {_name(section)}:" if section else " at the top level"
+def _format_section(section: KeyPath) -> str:
+    return f" under {_format_path(section)}:" if section else " at the top level"
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, str):
-        return f'the text "{value[:40]}{"..." if len(value) > 40 else ""}"'
+        return f'the string "{value[:40]}{"..." if len(value) > 40 else ""}"'
     if value is None:
         return "empty (null)"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Bad recipes, files, rows and labels: each gets one line with place and fix, and nothing is touched."""
+"""Invalid recipes, files, rows and labels: each prints one error line with place and fix, and changes no file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ train:
   max_length: 32
 """
 LINE = re.compile(r"error\[(?P<code>[A-Z]\d\d)\] (?P<place>\S+): .*([.?] Fix: .+|; did you mean \".+\"\?)")
-NOTE = re.compile(r"(train|validation): .+")  # said once the rows are read, before the texts are tokenized
+NOTE = re.compile(r"(train|validation): .+")  # printed after reading, before tokenization
 
 GOOD = [
     {"text": f"{word} {kind} film", "label": "positive" if word in ("good", "great") else "negative"}
@@ -41,37 +41,47 @@ GOOD = [
 ]
 
 
-def jsonl(rows: list[Any]) -> str:
+def to_jsonl(rows: list[Any]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def delimited(rows: list[Row], mark: str = ",") -> str:
-    return "".join(mark.join(line) + "\n" for line in [list(rows[0]), *(row.values() for row in rows)])
+def to_csv(rows: list[Row], delimiter: str = ",") -> str:
+    return "".join(delimiter.join(line) + "\n" for line in [list(rows[0]), *(row.values() for row in rows)])
 
 
-def labelled(labels: list[Any]) -> list[Row]:
-    """The good rows, each with one of these labels in turn."""
+def replace_labels(labels: list[Any]) -> list[Row]:
+    """Return the valid rows with these labels, in turn."""
     return [{**row, "label": labels[number % len(labels)]} for number, row in enumerate(GOOD)]
 
 
-def with_row(number: int, **changes: Any) -> str:
-    """The good rows with a change in this one (from 1)."""
-    return jsonl([{**row, **changes} if n == number else row for n, row in enumerate(GOOD, 1)])
+def change_row(number: int, **changes: Any) -> str:
+    """Return the valid rows as JSON lines, with one row changed (from 1)."""
+    return to_jsonl([{**row, **changes} if n == number else row for n, row in enumerate(GOOD, 1)])
 
 
-def with_line(number: int, line: str) -> str:
-    """The good rows with this text as one more line (from 1)."""
-    lines = jsonl(GOOD).splitlines(keepends=True)
+def insert_line(number: int, line: str) -> str:
+    """Return the valid rows as JSON lines, with a line inserted at this number (from 1)."""
+    lines = to_jsonl(GOOD).splitlines(keepends=True)
     return "".join([*lines[: number - 1], line + "\n", *lines[number - 1 :]])
 
 
 @dataclass(frozen=True)
 class Case:
-    """name begins with the error's code. edits: old text -> new text in RECIPE, unless there is a recipe."""
+    """An invalid input and the error line that it must print.
+
+    Attributes:
+        name: Begins with the error code.
+        place: The place in the error line.
+        message: Text that the error line must contain.
+        edits: Old text -> new text in RECIPE.
+        recipe: The whole recipe, instead of an edited RECIPE.
+        files: Further files, by name.
+        overrides: Overrides on the command line.
+    """
 
     name: str
     place: str
-    says: str
+    message: str
     edits: dict[str, str] = field(default_factory=dict)
     recipe: Content | None = None
     files: dict[str, Content] = field(default_factory=dict)
@@ -82,19 +92,21 @@ class Case:
         return self.name[:3]
 
 
-def in_file(file: str, name: str, line: str, says: str, content: Content) -> Case:
-    """A case whose fault lies in the training file, at this line (`:3`, or `:3:10` with the column)."""
-    return Case(name, file + line, says, {"train.jsonl": file}, files={file: content})
+def in_file(file: str, name: str, line: str, message: str, content: Content) -> Case:
+    """Return a case with an error in the training file, at this line (`:3`, or `:3:10` with the column)."""
+    return Case(name, file + line, message, {"train.jsonl": file}, files={file: content})
 
 
 in_jsonl, in_gzip = partial(in_file, "train.jsonl"), partial(in_file, "train.jsonl.gz")
 in_csv = partial(in_file, "train.csv")
 
 
-def validation(name: str, place: str, says: str, rows: list[Row], train: str = jsonl(GOOD)) -> Case:
-    """A case whose fault shows between the training and the validation file."""
-    both = {"train.jsonl": train, "val.jsonl": jsonl(rows)}
-    return Case(name, place, says, files=both, overrides=("data.validation=val.jsonl", "data.test_share=0"))
+def validation(name: str, place: str, message: str, rows: list[Row], train: str = to_jsonl(GOOD)) -> Case:
+    """Return a case with an error in the validation rows, or between them and the training rows."""
+    both = {"train.jsonl": train, "val.jsonl": to_jsonl(rows)}
+    return Case(
+        name, place, message, files=both, overrides=("data.validation=val.jsonl", "data.test_share=0")
+    )
 
 
 SIZE = "  batch_size: 16"
@@ -103,8 +115,8 @@ FRESH = {"text": "stale poor actor", "label": "negative"}
 CASES = [
     # Recipe
     Case("C01 tab", "recipe.yaml:8:1", "spaces", {SIZE: "\tbatch_size: 16"}),
-    Case("C02 key twice", "recipe.yaml:9:3", "line 8 and again in line 9", {SIZE: f"{SIZE}\n{SIZE}"}),
-    Case("C03 misspelt key", "recipe.yaml:8:3", 'did you mean "batch_size"', {"batch_size": "bach_size"}),
+    Case("C02 key twice", "recipe.yaml:9:3", "line 8 and again on line 9", {SIZE: f"{SIZE}\n{SIZE}"}),
+    Case("C03 misspelled key", "recipe.yaml:8:3", 'did you mean "batch_size"', {"batch_size": "bach_size"}),
     Case("C03 other tool's key", "recipe.yaml:8:3", "learning_rate", {SIZE: "  lr: 1e-5"}),
     Case(
         "C04 wrong section", "recipe.yaml:6:3", "under train:", {"  train: t": "  max_length: 9\n  train: t"}
@@ -112,18 +124,18 @@ CASES = [
     Case("C05 hyphen", "recipe.yaml:8:3", "write batch_size", {"batch_size": "batch-size"}),
     Case("C06 quoted number", "recipe.yaml:8:18", "remove the quotes", {SIZE: '  learning_rate: "1e-5"'}),
     Case("C07 yes", "recipe.yaml:8:15", "write true", {SIZE: "  truncation: yes"}),
-    Case("C08 wrong type", "recipe.yaml:8:15", "whole number", {"16": "[16]"}),
-    Case("C09 out of range", "recipe.yaml:8:18", "above 0", {SIZE: "  learning_rate: 0"}),
+    Case("C08 wrong type", "recipe.yaml:8:15", "an integer", {"16": "[16]"}),
+    Case("C09 out of range", "recipe.yaml:8:18", "a number > 0", {SIZE: "  learning_rate: 0"}),
     Case("C09 no such task", "recipe.yaml:2:9", 'did you mean "classification"', {": class": ": klass"}),
-    Case("C10 exclusive keys", "recipe.yaml:9:3", "exclude", {SIZE: "  epochs: 1\n  max_steps: 9"}),
+    Case("C10 conflicting keys", "recipe.yaml:9:3", "exclude", {SIZE: "  epochs: 1\n  max_steps: 9"}),
     Case("C11 key missing", "recipe.yaml:3:1", 'add "name: ', {"  name: {model}": "  new_head: true"}),
-    Case("C12 empty", "recipe.yaml:1:1", "nothing", recipe=""),
+    Case("C12 empty", "recipe.yaml:1:1", "no content", recipe=""),
     Case("C12 list", "recipe.yaml:1:1", "a list", recipe="- task\n- model\n"),
     Case("C13 open bracket", "recipe.yaml:8:15", "not closed", {"16": "[16"}),
-    Case("C13 no override", "epochs", "KEY=VALUE", overrides=("epochs",)),
-    Case("C14 tag", "recipe.yaml:8:15", "the tag", {"16": "!!python/object/apply:os.system [touch canary]"}),
+    Case("C13 not an override", "epochs", "KEY=VALUE", overrides=("epochs",)),
+    Case("C14 tag", "recipe.yaml:8:15", "tags", {"16": "!!python/object/apply:os.system [touch canary]"}),
     Case("C14 alias", "recipe.yaml:8:15", "alias", {"16": "&a 16"}),
-    Case("C14 depth", "recipe.yaml:8:45", "32 deep", {"16": "[" * 40 + "]" * 40}),
+    Case("C14 depth", "recipe.yaml:8:45", "32 levels deep", {"16": "[" * 40 + "]" * 40}),
     Case("C14 size", "recipe.yaml", "1 MiB", recipe=RECIPE + "#" * (1 << 20)),
     # Files
     Case("F01 no such file", "trian.jsonl", 'did you mean "train.jsonl"', {"train.jsonl": "trian.jsonl"}),
@@ -135,56 +147,66 @@ CASES = [
     in_jsonl("F04 JSON list", "", "rename it to .json", json.dumps(GOOD)),
     in_csv("F04 web page", "", "a web page", "<!DOCTYPE html><html>404</html>"),
     in_jsonl("F04 LFS pointer", "", "git lfs pull", "version https://git-lfs.github.com/spec/v1\n"),
-    in_jsonl("F06 UTF-16", "", "iconv", jsonl(GOOD).encode("utf-16")),
+    in_jsonl("F06 UTF-16", "", "iconv", to_jsonl(GOOD).encode("utf-16")),
     in_jsonl(
         "F07 cp1252",
         ":3:16",
         "cp1252",
-        with_line(3, '{"text": "a caf\xe9", "label": "positive"}').encode("cp1252"),
+        insert_line(3, '{"text": "a caf\xe9", "label": "positive"}').encode("cp1252"),
     ),
-    in_jsonl("F08 NUL", ":2:11", "NUL", with_line(2, '{"text": "\0a", "label": "positive"}')),
+    in_jsonl("F08 NUL", ":2:11", "NUL", insert_line(2, '{"text": "\0a", "label": "positive"}')),
     in_jsonl(
-        "F09 long line", ":25", "10,000,000 bytes", with_row(0) + json.dumps({"text": "a" * 10_000_000})
+        "F09 long line", ":25", "10,000,000 bytes", change_row(0) + json.dumps({"text": "a" * 10_000_000})
     ),
-    in_gzip("F10 cut gzip", "", "truncated", gzip.compress(jsonl(GOOD).encode())[:-30]),
+    in_gzip("F10 truncated gzip", "", "truncated", gzip.compress(to_jsonl(GOOD).encode())[:-30]),
     # Rows
-    in_jsonl("J01 malformed", ":3:33", "near `", with_line(3, '{"text": "a good film", "label" "positive"}')),
-    in_jsonl("J02 trailing comma", ":3:29", "comma", with_line(3, '{"text": "a", "label": "bad",}')),
-    in_jsonl("J02 single quotes", ":3:2", "double quotes", with_line(3, "{'text': 'a', 'label': 'bad'}")),
-    in_jsonl("J03 no object", ":3", "a list", with_line(3, '["a", "positive"]')),
     in_jsonl(
-        "J04 key twice", ":3", '"text"', with_line(3, '{"text": "a", "text": "b", "label": "positive"}')
+        "J01 malformed", ":3:33", "near `", insert_line(3, '{"text": "a good film", "label" "positive"}')
     ),
-    in_jsonl("J05 NaN", ":3", "NaN", with_line(3, '{"text": "a", "label": NaN}')),
-    in_jsonl("J06 type changes", ":3", "train.jsonl:1", with_row(3, label=["positive"])),
-    in_csv("J07 fields", ":3", "3 fields", delimited(GOOD).replace("warm film", "warm, film", 1)),
-    in_csv("J08 open quote", ":3", "close the quote", delimited(GOOD).replace("good warm", '"good warm', 1)),
+    in_jsonl("J02 trailing comma", ":3:29", "comma", insert_line(3, '{"text": "a", "label": "bad",}')),
+    in_jsonl("J02 single quotes", ":3:2", "double quotes", insert_line(3, "{'text': 'a', 'label': 'bad'}")),
+    in_jsonl("J03 not an object", ":3", "a list", insert_line(3, '["a", "positive"]')),
+    in_jsonl(
+        "J04 key twice", ":3", '"text"', insert_line(3, '{"text": "a", "text": "b", "label": "positive"}')
+    ),
+    in_jsonl("J05 NaN", ":3", "NaN", insert_line(3, '{"text": "a", "label": NaN}')),
+    in_jsonl("J06 type changes", ":3", "train.jsonl:1", change_row(3, label=["positive"])),
+    in_csv("J07 fields", ":3", "3 fields", to_csv(GOOD).replace("warm film", "warm, film", 1)),
+    in_csv("J08 open quote", ":3", "close the quote", to_csv(GOOD).replace("good warm", '"good warm', 1)),
     in_csv("J09 no header", ":1", "header", "1,good film\n0,bad film\n"),
     in_csv("J09 column twice", ":1", '"text"', "text,text,label\na,b,positive\n"),
-    in_csv("J10 delimiter", ":1", "semicolon", delimited(GOOD, ";")),
-    in_jsonl("J11 lone surrogate", ":3", r"\ud800", with_row(3, text="half \ud800")),
+    in_csv("J10 delimiter", ":1", "semicolon", to_csv(GOOD, ";")),
+    in_jsonl("J11 lone surrogate", ":3", r"\ud800", change_row(3, text="half \ud800")),
     # Texts and labels
-    in_jsonl("L01 no column", "", 'did you mean "texts"', jsonl(GOOD).replace('"text"', '"texts"')),
-    in_jsonl("L02 null", ":3", "null", with_row(3, text=None)),
-    in_jsonl("L03 blank", ":3", "blank", with_row(3, text=" \u200b")),
-    in_jsonl("L04 null", ":3", "without a label", with_row(3, label=None)),
+    in_jsonl("L01 no column", "", 'did you mean "texts"', to_jsonl(GOOD).replace('"text"', '"texts"')),
+    in_jsonl("L02 null", ":3", "null", change_row(3, text=None)),
+    in_jsonl("L03 blank", ":3", "blank", change_row(3, text=" \u200b")),
+    in_jsonl("L04 null", ":3", "without a label", change_row(3, label=None)),
     validation("L05 unseen label", "val.jsonl:1", 'closest: "negative"', [{**FRESH, "label": "negativ"}]),
-    validation("L06 label number", "val.jsonl:1", "0 to 1", [{**FRESH, "label": 7}], jsonl(labelled([0, 1]))),
-    in_jsonl("L07 spelling", ":3", "case or space", with_row(3, label="Positive ")),
-    in_jsonl("L08 single class", ":1", "the label", jsonl(labelled(["positive"]))),
-    in_jsonl("L09 rare class", ":3", "distinct text", with_row(3, label="mixed")),
-    in_jsonl("L10 fraction", ":1", "a float", jsonl(labelled([0.5, 0.25]))),
+    validation(
+        "L06 label number", "val.jsonl:1", "0 to 1", [{**FRESH, "label": 7}], to_jsonl(replace_labels([0, 1]))
+    ),
+    in_jsonl("L07 case and space", ":3", "case or space", change_row(3, label="Positive ")),
+    in_jsonl("L08 single class", ":1", "the label", to_jsonl(replace_labels(["positive"]))),
+    in_jsonl("L09 rare class", ":3", "distinct text", change_row(3, label="mixed")),
+    in_jsonl("L10 fraction", ":1", "a float", to_jsonl(replace_labels([0.5, 0.25]))),
     Case("L11 checkpoint's head", "{head}", "3 labels", {"{model}": "{head}"}),
-    in_jsonl("L12 too long", ":3", "truncation=true", with_row(3, text="film " * 40)),
-    validation("L13 in two parts", "val.jsonl:1", "train.jsonl:1", [GOOD[0], FRESH]),
-    in_jsonl("L13 two labels", ":25", "train.jsonl:1", jsonl([*GOOD, {**GOOD[0], "label": "negative"}])),
+    in_jsonl("L12 too long", ":3", "truncation=true", change_row(3, text="film " * 40)),
+    validation("L13 in two splits", "val.jsonl:1", "train.jsonl:1", [GOOD[0], FRESH]),
+    in_jsonl("L13 two labels", ":25", "train.jsonl:1", to_jsonl([*GOOD, {**GOOD[0], "label": "negative"}])),
 ]
-IN_A_PROCESS = ["C03 misspelt key", "F04 JSON list", "J01 malformed", "L05 unseen label", "L13 in two parts"]
+IN_NEW_PROCESS = [
+    "C03 misspelled key",
+    "F04 JSON list",
+    "J01 malformed",
+    "L05 unseen label",
+    "L13 in two splits",
+]
 
 
 @pytest.fixture(scope="session")
 def three_class_head(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny BERT as a classifier of three classes."""
+    """Save the tiny BERT as a classifier with three classes."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = tmp_path_factory.mktemp("head")
@@ -194,37 +216,37 @@ def three_class_head(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """A working folder with a recipe and its data, and two checkpoints beside it."""
+class Workspace:
+    """A working folder with a recipe and its data, and two checkpoints outside it."""
 
     folder: Path
     model: Path
     head: Path
 
-    def named(self, text: str) -> str:
+    def fill_in_paths(self, text: str) -> str:
         return text.replace("{model}", str(self.model)).replace("{head}", str(self.head))
 
-    def fill(self, recipe: Content, contents: dict[str, Content]) -> None:
-        for name, content in {"train.jsonl": jsonl(GOOD), **contents, "recipe.yaml": recipe}.items():
+    def write(self, recipe: Content, contents: dict[str, Content]) -> None:
+        for name, content in {"train.jsonl": to_jsonl(GOOD), **contents, "recipe.yaml": recipe}.items():
             path = self.folder / name
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else self.named(content).encode())
+            path.write_bytes(content if isinstance(content, bytes) else self.fill_in_paths(content).encode())
 
-    def state(self) -> dict[Path, str]:
-        """SHA-256 of every file, of the checkpoints too."""
+    def hash_files(self) -> dict[Path, str]:
+        """Return the SHA-256 of every file, including those of the checkpoints."""
         paths = [path for folder in (self.folder, self.model, self.head) for path in folder.rglob("*")]
         return {path: files.compute_sha256(path) if path.is_file() else "folder" for path in paths}
 
 
 @pytest.fixture
-def workplace(
+def workspace(
     tmp_path: Path, tiny_bert: Path, three_class_head: Path, monkeypatch: pytest.MonkeyPatch
-) -> Workplace:
+) -> Workspace:
     monkeypatch.chdir(tmp_path)
-    return Workplace(tmp_path, tiny_bert, three_class_head)
+    return Workspace(tmp_path, tiny_bert, three_class_head)
 
 
-def edited(edits: dict[str, str]) -> str:
+def edit_recipe(edits: dict[str, str]) -> str:
     recipe = RECIPE
     for old, new in edits.items():
         assert recipe.count(old) == 1, old
@@ -233,90 +255,90 @@ def edited(edits: dict[str, str]) -> str:
 
 
 def finetune(*arguments: str) -> int:
-    """The exit code of the command, run in this process."""
+    """Run the command in this process; return its exit code."""
     return cli._run(["finetune", "recipe.yaml", *arguments])
 
 
-def check(case: Case, workplace: Workplace, before: dict[Path, str], code: int, out: str, err: str) -> None:
-    """One line with code, place and fix on stderr, nothing else anywhere."""
+def check(case: Case, workspace: Workspace, before: dict[Path, str], code: int, out: str, err: str) -> None:
+    """Check that stderr ends with the error line, stdout is empty and no file has changed."""
     *notes, last = err.splitlines()
     line = LINE.fullmatch(last)
     assert line and all(map(NOTE.fullmatch, notes)), err
-    assert (line["code"], line["place"]) == (case.code, workplace.named(case.place)), err
-    assert case.says in last
+    assert (line["code"], line["place"]) == (case.code, workspace.fill_in_paths(case.place)), err
+    assert case.message in last
     assert code == 2
     assert out == ""
-    assert workplace.state() == before
+    assert workspace.hash_files() == before
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
-def test_a_bad_input_is_answered_by_its_line(
-    case: Case, workplace: Workplace, capsys: pytest.CaptureFixture[str]
+def test_invalid_input_prints_its_error_line(
+    case: Case, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workplace.fill(edited(case.edits) if case.recipe is None else case.recipe, case.files)
-    before = workplace.state()
+    workspace.write(edit_recipe(case.edits) if case.recipe is None else case.recipe, case.files)
+    before = workspace.hash_files()
     code = finetune(*case.overrides)
-    check(case, workplace, before, code, *capsys.readouterr())
+    check(case, workspace, before, code, *capsys.readouterr())
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.name in IN_A_PROCESS], ids=lambda case: case.name)
-def test_the_installed_command_answers_the_same(
-    case: Case, workplace: Workplace, llmkit: Callable[..., subprocess.CompletedProcess[str]]
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name in IN_NEW_PROCESS], ids=lambda case: case.name
+)
+def test_installed_command_prints_the_same_line(
+    case: Case, workspace: Workspace, llmkit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    workplace.fill(edited(case.edits), case.files)
-    before = workplace.state()
-    done = llmkit("finetune", "recipe.yaml", *case.overrides)
-    check(case, workplace, before, done.returncode, done.stdout, done.stderr)
+    workspace.write(edit_recipe(case.edits), case.files)
+    before = workspace.hash_files()
+    process = llmkit("finetune", "recipe.yaml", *case.overrides)
+    check(case, workspace, before, process.returncode, process.stdout, process.stderr)
 
 
-def test_every_class_has_a_case() -> None:
+def test_every_error_code_has_a_case() -> None:
     counts = {"C": 14, "F": 9, "J": 11, "L": 13}
-    classes = {f"{letter}{number:02}" for letter, count in counts.items() for number in range(1, count + 1)}
-    accepted = {"F05"}  # below
-    assert classes - accepted <= {case.code for case in CASES}
-    assert {case.name for case in CASES} >= set(IN_A_PROCESS)
+    codes = {f"{letter}{number:02}" for letter, count in counts.items() for number in range(1, count + 1)}
+    warnings = {"F05"}  # tested below
+    assert codes - warnings <= {case.code for case in CASES}
+    assert {case.name for case in CASES} >= set(IN_NEW_PROCESS)
 
 
-def plan(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, Any], str]:
-    """What --dry-run prints (the plan, stderr) for an input that is accepted."""
+def run_dry(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, Any], str]:
+    """Run `finetune --dry-run` on valid input; return the plan and stderr."""
     code = finetune("--dry-run", "--json", *arguments)
     out, err = capsys.readouterr()
     assert code == 0, err
     return json.loads(out), err
 
 
-def test_c06_an_unquoted_exponent_is_a_number(
-    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+def test_unquoted_number_with_an_exponent_is_accepted(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workplace.fill(edited({SIZE: "  learning_rate: 1e-5"}), {})
-    assert plan(capsys)[0]["schedule"]["peak"] == 1e-5
+    workspace.write(edit_recipe({SIZE: "  learning_rate: 1e-5"}), {})
+    assert run_dry(capsys)[0]["schedule"]["peak"] == 1e-5
 
 
-def test_c07_no_and_yes_are_words_where_words_belong(
-    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+def test_yes_and_no_are_accepted_as_labels(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = to_jsonl(replace_labels(["no", "yes"]))
+    workspace.write(edit_recipe({"  train: t": "  labels: [yes, no]\n  train: t"}), {"train.jsonl": rows})
+    assert run_dry(capsys)[0]["labels"] == ["yes", "no"]
+
+
+def test_byte_order_mark_is_skipped_with_one_note(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = jsonl(labelled(["no", "yes"]))
-    workplace.fill(edited({"  train: t": "  labels: [yes, no]\n  train: t"}), {"train.jsonl": rows})
-    assert plan(capsys)[0]["labels"] == ["yes", "no"]
-
-
-def test_f05_a_byte_order_mark_is_skipped_and_said_once(
-    workplace: Workplace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    workplace.fill(RECIPE, {"train.jsonl": codecs.BOM_UTF8 + jsonl(GOOD).encode()})
-    planned, err = plan(capsys)
+    workspace.write(RECIPE, {"train.jsonl": codecs.BOM_UTF8 + to_jsonl(GOOD).encode()})
+    planned, err = run_dry(capsys)
     assert sum(planned["rows"].values()) == len(GOOD)
     assert [line for line in err.splitlines() if "byte order mark" in line] == [
         "train.jsonl: skipped a UTF-8 byte order mark at the beginning"
     ]
 
 
-def test_all_problems_of_a_recipe_come_at_once_from_top_to_bottom(
-    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+def test_all_errors_of_a_recipe_are_printed_from_top_to_bottom(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workplace.fill(edited({"  train: t": "  trian: t", SIZE: "  batch-size: 0\n  epochs: 0"}), {})
+    workspace.write(edit_recipe({"  train: t": "  trian: t", SIZE: "  batch-size: 0\n  epochs: 0"}), {})
     assert finetune("seed=-1") == 2
-    places = [(line["code"], line["place"]) for line in lines_of(capsys)]
+    places = [(line["code"], line["place"]) for line in read_error_lines(capsys)]
     assert places == [
         ("C03", "recipe.yaml:6:3"),
         ("C05", "recipe.yaml:8:3"),
@@ -325,16 +347,16 @@ def test_all_problems_of_a_recipe_come_at_once_from_top_to_bottom(
     ]
 
 
-def test_problems_beyond_twenty_are_counted(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
-    workplace.fill(RECIPE, {"train.jsonl": "{\n" * 30})
+def test_errors_beyond_twenty_are_counted(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace.write(RECIPE, {"train.jsonl": "{\n" * 30})
     assert finetune() == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 21
     assert lines[-1] == "... and 10 more errors"
 
 
-def lines_of(capsys: pytest.CaptureFixture[str]) -> Iterator[re.Match[str]]:
+def read_error_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[re.Match[str]]:
     for line in capsys.readouterr().err.splitlines():
-        found = LINE.fullmatch(line)
-        assert found, line
-        yield found
+        match = LINE.fullmatch(line)
+        assert match, line
+        yield match

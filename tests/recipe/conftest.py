@@ -1,4 +1,4 @@
-"""A task with two options, and recipes written to a file on the way into `load`."""
+"""A task with two options, and fixtures that load a recipe from text."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ from llmkit.recipe.schema import Recipe, Section
 
 
 class Options(Section):
-    """One label a text."""
+    """One label per text."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the target spread over all classes."""
+    """Fraction of the target that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
-    """How much each class counts."""
+    """Weights of the classes in the loss."""
 
 
-def _line(problem: ErrorDetail) -> str:
-    fix = f" Fix: {problem.fix}" if problem.fix else ""
-    return f"[{problem.code}] {problem.place}: {problem.message}.{fix}"
+def _format_line(error: ErrorDetail) -> str:
+    fix = f" Fix: {error.fix}" if error.fix else ""
+    return f"[{error.code}] {error.place}: {error.message}.{fix}"
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def options() -> type[Section]:
 
 @pytest.fixture
 def load_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recipe]:
-    """Load this text as a.yaml of the current folder."""
+    """Return a function that loads a recipe from text, which it writes to a.yaml in the current folder."""
     monkeypatch.chdir(tmp_path)
 
     def _load(text: str | bytes, overrides: Sequence[str] = ()) -> Recipe:
@@ -46,12 +46,12 @@ def load_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 
 @pytest.fixture
-def problems(load_text: Callable[..., Recipe]) -> Callable[..., list[str]]:
-    """The lines that tell what is wrong with this text as a.yaml."""
+def error_lines(load_text: Callable[..., Recipe]) -> Callable[..., list[str]]:
+    """Return a function that returns the error lines for a text written to a.yaml."""
 
-    def _problems(text: str | bytes, overrides: Sequence[str] = ()) -> list[str]:
+    def _load_invalid(text: str | bytes, overrides: Sequence[str] = ()) -> list[str]:
         with pytest.raises(RecipeError) as caught:
             load_text(text, overrides)
-        return [_line(problem) for problem in caught.value.details]
+        return [_format_line(error) for error in caught.value.details]
 
-    return _problems
+    return _load_invalid

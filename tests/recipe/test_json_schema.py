@@ -1,4 +1,4 @@
-"""The JSON Schema accepts what `load` accepts, and marks wrong keys and values at their place."""
+"""The JSON Schema of recipes accepts valid recipes and reports wrong keys and values at their place."""
 
 from __future__ import annotations
 
@@ -29,48 +29,48 @@ SMALL: dict[str, Any] = {
 }
 
 
-def errors(recipe: Any) -> dict[str, str]:
-    """The schema's errors: dotted place -> message."""
-    found = jsonschema.Draft7Validator(SCHEMA).iter_errors(recipe)
-    return {".".join(map(str, error.absolute_path)): error.message for error in found}
+def validate(recipe: Any) -> dict[str, str]:
+    """Return the errors of a recipe: dotted key -> message."""
+    errors = jsonschema.Draft7Validator(SCHEMA).iter_errors(recipe)
+    return {".".join(map(str, error.absolute_path)): error.message for error in errors}
 
 
-def with_value(place: str, value: Any) -> dict[str, Any]:
-    """SMALL with one value set."""
+def set_value(place: str, value: Any) -> dict[str, Any]:
+    """Return SMALL with one value set."""
     recipe: dict[str, Any] = copy.deepcopy(SMALL)
-    *way, last = place.split(".")
+    *sections, last = place.split(".")
     section = recipe
-    for key in way:
+    for key in sections:
         section = section.setdefault(key, {})
     section[last] = value
     return recipe
 
 
-def test_it_is_a_schema_that_json_can_hold() -> None:
+def test_schema_is_valid_and_survives_json() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     assert json.loads(json.dumps(SCHEMA, allow_nan=False)) == SCHEMA
 
 
 @pytest.mark.parametrize("name", packaged.list_names())
-def test_a_packaged_recipe_is_accepted_as_written_and_with_all_defaults(name: str, tmp_path: Path) -> None:
-    assert errors(yaml.read(packaged.find_path(name), name).value) == {}
+def test_packaged_recipe_is_valid_as_written_and_with_all_defaults(name: str, tmp_path: Path) -> None:
+    assert validate(yaml.read(packaged.find_path(name), name).value) == {}
     recipe = load(name, task_names=tasks.names(), task_options=tasks.options)
-    assert errors(yaml.parse(dump(recipe), name).value) == {}
+    assert validate(yaml.parse(dump(recipe), name).value) == {}
 
 
 @pytest.mark.parametrize("name", packaged.list_names())
-def test_an_option_that_the_task_does_not_have_is_marked(name: str) -> None:
+def test_unknown_task_option_is_an_error(name: str) -> None:
     content = yaml.read(packaged.find_path(name), name).value
     content["task"]["maxlength"] = 3
-    assert "'maxlength' was unexpected" in errors(content)["task"]
+    assert "'maxlength' was unexpected" in validate(content)["task"]
 
 
-@pytest.mark.parametrize("section", [".".join(map(str, where)) for where in collect_sections(Recipe)])
-def test_an_unknown_key_is_marked_in_every_section(section: str) -> None:
+@pytest.mark.parametrize("section", [".".join(map(str, path)) for path in collect_sections(Recipe)])
+def test_unknown_key_is_an_error_in_every_section(section: str) -> None:
     place = f"{section}.zzz" if section else "zzz"
-    found = errors(with_value(place, 1))
-    assert set(found) == {section}
-    assert "zzz" in found[section]
+    errors = validate(set_value(place, 1))
+    assert set(errors) == {section}
+    assert "zzz" in errors[section]
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,19 @@ def test_an_unknown_key_is_marked_in_every_section(section: str) -> None:
         ("task.label_smoothing", 2),
     ],
 )
-def test_a_wrong_value_is_marked_at_its_place(place: str, value: Any) -> None:
-    assert errors(SMALL) == {}
-    assert any(place.startswith(found) for found in errors(with_value(place, value)) if found)
+def test_invalid_value_is_an_error_at_its_place(place: str, value: Any) -> None:
+    assert validate(SMALL) == {}
+    assert any(place.startswith(key) for key in validate(set_value(place, value)) if key)
 
 
-def test_what_is_missing_is_marked() -> None:
-    assert "'name' is a required property" in errors({**SMALL, "task": {}})["task"]
-    assert "'model' is a required property" in errors({"task": {"name": "mlm"}})[""]
+def test_missing_required_key_is_an_error() -> None:
+    assert "'name' is a required property" in validate({**SMALL, "task": {}})["task"]
+    assert "'model' is a required property" in validate({"task": {"name": "mlm"}})[""]
 
 
-def test_an_editor_can_show_every_key() -> None:
-    """Each key has a description, and each section and task one of its own."""
+def test_every_key_section_and_task_has_a_description() -> None:
     for name, section in SCHEMA["$defs"].items():
         assert section["description"], name
         for key, value in section["properties"].items():
-            referred = "$ref" in value or "$ref" in json.dumps(value.get("anyOf", ""))
-            assert value.get("description") or referred or key == "name", (name, key)
+            is_reference = "$ref" in value or "$ref" in json.dumps(value.get("anyOf", ""))
+            assert value.get("description") or is_reference or key == "name", (name, key)

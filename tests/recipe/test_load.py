@@ -1,4 +1,4 @@
-"""Overrides, layers, all problems in one go, and what comes out: defaults, dump, digest, differences."""
+"""Loading recipes: overrides, layers, all errors at once, defaults, dump, digest and differences."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from llmkit.recipe.load import compute_digest, dump, list_differences, load
 from llmkit.recipe.schema import Recipe, Section
 
 Load = Callable[..., Recipe]
-Problems = Callable[..., list[str]]
+ErrorLines = Callable[..., list[str]]
 
 GOOD = """\
 # A comment.
@@ -33,7 +33,7 @@ train:
 """
 
 
-def test_a_recipe_holds_every_default_the_tasks_too(load_text: Load) -> None:
+def test_recipe_holds_every_default_including_task_options(load_text: Load) -> None:
     recipe = load_text(GOOD)
     assert recipe.task == {"name": "classification", "label_smoothing": 0.1, "class_weights": "none"}
     assert recipe.train.learning_rate == 1e-5
@@ -41,22 +41,22 @@ def test_a_recipe_holds_every_default_the_tasks_too(load_text: Load) -> None:
     assert recipe.data.train == ["a.jsonl", "b.jsonl"]
 
 
-def test_the_name_of_the_task_stands_first(load_text: Load) -> None:
+def test_task_name_is_the_first_key_of_the_task_section(load_text: Load) -> None:
     recipe = load_text("task: {label_smoothing: 0.1, name: chat}\nmodel: {name: m}\n")
     assert next(iter(recipe.task)) == "name"
 
 
-def test_a_packaged_recipe_is_loaded_by_its_name(
+def test_packaged_recipe_is_loaded_by_name(
     options: type[Section], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "sentiment").mkdir()  # a folder of that name, e.g. of runs, is no recipe
+    (tmp_path / "sentiment").mkdir()  # a folder of the same name is not a recipe
     recipe = load("sentiment", task_names=["classification"], task_options=lambda _: options)
     assert recipe.task["name"] == "classification"
 
 
 @pytest.mark.parametrize("source", ["./a", "a", "a.yml"])
-def test_a_path_or_an_existing_file_is_loaded_as_a_file(
+def test_path_or_existing_file_is_loaded_as_a_file(
     source: str, options: type[Section], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -66,7 +66,7 @@ def test_a_path_or_an_existing_file_is_loaded_as_a_file(
     assert caught.value.details[0].place == f"{source}:16:1"
 
 
-def test_overrides_win_over_the_file(load_text: Load) -> None:
+def test_overrides_replace_values_of_the_file(load_text: Load) -> None:
     overrides = [
         "train.learning_rate=3e-5",
         "data.labels=[neg, pos]",
@@ -83,20 +83,20 @@ def test_overrides_win_over_the_file(load_text: Load) -> None:
 
 
 @pytest.mark.parametrize("lora", ["", "  lora: null\n", "  lora: {rank: 2}\n"])
-def test_an_override_makes_the_section_it_needs(lora: str, load_text: Load) -> None:
+def test_override_creates_its_section(lora: str, load_text: Load) -> None:
     recipe = load_text(f"task: {{name: chat}}\nmodel:\n  name: m\n{lora}", ["model.lora.rank=4"])
     assert recipe.model.lora is not None
     assert recipe.model.lora.rank == 4
 
 
-def test_an_override_of_one_duration_removes_the_other(load_text: Load) -> None:
+def test_override_of_epochs_or_max_steps_removes_the_other(load_text: Load) -> None:
     assert (load_text(GOOD, ["train.max_steps=6"]).train.epochs) is None
     steps = GOOD.replace("epochs: 2", "max_steps: 6")
     assert load_text(steps, ["train.epochs=1"]).train.max_steps is None
     assert load_text(steps, ["train.epochs=null"]).train.max_steps == 6
 
 
-def test_another_corpus_takes_its_validation_and_test_along(load_text: Load) -> None:
+def test_override_of_training_data_removes_validation_and_test_data(load_text: Load) -> None:
     data = load_text(GOOD, ["data.train=x.jsonl"]).data
     assert (data.train, data.validation, data.test) == ("x.jsonl", None, None)
     data = load_text(GOOD, ["data.test=y.jsonl", "data.train=x.jsonl"]).data
@@ -106,11 +106,11 @@ def test_another_corpus_takes_its_validation_and_test_along(load_text: Load) -> 
 
 
 OVERRIDES = {
-    "misspelt": (
+    "misspelled": (
         ["train.lerning_rate=1"],
         '[C03] train.lerning_rate=1: train has no key "lerning_rate"; did you mean "learning_rate"?.',
     ),
-    "misspelt section": (
+    "misspelled section": (
         ["trian.epochs=1"],
         '[C03] trian.epochs=1: a recipe has no key "trian"; did you mean "train"?.',
     ),
@@ -120,7 +120,7 @@ OVERRIDES = {
     ),
     "out of range": (
         ["model.lora.rank=0"],
-        "[C09] model.lora.rank=0: model.lora.rank is 0. Fix: give a whole number of at least 1",
+        "[C09] model.lora.rank=0: model.lora.rank is 0. Fix: give an integer >= 1",
     ),
     "item of a list": (
         ["data.labels=[a, 1]"],
@@ -132,10 +132,10 @@ OVERRIDES = {
         "Fix: choose one of classification, chat",
     ),
     "no value": (["seed="], "[C13] seed=: the value is missing. Fix: write e.g. seed=null"),
-    "no equals sign": (["seed"], "[C13] seed: this is no KEY=VALUE. Fix: write e.g. train.epochs=1"),
+    "no equals sign": (["seed"], "[C13] seed: not of the form KEY=VALUE. Fix: write e.g. train.epochs=1"),
     "no key": (
         ["train..epochs=1"],
-        "[C13] train..epochs=1: this is no KEY=VALUE. Fix: write e.g. train.epochs=1",
+        "[C13] train..epochs=1: not of the form KEY=VALUE. Fix: write e.g. train.epochs=1",
     ),
     "open bracket": (
         ["data.labels=[a"],
@@ -153,7 +153,7 @@ OVERRIDES = {
     ),
     "a key below a value": (
         ["train.epochs.x=1"],
-        "[C08] train.epochs.x=1: train.epochs is no section in a.yaml. Fix: correct one of the two",
+        "[C08] train.epochs.x=1: train.epochs is not a section in a.yaml. Fix: correct the file or the override",
     ),
     "not UTF-8": (
         ["model.name=\udce9"],
@@ -163,17 +163,17 @@ OVERRIDES = {
 
 
 @pytest.mark.parametrize("case", OVERRIDES)
-def test_a_wrong_override_is_told_in_its_own_words(case: str, problems: Problems) -> None:
+def test_error_line_of_an_invalid_override(case: str, error_lines: ErrorLines) -> None:
     overrides, line = OVERRIDES[case]
-    assert problems(GOOD, overrides) == [line]
+    assert error_lines(GOOD, overrides) == [line]
 
 
-def test_what_an_override_leaves_missing_is_told_at_the_override(problems: Problems) -> None:
-    lines = problems("task: {name: chat}\n", ["model.new_head=true"])
+def test_key_missing_in_a_section_of_an_override_is_reported_at_the_override(error_lines: ErrorLines) -> None:
+    lines = error_lines("task: {name: chat}\n", ["model.new_head=true"])
     assert [line.partition(" is missing")[0] for line in lines] == ["[C11] model.new_head=true: model.name"]
 
 
-def test_all_problems_come_in_one_go_in_the_order_of_their_places(problems: Problems) -> None:
+def test_all_errors_are_reported_at_once_sorted_by_place(error_lines: ErrorLines) -> None:
     text = """\
 seed: -1
 task: {name: chat, label_smoothing: 2}
@@ -181,7 +181,7 @@ train: {epochs: 0, lr: 1, max_steps: 1}
 train: {}
 model: {lora: {rank: x}}
 """
-    lines = problems(text, ["evaluate.beest=f1", "train.batch_size=0", "data=1", "data=2"])
+    lines = error_lines(text, ["evaluate.beest=f1", "train.batch_size=0", "data=1", "data=2"])
     assert [line.partition(": ")[0] for line in lines] == [
         "[C09] a.yaml:1:7",
         "[C09] a.yaml:2:37",
@@ -197,12 +197,12 @@ model: {lora: {rank: x}}
     ]
 
 
-def test_a_dump_loads_back_to_an_equal_recipe(load_text: Load) -> None:
+def test_dumped_recipe_loads_to_an_equal_recipe(load_text: Load) -> None:
     recipe = load_text(GOOD, ["model.lora.targets=[q, '1e-5']", "data.encoding='012'", "evaluate.best=no"])
     assert load_text(dump(recipe)) == recipe
 
 
-def test_the_digest_is_of_the_content_not_of_the_text(load_text: Load) -> None:
+def test_digest_depends_on_settings_not_on_formatting(load_text: Load) -> None:
     recipe = load_text(GOOD)
     assert compute_digest(load_text(dump(recipe))) == compute_digest(recipe)
     assert compute_digest(load_text(GOOD.replace("1e-5", "0.00001").replace("# A", "# B"))) == compute_digest(
@@ -214,7 +214,7 @@ def test_the_digest_is_of_the_content_not_of_the_text(load_text: Load) -> None:
     assert len(compute_digest(recipe)) == 64
 
 
-def test_differences_name_the_keys(load_text: Load) -> None:
+def test_differences_are_listed_by_key(load_text: Load) -> None:
     changed = load_text(
         GOOD, ["seed=2", "model.lora.rank=4", "task.label_smoothing=0", "data.columns.label=y"]
     )
@@ -242,7 +242,7 @@ EDITS = st.lists(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=EDITS)
-def test_no_mutation_of_a_recipe_raises_anything_but_a_recipe_error(
+def test_mutated_recipe_loads_or_raises_a_recipe_error(
     edits: list[tuple[str, int, str]], load_text: Load
 ) -> None:
     text = GOOD
@@ -264,7 +264,7 @@ def test_no_mutation_of_a_recipe_raises_anything_but_a_recipe_error(
     value=st.text(max_size=12)
     | st.sampled_from(["[]", "{}", "[[]]", "{a: }", ".nan", "1e400", "''", "\ud800"]),
 )
-def test_no_override_raises_anything_but_a_recipe_error(key: str, value: str, load_text: Load) -> None:
+def test_any_override_loads_or_raises_a_recipe_error(key: str, value: str, load_text: Load) -> None:
     try:
         load_text(GOOD, [f"{key}={value}"])
     except RecipeError as error:

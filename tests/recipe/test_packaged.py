@@ -1,4 +1,4 @@
-"""The packaged recipes: found by name, in a checkout and in a wheel; each loads and round-trips."""
+"""The packaged recipes: finding them in a checkout and in a wheel, loading and copying them."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from llmkit.recipe.schema import Recipe
 
 
 class _Anything(BaseModel):
-    """Stands in for the options of every task: the tasks' own tests check those."""
+    """Accepts any task options. The tests of the tasks check the options."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -31,14 +31,14 @@ def _load(source: str) -> Recipe:
 
 
 @pytest.mark.parametrize("name", packaged.list_names())
-def test_a_packaged_recipe_round_trips(name: str, tmp_path: Path) -> None:
+def test_packaged_recipe_survives_dump_and_load(name: str, tmp_path: Path) -> None:
     recipe = _load(name)
     (tmp_path / "a.yaml").write_text(dump(recipe), encoding="utf-8")
     assert _load(str(tmp_path / "a.yaml")) == recipe
 
 
 @pytest.mark.parametrize("name", packaged.list_names())
-def test_a_packaged_recipe_says_what_it_is_for(name: str) -> None:
+def test_packaged_recipe_begins_with_a_one_line_summary(name: str) -> None:
     assert packaged.find_path(name).read_text(encoding="utf-8").startswith("# ")
     assert 20 < len(packaged.read_summary(name)) < 140
 
@@ -50,45 +50,46 @@ def test_names_are_unique_and_listed_by_kind() -> None:
     assert names == packaged.list_names("finetune") + packaged.list_names("pretrain")
 
 
-def test_a_checkout_reads_its_own_files() -> None:
+def test_checkout_reads_its_own_recipes_folder() -> None:
     assert packaged.find_root() == Path(__file__).parents[2] / "recipes"
 
 
 def _make_package(folder: Path) -> Callable[[], Path]:
+    """Execute the module as if it were in a package in this folder; return its `find_root`."""
     (folder / "llmkit" / "recipe").mkdir(parents=True)
     source = Path(packaged.__file__).read_text(encoding="utf-8")
-    file = folder / "llmkit" / "recipe" / "catalog.py"
-    namespace: dict[str, Any] = {"__file__": str(file), "__name__": "catalog"}
-    exec(compile(source, str(file), "exec"), namespace)  # the module as if it lay there
-    root: Callable[[], Path] = namespace["find_root"]
-    return root
+    file = folder / "llmkit" / "recipe" / "packaged.py"
+    namespace: dict[str, Any] = {"__file__": str(file), "__name__": "packaged"}
+    exec(compile(source, str(file), "exec"), namespace)  # the module as if it were in this folder
+    find_root: Callable[[], Path] = namespace["find_root"]
+    return find_root
 
 
-def test_an_installed_wheel_reads_the_recipes_inside_it(tmp_path: Path) -> None:
-    root = _make_package(tmp_path)
-    (tmp_path / "recipes").mkdir()  # a foreign package of that name in site-packages
-    assert root() == tmp_path / "llmkit" / "_recipes"
+def test_installed_wheel_reads_the_recipes_inside_it(tmp_path: Path) -> None:
+    find_root = _make_package(tmp_path)
+    (tmp_path / "recipes").mkdir()  # another package named recipes in site-packages
+    assert find_root() == tmp_path / "llmkit" / "_recipes"
 
 
-def test_a_checkout_wins_over_a_stale_copy_inside_the_package(tmp_path: Path) -> None:
-    root = _make_package(tmp_path)
+def test_checkout_takes_precedence_over_a_copy_inside_the_package(tmp_path: Path) -> None:
+    find_root = _make_package(tmp_path)
     (tmp_path / "llmkit" / "_recipes").mkdir()
     (tmp_path / "recipes").mkdir()
     (tmp_path / "pyproject.toml").touch()
-    assert root() == tmp_path / "recipes"
+    assert find_root() == tmp_path / "recipes"
 
 
 @pytest.mark.parametrize("name", ["sentimnt", "../finetune/sentiment", ""])
-def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
+def test_unknown_name_is_an_error_that_lists_the_names(name: str) -> None:
     with pytest.raises(RecipeError) as caught:
         packaged.find_path(name)
-    [problem] = caught.value.details
-    assert problem.code == "C15"
-    assert problem.message.startswith(f'there is no recipe "{name}"')
-    assert "sentiment" in problem.fix
+    [error] = caught.value.details
+    assert error.code == "C15"
+    assert error.message.startswith(f'there is no recipe "{name}"')
+    assert "sentiment" in error.fix
 
 
-def test_a_copy_is_the_file_and_never_overwrites(tmp_path: Path) -> None:
+def test_copy_adds_the_schema_line_and_never_overwrites(tmp_path: Path) -> None:
     target = tmp_path / "new" / "mine.yaml"
     assert packaged.copy("sentiment", target, "{}") == target
     modeline, _, copied = target.read_text(encoding="utf-8").partition("\n")
@@ -96,16 +97,16 @@ def test_a_copy_is_the_file_and_never_overwrites(tmp_path: Path) -> None:
     assert copied == packaged.find_path("sentiment").read_text(encoding="utf-8")
     assert (tmp_path / "new" / packaged.SCHEMA_FILE).read_text() == "{}"
     target.write_text("changed")
-    with pytest.raises(RecipeError, match=r"C16.*mine.yaml: the file exists already"):
+    with pytest.raises(RecipeError, match=r"C16.*mine.yaml: the file already exists"):
         packaged.copy("sentiment", target, "{}")
     assert target.read_text() == "changed"
     assert packaged.copy("sentiment", tmp_path, "{}") == tmp_path / "sentiment.yaml"
 
 
-def test_the_catalog_needs_neither_pydantic_nor_yaml() -> None:
+def test_listing_recipes_imports_neither_pydantic_nor_yaml() -> None:
     code = "import sys, llmkit.recipe.packaged as c; c.list_names(); print(*{'pydantic', 'yaml'} & set(sys.modules))"
     folder = Path(__file__).parents[2]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True
     )
-    assert done.stdout.strip() == ""
+    assert process.stdout.strip() == ""

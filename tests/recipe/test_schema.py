@@ -1,4 +1,4 @@
-"""Sections: frozen, strict, nothing unknown accepted, every field explained."""
+"""The sections of a recipe: documented, immutable, and strict about keys, types and ranges."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ MINIMAL: dict[str, Any] = {"task": {"name": "classification"}, "model": {"name":
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_every_field_is_explained_in_a_sentence(section: type[Section]) -> None:
+def test_every_field_is_described_in_a_sentence(section: type[Section]) -> None:
     assert section.__doc__
     for name, field in section.model_fields.items():
         nested = inspect.isclass(field.annotation) and issubclass(field.annotation, Section)
         assert nested or (field.description or "").endswith("."), name
 
 
-def test_a_recipe_needs_a_task_and_a_model_only() -> None:
+def test_recipe_requires_only_a_task_and_a_model() -> None:
     recipe = Recipe.model_validate(MINIMAL)
     assert (recipe.seed, recipe.train, recipe.data) == (1, Train(), Data())
     with pytest.raises(ValidationError):
         Recipe.model_validate({"task": {"name": "classification"}})
 
 
-def test_values_cannot_be_changed_later() -> None:
+def test_recipe_is_immutable() -> None:
     recipe = Recipe.model_validate(MINIMAL)
     with pytest.raises(ValidationError, match="frozen"):
         recipe.train.learning_rate = 1.0  # type: ignore[misc]
@@ -43,11 +43,11 @@ def test_values_cannot_be_changed_later() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value"),
     [
-        (Train, "lr", 1e-5),  # unknown
+        (Train, "lr", 1e-5),  # unknown key
         (Train, "learning_rate", 0.0),
         (Train, "learning_rate", float("nan")),
         (Train, "learning_rate", float("inf")),
-        (Train, "learning_rate", "1e-5"),  # text is no number
+        (Train, "learning_rate", "1e-5"),  # a string, not a number
         (Train, "batch_size", 8.0),
         (Train, "batch_size", True),
         (Train, "batch_size", 0),
@@ -70,22 +70,22 @@ def test_values_cannot_be_changed_later() -> None:
         (schema.Checkpoint, "keep", 0),
     ],
 )
-def test_what_is_out_of_range_or_of_another_type_is_refused(
+def test_unknown_key_wrong_type_and_out_of_range_value_are_errors(
     section: type[Section], key: str, value: object
 ) -> None:
-    needed = {"name": "m"} if section is schema.Model else {}
-    section.model_validate(needed)
+    required = {"name": "m"} if section is schema.Model else {}
+    section.model_validate(required)
     with pytest.raises(ValidationError):
-        section.model_validate({**needed, key: value})
+        section.model_validate({**required, key: value})
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5])
-def test_a_seed_is_a_number_that_every_generator_takes(seed: object) -> None:
+def test_seed_outside_32_bits_is_an_error(seed: object) -> None:
     with pytest.raises(ValidationError):
         Recipe.model_validate({**MINIMAL, "seed": seed})
 
 
-def test_whole_numbers_are_floats_too() -> None:
+def test_integers_are_accepted_as_floats() -> None:
     assert Train.model_validate({"epochs": 3, "weight_decay": 0}).epochs == 3.0
 
 
@@ -95,29 +95,29 @@ def test_epochs_and_max_steps_exclude_each_other() -> None:
         Train(epochs=1.0, max_steps=3)
 
 
-def test_a_model_from_scratch_is_named_after_its_shape() -> None:
+def test_title_and_source_of_a_model_from_scratch() -> None:
     model = Model(from_scratch=Scratch(shape="gpt2"), tokenizer="folder")
     assert (model.title, model.source) == ("gpt2 from scratch", "folder")
     assert (Model(name="m").title, Model(name="m").source) == ("m", "m")
 
 
 @pytest.mark.parametrize(("hidden", "heads"), [(32, 1), (256, 4), (384, 6)])
-def test_there_is_a_head_for_each_64_of_the_width(hidden: int, heads: int) -> None:
+def test_default_number_of_heads_is_width_divided_by_64(hidden: int, heads: int) -> None:
     assert Scratch(shape="bert", hidden=hidden).attention_heads == heads
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"shape": "lstm", "heads": 2}, "no heads"),
+        ({"shape": "lstm", "heads": 2}, "no attention heads"),
         ({"shape": "bert", "hidden": 100, "heads": 3}, "multiple of 3"),
-        ({"shape": "llama", "hidden": 30, "heads": 2}, "multiple of 4"),  # pairs of 15 numbers
+        ({"shape": "llama", "hidden": 30, "heads": 2}, "multiple of 4"),  # heads of width 15, which is odd
         ({"shape": "rnn"}, "shape"),
         ({"shape": "bert", "layers": 0}, "layers"),
         ({"shape": "bert", "dropout": 1.0}, "dropout"),
     ],
 )
-def test_sizes_that_make_no_model_are_refused(content: dict[str, Any], words: str) -> None:
+def test_invalid_architecture_is_an_error(content: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Scratch.model_validate(content)
 
@@ -125,13 +125,13 @@ def test_sizes_that_make_no_model_are_refused(content: dict[str, Any], words: st
 @pytest.mark.parametrize(
     "content",
     [
-        {"from_scratch": {"shape": "bert"}},  # whose vocabulary?
+        {"from_scratch": {"shape": "bert"}},  # no tokenizer
         {"from_scratch": {"shape": "bert"}, "tokenizer": "t", "name": "m"},
         {"from_scratch": {"shape": "bert"}, "tokenizer": "t", "lora": {}},
         {"from_scratch": {"shape": "bert"}, "tokenizer": "t", "new_head": True},
         {"name": "m", "tokenizer": "t"},
     ],
 )
-def test_what_goes_together_with_new_weights(content: dict[str, Any]) -> None:
+def test_conflicting_model_settings_are_an_error(content: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Model.model_validate(content)
