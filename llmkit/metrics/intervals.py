@@ -312,8 +312,8 @@ def _of_groups(score: Score, groups: int, n: int) -> Score:
 
 def _score_blocks(sample: Sample, metrics: list[RankMetric], blocks: Iterable[Floats]) -> list[Floats]:
     """Compute the scores (R,) of each metric for weights (R, D) that come in blocks."""
-    found = [[metric.score(sample.rows, weights) for metric in metrics] for weights in blocks]
-    return [np.concatenate([np.empty(0), *(row[m] for row in found)]) for m in range(len(metrics))]
+    results = [[metric.score(sample.rows, weights) for metric in metrics] for weights in blocks]
+    return [np.concatenate([np.empty(0), *(row[m] for row in results)]) for m in range(len(metrics))]
 
 
 def _score_draws(

@@ -112,10 +112,12 @@ def scores(
         resampling: Confidence, number of resamples and seed.
     """
     cells, metrics = count_cells(references, predictions, len(names)), ORDINAL if ordered else METRICS
-    found = measure(cells, metrics.values(), resampling=resampling)
+    results = measure(cells, metrics.values(), resampling=resampling)
     if probabilities is not None:
-        found["pr_auc"] = ranking.pr_auc(np.eye(len(names))[references], probabilities, resampling=resampling)
-    return found
+        results["pr_auc"] = ranking.pr_auc(
+            np.eye(len(names))[references], probabilities, resampling=resampling
+        )
+    return results
 
 
 def per_class(
@@ -140,15 +142,17 @@ def per_class(
     """
     counts = _split_counts(count_cells(references, predictions, len(names)).total)
     rows = np.stack(counts, axis=-1).astype(int).tolist()
-    found = {
+    results = {
         name: precision_recall_f1(correct, reference, predicted, resampling.confidence)
         for name, (correct, reference, predicted) in zip(names, rows)
     }
     if probabilities is not None:
         for number, name in enumerate(names):
             is_class = np.asarray(references) == number
-            found[name]["pr_auc"] = ranking.pr_auc(is_class, probabilities[:, number], resampling=resampling)
-    return found
+            results[name]["pr_auc"] = ranking.pr_auc(
+                is_class, probabilities[:, number], resampling=resampling
+            )
+    return results
 
 
 def difference(

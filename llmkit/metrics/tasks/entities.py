@@ -112,19 +112,19 @@ def per_type(
         Scores by type and metric name; n is the denominator of each, so n of the recall is the support.
     """
     rows, note = count_entities(references, predictions, types, strict=strict), _reading(strict)
-    found = {}
+    results = {}
     for name, correct, reference, predicted in zip(
         types, *(counts.T for counts in _split_counts(rows)), strict=True
     ):
         jaccard = _clustered_share(correct, reference + predicted - correct, confidence, note)
         value = float(ratio(2 * correct.sum(), (reference + predicted).sum()))
         method = f"Wilson {format_percent(confidence)} of the Jaccard share, clustered by sentence; {note}"
-        found[name] = {
+        results[name] = {
             "precision": _clustered_share(correct, predicted, confidence, note),
             "recall": _clustered_share(correct, reference, confidence, note),
             "f1": f1_from_jaccard(jaccard, value, method),
         }
-    return found
+    return results
 
 
 def difference(

@@ -81,15 +81,15 @@ def scores(
         as in the official script. n is the number of questions, also with groups.
     """
     rows = match_answers(references, predictions, rules)
-    found = {}
+    results = {}
     for name in metric_names(rules):
         chosen = _questions_of(name, references)
         if chosen.any() or not name.startswith(("has_answer", "no_answer")):
-            own = None if groups is None else np.asarray(groups)[chosen]
-            score = measure(rows[chosen], [METRICS[name]], groups=own, resampling=resampling)[name]
+            chosen_groups = None if groups is None else np.asarray(groups)[chosen]
+            score = measure(rows[chosen], [METRICS[name]], groups=chosen_groups, resampling=resampling)[name]
             method = f"{score.method}; {SCRIPTS[rules]} rules, whose script prints 100 times this"
-            found[name] = replace(score, method=method)
-    return found
+            results[name] = replace(score, method=method)
+    return results
 
 
 def difference(
@@ -116,8 +116,8 @@ def difference(
     """
     chosen_metric, chosen = find_metric(metric, METRICS), _questions_of(metric, references)
     pairs = np.hstack([match_answers(references, answers, rules) for answers in (first, second)])[chosen]
-    own = None if groups is None else np.asarray(groups)[chosen]
-    return paired.difference(pairs, chosen_metric, groups=own, resampling=resampling)
+    chosen_groups = None if groups is None else np.asarray(groups)[chosen]
+    return paired.difference(pairs, chosen_metric, groups=chosen_groups, resampling=resampling)
 
 
 def best_threshold(

@@ -74,10 +74,10 @@ def scores(
         probabilities: Label probabilities (N, C), which add `pr_auc`, the mean over the labels that have an example.
         resampling: Confidence, number of resamples and seed.
     """
-    found = measure(_statistics(references, predictions), METRICS.values(), resampling=resampling)
+    results = measure(_statistics(references, predictions), METRICS.values(), resampling=resampling)
     if probabilities is not None:
-        found["pr_auc"] = ranking.pr_auc(references, probabilities, resampling=resampling)
-    return found
+        results["pr_auc"] = ranking.pr_auc(references, probabilities, resampling=resampling)
+    return results
 
 
 def values(references: LabelMatrix, predictions: LabelMatrix) -> dict[str, float]:
@@ -108,14 +108,14 @@ def per_label(
     """
     total = _statistics(references, predictions).sum(axis=0)
     rows = np.stack(_split_counts(total), axis=-1).astype(int).tolist()
-    found = {
+    results = {
         name: precision_recall_f1(correct, reference, predicted, resampling.confidence)
         for name, (correct, reference, predicted) in zip(names, rows, strict=True)
     }
     if probabilities is not None:
         for name, reference_N, probability_N in zip(names, np.transpose(references), probabilities.T):
-            found[name]["pr_auc"] = ranking.pr_auc(reference_N, probability_N, resampling=resampling)
-    return found
+            results[name]["pr_auc"] = ranking.pr_auc(reference_N, probability_N, resampling=resampling)
+    return results
 
 
 def difference(
@@ -162,8 +162,12 @@ def best_thresholds(references: LabelMatrix, probabilities: Floats) -> Floats:
     """
     labels_NC, numbers_NC = _as_matrix(references), np.asarray(probabilities, dtype=np.float64)
     assert labels_NC.shape == numbers_NC.shape, "references and probabilities of different shapes"
-    own = [_best_threshold(label_N, number_N) for label_N, number_N in zip(labels_NC.T, numbers_NC.T)]
-    return np.where(labels_NC.sum(0) >= FEW, own, _best_threshold(labels_NC.ravel(), numbers_NC.ravel()))
+    own_thresholds = [
+        _best_threshold(label_N, number_N) for label_N, number_N in zip(labels_NC.T, numbers_NC.T)
+    ]
+    return np.where(
+        labels_NC.sum(0) >= FEW, own_thresholds, _best_threshold(labels_NC.ravel(), numbers_NC.ravel())
+    )
 
 
 def _best_threshold(label_N: Floats, probability_N: Floats) -> float:

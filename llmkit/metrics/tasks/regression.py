@@ -61,7 +61,7 @@ def scores(
     ranks = [metric for metric in METRICS.values() if isinstance(metric, RankMetric)]
     sample = merge_equal_rows(_statistics(references, predictions))
     pairs = np.stack([references, predictions], axis=1)
-    found = {
+    results = {
         **measure(sample, sums, resampling=resampling),
         **measure_ranks(pairs, ranks, resampling=resampling),
     }
@@ -72,9 +72,9 @@ def scores(
             f"no interval: all {' and all '.join(constant)} values are equal, so the correlation is set to 0"
         )
         for name in ("pearson", "spearman"):
-            if found[name].n > 1:
-                found[name] = replace(found[name], low=None, high=None, method=method)
-    return {name: found[name] for name in METRICS}
+            if results[name].n > 1:
+                results[name] = replace(results[name], low=None, high=None, method=method)
+    return {name: results[name] for name in METRICS}
 
 
 def values(references: Floats, predictions: Floats) -> dict[str, float]:
