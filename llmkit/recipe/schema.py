@@ -146,6 +146,11 @@ class Data(Section):
     """Names of the classes if the rows hold class numbers, in the order of the numbers; null: taken from the rows."""
     encoding: str = "utf-8"
     """Text encoding of the files."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """Character between the fields of csv and tsv files; null: recognized from the header."""
+    quoting: Literal["auto", "double", "backslash", "none"] = "auto"
+    """Quotes in csv and tsv files. double: `""` inside quotes; backslash: `\\"` inside quotes; none: quotes are part of
+    the text; auto: double, and in tsv files as the lines have it."""
     max_line_bytes: int = Field(default=10_000_000, ge=1)
     """Longest accepted line of a text file, in bytes."""
     unknown_labels: Literal["error", "drop"] = "error"

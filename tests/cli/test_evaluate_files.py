@@ -268,14 +268,6 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "J08",
         "p.csv:2",
     ),
-    "csv with another delimiter": (
-        {**TWO, "p.csv": "id;prediction\n1;a\n2;b\n"},
-        "p.csv",
-        "r.txt",
-        "accuracy",
-        "J10",
-        "semicolon",
-    ),
     "other ids": (
         {**TWO_ROWS, "p.jsonl": jsonl([{"id": 1, "prediction": "a"}, {"id": 3, "prediction": "b"}])},
         "p.jsonl",

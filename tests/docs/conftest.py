@@ -136,7 +136,7 @@ def write_files(folder: Path) -> None:
         {"message": r["text"], "team": teams[r["label"]], "channel": rng.choice(["mail", "chat"])}
         for r in rows
     ]
-    table(folder / "export.csv", tickets, delimiter=";")
+    table(folder / "tickets.csv", tickets, delimiter=";")
     table(folder / "new.csv", [{"message": "a good film"}, {"message": "a sad story"}])
     write_tasks(folder)
     write_entities(folder)

@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ CASES = [
     in_csv("J08 open quote", ":3", "close the quote", to_csv(GOOD).replace("good warm", '"good warm', 1)),
     in_csv("J09 no header", ":1", "header", "1,good film\n0,bad film\n"),
     in_csv("J09 column twice", ":1", '"text"', "text,text,label\na,b,positive\n"),
-    in_csv("J10 delimiter", ":1", "semicolon", to_csv(GOOD, ";")),
+    replace(in_csv("J10 delimiter", ":1", "semicolon", to_csv(GOOD, ";")), overrides=("data.delimiter=|",)),
     in_jsonl("J11 lone surrogate", ":3", r"\ud800", change_row(3, text="half \ud800")),
     # Texts and labels
     in_jsonl("L01 no column", "", 'did you mean "texts"', to_jsonl(GOOD).replace('"text"', '"texts"')),

@@ -101,8 +101,8 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     ),
     "J10": (
         "wrong delimiter",
-        "The fields of the file seem to be separated by another character. Name a file with tabs .tsv, or convert "
-        "the file.",
+        "The fields are separated by another character than data.delimiter says. Correct the key, or leave it "
+        "out: the delimiter is then recognized from the header.",
     ),
     "J11": (
         "lone surrogate",

@@ -67,7 +67,8 @@ def read_lines(
                 message = f"the file begins with a UTF-8 byte order mark, but data.encoding is {encoding}"
                 errors.add("F05", message, "set data.encoding=utf-8", line=1)
             errors.notes.append(f"{errors.name}: skipped a UTF-8 byte order mark at the beginning")
-            line = line.removeprefix(codecs.BOM_UTF8)
+            while line.startswith(codecs.BOM_UTF8):  # two tools may each have written one
+                line = line.removeprefix(codecs.BOM_UTF8)
         if b"\0" in line:
             message, fix = "a NUL byte: this is not text, or the file is damaged", "write the file again"
             errors.add("F08", message, fix, line=number, column=line.index(b"\0") + 1)

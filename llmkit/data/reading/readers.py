@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.data.reading.conll_rows import parse_conll
-from llmkit.data.reading.csv_rows import parse_delimited
+from llmkit.data.reading.csv_rows import Dialect, parse_delimited
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.json_rows import parse_json_document, parse_json_lines
 from llmkit.data.reading.lines import ReportBytes, check_encoding, ignore_progress, open_bytes, read_lines
@@ -105,8 +105,10 @@ def _parse(
     if suffix == ".json":
         return parse_json_document("".join(text for _, text in lines), errors, by_id=by_id)
     if suffix in (".csv", ".tsv"):
-        delimiter = "," if suffix == ".csv" else "\t"
-        return parse_delimited(lines, errors, delimiter=delimiter, limit=data.max_line_bytes)
+        default = "," if suffix == ".csv" else "\t"
+        return parse_delimited(
+            lines, errors, Dialect(default, data.delimiter, data.quoting, data.max_line_bytes)
+        )
     if suffix in CONLL:
         return parse_conll(lines, errors, named_columns=data.columns.values(), limit=data.max_line_bytes)
     if suffix == PLAIN_TEXT:

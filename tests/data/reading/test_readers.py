@@ -302,7 +302,7 @@ BAD_FILES = {
         CSV + b"good, but long,1\n",
         {},
         "error[J07] a.csv:4: the row has 3 fields, but the header has 2."
-        ' Fix: put a field that contains a comma or a line break in "double quotes"',
+        ' Fix: put a field that contains commas or a line break in "double quotes"',
     ),
     "J07 too few fields": (
         "a.tsv",
@@ -320,7 +320,7 @@ BAD_FILES = {
         "a.csv",
         CSV + b'"good,1\nbad,0\nbad,0\n',
         {},
-        "error[J08] a.csv:4: the quote that opens here is never closed. Fix: close the quote",
+        "error[J08] a.csv:4: the quote that opens here is never closed. Fix: close the quote, or set data.quoting=none if quotes are part of the text",
     ),
     "J08 quote inside a quoted field": (
         "a.csv",
@@ -342,19 +342,20 @@ BAD_FILES = {
         {},
         'error[J09] a.csv:1: two columns are named "text". Fix: rename one of them',
     ),
-    "J09 no name": ("a.csv", b",text,label\n0,a,b\n", {}, "error[J09] a.csv:1: column 1 has no name."),
+    "J09 no name": ("a.csv", b"text,,label\na,b,0\n", {}, "error[J09] a.csv:1: column 2 has no name."),
     "J10 semicolon": (
         "a.csv",
         b"text;label\ngood;1\n",
-        {},
+        {"delimiter": ","},
         "error[J10] a.csv:1: the fields are separated by semicolons instead of commas."
-        " Fix: separate the fields by commas",
+        ' Fix: set data.delimiter=";", or leave it out',
     ),
     "J10 tab": (
         "a.csv",
         b"text\tlabel\ngood\t1\n",
-        {},
-        "error[J10] a.csv:1: the fields are separated by tabs instead of commas. Fix: rename the file to .tsv",
+        {"delimiter": ";"},
+        "error[J10] a.csv:1: the fields are separated by tabs instead of semicolons."
+        r' Fix: set data.delimiter="\t", or leave it out',
     ),
     "J11 lone surrogate": (
         "a.jsonl",
