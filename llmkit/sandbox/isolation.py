@@ -1,21 +1,23 @@
-"""The inside of the sandbox: a script that locks its own process in, then runs a program and its tests.
+"""The script that runs inside the sandbox: it isolates its own process, then runs a program and its tests.
 
-`sandbox.py` starts it as `python -s -S -P -B jail.py FD`; it imports nothing of llmkit. FD is one end of a socket pair.
-In order, what passes over it:
+`runner.py` starts it as `python -s -S -P -B isolation.py FD`. It imports nothing from llmkit. FD is one end of a socket
+pair, over which these messages pass, in this order:
 
-    parent -> jail   8 bytes of length, a job as JSON, 32 bytes of nonce
-    jail -> parent   a line with the layers that could not be put up, sent before the program starts
-    jail -> parent   the nonce if all tests held, else what went wrong (`KIND: message`)
+    runner -> script   8 bytes of length, a job as JSON, 32 bytes of nonce
+    script -> runner   one line with the layers that could not be applied, before the program starts
+    script -> runner   the nonce if all tests passed, else the error as `TYPE: message`
 
-The nonce stays unread in the kernel until the last test has held: a program that ends early has nothing to show.
+The script reads the nonce from the kernel only after the last test has passed, so a program that exits early can't send
+it.
 
-The layers, after resource limits and no_new_privs, which always hold:
+Resource limits and no_new_privs always apply. The layers are:
 
-    namespaces   user, network, IPC and UTS namespaces of its own: no network device but a loopback that is down
-    landlock     files: the Python library may be read, nothing else opened or changed; no TCP, no signals to others
-    seccomp      system calls: a list of about 50 that a computing program needs; all others fail with EPERM
+    namespaces   own user, network, IPC and UTS namespaces: the only network device is a loopback that is down
+    landlock     files: only the Python library can be read, nothing can be changed; no TCP, no signals to others
+    seccomp      system calls: about 50 that a computation needs; all others fail with EPERM
 
-The seccomp list has no socket, clone, fork, execve, kill, ptrace, mount, prctl or ioctl, and openat only to read.
+The system calls that seccomp allows include no socket, clone, fork, execve, kill, ptrace, mount, prctl or ioctl, and
+openat only for reading.
 """
 
 from __future__ import annotations
@@ -28,34 +30,34 @@ import signal
 import struct
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["NONCE_BYTES", "filter_program", "main"]
+__all__ = ["LENGTH", "NONCE_BYTES", "build_filter", "main"]
 
 NONCE_BYTES = 32
 LENGTH = struct.Struct("<Q")
-MESSAGE_CHARACTERS = 2000
+MESSAGE_CHARACTERS = 2000  # longer error messages are truncated
 
 # prctl, unshare
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
 SECCOMP_MODE_FILTER = 2
 CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = 0x04000000, 0x08000000, 0x10000000, 0x40000000
 
-# Landlock: numbers of its calls are the same on all machines. Rights are bits: of later ABIs there are more.
+# Landlock: its system call numbers are the same on all machines. Rights are bits; later ABIs define more of them.
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
 LANDLOCK_VERSION, LANDLOCK_PATH_BENEATH = 1, 1
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
-FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # ABI -> how many kinds of access to files it knows
+FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # ABI version -> number of file rights it defines
 NO_TCP, NO_ABSTRACT_SOCKETS_NOR_SIGNALS = 0b11, 0b11
 SHARED_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
-HARMLESS = ("/dev/null", "/dev/urandom", "/usr/share/zoneinfo")
+HARMLESS_FILES = ("/dev/null", "/dev/urandom", "/usr/share/zoneinfo")
 
-# seccomp: `linux/audit.h`, `linux/seccomp.h`, `linux/filter.h`
+# seccomp, from linux/audit.h, linux/seccomp.h and linux/filter.h
 AUDIT_ARCH_X86_64 = 0xC000003E
 KILL, EPERM, ALLOW = 0x80000000, 0x00050001, 0x7FFF0000
 LOAD, JUMP_EQUAL, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
-AT_NUMBER, AT_ARCH, AT_THIRD_ARGUMENT = 0, 4, 32  # in struct seccomp_data; of the argument its low half
+AT_NUMBER, AT_ARCH, AT_THIRD_ARGUMENT = 0, 4, 32  # offsets in struct seccomp_data; the argument's low 4 bytes
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 X86_64_OPENAT = 257
 X86_64_CALLS = {
@@ -74,23 +76,25 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(descriptor: int) -> None:
-    """Lock in, say which layers are missing, run; the process ends here."""
+    """Read the job, isolate this process, report the missing layers, and run the program. Does not return."""
     (length,) = LENGTH.unpack(_read(descriptor, LENGTH.size))
     job = json.loads(_read(descriptor, length))
-    missing = lock_in(job["seconds"], job["memory_bytes"], job["layers"])
+    missing = isolate_process(job["seconds"], job["memory_bytes"], job["layers"])
     os.write(descriptor, " ".join(missing).encode() + b"\n")
     if not set(missing) & set(job["required"]):
-        run(job["code"], job["tests"], descriptor)
+        run_program(job["code"], job["tests"], descriptor)
     os._exit(1)
 
 
-def run(code: str, tests: str, descriptor: int) -> None:
-    """Both are compiled on their own, so that no open quote or early return of the program swallows the tests.
+def run_program(code: str, tests: str, descriptor: int) -> None:
+    """Run a program and its tests, and write the nonce or the error to the descriptor. Does not return.
 
-    Whatever is needed after the program has run is bound before: it may replace `exec`, `os.write` or `len`, for
-    itself but not for us, nor for the tests, which see the builtins as they were.
+    Program and tests are compiled separately, so that an open quote or an early return in the program can't disable the
+    tests. Everything needed after the program is bound to local names before it runs: the program may replace `exec`,
+    `os.write` or `len`, but not for this function, nor for the tests, which get the original builtins.
     """
-    execute, read, write, leave, settrace, say = exec, os.read, os.write, os._exit, sys.settrace, _said
+    execute, read, write, leave, settrace = exec, os.read, os.write, os._exit, sys.settrace
+    format_exception = _format_exception
     builtins = dict(vars(sys.modules["builtins"]))
     sys.modules["candidate"] = module = types.ModuleType("candidate")
     lines = tests.splitlines()
@@ -98,19 +102,22 @@ def run(code: str, tests: str, descriptor: int) -> None:
         checks = compile(tests, "<tests>", "exec")
         execute(compile(code, "<program>", "exec"), module.__dict__)
         settrace(None)
-        module.__dict__["__builtins__"] = builtins  # of what is run in it from now on; functions keep theirs
+        module.__dict__["__builtins__"] = builtins  # for the tests; the program's functions keep its own
         execute(checks, module.__dict__)
         write(descriptor, read(descriptor, NONCE_BYTES))
         leave(0)
     except MemoryError:
-        write(descriptor, b"MemoryError: ")  # a constant: there may be no room for more
+        write(descriptor, b"MemoryError: ")  # a constant, because there may be no memory for a longer message
     except BaseException as error:
-        write(descriptor, say(error, lines))
+        write(descriptor, format_exception(error, lines))
     leave(1)
 
 
-def _said(error: BaseException, lines: list[str]) -> bytes:
-    """`KIND: message`, and the line of the tests that was reached. PermissionError of any kind is one word for all."""
+def _format_exception(error: BaseException, lines: list[str]) -> bytes:
+    """Return `TYPE: message at: LINE`, where LINE is the line of the tests that was running.
+
+    TYPE is `PermissionError` for its subclasses too.
+    """
     kind = "PermissionError" if isinstance(error, PermissionError) else type(error).__name__
     step = error.__traceback__
     while step and step.tb_frame.f_code.co_filename != "<tests>":
@@ -119,91 +126,87 @@ def _said(error: BaseException, lines: list[str]) -> bytes:
     return f"{kind}: {error}{place}"[:MESSAGE_CHARACTERS].encode("utf-8", "replace")
 
 
-def lock_in(seconds: int, memory_bytes: int, layers: list[str]) -> list[str]:
-    """Give up what the process may do, for good; the layers that this machine can't put up.
+def isolate_process(seconds: int, memory_bytes: int, layers: list[str]) -> list[str]:
+    """Limit the resources of this process and apply the layers, permanently.
 
-    seccomp must come last: it refuses the calls that the others are made of.
+    Args:
+        seconds: Limit of CPU time.
+        memory_bytes: Limit of the address space.
+        layers: Names of the layers to apply, in this order. seccomp must be last, because it forbids the system calls
+            that the other layers need.
+
+    Returns:
+        The layers that this machine does not support.
     """
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    _limit(seconds, memory_bytes)
-    _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    return [name for name in layers if not _put_up(name)]
-
-
-def _put_up(name: str) -> bool:
-    builders: dict[str, Callable[[], None]] = {
-        "namespaces": _namespaces,
-        "landlock": _landlock,
-        "seccomp": _seccomp,
-    }
-    try:
-        builders[name]()
-    except OSError:
-        return False
-    return True
-
-
-def _limit(seconds: int, memory_bytes: int) -> None:
-    """Processor seconds, address space, and no bytes in files, no processes, no core files."""
+    # At the limit the kernel sends SIGXCPU, which shows the reason; if the program catches it, SIGKILL follows.
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     limits = {
         resource.RLIMIT_AS: memory_bytes,
         resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NPROC: 0,  # does not bind root: seccomp does
+        resource.RLIMIT_NPROC: 0,  # has no effect for root; seccomp forbids new processes too
         resource.RLIMIT_NOFILE: 64,
         resource.RLIMIT_CORE: 0,
     }
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (seconds, seconds + 1)
-    )  # SIGXCPU tells why; SIGKILL if it is caught
-    for kind, most in limits.items():
-        resource.setrlimit(kind, (most, most))
+    for kind, limit in limits.items():
+        resource.setrlimit(kind, (limit, limit))
+    _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    functions = {"namespaces": enter_namespaces, "landlock": apply_landlock, "seccomp": apply_seccomp}
+    missing = []
+    for name in layers:
+        try:
+            functions[name]()
+        except OSError:
+            missing.append(name)
+    return missing
 
 
-def _namespaces() -> None:
-    _checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS))
+def enter_namespaces() -> None:
+    """Move this process to new user, network, IPC and UTS namespaces. Raises OSError if that is not allowed."""
+    _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS))
 
 
-def _landlock() -> None:
-    """Files, TCP, abstract sockets and signals, as far as the kernel's ABI goes (files: Linux 5.13, TCP: 6.7)."""
-    abi = _checked(libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), LANDLOCK_VERSION))
-    files = (1 << FILE_RIGHTS.get(abi, 16)) - 1
+def apply_landlock() -> None:
+    """Forbid access to files, TCP, abstract sockets and signals, as far as the kernel's Landlock ABI supports it.
+
+    Files need Linux 5.13, TCP needs 6.7. Raises OSError if the kernel has no Landlock.
+    """
+    abi = _check(libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), LANDLOCK_VERSION))
     handled = [
-        files,
+        (1 << FILE_RIGHTS.get(abi, 16)) - 1,
         *([NO_TCP] if abi >= 4 else []),
         *([NO_ABSTRACT_SOCKETS_NOR_SIGNALS] if abi >= 6 else []),
     ]
     attributes = struct.pack(f"={len(handled)}Q", *handled)
-    rules = _checked(libc.syscall(LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0))
-    for path in (*sys.path, *SHARED_LIBRARIES, *HARMLESS):  # sys.path: the standard library and no more
-        _allow_reading(rules, path)
-    _checked(libc.syscall(LANDLOCK_RESTRICT, rules, 0))
-    os.close(rules)
+    ruleset = _check(libc.syscall(LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0))
+    # With the options of runner.py, sys.path contains the standard library and nothing else.
+    for path in (*sys.path, *SHARED_LIBRARIES, *HARMLESS_FILES):
+        try:
+            opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue  # this machine has no such path
+        rights = READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE  # noqa: PTH112
+        rule = struct.pack("=Qi", rights, opened)
+        _check(libc.syscall(LANDLOCK_ADD, ruleset, LANDLOCK_PATH_BENEATH, rule, 0))
+        os.close(opened)
+    _check(libc.syscall(LANDLOCK_RESTRICT, ruleset, 0))
+    os.close(ruleset)
 
 
-def _allow_reading(rules: int, path: str) -> None:
-    try:
-        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return
-    rights = READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE  # noqa: PTH112
-    rule = struct.pack("=Qi", rights, opened)
-    _checked(libc.syscall(LANDLOCK_ADD, rules, LANDLOCK_PATH_BENEATH, rule, 0))
-    os.close(opened)
-
-
-def _seccomp() -> None:
+def apply_seccomp() -> None:
+    """Install the system call filter. Raises OSError on a machine that is not x86_64 or has no seccomp."""
     if os.uname().machine != "x86_64":
-        raise OSError("the list of system calls is that of x86_64")
-    instructions = b"".join(struct.pack("=HBBI", *line) for line in filter_program())
+        raise OSError("the system call numbers are those of x86_64")
+    instructions = b"".join(struct.pack("=HBBI", *line) for line in build_filter())
     buffer = ctypes.create_string_buffer(instructions, len(instructions))
     filter_ = struct.pack("HxxxxxxP", len(instructions) // 8, ctypes.addressof(buffer))
-    _checked(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0))
+    _check(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0))
 
 
-def filter_program() -> Iterator[tuple[int, int, int, int]]:
-    """The BPF instructions (code, jump if true, jump if false, operand).
+def build_filter() -> Iterator[tuple[int, int, int, int]]:
+    """Yield the BPF instructions of the filter: (code, jump if true, jump if false, operand).
 
-    Calls of another ABI (32 bits) end the process; those of x32 have a number of their own that is not in the list.
+    A system call of another ABI (32 bits) kills the process. Those of x32 have other numbers, which are not allowed.
     """
     yield (LOAD, 0, 0, AT_ARCH)
     yield (JUMP_EQUAL, 1, 0, AUDIT_ARCH_X86_64)
@@ -219,21 +222,22 @@ def filter_program() -> Iterator[tuple[int, int, int, int]]:
     yield (RETURN, 0, 0, EPERM)
 
 
-def _checked(result: Any) -> int:
+def _check(result: Any) -> int:
+    """Return the result of a system call; raise OSError if it is negative."""
     if result < 0:
-        raise OSError(ctypes.get_errno(), "a layer of the sandbox can not be put up")
+        raise OSError(ctypes.get_errno(), "a layer of the sandbox can't be applied")
     return int(result)
 
 
 def _read(descriptor: int, count: int) -> bytes:
-    """Exactly so many bytes: what follows stays in the kernel."""
-    read = bytearray()
-    while len(read) < count:
-        piece = os.read(descriptor, count - len(read))
-        if not piece:
-            os._exit(1)  # nobody is there
-        read += piece
-    return bytes(read)
+    """Read exactly this many bytes, so that the nonce after them stays in the kernel."""
+    content = bytearray()
+    while len(content) < count:
+        chunk = os.read(descriptor, count - len(content))
+        if not chunk:
+            os._exit(1)  # the runner has closed the connection
+        content += chunk
+    return bytes(content)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Code(Chat):
         if not self.options.run_programs:
             examples = super().check(corpus, data, seed, labels)
             return replace(examples, notes=(*examples.notes, NOT_RUN))
-        runner.run(Program("", ""))
+        runner.run_program(Program("", ""))
         examples = super().check(corpus, data, seed, labels)
         notes = [_run_solutions(name, split) for name, split in examples.corpus.splits.items()]
         return replace(examples, notes=(*examples.notes, *notes))
@@ -183,7 +183,7 @@ class Code(Chat):
 
 
 def _run_all(programs: Sequence[Program]) -> list[Outcome]:
-    return runner.run_many(programs, workers=len(os.sched_getaffinity(0)))
+    return runner.run_programs(programs, workers=len(os.sched_getaffinity(0)))
 
 
 def _run_solutions(name: str, split: Split) -> str:

@@ -1,4 +1,4 @@
-"""What hostile and broken programs try, and that they get nowhere: real processes, real attempts."""
+"""Running generated programs: verdicts, limits, and attempts to leave the sandbox, with real processes."""
 
 from __future__ import annotations
 
@@ -14,78 +14,80 @@ from pathlib import Path
 import pytest
 
 from llmkit.base.errors import UserError
-from llmkit.sandbox.runner import Limits, Outcome, Program, isolation, run, run_many, runner
+from llmkit.sandbox import isolation, runner
+from llmkit.sandbox.runner import Limits, Outcome, Program, run_program, run_programs
 
-QUICK = Limits(seconds=1, memory_bytes=128 << 20)
-RIGHT, TEST = "def double(x): return 2 * x\n", "assert double(2) == 4\n"
+ROOT = Path(__file__).parents[2]
+SHORT = Limits(seconds=1, memory_bytes=128 << 20)
+CORRECT, TEST = "def double(x): return 2 * x\n", "assert double(2) == 4\n"
 
 
-def _reason_missing(layers: tuple[str, ...]) -> str:
-    """Why these layers can't be tested on this machine, or ""."""
+def _find_reason_to_skip(layers: tuple[str, ...]) -> str:
+    """Return why these layers can't be tested on this machine, or ""."""
     try:
-        run(Program("", ""), layers=layers, required=layers)
+        run_program(Program("", ""), layers=layers, required=layers)
     except UserError as error:
         return str(error)
     return ""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _machine() -> None:
-    if reason := _reason_missing(runner.REQUIRED):
+def _skip_without_sandbox() -> None:
+    if reason := _find_reason_to_skip(runner.REQUIRED):
         pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)
-def _no_child_is_left() -> Iterator[None]:
-    """Whatever a program tried: no process of it is there afterwards, not even one that nobody has waited for."""
-    before = _own_jails()
+def _check_that_no_process_is_left() -> Iterator[None]:
+    """Check after every test that all its sandbox processes have ended and were waited for."""
+    before = _find_own_processes()
     yield
-    assert _own_jails() <= before
+    assert _find_own_processes() <= before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
 
-def _own_jails() -> set[int]:
-    """Of this process, or of nobody any more; another test run may have some of its own."""
-    return {pid for pid in _jails() if _parent(pid) in (os.getpid(), 1)}
+def _find_own_processes() -> set[int]:
+    """Return the sandbox processes of this process, and those without a parent. Other test runs may have their own."""
+    return {pid for pid in _find_processes() if _get_parent(pid) in (os.getpid(), 1)}
 
 
-def _parent(pid: int) -> int:
-    """0 for a process that has ended."""
+def _get_parent(pid: int) -> int:
+    """Return the parent of a process; 0 if the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
 
 
-def _jails() -> set[int]:
-    found = set()
+def _find_processes() -> set[int]:
+    pids = set()
     for folder in Path("/proc").iterdir():
         try:
-            if folder.name.isdigit() and str(runner.JAIL).encode() in (folder / "cmdline").read_bytes():
-                found.add(int(folder.name))
+            if folder.name.isdigit() and str(runner.SCRIPT).encode() in (folder / "cmdline").read_bytes():
+                pids.add(int(folder.name))
         except OSError:
             continue  # it has ended
-    return found
+    return pids
 
 
-def verdict(code: str, limits: Limits = QUICK, tests: str = TEST) -> Outcome:
-    """The outcome of the right solution with this code in front."""
-    return run(Program(code + "\n" + RIGHT, tests), limits)
+def run_with_prefix(code: str, limits: Limits = SHORT, tests: str = TEST) -> Outcome:
+    """Run the correct solution with this code before it."""
+    return run_program(Program(code + "\n" + CORRECT, tests), limits)
 
 
-# The verdict
+# Verdicts
 
 
-def test_a_right_program_passes_and_a_wrong_one_fails_with_its_test() -> None:
-    assert run(Program(RIGHT, TEST)) == Outcome("passed", "")
-    outcome = run(Program("def double(x): return x", "\n" + TEST))
+def test_correct_program_passes_and_wrong_program_fails_with_the_line_of_the_test() -> None:
+    assert run_program(Program(CORRECT, TEST)) == Outcome("passed", "")
+    outcome = run_program(Program("def double(x): return x", "\n" + TEST))
     assert not outcome.passed
     assert outcome == Outcome("failed", "AssertionError:  at: assert double(2) == 4")
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("def double(x: return", "SyntaxError"),
         ("def double(x): return y", "NameError: name 'y' is not defined at: assert double(2) == 4"),
@@ -99,10 +101,10 @@ def test_a_right_program_passes_and_a_wrong_one_fails_with_its_test() -> None:
         ("\0", ""),
     ],
 )
-def test_broken_programs_fail_with_what_they_say(code: str, said: str) -> None:
-    outcome = run(Program(code, TEST), QUICK)
+def test_broken_program_fails_with_its_error_message(code: str, message: str) -> None:
+    outcome = run_program(Program(code, TEST), SHORT)
     assert outcome.reason == "failed"
-    assert outcome.detail.startswith(said)
+    assert outcome.detail.startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -120,56 +122,57 @@ def test_broken_programs_fail_with_what_they_say(code: str, said: str) -> None:
         "import sys; sys.excepthook = lambda *a: None",
         "import sys\ndef skip(frame, event, arg): frame.f_trace_lines = False; return skip\nsys.settrace(skip)",
         "import atexit, os; atexit.register(os._exit, 0)",
-        "def double(x): return 3\n'''",  # an open quote that would swallow tests written behind it
+        "def double(x): return 3\n'''",  # an open quote, which would disable tests appended to the program
         "def double(x): return 3\nif False:\n  \\",
         "print('a' * 32)",
         "import os\nfor d in range(3, 64):\n  try: os.write(d, b'n' * 32)\n  except OSError: pass",
         "import os\nfor d in range(3, 64):\n  try: os.close(d)\n  except OSError: pass",
     ],
 )
-def test_a_program_can_not_claim_to_have_passed(code: str) -> None:
-    assert run(Program(code, TEST), QUICK).reason == "failed"
+def test_program_cannot_fake_a_pass(code: str) -> None:
+    assert run_program(Program(code, TEST), SHORT).reason == "failed"
 
 
-def test_a_program_can_not_jump_over_tests() -> None:
-    """Python lets a trace function choose the next line."""
+def test_program_cannot_skip_tests_with_a_trace_function() -> None:
+    """A trace function can choose the next line to run."""
     skip = "def skip(frame, event, arg):\n  if frame.f_code.co_filename == '<tests>' and event == 'line':"
     skip += "\n    if frame.f_lineno == 1: frame.f_lineno = 2\n  return skip"
     code = f"import sys\n{skip}\nsys.settrace(skip)\ndef double(x): return 3"
-    assert run(Program(code, TEST + "assert double(1) == 3"), QUICK).reason == "failed"
+    assert run_program(Program(code, TEST + "assert double(1) == 3"), SHORT).reason == "failed"
 
 
-def test_what_is_required_is_put_up_though_not_asked_for() -> None:
+def test_required_layers_are_applied_even_if_not_listed_in_layers() -> None:
     assert (
-        run(Program("open('/etc/passwd')", ""), QUICK, layers=[], required=["landlock"]).reason == "refused"
+        run_program(Program("open('/etc/passwd')", ""), SHORT, layers=[], required=["landlock"]).reason
+        == "refused"
     )
-    assert run(Program("import os; os.fork()", ""), QUICK, layers=[]).reason == "refused"
+    assert run_program(Program("import os; os.fork()", ""), SHORT, layers=[]).reason == "refused"
 
 
-def test_the_tests_see_the_builtins_as_they_were() -> None:
+def test_tests_use_the_original_builtins() -> None:
     code = "import builtins\nbuiltins.sorted = lambda *a: [1, 2]\nbuiltins.len = lambda *a: 2\ndef f(): return [2]"
-    assert run(Program(code, "assert sorted(f()) == [1, 2]"), QUICK).reason == "failed"
-    assert run(Program(code, "assert len(f()) == 2"), QUICK).reason == "failed"
-    assert run(Program("def f(): return len('ab')", "assert f() == len([0, 0])"), QUICK).passed
+    assert run_program(Program(code, "assert sorted(f()) == [1, 2]"), SHORT).reason == "failed"
+    assert run_program(Program(code, "assert len(f()) == 2"), SHORT).reason == "failed"
+    assert run_program(Program("def f(): return len('ab')", "assert f() == len([0, 0])"), SHORT).passed
 
 
-def test_tests_may_be_set_up_with_what_the_program_defines_and_the_program_sees_it() -> None:
+def test_program_and_tests_share_their_names() -> None:
     code = "from dataclasses import dataclass\n@dataclass\nclass Node:\n value: 'int'\ndef top(): return root.value"
-    assert run(Program(code, "root = Node(1)\nassert top() == 1"), QUICK).passed
+    assert run_program(Program(code, "root = Node(1)\nassert top() == 1"), SHORT).passed
 
 
-def test_long_programs_and_tests_come_whole() -> None:
+def test_long_programs_and_tests_are_not_truncated() -> None:
     padding = "# " + "x" * (1 << 20) + "\n"
-    assert run(Program(padding + RIGHT, padding + TEST)).passed
-    assert run(Program(padding + "raise ValueError('seen')", TEST)).detail == "ValueError: seen"
+    assert run_program(Program(padding + CORRECT, padding + TEST)).passed
+    assert run_program(Program(padding + "raise ValueError('seen')", TEST)).detail == "ValueError: seen"
 
 
-def test_the_order_of_a_set_is_the_same_in_every_run() -> None:
+def test_order_of_sets_is_the_same_in_every_run() -> None:
     order = "\nassert 0, list({'a', 'b', 'c', 'd', 'e', 'f', 'g'})"
-    assert len({run(Program("", order)).detail for _ in range(3)}) == 1
+    assert len({run_program(Program("", order)).detail for _ in range(3)}) == 1
 
 
-# The limits
+# Limits
 
 
 STATE = """
@@ -185,33 +188,33 @@ assert {os.readlink(f"/proc/self/fd/{d}") for d in (0, 1, 2)} == {"/dev/null"}
 
 
 @pytest.fixture
-def _a_pipe_as_input() -> Iterator[None]:
-    kept, (reading, writing) = os.dup(0), os.pipe()
+def _replace_stdin_by_pipe() -> Iterator[None]:
+    stdin, (reading, writing) = os.dup(0), os.pipe()
     os.dup2(reading, 0)
     yield
-    os.dup2(kept, 0)
-    for descriptor in (kept, reading, writing):
+    os.dup2(stdin, 0)
+    for descriptor in (stdin, reading, writing):
         os.close(descriptor)
 
 
-@pytest.mark.usefixtures("_a_pipe_as_input")
-def test_what_holds_without_any_layer_too() -> None:
-    """Looked at from inside, where no layer forbids to look."""
-    nothing = dict.fromkeys(("FSIZE", "NPROC", "CORE"), (0, 0))
-    expected = {"CPU": (1, 2), "AS": (128 << 20, 128 << 20), **nothing, "NOFILE": (64, 64)}
+@pytest.mark.usefixtures("_replace_stdin_by_pipe")
+def test_limits_session_and_input_without_any_layer() -> None:
+    """The program itself checks them, which the layers would forbid."""
+    none = dict.fromkeys(("FSIZE", "NPROC", "CORE"), (0, 0))
+    expected = {"CPU": (1, 2), "AS": (128 << 20, 128 << 20), **none, "NOFILE": (64, 64)}
     names = ("CPU", "AS", "FSIZE", "NPROC", "NOFILE", "CORE")
     code = STATE.replace("EXPECTED", repr({name: expected[name] for name in names}))
-    outcome = run(Program(code, ""), QUICK, layers=[], required=[])
+    outcome = run_program(Program(code, ""), SHORT, layers=[], required=[])
     assert outcome.passed, outcome
 
 
-def test_an_endless_loop_ends() -> None:
-    assert verdict("while True: pass").reason == "timeout"
+def test_endless_loop_times_out() -> None:
+    assert run_with_prefix("while True: pass").reason == "timeout"
 
 
-def test_a_loop_that_catches_the_signal_ends_too() -> None:
+def test_endless_loop_that_ignores_sigxcpu_is_killed() -> None:
     code = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
-    assert not verdict(code).passed
+    assert not run_with_prefix(code).passed
 
 
 @pytest.mark.parametrize(
@@ -222,26 +225,26 @@ def test_a_loop_that_catches_the_signal_ends_too() -> None:
         "import os, time\nfor d in range(3, 64):\n  try: os.close(d)\n  except OSError: pass\ntime.sleep(1000)",
     ],
 )
-def test_a_program_that_waits_is_killed(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+def test_waiting_program_times_out(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(runner, "PATIENCE", 1)
     start = time.monotonic()
-    assert verdict(code).reason == "timeout"
+    assert run_with_prefix(code).reason == "timeout"
     assert time.monotonic() - start < 5
 
 
-def test_a_program_that_works_is_not_killed_however_slow_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is looked at several times while it uses its processor time."""
+def test_busy_program_is_not_killed_by_the_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watcher checks it several times while it uses its CPU time."""
     monkeypatch.setattr(runner, "PATIENCE", 0.05)  # every half second
-    assert verdict("import time\nwhile time.process_time() < 2: pass", Limits(seconds=10)).passed
+    assert run_with_prefix("import time\nwhile time.process_time() < 2: pass", Limits(seconds=10)).passed
 
 
-def test_an_interrupted_run_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> bytes:
+def test_keyboard_interrupt_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "_converse", interrupted)
+    monkeypatch.setattr(runner, "_exchange", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        verdict("")
+        run_with_prefix("")
 
 
 @pytest.mark.parametrize(
@@ -254,40 +257,40 @@ def test_an_interrupted_run_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_memory_is_limited(code: str) -> None:
-    outcome = verdict(code, Limits(seconds=5, memory_bytes=64 << 20))
+    outcome = run_with_prefix(code, Limits(seconds=5, memory_bytes=64 << 20))
     assert outcome.reason == "memory" or "Cannot allocate memory" in outcome.detail
 
 
-def test_what_is_printed_goes_nowhere_and_fills_nothing() -> None:
-    assert verdict(
+def test_printed_output_is_discarded() -> None:
+    assert run_with_prefix(
         "import sys\nfor _ in range(50): print('x' * 10 ** 6); sys.stderr.write('y' * 10 ** 6)"
     ).passed
 
 
-def test_a_long_complaint_is_cut() -> None:
-    outcome = verdict("raise ValueError('x' * 10 ** 7)")
+def test_long_error_message_is_truncated() -> None:
+    outcome = run_with_prefix("raise ValueError('x' * 10 ** 7)")
     assert outcome.reason == "failed"
     assert len(outcome.detail) <= 2000
 
 
-def test_a_flood_on_the_channel_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program writes as much as its second gives it."""
-    kept: list[int] = []
-    outcome = runner._outcome
+def test_reply_is_limited_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program writes to the socket for its whole CPU time."""
+    lengths: list[int] = []
+    make_outcome = runner._make_outcome
     monkeypatch.setattr(runner, "PATIENCE", 2)
     monkeypatch.setattr(
-        runner, "_outcome", lambda said, *rest: kept.append(len(said)) or outcome(said, *rest)
+        runner, "_make_outcome", lambda reply, *rest: lengths.append(len(reply)) or make_outcome(reply, *rest)
     )
     flood = "  for d in range(3, 64):\n    try: os.write(d, bytes(10 ** 6))\n    except OSError: pass"
-    assert not verdict(f"import os\nwhile True:\n{flood}").passed
-    assert kept[0] <= runner.REPLY_BYTES
+    assert not run_with_prefix(f"import os\nwhile True:\n{flood}").passed
+    assert lengths[0] <= runner.REPLY_BYTES
 
 
-def test_a_crash_of_the_interpreter_is_told() -> None:
-    assert verdict("import ctypes; ctypes.string_at(0)") == Outcome("crashed", "ended by SIGSEGV")
+def test_crash_of_the_interpreter_is_reported() -> None:
+    assert run_with_prefix("import ctypes; ctypes.string_at(0)") == Outcome("crashed", "ended by SIGSEGV")
 
 
-# Ways out
+# Attempts to leave the sandbox
 
 OPEN_PORT = "import socket; s = socket.socket({kind}); s.connect(('127.0.0.1', {port}))"
 FORKS = [
@@ -332,8 +335,8 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("code", [*FORKS, *FILES, *OTHERS])
-def test_ways_out_are_refused(code: str) -> None:
-    outcome = verdict(code)
+def test_forbidden_operation_is_refused(code: str) -> None:
+    outcome = run_with_prefix(code)
     assert outcome.reason == "refused", outcome
 
 
@@ -345,8 +348,8 @@ def test_ways_out_are_refused(code: str) -> None:
         "import pwd; pwd.getpwuid(0)",
     ],
 )
-def test_refusals_that_python_words_otherwise(code: str) -> None:
-    assert verdict(code).reason == "failed"
+def test_forbidden_operation_that_python_does_not_report_as_permission_error_fails(code: str) -> None:
+    assert run_with_prefix(code).reason == "failed"
 
 
 @pytest.mark.parametrize(
@@ -356,23 +359,23 @@ def test_refusals_that_python_words_otherwise(code: str) -> None:
         "import concurrent.futures as c; c.ThreadPoolExecutor().submit(print)",
     ],
 )
-def test_threads_can_not_be_started(code: str) -> None:
-    assert verdict(code) == Outcome("failed", "RuntimeError: can't start new thread")
+def test_threads_cannot_be_started(code: str) -> None:
+    assert run_with_prefix(code) == Outcome("failed", "RuntimeError: can't start new thread")
 
 
-def test_caught_refusals_are_not_held_against_a_program() -> None:
-    assert verdict("try: open('/tmp/here', 'w')\nexcept OSError: pass").passed
+def test_program_that_catches_the_permission_error_passes() -> None:
+    assert run_with_prefix("try: open('/tmp/here', 'w')\nexcept OSError: pass").passed
 
 
-def test_no_connection_reaches_this_machine() -> None:
-    for kind, made in (("1", socket.SOCK_STREAM), ("2", socket.SOCK_DGRAM)):
-        with socket.socket(type=made) as server:
+def test_program_cannot_connect_to_a_local_port() -> None:
+    for kind, socket_type in (("1", socket.SOCK_STREAM), ("2", socket.SOCK_DGRAM)):
+        with socket.socket(type=socket_type) as server:
             server.bind(("127.0.0.1", 0))
-            outcome = verdict(OPEN_PORT.format(kind=f"type={kind}", port=server.getsockname()[1]))
+            outcome = run_with_prefix(OPEN_PORT.format(kind=f"type={kind}", port=server.getsockname()[1]))
             assert outcome.reason == "refused"
 
 
-def test_files_are_neither_read_written_nor_deleted(tmp_path: Path) -> None:
+def test_files_cannot_be_read_changed_or_deleted(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("secret")
     for attempt in (
@@ -388,7 +391,7 @@ def test_files_are_neither_read_written_nor_deleted(tmp_path: Path) -> None:
         f"import shutil; shutil.rmtree({str(tmp_path)!r})",
         f"import sqlite3; sqlite3.connect({str(tmp_path / 'db')!r}).execute('create table t(x)')",
     ):
-        outcome = verdict(attempt)
+        outcome = run_with_prefix(attempt)
         assert outcome.reason == "refused" or "unable to open database file" in outcome.detail, (
             attempt,
             outcome,
@@ -397,31 +400,33 @@ def test_files_are_neither_read_written_nor_deleted(tmp_path: Path) -> None:
     assert path.read_text() == "secret"
 
 
-def test_the_standard_library_can_be_used() -> None:
+def test_standard_library_can_be_imported() -> None:
     modules = (
         "re math cmath heapq itertools collections bisect datetime array copy decimal fractions json hashlib"
     )
     more = "random statistics string typing functools operator dataclasses enum queue textwrap unicodedata zoneinfo"
     imports = f"import {', '.join((modules + ' ' + more).split())}\n"
-    assert verdict(imports + "assert math.sqrt(4) == 2; datetime.datetime.now(); random.random()").passed
+    assert run_with_prefix(
+        imports + "assert math.sqrt(4) == 2; datetime.datetime.now(); random.random()"
+    ).passed
 
 
-def test_nothing_of_the_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "secret")
-    assert verdict(
+    assert run_with_prefix(
         "import os; assert not set(os.environ) - {'PYTHONHASHSEED', 'LC_CTYPE'}, os.environ"
     ).passed
 
 
-def test_raw_system_calls_are_refused_as_well() -> None:
-    """ctypes is there, but the kernel says no, whatever the way in: fork, socket, execve, io_uring, x32, ptrace."""
+def test_raw_system_calls_are_refused() -> None:
+    """System calls through ctypes fail with EPERM: fork, socket, execve, io_uring, x32, ptrace and others."""
     call = "import ctypes; c = ctypes.CDLL(None, use_errno=True)\nfor n in ({}): assert c.syscall(n, 0, 0, 0) == -1"
     numbers = [57, 58, 41, 53, 59, 62, 101, 157, 165, 272, 317, 321, 425, 435, 437, 0x40000000 + 41]
     eperm = "\nassert ctypes.get_errno() == 1"
-    assert verdict(call.format(", ".join(map(str, numbers))) + eperm).passed
+    assert run_with_prefix(call.format(", ".join(map(str, numbers))) + eperm).passed
 
 
-# Each layer by itself
+# Each layer alone
 
 ALONE = {
     "landlock": [
@@ -444,21 +449,21 @@ ALONE = {
 
 
 @pytest.mark.parametrize("layer", ALONE)
-def test_each_layer_holds_by_itself(layer: str, tmp_path: Path) -> None:
-    """With the others taken away, so that none hides that another does nothing."""
-    if reason := _reason_missing((layer,)):
+def test_each_layer_alone_refuses_its_operations(layer: str, tmp_path: Path) -> None:
+    """Only one layer is applied, so that another one can't hide that it has no effect."""
+    if reason := _find_reason_to_skip((layer,)):
         pytest.skip(reason)
     path = tmp_path / "precious"
     path.touch()
     with socket.create_server(("127.0.0.1", 0)) as server:
         for code, reason in ALONE[layer]:
             code = code.replace("{port}", str(server.getsockname()[1])).replace("{path}", str(path))
-            outcome = run(Program(code, ""), QUICK, layers=[layer], required=[layer])
+            outcome = run_program(Program(code, ""), SHORT, layers=[layer], required=[layer])
             assert outcome.reason == reason, (code, outcome)
 
 
-def test_without_layers_the_attempts_would_have_worked() -> None:
-    """So it is the layers that refuse them above, not some chance of this machine."""
+def test_without_layers_the_operations_succeed() -> None:
+    """So it is the layers that refuse them in the tests above, not something else on this machine."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         for code in (
             "open('/etc/passwd').read()",
@@ -466,36 +471,36 @@ def test_without_layers_the_attempts_would_have_worked() -> None:
             "import os; os.kill(os.getppid(), 0)",
             "import os; os.listdir('/')",
         ):
-            assert run(Program(code, ""), QUICK, layers=[], required=[]).passed
+            assert run_program(Program(code, ""), SHORT, layers=[], required=[]).passed
 
 
-LATER = {  # what Landlock learned later: its ABI -> an attempt
+NEWER = {  # version of the Landlock ABI that added a restriction -> an operation that it refuses
     4: "import socket; socket.create_connection(('127.0.0.1', {port}))",
     6: "import os; os.kill(os.getppid(), 0)",
 }
 
 
-@pytest.mark.parametrize("abi", LATER)
-def test_landlock_keeps_tcp_and_signals_away_too(abi: int) -> None:
-    known = isolation.libc.syscall(
+@pytest.mark.parametrize("abi", NEWER)
+def test_newer_landlock_refuses_tcp_and_signals(abi: int) -> None:
+    supported = isolation.libc.syscall(
         isolation.LANDLOCK_CREATE, None, ctypes.c_size_t(0), isolation.LANDLOCK_VERSION
     )
-    if known < abi:
-        pytest.skip(f"Landlock of this kernel has ABI {known}, not {abi}")
+    if supported < abi:
+        pytest.skip(f"Landlock of this kernel has ABI {supported}, not {abi}")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        code = LATER[abi].format(port=server.getsockname()[1])
-        outcome = run(Program(code, ""), QUICK, layers=["landlock"], required=["landlock"])
+        code = NEWER[abi].format(port=server.getsockname()[1])
+        outcome = run_program(Program(code, ""), SHORT, layers=["landlock"], required=["landlock"])
     assert outcome.reason == "refused", outcome
 
 
-# A machine that can't
+# Machines without a sandbox
 
 
 KERNEL_WITHOUT = """
 import ctypes, errno, struct, sys
 from llmkit.sandbox import isolation
 from llmkit.base.errors import UserError
-from llmkit.sandbox.runner import Program, run
+from llmkit.sandbox.runner import Program, run_program
 
 number, first_argument = {missing}
 lines = [
@@ -509,44 +514,43 @@ assert isolation.libc.prctl(isolation.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
 program = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(buffer))
 assert isolation.libc.prctl(isolation.PR_SET_SECCOMP, 2, program, 0, 0) == 0
 try:
-    run(Program("open({path!r}, 'w')", ""), layers=[], required=[{layer!r}])
+    run_program(Program("open({path!r}, 'w')", ""), layers=[], required=[{layer!r}])
 except UserError as error:
     print(error)
-print(run(Program("", ""), required=[]).reason)
+print(run_program(Program("", ""), required=[]).reason)
 """
 MISSING = {"landlock": (444, 0), "seccomp": (157, 22)}  # call, its first argument
 
 
 @pytest.mark.parametrize("layer", MISSING)
-def test_a_kernel_without_a_required_layer_runs_nothing(layer: str, tmp_path: Path) -> None:
-    """Such a kernel is played by a filter that refuses what the layer is made of; weaker only if told so.
+def test_program_is_not_run_if_a_required_layer_is_missing(layer: str, tmp_path: Path) -> None:
+    """A seccomp filter that refuses the system call of a layer simulates a kernel without it.
 
-    The other layers are left away: they would refuse the file too.
+    The other layers are left out, because they would refuse to write the file too.
     """
     path = tmp_path / "written"
     script = KERNEL_WITHOUT.format(missing=MISSING[layer], path=str(path), layer=layer)
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent.parent
-    )
-    error, weaker = done.stdout.splitlines()
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    error, reason_without_requirement = process.stdout.splitlines()
     assert error.startswith(
-        f"error[X01] programs of a model are not run here: the kernel gives no {layer}. Fix: use "
+        f"error[X01] generated programs can't be isolated on this machine: the kernel does not support {layer}. "
+        "Fix: use "
     )
-    assert weaker == "passed"
+    assert reason_without_requirement == "passed"
     assert not path.exists()
 
 
-def test_other_systems_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_operating_systems_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(UserError, match="not Linux"):
-        run(Program("", ""))
+        run_program(Program("", ""))
 
 
-# Many
+# Several programs
 
 
-def test_many_keep_their_order_and_tell_how_far_they_are() -> None:
-    class Heard:
+def test_run_programs_keeps_the_order_and_reports_progress() -> None:
+    class RecordedProgress:
         def __init__(self) -> None:
             self.done: list[int] = []
 
@@ -557,28 +561,30 @@ def test_many_keep_their_order_and_tell_how_far_they_are() -> None:
             assert total == 6
             self.done.append(done)
 
-    heard = Heard()
+    progress = RecordedProgress()
     programs = [Program(f"def f(): return {i % 3}", "assert f() == 0") for i in range(6)]
-    outcomes = run_many(programs, QUICK, workers=2, progress=heard)
+    outcomes = run_programs(programs, SHORT, workers=2, progress=progress)
     assert [outcome.passed for outcome in outcomes] == [True, False, False] * 2
-    assert heard.done == [1, 2, 3, 4, 5, 6]
-    assert run_many([], QUICK) == []
+    assert progress.done == [1, 2, 3, 4, 5, 6]
+    assert run_programs([], SHORT) == []
 
 
-def test_a_program_ends_with_the_process_that_started_it() -> None:
-    """Killed outright, llmkit can't kill the program: the kernel does."""
-    code = "from llmkit.sandbox.runner import Program, run; run(Program('import time; time.sleep(1000)', ''))"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent.parent) as parent:
-        _until(lambda: any(map(_is_locked_in, _jails())))  # sooner, it would end for want of a job
+def test_program_is_killed_when_its_parent_is_killed() -> None:
+    """After SIGKILL llmkit can't kill the program; the kernel does (PR_SET_PDEATHSIG)."""
+    imports = "from llmkit.sandbox.runner import Program, run_program"
+    code = f"{imports}; run_program(Program('import time; time.sleep(1000)', ''))"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent:
+        # Before the filter is installed, the process could end because it has no job yet.
+        _wait_until(lambda: any(map(_has_filter, _find_processes())))
         parent.kill()
-    _until(lambda: not _jails())
+    _wait_until(lambda: not _find_processes())
 
 
-def _is_locked_in(pid: int) -> bool:
+def _has_filter(pid: int) -> bool:
     return "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
 
 
-def _until(condition: object) -> None:
+def _wait_until(condition: object) -> None:
     for _ in range(200):
         if condition():  # type: ignore[operator]
             return

@@ -45,7 +45,7 @@ def made(checkpoint: Path, **options: Any) -> Any:
 def running(tiny_gpt: Path) -> Any:
     """The task that runs programs, where this machine can."""
     try:
-        runner.run(Program("", ""))
+        runner.run_program(Program("", ""))
     except UserError as error:
         pytest.skip(str(error))
     return made(tiny_gpt, run_programs=True)
@@ -79,8 +79,8 @@ def answered(task: Any, *texts: str, tests: list[str] | None = None) -> Any:
 def test_rows_become_conversations_and_say_that_nothing_was_run(
     corpus_of: Callable[..., Any], tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "run", None)  # nothing of the sandbox is touched
-    monkeypatch.setattr(runner, "run_many", None)
+    monkeypatch.setattr(runner, "run_program", None)  # nothing of the sandbox is touched
+    monkeypatch.setattr(runner, "run_programs", None)
     task = made(tiny_gpt)
     found = task.check(corpus_of(task, train=[mbpp(1), mbpp(2)]), Data(**SHARES), 1)
     assert found.references["train"]["texts"].tolist() == [(RIGHT,), (RIGHT,)]
@@ -128,8 +128,8 @@ def test_each_program_has_a_verdict(running: Any) -> None:
 
 
 def test_an_endless_program_is_a_timeout(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = runner.run
-    monkeypatch.setattr(runner, "run", lambda program, _: run(program, runner.Limits(seconds=1)))
+    run = runner.run_program
+    monkeypatch.setattr(runner, "run_program", lambda program, _: run(program, runner.Limits(seconds=1)))
     found = answered(running, "def double(x):\n  while True: pass", tests=[TESTS])
     assert found["verdicts"].tolist() == ["timeout"]
 
@@ -150,9 +150,9 @@ def test_without_a_sandbox_the_check_ends_at_once(
     corpus_of: Callable[..., Any], tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unable(*_: Any) -> Outcome:
-        raise UserError("X01", "", "programs of a model are not run here", "")
+        raise UserError("X01", "", "generated programs can't be isolated on this machine", "")
 
-    monkeypatch.setattr(runner, "run", unable)
+    monkeypatch.setattr(runner, "run_program", unable)
     task = made(tiny_gpt, run_programs=True)
     with pytest.raises(UserError, match="X01"):
         task.check(corpus_of(task, train=[mbpp(1)]), Data(**SHARES), 1)

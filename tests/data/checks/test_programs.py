@@ -15,7 +15,7 @@ from llmkit.data import corpus as corpora
 from llmkit.data.checks.programs import Exercise, check_programs, find_error, parse_exercise
 from llmkit.data.corpus import Corpus
 from llmkit.recipe.schema import Data
-from llmkit.sandbox.runner import Program, run, run_many
+from llmkit.sandbox.runner import Program, run_program, run_programs
 
 ROW: dict[str, Any] = {
     "text": "Add one.",
@@ -169,18 +169,18 @@ def test_published_rows_have_no_errors(shared: Path, split: str) -> None:
 @pytest.mark.shared
 def test_published_solutions_pass_and_mutated_ones_fail(shared: Path) -> None:
     try:
-        run(Program("", ""))
+        run_program(Program("", ""))
     except UserError as error:
         pytest.skip(str(error))
     sample = rows(shared)[::50]
     wrong = [solution(row, row["code"].replace("return", "return None and")) for row in sample]
-    outcomes = run_many([*map(solution, sample), *wrong], workers=2)
+    outcomes = run_programs([*map(solution, sample), *wrong], workers=2)
     assert [outcome.passed for outcome in outcomes] == [True] * len(sample) + [False] * len(sample)
 
 
 @pytest.mark.shared
 @pytest.mark.slow
 def test_all_published_solutions_pass(shared: Path) -> None:
-    outcomes = run_many([solution(row) for row in rows(shared)], workers=2)
+    outcomes = run_programs([solution(row) for row in rows(shared)], workers=2)
     assert len(outcomes) == 500
     assert not [outcome for outcome in outcomes if not outcome.passed]
