@@ -17,27 +17,11 @@ from llmkit.report.page import render
 from llmkit.report.provenance import seed
 from llmkit.report.scores import headline
 from llmkit.report.tables import Content
+from llmkit.report.wording import Wording
 
 __all__ = ["text", "write"]
 
-PIPELINES = {
-    "classification": "text-classification",
-    "pair_classification": "text-classification",
-    "multi_label": "text-classification",
-    "relation_extraction": "text-classification",
-    # transformers' own task for a head with one output; "sentence-similarity" is for models that embed single texts
-    "regression": "text-classification",
-    "pair_regression": "text-classification",
-    "token_classification": "token-classification",
-    "extractive_qa": "question-answering",
-    "mlm": "fill-mask",
-    "clm": "text-generation",
-    "chat": "text-generation",
-    "code": "text-generation",
-    "dpo": "text-generation",
-    "summarization": "summarization",
-    "translation": "translation",
-}
+PLAIN = Wording()
 # Of the tasks that write texts, for which transformers 5 has no pipeline, where the content does not say how.
 GENERATION = {
     "auto_class": "AutoModelForSeq2SeqLM",
@@ -46,31 +30,6 @@ GENERATION = {
     "forced_bos_token_id": None,
     "max_new_tokens": 64,
     "num_beams": 1,
-}
-PURPOSES = {
-    "classification": "puts a text into one of its classes",
-    "pair_classification": "puts a pair of texts into one of its classes",
-    "multi_label": "gives a text any number of its labels",
-    "relation_extraction": "says which relation holds between two marked entities of a text",
-    "regression": "gives a text a number",
-    "pair_regression": "gives a pair of texts a number",
-    "token_classification": "finds the entities in a text",
-    "extractive_qa": "finds the answer to a question in a given text",
-    "mlm": "fills masked tokens; meant as a base for fine-tuning",
-    "clm": "continues a text",
-    "chat": "answers in a chat",
-    "code": "writes Python programs",
-    "dpo": "answers in a chat as people prefer it, and tells which of two answers they would prefer",
-    "summarization": "shortens a text",
-    "translation": "translates a text",
-}
-EXAMPLES = {  # what follows `llmkit predict RUN`
-    "pair_classification": '"The first text." "The second text."',
-    "pair_regression": '"The first text." "The second text."',
-    "relation_extraction": '"<e1>Ann</e1> founded <e2>Acme</e2>."',
-    "extractive_qa": '"A question?" --context text.txt',
-    "mlm": '"A text with [MASK] in it."',
-    "dpo": '"A question?" "An answer." "Another answer."',
 }
 HUB_METRICS = {  # the Hub's names; variants of a metric count as the metric
     "mcc": "matthews_correlation",
@@ -91,41 +50,32 @@ VARIANT = re.compile(r"(f1|precision|recall)_(micro|macro|samples|positive)|(pre
 HUB_ID = re.compile(r"([\w-][\w.-]*/[\w.-]+)(?:@[\w./-]+)?")
 
 
-def write(folder: Path, content: Content) -> None:
+def write(folder: Path, content: Content, wording: Wording = PLAIN) -> None:
     """Write model/README.md into a run folder."""
-    files.write_text(folder / "model" / "README.md", text(content))
+    files.write_text(folder / "model" / "README.md", text(content, wording))
 
 
-def text(content: Content) -> str:
-    """The card of the model that this content is about."""
-    task, limit = content.get("task") or "", (content.get("lengths") or {}).get("max_length")
-    pipeline = PIPELINES.get(task)
+def text(content: Content, wording: Wording = PLAIN) -> str:
+    """Return the card of the model that this content is about."""
+    limit = (content.get("lengths") or {}).get("max_length")
+    cut = f"truncation={wording.usage_truncation}" + (f", max_length={limit}" if limit else "")
     return render(
         "card.md.j2",
         content=content,
-        task=task,
+        wording=wording,
         part=content.get("part") or "test",
         thresholds=content.get("thresholds") or {},
-        cut=_cut(task, limit),
-        example=EXAMPLES.get(task, '"A text of yours."'),
-        front=list(_front_matter(content, pipeline)),
+        cut=cut,
+        front=list(_front_matter(content, wording.pipeline)),
         scores=content.get("scores") or {},
         train=content.get("train") or {},
         data=content.get("data") or {},
         lengths=content.get("lengths") or {},
         labels=list(content.get("per_class") or {}),
-        purpose=PURPOSES.get(task),
-        pipeline=pipeline,
         generation=content.get("generation") or GENERATION,
         seed=seed(content),
         longest_answer=_longest_answer(content),
     )
-
-
-def _cut(task: str, limit: int | None) -> str:
-    """The tokenizer's arguments that cut a text to the length of the training."""
-    how = '"only_second"' if task == "extractive_qa" else "True"
-    return f"truncation={how}" + (f", max_length={limit}" if limit else "")
 
 
 def _longest_answer(content: Content) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from llmkit.report.format import count, kind, number, percent, words
+from llmkit.report.format import count, number, percent, words
 from llmkit.report.tables import Cell, Content, Section, Table, count_cell, number_cell, score_cell
+from llmkit.report.wording import Wording
 
 __all__ = ["FEW_CLASSES", "MOST_CLASSES", "confusion", "per_class", "scatter", "thresholds"]
 
@@ -17,7 +18,7 @@ FOLDED = 30  # rows of the table of classes from which it is shown on demand
 RANGES = 5  # of the scores in the data, in the table beside the scatter plot
 
 
-def per_class(content: Content) -> Section | None:
+def per_class(content: Content, wording: Wording) -> Section | None:
     own = content.get("thresholds") or {}
     classes = {
         label: {**scores, **({"threshold": own[label]} if label in own else {})}
@@ -28,7 +29,7 @@ def per_class(content: Content) -> Section | None:
         (Cell(label), *(_score_or_number(scores.get(name)) for name in names))
         for label, scores in classes.items()
     ]
-    one, lines = kind(content.get("task")), []
+    one, lines = wording.class_names[0], []
     if "threshold" in names:
         lines = [
             f"A {one} is given where its probability reaches its threshold, which gave the best F1 of this "

@@ -11,35 +11,37 @@ from __future__ import annotations
 from llmkit.report import classes, instances, provenance, scores, training, trust
 from llmkit.report.format import words
 from llmkit.report.tables import Content, Section
+from llmkit.report.wording import Wording
 
 __all__ = ["facts", "sections"]
 
-MAKERS = (
-    scores.scores,
-    scores.verdicts,
-    scores.baselines,
-    training.curves,
-    classes.scatter,
-    classes.thresholds,
-    classes.per_class,
-    classes.confusion,
-    trust.slices,
-    trust.calibration,
-    instances.samples,
-    instances.errors,
-    provenance.lengths,
-    provenance.notes,
-    provenance.data,
-    provenance.speed,
-    provenance.environment,
-    provenance.recipe,
-    provenance.repeat,
-)
+PLAIN = Wording()
 
 
-def sections(content: Content) -> list[Section]:
-    """The chapters that this content can fill, in reading order."""
-    return [section for maker in MAKERS if (section := maker(content)) is not None]
+def sections(content: Content, wording: Wording = PLAIN) -> list[Section]:
+    """Return the sections that this content can fill, in reading order."""
+    made = (
+        scores.scores(content),
+        scores.verdicts(content),
+        scores.baselines(content),
+        training.curves(content),
+        classes.scatter(content),
+        classes.thresholds(content),
+        classes.per_class(content, wording),
+        classes.confusion(content),
+        trust.slices(content),
+        trust.calibration(content),
+        instances.samples(content),
+        instances.errors(content, wording),
+        provenance.lengths(content),
+        provenance.notes(content),
+        provenance.data(content, wording),
+        provenance.speed(content),
+        provenance.environment(content),
+        provenance.recipe(content),
+        provenance.repeat(content),
+    )
+    return [section for section in made if section is not None]
 
 
 def facts(content: Content) -> dict[str, str]:

@@ -19,8 +19,6 @@ __all__ = [
     "duration",
     "fence",
     "interval",
-    "kind",
-    "kinds",
     "markdown",
     "number",
     "p_value",
@@ -49,10 +47,6 @@ NAMES = {
     "has_answer_exact_match": "Exact match, answerable",
     "has_answer_f1": "F1, answerable",
     "no_answer_accuracy": "Accuracy, no answer",
-    # tasks
-    "multi_label": "Multi-label classification", "extractive_qa": "Extractive question answering",
-    "mlm": "Masked language modelling", "clm": "Causal language modelling",
-    "dpo": "Direct preference optimization",
     # baselines
     "untuned": "Untuned checkpoint", "lstm": "LSTM from scratch",
     "tfidf": "TF-IDF", "tfidf_each": "TF-IDF for each label", "tfidf_ridge": "TF-IDF, ridge regression",
@@ -65,11 +59,6 @@ PEOPLE = ("Brier", "Hamming", "Pearson", "Spearman")  # keep their capital insid
 LOWER = frozenset(
     {"loss", "mse", "mae", "hamming_loss", "ece", "brier", "ter", "wer", "cer", "perplexity", "bits_per_byte"}
 )
-KINDS = {  # what the answers of a task are made of; of all others, classes
-    "multi_label": ("label", "labels"),
-    "relation_extraction": ("relation", "relations"),
-    "token_classification": ("entity type", "entity types"),
-}
 
 
 def number(value: float | None) -> str:
@@ -157,16 +146,6 @@ def phrase(name: str) -> str:
 def better(name: str) -> str:
     """What to say beside a score of which less is better; of the others nothing."""
     return "lower is better" if name in LOWER else ""
-
-
-def kind(task: str | None) -> str:
-    """One of the things that the answers of this task are made of."""
-    return KINDS.get(task or "", ("class", "classes"))[0]
-
-
-def kinds(task: str | None) -> str:
-    """All of them."""
-    return KINDS.get(task or "", ("class", "classes"))[1]
 
 
 def shorten(text: str, most: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from llmkit.report.format import MISSING, number, shorten
 from llmkit.report.tables import Cell, Content, Section, Table, number_cell
+from llmkit.report.wording import Wording
 
 __all__ = ["errors", "samples"]
 
@@ -22,41 +23,6 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
     "verdict": "Outcome",
     "place": "Place",
 }
-RENAMED = {
-    "token_classification": {"label": "Entities in the data", "prediction": "Predicted entities"},
-    "extractive_qa": {"label": "Right answers", "prediction": "Answer"},
-    "chat": {"label": "Answer in the data", "prediction": "Generated answer"},
-    "dpo": {
-        "label": "Chosen answer",
-        "prediction": "Rejected answer",
-        "probability": "Probability of the rejected",
-    },
-    "code": {"label": "Solution in the data", "prediction": "Generated program"},
-    "clm": {"probability": "Mean probability of a token"},
-    "mlm": {"probability": "Mean probability of a hidden token"},
-    "summarization": {"label": "Summary in the data", "prediction": "Generated summary"},
-    "translation": {"label": "Translation in the data", "prediction": "Generated translation"},
-}
-CONFIDENT = ("Most confident errors", "Wrong predictions, the most confident first")
-FAR = ("Largest errors", "Predictions farthest from the score in the data, the farthest first")
-FAR_OFF = ("Farthest from the data", "Generated texts that have the least in common with those in the data")
-HARD = ("Hardest texts", "Texts whose tokens were the least expected, the hardest first")
-MISTAKES = {  # task: (title of the section, caption of its table)
-    "regression": FAR,
-    "pair_regression": FAR,
-    "token_classification": ("Worst sentences", "Sentences with the most wrong words, the worst first"),
-    "clm": HARD,
-    "mlm": HARD,
-    "extractive_qa": ("Wrong answers", "Answers that have nothing of a right one, the most confident first"),
-    "chat": FAR_OFF,
-    "code": FAR_OFF,
-    "dpo": (
-        "Pairs the wrong way round",
-        "Pairs whose rejected answer is rewarded more, the most confident first",
-    ),
-    "summarization": FAR_OFF,
-    "translation": FAR_OFF,
-}
 
 
 def samples(content: Content) -> Section | None:
@@ -69,13 +35,13 @@ def samples(content: Content) -> Section | None:
     return Section("samples", "What it writes", tables=[table]) if rows else None
 
 
-def errors(content: Content) -> Section | None:
+def errors(content: Content, wording: Wording) -> Section | None:
     errors = content.get("errors") or []
     known = {name for error in errors for name, value in error.items() if value is not None}
     names = [name for name in COLUMNS if name in known]
     rows = [[_error_cell(name, error.get(name)) for name in names] for error in errors]
-    title, caption = MISTAKES.get(content.get("task") or "", CONFIDENT)
-    heads = COLUMNS | RENAMED.get(content.get("task") or "", {})
+    title, caption = wording.errors
+    heads = {**COLUMNS, **wording.error_columns}
     table = Table(caption, [heads[name] for name in names], rows)
     return Section("errors", title, tables=[table]) if rows else None
 

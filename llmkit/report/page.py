@@ -18,11 +18,14 @@ from llmkit.report.content import facts, sections
 from llmkit.report.scores import headline
 from llmkit.report.seed_spread import seeds
 from llmkit.report.svg import inline
+from llmkit.report.wording import Wording
 
 __all__ = ["render", "write"]
 
+PLAIN = Wording()
 
-def write(folder: Path, content: Mapping[str, Any]) -> None:
+
+def write(folder: Path, content: Mapping[str, Any], wording: Wording = PLAIN) -> None:
     """Write the report into a run folder; plots of an earlier report that this one lacks are removed."""
     from llmkit.report import plots  # matplotlib takes a second to load
 
@@ -38,7 +41,7 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
         "content": content,
         "facts": facts(content),
         "headline": headline(content),
-        "sections": [*([own] if own else []), *comparison(content), *sections(content)],
+        "sections": [*([own] if own else []), *comparison(content), *sections(content, wording)],
         "titles": plots.TITLES,
         "plots": {name: inline(svg) for name, svg in drawn.items()},
     }

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
-from llmkit.report.format import count, duration, kind, number, percent, plain, size, words
+from llmkit.report.format import count, duration, number, percent, plain, size, words
 from llmkit.report.tables import Cell, Content, Section, Table, count_cell, pairs
+from llmkit.report.wording import Wording
 
 __all__ = ["COSTS", "data", "environment", "lengths", "notes", "recipe", "repeat", "seed", "speed"]
 
@@ -26,13 +27,6 @@ COSTS = {  # key: (name, form), in reading order
     "trainable_parameters": ("Trainable parameters", count),
     "precision": ("Precision", plain),
     "world_size": ("Processes", plain),
-}
-TEXT = ("Running text", "What there is")
-COUNTED = {  # task: (caption, first column) of the table of classes, where they are none of rows
-    "token_classification": ("Entities of each type", "Entity type"),
-    "clm": TEXT,
-    "mlm": TEXT,
-    "extractive_qa": ("Questions with and without an answer", "Questions"),
 }
 LENGTHS = {
     "max_length": ("Longest allowed", count),
@@ -85,25 +79,26 @@ def notes(content: Content) -> Section | None:
     return Section("notes", "Notes", said) if said else None
 
 
-def data(content: Content) -> Section | None:
+def data(content: Content, wording: Wording) -> Section | None:
     found = content.get("data") or {}
     parts, sources = found.get("parts") or {}, found.get("sources") or {}
     rows = [
         (Cell(name), count_cell((parts.get(name) or {}).get("rows")), Cell(plain(sources.get(name))))
         for name in dict.fromkeys([*parts, *sources])
     ]
-    tables = [Table("Parts", ("Part", "Rows", "Source"), rows), *_classes(parts, content.get("task"))]
+    tables = [Table("Parts", ("Part", "Rows", "Source"), rows), *_classes(parts, wording)]
     return Section("data", "Data", tables=tables) if rows else None
 
 
-def _classes(parts: Content, task: str | None) -> list[Table]:
+def _classes(parts: Content, wording: Wording) -> list[Table]:
     """How often each class occurs in each part; none where the task has no classes, or all rows are of one kind."""
     counts = {name: part.get("classes") or {} for name, part in parts.items()}
     labels = list(dict.fromkeys(label for own in counts.values() for label in own))
-    if not labels or (task == "extractive_qa" and len(labels) == 1):
+    if len(labels) < wording.min_counts:
         return []
     rows = [[Cell(label), *(count_cell(own.get(label, 0)) for own in counts.values())] for label in labels]
-    caption, first = COUNTED.get(task or "", (f"Rows of each {kind(task)}", words(kind(task))))
+    one = wording.class_names[0]
+    caption, first = wording.counts or (f"Rows of each {one}", words(one))
     return [Table(caption, (first, *counts), rows, folded=len(rows) > MOST_CLASSES)]
 
 

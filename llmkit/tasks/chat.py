@@ -38,8 +38,10 @@ from llmkit.metrics.score import Floats, Statistics
 from llmkit.metrics.tasks import language_model
 from llmkit.metrics.text.rouge import rouge
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.baselines import BASE_MODEL
 from llmkit.tasks._shared.generation import (
+    ERRORS,
     check_generator,
     compute_in_chunks,
     decode_texts,
@@ -71,6 +73,14 @@ __all__ = ["PROMPT", "Chat", "Options", "make"]
 
 PROMPT = "prompt"  # the column, and the field of a record, with what comes before the answer
 DIGEST = "template_sha256"
+WORDING = Wording(
+    title="chat",
+    purpose="answers in a chat",
+    errors=ERRORS,
+    error_columns={"label": "Answer in the data", "prediction": "Generated answer"},
+    pipeline="text-generation",
+    usage="chat",
+)
 
 
 class Options(Section):
@@ -108,6 +118,7 @@ class Chat:
             inputs=(PROMPT,),
             identity=(PROMPT, "references"),
             metrics=("perplexity", "rougeL"),
+            wording=WORDING,
             lower_is_better=frozenset({"loss", "perplexity"}),
             baselines={"untuned": BASE_MODEL},
             pretrained=True,

@@ -6,7 +6,7 @@ Shapes: B examples, N examples of a split, C classes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import calibration, classification, ranking
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.baselines import classification_baselines
 from llmkit.tasks._shared.classes import MAX_RANKED, check_class, class_config, class_details
 from llmkit.tasks._shared.texts import compute_logits, make_splits
@@ -46,6 +47,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["Classification", "Options", "balance_classes", "make"]
+WORDING = Wording(
+    title="text classification",
+    purpose="assigns a text to one of its classes",
+    pipeline="text-classification",
+    usage="classify",
+)
+PAIR_WORDING = replace(
+    WORDING,
+    title="text pair classification",
+    purpose="assigns a pair of texts to one of its classes",
+    usage_input='{"text": "The first text.", "text_pair": "The second text."}',
+    command_input='"The first text." "The second text."',
+)
 
 
 class Options(Section):
@@ -85,6 +99,7 @@ class Classification:
             inputs=self.texts,
             identity=(*self.texts, "label"),
             metrics=(*metrics, "pr_auc", *of_positive),
+            wording=PAIR_WORDING if len(self.texts) == 2 else WORDING,
             lower_is_better=frozenset({"loss", "mae"}),
             baselines=classification_baselines(self.texts),
             can_tune=True,

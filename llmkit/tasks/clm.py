@@ -67,6 +67,14 @@ class CausalLM(LanguageModelling):
 
     auto_class = "AutoModelForCausalLM"
     metrics = ("perplexity", "bits_per_byte")
+    wording = replace(
+        base.WORDING,
+        title="causal language modelling",
+        purpose="continues a text",
+        error_columns={"probability": "Mean probability of a token"},
+        pipeline="text-generation",
+        usage="continue",
+    )
     writes_samples = True
 
     def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:

@@ -38,6 +38,12 @@ __all__ = ["Code", "Options", "make"]
 
 NOT_RUN = "programs were not run: task.run_programs=true (for evaluate --run-programs) runs them in a sandbox"
 NO_PROGRAM = "no program"
+WORDING = replace(
+    chat.WORDING,
+    title="code generation",
+    purpose="writes Python programs",
+    error_columns={"label": "Solution in the data", "prediction": "Generated program"},
+)
 
 
 class Options(chat.Options):
@@ -65,6 +71,7 @@ class Code(Chat):
         return replace(
             spec,
             metrics=("pass@1", *spec.metrics) if self.options.run_programs else spec.metrics,
+            wording=WORDING,
             optional_columns=same_names(*COLUMNS),
             keeps_line_breaks=True,
         )

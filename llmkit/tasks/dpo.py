@@ -49,6 +49,21 @@ if TYPE_CHECKING:
 __all__ = ["Dpo", "Options", "make"]
 
 INPUTS = (PROMPT, *SIDES)
+WORDING = replace(
+    chat.WORDING,
+    title="direct preference optimization",
+    purpose="answers in a chat as people prefer it, and predicts which of two answers they would prefer",
+    errors=(
+        "Wrong preferences",
+        "Pairs whose rejected answer gets the larger reward, the most confident first",
+    ),
+    error_columns={
+        "label": "Chosen answer",
+        "prediction": "Rejected answer",
+        "probability": "Probability of the rejected",
+    },
+    command_input='"A question?" "An answer." "Another answer."',
+)
 OUTPUTS = ("now", "before", "tokens")  # of both answers, (B, 2) each
 
 
@@ -84,6 +99,7 @@ class Dpo(Chat):
                 "reward_margin",
                 "likelihood_accuracy_per_token",
             ),
+            wording=WORDING,
             lower_is_better=frozenset({"loss"}),
             needs_adapter=True,
             max_new_tokens=0,

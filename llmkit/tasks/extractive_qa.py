@@ -33,6 +33,7 @@ from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import extractive_qa
 from llmkit.metrics.tasks.answer_matching import Rules, has_answer
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.baselines import question_baselines
 from llmkit.tasks.protocol import (
     MAX_ERRORS,
@@ -58,6 +59,24 @@ SPANS_PER_WINDOW = 20  # that are kept of each window
 SPANS_PER_RECORD = 5
 OUTSIDE = -1e30  # logit of a token that is not in the context; the sum of two still fits float32
 HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+WORDING = Wording(
+    title="extractive question answering",
+    purpose="finds the answer to a question in a given text",
+    about_usage=(
+        "This reads as much of the text as one input holds, and always predicts an answer. transformers 5 has no "
+        "pipeline for question answering. llmkit reads a text of any length, and says when there is no answer if the "
+        "model was trained on such questions."
+    ),
+    counts=("Questions with and without an answer", "Questions"),
+    min_counts=2,
+    errors=("Wrong answers", "Answers that share no word with a right one, the most confident first"),
+    error_columns={"label": "Right answers", "prediction": "Answer"},
+    reads_windows=True,
+    pipeline="question-answering",
+    usage="extract",
+    usage_truncation='"only_second"',
+    command_input='"A question?" --context text.txt',
+)
 
 
 class Options(Section):
@@ -100,6 +119,7 @@ class ExtractiveQA:
             inputs=("question", "context"),
             identity=("question", "answers"),
             metrics=extractive_qa.metric_names("squad_v2" if self.options.unanswerable else "squad"),
+            wording=WORDING,
             baselines=question_baselines(unanswerable=self.options.unanswerable),
             can_tune=self.options.unanswerable,
             tuned=self.tuned,

@@ -70,6 +70,15 @@ class MaskedLM(LanguageModelling):
 
     auto_class = "AutoModelForMaskedLM"
     metrics = ("token_accuracy", "perplexity")
+    wording = replace(
+        base.WORDING,
+        title="masked language modelling",
+        purpose="fills masked tokens; it is meant as a base model for fine-tuning",
+        error_columns={"probability": "Mean probability of a masked token"},
+        pipeline="fill-mask",
+        usage="fill_mask",
+        command_input='"A text with [MASK] in it."',
+    )
 
     def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
         """Return the task for one base model.

@@ -27,6 +27,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import multi_label, ranking
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.baselines import multi_label_baselines
 from llmkit.tasks._shared.classes import MAX_RANKED, class_config, class_details
 from llmkit.tasks._shared.texts import compute_logits, make_splits
@@ -50,6 +51,17 @@ __all__ = ["MultiLabel", "Options", "make"]
 
 HEADLINE = ("f1_micro", "f1", "subset_accuracy")
 TEXTS = ("text",)
+WORDING = Wording(
+    title="multi-label classification",
+    purpose="gives a text any number of its labels",
+    about_thresholds=(
+        "A label is predicted if its probability reaches the label's own threshold, which was set on the validation "
+        "set and is kept in `llmkit.json` under `tuned`."
+    ),
+    class_names=("label", "labels"),
+    pipeline="text-classification",
+    usage="multi_label",
+)
 
 
 class Options(Section):
@@ -80,6 +92,7 @@ class MultiLabel:
             inputs=TEXTS,
             identity=(*TEXTS, "labels"),
             metrics=(*multi_label.METRICS, "pr_auc"),
+            wording=WORDING,
             lower_is_better=frozenset({"loss", "hamming_loss"}),
             baselines=multi_label_baselines(TEXTS, with_thresholds="thresholds" in self.tuned),
             can_tune=self.options.tune_thresholds,

@@ -25,6 +25,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data
+from llmkit.report.wording import Wording
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -159,6 +160,8 @@ class TaskSpec:
     """Fields of a record that identify its example; `compare` pairs the records of two runs by them."""
     metrics: Sequence[str]
     """Names of the metrics, without `loss`, which every task has."""
+    wording: Wording
+    """How the report and the model card speak of the task."""
     lower_is_better: Collection[str] = frozenset({"loss"})
     """Metrics of which a lower value is better."""
     optional_columns: Mapping[str, str] = field(default_factory=dict)

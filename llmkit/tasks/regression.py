@@ -6,7 +6,7 @@ The head has one output, trained by squared error as in transformers (problem_ty
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -24,6 +24,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.tasks import regression
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.baselines import regression_baselines
 from llmkit.tasks._shared.texts import compute_logits, make_splits
 from llmkit.tasks.protocol import (
@@ -46,6 +47,21 @@ __all__ = ["Options", "Regression", "make"]
 
 HEADLINE = ("pearson", "spearman", "mse")
 MAX_POINTS = 2000  # of the report's scatter plot
+WORDING = Wording(
+    title="text regression",
+    purpose="gives a text a number",
+    errors=("Largest errors", "Predictions farthest from the score in the data, the farthest first"),
+    # transformers' own task for a head with one output; "sentence-similarity" is for models that embed single texts
+    pipeline="text-classification",
+    usage="regress",
+)
+PAIR_WORDING = replace(
+    WORDING,
+    title="text pair regression",
+    purpose="gives a pair of texts a number",
+    usage_input='"The first text.", "The second text."',
+    command_input='"The first text." "The second text."',
+)
 
 
 class Options(Section):
@@ -74,6 +90,7 @@ class Regression:
             inputs=self.texts,
             identity=(*self.texts, "score"),
             metrics=tuple(regression.METRICS),
+            wording=PAIR_WORDING if len(self.texts) == 2 else WORDING,
             lower_is_better=frozenset({"loss", "mse", "mae"}),
             baselines=regression_baselines(self.texts),
             tuned=self.tuned,

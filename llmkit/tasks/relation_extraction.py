@@ -30,6 +30,18 @@ __all__ = ["Options", "RelationExtraction", "make"]
 LOST = "texts that lost an entity to truncation"
 NEGATIVES = ("Other", "unknown", "no_relation", "NA", "None")
 OFFICIAL = {"f1": "semeval2010", "precision": "precision_semeval2010", "recall": "recall_semeval2010"}
+WORDING = replace(
+    classification.WORDING,
+    title="relation extraction",
+    purpose="predicts which relation holds between two marked entities of a text",
+    about=(
+        "The two entities of a text are marked: `<e1>Ann</e1> founded <e2>Acme</e2>.` The four markers are tokens that "
+        "were added to the vocabulary and learned in this training. Texts without markers cannot be classified."
+    ),
+    class_names=("relation", "relations"),
+    usage_input='"<e1>Ann</e1> founded <e2>Acme</e2>."',
+    command_input='"<e1>Ann</e1> founded <e2>Acme</e2>."',
+)
 
 Value = TypeVar("Value")
 
@@ -58,6 +70,7 @@ class RelationExtraction(Classification):
         return replace(
             spec,
             metrics=(*spec.metrics, *OFFICIAL.values()),
+            wording=WORDING,
             optional_columns=same_names("head", "tail"),
             special_tokens=MARKERS,
         )

@@ -11,9 +11,10 @@ from typing import Any
 
 from llmkit.metrics.score import Statistics
 from llmkit.metrics.text.rouge import rouge
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared import generation
 from llmkit.tasks._shared.baselines import lead_baseline
-from llmkit.tasks._shared.generation import TextGeneration
+from llmkit.tasks._shared.generation import ERRORS, TextGeneration
 from llmkit.text.sentences import split_sentences
 
 __all__ = ["Options", "Summarization", "make"]
@@ -43,6 +44,14 @@ class Summarization(TextGeneration):
     target = "summary"
     prompt = "{document}\n\nSummary:\n"
     metrics = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+    wording = Wording(
+        title="summarization",
+        purpose="summarizes a text",
+        errors=ERRORS,
+        error_columns={"label": "Summary in the data", "prediction": "Generated summary"},
+        pipeline="summarization",
+        usage="generate",
+    )
     error_metric = "rougeL"
     baselines = lead_baseline("document")
 

@@ -30,6 +30,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import ratio
 from llmkit.metrics.tasks import entities
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.baselines import entity_baselines
 from llmkit.tasks._shared.classes import class_config, class_details
 from llmkit.tasks.protocol import (
@@ -54,6 +55,17 @@ if TYPE_CHECKING:
 __all__ = ["Options", "TokenClassification", "make"]
 
 HEADLINE = ("f1", "precision", "recall")
+WORDING = Wording(
+    title="token classification",
+    purpose="finds the entities in a text",
+    class_names=("entity type", "entity types"),
+    counts=("Entities of each type", "Entity type"),
+    errors=("Worst sentences", "Sentences with the most wrong words, the worst first"),
+    error_columns={"label": "Entities in the data", "prediction": "Predicted entities"},
+    reads_windows=True,
+    pipeline="token-classification",
+    usage="tag_words",
+)
 
 
 class Options(Section):
@@ -92,6 +104,7 @@ class TokenClassification:
             inputs=("text",),
             identity=("text", "tags"),
             metrics=tuple(entities.METRICS),
+            wording=WORDING,
             baselines=entity_baselines(),
             tuned=self.tuned,
         )

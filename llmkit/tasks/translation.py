@@ -9,9 +9,10 @@ from typing import Any, Self
 from llmkit.base.errors import RecipeError
 from llmkit.metrics.score import Statistics
 from llmkit.metrics.text import ngram
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared import generation
 from llmkit.tasks._shared.baselines import source_baseline
-from llmkit.tasks._shared.generation import TextGeneration
+from llmkit.tasks._shared.generation import ERRORS, TextGeneration
 
 __all__ = ["Options", "Translation", "make"]
 
@@ -44,6 +45,14 @@ class Translation(TextGeneration):
     target = "target"
     prompt = "{source}\n\nTranslation:\n"
     metrics = ("bleu", "chrf", "ter")
+    wording = Wording(
+        title="translation",
+        purpose="translates a text",
+        errors=ERRORS,
+        error_columns={"label": "Translation in the data", "prediction": "Generated translation"},
+        pipeline="translation",
+        usage="generate",
+    )
     lower_is_better = frozenset({"loss", "ter"})
     error_metric = "chrf"
     baselines = source_baseline("source")

@@ -294,7 +294,9 @@ def _write(
         llmkit=llmkit.__version__,
         tuned=dict(prepared.task.spec.tuned),
     )
-    save.save_model(run.model, model, prepared.tokenizer, about, readme=card.text(content))
+    save.save_model(
+        run.model, model, prepared.tokenizer, about, readme=card.text(content, prepared.task.spec.wording)
+    )
     files.write_lines(run.predictions(split), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))
     files.write_json(run.path / "scores.json", {"part": split, "scores": content["scores"]})
-    page.write(run.path, content)
+    page.write(run.path, content, prepared.task.spec.wording)

@@ -181,7 +181,7 @@ def _finalize(
     content = _content(run, prepared, contents, kept, why, command)
     figures = {key: content[key] for key in ("part", "scores", "seeds", "spread", "kept_seed")}
     files.write_json(run.path / "scores.json", figures)
-    page.write(run.path, content)
+    page.write(run.path, content, prepared.task.spec.wording)
     return content
 
 

@@ -1,4 +1,4 @@
-"""The content of a report for each task: what the task's own `score`, `worst` and `counts` make of made-up answers."""
+"""The content of a report for each task: what the task's own `score` and `worst_errors` make of made-up answers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from llmkit import tasks
 from llmkit.data.checks.columns import object_array
-from llmkit.recipe.schema import Evaluate
+from llmkit.metrics.resampling import Resampling
+from llmkit.report.wording import Wording
 from llmkit.text.words import split_words
 
-__all__ = ["CONTENTS", "content"]
+__all__ = ["CONTENTS", "content", "wording_of"]
 
 COUNT = 24
 TEXTS = [
@@ -26,22 +27,25 @@ TEXTS = [
 
 @dataclass(frozen=True)
 class Made:
-    """Rows of a test part with golds and answers, some of them wrong."""
+    """Rows of a test part with references and predictions, some of them wrong."""
 
     options: dict[str, Any]
     rows: dict[str, Any]
-    golds: dict[str, Any]
-    answers: dict[str, Any]
+    references: dict[str, Any]
+    predictions: dict[str, Any]
     labels: tuple[str, ...] = ()
     tuned: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 def content(task: str) -> dict[str, Any]:
     """The parts of the content that come from the task."""
     made = CONTENTS[task]()
     own = tasks.load({"name": task, **made.options}, made.tuned)
-    sheet = own.score(made.golds, made.answers, made.labels, evaluate=Evaluate(resamples=100), seed=1)
-    records = own.records(made.rows, made.answers, made.labels, made.golds)
+    judged = (made.references, made.predictions, made.labels)
+    sheet = own.score(*judged, resampling=Resampling(resamples=100, seed=1))
+    values = own.score(*judged, resampling=None).values
+    records = own.records(made.rows, made.predictions, made.labels, made.references)
     placed = [{"place": f"data/test.jsonl:{n}", **record} for n, record in enumerate(records, 1)]
     scores = {name: score.to_json() for name, score in sheet.scores.items()}
     return {
@@ -52,16 +56,14 @@ def content(task: str) -> dict[str, Any]:
         "scores": scores,
         "headline": list(sheet.headline),
         **sheet.details,
-        "errors": own.worst(placed),
+        "errors": own.worst_errors(placed),
         "baselines": {"majority": {name: {**score, "value": 0.25} for name, score in scores.items()}},
         "curves": {
             "steps": [{"step": 1, "loss": 0.9}],
-            "evaluations": [
-                {"step": step, **own.values(made.golds, made.answers, made.labels)} for step in (1, 2)
-            ],
+            "evaluations": [{"step": step, **values} for step in (1, 2)],
             "best_step": 2,
         },
-        "data": {"parts": {"test": {"rows": COUNT, "classes": own.counts(made.golds, made.labels)}}},
+        "data": {"parts": {"test": {"rows": COUNT, "classes": made.counts}}},
         "lengths": {
             "max_length": 32,
             "bins": [{"low": 0, "high": 8, "count": COUNT}],
@@ -69,6 +71,11 @@ def content(task: str) -> dict[str, Any]:
             "longest": 7,
         },
     }
+
+
+def wording_of(task: str) -> Wording:
+    """How the report speaks of the task."""
+    return tasks.load({"name": task}).spec.wording
 
 
 def _texts(*names: str) -> dict[str, Any]:
@@ -87,7 +94,8 @@ def _classes(*names: str, labels: tuple[str, ...] = ("neutral", "积极", "negat
         "loss": rng.random(COUNT),
         "brier": rng.random(COUNT),
     }
-    return Made(options, _texts(*names), {"labels": gold}, answers, labels)
+    counts = dict(zip(labels, np.bincount(gold, minlength=size).tolist(), strict=True))
+    return Made(options, _texts(*names), {"labels": gold}, answers, labels, counts=counts)
 
 
 def _relations() -> Made:
@@ -115,7 +123,8 @@ def _label_sets() -> Made:
         "probabilities": probabilities,
         "loss": rng.random(COUNT),
     }
-    return Made({}, _texts("text"), {"labels": gold}, answers, labels, {"thresholds": thresholds})
+    counts = dict(zip(labels, gold.sum(0).astype(int).tolist(), strict=True))
+    return Made({}, _texts("text"), {"labels": gold}, answers, labels, {"thresholds": thresholds}, counts)
 
 
 def _entities() -> Made:
@@ -134,7 +143,7 @@ def _entities() -> Made:
         "loss": rng.random(COUNT),
         "words": np.array(lengths),
     }
-    return Made({}, rows, {"tags": gold}, answers, labels)
+    return Made({}, rows, {"tags": gold}, answers, labels, counts={"LOC": 40, "PER": 30})
 
 
 def _questions() -> Made:
@@ -154,7 +163,8 @@ def _questions() -> Made:
         "loss": np.ones(COUNT),
         "windows": np.ones(COUNT),
     }
-    return Made({"unanswerable": True}, rows, golds, answers, tuned={"null_threshold": -1.25})
+    counts = {"answerable": 16, "without an answer": 8}
+    return Made({"unanswerable": True}, rows, golds, answers, (), {"null_threshold": -1.25}, counts)
 
 
 def _running_text(*columns: str) -> Made:
@@ -163,7 +173,8 @@ def _running_text(*columns: str) -> Made:
     documents = np.arange(COUNT) // 2
     golds = {"documents": documents, "last": np.arange(COUNT) % 2, "bytes": 4 * tokens}
     costs = {"nats": 3 * tokens * rng.random(COUNT), "tokens": tokens, "hits": tokens // 4}
-    return Made({}, _texts("text"), golds, {name: costs[name] for name in columns})
+    counts = {"documents": COUNT // 2, "bytes": int(golds["bytes"].sum())}
+    return Made({}, _texts("text"), golds, {name: costs[name] for name in columns}, counts=counts)
 
 
 def _generated(source: str, said: tuple[str, ...]) -> Made:
@@ -175,7 +186,7 @@ def _generated(source: str, said: tuple[str, ...]) -> Made:
         "nats": np.full(COUNT, 3.5),
         "tokens": np.full(COUNT, 7),
     }
-    return Made({}, rows, {"references": object_array(right)}, answers)
+    return Made({}, rows, {"texts": object_array(right)}, answers)
 
 
 SAID = ("Angela Merkel traf Sony in Paris .", "Sony traf Merkel in Berlin .", "")
@@ -204,7 +215,7 @@ def _code() -> Made:
     made = _chat()
     verdicts = object_array(("failed", "timeout", "passed")[number % 3] for number in range(COUNT))
     details = object_array("" for _ in range(COUNT))
-    return replace(made, answers={**made.answers, "verdicts": verdicts, "details": details})
+    return replace(made, predictions={**made.predictions, "verdicts": verdicts, "details": details})
 
 
 CONTENTS: dict[str, Callable[[], Made]] = {

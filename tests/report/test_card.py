@@ -14,7 +14,10 @@ import llmkit
 from llmkit import tasks
 from llmkit.report import card
 from tests.report.made import content as made
+from tests.report.made import wording_of
 from tests.samples import rows, write_recipe
+
+OF_CLASSES = wording_of("classification")
 
 
 def _front(text: str) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def _front(text: str) -> dict[str, Any]:
 
 
 def test_the_front_matter_holds_the_scores(content: dict[str, Any]) -> None:
-    front = _front(card.text(content))
+    front = _front(card.text(content, OF_CLASSES))
     assert front["library_name"] == "transformers"
     assert front["pipeline_tag"] == "text-classification"
     assert front["metrics"] == ["accuracy", "f1", "matthews_correlation"]
@@ -36,16 +39,16 @@ def test_the_front_matter_holds_the_scores(content: dict[str, Any]) -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0, 1e-6, 1e22, -3.5e-300, 7])
 def test_every_score_is_a_number_in_yaml(content: dict[str, Any], value: float) -> None:
     content["scores"] = {"loss": {"value": value, "low": None, "high": None, "n": 1, "method": ""}}
-    metrics = _front(card.text(content))["model-index"][0]["results"][0]["metrics"]
+    metrics = _front(card.text(content, OF_CLASSES))["model-index"][0]["results"][0]["metrics"]
     assert metrics[0]["value"] == value
 
 
 def test_only_hub_ids_are_named_to_the_hub(content: dict[str, Any]) -> None:
-    assert not {"base_model", "datasets", "language", "license"} & set(_front(card.text(content)))
+    assert not {"base_model", "datasets", "language", "license"} & set(_front(card.text(content, OF_CLASSES)))
     content["model"] = "google-bert/bert-base-chinese@main"
     content["data"]["sources"] = {"train": ["stanfordnlp/imdb", "data/own.jsonl"], "test": "./data/test"}
     content["language"] = ["zh"]
-    front = _front(card.text(content))
+    front = _front(card.text(content, OF_CLASSES))
     assert front["base_model"] == "google-bert/bert-base-chinese"
     assert front["datasets"] == ["stanfordnlp/imdb"]
     assert front["language"] == ["zh"]
@@ -56,16 +59,16 @@ def test_a_local_folder_is_no_hub_id(
 ) -> None:
     (tmp_path / "models" / "bert").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert "base_model" not in _front(card.text(content | {"model": "models/bert"}))
+    assert "base_model" not in _front(card.text(content | {"model": "models/bert"}, OF_CLASSES))
 
 
 def test_names_that_look_like_yaml_stay_names(content: dict[str, Any]) -> None:
     name = 'a: "b" # [c] 积极\n- d'
-    assert _front(card.text(content | {"name": name}))["model-index"][0]["name"] == name
+    assert _front(card.text(content | {"name": name}, OF_CLASSES))["model-index"][0]["name"] == name
 
 
 def test_the_text_tells_scores_with_intervals_training_limits_and_use(content: dict[str, Any]) -> None:
-    text = card.text(content)
+    text = card.text(content, OF_CLASSES)
     for part in (
         "| Accuracy | 0.862 | 0.842 to 0.882 | 1,007 | Wilson 95% |",
         "Started from: index:all-MiniLM-L6-v2",
@@ -92,28 +95,27 @@ def test_the_text_tells_scores_with_intervals_training_limits_and_use(content: d
         ("mlm", "mask_token"),
         ("clm", 'pipeline("text-generation"'),
         ("dpo", '[{"role": "user", "content": "A text of yours."}]'),
-        ("a task of the user", "AutoModel.from_pretrained"),
     ],
 )
 def test_the_code_of_the_card_suits_the_task_and_compiles(task: str, part: str) -> None:
-    text = card.text({"task": task})
+    text = card.text({"task": task}, wording_of(task))
     code = text.split("```python\n")[1].split("```")[0]
     assert part in code
     compile(code, "card", "exec")
 
 
 def test_an_lstm_is_made_known_before_it_is_opened() -> None:
-    code = card.text({"task": "clm", "architecture": "lstm"}).split("```python\n")[1]
+    code = card.text({"architecture": "lstm"}, wording_of("clm")).split("```python\n")[1]
     assert code.startswith("import llmkit.models.lstm ")
     assert (
         "llmkit"
-        not in card.text({"task": "clm", "architecture": "gpt2"}).split("```python\n")[1].split("```")[0]
+        not in card.text({"architecture": "gpt2"}, wording_of("clm")).split("```python\n")[1].split("```")[0]
     )
 
 
 @pytest.mark.parametrize("task", tasks.names())
 def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
-    text = card.text(made(task))
+    text = card.text(made(task), wording_of(task))
     tags = {
         "chat": "text-generation",
         "code": "text-generation",
@@ -138,24 +140,34 @@ def test_every_task_has_a_purpose_a_tag_and_its_command(task: str) -> None:
     }.get(task, '"A text of yours."')
 
 
+def _model_index(text: str) -> dict[str, Any]:
+    """The results of the only model and data set."""
+    result: dict[str, Any] = _front(text)["model-index"][0]["results"][0]
+    return result
+
+
 def test_the_front_matter_knows_the_metrics_by_the_names_of_the_hub() -> None:
-    names = {task: _front(card.text(made(task)))["metrics"] for task in tasks.names()}
+    names = {task: _front(card.text(made(task), wording_of(task)))["metrics"] for task in tasks.names()}
     assert names["multi_label"] == ["f1", "accuracy"]  # each once
     assert names["pair_regression"] == ["pearsonr", "spearmanr", "mse"]
     assert names["relation_extraction"] == ["f1", "accuracy"]
-    metrics = _front(card.text(made("extractive_qa")))["model-index"][0]["results"][0]["metrics"]
+    metrics = _front(card.text(made("extractive_qa"), wording_of("extractive_qa")))["model-index"][0][
+        "results"
+    ][0]["metrics"]
     types = {metric["name"]: metric["type"] for metric in metrics}
     assert types["has_answer_f1"] == "f1"
     assert types["has_answer_exact_match"] == "exact_match"
     assert types["no_answer_accuracy"] == "accuracy"
     assert names["dpo"] == ["accuracy", "reward_margin"]
-    metrics = _front(card.text(made("relation_extraction")))["model-index"][0]["results"][0]["metrics"]
+    metrics = _front(card.text(made("relation_extraction"), wording_of("relation_extraction")))[
+        "model-index"
+    ][0]["results"][0]["metrics"]
     types = {metric["name"]: metric["type"] for metric in metrics}
     assert types["recall_semeval2010"] == types["recall_micro"] == "recall"
 
 
 def test_what_a_model_answers_with_has_its_name() -> None:
-    texts = {task: card.text(made(task)) for task in tasks.names()}
+    texts = {task: card.text(made(task), wording_of(task)) for task in tasks.names()}
     assert "Its classes: neutral, 积极, negative." in texts["classification"]
     assert "Its labels: 体育, news, never." in texts["multi_label"]
     assert "Its entity types: LOC, PER." in texts["token_classification"]
@@ -165,16 +177,16 @@ def test_what_a_model_answers_with_has_its_name() -> None:
 
 
 def test_what_a_user_must_know_of_a_task_is_said() -> None:
-    texts = {task: card.text(made(task)) for task in tasks.names()}
+    texts = {task: card.text(made(task), wording_of(task)) for task in tasks.names()}
     assert "`<e1>Ann</e1> founded <e2>Acme</e2>.`" in texts["relation_extraction"]
-    assert "tokens that were added\nto the vocabulary" in texts["relation_extraction"]
+    assert "tokens that were added to the vocabulary" in texts["relation_extraction"]
     assert "threshold" in texts["multi_label"].split("## Scores")[0]
     assert "says when there is no answer" in texts["extractive_qa"]
     assert "windows of 32 tokens" in texts["token_classification"]
 
 
 def test_scores_of_the_validation_rows_are_not_said_to_be_of_a_test(content: dict[str, Any]) -> None:
-    text = card.text(content | {"part": "validation"})
+    text = card.text(content | {"part": "validation"}, OF_CLASSES)
     assert "Measured on the validation rows, by which the best step was chosen" in text
     assert "not used in training" not in text
     assert _front(text)["model-index"][0]["results"][0]["dataset"]["split"] == "validation"
@@ -182,7 +194,7 @@ def test_scores_of_the_validation_rows_are_not_said_to_be_of_a_test(content: dic
 
 def test_more_than_fifty_classes_are_counted(content: dict[str, Any]) -> None:
     one = content["per_class"]["积极"]
-    text = card.text(content | {"per_class": {f"c{number}": one for number in range(53)}})
+    text = card.text(content | {"per_class": {f"c{number}": one for number in range(53)}}, OF_CLASSES)
     assert "c48, c49 and 3 more." in text
 
 
@@ -191,8 +203,8 @@ def test_an_empty_content_makes_a_card() -> None:
 
 
 def test_the_card_lies_beside_the_weights(tmp_path: Path, content: dict[str, Any]) -> None:
-    card.write(tmp_path, content)
-    assert (tmp_path / "model" / "README.md").read_text(encoding="utf-8") == card.text(content)
+    card.write(tmp_path, content, OF_CLASSES)
+    assert (tmp_path / "model" / "README.md").read_text(encoding="utf-8") == card.text(content, OF_CLASSES)
 
 
 INPUTS = {  # what stands in the card's code -> what the tiny model can read

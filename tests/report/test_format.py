@@ -75,7 +75,6 @@ def test_a_key_inside_a_sentence_keeps_only_capitals_that_are_its_own() -> None:
         "hamming_loss",
         "semeval2010",
         "pr_auc",
-        "multi_label",
     ]
     assert [form.phrase(name) for name in names] == [
         "exact match",
@@ -85,16 +84,7 @@ def test_a_key_inside_a_sentence_keeps_only_capitals_that_are_its_own() -> None:
         "Hamming loss",
         "SemEval-2010 F1",
         "PR-AUC",
-        "multi-label classification",
     ]
-
-
-def test_the_answers_of_a_task_are_made_of_its_own_things() -> None:
-    assert (form.kind("relation_extraction"), form.kinds("token_classification")) == (
-        "relation",
-        "entity types",
-    )
-    assert (form.kind("classification"), form.kinds(None)) == ("class", "classes")
 
 
 def test_settings_of_any_shape_stand_in_one_line() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from llmkit.report.instances import errors, samples
+from llmkit.report.wording import Wording
 
 
 def test_errors_show_only_what_they_have(content: dict[str, Any]) -> None:
     wrong = [{"text": "a", "label": "B-PER", "prediction": "O", "probability": None}]
-    assert list(errors(content | {"errors": wrong}).tables[0].head) == [
+    assert list(errors(content | {"errors": wrong}, Wording()).tables[0].head) == [
         "Text",
         "Label",
         "Prediction",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from llmkit.report import provenance
+from llmkit.report.wording import Wording
 
 
 @pytest.mark.parametrize(("share", "warned"), [(0.05, False), (0.051, True), (None, False)])
@@ -26,7 +27,9 @@ def test_the_seed_is_read_from_the_recipe() -> None:
 
 
 def test_a_part_without_rows_and_a_source_without_part_are_shown() -> None:
-    section = provenance.data({"data": {"parts": {"train": {"rows": 3}}, "sources": {"test": ["a", "b"]}}})
+    section = provenance.data(
+        {"data": {"parts": {"train": {"rows": 3}}, "sources": {"test": ["a", "b"]}}}, Wording()
+    )
     assert section is not None
     assert [[cell.text for cell in row] for row in section.tables[0].rows] == [
         ["train", "3", "–"],

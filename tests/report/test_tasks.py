@@ -13,7 +13,7 @@ from llmkit.report import page, plots
 from llmkit.report.content import sections
 from llmkit.report.format import better, phrase, words
 from llmkit.report.tables import Section, Table
-from tests.report.made import CONTENTS, content
+from tests.report.made import CONTENTS, content, wording_of
 
 KINDS = {
     "multi_label": "label",
@@ -26,7 +26,7 @@ COLUMNS = {
     "code": ["Text", "Solution in the data", "Generated program", "Probability", "Outcome", "Place"],
     "clm": ["Text", "Mean probability of a token", "Place"],
     "dpo": ["Text", "Chosen answer", "Rejected answer", "Probability of the rejected", "Place"],
-    "mlm": ["Text", "Mean probability of a hidden token", "Place"],
+    "mlm": ["Text", "Mean probability of a masked token", "Place"],
     "extractive_qa": ["Question", "Right answers", "Answer", "Probability", "Place"],
     "multi_label": ["Text", "Label", "Prediction", "Probability", "Place"],
     "pair_classification": ["Text", "Second text", "Label", "Prediction", "Probability", "Place"],
@@ -39,8 +39,12 @@ COLUMNS = {
 }
 
 
+def _sections(found: dict[str, Any]) -> list[Section]:
+    return sections(found, wording_of(found["task"])) if "task" in found else sections(found)
+
+
 def _section(found: dict[str, Any], key: str) -> Section:
-    return next(section for section in sections(found) if section.key == key)
+    return next(section for section in _sections(found) if section.key == key)
 
 
 def _texts(table: Table) -> list[list[str]]:
@@ -54,10 +58,10 @@ def test_every_task_is_here() -> None:
 @pytest.mark.parametrize("task", tasks.names())
 def test_both_pages_hold_every_section_whole(task: str, tmp_path: Path) -> None:
     found = content(task)
-    page.write(tmp_path, found)
+    page.write(tmp_path, found, wording_of(task))
     markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    for section in sections(found):
+    for section in _sections(found):
         assert f"## {section.title}\n" in markdown
         assert f">{section.title}</h2>" in html
     blocks = re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE)
@@ -96,7 +100,7 @@ def test_sentences_are_wide_and_places_may_break() -> None:
 @pytest.mark.parametrize("task", tasks.names())
 def test_what_the_answers_are_made_of_has_its_name(task: str) -> None:
     found = content(task)
-    titles = {section.key: section.title for section in sections(found)}
+    titles = {section.key: section.title for section in _sections(found)}
     kind = KINDS.get(task, "class")
     if "per_class" in found:
         assert titles["classes"] == f"Each {kind}"
@@ -105,7 +109,7 @@ def test_what_the_answers_are_made_of_has_its_name(task: str) -> None:
         assert table.caption == f"Scores of each {kind}"
     else:
         assert "classes" not in titles
-    captions = [table.caption for section in sections(found) for table in section.tables]
+    captions = [table.caption for section in _sections(found) for table in section.tables]
     if kind != "class" or task in ("clm", "extractive_qa", "mlm", "regression", "pair_regression"):
         assert not any("class" in text.lower() for text in [*titles.values(), *captions])
 
@@ -141,7 +145,7 @@ def test_the_threshold_of_a_label_stands_beside_its_scores() -> None:
         "A label is given where its probability reaches its threshold, which gave the best F1 of this label on "
         "the validation rows; each label with fewer than 5 rows there has the one that is best for all."
     ]
-    assert "thresholds" not in [section.key for section in sections(content("multi_label"))]
+    assert "thresholds" not in [section.key for section in _sections(content("multi_label"))]
 
 
 def test_the_threshold_of_no_answer_is_said_in_a_sentence() -> None:

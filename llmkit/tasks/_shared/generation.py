@@ -29,6 +29,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Floats, Metric, Statistics, ratio
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.statistics import get_metric, subtract
 from llmkit.tasks._shared.texts import make_splits
 from llmkit.tasks.protocol import (
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from llmkit.engine.generation.generate import Search
 
 __all__ = [
+    "ERRORS",
     "Options",
     "TextGeneration",
     "check_generator",
@@ -66,6 +68,7 @@ __all__ = [
 ]
 
 MAX_POSITIONS = 1024  # of targets at which logits over the whole vocabulary are computed at once
+ERRORS = ("Least similar to the data", "Generated texts that have the least in common with those in the data")
 SEARCH = {"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty"}
 LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_better=False, point=None)
 
@@ -255,6 +258,7 @@ class TextGeneration:
     prompt: ClassVar[str]
     """Default prompt of decoder-only models."""
     metrics: ClassVar[Sequence[str]]
+    wording: ClassVar[Wording]
     lower_is_better: ClassVar[Collection[str]] = frozenset({"loss"})
     error_metric: ClassVar[str]
     """The metric that ranks single texts in `worst_errors`."""
@@ -273,6 +277,7 @@ class TextGeneration:
             inputs=(self.source,),
             identity=(self.source, "references"),
             metrics=self.metrics,
+            wording=self.wording,
             lower_is_better=self.lower_is_better,
             baselines=self.baselines,
             max_new_tokens=self.options.max_new_tokens * self.options.num_beams,

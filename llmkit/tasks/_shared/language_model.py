@@ -25,6 +25,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Statistics
 from llmkit.recipe.schema import Data, Section
+from llmkit.report.wording import Wording
 from llmkit.tasks._shared.baselines import BASE_MODEL
 from llmkit.tasks._shared.statistics import subtract
 from llmkit.tasks.protocol import (
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "WORDING",
     "Columns",
     "LanguageModelling",
     "Options",
@@ -57,6 +59,11 @@ Columns = Mapping[str, NDArray[np.int64]]  # one number per token each, (T,)
 MIN_DOCUMENTS = 30  # from which on documents, rather than rows, are the units of the bootstrap
 MAX_CHARACTERS = 300  # of a row in its record
 MIN_TOKENS = 5  # of a row among the hardest
+WORDING = Wording(
+    counts=("Running text", "Unit"),
+    errors=("Hardest texts", "Texts whose tokens were the least expected, the hardest first"),
+    reads_windows=True,
+)
 
 
 class Options(Section):
@@ -78,6 +85,7 @@ class LanguageModelling:
 
     auto_class: ClassVar[str]
     metrics: ClassVar[Sequence[str]]
+    wording: ClassVar[Wording]
     writes_samples: ClassVar[bool] = False
 
     @property
@@ -88,6 +96,7 @@ class LanguageModelling:
             inputs=("text",),
             identity=("place",),
             metrics=self.metrics,
+            wording=self.wording,
             lower_is_better=frozenset({"loss", "perplexity", "bits_per_byte"}),
             baselines={"untuned": BASE_MODEL},
             pretrained=True,
