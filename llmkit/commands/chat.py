@@ -118,9 +118,9 @@ def start(
     """
     import torch
 
-    from llmkit.tasks.chat import Chat
+    from llmkit.tasks.chat import NAME, Chat
 
-    opened = open_model(target, progress, task="chat")
+    opened = open_model(target, progress, task=NAME)
     task = opened.task
     if not isinstance(task, Chat):
         message = "was not trained to chat"

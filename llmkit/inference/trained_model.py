@@ -99,8 +99,10 @@ def quantize_model(opened: TrainedModel) -> TrainedModel:
 
 
 def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
-    """The task's options as they are kept with the model, but for the leave to run programs."""
-    if options["name"] == "code":
+    """Return the task's options as saved with the model, except for the permission to run programs."""
+    from llmkit import tasks
+
+    if "run_programs" in tasks.options(options["name"]).model_fields:
         return {**options, "run_programs": run_programs}
     if run_programs:
         message = f"this is a model of {options['name']}, which writes no programs"
@@ -139,9 +141,7 @@ def _card_of(folder: Path, task: str | None) -> Any:
         return save.ModelMetadata(
             {"name": task}, [], {}, load.get_max_length(folder, load.load_tokenizer(folder)), base=str(folder)
         )
-    by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
-    named = [name for name in tasks.names() if name not in by_name]
-    fitting = [name for name in named if _fits(config, tasks.load({"name": name}))]
+    fitting = [name for name in tasks.names() if _fits(config, tasks.load({"name": name}))]
     if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])
         raise ModelError("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
@@ -156,7 +156,7 @@ def _fits(config: dict[str, Any], task: Task) -> bool:
     """Whether a checkpoint's head is of this task, as far as its config tells."""
     from llmkit.models import load
 
-    if not load.has_head(config, task.spec.auto_class):
+    if not (task.spec.shown_by_head and load.has_head(config, task.spec.auto_class)):
         return False
     outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     kind = config.get("problem_type") or ("regression" if outputs == 1 else None)

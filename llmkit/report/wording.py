@@ -15,12 +15,12 @@ Usage = Literal[
     "base",
     "classify",
     "regress",
-    "multi_label",
+    "labels",
     "tag_words",
     "extract",
     "fill_mask",
     "continue",
-    "chat",
+    "conversation",
     "generate",
 ]
 

@@ -69,8 +69,9 @@ from llmkit.tasks.protocol import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["PROMPT", "Chat", "Options", "make"]
+__all__ = ["NAME", "PROMPT", "Chat", "Options", "make"]
 
+NAME = "chat"
 PROMPT = "prompt"  # the column, and the field of a record, with what comes before the answer
 DIGEST = "template_sha256"
 WORDING = Wording(
@@ -79,7 +80,7 @@ WORDING = Wording(
     errors=ERRORS,
     error_columns={"label": "Answer in the data", "prediction": "Generated answer"},
     pipeline="text-generation",
-    usage="chat",
+    usage="conversation",
 )
 
 
@@ -122,6 +123,7 @@ class Chat:
             lower_is_better=frozenset({"loss", "perplexity"}),
             baselines={"untuned": BASE_MODEL},
             pretrained=True,
+            shown_by_head=False,  # the head says causal language modelling
             max_new_tokens=self.options.max_new_tokens,
             validation_metrics=("loss", "perplexity"),
             tuned=self.tuned,

@@ -60,7 +60,7 @@ WORDING = Wording(
     ),
     class_names=("label", "labels"),
     pipeline="text-classification",
-    usage="multi_label",
+    usage="labels",
 )
 
 

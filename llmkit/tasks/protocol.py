@@ -174,6 +174,8 @@ class TaskSpec:
     """Whether `tune` sets anything on the validation set."""
     pretrained: bool = False
     """Whether the base model can predict before fine-tuning. It is then a baseline."""
+    shown_by_head: bool = True
+    """Whether `predict` takes a model that llmkit has not trained for one of this task if its head fits."""
     needs_adapter: bool = False
     """Whether training needs an adapter that stays separate from the base model (model.lora with merge: false)."""
     keeps_line_breaks: bool = False

@@ -83,11 +83,11 @@ def test_long_conversations_are_cut_and_that_is_said(tiny_gpt: Path) -> None:
 def test_a_system_message_comes_first(tiny_gpt: Path) -> None:
     dialogue = chat.start(str(tiny_gpt), system="very bad", max_new_tokens=4)
     task: Any = dialogue.opened.task
-    assert task.turns("film")[0] == {"role": "system", "content": "very bad"}
+    assert task.parse_turns("film")[0] == {"role": "system", "content": "very bad"}
 
 
 def test_runs_of_other_tasks_and_encoders_are_refused(finished: Any, tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match="was not trained to chat"):
         chat.start(str(finished.path))
-    with pytest.raises(ModelError, match="can't write any"):
+    with pytest.raises(ModelError, match="cannot generate any"):
         chat.start(str(tiny_bert))
