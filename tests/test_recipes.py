@@ -1,4 +1,4 @@
-"""Every packaged recipe says what it is for, loads under the real options, and plans a run on data of its kind."""
+"""The packaged recipes: their comments, their length, and a dry run of each on example data."""
 
 from __future__ import annotations
 
@@ -17,30 +17,28 @@ each_recipe = pytest.mark.parametrize("name", packaged.list_names())
 
 
 @each_recipe
-def test_its_head_says_purpose_data_and_what_to_expect(name: str) -> None:
+def test_comment_states_purpose_data_and_expected_score(name: str) -> None:
     text = packaged.find_path(name).read_text(encoding="utf-8")
-    head = [line for line in text.splitlines() if line.startswith("#")]
+    comment = [line for line in text.splitlines() if line.startswith("#")]
     assert len(packaged.read_summary(name)) > 30
-    for part in ("# Data: ", "# Expected: "):
-        assert any(line.startswith(part) for line in head), part
-    measured = re.search(
-        r"\d\.\d+ \(95 % interval \d+\.\d+ to \d+\.\d+\), about \d+ minutes?", " ".join(head)
-    )
-    assert measured or "# Expected: not measured yet." in head
+    for heading in ("# Data: ", "# Expected: "):
+        assert any(line.startswith(heading) for line in comment), heading
+    measured = re.search(r"\d\.\d+ \(95% CI \d+\.\d+ to \d+\.\d+\), about \d+ minutes?", " ".join(comment))
+    assert measured or "# Expected: not measured yet." in comment
 
 
 @each_recipe
-def test_it_is_short(name: str) -> None:
+def test_recipe_has_10_to_25_lines_of_settings(name: str) -> None:
     text = packaged.find_path(name).read_text(encoding="utf-8")
-    live = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    assert 10 <= len(live) <= 25
+    settings = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert 10 <= len(settings) <= 25
 
 
 @each_recipe
-def test_it_plans_a_run_on_rows_of_its_task(
+def test_dry_run_on_example_rows_of_the_task(
     name: str, tmp_path: Path, tiny_for: Callable[[str], Path]
 ) -> None:
-    """With a tiny model and made-up rows; columns and classes are those of the rows."""
+    """Uses a tiny model. Overrides set the columns and classes of the example rows."""
     recipe = load.load(
         str(packaged.find_path(name)), (), task_names=tasks.names(), task_options=tasks.options
     )
