@@ -68,6 +68,7 @@ from llmkit.tasks.protocol import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["NAME", "PROMPT", "Chat", "Options", "make"]
 
@@ -151,7 +152,7 @@ class Chat:
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -182,7 +183,7 @@ class Chat:
             raise DataError(error.code, "messages", error.message, error.fix)
         return parsed or messages
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         """Return the task for one base model.
 
         Raises:

@@ -38,6 +38,7 @@ from llmkit.tasks.protocol import Arrays, Loss, Record, Rows, model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["CausalLM", "Options", "make"]
 
@@ -77,7 +78,7 @@ class CausalLM(LanguageModelling):
     )
     writes_samples = True
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         """Return the task for one base model.
 
         Raises:
@@ -94,7 +95,7 @@ class CausalLM(LanguageModelling):
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -171,7 +172,9 @@ class CausalLM(LanguageModelling):
             }
 
 
-def _join_documents(ids: Sequence[Sequence[int]], references: Arrays, tokenizer: Any) -> Iterator[Columns]:
+def _join_documents(
+    ids: Sequence[Sequence[int]], references: Arrays, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[Columns]:
     """Yield the inputs of each document, from the start token to its last token, and the labels, one token later.
 
     A document that continues in later rows has no end token here, and begins anew there.

@@ -45,6 +45,7 @@ from llmkit.tasks.protocol import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Dpo", "Options", "make"]
 
@@ -120,7 +121,7 @@ class Dpo(Chat):
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,

@@ -52,6 +52,7 @@ from llmkit.text.sentences import sentence_around
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["ExtractiveQA", "Options", "make"]
 
@@ -143,7 +144,7 @@ class ExtractiveQA:
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -166,7 +167,7 @@ class ExtractiveQA:
             truncation=truncation,
         )
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         return self
 
     def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:

@@ -38,6 +38,7 @@ from llmkit.tasks.protocol import Arrays, Loss, Record, Rows, model_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["MaskedLM", "Options", "make"]
 
@@ -80,7 +81,7 @@ class MaskedLM(LanguageModelling):
         command_input='"A text with [MASK] in it."',
     )
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         """Return the task for one base model.
 
         Raises:
@@ -98,7 +99,7 @@ class MaskedLM(LanguageModelling):
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -230,7 +231,7 @@ class MaskedLM(LanguageModelling):
 
 
 def _join_documents(
-    texts: Sequence[str], references: Arrays, tokenizer: Any, unit: WordUnit
+    texts: Sequence[str], references: Arrays, tokenizer: PreTrainedTokenizerBase, unit: WordUnit
 ) -> Iterator[Columns]:
     """Yield the token ids of each document, with the number of each token's word, and its row."""
     numbered = list(number_words(texts, tokenizer, unit))

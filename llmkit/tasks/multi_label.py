@@ -46,6 +46,7 @@ from llmkit.tasks.protocol import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["MultiLabel", "Options", "make"]
 
@@ -128,7 +129,7 @@ class MultiLabel:
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -136,7 +137,7 @@ class MultiLabel:
     ) -> Features:
         return encode_texts(tokenizer, rows["text"], max_length=max_length, truncation=truncation)
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         return self
 
     def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:

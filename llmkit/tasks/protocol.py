@@ -29,6 +29,7 @@ from llmkit.report.wording import Wording
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = [
     "MAX_ERRORS",
@@ -218,7 +219,7 @@ class TaskData(Protocol):
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -255,7 +256,7 @@ class TaskData(Protocol):
 class TaskModel(Protocol):
     """What runs with the model: its head, its loss, and decoding."""
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         """Return the task for one base model.
 
         Args:

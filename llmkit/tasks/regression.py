@@ -42,6 +42,7 @@ from llmkit.tasks.protocol import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Options", "Regression", "make"]
 
@@ -113,7 +114,7 @@ class Regression:
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -122,7 +123,7 @@ class Regression:
         columns = (rows[name] for name in self.texts)
         return encode_texts(tokenizer, *columns, max_length=max_length, truncation=truncation)
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         return self
 
     def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:

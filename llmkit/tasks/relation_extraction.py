@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmkit.base.errors import DataError, ErrorDetail, raise_if
 from llmkit.data.checks.marked_entities import MARK_ENTITIES, UNMARKED, check_marked_entities
@@ -24,6 +24,9 @@ from llmkit.tasks._shared.classes import check_class, class_details
 from llmkit.tasks.classification import Classification
 from llmkit.tasks.protocol import Arrays, Examples, Rows, ScoreSheet, TaskSpec, same_names
 from llmkit.text.markers import MARKERS, find_error
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Options", "RelationExtraction", "make"]
 
@@ -87,7 +90,7 @@ class RelationExtraction(Classification):
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -101,7 +104,7 @@ class RelationExtraction(Classification):
             ]
             raise_if(errors, DataError)
         features = super().encode(rows, references, tokenizer, max_length=max_length, truncation=truncation)
-        markers = set(tokenizer.convert_tokens_to_ids(list(MARKERS)))
+        markers = {tokenizer.convert_tokens_to_ids(marker) for marker in MARKERS}
         lost = sum(not markers.issubset(ids) for ids in features.columns["input_ids"])
         return replace(features, notes={LOST: lost}) if lost else features
 

@@ -51,6 +51,7 @@ from llmkit.text.words import split_words
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Options", "TokenClassification", "make"]
 
@@ -144,7 +145,7 @@ class TokenClassification:
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -158,7 +159,7 @@ class TokenClassification:
             stride=self.options.stride,
         )
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         return self
 
     def head(self, labels: Sequence[str], references: Arrays | None = None) -> Head:

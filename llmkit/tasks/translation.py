@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from llmkit.base.errors import RecipeError
 from llmkit.metrics.score import Statistics
@@ -13,6 +13,9 @@ from llmkit.report.wording import Wording
 from llmkit.tasks._shared import generation
 from llmkit.tasks._shared.baselines import source_baseline
 from llmkit.tasks._shared.generation import ERRORS, TextGeneration
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Options", "Translation", "make"]
 
@@ -57,7 +60,7 @@ class Translation(TextGeneration):
     error_metric = "chrf"
     baselines = source_baseline("source")
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         """Return the task for one base model, and set its tokenizer's languages if it has any (mBART, NLLB, M2M100).
 
         Raises:
@@ -87,7 +90,7 @@ def _shorten_code(code: str) -> str:
     return LANGUAGES.get(code[:3], code)
 
 
-def _set_language(tokenizer: Any, side: str, code: str) -> None:
+def _set_language(tokenizer: PreTrainedTokenizerBase, side: str, code: str) -> None:
     try:
         setattr(tokenizer, {"source": "src_lang", "target": "tgt_lang"}[side], code)
         ids = tokenizer(text_target="")["input_ids"] if side == "target" else tokenizer("")["input_ids"]

@@ -49,6 +49,7 @@ from llmkit.text.normalize import normalize_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
 
     from llmkit.engine.generation.generate import Search
 
@@ -73,7 +74,7 @@ SEARCH = {"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty
 LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_better=False, point=None)
 
 
-def check_generator(config: Mapping[str, Any], tokenizer: Any) -> bool:
+def check_generator(config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return whether a model continues its prompt (decoder-only), rather than being an encoder-decoder.
 
     Raises:
@@ -161,7 +162,7 @@ def compute_in_chunks(
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def decode_texts(outputs: Arrays, tokenizer: Any) -> Arrays:
+def decode_texts(outputs: Arrays, tokenizer: PreTrainedTokenizerBase) -> Arrays:
     """Turn generated tokens into text.
 
     Returns:
@@ -312,7 +313,7 @@ class TextGeneration:
         self,
         rows: Rows,
         references: Arrays,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         *,
         max_length: int,
         truncation: bool,
@@ -334,7 +335,7 @@ class TextGeneration:
         before, _, after = prompt.partition(place)
         return before, after
 
-    def bind(self, config: Mapping[str, Any], tokenizer: Any) -> Self:
+    def bind(self, config: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Self:
         """Return the task for one base model.
 
         Raises:

@@ -42,6 +42,7 @@ from llmkit.tasks.protocol import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = [
     "WORDING",
@@ -227,7 +228,7 @@ class LanguageModelling:
         return [{name: record[name] for name in names} for record in hardest[:MAX_ERRORS]]
 
 
-def get_start_token(tokenizer: Any) -> int:
+def get_start_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the token before each document: the start token, or the end token if there is none, as in GPT-2."""
     token = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     return int(token)
@@ -258,7 +259,7 @@ def sum_by_unit(references: Arrays, *columns: NDArray[Any]) -> list[NDArray[np.f
 def encode_documents(
     documents: Sequence[Columns],
     layout: BlockLayout,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     names: Sequence[str],
     cut: Callable[[Columns, Piece], Columns],
 ) -> Features:
