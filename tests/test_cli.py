@@ -1,4 +1,4 @@
-"""The command line as a process: what it loads, how it exits, what it says when things go wrong."""
+"""The command line as a process: imported modules, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -31,44 +31,44 @@ except SystemExit:
 """
 
 
-def loaded(names: set[str], *arguments: str) -> set[str]:
-    """Those of the modules that this command line loads."""
+def imported(names: set[str], *arguments: str) -> set[str]:
+    """Return those of the modules that a command line imports."""
     command = [sys.executable, "-c", LOADED, " ".join(sorted(names)), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    last = done.stdout.splitlines()[-1].split()
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    last = process.stdout.splitlines()[-1].split()
     assert last[0] == "LOADED"
     return set(last[1:])
 
 
-def test_help_is_light() -> None:
-    assert loaded(HEAVY | MIDDLE | {"pydantic"}, "--help") == set()
+def test_help_imports_no_heavy_library() -> None:
+    assert imported(HEAVY | MIDDLE | {"pydantic"}, "--help") == set()
 
 
 @pytest.mark.parametrize(
     "arguments", [["finetune", "--help"], ["recipes", "--help"], ["recipes", "list"], ["recipes", "lst"]]
 )
-def test_commands_that_do_no_work_are_light(arguments: list[str]) -> None:
-    assert loaded(HEAVY | MIDDLE, *arguments) == set()
+def test_listing_commands_import_no_heavy_library(arguments: list[str]) -> None:
+    assert imported(HEAVY | MIDDLE, *arguments) == set()
 
 
-def test_a_bad_recipe_is_told_without_the_heavy_libraries(tmp_path: Path) -> None:
+def test_error_in_a_recipe_imports_no_heavy_library(tmp_path: Path) -> None:
     recipe = tmp_path / "bad.yaml"
     recipe.write_text("task: {name: classification}\nmodel: {nmae: a}\n", encoding="utf-8")
-    assert loaded(HEAVY, "finetune", str(recipe)) == set()
+    assert imported(HEAVY, "finetune", str(recipe)) == set()
 
 
-def test_the_probe_sees_what_is_loaded(tmp_path: Path) -> None:
-    """Without this, the tests above could pass by looking at nothing."""
-    assert loaded({"pydantic", "yaml"}, "recipes", "show", "sentiment") == {"pydantic", "yaml"}
+def test_probe_detects_imports(tmp_path: Path) -> None:
+    """Show that the probe of the tests above can detect an import."""
+    assert imported({"pydantic", "yaml"}, "recipes", "show", "sentiment") == {"pydantic", "yaml"}
 
 
 def test_version() -> None:
-    done = subprocess.run([sys.executable, "-m", "llmkit", "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"llmkit {llmkit.__version__}\n", "")
+    process = subprocess.run([sys.executable, "-m", "llmkit", "--version"], capture_output=True, text=True)
+    assert (process.returncode, process.stdout, process.stderr) == (0, f"llmkit {llmkit.__version__}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [[], ["finetune"], ["recipes"], ["runs"], ["predict"]])
-def test_a_command_without_arguments_prints_its_help_and_no_error(
+def test_command_without_arguments_prints_its_help(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli._run(arguments) == 2
@@ -79,7 +79,7 @@ def test_a_command_without_arguments_prints_its_help_and_no_error(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says", "fix"),
+    ("arguments", "message", "fix"),
     [
         (["finetun"], "No such command 'finetun'. Did you mean 'finetune'?", "`llmkit --help`"),
         (["finetune", "sentiment", "--resum"], "No such option: --resum", "`llmkit finetune --help`"),
@@ -87,19 +87,19 @@ def test_a_command_without_arguments_prints_its_help_and_no_error(
         (["recipes", "lst"], "No such command 'lst'", "`llmkit recipes --help`"),
     ],
 )
-def test_a_wrong_command_line_is_one_line(
-    arguments: list[str], says: str, fix: str, capsys: pytest.CaptureFixture[str]
+def test_usage_error_is_one_line(
+    arguments: list[str], message: str, fix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli._run(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"error[U01] {says}")
+    assert err.startswith(f"error[U01] {message}")
     assert err.endswith(f"Fix: run {fix} to see the options\n")
     assert err.count("\n") == 1
 
 
-def with_training(body: str, folder: Path) -> subprocess.Popen[str]:
-    """`llmkit finetune sentiment` in this folder, with something else in the place of the training."""
+def run_with_training(body: str, folder: Path) -> subprocess.Popen[str]:
+    """Run `llmkit finetune sentiment` in a folder, with `body` in place of the training."""
     script = f"""
 from llmkit.cli import main
 from llmkit.commands import finetune
@@ -120,8 +120,8 @@ main()
     )
 
 
-def test_an_unexpected_exception_writes_a_bug_file_and_one_line(tmp_path: Path) -> None:
-    process = with_training("raise KeyError('planted')", tmp_path)
+def test_unexpected_exception_writes_a_bug_file(tmp_path: Path) -> None:
+    process = run_with_training("raise KeyError('planted')", tmp_path)
     out, err = process.communicate(timeout=60)
     (file,) = tmp_path.glob("llmkit-bug-*.txt")
     line = f"bug in llmkit (KeyError: 'planted'); please report it with the file {file.name}\n"
@@ -130,7 +130,7 @@ def test_an_unexpected_exception_writes_a_bug_file_and_one_line(tmp_path: Path) 
 
 
 def test_ctrl_c_exits_with_130_and_one_line(tmp_path: Path) -> None:
-    process = with_training("print('ready', flush=True); __import__('time').sleep(60)", tmp_path)
+    process = run_with_training("print('ready', flush=True); __import__('time').sleep(60)", tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
@@ -140,7 +140,7 @@ def test_ctrl_c_exits_with_130_and_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "code"), [(Stopped, 75), (Interrupted, 130)])
-def test_a_run_that_was_stopped_says_so_in_one_line(
+def test_stopped_run_prints_one_line(
     kind: type[Stopped], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stopped(*arguments: object, **options: object) -> None:
@@ -151,9 +151,7 @@ def test_a_run_that_was_stopped_says_so_in_one_line(
     assert capsys.readouterr() == ("", "stopped at step 12 of 90, saved\n")
 
 
-def test_a_full_disk_exits_with_74(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_full_disk_exits_with_74(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def full(*arguments: object) -> None:
         with translate_os_errors(Path("a.yaml")):
             raise OSError(28, "No space left on device")
@@ -163,8 +161,8 @@ def test_a_full_disk_exits_with_74(
     assert capsys.readouterr().err.startswith("error[W01] a.yaml: no space left on the disk")
 
 
-def test_a_closed_pipe_ends_quietly() -> None:
-    """`llmkit recipes show --schema | head -1`, whose reader is gone before the writing begins."""
+def test_closed_pipe_exits_with_141() -> None:
+    """`llmkit recipes show --schema | head -1`, whose reader is gone before anything is written."""
     process = subprocess.Popen(
         [sys.executable, "-m", "llmkit", "recipes", "show", "--schema"],
         stdout=subprocess.PIPE,

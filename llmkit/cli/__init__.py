@@ -21,16 +21,15 @@ from llmkit.cli.commands import Root
 
 __all__ = ["app", "main"]
 
-UsageError: Any = typer.BadParameter.__bases__[
-    0
-]  # the base class of usage errors, which typer does not export
+# The base class of usage errors, which typer does not export.
+UsageError: Any = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="llmkit",
     cls=Root,
     help="Fine-tune and pretrain BERT- and GPT-type checkpoints, with results you can trust.",
     rich_markup_mode=None,
-    add_completion=False,  # typer's own options accept no shell name; those of _root do
+    add_completion=False,  # the options of _root accept the name of a shell, which typer's own do not
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -70,21 +69,27 @@ def main() -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     """Run a command and return its exit code; errors are printed to stderr."""
+    command = get_command(app)
     try:
-        _invoke(arguments)
+        # Not `app()`, which swallows the message of a KeyboardInterrupt and broken pipes.
+        with command.make_context("llmkit", completion.fill_in_shell(arguments)) as context:
+            command.invoke(context)
+        sys.stdout.flush()  # so that a broken pipe is noticed here, not when the interpreter exits
     except LlmkitError as error:
-        _say(error.lines())
+        _print_lines(error.lines())
         return error.exit_code
     except UsageError as error:
-        _say(_usage(error))
+        _print_lines(_format_usage_error(error))
         return 2
     except typer.Exit as done:  # --version, --help
         return done.exit_code
     except KeyboardInterrupt as stop:
-        _say([str(stop) or "stopped"])
+        _print_lines([str(stop) or "stopped"])
         return 130
     except BrokenPipeError:  # the reader closed the pipe (`llmkit ... | head`)
-        _close_outputs()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # otherwise Python fails when it flushes them at exit
+            os.dup2(nowhere, stream.fileno())
         return 141
     except Exception as error:
         from llmkit.cli.bug import report
@@ -94,15 +99,7 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _invoke(arguments: list[str]) -> None:
-    """Run a command without `app()`, which swallows the message of a KeyboardInterrupt and broken pipes."""
-    command = get_command(app)
-    with command.make_context("llmkit", completion.fill_in_shell(arguments)) as context:
-        command.invoke(context)
-    sys.stdout.flush()  # so that a broken pipe is noticed here, not when the interpreter exits
-
-
-def _usage(error: Any) -> list[str]:
+def _format_usage_error(error: Any) -> list[str]:
     """Return the error as one line, or the help text for a command that was given no argument."""
     if type(error).__name__ == "NoArgsIsHelpError":  # not exported either
         return [error.format_message()]
@@ -111,14 +108,7 @@ def _usage(error: Any) -> list[str]:
     return [str(ErrorDetail("U01", "", message, f"run `{command} --help` to see the options"))]
 
 
-def _close_outputs() -> None:
-    """Point stdout and stderr at /dev/null, so that Python does not fail when it flushes them at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
-
-
-def _say(lines: list[str]) -> None:
+def _print_lines(lines: list[str]) -> None:
     if processes.is_main():
         for line in lines:
             typer.echo(line, err=True)

@@ -38,12 +38,8 @@ def check(
     from llmkit.commands import finetune
     from llmkit.recipe import packaged
 
-    command: packaged.Kind = (
-        "pretrain"
-        if recipe in packaged.list_names() and packaged.find_kind(recipe) == "pretrain"
-        else "finetune"
-    )
-
+    pretrains = recipe in packaged.list_names() and packaged.find_kind(recipe) == "pretrain"
+    command: packaged.Kind = "pretrain" if pretrains else "finetune"
     with show.progress() as progress:
         plan = finetune.finetune(recipe, overrides or [], dry_run=True, progress=progress, command=command)
     if as_json:
@@ -55,7 +51,7 @@ def check(
 
 
 def _print_mask(pieces: list[dict[str, Any]]) -> None:
-    """Print text under the loss in green, or between marks where the output is no terminal."""
+    """Print the text that the loss covers in green, or between « and » where the output is not a terminal."""
     from rich.text import Text
 
     from llmkit.cli import show

@@ -48,20 +48,19 @@ class Root(TyperGroup):
 
 
 class _Commands(UserDict[str, Any]):
+    """Commands by name. The first access builds a command, or a group of commands, from the module of its name."""
+
     def __getitem__(self, name: str) -> Any:
         if self.data[name] is None:
-            self.data[name] = _build(name)
+            identifier = name.replace("-", "_")
+            module = import_module(f"llmkit.cli.{identifier}")
+            if hasattr(module, "app"):
+                module.app.info.name = name
+                self.data[name] = get_group(module.app)
+            else:
+                app = typer.Typer(add_completion=False, rich_markup_mode=None)
+                settings = SETTINGS.get(name, {})
+                add = app.command(name, no_args_is_help=name not in NEEDS_NO_ARGUMENT, **settings)
+                add(getattr(module, identifier))
+                self.data[name] = get_command(app)
         return self.data[name]
-
-
-def _build(name: str) -> Any:
-    """Build the command, or the group of commands, that the module of this name defines."""
-    own = name.replace("-", "_")
-    module = import_module(f"llmkit.cli.{own}")
-    if hasattr(module, "app"):
-        module.app.info.name = name
-        return get_group(module.app)
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    settings = SETTINGS.get(name, {})
-    app.command(name, no_args_is_help=name not in NEEDS_NO_ARGUMENT, **settings)(getattr(module, own))
-    return get_command(app)

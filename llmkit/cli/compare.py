@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,18 +33,11 @@ def compare(
     if as_json:
         show.print_json(result)
         return
-    _print(result)
-    if out is not None:
-        show.console().print(f"report   {out / 'report.html'}")
-
-
-def _print(result: dict[str, Any]) -> None:
-    from llmkit.cli import show
-
-    rows = [
-        [metric, f"{row['value']:+.4f}", _interval(row), f"{row['p_holm']:.4f}", _needed(row)]
-        for metric, row in result["differences"].items()
-    ]
+    rows = []
+    for metric, row in result["differences"].items():
+        interval = "" if row["low"] is None else f"[{row['low']:+.4f}, {row['high']:+.4f}]"
+        needed = "" if row["examples_needed"] is None else f"{row['examples_needed']:,}"
+        rows.append([metric, f"{row['value']:+.4f}", interval, f"{row['p_holm']:.4f}", needed])
     title = f"{result['second']} minus {result['first']}, {result['n']:,} common examples"
     show.table(title, ["score", "difference", "95% interval", "p (Holm)", "examples needed"], rows)
     console = show.console()
@@ -52,14 +45,8 @@ def _print(result: dict[str, Any]) -> None:
         console.print(f"McNemar's test on accuracy: p = {result['mcnemar_p']:.4f}")
     for sentence in dict.fromkeys(result["verdict"]):  # several metrics can have the same sentence
         console.print(sentence)
-    left = result["only_in_first"] + result["only_in_second"]
-    if left:
-        console.print(f"{left} examples are in one run only and were left out")
-
-
-def _interval(row: dict[str, Any]) -> str:
-    return "" if row["low"] is None else f"[{row['low']:+.4f}, {row['high']:+.4f}]"
-
-
-def _needed(row: dict[str, Any]) -> str:
-    return "" if row["examples_needed"] is None else f"{row['examples_needed']:,}"
+    excluded = result["only_in_first"] + result["only_in_second"]
+    if excluded:
+        console.print(f"{excluded} examples are in one run only and were left out")
+    if out is not None:
+        console.print(f"report   {out / 'report.html'}")

@@ -59,26 +59,33 @@ def embed(
     from llmkit.cli import texts as reading
     from llmkit.commands import embed as workflow
 
-    _check(out, near, top)
-    given = reading.plain(texts or [], file, "embed")
+    _check_options(out, near, top)
+    inputs = reading.read_texts(texts or [], file, "embed")
     to_screen = near is None and out is None and not as_json and sys.stdout.isatty()
     with show.progress(bars=not to_screen) as progress:  # progress bars would mix with the output
         if near is not None:
-            found = workflow.nearest(target, near, given, top=top or TOP, progress=progress)
-            _print_neighbours(target, near, found, as_json)
+            neighbours = workflow.nearest(target, near, inputs, top=top or TOP, progress=progress)
+            _print_neighbours(target, near, neighbours, as_json)
             return
         if out is not None and out.suffix == ".npy":
-            given = list(given)  # an .npy file begins with the number of rows
-        embeddings = workflow.embed(target, given, progress=progress)
+            inputs = list(inputs)  # an .npy file begins with the number of rows
+        embeddings = workflow.embed(target, inputs, progress=progress)
         if out is not None:
-            _print_written(target, out, _write(out, embeddings, length_hint(given)), as_json)
+            counts = _write(out, embeddings, length_hint(inputs))
+            if as_json:
+                show.print_json({"model": target, "out": str(out), **counts})
+            else:
+                message = (
+                    f"{counts['texts']:,} embeddings of dimension {counts['dimension']} written to {out}"
+                )
+                typer.echo(message)
         elif as_json:
-            show.print_json({"model": target, "embeddings": [_record(one) for one in embeddings]})
+            show.print_json({"model": target, "embeddings": [_to_record(item) for item in embeddings]})
         else:
             _print(embeddings)
 
 
-def _check(out: Path | None, near: str | None, top: int | None) -> None:
+def _check_options(out: Path | None, near: str | None, top: int | None) -> None:
     """Check the options before anything is read. Raises RecipeError U01."""
     from llmkit.base.errors import RecipeError
 
@@ -97,7 +104,7 @@ def _write(out: Path, embeddings: Iterable[Embedding], rows: int) -> dict[str, i
 
     Args:
         out: The .jsonl or .npy file.
-        embeddings: One for each text.
+        embeddings: One embedding per text. Read lazily.
         rows: Number of embeddings, which an .npy file begins with.
 
     Returns:
@@ -106,68 +113,60 @@ def _write(out: Path, embeddings: Iterable[Embedding], rows: int) -> dict[str, i
     from llmkit.base import files
 
     counts = {"texts": 0, "blank": 0, "dimension": 0}
-    tallied = _tallied(embeddings, counts)
+
+    def count() -> Iterator[Embedding]:
+        for embedding in embeddings:
+            counts["texts"] += 1
+            counts["blank"] += embedding.blank
+            counts["dimension"] = len(embedding.vector)
+            yield embedding
+
     if out.suffix == ".npy":
-        files.write_bytes(out, _npy(tallied, rows))
+        files.write_bytes(out, _encode_npy(count(), rows))
     else:
-        files.write_lines(out, (json.dumps(_record(one), ensure_ascii=False) + "\n" for one in tallied))
+        files.write_lines(out, (json.dumps(_to_record(item), ensure_ascii=False) + "\n" for item in count()))
     return counts
 
 
-def _tallied(embeddings: Iterable[Embedding], counts: dict[str, int]) -> Iterator[Embedding]:
-    for embedding in embeddings:
-        counts["texts"] += 1
-        counts["blank"] += embedding.blank
-        counts["dimension"] = len(embedding.vector)
-        yield embedding
-
-
-def _npy(embeddings: Iterable[Embedding], rows: int) -> Iterator[bytes]:
+def _encode_npy(embeddings: Iterator[Embedding], rows: int) -> Iterator[bytes]:
     """Yield the bytes of a NumPy file (format 1.0) of shape (rows, D), little-endian float32."""
     from numpy.lib import format as npy
 
-    stream = iter(embeddings)
-    first = next(stream, None)
+    first = next(embeddings, None)
     shape = (rows, 0 if first is None else len(first.vector))
     head = BytesIO()
     npy.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": shape})
     yield head.getvalue()
-    for embedding in chain([] if first is None else [first], stream):
+    for embedding in chain([] if first is None else [first], embeddings):
         yield embedding.vector.astype("<f4").tobytes()
 
 
-def _record(embedding: Embedding) -> dict[str, Any]:
-    """Return the JSON record. Nine digits are enough to restore a float32 exactly."""
+def _to_record(embedding: Embedding) -> dict[str, Any]:
+    """Convert an embedding to a JSON record. Nine digits are enough to restore a float32 exactly."""
     numbers = None if embedding.blank else [float(f"{value:.9g}") for value in embedding.vector.tolist()]
     return {"text": embedding.text, "embedding": numbers}
 
 
-def _print_written(target: str, out: Path, counts: dict[str, int], as_json: bool) -> None:
-    from llmkit.cli import show
-
-    if as_json:
-        show.print_json({"model": target, "out": str(out), **counts})
-    else:
-        typer.echo(f"{counts['texts']:,} embeddings of dimension {counts['dimension']} written to {out}")
-
-
 def _print(embeddings: Iterable[Embedding]) -> None:
-    """Print the first dimensions and the text, separated by a tab."""
+    """Print the first dimensions of each embedding and its text, separated by a tab."""
     for embedding in embeddings:
         first = " ".join(f"{value:+.4f}" for value in embedding.vector[:SHOWN])
         numbers = "-" if embedding.blank else f"{first} ... ({len(embedding.vector)})"
-        typer.echo(f"{numbers}\t{_on_one_line(embedding.text)}")
+        typer.echo(f"{numbers}\t{_join_lines(embedding.text)}")
 
 
-def _print_neighbours(target: str, near: str, found: list[Neighbour], as_json: bool) -> None:
+def _print_neighbours(target: str, near: str, neighbours: list[Neighbour], as_json: bool) -> None:
     from llmkit.cli import show
 
     if as_json:
-        show.print_json({"model": target, "near": near, "neighbours": [asdict(one) for one in found]})
+        show.print_json({"model": target, "near": near, "neighbours": [asdict(item) for item in neighbours]})
         return
-    rows = [[str(one.rank), f"{one.similarity:.3f}", str(one.row), _on_one_line(one.text)] for one in found]
-    show.table(f'most similar to "{_on_one_line(near)}"', ["rank", "cosine similarity", "row", "text"], rows)
+    rows = [
+        [str(item.rank), f"{item.similarity:.3f}", str(item.row), _join_lines(item.text)]
+        for item in neighbours
+    ]
+    show.table(f'most similar to "{_join_lines(near)}"', ["rank", "cosine similarity", "row", "text"], rows)
 
 
-def _on_one_line(text: str) -> str:
+def _join_lines(text: str) -> str:
     return " ".join(text.split())

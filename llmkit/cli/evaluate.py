@@ -91,7 +91,7 @@ def evaluate(
     drops below the in-domain test set. To score a file of predictions, use `llmkit score`.
     """
     columns, metrics = parse_columns(column or []), metric or []
-    files = {
+    file_options = {
         "predictions": predictions,
         "references": references,
         "language": language,
@@ -99,9 +99,9 @@ def evaluate(
         "stemmer": stemmer,
         "strict": strict,
     }
-    if any(files.values()):
-        models = {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--int8": int8}
-        _check_files({**models, "--run-programs": run_programs}, files)
+    if any(file_options.values()):
+        model_options = {"RUN_OR_MODEL": target, "--data": data, "--slice": by, "--int8": int8}
+        _check_file_options(file_options, {**model_options, "--run-programs": run_programs})
         from llmkit.metrics.settings import MetricSettings
 
         settings = MetricSettings(language=language, tokenizer=tokenizer, stemmer=stemmer, strict=strict)
@@ -111,13 +111,13 @@ def evaluate(
     _evaluate_model(target, {**options, "run_programs": run_programs, "int8": int8}, as_json)
 
 
-def _check_files(of_models: dict[str, Any], of_files: dict[str, Any]) -> None:
-    """Raise UserError U01 where options for files and options for models are mixed."""
+def _check_file_options(file_options: dict[str, Any], model_options: dict[str, Any]) -> None:
+    """Raise UserError U01 where options for files are incomplete, or mixed with options for models."""
     from llmkit.base.errors import UserError
 
-    mixed = next((name for name, value in of_models.items() if value), None)
-    used = next(name for name, value in of_files.items() if value)
-    missing = next((name for name in ("predictions", "references") if not of_files[name]), None)
+    mixed = next((name for name, value in model_options.items() if value), None)
+    used = next(name for name, value in file_options.items() if value)
+    missing = next((name for name in ("predictions", "references") if not file_options[name]), None)
     if mixed:
         message = f"cannot be combined with {mixed}: files are scored without a model"
         raise UserError("U01", f"--{used}", message, "leave one of them out")
@@ -143,112 +143,87 @@ def _evaluate_model(target: str | None, options: dict[str, Any], as_json: bool) 
     if as_json:
         show.print_json(result)
     elif "corpora" in result:
-        _print_corpora(result)
+        _print_data_sets(result)
     else:
-        _print(result)
+        scores, headline = result["scores"], result["headline"]
+        names = [*headline, *(name for name in scores if name not in headline)]
+        print_scores(f"{result['data']}: {scores[names[0]]['n']:,} examples", names, scores)
+        _print_details("", result)
 
 
-def _print(result: dict[str, Any]) -> None:
-    scores = result["scores"]
-    first = result["headline"]
-    names = [*first, *(name for name in scores if name not in first)]
-    print_scores(f"{result['data']}: {scores[names[0]]['n']:,} examples", names, scores)
-    _print_int8("", result)
-    _print_slices("", result)
-    _warn("", result["unknown_tokens_share"])
-
-
-def _print_corpora(result: dict[str, Any]) -> None:
-    """Print the scores of each data set, then their drops from the in-domain test set."""
-    from llmkit.cli import show
-
-    corpora, home = result["corpora"], result["home"]
-    names = next(iter(corpora.values()))["headline"]
-    rows = [
-        [name, f"{corpus['n']:,}", *(show.score_text(corpus["scores"][metric]) for metric in names)]
-        for name, corpus in corpora.items()
-    ]
-    if home:
-        own = home["scores"]
-        rows.insert(
-            0,
-            [
-                f"in-domain ({home['part']})",
-                f"{home['n']:,}",
-                *(show.score_text(own.get(metric)) for metric in names),
-            ],
-        )
-    show.table(f"scores, {_percent(result)} intervals", ["corpus", "n", *names], rows)
-    if home:
-        _print_drops(result, names)
-    for name, corpus in corpora.items():
-        _print_int8(f"{name}: ", corpus)
-        _print_slices(f"{name}: ", corpus)
-        _warn(f"{name}: ", corpus["unknown_tokens_share"])
-    for sentence in result["verdict"]:
-        show.console().print(sentence)
-
-
-def _print_int8(where: str, result: dict[str, Any]) -> None:
-    from llmkit.cli import show
-
-    for metric, change in result.get("int8", {}).items():
-        show.console().print(f"{where}{metric} with int8 minus float32 weights: {_difference_text(change)}")
-
-
-def _print_slices(where: str, result: dict[str, Any]) -> None:
-    """Print one row per slice, with the difference from all other examples."""
-    from llmkit.cli import show
-
-    found = result.get("slices")
-    if found is None:
-        return
-    rows = [
-        [
-            f"{one['grouping']}: {one['value']}",
-            f"{one['score']['n']:,}",
-            one["metric"],
-            show.score_text(one["score"]),
-            _difference_text(one["difference"]),
-            "" if one["p_holm"] is None else f"{one['p_holm']:.4f}",
-        ]
-        for one in found["slices"]
-    ]
-    head = ["slice", "n", "score", f"value [{_percent(found)}]", "minus others", "p (Holm)"]
-    show.table(f"\n{where}slices, worst first", head, rows)
-    if found["left_out"]:
-        show.console().print(
-            f"{found['left_out']} slices were left out: too small, or from a column with too many values"
-        )
-
-
-def _difference_text(difference: dict[str, Any]) -> str:
-    return _drop_text(difference, less_is_better=False)
-
-
-def _print_drops(result: dict[str, Any], names: list[str]) -> None:
-    """Print by how much each data set is worse than the in-domain test set.
+def _print_data_sets(result: dict[str, Any]) -> None:
+    """Print the scores of each data set, then by how much each is worse than the in-domain test set.
 
     A drop in the result is in-domain minus data set. For metrics where lower is better the table shows the opposite.
     """
     from llmkit.cli import show
 
-    less = result["lower_is_better"]
+    corpora, in_domain = result["corpora"], result["home"]
+    names = next(iter(corpora.values()))["headline"]
     rows = [
-        [name, *(_drop_text(corpus["drop"].get(metric), metric in less) for metric in names)]
-        for name, corpus in result["corpora"].items()
+        [name, f"{corpus['n']:,}", *(show.score_text(corpus["scores"][metric]) for metric in names)]
+        for name, corpus in corpora.items()
     ]
-    heads = [f"{metric} {'higher' if metric in less else 'lower'} by" for metric in names]
-    title = f"\nworse than the in-domain test set by (negative: better), {_percent(result)} intervals"
-    show.table(title, ["corpus", *heads], rows)
+    if in_domain:
+        texts = (show.score_text(in_domain["scores"].get(metric)) for metric in names)
+        rows.insert(0, [f"in-domain ({in_domain['part']})", f"{in_domain['n']:,}", *texts])
+    show.table(f"scores, {_percent(result)} intervals", ["corpus", "n", *names], rows)
+    if in_domain:
+        reversed_names = result["lower_is_better"]
+        rows = [
+            [name, *(_drop_text(corpus["drop"].get(metric), metric in reversed_names) for metric in names)]
+            for name, corpus in corpora.items()
+        ]
+        heads = [f"{metric} {'higher' if metric in reversed_names else 'lower'} by" for metric in names]
+        title = f"\nworse than the in-domain test set by (negative: better), {_percent(result)} intervals"
+        show.table(title, ["corpus", *heads], rows)
+    for name, corpus in corpora.items():
+        _print_details(f"{name}: ", corpus)
+    for sentence in result["verdict"]:
+        show.console().print(sentence)
 
 
-def _drop_text(drop: dict[str, Any] | None, less_is_better: bool) -> str:
-    """`+0.081 [+0.050, +0.113]`"""
+def _print_details(prefix: str, result: dict[str, Any]) -> None:
+    """Print the cost of int8, a row per slice with its difference from all other examples, and unknown tokens."""
+    from llmkit.cli import show
+
+    console = show.console()
+    for metric, change in result.get("int8", {}).items():
+        console.print(f"{prefix}{metric} with int8 minus float32 weights: {_difference_text(change)}")
+    slices = result.get("slices")
+    if slices is not None:
+        rows = [
+            [
+                f"{item['grouping']}: {item['value']}",
+                f"{item['score']['n']:,}",
+                item["metric"],
+                show.score_text(item["score"]),
+                _difference_text(item["difference"]),
+                "" if item["p_holm"] is None else f"{item['p_holm']:.4f}",
+            ]
+            for item in slices["slices"]
+        ]
+        head = ["slice", "n", "score", f"value [{_percent(slices)}]", "minus others", "p (Holm)"]
+        show.table(f"\n{prefix}slices, worst first", head, rows)
+        if slices["left_out"]:
+            console.print(
+                f"{slices['left_out']} slices were left out: too small, or from a column with too many values"
+            )
+    share = result["unknown_tokens_share"]
+    if share > 0.05:
+        console.print(f"warning: {prefix}{share:.1%} of the tokens are not in the model's vocabulary")
+
+
+def _difference_text(difference: dict[str, Any]) -> str:
+    return _drop_text(difference, lower_is_better=False)
+
+
+def _drop_text(drop: dict[str, Any] | None, lower_is_better: bool) -> str:
+    """Format a drop and its interval as `+0.081 [+0.050, +0.113]`, with the sign changed if lower is better."""
     if drop is None:
         return ""
-    sign = -1 if less_is_better else 1
-    value = f"{sign * drop['value'] + 0.0:+.3f}"  # + 0.0: no -0.000 of an exact zero
+    sign = -1 if lower_is_better else 1
+    value = f"{sign * drop['value'] + 0.0:+.3f}"  # + 0.0 turns -0.0 into 0.0
     if drop["low"] is None:
         return value
     low, high = sorted([sign * drop["low"], sign * drop["high"]])
@@ -257,10 +232,3 @@ def _drop_text(drop: dict[str, Any] | None, less_is_better: bool) -> str:
 
 def _percent(result: dict[str, Any]) -> str:
     return f"{100 * result['confidence']:g}%"
-
-
-def _warn(where: str, share: float) -> None:
-    from llmkit.cli import show
-
-    if share > 0.05:
-        show.console().print(f"warning: {where}{share:.1%} of the tokens are not in the model's vocabulary")

@@ -22,13 +22,13 @@ def explain_error(
     """Explain an error code: what it means, why it stops the run and what to do."""
     from llmkit.base.errors import EXPLANATIONS, RecipeError, suggest
 
-    known = EXPLANATIONS.get(code.strip("[]").upper())
-    if known is None:
+    explanation = EXPLANATIONS.get(code.strip("[]").upper())
+    if explanation is None:
         raise RecipeError(
             "U02",
             code,
             f"is not an error code{suggest(code.upper(), EXPLANATIONS)}",
             "codes look like L05 or C03",
         )
-    title, text = known
+    title, text = explanation
     typer.echo(f"{code.strip('[]').upper()}: {title}\n\n{text}")

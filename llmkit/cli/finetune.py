@@ -97,8 +97,14 @@ def print_result(result: dict[str, Any]) -> None:
     from llmkit.cli import show
 
     names = result["headline"]
-    systems = [*_own_scores(result), *result.get("baselines", {}).items()]
-    rows = [[name, *(show.score_text(scores.get(metric)) for metric in names)] for name, scores in systems]
+    seeds = result.get("seeds") or {}
+    best = str(result.get("kept_seed"))
+    systems = {f"seed {seed}{', model kept' * (seed == best)}": scores for seed, scores in seeds.items()}
+    systems[f"mean of {len(seeds)} seeds" if seeds else "model"] = result["scores"]
+    systems |= result.get("baselines", {})
+    rows = [
+        [name, *(show.score_text(scores.get(metric)) for metric in names)] for name, scores in systems.items()
+    ]
     count = result["scores"][names[0]]["n"]
     show.table(f"{result['part']}: {count:,} examples, 95% intervals", ["", *names], rows)
     console = show.console()
@@ -117,16 +123,6 @@ def print_result(result: dict[str, Any]) -> None:
     console.print(f'try      llmkit predict {run} "your text"')
 
 
-def _own_scores(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the model's scores. With several seeds: the scores of each seed, then their means."""
-    seeds = result.get("seeds")
-    if not seeds:
-        return [("model", result["scores"])]
-    kept = str(result["kept_seed"])
-    each = [(f"seed {seed}{', model kept' * (seed == kept)}", scores) for seed, scores in seeds.items()]
-    return [*each, (f"mean of {len(seeds)} seeds", result["scores"])]
-
-
 def print_plan(plan: dict[str, Any]) -> None:
     """Print one screen: examples and tokens of each split, truncation, and the training schedule."""
     from llmkit.cli import show
@@ -140,10 +136,10 @@ def print_plan(plan: dict[str, Any]) -> None:
         rows,
     )
     schedule, seeds = plan["schedule"], plan["seeds"]
-    each = f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), each with " if len(seeds) > 1 else ""
+    prefix = f"{len(seeds)} seeds ({', '.join(map(str, seeds))}), each with " if len(seeds) > 1 else ""
     labels = f"labels: {', '.join(plan['labels'])}\n" if plan["labels"] else ""
     show.console().print(
-        f"{labels}{each}"
+        f"{labels}{prefix}"
         f"{schedule['total_steps']:,} steps ({schedule['warmup_steps']} of warm-up, then {schedule['kind']}),"
         f" evaluation every {plan['evaluate_every']}, checkpoint every {plan['checkpoint_every']} steps"
     )

@@ -20,15 +20,10 @@ def launch(
     from llmkit.base.errors import RecipeError
 
     if not context.args:
-        message, fix = (
-            "no command to launch",
-            "name a command, e.g. llmkit launch --processes 2 finetune sentiment",
-        )
-        raise RecipeError("U01", "", message, fix)
-    raise typer.Exit(launcher.launch(context.args, processes or _devices()))
+        fix = "name a command, e.g. llmkit launch --processes 2 finetune sentiment"
+        raise RecipeError("U01", "", "no command to launch", fix)
+    if processes is None:
+        import torch
 
-
-def _devices() -> int:
-    import torch
-
-    return torch.accelerator.device_count() if torch.accelerator.is_available() else 1
+        processes = torch.accelerator.device_count() if torch.accelerator.is_available() else 1
+    raise typer.Exit(launcher.launch(context.args, processes))

@@ -17,14 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-SHOWN = (
-    "text",
-    "text_pair",
-    "question",
-    "sentence",
-    "source",
-    "prompt",
-)  # input columns of a record, printed after its prediction
+# Input columns of a record, printed after its prediction.
+SHOWN = ("text", "text_pair", "question", "sentence", "source", "prompt")
 
 
 def predict(
@@ -76,73 +70,63 @@ def predict(
             opened = use_calibration(opened)
         if int8:
             opened = quantize_model(opened)
-        given = _examples(opened, texts or [], file, context)
-        records = predict_examples(opened, given, progress=progress)
+        examples = _read_examples(opened, texts or [], file, context)
+        records = predict_examples(opened, examples, progress=progress)
         if out is not None:
             files.write_lines(out, (json.dumps(record, ensure_ascii=False) + "\n" for record in records))
             typer.echo(f"predictions written to {out}")
         elif as_json:
             show.print_json({"model": target, "predictions": list(records)})
         else:
-            _print_whole(records) if opened.task.spec.keeps_line_breaks else _print(records)
+            _print(records, keep_line_breaks=opened.task.spec.keeps_line_breaks)
 
 
-def _examples(
-    opened: TrainedModel, given: list[str], file: Path | None, context: Path | None
+def _read_examples(
+    opened: TrainedModel, texts: list[str], file: Path | None, context: Path | None
 ) -> Iterable[dict[str, Any]]:
     from llmkit.base.errors import RecipeError
-    from llmkit.cli import texts
+    from llmkit.cli import texts as reading
 
     inputs = opened.task.spec.inputs
     if context is None:
-        columns = {
-            "prompt": "messages",
-            **opened.columns,
-        }  # chat examples may be conversations to continue
-        return texts.examples(inputs, columns, given, file, "predict")
+        columns = {"prompt": "messages", **opened.columns}  # examples may be conversations to continue
+        return reading.read_examples(inputs, columns, texts, file, "predict")
     if "context" not in inputs:
         message = f"this model takes no context; its inputs are {', '.join(inputs)}"
         raise RecipeError("U01", "--context", message, "leave it out")
-    about = texts.whole(context)
-    rest = [name for name in inputs if name != "context"]
-    asked = texts.examples(rest, opened.columns, given, file, "predict")
-    return ({**question, "context": about} for question in asked)
+    document = reading.read_document(context)
+    other_inputs = [name for name in inputs if name != "context"]
+    examples = reading.read_examples(other_inputs, opened.columns, texts, file, "predict")
+    return ({**example, "context": document} for example in examples)
 
 
-def _print(records: Iterable[dict[str, Any]]) -> None:
-    """Print prediction, probability and inputs, separated by tabs."""
-    for record in records:
-        probability = "" if record["probability"] is None else f"{record['probability']:.3f}"
-        texts = [_text(record[name]) for name in SHOWN if name in record]
-        cells = [_said(record["prediction"]), probability, *texts, *_choices(record.get("choices", []))]
+def _print(records: Iterable[dict[str, Any]], *, keep_line_breaks: bool) -> None:
+    """Print one line per record: prediction, probability, inputs and candidates, separated by tabs.
+
+    With keep_line_breaks, print only the predictions, separated by an empty line.
+    """
+    for number, record in enumerate(records):
+        prediction = _format_prediction(record["prediction"])
+        if keep_line_breaks:
+            typer.echo("\n" * (number > 0) + prediction)
+            continue
+        cells = [prediction, "" if record["probability"] is None else f"{record['probability']:.3f}"]
+        for value in (record[name] for name in SHOWN if name in record):
+            # The last turn of a conversation; a missing text pair is None.
+            cells.append(value[-1]["content"] if isinstance(value, list) else value or "")
+        for candidates in record.get(
+            "choices", []
+        ):  # of a mask, or of the next token: `film 0.41, story 0.22`
+            cells.append(", ".join(f"{c['token'].strip()} {c['probability']:.2f}" for c in candidates))
         typer.echo("\t".join(" ".join(cell.split()) for cell in cells))
 
 
-def _print_whole(records: Iterable[dict[str, Any]]) -> None:
-    """Print predictions alone, with their line breaks, separated by an empty line."""
-    for number, record in enumerate(records):
-        typer.echo("\n" * (number > 0) + _said(record["prediction"]))
-
-
-def _choices(places: list[list[dict[str, Any]]]) -> list[str]:
-    """Return the candidates for each mask, or for the next token: `film 0.41, story 0.22`."""
-    return [
-        ", ".join(f"{choice['token'].strip()} {choice['probability']:.2f}" for choice in place)
-        for place in places
-    ]
-
-
-def _text(given: Any) -> str:
-    """Return a text as it is, and the last turn of a conversation."""
-    return given[-1]["content"] if isinstance(given, list) else given or ""
-
-
-def _said(prediction: Any) -> str:
-    """Format a prediction: a label, number, answer, or list of labels or entities; "-" for a blank input."""
+def _format_prediction(prediction: Any) -> str:
+    """Format a label, number, answer, or list of labels or entities; "-" for a blank input."""
     if prediction is None:
         return "-"
     if isinstance(prediction, list):
-        return ", ".join(map(_said, prediction)) or "none"
+        return ", ".join(map(_format_prediction, prediction)) or "none"
     if isinstance(prediction, dict):
         return f"{prediction['text']} ({prediction['label']})"
     return f"{prediction:.3f}" if isinstance(prediction, float) else prediction or "no answer"

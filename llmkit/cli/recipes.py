@@ -56,7 +56,7 @@ def show_recipe(
     from llmkit.recipe import load
 
     if schema and as_json:
-        typer.echo(_schema_file(), nl=False)
+        typer.echo(_format_json_schema(), nl=False)
     elif schema:
         typer.echo(load.format_schema(_task_options()))
     elif name is None:
@@ -72,15 +72,17 @@ def show_recipe(
 @app.command("copy")
 def copy_recipe(
     name: Annotated[str, typer.Argument(help="A packaged recipe.", autocompletion=suggest_recipes)],
-    target: Annotated[Path | None, typer.Argument(help="Where to; else NAME.yaml here.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(help="Path of the copy (default: NAME.yaml in the working directory).")
+    ] = None,
 ) -> None:
-    """Copy a recipe, to be edited. Run the copy by its path, as in `llmkit finetune ./NAME.yaml`.
+    """Copy a recipe to edit it. Run the copy by its path, as in `llmkit finetune ./NAME.yaml`.
 
-    A JSON Schema is written beside it, by which editors complete and check the keys.
+    A JSON Schema is written next to it, with which editors complete and check the keys.
     """
     from llmkit.recipe import packaged
 
-    typer.echo(f"copied to {packaged.copy(name, target or Path(f'{name}.yaml'), _schema_file())}")
+    typer.echo(f"copied to {packaged.copy(name, target or Path(f'{name}.yaml'), _format_json_schema())}")
 
 
 def _task_options() -> dict[str, type[BaseModel]]:
@@ -89,8 +91,8 @@ def _task_options() -> dict[str, type[BaseModel]]:
     return {name: tasks.options(name) for name in tasks.names()}
 
 
-def _schema_file() -> str:
-    """The JSON Schema of recipes, as text."""
+def _format_json_schema() -> str:
+    """Return the JSON Schema of recipes as text."""
     from llmkit.recipe.json_schema import build_json_schema
 
     return json.dumps(build_json_schema(_task_options()), indent=2, ensure_ascii=False) + "\n"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmkit.cli.completion import suggest_runs
+
+if TYPE_CHECKING:
+    from llmkit.base.run import Run
 
 __all__ = ["app"]
 
@@ -24,13 +27,16 @@ def list_runs(
     from llmkit.base.run import find_runs
     from llmkit.cli import show
 
-    found = [_summary(run) for run in find_runs(folder)]
+    summaries = [_summarize(run) for run in find_runs(folder)]
     if as_json:
-        show.print_json({"runs": found})
-    elif not found:
+        show.print_json({"runs": summaries})
+    elif not summaries:
         typer.echo(f"no runs in {folder}")
     else:
-        rows = [[run["run"], _state(run), run["metric"], show.score_text(run["score"])] for run in found]
+        rows = [
+            [summary["run"], _format_state(summary), summary["metric"], show.score_text(summary["score"])]
+            for summary in summaries
+        ]
         show.table("", ["run", "state", "score", "value [95%]"], rows)
 
 
@@ -49,44 +55,34 @@ def show_run(
         content = opened.read_report()
         show.print_json(content) if as_json else print_result(content)
     elif as_json:
-        show.print_json(_summary(opened))
+        show.print_json(_summarize(opened))
     else:
         command = shlex.join(["llmkit", "finetune", str(opened.recipe), "--out", str(run), "--resume"])
-        typer.echo(f"{run}: {_state(_summary(opened))}\nresume   {command}")
+        typer.echo(f"{run}: {_format_state(_summarize(opened))}\nresume   {command}")
 
 
-def _state(summary: dict[str, Any]) -> str:
+def _format_state(summary: dict[str, Any]) -> str:
     done = summary.get("seeds_done")
-    seeds = "" if done is None else f", {done} seed{'' if done == 1 else 's'}"
+    seeds = (
+        "" if done is None else f", {done} seed{'' if done == 1 else 's'}"
+    )  # done is None for a run of one seed
     if summary["state"] == "finished":
         return f"finished{seeds}"
     return f"unfinished{seeds and f'{seeds} done'}, step {summary['step']}"
 
 
-def _summary(run: Any) -> dict[str, Any]:
-    """Describe a run. With several seeds, `step` is that of the seed in training."""
-    begun = list(run.seeds.values())
-    going = next((own for own in begun if not own.finished), run)
-    seeds = {"seeds_done": sum(own.finished for own in begun)} if begun else {}
-    return {**_own_summary(run, going), **seeds}
-
-
-def _own_summary(run: Any, going: Any) -> dict[str, Any]:
+def _summarize(run: Run) -> dict[str, Any]:
+    """Describe a run. With several seeds, `step` is the step of the seed in training."""
+    seeds = list(run.seeds.values())
+    summary: dict[str, Any]
     if run.finished:
         content = run.read_report()
         metric = content["headline"][0]
-        return {
-            "run": str(run.path),
-            "state": "finished",
-            "step": content["train"]["steps"],
-            "metric": metric,
-            "score": content["scores"][metric],
-        }
-    steps = [line["step"] for line in going.read_log() if line["kind"] == "step"]
-    return {
-        "run": str(run.path),
-        "state": "unfinished",
-        "step": max(steps, default=0),
-        "metric": "",
-        "score": None,
-    }
+        summary = {"step": content["train"]["steps"], "metric": metric, "score": content["scores"][metric]}
+    else:
+        current = next((seed for seed in seeds if not seed.finished), run)
+        steps = [line["step"] for line in current.read_log() if line["kind"] == "step"]
+        summary = {"step": max(steps, default=0), "metric": "", "score": None}
+    state = "finished" if run.finished else "unfinished"
+    seeds_done = {"seeds_done": sum(seed.finished for seed in seeds)} if seeds else {}
+    return {"run": str(run.path), "state": state, **summary, **seeds_done}

@@ -21,7 +21,7 @@ __all__ = ["console", "print_json", "progress", "score_text", "table"]
 PIPED_WIDTH = 160  # characters
 NUMBER = r"[-+]?\d[\d,]*(\.\d+)?"
 INTERVAL = rf"\[{NUMBER}, {NUMBER}\]"
-NUMERIC = re.compile(rf"(nan|inf|{NUMBER}%?)?( ?{INTERVAL})?")  # or nothing at all
+NUMERIC = re.compile(rf"(nan|inf|{NUMBER}%?)?( ?{INTERVAL})?")  # also matches an empty cell
 
 
 @contextmanager
@@ -32,13 +32,14 @@ def progress(*, bars: bool = True) -> Iterator[Progress]:
     elif not bars or not sys.stderr.isatty():
         yield _Plain()
     else:
-        with _bars() as drawn:
+        with _make_bars() as drawn:
             yield _Terminal(drawn)
 
 
-def _bars() -> Bars:
+def _make_bars() -> Bars:
     """Build the progress bars. A narrow terminal drops columns from the right, so the important ones come first."""
     from rich import progress
+    from rich.console import Console
 
     return progress.Progress(
         progress.TextColumn("{task.description}"),
@@ -47,7 +48,7 @@ def _bars() -> Bars:
         progress.TimeRemainingColumn(compact=True),
         progress.TextColumn("left"),
         progress.TextColumn("{task.fields[detail]}", style="dim"),
-        console=_stderr(),
+        console=Console(stderr=True, highlight=False),
         transient=True,
         redirect_stdout=False,  # otherwise rich sends results to stderr, with the bars
     )
@@ -76,16 +77,10 @@ class _Terminal:
     def advance(self, what: str, done: int, total: int, unit: str, detail: str = "") -> None:
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total, amount="", detail="")
-        task = self._tasks[what]
-        self._bars.update(task, completed=done, total=total, amount=_amount(done, total, unit), detail=detail)
+        amount = f"{done / 1e6:.1f}/{total / 1e6:.1f} MB" if unit == "bytes" else f"{done:,}/{total:,} {unit}"
+        self._bars.update(self._tasks[what], completed=done, total=total, amount=amount, detail=detail)
         if done >= total:
             self._bars.remove_task(self._tasks.pop(what))
-
-
-def _amount(done: int, total: int, unit: str) -> str:
-    if unit == "bytes":
-        return f"{done / 1e6:.1f}/{total / 1e6:.1f} MB"
-    return f"{done:,}/{total:,} {unit}"
 
 
 def console() -> Console:
@@ -94,12 +89,6 @@ def console() -> Console:
 
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     return Console(highlight=False, soft_wrap=True, markup=False, width=width)
-
-
-def _stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmkit.data.reading.file_errors import FileErrors
 
-__all__ = ["examples", "plain", "whole"]
+__all__ = ["read_document", "read_examples", "read_texts"]
 
 
-def plain(texts: Sequence[str], file: Path | None, command: str) -> Iterable[str]:
-    """Read single texts: from the arguments, else from the lines (or text column) of the file, else from stdin."""
-    found = examples(["text"], {}, texts, file, command)
-    return (example["text"] for example in found)
+def read_texts(texts: Sequence[str], file: Path | None, command: str) -> Iterable[str]:
+    """Read single texts from the arguments, else from the lines (or text column) of the file, else from stdin."""
+    return (example["text"] for example in read_examples(["text"], {}, texts, file, command))
 
 
-def examples(
+def read_examples(
     inputs: Sequence[str], columns: Mapping[str, str], texts: Sequence[str], file: Path | None, command: str
 ) -> Iterable[dict[str, str]]:
     """Read examples that have one or several texts each.
@@ -30,7 +29,7 @@ def examples(
         columns: Column of a data file for each input, as in the training data. The input's own name works too.
         texts: Arguments of the command line, taken in groups of len(inputs).
         file: A text file (one example per line, texts separated by tabs; a blank line is a blank example), or a data
-            file with a column per input. Without texts and file, lines come from stdin.
+            file with a column per input. Without texts and file, lines are read from stdin.
         command: The command's name, for error messages.
 
     Raises:
@@ -44,56 +43,65 @@ def examples(
             "U01", "--file", "cannot be combined with texts on the command line", "use one of the two"
         )
     if texts:
-        return _groups(inputs, [_checked(text, f"text {number}") for number, text in enumerate(texts, 1)])
+        return _group(
+            inputs, [_check_unicode(text, f"text {number}") for number, text in enumerate(texts, 1)]
+        )
     if file is not None:
-        return _from_file(inputs, columns, file)
+        return _read_file(inputs, columns, file)
     if sys.stdin is None or sys.stdin.isatty():
         fix = "add texts after the run, or use --file or a pipe"
         raise RecipeError("U01", command, "no input", fix)
-    return _from_stdin(inputs)
+    return _read_stdin(inputs)
 
 
-def whole(file: Path) -> str:
+def read_document(file: Path) -> str:
     """Read a text file as one text."""
     from llmkit.data.reading.file_errors import FileErrors
 
     errors = FileErrors(str(file))
     _check_file(file, errors)
-    text = "".join(line for _, line in _lines(file, errors))
+    text = "".join(line for _, line in _read_lines(file, errors))
     errors.raise_if_any()
     if not text.strip():
         errors.fail("L03", "the text is empty or blank", "name another file")
     return text
 
 
-def _groups(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
+def _group(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
+    """Group the arguments into examples. Raises RecipeError U01 where the last example is incomplete."""
     from llmkit.base.errors import RecipeError
 
     size = len(inputs)
     if len(texts) % size:
-        given = "1 text" if len(texts) == 1 else f"{len(texts)} texts"
-        message = f"{given} given, but each example of this model needs {size} ({', '.join(inputs)})"
-        instead = ", or name its file with --context" if "context" in inputs else ""
-        fix = f"give {' and '.join(inputs)} for each example{instead}"
+        count = "1 text" if len(texts) == 1 else f"{len(texts)} texts"
+        message = f"{count} given, but each example of this model needs {size} ({', '.join(inputs)})"
+        fix = f"give {' and '.join(inputs)} for each example"
+        fix += ", or name its file with --context" if "context" in inputs else ""
         raise RecipeError("U01", "TEXT", message, fix)
-    return [dict(zip(inputs, texts[at : at + size], strict=True)) for at in range(0, len(texts), size)]
+    return [
+        dict(zip(inputs, texts[start : start + size], strict=True)) for start in range(0, len(texts), size)
+    ]
 
 
-def _from_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
+def _read_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:
     """Yield one example per line of stdin, as lines arrive."""
     from llmkit.data.reading.file_errors import FileErrors
 
-    assert isinstance(sys.stdin, TextIOWrapper)  # what it is outside of tests and notebooks
+    assert isinstance(sys.stdin, TextIOWrapper)  # notebooks replace stdin, but have no pipe to read from
     sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
     for number, line in enumerate(sys.stdin, 1):
         errors = FileErrors("stdin")
-        found = _fields(inputs, _checked(line.rstrip("\r\n"), f"stdin:{number}"), number, errors)
+        example = _split_line(inputs, _check_unicode(line.rstrip("\r\n"), f"stdin:{number}"), number, errors)
         errors.raise_if_any()
-        yield found
+        yield example
 
 
-def _checked(text: str, place: str) -> str:
-    """Bytes that are not UTF-8 come as lone surrogates, from the command line and from stdin."""
+def _check_unicode(text: str, place: str) -> str:
+    """Return the text if it was UTF-8. Python represents other bytes of arguments and stdin as lone surrogates.
+
+    Raises:
+        DataError: F07.
+    """
     from llmkit.base.errors import DataError
 
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -101,7 +109,7 @@ def _checked(text: str, place: str) -> str:
     return text
 
 
-def _fields(inputs: Sequence[str], line: str, number: int, errors: FileErrors) -> dict[str, str]:
+def _split_line(inputs: Sequence[str], line: str, number: int, errors: FileErrors) -> dict[str, str]:
     """Split a line into the texts of an example.
 
     A blank line gives blank texts, so that predictions keep their line numbers.
@@ -110,27 +118,41 @@ def _fields(inputs: Sequence[str], line: str, number: int, errors: FileErrors) -
         return {inputs[0]: line}
     texts = line.split("\t") if line.strip() else [""] * len(inputs)
     if len(texts) != len(inputs):
-        found = "no tab" if len(texts) == 1 else f"{len(texts)} texts between tabs"
-        message = f"{found}, but each example of this model needs {len(inputs)} ({', '.join(inputs)})"
+        count = "no tab" if len(texts) == 1 else f"{len(texts)} texts between tabs"
+        message = f"{count}, but each example of this model needs {len(inputs)} ({', '.join(inputs)})"
         errors.add("J07", message, "separate the texts by one tab", line=number)
     return dict(zip(inputs, texts, strict=False))
 
 
-def _from_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) -> list[dict[str, str]]:
+def _read_file(inputs: Sequence[str], columns: Mapping[str, str], file: Path) -> list[dict[str, Any]]:
     """Read a text file or a data file completely, so that errors come before any prediction."""
     from llmkit.data.reading.file_errors import FileErrors
-    from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix
+    from llmkit.data.reading.readers import PLAIN_TEXT, data_suffix, read_rows
+    from llmkit.recipe.schema import Data
 
     errors = FileErrors(str(file))
     _check_file(file, errors)
-    if data_suffix(file.name) not in (None, PLAIN_TEXT):
-        found = list(_rows(inputs, columns, file, errors))
-    else:
-        found = [
-            _fields(inputs, line.rstrip("\r\n"), number, errors) for number, line in _lines(file, errors)
-        ]
+    examples: list[dict[str, Any]] = []
+    if data_suffix(file.name) in (None, PLAIN_TEXT):
+        for number, line in _read_lines(file, errors):
+            examples.append(_split_line(inputs, line.rstrip("\r\n"), number, errors))
+        errors.raise_if_any()
+        return examples
+    for number, row in read_rows(file, Data(), errors):
+        example: dict[str, Any] = {}
+        for name in inputs:
+            # The column of the training data comes first: this may be a file of the same data set.
+            column = columns.get(name, name)
+            text = row.get(column if column in row else name)
+            if isinstance(text, str) or (column == "messages" and isinstance(text, list) and text):
+                example[name] = text
+            else:
+                alternative = f' or "{column}"' if column != name else ""
+                message = f'the row has no string in column "{name}"{alternative}'
+                errors.add("L02", message, "add the text", line=number)
+        examples.append(example)
     errors.raise_if_any()
-    return found
+    return examples
 
 
 def _check_file(file: Path, errors: FileErrors) -> None:
@@ -138,30 +160,7 @@ def _check_file(file: Path, errors: FileErrors) -> None:
         errors.fail("F01", "no such file", "correct the path")
 
 
-def _rows(
-    inputs: Sequence[str], columns: Mapping[str, str], file: Path, errors: FileErrors
-) -> Iterator[dict[str, Any]]:
-    from llmkit.data.reading.readers import read_rows
-    from llmkit.recipe.schema import Data
-
-    for number, row in read_rows(file, Data(), errors):
-        found: dict[str, Any] = {}
-        for name in inputs:
-            own = columns.get(
-                name, name
-            )  # the training data's column first: this may be a file of the same data set
-            text = row.get(own if own in row else name)
-            if isinstance(text, str) or (own == "messages" and isinstance(text, list) and text):
-                found[name] = text
-            else:
-                also = f' or "{own}"' if own != name else ""
-                message = f'the row has no string in column "{name}"{also}'
-                errors.add("L02", message, "add the text", line=number)
-        if len(found) == len(inputs):
-            yield found
-
-
-def _lines(file: Path, errors: FileErrors) -> Iterator[tuple[int, str]]:
+def _read_lines(file: Path, errors: FileErrors) -> Iterator[tuple[int, str]]:
     from llmkit.data.reading.lines import ignore_progress, read_lines
     from llmkit.recipe.schema import Data
 

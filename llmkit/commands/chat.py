@@ -39,7 +39,8 @@ class Dialogue:
     def ask(self, question: str) -> Generator[str]:
         """Add a question and stream the answer in pieces.
 
-        An interrupted answer stays in the conversation as far as it came; an empty one is removed with its question.
+        The conversation keeps the part of an interrupted answer that was generated. If there is none, the question is
+        removed too.
         """
         self.turns.append({"role": "user", "content": question})
         answer = ""
@@ -75,14 +76,14 @@ class Dialogue:
             temperature=self.temperature,
             generator=self.generator,
         )
-        return decode_stream(tokens, lambda ids: tokenizer.decode(ids, skip_special_tokens=True))
+        return decode_stream(tokens, lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True)))
 
 
 def decode_stream(tokens: Iterable[int], decode: Callable[[list[int]], str]) -> Generator[str]:
     """Decode tokens as they arrive. The cost of a piece does not grow with the length of the text.
 
     A token's text depends on the token before it (a space, the rest of a word), so both are decoded together. A piece
-    that ends inside a character waits for the tokens of the rest.
+    that ends inside a character waits for the tokens that complete it.
     """
     previous: list[int] = []
     new: list[int] = []

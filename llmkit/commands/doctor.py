@@ -26,31 +26,33 @@ def doctor(progress: Progress) -> dict[str, Any]:
     """Measure and return everything that `llmkit doctor` prints. Takes about ten seconds."""
     import torch
 
+    from llmkit.assets import store
     from llmkit.engine.precision import choose_precision
 
+    folder = files.get_cache_folder()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    formats: tuple[Precision, ...] = ("fp32", "bf16", "fp16") if device.type == "cuda" else ("fp32", "bf16")
+    gigaflops: dict[str, float] = {}
+    for number, name in enumerate(formats):
+        progress.advance("measuring", number, len(formats), "formats")
+        gigaflops[name] = _measure_gigaflops(device, name)
+    progress.advance("measuring", len(formats), len(formats), "formats")
     return {
         **environment.read_versions(),
         "device": str(device),
         "devices": torch.accelerator.device_count() if torch.accelerator.is_available() else 0,
         "threads": environment.count_threads(),
         "precision_auto": choose_precision("auto", device),
-        "gigaflops": _measure_speeds(device, progress),
+        "gigaflops": gigaflops,
         "index": _check_access("package index", _ping_index, progress),
         "hub": _check_access("Hub", _ping_hub, progress),
-        "cache": _describe_cache(),
+        "cache": {
+            "folder": str(folder),
+            "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+            "free_bytes": shutil.disk_usage(folder if folder.is_dir() else os.curdir).free,
+            "assets": {entry.name: entry.state for entry in store.list_assets(verify=True)},
+        },
     }
-
-
-def _measure_speeds(device: torch.device, progress: Progress) -> dict[str, float]:
-    """Measure matrix products in GFLOP/s for each number format."""
-    formats: tuple[Precision, ...] = ("fp32", "bf16", "fp16") if device.type == "cuda" else ("fp32", "bf16")
-    measured: dict[str, float] = {}
-    for number, name in enumerate(formats):
-        progress.advance("measuring", number, len(formats), "formats")
-        measured[name] = _measure_gigaflops(device, name)
-    progress.advance("measuring", len(formats), len(formats), "formats")
-    return measured
 
 
 def _measure_gigaflops(device: torch.device, precision: Precision) -> float:
@@ -93,17 +95,3 @@ def _ping_hub() -> None:
     from huggingface_hub import constants
 
     requests.head(constants.ENDPOINT, timeout=PATIENCE).raise_for_status()
-
-
-def _describe_cache() -> dict[str, Any]:
-    from llmkit.assets import store
-
-    folder = files.get_cache_folder()
-    return {
-        "folder": str(folder),
-        "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        if folder.is_dir()
-        else 0,
-        "free_bytes": shutil.disk_usage(folder if folder.is_dir() else os.curdir).free,
-        "assets": {entry.name: entry.state for entry in store.list_assets(verify=True)},
-    }

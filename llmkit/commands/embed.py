@@ -7,17 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import length_hint
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.errors import RecipeError
 from llmkit.base.progress import SILENT, Progress
-from llmkit.inference.embedding import open_embedder, vectors
-
-if TYPE_CHECKING:
-    pass
+from llmkit.inference.embedding import embed_texts, open_embedder
 
 __all__ = ["Embedding", "Neighbour", "embed", "nearest"]
 
@@ -61,26 +57,26 @@ def embed(target: str, texts: Iterable[str], *, progress: Progress = SILENT) -> 
     from llmkit.engine import session as sessions
 
     embedder = open_embedder(target, progress)
-    waiting, expected = iter(texts), length_hint(texts)
-    blank = cut = done = 0
+    remaining, expected = iter(texts), length_hint(texts)
+    blank = truncated = done = 0
     with sessions.start(seed=0, precision="fp32") as session:
-        embedder.body.to(session.device)
-        while chunk := list(islice(waiting, CHUNK)):
+        embedder.body.to(session.device)  # type: ignore[arg-type]  # the decorated method loses its type
+        while chunk := list(islice(remaining, CHUNK)):
 
-            def so_far(here: int, _all: int, before: int = done) -> None:
-                reached = before + here
-                progress.advance("embedding", reached, max(expected, reached + 1), "texts")
+            def advance(done_in_chunk: int, _total: int, done_before: int = done) -> None:
+                count = done_before + done_in_chunk
+                progress.advance("embedding", count, max(expected, count + 1), "texts")
 
-            found, cut_here = vectors(session, embedder, chunk, so_far)
-            cut += cut_here
-            blank += int(np.isnan(found[:, 0]).sum())
-            yield from map(Embedding, chunk, found)
+            vectors, truncated_in_chunk = embed_texts(session, embedder, chunk, advance)
+            truncated += truncated_in_chunk
+            blank += int(np.isnan(vectors[:, 0]).sum())
+            yield from map(Embedding, chunk, vectors)
             done += len(chunk)
     progress.advance("embedding", done, done, "texts")
     if blank:
         progress.note(f"{blank} blank texts have no embedding (null in JSON, NaN in .npy)")
-    if cut:
-        progress.note(f"{cut} texts were truncated to {embedder.max_length} tokens")
+    if truncated:
+        progress.note(f"{truncated} texts were truncated to {embedder.max_length} tokens")
 
 
 def nearest(
@@ -104,19 +100,19 @@ def nearest(
     if not query.strip():
         raise RecipeError("U01", "--near", "the text is blank", "give a text that is not blank")
     stream = embed(target, chain([query], texts), progress=progress)
-    asked = next(stream).vector
-    best: list[tuple[float, int, str]] = []
-    first = 1
+    query_vector = next(stream).vector
+    best: list[tuple[float, int, str]] = []  # similarity, row, text
+    first_row = 1
     while block := list(islice(stream, CHUNK)):
-        similarities = np.stack([embedding.vector for embedding in block]).astype(np.float64) @ asked
-        found = [
+        similarities = np.stack([embedding.vector for embedding in block]).astype(np.float64) @ query_vector
+        candidates = [
             (float(similarity), row, embedding.text)
-            for row, (similarity, embedding) in enumerate(zip(similarities.round(DECIMALS), block), first)
+            for row, (similarity, embedding) in enumerate(zip(similarities.round(DECIMALS), block), first_row)
             if not embedding.blank
         ]
-        best = heapq.nsmallest(top, [*best, *found], key=lambda one: (-one[0], one[1]))
-        first += len(block)
+        best = heapq.nsmallest(top, [*best, *candidates], key=lambda item: (-item[0], item[1]))
+        first_row += len(block)
     if not best:
         message = "there are no texts to compare with, or only blank ones"
         raise RecipeError("U01", "--near", message, "give texts as arguments, with --file or through a pipe")
-    return [Neighbour(rank, *one) for rank, one in enumerate(best, 1)]
+    return [Neighbour(rank, *item) for rank, item in enumerate(best, 1)]

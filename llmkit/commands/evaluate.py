@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from llmkit.base.errors import DataError, ErrorDetail, RecipeError, RunError, raise_if, shorten_list
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import Run
+from llmkit.inference.batches import make_batches
 from llmkit.inference.slices import EvaluatedSplit, check_groupings, score_slices
 from llmkit.inference.trained_model import TrainedModel, open_model, quantize_model
 from llmkit.metrics import independent
 from llmkit.metrics.intervals import format_percent
 from llmkit.metrics.score import Score
 from llmkit.recipe.schema import Data, Evaluate
+from llmkit.training.prepare import encode_rows, find_unknown_metrics, read_rows
 
 if TYPE_CHECKING:
     from llmkit.data.encoding.features import Encoded
@@ -57,29 +59,20 @@ def evaluate(
         UserError: For anything that the user can fix.
     """
     names = [data] if isinstance(data, str) else list(data or [])
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    duplicates = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    fix = "give each data set once"
     raise_if(
-        [
-            ErrorDetail("U01", f"--data {name}", "is given twice", "give each data set once")
-            for name in repeated
-        ],
-        RecipeError,
+        [ErrorDetail("U01", f"--data {name}", "is given twice", fix) for name in duplicates], RecipeError
     )
     model = open_model(target, progress, run_programs=run_programs)
-    evaluator = _Evaluator(model, _settings(model, metrics), tuple(slices), int8, columns or {}, progress)
-    result = evaluator.evaluate_several(names) if len(names) > 1 else evaluator.evaluate_one(names)
-    return {"run" if model.recipe else "model": target, **result}
-
-
-def _settings(model: TrainedModel, metrics: Sequence[str]) -> Evaluate:
-    """Return the run's evaluation settings with the named metrics first. Raises RecipeError E01."""
-    from llmkit.training.prepare import unknown_metrics
-
-    raise_if(unknown_metrics(model.task, {"--metric": metrics}), RecipeError)
+    raise_if(find_unknown_metrics(model.task, {"--metric": metrics}), RecipeError)
     settings = model.recipe.evaluate if model.recipe else Evaluate()
     # The run's headline metrics may need a permission that is missing here: pass@1 needs --run-programs.
     headline = list(metrics) or [name for name in settings.metrics if name in model.task.spec.metrics]
-    return settings.model_copy(update={"metrics": headline})
+    settings = settings.model_copy(update={"metrics": headline})
+    evaluator = _Evaluator(model, settings, tuple(slices), int8, columns or {}, progress)
+    result = evaluator.evaluate_several(names) if len(names) > 1 else evaluator.evaluate_one(names)
+    return {"run" if model.recipe else "model": target, **result}
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ class _EncodedSplit:
 
 @dataclass(frozen=True)
 class _Evaluator:
-    """A model and how to evaluate it."""
+    """A model, its evaluation settings, and the columns and slices of the data."""
 
     model: TrainedModel
     settings: Evaluate
@@ -123,7 +116,14 @@ class _Evaluator:
         corpora: dict[str, dict[str, Any]] = {}
         verdict: list[str] = []
         for name, result in zip(encoded, self._score_all(list(encoded.values())), strict=True):
-            drops = _drops(in_domain, result) if in_domain else {}
+            # The in-domain score minus the score on the data set.
+            drops = {
+                metric: independent.difference(
+                    Score(**in_domain["scores"][metric]), Score(**result["scores"][metric])
+                )
+                for metric in result["headline"]
+                if in_domain and metric in in_domain["scores"]
+            }
             corpora[name] = {
                 "n": len(encoded[name].examples.corpus.splits["test"]),
                 **{key: result[key] for key in DATA_SET_KEYS if key in result},
@@ -167,11 +167,15 @@ class _Evaluator:
         if drop is None or drop.low is None or drop.high is None or not drop.excludes_zero:
             return []
         word = "lower" if drop.value > 0 else "higher"
-        points = metric not in self.model.task.spec.lower_is_better
-        value, low, high = _format_sizes(drop.value, drop.low, drop.high, points=points)
+        low, high = sorted([abs(drop.low), abs(drop.high)])
+        if metric in self.model.task.spec.lower_is_better:  # losses keep their unit and two digits
+            decimals = max(0, 1 - math.floor(math.log10(abs(drop.value))))
+            size, interval = f"{abs(drop.value):.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
+        else:
+            size, interval = f"{100 * abs(drop.value):.1f} points", f"{100 * low:.1f} to {100 * high:.1f}"
         return [
-            f"On {name}, {metric} is {word} than on the in-domain test set by {value} "
-            f"({format_percent(self.settings.confidence)} CI {low} to {high})."
+            f"On {name}, {metric} is {word} than on the in-domain test set by {size} "
+            f"({format_percent(self.settings.confidence)} CI {interval})."
         ]
 
     def _read_all(self, names: Sequence[str]) -> dict[str, Examples]:
@@ -188,8 +192,6 @@ class _Evaluator:
 
     def _read_data_set(self, name: str) -> Examples:
         """Read a data set and check it against the model's labels."""
-        from llmkit.training.prepare import read_rows
-
         model = self.model
         settings = model.recipe.data if model.recipe else Data()
         columns = {**model.columns, **self.columns}
@@ -204,8 +206,6 @@ class _Evaluator:
             RunError: R06 for a model without a run, M09 where the data changed: another split could put training
                 examples into the test set.
         """
-        from llmkit.training.prepare import read_rows
-
         model, recipe = self.model, self.model.recipe
         if recipe is None:
             raise RunError(
@@ -224,8 +224,6 @@ class _Evaluator:
         return examples, "test" if "test" in examples.corpus.splits else "validation"
 
     def _encode(self, examples: Examples, split: str) -> _EncodedSplit:
-        from llmkit.training.prepare import encode_rows
-
         for note in (*examples.corpus.notes, *examples.notes):
             self.progress.note(note)
         model = self.model
@@ -263,8 +261,8 @@ class _Evaluator:
         }
         if quantized:
             exact = self._predict(session, model, item)
-            known = model.task.spec.metrics
-            paired = [name for name in sheet.headline if name in known] or known[:1]
+            metrics = model.task.spec.metrics
+            paired = [name for name in sheet.headline if name in metrics] or metrics[:1]
             result["int8"] = {
                 metric: asdict(
                     model.task.difference(
@@ -284,7 +282,6 @@ class _Evaluator:
 
     def _predict(self, session: Session, model: TrainedModel, item: _EncodedSplit) -> Arrays:
         from llmkit.engine.predict import predict
-        from llmkit.inference.batches import make_batches
 
         task = model.task
         outputs = predict(
@@ -296,24 +293,6 @@ class _Evaluator:
             on_progress=lambda done, total: self.progress.advance("predicting", done, total, "rows"),
         )
         return task.predictions(outputs, item.encoded, item.examples.corpus.splits[item.split].columns)
-
-
-def _drops(in_domain: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, independent.Difference]:
-    """Return the in-domain score minus the data set's score for each headline metric."""
-    return {
-        name: independent.difference(Score(**in_domain["scores"][name]), Score(**result["scores"][name]))
-        for name in result["headline"]
-        if name in in_domain["scores"]
-    }
-
-
-def _format_sizes(value: float, low: float, high: float, *, points: bool) -> tuple[str, str, str]:
-    """Format a difference and its bounds: `8.1 points`, `5.0`, `11.3`; losses keep their unit and two digits."""
-    low, high = sorted([abs(low), abs(high)])
-    if points:
-        return f"{100 * abs(value):.1f} points", f"{100 * low:.1f}", f"{100 * high:.1f}"
-    decimals = max(0, 1 - math.floor(math.log10(abs(value))))
-    return f"{abs(value):.{decimals}f}", f"{low:.{decimals}f}", f"{high:.{decimals}f}"
 
 
 def _merge_label_errors(model: TrainedModel, name: str, errors: Sequence[ErrorDetail]) -> list[ErrorDetail]:

@@ -16,7 +16,7 @@ from llmkit.base.errors import RunError
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import RUNS, Run, find_runs, make_run_path
 from llmkit.recipe import load, packaged
-from llmkit.training import accelerate_settings
+from llmkit.training import accelerate_settings, multi_seed
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, prepare
 from llmkit.training.run import check_same, run_training
@@ -38,7 +38,7 @@ def finetune(
     progress: Progress = SILENT,
     command: Kind = "finetune",
 ) -> dict[str, Any]:
-    """Train a model as a recipe says, evaluate it and write a report.
+    """Train a model with a recipe, evaluate it and write a report.
 
     Args:
         source: Name of a packaged recipe, or path of a YAML file.
@@ -47,7 +47,7 @@ def finetune(
         resume: Continue from the newest checkpoint of the run folder, or of the newest run of the same recipe.
         dry_run: Check recipe and data and return the plan, without training.
         progress: Receives messages and progress.
-        command: The command that packaged recipes of this kind belong to.
+        command: The command that runs the recipe; a packaged recipe of the other command is an error.
 
     Returns:
         The report's content; for a dry run the plan. With several `train.seeds` the run folder holds a run for each
@@ -57,8 +57,6 @@ def finetune(
         UserError: For errors in recipe, data or model, before training begins.
         Stopped: After a signal, once a checkpoint is saved (Interrupted for Ctrl-C).
     """
-    from llmkit.training import multi_seed
-
     packaged.check_kind(source, command)
     overrides = [*overrides, *accelerate_settings.overrides()]
     recipe = load.load(source, overrides, task_names=tasks.names(), task_options=tasks.options)
@@ -71,15 +69,15 @@ def finetune(
     prepared = prepare(recipe, progress)
     if dry_run:
         return _plan(prepared)
-    repeat = shlex.join(["llmkit", command, source, *overrides])
+    full_command = shlex.join(["llmkit", command, source, *overrides])
     seeds = recipe.train.seeds or []
     if len(seeds) > 1:
-        others = [text for text in overrides if text.partition("=")[0].strip() != "train.seeds"]
+        shared = [text for text in overrides if text.partition("=")[0].strip() != "train.seeds"]
         commands = {
-            seed: shlex.join(["llmkit", command, source, *others, f"train.seeds=[{seed}]"]) for seed in seeds
+            seed: shlex.join(["llmkit", command, source, *shared, f"train.seeds=[{seed}]"]) for seed in seeds
         }
         return multi_seed.train_each(
-            run, prepared, name=name, command=repeat, commands=commands, progress=progress
+            run, prepared, name=name, command=full_command, commands=commands, progress=progress
         )
     from llmkit.engine import session as sessions
 
@@ -87,7 +85,7 @@ def finetune(
     model = load_model(prepared, progress)
     with sessions.start(seed=recipe.training_seed, precision=recipe.train.precision) as session:
         run = Run(session.broadcast(run.path))
-        return run_training(session, run, prepared, model, name=name, command=repeat, progress=progress)
+        return run_training(session, run, prepared, model, name=name, command=full_command, progress=progress)
 
 
 def pretrain(source: str, overrides: Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -103,9 +101,9 @@ def _choose_folder(recipe: Recipe, name: str, out: Path | None, resume: bool, pr
     """
     if out is None and resume:
         text = load.dump(recipe)
-        same = [run for run in find_runs(RUNS / name) if run.recipe.read_text(encoding="utf-8") == text]
-        if same:
-            return same[-1]
+        runs = [run for run in find_runs(RUNS / name) if run.recipe.read_text(encoding="utf-8") == text]
+        if runs:
+            return runs[-1]
     run = Run(out or make_run_path(name, load.compute_digest(recipe)))
     if not processes.is_main():
         return run  # the first process checks the folder; it may have begun to write already
@@ -123,7 +121,7 @@ def _choose_folder(recipe: Recipe, name: str, out: Path | None, resume: bool, pr
 
 
 def _plan(prepared: Prepared) -> dict[str, Any]:
-    """Return what a run would do. `parameters` is known for a new model only: a dry run loads no checkpoint."""
+    """Return the plan of a run. `parameters` is None for a base model, which a dry run does not load."""
     recipe, parameters = prepared.recipe, None
     if recipe.model.from_scratch is not None:
         from llmkit.models import scratch

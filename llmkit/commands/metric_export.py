@@ -69,13 +69,13 @@ def _features(kind: Kind) -> list[dict[str, Any]]:
     from datasets import Sequence, Value
 
     text, number = Value("string"), Value("float64")
-    several = {"predictions": text, "references": Sequence(text)}
-    one = {"predictions": text, "references": text}
+    many_references = {"predictions": text, "references": Sequence(text)}
+    one_reference = {"predictions": text, "references": text}
     forms: dict[Kind, list[dict[str, Any]]] = {
-        "labels": [{"predictions": Value("int64"), "references": Value("int64")}, one],
+        "labels": [{"predictions": Value("int64"), "references": Value("int64")}, one_reference],
         "numbers": [{"predictions": number, "references": number}],
-        "texts": [several, one],
-        "answers": [several, one],
+        "texts": [many_references, one_reference],
+        "answers": [many_references, one_reference],
         "tags": [{"predictions": Sequence(text), "references": Sequence(text)}],
         "log_probabilities": [{"predictions": Sequence(number), "references": text}],
     }

@@ -50,8 +50,11 @@ def score_files(
         UserError: For anything that the user can fix.
     """
     columns = columns or {}
-    _check_columns(columns)
-    entries = _entries(metrics)
+    for name in columns:
+        if name not in COLUMNS:
+            message = f'"{name}" is not a column that can be set{suggest(name, COLUMNS)}'
+            raise RecipeError("U01", f"--column {name}=", message, f"use one of {', '.join(COLUMNS)}")
+    entries = _find_entries(metrics)
     _check_settings(entries, settings)
     named = [columns[side] for side in ("predictions", "references") if side in columns]
     tables = [read_table(name, named_columns=named) for name in (predictions, *references)]
@@ -61,7 +64,9 @@ def score_files(
     scores: dict[str, Score] = {}
     for entry in entries:
         new_scores = _score(entry, tables, columns, settings, progress)
-        _check_keys([*scores], {entry.name: list(new_scores)})  # the keys of a module are known only now
+        _check_keys(
+            [*scores], {entry.name: list(new_scores)}
+        )  # a module names its keys only when it computes them
         scores |= new_scores
     return {
         "predictions": predictions,
@@ -71,15 +76,7 @@ def score_files(
     }
 
 
-def _check_columns(columns: Mapping[str, str]) -> None:
-    """Raise RecipeError U01 for a column name that does not exist."""
-    unknown = next((name for name in columns if name not in COLUMNS), None)
-    if unknown:
-        message = f'"{unknown}" is not a column that can be set{suggest(unknown, COLUMNS)}'
-        raise RecipeError("U01", f"--column {unknown}=", message, f"use one of {', '.join(COLUMNS)}")
-
-
-def _entries(metrics: Sequence[str]) -> list[Entry]:
+def _find_entries(metrics: Sequence[str]) -> list[Entry]:
     """Look up the metrics, each once. Raises UserError E01, E08, E09 or U01."""
     if not metrics:
         raise RecipeError(
@@ -87,18 +84,18 @@ def _entries(metrics: Sequence[str]) -> list[Entry]:
         )
     names = list(dict.fromkeys(metrics))
     taken: list[str] = []
-    for each in (ENTRIES[name] for name in names if name in ENTRIES):
-        _check_keys(taken, {each.name: each.keys})
-        taken += each.keys
+    for entry in (ENTRIES[name] for name in names if name in ENTRIES):
+        _check_keys(taken, {entry.name: entry.keys})
+        taken += entry.keys
     return [ENTRIES.get(name) or load_metric_module(name) for name in names]
 
 
 def _check_keys(taken: Sequence[str], new: Mapping[str, Sequence[str]]) -> None:
     """Raise RecipeError E08 where two metrics compute a score of the same name."""
     for name, keys in new.items():
-        twice = [key for key in keys if key in taken]
-        if twice:
-            message = f'its score "{twice[0]}" has the same name as a score of another metric'
+        duplicates = [key for key in keys if key in taken]
+        if duplicates:
+            message = f'its score "{duplicates[0]}" has the same name as a score of another metric'
             raise RecipeError("E08", f"--metric {name}", message, "compute the metrics one at a time")
 
 
@@ -113,9 +110,9 @@ def _check_settings(entries: Sequence[Entry], settings: MetricSettings) -> None:
         "strict": settings.strict,
     }
     for setting, value in values.items():
-        if value and not any(setting in each.settings for each in entries):
-            message = f"has no effect on {shorten_list([each.name for each in entries])}"
-            users = [name for name, each in ENTRIES.items() if setting in each.settings]
+        if value and not any(setting in entry.settings for entry in entries):
+            message = f"has no effect on {shorten_list([entry.name for entry in entries])}"
+            users = [name for name, entry in ENTRIES.items() if setting in entry.settings]
             raise RecipeError(
                 "U01", f"--{setting}", message, f"leave it out; it applies to {shorten_list(users)}"
             )

@@ -12,6 +12,8 @@ from llmkit.base.errors import RecipeError, shorten_list
 from llmkit.base.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from llmkit.models.tokenizer_training import Kind, TokenizerStatistics
 
 __all__ = ["COLUMNS", "Token", "show", "train"]
@@ -45,7 +47,7 @@ def train(
         kind: The algorithm.
         vocab_size: Vocabulary size, including special tokens.
         out: The new folder.
-        columns: Columns to read; a row may have some of them only.
+        columns: Columns to read; rows may lack some of them.
         lowercase: Whether to lowercase all texts.
         progress: Receives notes.
 
@@ -71,16 +73,16 @@ def train(
 
 
 def show(target: str, text: str, *, progress: Progress = SILENT) -> list[Token]:
-    """Tokenize a text, with special tokens. target: a folder, a run, a Hub id, or index:NAME."""
+    """Tokenize a text, with special tokens. `target` is a tokenizer folder, a run, a Hub id, or index:NAME."""
     from llmkit.inference.trained_model import find_model_folder
     from llmkit.models import load
 
     return _tokenize(load.load_tokenizer(find_model_folder(target, progress), weights=False), text)
 
 
-def _tokenize(tokenizer: object, text: str) -> list[Token]:
-    encoding = tokenizer(text, return_offsets_mapping=True)  # type: ignore[operator]
-    names = tokenizer.convert_ids_to_tokens(encoding["input_ids"])  # type: ignore[attr-defined]
+def _tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> list[Token]:
+    encoding = tokenizer(text, return_offsets_mapping=True)
+    names = tokenizer.convert_ids_to_tokens(encoding["input_ids"])
     return [
         Token(number, name, text[first:end])
         for number, name, (first, end) in zip(
@@ -98,13 +100,13 @@ def _read_texts(data: Sequence[str], columns: Sequence[str], progress: Progress)
     from llmkit.recipe.schema import Data
 
     recipe = Data(train=list(data))
-    parts, notes = sources.find_sources(
+    splits, notes = sources.find_sources(
         recipe, progress=progress, resolve_index=store.fetch_data_file, resolve_hub=hub.fetch_dataset
     )
     for note in notes:
         progress.note(note)
     texts: list[str] = []
-    for source in parts["train"]:
+    for source in splits["train"]:
         errors = FileErrors(source.name)
         for line, row in source.read(errors, ignore_progress):
             values = [row[name] for name in columns if isinstance(row.get(name), str)]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmkit.data.encoding.collate import collate
+from llmkit.data.sampler import derive_example_seeds
+from llmkit.engine.batching import choose_token_budget
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -35,12 +39,9 @@ def make_batches(
         references: Labels by example. Object arrays (lists) are needed for scoring only and stay out of the batches.
         tokenizer: Provides the padding id.
         train: Provides the token budget.
-        task: Augments each batch, where given.
+        task: Augments each batch, as by masking tokens; None for no augmentation.
     """
-    from llmkit.data.encoding.collate import collate
-    from llmkit.data.sampler import derive_example_seeds
-    from llmkit.engine.batching import choose_token_budget
-    from llmkit.engine.train import Batches
+    from llmkit.engine.train import Batches  # imports torch
 
     budget = (
         choose_token_budget(session.device.type)

@@ -21,7 +21,7 @@ def load() -> None:
     gc.disable()
     try:
         from llmkit.engine import session  # noqa: F401  # torch, accelerate
-        from llmkit.models import load  # noqa: F401  # transformers, part by part
+        from llmkit.models import load  # noqa: F401  # the parts of transformers that are needed
 
         gc.freeze()
     finally:

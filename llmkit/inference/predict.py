@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base.errors import RecipeError
 from llmkit.base.progress import SILENT, Progress
+from llmkit.data.encoding.features import Encoded
+from llmkit.inference.batches import make_batches
 from llmkit.inference.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -35,7 +37,16 @@ def use_calibration(opened: TrainedModel) -> TrainedModel:
 def predict_examples(
     opened: TrainedModel, examples: Iterable[str | Inputs], *, progress: Progress = SILENT
 ) -> Iterator[dict[str, Any]]:
-    """Predict examples with a loaded model; see `llmkit.commands.predict.predict` for inputs and records."""
+    """Predict examples with a loaded model, in input order.
+
+    Args:
+        opened: The model.
+        examples: Mappings with the task's inputs, or plain texts for tasks with a single input. Read lazily.
+        progress: Receives messages and progress.
+
+    Yields:
+        The inputs with `prediction`, `probability` and more, depending on the task. Both are None for blank inputs.
+    """
     from llmkit.engine import session as sessions
 
     names = opened.task.spec.inputs
@@ -43,7 +54,11 @@ def predict_examples(
     done = 0
     with sessions.start(seed=0, precision="fp32") as session:
         opened.model.to(session.device)
-        for chunk in _split_into_chunks(_name_inputs(example, names) for example in examples):
+        named = (
+            {names[0]: example} if isinstance(example, str) else {name: example[name] for name in names}
+            for example in examples
+        )
+        for chunk in _split_into_chunks(named):
             filled = [inputs for inputs in chunk if not _is_blank(inputs)]
             notes["blank texts have no prediction"] += len(chunk) - len(filled)
             records = iter(_predict_chunk(session, opened, filled, progress, notes))
@@ -56,8 +71,8 @@ def predict_examples(
             done += len(chunk)
             progress.advance("predicting", done, done + 1, "texts")  # the total is unknown
     progress.advance("predicting", done, done, "texts")
-    for what, count in (+notes).items():
-        progress.note(f"{count:,} {what}")
+    for note, count in (+notes).items():  # those with a count above 0
+        progress.note(f"{count:,} {note}")
 
 
 def _split_into_chunks(examples: Iterator[Inputs]) -> Iterator[list[Inputs]]:
@@ -74,10 +89,6 @@ def _split_into_chunks(examples: Iterator[Inputs]) -> Iterator[list[Inputs]]:
         yield chunk
 
 
-def _name_inputs(example: str | Inputs, names: Sequence[str]) -> Inputs:
-    return {names[0]: example} if isinstance(example, str) else {name: example[name] for name in names}
-
-
 def _is_blank(inputs: Inputs) -> bool:
     return not all(value.strip() if isinstance(value, str) else value for value in inputs.values())
 
@@ -85,24 +96,20 @@ def _is_blank(inputs: Inputs) -> bool:
 def _predict_chunk(
     session: Session, opened: TrainedModel, examples: list[Inputs], progress: Progress, notes: Counter[str]
 ) -> list[dict[str, Any]]:
-    """Return the records of some examples; truncation is counted in `notes`."""
-    from llmkit.data.encoding.features import Encoded
-    from llmkit.engine.predict import predict as run
-    from llmkit.inference.batches import make_batches
+    """Return the prediction records of some examples, and count in `notes` what happened to them."""
+    from llmkit.engine.predict import predict
 
     if not examples:
         return []
-    task, rows = (
-        opened.task,
-        {name: [inputs[name] for inputs in examples] for name in opened.task.spec.inputs},
-    )
+    task = opened.task
+    rows = {name: [inputs[name] for inputs in examples] for name in task.spec.inputs}
     features = task.encode(rows, {}, opened.tokenizer, max_length=opened.train.max_length, truncation=True)
     encoded = Encoded.from_batches([(0, features)])
     notes.update(features.notes)
-    if features.limit is None:  # otherwise the features' own notes say so
+    if features.limit is None:  # with a limit, the task's own notes report the truncation
         notes[f"texts were truncated to {opened.train.max_length} tokens"] += features.counts.cut_examples
     batches = make_batches(session, encoded, {}, opened.tokenizer, opened.train, task)
-    outputs = run(
+    outputs = predict(
         session,
         opened.model,
         batches,

@@ -26,7 +26,15 @@ MAX_RESAMPLES = 500  # bootstrap resamples per slice: forty slices need eighty s
 
 @dataclass(frozen=True)
 class EvaluatedSplit:
-    """The rows of one split with their references and a model's predictions."""
+    """The rows of one split with their references and a model's predictions.
+
+    Attributes:
+        task: The task that scores the predictions.
+        rows: The columns of the split's examples, with the file that each one comes from.
+        references: What is correct, by example.
+        predictions: What the model predicted, by example.
+        labels: Class names in the order of the model's outputs.
+    """
 
     task: Task
     rows: Split
@@ -51,13 +59,13 @@ def score_slices(
     Returns:
         JSON values: `slices` from worst to best, how many were `left_out`, and the `confidence`.
     """
-    groupings = {name: _grouping(evaluated, name) for name in names or BUILT_IN}
+    groupings = {name: _group_rows(evaluated, name) for name in names or BUILT_IN}
     if not names:
         groupings = {name: grouping for name, grouping in groupings.items() if len(grouping) > 1}
     resampling = replace(resampling, resamples=min(MAX_RESAMPLES, resampling.resamples))
     metrics = {name: "accuracy" if _is_by_label(evaluated, name) else metric for name in groupings}
     result = compare_slices(
-        {name: _measure(evaluated, metrics[name], resampling) for name in groupings},
+        {name: _make_scorer(evaluated, metrics[name], resampling) for name in groupings},
         groupings,
         len(evaluated.rows),
         higher_is_better=metric not in evaluated.task.spec.lower_is_better,
@@ -71,20 +79,20 @@ def score_slices(
 def check_groupings(task: Task, rows: Split, names: Sequence[str]) -> None:
     """Raise RecipeError U01 for a name that is neither a column of the rows nor a built-in grouping."""
     built_in = [name for name in BUILT_IN if name != "label" or "accuracy" in task.spec.metrics]
-    known = list(dict.fromkeys((*built_in, *rows.columns)))
-    fix = f"choose from {shorten_list(known, 20)}"
+    choices = list(dict.fromkeys((*built_in, *rows.columns)))
+    fix = f"choose from {shorten_list(choices, 20)}"
     raise_if(
         [
-            ErrorDetail("U01", f"--slice {name}", f"is not a column of the data{suggest(name, known)}", fix)
+            ErrorDetail("U01", f"--slice {name}", f"is not a column of the data{suggest(name, choices)}", fix)
             for name in names
-            if name not in known
+            if name not in choices
         ],
         RecipeError,
     )
 
 
-def _grouping(evaluated: EvaluatedSplit, name: str) -> Grouping:
-    """Group the rows. A column of that name comes first: it may know language or source better than a guess."""
+def _group_rows(evaluated: EvaluatedSplit, name: str) -> Grouping:
+    """Group the rows. A column of this name takes precedence: it may give the language or source more reliably."""
     if _is_by_label(evaluated, name):
         return group_by_value([evaluated.labels[number] for number in evaluated.references["labels"]])
     if name in evaluated.rows.columns:
@@ -116,8 +124,8 @@ def _texts(evaluated: EvaluatedSplit) -> list[str]:
     ]
 
 
-def _measure(evaluated: EvaluatedSplit, metric: str, resampling: Resampling) -> Measure:
-    """Return a function that scores some of the examples. Accuracy needs no bootstrap."""
+def _make_scorer(evaluated: EvaluatedSplit, metric: str, resampling: Resampling) -> Measure:
+    """Return a function that scores the examples of an index. Accuracy needs no bootstrap."""
     task, references, predictions = evaluated.task, evaluated.references, evaluated.predictions
     correct = task.correct(references, predictions) if metric == "accuracy" else None
     if correct is not None:

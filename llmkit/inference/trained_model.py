@@ -7,12 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmkit import tasks
+from llmkit.assets import hub
 from llmkit.base.errors import ModelError, RecipeError
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
+from llmkit.inference import libraries
+from llmkit.recipe import load as load_recipe
 from llmkit.recipe.schema import Recipe, Train
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from llmkit.models.save import ModelMetadata
     from llmkit.tasks.protocol import Task
 
 __all__ = ["TrainedModel", "find_model_folder", "open_model", "quantize_model"]
@@ -23,7 +30,7 @@ class TrainedModel:
     """A model that is ready to predict.
 
     Attributes:
-        name: What the user called it.
+        name: The path, Hub id or index:NAME under which the user named it.
         task: The task, bound to the model.
         labels: Class names in the order of the logits.
         columns: Column of the training data for each input.
@@ -40,7 +47,7 @@ class TrainedModel:
     columns: dict[str, str]
     train: Train
     model: Any
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     recipe: Recipe | None
     calibrated: bool = False
 
@@ -61,27 +68,38 @@ def open_model(
         RunError: For a run without a model.
         RecipeError: U01, for `run_programs` with a model that generates no programs.
     """
-    from llmkit import tasks
-    from llmkit.assets import hub
-    from llmkit.inference import libraries
-
     libraries.load()
     from llmkit.models import load, save
 
     run, folder = Run(Path(target)), find_model_folder(target, progress)
-    card = save.load_metadata(folder) or _card_of(folder, task)
-    tokenizer = load.load_tokenizer(folder, weights=not card.adapter)
-    base = hub.fetch_model(card.base, progress) if card.adapter else folder
-    known = tasks.load(_allowed(card.task, run_programs), card.tuned).bind(load.check_folder(base), tokenizer)
-    recipe = _recipe_of(run) if run.exists else None
-    kept = recipe.train if recipe else Train()
+    metadata = save.load_metadata(folder) or _infer_metadata(folder, task)
+    tokenizer = load.load_tokenizer(folder, weights=not metadata.adapter)
+    base = hub.fetch_model(metadata.base, progress) if metadata.adapter else folder
+    options = _set_permission(metadata.task, run_programs)
+    bound = tasks.load(options, metadata.tuned).bind(load.check_folder(base), tokenizer)
+    recipe = None
+    if run.exists:
+        recipe = load_recipe.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
+    settings = recipe.train if recipe else Train()
+    model: Any = load.load_pretrained(
+        base,
+        bound.spec.auto_class,
+        bound.head(metadata.labels).config,
+        new_head=metadata.adapter,
+        seed=0,
+        tokenizer=tokenizer,
+    )
+    if metadata.adapter:
+        from llmkit.models import lora  # peft takes a while to import
+
+        model = lora.load_adapter(model, folder)
     return TrainedModel(
         name=target,
-        task=known,
-        labels=tuple(card.labels),
-        columns=card.columns,
-        train=kept.model_copy(update={"max_length": card.max_length, "truncation": True}),
-        model=_model(base, folder, card, known, tokenizer),
+        task=bound,
+        labels=tuple(metadata.labels),
+        columns=metadata.columns,
+        train=settings.model_copy(update={"max_length": metadata.max_length, "truncation": True}),
+        model=model,
         tokenizer=tokenizer,
         recipe=recipe,
     )
@@ -98,11 +116,9 @@ def quantize_model(opened: TrainedModel) -> TrainedModel:
     return replace(opened, model=int8.quantize(opened.model))
 
 
-def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
-    """Return the task's options as saved with the model, except for the permission to run programs."""
-    from llmkit import tasks
-
-    if "run_programs" in tasks.options(options["name"]).model_fields:
+def _set_permission(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
+    """Return the task's saved options, with the permission to run programs replaced. Raises RecipeError U01."""
+    if options["name"] == "code":
         return {**options, "run_programs": run_programs}
     if run_programs:
         message = f"this is a model of {options['name']}, which writes no programs"
@@ -112,8 +128,6 @@ def _allowed(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
 
 def find_model_folder(target: str, progress: Progress) -> Path:
     """Return the folder of the model that `target` names. Raises ModelError R05 for a run without a model."""
-    from llmkit.assets import hub
-
     run = Run(Path(target))
     if not run.exists:
         return hub.fetch_model(target, progress)
@@ -123,60 +137,40 @@ def find_model_folder(target: str, progress: Progress) -> Path:
     return run.model
 
 
-def _recipe_of(run: Run) -> Recipe:
-    from llmkit import tasks
-    from llmkit.recipe import load
+def _infer_metadata(folder: Path, task: str | None) -> ModelMetadata:
+    """Describe a model that llmkit did not save: its task by its head, if none is named, its labels by its config.
 
-    return load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
-
-
-def _card_of(folder: Path, task: str | None) -> Any:
-    """What can be told of a model that llmkit did not make: its head says the task, if none is given, its config the
-    labels."""
-    from llmkit import tasks
+    Raises:
+        ModelError: M11, when the head belongs to none of the tasks.
+    """
     from llmkit.models import load, save
 
     config = load.check_folder(folder)
     if task is not None:
-        return save.ModelMetadata(
-            {"name": task}, [], {}, load.get_max_length(folder, load.load_tokenizer(folder)), base=str(folder)
-        )
-    fitting = [name for name in tasks.names() if _fits(config, tasks.load({"name": name}))]
-    if not fitting:
+        max_length = load.get_max_length(folder, load.load_tokenizer(folder))
+        return save.ModelMetadata({"name": task}, [], {}, max_length, base=str(folder))
+    by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
+    candidates = {name: tasks.load({"name": name}) for name in tasks.names() if name not in by_name}
+    name = next((name for name, candidate in candidates.items() if _fits_head(candidate, config)), None)
+    if name is None:
         heads = ", ".join(config.get("architectures") or ["none"])
         raise ModelError("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
-    found = tasks.load({"name": fitting[0]})
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
-    labels = [names[key] for key in sorted(names, key=int)]
-    reach = min(512, load.get_max_length(folder, load.load_tokenizer(folder)))
-    return save.ModelMetadata({"name": fitting[0]}, labels, dict(found.spec.columns), reach, base=str(folder))
+    return save.ModelMetadata(
+        {"name": name},
+        labels=[names[key] for key in sorted(names, key=int)],
+        columns=dict(candidates[name].spec.columns),
+        max_length=min(512, load.get_max_length(folder, load.load_tokenizer(folder))),
+        base=str(folder),
+    )
 
 
-def _fits(config: dict[str, Any], task: Task) -> bool:
-    """Whether a checkpoint's head is of this task, as far as its config tells."""
+def _fits_head(task: Task, config: dict[str, Any]) -> bool:
+    """Whether the head of a checkpoint may belong to this task, according to its config."""
     from llmkit.models import load
 
-    if not (task.spec.shown_by_head and load.has_head(config, task.spec.auto_class)):
+    if not load.has_head(config, task.spec.auto_class):
         return False
     outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     kind = config.get("problem_type") or ("regression" if outputs == 1 else None)
     return kind in (None, task.head(["a", "b"]).config.get("problem_type"))
-
-
-def _model(base: Path, folder: Path, card: Any, task: Task, tokenizer: Any) -> Any:
-    """The weights in the base folder, with the adapter kept in the folder on top if there is one."""
-    from llmkit.models import load
-
-    model = load.load_pretrained(
-        base,
-        task.spec.auto_class,
-        task.head(card.labels).config,
-        new_head=card.adapter,
-        seed=0,
-        tokenizer=tokenizer,
-    )
-    if not card.adapter:
-        return model
-    from llmkit.models import lora  # peft takes a while to import
-
-    return lora.load_adapter(model, folder)

@@ -14,13 +14,19 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmkit.base.progress import SILENT
 from llmkit.base.seeds import derive_seed
+from llmkit.data.sampler import plan_steps, steps_per_epoch
+from llmkit.engine.optim import Schedule, build_adamw
+from llmkit.engine.train import train as run_steps
+from llmkit.inference.embedding import Embedder, embed_texts
+from llmkit.models import load, sentence_embedding
+from llmkit.models.lstm_classifier import LstmClassifier, assign_embedding_rows
 from llmkit.tasks.protocol import BaselineInputs, take
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared, available_baselines
@@ -84,12 +90,16 @@ def run_neural(training: TrainingRun, split: str) -> dict[str, Arrays]:
     prepared = training.prepared
     session = replace(training.session, seed=prepared.recipe.seed)  # the same for every training seed
     training = replace(training, session=session)
-    runners = {"embeddings": _predict_from_embeddings, "base_model": _run_base_model, "lstm": _run_lstm}
-    return {
-        name: runners[baseline.needs](training, split, baseline)
-        for name, baseline in selected(prepared.task, prepared.recipe).items()
-        if baseline.needs in runners
-    }
+    predictions: dict[str, Arrays] = {}
+    for name, baseline in selected(prepared.task, prepared.recipe).items():
+        if baseline.needs == "base_model":
+            model = load_model(prepared, training.progress).to(session.device)
+            predictions[name] = training.predict(model, split)
+        elif baseline.needs == "embeddings":
+            predictions[name] = _predict_from_embeddings(training, split, baseline)
+        elif baseline.needs == "lstm":
+            predictions[name] = _run_lstm(training, split)
+    return predictions
 
 
 def _sample_training_set(examples: Examples, count: int, seed: int, purpose: str) -> Examples:
@@ -105,14 +115,8 @@ def _sample_training_set(examples: Examples, count: int, seed: int, purpose: str
     )
 
 
-def _run_base_model(training: TrainingRun, split: str, _: Baseline) -> Arrays:
-    """Predict with the base model as it is before training."""
-    model = load_model(training.prepared, training.progress).to(training.session.device)
-    return training.predict(model, split)
-
-
 def _predict_from_embeddings(training: TrainingRun, split: str, baseline: Baseline) -> Arrays:
-    """Predict from the base model's embeddings without gradients, which takes only the time of a prediction."""
+    """Predict with a classifier on the base model's embeddings. No gradients: it costs about one prediction pass."""
     assert baseline.predict, "a baseline on embeddings is a function"
     prepared, seed = training.prepared, training.prepared.recipe.seed
     examples = _sample_training_set(prepared.examples, MAX_EMBEDDED, seed, "embedded")
@@ -134,38 +138,36 @@ def _embed(training: TrainingRun, texts: dict[str, list[list[str]]]) -> dict[str
     Returns:
         Embeddings by split, (N, D) for single texts and (N, 2 D) for pairs.
     """
-    from llmkit.inference.embedding import Embedder, vectors
-    from llmkit.models import load, sentence_embedding
-
     prepared, progress = training.prepared, training.progress
     count = sum(len(column) for columns in texts.values() for column in columns)
     progress.note(f"embedding {count:,} texts with the base model")
-    body: Any = sentence_embedding.load_body(prepared.base)
+    body = sentence_embedding.load_body(prepared.base)
+    body.to(training.session.device)  # type: ignore[arg-type]  # the decorated method loses its type
     # The base model's own tokenizer: it has no embeddings of tokens that a task has added.
     tokenizer = load.load_tokenizer(prepared.base)
-    embedder = Embedder(body.to(training.session.device), tokenizer, prepared.recipe.train.max_length)
+    embedder = Embedder(body, tokenizer, prepared.recipe.train.max_length)
 
     def embed(split: str, column: list[str]) -> NDArray[np.float64]:
         def advance(done: int, total: int) -> None:
             progress.advance(f"embedding {split}", done, total, "texts")
 
-        return vectors(training.session, embedder, column, advance)[0].astype(np.float64)
+        return embed_texts(training.session, embedder, column, advance)[0].astype(np.float64)
 
-    return {
-        split: _combine(*(embed(split, column) for column in columns)) for split, columns in texts.items()
-    }
-
-
-def _combine(first: NDArray[np.float64], second: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Represent a pair (u, v) by |u - v| and u * v, as in Conneau et al. 2017 (InferSent); a single text stays."""
-    return first if second is None else np.hstack([np.abs(first - second), first * second])
+    embeddings = {}
+    for split, columns in texts.items():
+        u, *others = (embed(split, column) for column in columns)
+        embeddings[split] = _represent_pair(u, *others) if others else u
+    return embeddings
 
 
-def _run_lstm(training: TrainingRun, split: str, _: Baseline) -> Arrays:
+def _represent_pair(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Represent pairs of embeddings by |u - v| and u * v, as in Conneau et al. 2017 (InferSent)."""
+    return np.hstack([np.abs(u - v), u * v])
+
+
+def _run_lstm(training: TrainingRun, split: str) -> Arrays:
     """Train an LSTM with the task's loss on the model's token ids, from random embeddings, and predict with it."""
     import torch
-
-    from llmkit.models.lstm_classifier import LstmClassifier, assign_embedding_rows
 
     prepared = training.prepared
     task, examples, encoded = prepared.task, prepared.examples, prepared.encoded["train"]
@@ -183,17 +185,13 @@ def _run_lstm(training: TrainingRun, split: str, _: Baseline) -> Arrays:
 
 def _train_lstm(training: TrainingRun, model: nn.Module) -> None:
     """Train the LSTM and keep the weights of the epoch with the lowest validation loss, or else of the last one."""
-    from llmkit.data.sampler import plan_steps, steps_per_epoch
-    from llmkit.engine.optim import Schedule, build_adamw
-    from llmkit.engine.train import train
-
     session, prepared, progress = training.session, training.prepared, training.progress
     examples, size = prepared.examples, len(prepared.encoded["train"])
     epoch = steps_per_epoch(size, BATCH_SIZE)
     schedule = Schedule(LEARNING_RATE, MAX_EPOCHS * epoch, epoch // 2, "linear")
     best, lowest, misses = copy.deepcopy(model.state_dict()), math.inf, 0
     progress.note(f"training an LSTM on {size:,} examples, at most {MAX_EPOCHS} epochs")
-    for step in train(
+    for step in run_steps(
         session,
         model,
         session.accelerator.prepare_optimizer(build_adamw(model, weight_decay=0.01)),

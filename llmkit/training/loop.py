@@ -8,6 +8,10 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
+from llmkit.base.quiet import quiet
+from llmkit.data.sampler import PlannedStep, plan_steps
+from llmkit.engine import checkpoint, row_gradients, signals, watchdog
+from llmkit.engine.train import train as run_steps
 from llmkit.training.resume import resume, save_checkpoint, stop
 from llmkit.training.training_run import TrainingRun
 from llmkit.training.validation import validate
@@ -17,11 +21,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from llmkit.data.sampler import PlannedStep
     from llmkit.engine.session import Session
     from llmkit.engine.signals import StopRequest
-    from llmkit.engine.train import Batches, Step
-    from llmkit.recipe.schema import Recipe, Train
+    from llmkit.engine.train import Batches
+    from llmkit.recipe.schema import Recipe
 
 __all__ = ["adapt_for_training", "train"]
 
@@ -36,10 +39,6 @@ def train(training: TrainingRun) -> nn.Module:
         TrainingError: When loss or gradient are not finite.
         RunError: M09, when the data changed since the run was started.
     """
-    from llmkit.base.quiet import quiet
-    from llmkit.engine import checkpoint, signals, watchdog
-    from llmkit.engine.train import train as steps
-
     began = time.monotonic()
     session, prepared, recipe = training.session, training.prepared, training.prepared.recipe
     model, total = training.placed.model, prepared.schedule.total_steps
@@ -50,20 +49,20 @@ def train(training: TrainingRun) -> nn.Module:
             enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     executed, padding = adapt_for_training(session, recipe, model)
     with signals.catch_stop_signals() as request, watchdog.watch_progress(session.rank) as beat:
-        for step in steps(
+        for step in run_steps(
             session,
             executed,
             session.accelerator.prepare_optimizer(training.optimizer),
             _training_batches(training, padding),
             prepared.task.loss(prepared.examples.references["train"], len(prepared.examples.labels)),
-            _updates(training),
+            _remaining_steps(training),
             schedule=prepared.schedule,
             max_grad_norm=recipe.train.max_grad_norm,
             note=training.progress.note,
         ):
             beat(f"step {step.step}")
             before = training.state
-            _count(training, step)
+            training.count(step)
             training.log("step", step.to_json())
             speed = training.state.examples / max(training.state.seconds, 1e-9)
             training.progress.advance(
@@ -98,8 +97,6 @@ def adapt_for_training(session: Session, recipe: Recipe, model: nn.Module) -> tu
     """
     import torch
 
-    from llmkit.engine import row_gradients
-
     if recipe.train.compile:
         return torch.compile(model, dynamic=True), True  # type: ignore[return-value]  # callable like the model
     if session.device.type != "cpu" or session.precision != "fp32":
@@ -125,30 +122,20 @@ def adapt_for_training(session: Session, recipe: Recipe, model: nn.Module) -> tu
 
 def _training_batches(training: TrainingRun, padding: bool) -> Batches:
     """Return the training batches, with the token budget that suits the model and that a resumed run had."""
-    batches, model = training.batches("train"), training.placed.model
-    batches = replace(
-        batches, padding=padding, budget=_budget(model, training.prepared.recipe.train, batches, padding)
-    )
-    budget = training.state.micro_batch_tokens  # another split into micro-batches would round differently
-    return replace(batches, budget=budget) if budget else batches
+    batches = training.batches("train")
+    budget = batches.budget
+    if training.state.micro_batch_tokens:  # other micro-batches would round differently
+        budget = training.state.micro_batch_tokens
+    elif not padding and training.prepared.recipe.train.micro_batch_tokens == "auto":
+        # Every padding-free micro-batch is full, so a wide model would need half as much memory again. Half the tokens
+        # cost it little time, since each of its tokens is more work.
+        hidden: int = getattr(training.placed.model.config, "hidden_size", 0)
+        budget = budget // 2 if hidden > WIDE else budget
+    return replace(batches, padding=padding, budget=budget)
 
 
-def _budget(model: nn.Module, settings: Train, batches: Batches, padding: bool) -> int:
-    """Return the tokens of a micro-batch: half as many for wide models that run without padding.
-
-    Every padding-free micro-batch is full, so a wide model would need half as much memory again. Half the tokens cost
-    it little time, since each of its tokens is more work.
-    """
-    hidden: int = getattr(model.config, "hidden_size", 0)
-    if hidden > WIDE and not padding and settings.micro_batch_tokens == "auto":
-        return batches.budget // 2
-    return batches.budget
-
-
-def _updates(training: TrainingRun) -> Iterator[PlannedStep]:
-    """Yield the steps that are left; none for a run that had stopped early before it was killed."""
-    from llmkit.data.sampler import plan_steps
-
+def _remaining_steps(training: TrainingRun) -> Iterator[PlannedStep]:
+    """Plan the steps that remain: none for a resumed run that had already stopped early."""
     prepared, state = training.prepared, training.state
     return plan_steps(
         len(prepared.encoded["train"]),
@@ -174,17 +161,3 @@ def _stop_reason(
     ctrl_c, other = number == signal.SIGINT, number not in (None, signal.SIGINT)
     interrupted, signalled, over = training.session.sum([float(ctrl_c), float(other), float(late)])
     return "Ctrl-C" if interrupted else "a signal" if signalled else "train.max_hours" if over else ""
-
-
-def _count(training: TrainingRun, step: Step) -> None:
-    """Add the step's counts to the run's state."""
-    state = training.state
-    training.state = replace(
-        state,
-        step=step.step,
-        seconds=state.seconds + step.seconds,
-        examples=state.examples + step.examples,
-        tokens=state.tokens + step.tokens,
-        padded_tokens=state.padded_tokens + step.padded_tokens,
-        micro_batch_tokens=step.micro_batch_tokens,
-    )

@@ -1,25 +1,28 @@
-"""Load the model of a run: the checkpoint or new weights, the task's head, adapters."""
+"""Load the model of a run: base model or new weights, the task's head, and the adapter."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmkit.base.errors import RecipeError
 from llmkit.base.progress import Progress
 from llmkit.training.prepare import Prepared
 
 if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
     from llmkit.recipe.schema import Recipe
 
 __all__ = ["load_model"]
 
 
-def load_model(prepared: Prepared, progress: Progress) -> Any:
-    """Load the base model, or draw new weights, with the task's head and the recipe's LoRA adapter.
+def load_model(prepared: Prepared, progress: Progress) -> nn.Module:
+    """Load the base model, or initialize new weights, with the task's head and the recipe's LoRA adapter.
 
     Raises:
         ModelError: For a checkpoint that cannot be used.
-        RecipeError: C10, when gradient checkpointing is asked of an architecture without it (LSTM).
+        RecipeError: C10, for gradient checkpointing with an architecture that does not support it (LSTM).
     """
     from llmkit.models import load, scratch
 
@@ -52,8 +55,8 @@ def load_model(prepared: Prepared, progress: Progress) -> Any:
     return lora.add_adapter(model, recipe.model.lora, seed=recipe.training_seed, new_tokens=new)
 
 
-def _check_checkpointing(recipe: Recipe, model: Any) -> None:
-    """Raise RecipeError C10 where the architecture has no gradient checkpointing (LSTM)."""
+def _check_checkpointing(recipe: Recipe, model: PreTrainedModel) -> None:
+    """Raise RecipeError C10 for gradient checkpointing with an architecture that does not support it (LSTM)."""
     if recipe.train.gradient_checkpointing and not model.supports_gradient_checkpointing:
         message = f"{model.config.model_type} has no gradient checkpointing"
         raise RecipeError(

@@ -14,19 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkit import tasks
+from llmkit.assets import hub, store
 from llmkit.base.errors import ErrorDetail, RecipeError, raise_if, shorten_list, suggest
 from llmkit.base.progress import Progress
+from llmkit.data import corpus
+from llmkit.data.encoding import cache
+from llmkit.data.encoding.encode import encode
+from llmkit.data.encoding.features import Encoded
+from llmkit.data.sampler import steps_per_epoch
+from llmkit.inference import libraries
 from llmkit.recipe.schema import Data, Recipe, Train
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from llmkit.data.corpus import Corpus
-    from llmkit.data.encoding.features import Collect, Encoded, Features
+    from llmkit.data.encoding.features import Collect, Features
     from llmkit.engine.optim import Schedule
     from llmkit.tasks.protocol import Baseline, Examples, Task
 
-__all__ = ["Prepared", "available_baselines", "encode_rows", "prepare", "read_rows", "unknown_metrics"]
+__all__ = ["Prepared", "available_baselines", "encode_rows", "find_unknown_metrics", "prepare", "read_rows"]
 
 DEFAULT_EPOCHS = 3.0
 
@@ -76,7 +83,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     task = tasks.load(recipe.task)
     _check_adapter(task, recipe)
     named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
-    raise_if([*unknown_metrics(task, named), *_unknown_baselines(task, recipe)], RecipeError)
+    raise_if([*find_unknown_metrics(task, named), *_find_unknown_baselines(task, recipe)], RecipeError)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
     if examples.corpus.splits.keys() == {"train"}:
         message = "there is neither a validation nor a test set, so the model could not be evaluated"
@@ -89,11 +96,8 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
 
 def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress) -> Prepared:
     """Load the tokenizer, check the base model against the task, and encode all splits."""
-    from llmkit.inference import libraries
-
     libraries.load()
-    from llmkit.assets import hub
-    from llmkit.data.sampler import steps_per_epoch
+    from llmkit.engine.optim import Schedule
     from llmkit.models import load, scratch
 
     base = hub.fetch_model(recipe.model.source, progress)
@@ -119,7 +123,9 @@ def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress
     for split, windows in encoded.items():
         for note, count in windows.notes.items():
             progress.note(f"{split}: {count:,} {note}")
-    per_epoch = steps_per_epoch(len(encoded["train"]), recipe.train.batch_size)
+    train = recipe.train
+    per_epoch = steps_per_epoch(len(encoded["train"]), train.batch_size)
+    total = train.max_steps or math.ceil((train.epochs or DEFAULT_EPOCHS) * per_epoch)
     return Prepared(
         recipe=recipe,
         task=task,
@@ -128,7 +134,7 @@ def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress
         tokenizer=tokenizer,
         examples=examples,
         encoded=encoded,
-        schedule=_schedule(recipe, per_epoch),
+        schedule=Schedule(train.learning_rate, total, math.ceil(train.warmup_ratio * total), train.schedule),
         evaluate_every=recipe.evaluate.every_steps or per_epoch,
         checkpoint_every=recipe.checkpoint.every_steps or per_epoch,
     )
@@ -162,51 +168,52 @@ def _check_adapter(task: Task, recipe: Recipe) -> None:
     raise RecipeError("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix)
 
 
-def unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[ErrorDetail]:
+def find_unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[ErrorDetail]:
     """Return an error for each metric that the task does not have.
 
     Args:
         task: The task.
         named: Metric names by the place that names them, such as "evaluate.best".
     """
-    known = ["loss", *task.spec.metrics]
+    metrics = ["loss", *task.spec.metrics]
     return [
         ErrorDetail(
             "E01",
             place,
-            f'"{name}" is not a metric of this task{suggest(name, known)}',
-            f"choose from {shorten_list(known, 20)}",
+            f'"{name}" is not a metric of this task{suggest(name, metrics)}',
+            f"choose from {shorten_list(metrics, 20)}",
         )
         for place, names in named.items()
         for name in names
-        if name not in known
+        if name not in metrics
     ]
 
 
-def _unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
+def _find_unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
     """Return an error for each baseline that the task does not have."""
-    named, known = recipe.evaluate.baselines, list(available_baselines(task, recipe))
+    named, baselines = recipe.evaluate.baselines, list(available_baselines(task, recipe))
+    fix = f"choose from {shorten_list(baselines, 20)}"
+    if not baselines:
+        fix = "set evaluate.baselines=false: this task has none"
     return [
         ErrorDetail(
             "C09",
             "evaluate.baselines",
-            f'"{name}" is not a baseline of this task{suggest(name, known)}',
-            f"choose from {shorten_list(known, 20)}"
-            if known
-            else "set evaluate.baselines=false: this task has none",
+            f'"{name}" is not a baseline of this task{suggest(name, baselines)}',
+            fix,
         )
         for name in (named if isinstance(named, list) else [])
-        if name not in known
+        if name not in baselines
     ]
 
 
 def available_baselines(task: Task, recipe: Recipe) -> dict[str, Baseline]:
     """Return the task's baselines by name. A model trained from scratch has no base model to compare with."""
-    new = recipe.model.from_scratch is not None
+    from_scratch = recipe.model.from_scratch is not None
     return {
         name: baseline
         for name, baseline in task.spec.baselines.items()
-        if not (new and baseline.needs in ("embeddings", "base_model"))
+        if not (from_scratch and baseline.needs in ("embeddings", "base_model"))
     }
 
 
@@ -218,41 +225,37 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
         DataError: For files that cannot be read.
         AssetError: For data that cannot be fetched.
     """
-    from llmkit.assets import hub, store
-    from llmkit.data import corpus
-
     notes: list[str] = []
 
     def resolve_index(name: str, progress: Progress) -> Path:
         path = store.fetch_data_file(name, progress)
         counts = store.read_about(path)[
             "rows"
-        ].items()  # what converting the asset left out, such as repeated rows
-        notes.append(
-            f"index:{name}: " + ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts)
-        )
+        ]  # rows that the conversion of the asset kept and left out, by reason
+        texts = (f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items())
+        notes.append(f"index:{name}: " + ", ".join(texts))
         return path
 
     _check_columns(data, task)
     columns = {**task.spec.columns, **data.columns}  # optional columns only where the recipe names them
-    read = corpus.read(
+    rows = corpus.read(
         data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.fetch_dataset
     )
-    return replace(read, notes=(*notes, *read.notes))
+    return replace(rows, notes=(*notes, *rows.notes))
 
 
 def _check_columns(data: Data, task: Task) -> None:
     """Raise RecipeError where data.columns names an unknown column (C03) or uses one column twice (C10)."""
-    known = {**task.spec.columns, **task.spec.optional_columns}
+    columns = {**task.spec.columns, **task.spec.optional_columns}
     errors = [
         ErrorDetail(
             "C03",
             f"data.columns.{name}",
-            f'the task has no column "{name}"{suggest(name, known)}',
-            f"choose from {shorten_list(known)}",
+            f'the task has no column "{name}"{suggest(name, columns)}',
+            f"choose from {shorten_list(columns)}",
         )
         for name in data.columns
-        if name not in known
+        if name not in columns
     ]
     used = list({**task.spec.columns, **data.columns}.values())
     errors += [
@@ -273,8 +276,6 @@ def encode_split(
     progress: Progress,
 ) -> Encoded:
     """Encode one split, or load it from the cache when the same rows were encoded with the same settings before."""
-    from llmkit.data.encoding import cache
-
     return cache.load_or_encode(
         lambda collect: encode_rows(recipe.train, task, tokenizer, examples, split, progress, collect),
         rows=examples.corpus.fingerprint,
@@ -301,7 +302,7 @@ def encode_rows(
     """Encode one split without the cache.
 
     Args:
-        train: Settings of the lengths.
+        train: Provides `max_length` and `truncation`.
         task: The task, bound to the tokenizer.
         tokenizer: The tokenizer.
         examples: Examples of all splits.
@@ -309,16 +310,13 @@ def encode_rows(
         progress: Receives the number of rows done.
         collect: Takes the encoded batches, for instance to write them to a file; None keeps them in memory.
     """
-    from llmkit.data.encoding.encode import encode
-    from llmkit.data.encoding.features import Encoded
-
     rows, references = examples.corpus.splits[split], examples.references[split]
 
     def to_features(columns: Mapping[str, list[Any]], span: slice) -> Features:
-        of_span = {name: values[span] for name, values in references.items()}
+        span_references = {name: values[span] for name, values in references.items()}
         return task.encode(
             columns,
-            of_span,
+            span_references,
             tokenizer,
             max_length=train.max_length,
             truncation=train.truncation,
@@ -334,11 +332,3 @@ def encode_rows(
         split=split,
         collect=collect or Encoded.from_batches,
     )
-
-
-def _schedule(recipe: Recipe, per_epoch: int) -> Schedule:
-    from llmkit.engine.optim import Schedule
-
-    train = recipe.train
-    total = train.max_steps or math.ceil((train.epochs or DEFAULT_EPOCHS) * per_epoch)
-    return Schedule(train.learning_rate, total, math.ceil(train.warmup_ratio * total), train.schedule)

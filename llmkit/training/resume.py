@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llmkit.base import environment, files
 from llmkit.base.errors import Interrupted, RunError, Stopped, StorageError, shorten_list
+from llmkit.engine import checkpoint, sharding
+from llmkit.engine.checkpoint import State
 from llmkit.training.training_run import TrainingRun
-
-if TYPE_CHECKING:
-    from llmkit.engine.checkpoint import State
 
 __all__ = ["resume", "save_checkpoint", "stop"]
 
 
 def resume(training: TrainingRun) -> None:
-    """Load weights, optimizer and state of the newest checkpoint that verifies. Without one, begin anew.
+    """Load weights, optimizer and state of the newest checkpoint that verifies. Without one, start at step 0.
 
-    The log is cut back to the length it had at that checkpoint. A note tells when software, processor, threads or
+    The log is truncated to the length it had at that checkpoint. A note reports when software, processor, threads or
     processes differ from those of the checkpoint: results are then equal up to rounding only.
 
     Raises:
         RunError: M09, when the data differs from the data that the run was trained on.
     """
-    from llmkit.engine import checkpoint
-
     session, folder, progress = training.session, training.folder, training.progress
     newest = session.broadcast(
         checkpoint.find_newest(folder.checkpoints, progress.note) if training.is_main else None
@@ -36,7 +33,7 @@ def resume(training: TrainingRun) -> None:
             files.truncate_file(folder.log, 0)
         return
     state = checkpoint.load(newest, training.placed.model, training.optimizer)
-    now, then = _identity(training), state.identity
+    now, then = _get_identity(training), state.identity
     if now["data"] != then["data"]:
         raise RunError(
             "M09",
@@ -66,17 +63,15 @@ def save_checkpoint(training: TrainingRun, before: State) -> None:
         training: The run; all processes call this together, since a sharded model is written by all of them.
         before: The state before this step, whose best score stays valid when the checkpoint cannot be written.
     """
-    from llmkit.engine import checkpoint, sharding
-
     model, state = training.placed.model, training.state
     error = None
     if training.is_main:
         try:
             saved = replace(
                 state,
-                saved_step=state.step,  # inside the checkpoint, so that a resumed run knows of it
+                saved_step=state.step,  # a resumed run reads it from the checkpoint
                 log_bytes=training.folder.log.stat().st_size,
-                identity=_identity(training),
+                identity=_get_identity(training),
             )
             checkpoint.save(training.folder.checkpoints, model, training.optimizer, saved)
             keep = training.prepared.recipe.checkpoint.keep
@@ -94,11 +89,11 @@ def save_checkpoint(training: TrainingRun, before: State) -> None:
     )
     training.state = replace(state, best_value=before.best_value, best_step=before.best_step)
     if state.best_step != before.best_step:
-        training.best_predictions = None  # they belong to weights that are not on the disk
+        training.best_predictions = None  # the weights behind them were not saved
 
 
 def stop(training: TrainingRun, reason: str) -> Stopped | StorageError:
-    """Return the error that ends a stopped run, and leave a file that tells a scheduler how to resume it.
+    """Return the error that ends a stopped run, and write a file from which a scheduler can resume it.
 
     Args:
         training: The run, after its checkpoint was written (or could not be written).
@@ -119,8 +114,8 @@ def stop(training: TrainingRun, reason: str) -> Stopped | StorageError:
     return kind(f"stopped by {reason} at step {state.step} of {total}, saved; resume with: {command}")
 
 
-def _identity(training: TrainingRun) -> dict[str, Any]:
-    """What an exact resume depends on: software, processor, threads, processes and data."""
+def _get_identity(training: TrainingRun) -> dict[str, Any]:
+    """Return what an exact resume depends on: software, processor, threads, processes and data."""
     versions = environment.read_versions()
     return {
         **{name: versions[name] for name in ("torch", "transformers", "processor")},

@@ -1,14 +1,16 @@
-"""One training run of one seed, from its first file to its report."""
+"""Run the training of one seed, from the files of the run folder to the report."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from llmkit import tasks
 from llmkit.base import environment, files
 from llmkit.base.errors import RunError, shorten_list
 from llmkit.base.progress import SILENT, Progress
 from llmkit.base.run import Run
+from llmkit.recipe import load
 from llmkit.training.prepare import Prepared
 from llmkit.training.training_run import TrainingRun
 
@@ -38,7 +40,7 @@ def run_training(
     Returns:
         The report's content on the main process, {} on the others.
     """
-    from llmkit.training.finalize import finalize
+    from llmkit.training.finalize import finalize  # these two import torch
     from llmkit.training.loop import train
 
     with folder.writing() if session.rank == 0 else nullcontext():
@@ -63,17 +65,14 @@ def check_same(run: Run, recipe: Recipe, progress: Progress = SILENT) -> None:
     Raises:
         RunError: M09, with the keys that differ.
     """
-    from llmkit import tasks
-    from llmkit.recipe import load
-
-    started = load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
-    changed = load.list_differences(started, recipe)
-    changes = [key for key in changed if key not in HARMLESS]
-    if changes:
+    original = load.load(str(run.recipe), task_names=tasks.names(), task_options=tasks.options)
+    changed = load.list_differences(original, recipe)
+    conflicts = [key for key in changed if key not in HARMLESS]
+    if conflicts:
         raise RunError(
             "M09",
             str(run.path),
-            f"was started with another recipe; {shorten_list(changes, 10)} differ",
+            f"was started with another recipe; {shorten_list(conflicts, 10)} differ",
             f"resume with the same settings, e.g. `llmkit finetune {run.recipe} --out {run.path} --resume`",
         )
     if changed:
@@ -86,8 +85,6 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
     Returns:
         The environment: versions, device, precision, threads, processes and command.
     """
-    from llmkit.recipe import load
-
     settings = {
         **environment.read_versions(),
         "device": str(session.device.type),
@@ -101,8 +98,7 @@ def begin(run: Run, session: Session, prepared: Prepared, command: str) -> dict[
             files.write_text(run.recipe, load.dump(prepared.recipe))
         files.write_json(run.environment, settings)
         files.remove(run.stopped)
-        files.truncate_file(
-            run.log, run.log.stat().st_size if run.log.exists() else 0
-        )  # creates an empty log
+        if not run.log.exists():
+            files.truncate_file(run.log, 0)  # creates an empty log
     session.wait()
     return settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmkit.engine.checkpoint import State
     from llmkit.engine.session import Session
     from llmkit.engine.sharding import Placed
-    from llmkit.engine.train import Batches
+    from llmkit.engine.train import Batches, Step
     from llmkit.tasks.protocol import Arrays
 
 __all__ = ["TrainingRun"]
@@ -41,7 +41,7 @@ class TrainingRun:
         progress: Where messages and progress bars go.
         name: The recipe's name, for the report.
         command: The command that started the run, for the report.
-        best_predictions: Complete predictions for the validation set by the best weights, where this process made them.
+        best_predictions: Complete validation predictions of the best weights, if this process has computed them.
     """
 
     session: Session
@@ -74,7 +74,7 @@ class TrainingRun:
         """
         from llmkit.engine import checkpoint, optim, sharding
 
-        if session.device.type == "cpu" and find_spec("llmkit.models.cpu"):  # that folder may be removed
+        if session.device.type == "cpu" and find_spec("llmkit.models.cpu"):  # an optional folder
             from llmkit.models.cpu import allocator
 
             allocator.keep_freed_memory()
@@ -139,6 +139,18 @@ class TrainingRun:
             on_progress=lambda done, total: self.progress.advance(f"predicting {split}", done, total, "rows"),
         )
         return task.predictions(outputs, encoded, self.prepared.examples.corpus.splits[split].columns)
+
+    def count(self, step: Step) -> None:
+        """Add the counts of a finished step to the state."""
+        self.state = replace(
+            self.state,
+            step=step.step,
+            seconds=self.state.seconds + step.seconds,
+            examples=self.state.examples + step.examples,
+            tokens=self.state.tokens + step.tokens,
+            padded_tokens=self.state.padded_tokens + step.padded_tokens,
+            micro_batch_tokens=step.micro_batch_tokens,
+        )
 
     def log(self, kind: str, values: dict[str, object]) -> None:
         """Append one line to the run's log; only the main process writes."""

@@ -34,14 +34,14 @@ def validate(training: TrainingRun) -> bool:
     validating = name in task.spec.validation_metrics
     predictions = training.predict(training.placed.full_model(), "validation", validating=validating)
     labels = prepared.examples.references["validation"]
-    # The main process scores for all of them: only one process may run generated programs.
+    # All processes use the scores of the main process, the only one that may run generated programs.
     sheet = task.score(labels, predictions, prepared.examples.labels, resampling=None)
     values = training.session.broadcast(sheet.values)
     training.log("evaluation", {"step": state.step, **values})
-    shown = dict.fromkeys(["loss", name, *task.spec.metrics[:2]])
+    printed = dict.fromkeys(["loss", name, *task.spec.metrics[:2]])
     training.progress.note(
         f"step {state.step}: validation "
-        + "  ".join(f"{key} {values[key]:.4f}" for key in shown if key in values)
+        + "  ".join(f"{key} {values[key]:.4f}" for key in printed if key in values)
     )
     state = replace(state, evaluation_seconds=state.evaluation_seconds + time.perf_counter() - began)
     value = -values[name] if name in task.spec.lower_is_better else values[name]
@@ -54,12 +54,12 @@ def validate(training: TrainingRun) -> bool:
 
 
 def tune(training: TrainingRun, model: nn.Module, predictions: Arrays | None = None) -> Prepared:
-    """Return the prepared run with thresholds and temperature fitted to the model's validation predictions.
+    """Return the prepared run with thresholds and temperature fitted on the validation set.
 
     Args:
         training: The run; its prepared data stays as it is.
-        model: The model that predicts the validation set.
-        predictions: These predictions, where they are known already.
+        model: The model that predicts the validation set, unless predictions are given.
+        predictions: The predictions for the validation set, if they have been computed already.
     """
     prepared = training.prepared
     task = prepared.task

@@ -1,4 +1,4 @@
-"""Two finished runs of the tiny recipe, made once, and the command line in this process."""
+"""Fixtures: two finished runs of the tiny recipe, trained once, and the command line in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llmkit import cli
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command left: its exit code and both outputs."""
+    """The result of a command: exit code, stdout and stderr."""
 
     code: int
     out: str
@@ -24,7 +24,7 @@ class Outcome:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The one JSON object on stdout; raises ValueError for anything more."""
+        """The single JSON object on stdout; raises ValueError if there is anything else."""
         value: dict[str, Any] = json.loads(self.out)
         return value
 
@@ -34,7 +34,7 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `llmkit ARGUMENTS` here, in a working folder of the test."""
+    """Run `llmkit ARGUMENTS` in this process, with tmp_path as the working directory."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> Outcome:
@@ -52,13 +52,13 @@ def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def other(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run on the same rows that learned next to nothing."""
+    """A finished run on the same data that learned almost nothing."""
     return _train(tiny_recipe, ["train.max_steps=2", "train.learning_rate=1e-6"], tmp_path_factory)
 
 
 @pytest.fixture
 def unfinished(tiny_recipe: Path, tmp_path: Path) -> Path:
-    """A run that was killed after its fourth step."""
+    """A run that was killed after step 4."""
     folder = tmp_path / "killed"
     folder.mkdir()
     (folder / "recipe.yaml").write_bytes(tiny_recipe.read_bytes())
@@ -68,7 +68,7 @@ def unfinished(tiny_recipe: Path, tmp_path: Path) -> Path:
 
 
 def _train(recipe: Path, overrides: list[str], factory: pytest.TempPathFactory) -> Path:
-    """With a cache of the tests: a fixture of the session comes before the one that sets it for each test."""
+    """Train with the cache folder of the tests: session fixtures run before the fixture that sets it for each test."""
     folder = factory.mktemp("runs") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMKIT_CACHE", str(factory.getbasetemp() / "cache"))

@@ -1,4 +1,4 @@
-"""`llmkit chat` as a person meets it: in a terminal, with Ctrl-C and Ctrl-D, and with lines from a pipe."""
+"""`llmkit chat` in a pseudo-terminal, with Ctrl-C and Ctrl-D, and with lines from a pipe."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 240.0  # seconds; the machine may be busy
 
 @pytest.fixture(scope="module")
 def endless(tiny_gpt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny Llama with room for long texts, which it never ends."""
+    """A tiny Llama that never generates its end token, with enough positions for long texts."""
     folder = Path(shutil.copytree(tiny_gpt, tmp_path_factory.mktemp("endless") / "model"))
     for name, key in (
         ("config.json", "max_position_embeddings"),
@@ -38,28 +38,31 @@ def endless(tiny_gpt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Terminal:
-    """A program in a terminal of its own."""
+    """`llmkit` in a pseudo-terminal."""
 
     def __init__(self, *arguments: str) -> None:
-        self.said = ""
+        self.output = ""
         self.pid, self.screen = pty.fork()
         if self.pid == 0:
             os.execv(sys.executable, [sys.executable, "-m", "llmkit", *arguments])
 
     def wait_for(self, text: str, *, more: int = 0, pressing: str = "") -> None:
-        """Read on until the text has come, and so many characters behind it; then forget all up to there.
+        """Read the output until it contains the text, then drop the output up to the end of the text.
 
-        pressing: a key that is pressed again each second, as a person would. Python's readline loses a Ctrl-C
-        that comes in the instant before it begins to wait for keys.
+        Args:
+            text: The text to wait for.
+            more: Number of characters to wait for after the text.
+            pressing: A key to press every second. Python's readline loses a Ctrl-C that arrives just before it waits
+                for keys.
         """
         end = time.monotonic() + PATIENCE
-        while len(self.said.partition(text)[2]) < more or text not in self.said:
+        while len(self.output.partition(text)[2]) < more or text not in self.output:
             if time.monotonic() > end:
-                raise TimeoutError(f"{text!r} did not come: {self.said!r}")
+                raise TimeoutError(f"{text!r} was not printed: {self.output!r}")
             self.type(pressing)
             if select.select([self.screen], [], [], 1)[0]:
-                self.said += os.read(self.screen, 4096).decode(errors="replace")
-        self.said = self.said.partition(text)[2]
+                self.output += os.read(self.screen, 4096).decode(errors="replace")
+        self.output = self.output.partition(text)[2]
 
     def type(self, text: str) -> None:
         os.write(self.screen, text.encode())
@@ -68,12 +71,12 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def test_a_conversation_in_a_terminal(endless: Path) -> None:
+def test_terminal_conversation_handles_ctrl_c_reset_and_ctrl_d(endless: Path) -> None:
     terminal = Terminal("chat", str(endless), "--max-new-tokens", "50000")
     terminal.wait_for("Ctrl-C stops an answer")
     terminal.wait_for("> ")
     terminal.type("good film\n")
-    terminal.wait_for("good film", more=40)  # what was typed is echoed, then the answer comes
+    terminal.wait_for("good film", more=40)  # the echo of the question, then the answer
     terminal.type("\x03")
     terminal.wait_for("(stopped)")
     terminal.wait_for("> ")
@@ -88,28 +91,32 @@ def test_a_conversation_in_a_terminal(endless: Path) -> None:
     assert terminal.code() == 0
 
 
-def test_lines_from_a_pipe(command: Any, tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_piped_lines_are_answered_without_prompts(
+    command: Any, tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("good film\n\n/reset\ngood film\n/exit\nnever\n"))
-    done = command("chat", tiny_gpt, "--max-new-tokens", "6")
-    assert done.code == 0
-    first, second = done.out.splitlines()
+    outcome = command("chat", tiny_gpt, "--max-new-tokens", "6")
+    assert outcome.code == 0
+    first, second = outcome.out.splitlines()
     assert first == second
     assert len(first.split()) > 1
-    assert "new conversation" in done.err
-    assert ">" not in done.out
+    assert "new conversation" in outcome.err
+    assert ">" not in outcome.out
 
 
-def test_draws_differ_by_seed(command: Any, tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = []
+def test_sampled_answers_depend_on_the_seed(
+    command: Any, tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = []
     for seed in ("1", "1", "2"):
         monkeypatch.setattr(sys, "stdin", io.StringIO("good film"))
-        said.append(
+        outputs.append(
             command("chat", tiny_gpt, "--max-new-tokens", "8", "--temperature", "2", "--seed", seed).out
         )
-    assert said[0] == said[1] != said[2]
+    assert outputs[0] == outputs[1] != outputs[2]
 
 
-def test_mistakes_are_one_line(command: Any, tiny_gpt: Path) -> None:
-    done = command("chat", tiny_gpt, "--temperature", "-1")
-    assert done.code == 2
-    assert done.err.startswith("error[U01]")
+def test_usage_errors_are_one_line(command: Any, tiny_gpt: Path) -> None:
+    outcome = command("chat", tiny_gpt, "--temperature", "-1")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error[U01]")

@@ -1,4 +1,4 @@
-"""Every command is found, built only when it is asked for, and has its line in the help."""
+"""Every command is listed in the help, and imported only when it is used."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from llmkit import cli
 from llmkit.cli.commands import COMMANDS
 
 FOLDER = Path(cli.__file__).parent
-HELPERS = {"__init__", "bug", "commands", "completion", "show", "texts"}  # modules without a command
+HELPERS = {"__init__", "bug", "commands", "completion", "show", "texts"}  # modules that define no command
 
 
-def test_every_module_of_a_command_is_listed() -> None:
+def test_every_command_module_is_listed() -> None:
     modules = {path.stem for path in FOLDER.glob("*.py")} - HELPERS
     assert modules == {name.replace("-", "_") for name in COMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_is_built_under_its_name(name: str) -> None:
+def test_commands_are_built_once_under_their_names(name: str) -> None:
     root: Any = get_command(cli.app)
     assert name in root.commands
     command = root.commands[name]
@@ -31,26 +31,26 @@ def test_each_is_built_under_its_name(name: str) -> None:
     assert command is root.commands.get(name)
 
 
-def test_an_unknown_one_is_none() -> None:
+def test_unknown_command_is_none() -> None:
     root: Any = get_command(cli.app)
     assert root.commands.get("finetun") is None
 
 
 @pytest.mark.parametrize(("arguments", "loaded"), [(["--help"], []), (["runs", "--help"], ["runs"])])
-def test_no_other_is_imported(arguments: list[str], loaded: list[str]) -> None:
+def test_only_the_used_command_is_imported(arguments: list[str], loaded: list[str]) -> None:
     script = f"""
 import sys
 from llmkit import cli
 cli._run({arguments})
 print([name for name in {list(COMMANDS)} if f"llmkit.cli.{{name.replace('-', '_')}}" in sys.modules])
 """
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert found.splitlines()[-1] == str(loaded)
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[-1] == str(loaded)
 
 
-def test_the_help_holds_every_line_whole() -> None:
-    done = subprocess.run(
+def test_help_shows_every_summary_on_one_line() -> None:
+    outcome = subprocess.run(
         [sys.executable, "-m", "llmkit", "--help"], capture_output=True, text=True, check=True
     )
     for name, line in COMMANDS.items():
-        assert f"{name:13}  {line}\n" in done.stdout, done.stdout
+        assert f"{name:13}  {line}\n" in outcome.stdout, outcome.stdout

@@ -1,4 +1,4 @@
-"""`llmkit evaluate --predictions --references`: values of the reference packages, and one line for each bad file."""
+"""`llmkit evaluate --predictions --references`: scores equal those of reference packages; bad files are errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def lines(values: list[Any]) -> str:
     return "".join(f"{value}\n" for value in values)
 
 
-def asking(names: list[str]) -> list[str]:
+def metric_options(names: list[str]) -> list[str]:
     return [word for name in names for word in ("--metric", name)]
 
 
@@ -70,7 +70,7 @@ QUESTIONS: Files = {"r.json": SQUAD}
 TEXTS: Files = {"r.txt": "a cat sat\nthe dog ran\n"}
 SENTENCES: Files = {"r.conll": "EU B-ORG\nsays O\n\nPeter B-PER\n"}
 
-# files, predictions, references, metric -> code, place, words of the line
+# files, predictions, references, metric, error code, a part of the message
 MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
     "fewer predictions": (
         {**TWO, "p.txt": "a\n"},
@@ -81,7 +81,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "1 example, but r.txt has 2",
     ),
     "more predictions": ({**TEXTS, "p.txt": "a\nb\nc\n"}, "p.txt", "r.txt", "bleu", "E04", "3 examples"),
-    "a blank line too many": ({**TEXTS, "p.txt": "a\nb\n\n"}, "p.txt", "r.txt", "chrf", "E04", "3 examples"),
+    "an extra blank line": ({**TEXTS, "p.txt": "a\nb\n\n"}, "p.txt", "r.txt", "chrf", "E04", "3 examples"),
     "empty predictions": ({**TWO, "p.txt": ""}, "p.txt", "r.txt", "accuracy", "F03", "p.txt"),
     "empty references": ({"p.txt": "a\n", "r.txt": ""}, "p.txt", "r.txt", "bleu", "F03", "r.txt"),
     "csv with a header alone": (
@@ -127,7 +127,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "p.txt:1:4",
     ),
     "binary": ({**TWO, "p.txt": b"a\n\x00\x01b\n"}, "p.txt", "r.txt", "accuracy", "F08", "p.txt:2"),
-    "gzip cut short": (
+    "truncated gzip": (
         {**TEXTS, "p.txt.gz": gzip.compress(os.urandom(9000).hex().encode())[:2000]},
         "p.txt.gz",
         "r.txt",
@@ -204,7 +204,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
     ),
     "nan in text": ({"r.txt": "1\n2\n", "p.txt": "1.5\nnan\n"}, "p.txt", "r.txt", "mse", "E07", "p.txt:2"),
     "infinite": ({"r.txt": "1\n-inf\n", "p.txt": "1.5\n2\n"}, "p.txt", "r.txt", "spearman", "E07", "r.txt:2"),
-    "words for numbers": (
+    "words instead of numbers": (
         {"r.txt": "1\n2\n3\n", "p.txt": "1\ntwo\nthree\n"},
         "p.txt",
         "r.txt",
@@ -212,7 +212,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "E07",
         'p.txt:2: "text" is "two", not a number (and 1 more row like it)',
     ),
-    "numbers for texts": (
+    "numbers instead of texts": (
         {**TEXTS, "p.jsonl": jsonl([{"prediction": "a"}, {"prediction": 3}])},
         "p.jsonl",
         "r.txt",
@@ -228,7 +228,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "E07",
         "p.jsonl:2",
     ),
-    "a list for a label": (
+    "a list instead of a label": (
         {**TWO, "p.jsonl": jsonl([{"prediction": ["a"]}, {"prediction": ["b"]}])},
         "p.jsonl",
         "r.txt",
@@ -276,7 +276,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "E05",
         'id "3" is only in this file; id "2" is only in r.jsonl',
     ),
-    "an answer missing": (
+    "a missing answer": (
         {**QUESTIONS, "p.json": '{"q1": "France"}'},
         "p.json",
         "r.json",
@@ -340,7 +340,7 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
         "E07",
         'p.conll:4: the word is "Paul", but "Peter" in r.conll:4',
     ),
-    "no tags": (
+    "invalid tags": (
         {**SENTENCES, "p.conll": "EU ORG\nsays O\n\nPeter B-PER\n"},
         "p.conll",
         "r.conll",
@@ -384,16 +384,16 @@ MALFORMED: dict[str, tuple[Files, str, str, str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_file_is_one_line(case: str, command: Callable[..., Any], tmp_path: Path) -> None:
-    files, predictions, references, metric, code, says = MALFORMED[case]
+def test_malformed_file_is_a_one_line_error(case: str, command: Callable[..., Any], tmp_path: Path) -> None:
+    files, predictions, references, metric, code, message = MALFORMED[case]
     write(tmp_path, files)
-    done = command("evaluate", P, predictions, R, references, "--metric", metric, "--json")
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done.err
-    assert done.err.startswith(f"error[{code}] ")
-    assert says in done.err
+    outcome = command("evaluate", P, predictions, R, references, "--metric", metric, "--json")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1), outcome.err
+    assert outcome.err.startswith(f"error[{code}] ")
+    assert message in outcome.err
 
 
-WRONG_USE = {
+USAGE_ERRORS = {
     "no metric": ([P, "p.txt", R, "r.txt"], "U01", "--metric"),
     "no references": ([P, "p.txt", "--metric", "f1"], "U01", "also needs --references"),
     "no predictions": ([R, "r.txt", "--metric", "f1"], "U01", "also needs --predictions"),
@@ -407,14 +407,14 @@ WRONG_USE = {
         "U01",
         "cannot be combined with --data",
     ),
-    "a setting of files for a model": (["run", "--stemmer"], "U01", "cannot be combined with RUN_OR_MODEL"),
+    "a setting for files with a model": (["run", "--stemmer"], "U01", "cannot be combined with RUN_OR_MODEL"),
     "nothing": (["--metric", "f1"], "U01", "no model and no predictions to evaluate"),
-    "a setting without a user": (
+    "a setting that no metric uses": (
         [P, "p.txt", R, "r.txt", "--metric", "f1", "--stemmer"],
         "U01",
         "it applies to rouge",
     ),
-    "two references of a label": (
+    "two references for a label": (
         [P, "p.txt", R, "r.txt", R, "p.txt", "--metric", "f1"],
         "U01",
         "one reference",
@@ -430,106 +430,111 @@ WRONG_USE = {
         'no column "txt"; did you mean "text"?',
     ),
     "an unknown metric": ([P, "p.txt", R, "r.txt", "--metric", "acuracy"], "E01", 'did you mean "accuracy"?'),
-    "two scores of a name": ([P, "p.txt", R, "r.txt", "--metric", "f1", "--metric", "squad"], "E08", '"f1"'),
+    "two scores of the same name": (
+        [P, "p.txt", R, "r.txt", "--metric", "f1", "--metric", "squad"],
+        "E08",
+        '"f1"',
+    ),
 }
 
 
-@pytest.mark.parametrize("case", WRONG_USE)
-def test_a_wrong_use_is_one_line(case: str, command: Callable[..., Any], tmp_path: Path) -> None:
-    arguments, code, says = WRONG_USE[case]
+@pytest.mark.parametrize("case", USAGE_ERRORS)
+def test_usage_error_is_one_line(case: str, command: Callable[..., Any], tmp_path: Path) -> None:
+    arguments, code, message = USAGE_ERRORS[case]
     write(tmp_path, {"p.txt": "a\nb\n", "r.txt": "a\nb\n"})
-    done = command("evaluate", *arguments)
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done.err
-    assert done.err.startswith(f"error[{code}] ")
-    assert says in done.err
+    outcome = command("evaluate", *arguments)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1), outcome.err
+    assert outcome.err.startswith(f"error[{code}] ")
+    assert message in outcome.err
 
 
-def scores(done: Any) -> dict[str, float]:
-    assert done.code == 0, done.err
-    return {key: score["value"] for key, score in done.json["scores"].items()}
+def scores(outcome: Any) -> dict[str, float]:
+    assert outcome.code == 0, outcome.err
+    return {key: score["value"] for key, score in outcome.json["scores"].items()}
 
 
-def test_labels_score_as_scikit_learn_does(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_label_metrics_equal_scikit_learn(command: Callable[..., Any], tmp_path: Path) -> None:
     from sklearn import metrics
 
     rng = random.Random(3)
-    gold = rng.choices(["up", "down", "左"], [6, 3, 1], k=300)
-    ours = [label if rng.random() < 0.7 else rng.choice(["up", "down", "other"]) for label in gold]
-    write(tmp_path, {"p.txt": lines(ours), "r.csv": "label\n" + lines(gold)})
+    expected = rng.choices(["up", "down", "左"], [6, 3, 1], k=300)
+    ours = [label if rng.random() < 0.7 else rng.choice(["up", "down", "other"]) for label in expected]
+    write(tmp_path, {"p.txt": lines(ours), "r.csv": "label\n" + lines(expected)})
     names = ["accuracy", "f1", "precision", "recall", "mcc"]
-    done = command("evaluate", P, "p.txt", R, "r.csv", *asking(names), "--json")
+    outcome = command("evaluate", P, "p.txt", R, "r.csv", *metric_options(names), "--json")
     macro: Any = {"average": "macro", "zero_division": 0}
-    assert scores(done) == pytest.approx(
+    assert scores(outcome) == pytest.approx(
         {
-            "accuracy": metrics.accuracy_score(gold, ours),
-            "f1": metrics.f1_score(gold, ours, **macro),
-            "precision": metrics.precision_score(gold, ours, **macro),
-            "recall": metrics.recall_score(gold, ours, **macro),
-            "mcc": metrics.matthews_corrcoef(gold, ours),
+            "accuracy": metrics.accuracy_score(expected, ours),
+            "f1": metrics.f1_score(expected, ours, **macro),
+            "precision": metrics.precision_score(expected, ours, **macro),
+            "recall": metrics.recall_score(expected, ours, **macro),
+            "mcc": metrics.matthews_corrcoef(expected, ours),
         },
         abs=1e-12,
     )
-    assert "macro average" in done.json["scores"]["f1"]["method"]
-    assert done.json["n"] == 300
+    assert "macro average" in outcome.json["scores"]["f1"]["method"]
+    assert outcome.json["n"] == 300
 
 
-def test_numbers_score_as_scipy_does(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_number_metrics_equal_scipy(command: Callable[..., Any], tmp_path: Path) -> None:
     from scipy import stats
 
     rng = random.Random(4)
-    gold = [round(rng.gauss(0, 1), 1) for _ in range(80)]
-    ours = [x + rng.gauss(0, 1) for x in gold]
+    expected = [round(rng.gauss(0, 1), 1) for _ in range(80)]
+    ours = [x + rng.gauss(0, 1) for x in expected]
     rows = [{"id": n, "prediction": x} for n, x in enumerate(ours)]
     rng.shuffle(rows)
     write(
         tmp_path,
-        {"p.jsonl": jsonl(rows), "r.tsv": "id\tscore\n" + lines([f"{n}\t{x}" for n, x in enumerate(gold)])},
+        {
+            "p.jsonl": jsonl(rows),
+            "r.tsv": "id\tscore\n" + lines([f"{n}\t{x}" for n, x in enumerate(expected)]),
+        },
     )
     three = ["--metric", "pearson", "--metric", "spearman", "--metric", "mse"]
-    done = command("evaluate", P, "p.jsonl", R, "r.tsv", *three, "--json")
-    assert scores(done) == pytest.approx(
+    outcome = command("evaluate", P, "p.jsonl", R, "r.tsv", *three, "--json")
+    assert scores(outcome) == pytest.approx(
         {
-            "pearson": stats.pearsonr(gold, ours).statistic,
-            "spearman": stats.spearmanr(gold, ours).statistic,
-            "mse": sum((a - b) ** 2 for a, b in zip(gold, ours)) / 80,
+            "pearson": stats.pearsonr(expected, ours).statistic,
+            "spearman": stats.spearmanr(expected, ours).statistic,
+            "mse": sum((a - b) ** 2 for a, b in zip(expected, ours)) / 80,
         },
         abs=1e-9,
     )
 
 
 @pytest.mark.shared
-def test_translations_score_as_sacrebleu_does(
+def test_translation_metrics_equal_sacrebleu(
     command: Callable[..., Any], tmp_path: Path, shared: Path
 ) -> None:
     import sacrebleu
 
     with (shared / "translation/multi30k_en_de/test.jsonl").open(encoding="utf-8") as file:
-        gold = [json.loads(line)["target"] for line in file][:200]
+        expected = [json.loads(line)["target"] for line in file][:200]
     rng = random.Random(5)
-    ours = [" ".join(word for word in text.split() if rng.random() < 0.8) for text in gold]
-    others = [text.replace("Ein", "Der") for text in gold]
+    ours = [" ".join(word for word in text.split() if rng.random() < 0.8) for text in expected]
+    others = [text.replace("Ein", "Der") for text in expected]
     write(
         tmp_path,
-        {"hyp.de": lines(ours), "a.de": lines(gold), "b.txt.gz": gzip.compress(lines(others).encode())},
+        {"hyp.de": lines(ours), "a.de": lines(expected), "b.txt.gz": gzip.compress(lines(others).encode())},
     )
     four = ["--metric", "bleu", "--metric", "chrf", "--metric", "chrf++", "--metric", "ter"]
-    done = command("evaluate", P, "hyp.de", R, "a.de", R, "b.txt.gz", *four, "--json")
-    assert scores(done) == pytest.approx(
+    outcome = command("evaluate", P, "hyp.de", R, "a.de", R, "b.txt.gz", *four, "--json")
+    assert scores(outcome) == pytest.approx(
         {
-            "bleu": sacrebleu.corpus_bleu(ours, [gold, others]).score,
-            "chrf": sacrebleu.corpus_chrf(ours, [gold, others]).score,
-            "chrf++": sacrebleu.corpus_chrf(ours, [gold, others], word_order=2).score,
-            "ter": sacrebleu.corpus_ter(ours, [gold, others]).score,
+            "bleu": sacrebleu.corpus_bleu(ours, [expected, others]).score,
+            "chrf": sacrebleu.corpus_chrf(ours, [expected, others]).score,
+            "chrf++": sacrebleu.corpus_chrf(ours, [expected, others], word_order=2).score,
+            "ter": sacrebleu.corpus_ter(ours, [expected, others]).score,
         },
         abs=1e-9,
     )
-    assert "tok:13a" in done.json["scores"]["bleu"]["method"]
+    assert "tok:13a" in outcome.json["scores"]["bleu"]["method"]
 
 
 @pytest.mark.shared
-def test_answers_score_as_the_squad_script_does(
-    command: Callable[..., Any], tmp_path: Path, shared: Path
-) -> None:
+def test_answer_metrics_agree_with_squad(command: Callable[..., Any], tmp_path: Path, shared: Path) -> None:
     source = shared / "qa/squad_v2/test.json"
     document = json.loads(source.read_text(encoding="utf-8"))
     questions = [q for a in document["data"] for p in a["paragraphs"] for q in p["qas"]]
@@ -539,77 +544,79 @@ def test_answers_score_as_the_squad_script_does(
         "exact_match": 1.0,
         "f1": 1.0,
     }
-    done = command("evaluate", P, "empty.json", R, source, "--metric", "squad_v2", "--json")
+    outcome = command("evaluate", P, "empty.json", R, source, "--metric", "squad_v2", "--json")
     without = sum(not q["answers"] for q in questions) / len(questions)
-    assert scores(done) == pytest.approx({"exact_match": without, "f1": without})
-    assert "clustered by" in done.json["scores"]["f1"]["method"]
+    assert scores(outcome) == pytest.approx({"exact_match": without, "f1": without})
+    assert "clustered by" in outcome.json["scores"]["f1"]["method"]
 
 
-def test_entities_score_as_seqeval_does(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_entity_metrics_equal_seqeval(command: Callable[..., Any], tmp_path: Path) -> None:
     from seqeval.metrics import f1_score
     from seqeval.scheme import IOB2
 
-    gold = [["B-PER", "I-PER", "O"], ["O", "B-LOC"], ["B-LOC", "O"]]
+    expected = [["B-PER", "I-PER", "O"], ["O", "B-LOC"], ["B-LOC", "O"]]
     ours = [["B-PER", "I-PER", "O"], ["O", "I-LOC"], ["O", "B-LOC"]]
     write(tmp_path, {"p.txt": lines([" ".join(row) for row in ours])})
-    write(tmp_path, {"r.conll": "\n".join(lines([f"w {tag}" for tag in row]) for row in gold)})
+    write(tmp_path, {"r.conll": "\n".join(lines([f"w {tag}" for tag in row]) for row in expected)})
     command_line = ["evaluate", P, "p.txt", R, "r.conll", "--metric", "entities", "--json"]
-    assert scores(command(*command_line))["f1"] == pytest.approx(f1_score(gold, ours))
+    assert scores(command(*command_line))["f1"] == pytest.approx(f1_score(expected, ours))
     strict = command(*command_line, "--strict")
-    assert scores(strict)["f1"] == pytest.approx(f1_score(gold, ours, mode="strict", scheme=IOB2))
+    assert scores(strict)["f1"] == pytest.approx(f1_score(expected, ours, mode="strict", scheme=IOB2))
     assert "strict" in strict.json["scores"]["f1"]["method"]
 
 
-def test_perplexity_is_of_natural_logarithms(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_perplexity_uses_natural_logarithms(command: Callable[..., Any], tmp_path: Path) -> None:
     import math
 
     rows = [{"log_probabilities": [-1.0, -2.0]}, {"log_probabilities": [-3.0]}]
     write(tmp_path, {"p.jsonl": jsonl(rows), "r.txt": "ab cd\n好\n"})
     both = ["--metric", "perplexity", "--metric", "bits_per_byte"]
-    found = scores(command("evaluate", P, "p.jsonl", R, "r.txt", *both, "--json"))
-    assert found == pytest.approx({"perplexity": math.exp(2), "bits_per_byte": 6 / math.log(2) / 8})
+    values = scores(command("evaluate", P, "p.jsonl", R, "r.txt", *both, "--json"))
+    assert values == pytest.approx({"perplexity": math.exp(2), "bits_per_byte": 6 / math.log(2) / 8})
 
 
-def test_marks_blank_lines_and_windows_line_ends_keep_the_alignment(
+def test_byte_order_marks_blank_lines_and_crlf_keep_the_alignment(
     command: Callable[..., Any], tmp_path: Path
 ) -> None:
     write(tmp_path, {"p.txt": "a cat\r\n\r\nthe dog\r\n".encode("utf-8-sig"), "r.txt": "a cat\n\nthe dog"})
-    done = command("evaluate", P, "p.txt", R, "r.txt", "--metric", "chrf", "--json")
-    assert scores(done) == {"chrf": 100.0}
-    assert done.json["n"] == 3
-    assert done.err == "p.txt: skipped a UTF-8 byte order mark at the beginning\n"
+    outcome = command("evaluate", P, "p.txt", R, "r.txt", "--metric", "chrf", "--json")
+    assert scores(outcome) == {"chrf": 100.0}
+    assert outcome.json["n"] == 3
+    assert outcome.err == "p.txt: skipped a UTF-8 byte order mark at the beginning\n"
 
 
-def test_labels_without_a_common_one_are_said(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_disjoint_labels_give_a_warning(command: Callable[..., Any], tmp_path: Path) -> None:
     write(tmp_path, {"p.txt": "Up\nDown\n", "r.txt": "up\ndown\n"})
-    done = command("evaluate", P, "p.txt", R, "r.txt", "--metric", "accuracy", "--json")
-    assert scores(done) == {"accuracy": 0.0}
-    assert done.err.startswith("Warning: no predicted label occurs in the references: ")
+    outcome = command("evaluate", P, "p.txt", R, "r.txt", "--metric", "accuracy", "--json")
+    assert scores(outcome) == {"accuracy": 0.0}
+    assert outcome.err.startswith("Warning: no predicted label occurs in the references: ")
 
 
-def test_the_predictions_of_a_run_need_no_other_file(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_prediction_file_of_a_run_is_also_its_reference_file(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
     rows = [{"text": "x", "label": "a", "prediction": "a"}, {"text": "y", "label": "b", "prediction": "a"}]
     write(tmp_path, {"test.jsonl": jsonl(rows)})
-    done = command("evaluate", P, "test.jsonl", R, "test.jsonl", "--metric", "accuracy", "--json")
-    assert scores(done) == {"accuracy": 0.5}
+    outcome = command("evaluate", P, "test.jsonl", R, "test.jsonl", "--metric", "accuracy", "--json")
+    assert scores(outcome) == {"accuracy": 0.5}
 
 
-def test_a_language_may_be_said_of_any_texts(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_language_applies_to_any_metric(command: Callable[..., Any], tmp_path: Path) -> None:
     write(tmp_path, {"p.txt": "今天天气很好\n", "r.txt": "今天天气很好\n"})
     two = ["--metric", "bleu", "--metric", "cer"]
-    done = command("evaluate", P, "p.txt", R, "r.txt", *two, "--language", "zh", "--json")
-    assert scores(done) == pytest.approx({"bleu": 100, "cer": 0})
-    assert "tok:zh" in done.json["scores"]["bleu"]["method"]
+    outcome = command("evaluate", P, "p.txt", R, "r.txt", *two, "--language", "zh", "--json")
+    assert scores(outcome) == pytest.approx({"bleu": 100, "cer": 0})
+    assert "tok:zh" in outcome.json["scores"]["bleu"]["method"]
 
 
-def test_columns_may_be_named(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_columns_can_be_named(command: Callable[..., Any], tmp_path: Path) -> None:
     write(tmp_path, {"both.csv": "key,system,truth\n1,a,a\n2,b,a\n"})
-    named = [x for pair in ("predictions=system", "references=truth", "id=key") for x in ("--column", pair)]
-    done = command("evaluate", P, "both.csv", R, "both.csv", "--metric", "accuracy", *named, "--json")
-    assert scores(done) == {"accuracy": 0.5}
+    columns = [x for pair in ("predictions=system", "references=truth", "id=key") for x in ("--column", pair)]
+    outcome = command("evaluate", P, "both.csv", R, "both.csv", "--metric", "accuracy", *columns, "--json")
+    assert scores(outcome) == {"accuracy": 0.5}
 
 
-def test_the_table_has_a_line_for_each_score(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_table_has_one_row_per_score(command: Callable[..., Any], tmp_path: Path) -> None:
     write(tmp_path, {"p.txt": "a\nb\n", "r.txt": "a\nb\n"})
     title, header, *rows = command(
         "evaluate", P, "p.txt", R, "r.txt", "--metric", "accuracy"
@@ -619,18 +626,18 @@ def test_the_table_has_a_line_for_each_score(command: Callable[..., Any], tmp_pa
     assert [row.split()[0] for row in rows] == ["accuracy"]
 
 
-def test_files_are_scored_without_the_heavy_libraries(tmp_path: Path) -> None:
+def test_scoring_files_loads_no_heavy_library(tmp_path: Path) -> None:
     write(tmp_path, {"p.txt": "a cat\nb\n", "r.txt": "a cat\nc\n"})
     names = ["accuracy", "bleu", "chrf", "wer"]
     code = f"""
 import sys
 from llmkit import cli
-code = cli._run({["evaluate", P, "p.txt", R, "r.txt", "--json", *asking(names)]!r})
+code = cli._run({["evaluate", P, "p.txt", R, "r.txt", "--json", *metric_options(names)]!r})
 print(code, *sorted({HEAVY!r} & set(sys.modules)))
 """
-    done = subprocess.run(
+    outcome = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=120
     )
-    scored, last = done.stdout.splitlines()
+    scored, last = outcome.stdout.splitlines()
     assert json.loads(scored)["scores"]["accuracy"]["value"] == 0.5
     assert last == "0"

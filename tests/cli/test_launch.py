@@ -1,4 +1,4 @@
-"""`llmkit launch` passes the command on as it is, and its exit code back."""
+"""`llmkit launch` passes the arguments of the command through and returns its exit code."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return calls
 
 
-def test_options_of_the_command_are_the_commands(launched: list[Any]) -> None:
+def test_options_after_the_command_belong_to_the_command(launched: list[Any]) -> None:
     command = ["finetune", "sentiment", "seed=2", "--out", "runs/x", "--json"]
     assert cli._run(["launch", "--processes", "2", *command]) == 75
     assert launched == [(command, 2)]
 
 
-def test_without_a_number_it_is_one_for_each_device(launched: list[Any]) -> None:
+def test_default_is_one_process_per_device(launched: list[Any]) -> None:
     cli._run(["launch", "doctor"])
     assert launched[0][0] == ["doctor"]
     assert launched[0][1] >= 1
 
 
-def test_nothing_to_launch_is_a_line(launched: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_command_is_a_one_line_error(launched: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli._run(["launch", "--processes", "2"]) == 2
     assert "no command to launch" in capsys.readouterr().err
     assert launched == []

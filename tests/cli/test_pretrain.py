@@ -1,4 +1,4 @@
-"""`llmkit pretrain`: the same as finetune, for the recipes of running text."""
+"""`llmkit pretrain`: like finetune, for recipes on plain text."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 from tests.samples import rows, write
 
 
-def test_a_recipe_of_the_other_command_is_named_with_its_own(command: Callable[..., Any]) -> None:
-    done = command("finetune", "clm-continue", "data.train=a.txt")
-    assert (done.code, done.out) == (2, "")
-    assert done.err == (
+def test_recipe_of_the_other_command_is_an_error_that_names_it(command: Callable[..., Any]) -> None:
+    outcome = command("finetune", "clm-continue", "data.train=a.txt")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
         'error[C17] "clm-continue" is no recipe of `llmkit finetune`. Fix: run it as `llmkit pretrain clm-continue`\n'
     )
-    done = command("pretrain", "sentiment")
-    assert "run it as `llmkit finetune sentiment`" in done.err
+    outcome = command("pretrain", "sentiment")
+    assert "run it as `llmkit finetune sentiment`" in outcome.err
 
 
-def test_it_runs_and_says_how_to_repeat_it(
+def test_pretrain_reports_samples_and_its_command(
     command: Callable[..., Any], tiny_gpt: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "rows.jsonl", rows("clm", 60))
     settings = [f"model.name={tiny_gpt}", f"data.train={tmp_path}/rows.jsonl", "train.max_length=32"]
     settings += ["train.epochs=null", "train.max_steps=2", "evaluate.resamples=100"]
-    done = command("pretrain", "clm-continue", *settings, "--out", tmp_path / "run", "--json")
-    assert done.code == 0, done.err
-    assert done.json["command"].startswith("llmkit pretrain clm-continue model.name=")
-    assert set(done.json["baselines"]) == {"untuned"}
-    assert "the base model before fine-tuning" in done.json["verdict"][0]
-    samples = done.json["samples"]
+    outcome = command("pretrain", "clm-continue", *settings, "--out", tmp_path / "run", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["command"].startswith("llmkit pretrain clm-continue model.name=")
+    assert set(outcome.json["baselines"]) == {"untuned"}
+    assert "the base model before fine-tuning" in outcome.json["verdict"][0]
+    samples = outcome.json["samples"]
     assert len(samples) == 3
-    assert all(one["beginning"] and one["text"] for one in samples)
+    assert all(sample["beginning"] and sample["text"] for sample in samples)
     shown = command("runs", "show", tmp_path / "run").out
     assert f"sample: {samples[0]['beginning']}|{samples[0]['text']}" in shown
     assert "What it writes" in (tmp_path / "run" / "report.md").read_text()
@@ -45,11 +45,11 @@ def test_it_runs_and_says_how_to_repeat_it(
     assert choices.count(", ") == 4
 
 
-def test_a_plan_of_running_text_names_no_labels(
+def test_plan_for_plain_text_has_no_labels(
     command: Callable[..., Any], tiny_gpt: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "rows.jsonl", rows("clm", 60))
     settings = [f"model.name={tiny_gpt}", f"data.train={tmp_path}/rows.jsonl", "train.max_length=32"]
-    done = command("pretrain", "clm-continue", *settings, "--dry-run")
-    assert done.code == 0, done.err
-    assert "labels" not in done.out
+    outcome = command("pretrain", "clm-continue", *settings, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert "labels" not in outcome.out

@@ -13,11 +13,11 @@ import pytest
 from llmkit.base.run import Run
 
 
-def test_list_tells_finished_from_unfinished_runs(
+def test_list_shows_finished_and_unfinished_runs(
     command: Callable[..., Any], finished: Path, unfinished: Path
 ) -> None:
-    done = command("runs", "list", finished.parent)
-    header, row = (" ".join(line.split()) for line in done.out.splitlines())
+    outcome = command("runs", "list", finished.parent)
+    header, row = (" ".join(line.split()) for line in outcome.out.splitlines())
     assert header == "run state score value [95%]"
     assert row.startswith(f"{finished} finished accuracy ")
     row = " ".join(command("runs", "list", unfinished.parent).out.splitlines()[1].split())
@@ -38,30 +38,32 @@ def test_list_as_json(command: Callable[..., Any], finished: Path, unfinished: P
     assert (run["state"], run["step"], run["score"]) == ("unfinished", 4, None)
 
 
-def test_an_empty_folder_is_said_to_have_no_runs(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_list_of_an_empty_folder(command: Callable[..., Any], tmp_path: Path) -> None:
     assert command("runs", "list", tmp_path).out == f"no runs in {tmp_path}\n"
 
 
-def test_show_gives_the_whole_report_as_json(command: Callable[..., Any], finished: Path) -> None:
+def test_show_as_json_is_the_report(command: Callable[..., Any], finished: Path) -> None:
     assert command("runs", "show", finished, "--json").json == Run(finished).read_report()
 
 
-def test_show_says_how_an_unfinished_run_goes_on(command: Callable[..., Any], unfinished: Path) -> None:
+def test_show_prints_the_resume_command_of_an_unfinished_run(
+    command: Callable[..., Any], unfinished: Path
+) -> None:
     assert command("runs", "show", unfinished).out.splitlines() == [
         f"{unfinished}: unfinished, step 4",
         f"resume   llmkit finetune {unfinished / 'recipe.yaml'} --out {unfinished} --resume",
     ]
 
 
-def test_show_of_no_run_is_one_line(command: Callable[..., Any], tmp_path: Path) -> None:
-    done = command("runs", "show", tmp_path)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"error[R01] {tmp_path}: not a run folder")
+def test_show_of_another_folder_is_a_one_line_error(command: Callable[..., Any], tmp_path: Path) -> None:
+    outcome = command("runs", "show", tmp_path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error[R01] {tmp_path}: not a run folder")
 
 
 @pytest.fixture
 def several(tiny_recipe: Path, tmp_path: Path, finished: Path) -> Path:
-    """A run of three seeds: one finished, one killed at its second step, one not begun."""
+    """A run of three seeds: one finished, one killed at step 2, one not started."""
     folder = tmp_path / "several"
     for path in (folder, folder / "seed-1", folder / "seed-2"):
         path.mkdir()
@@ -73,7 +75,7 @@ def several(tiny_recipe: Path, tmp_path: Path, finished: Path) -> Path:
     return folder
 
 
-def test_a_run_of_several_seeds_is_one_line(
+def test_run_with_several_seeds_is_one_row(
     command: Callable[..., Any], several: Path, finished: Path
 ) -> None:
     lines = command("runs", "list", several.parent).out.splitlines()

@@ -21,7 +21,7 @@ def files(tmp_path: Path) -> list[str]:
     ]
 
 
-def test_the_result_equals_that_of_evaluate(command: Any, files: list[str]) -> None:
+def test_score_equals_evaluate_with_predictions(command: Any, files: list[str]) -> None:
     scored = command("score", *files, "--metric", "bleu", "--metric", "rouge", "--json")
     evaluated = command("evaluate", *files, "--metric", "bleu", "--metric", "rouge", "--json")
     assert scored.code == 0
@@ -29,15 +29,15 @@ def test_the_result_equals_that_of_evaluate(command: Any, files: list[str]) -> N
     assert json.loads(scored.out)["n"] == 2
 
 
-def test_a_table_shows_value_interval_and_method(command: Any, files: list[str]) -> None:
-    done = command("score", *files, "--metric", "wer")
-    assert done.code == 0
-    assert "2 examples" in done.out
-    assert "wer" in done.out
+def test_table_shows_count_and_metric(command: Any, files: list[str]) -> None:
+    outcome = command("score", *files, "--metric", "wer")
+    assert outcome.code == 0
+    assert "2 examples" in outcome.out
+    assert "wer" in outcome.out
 
 
-def test_a_missing_metric_is_one_line(command: Any, files: list[str]) -> None:
-    done = command("score", *files)
-    assert done.code == 2
-    assert done.err.startswith("error[U01]") and "--metric" in done.err
-    assert done.err.count("\n") == 1
+def test_missing_metric_is_a_one_line_error(command: Any, files: list[str]) -> None:
+    outcome = command("score", *files)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error[U01]") and "--metric" in outcome.err
+    assert outcome.err.count("\n") == 1

@@ -17,7 +17,7 @@ import pytest
 from llmkit.base import processes
 from llmkit.cli import show
 
-# A little work as `finetune` tells it; slow enough for the bars to be drawn (ten times a second).
+# Progress messages as `finetune` sends them, slow enough for the bars to be drawn (ten times a second).
 WORK = """
 import time
 from llmkit.cli import show
@@ -31,8 +31,8 @@ print("the result")
 CONTROL = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-def on_terminal(code: str, columns: int, out: Path) -> str:
-    """What a terminal of this width shows on stderr (control codes taken out); stdout goes to a file."""
+def run_on_terminal(code: str, columns: int, out: Path) -> str:
+    """Run code in a pseudo-terminal and return its stderr without control codes; stdout goes to a file."""
     child, terminal = pty.fork()
     if child == 0:
         os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT), 1)
@@ -49,12 +49,12 @@ def on_terminal(code: str, columns: int, out: Path) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # how Linux says that the other side is closed
+    except OSError:  # raised on Linux when the other side is closed
         return b""
 
 
-def test_a_terminal_shows_bar_amount_time_left_loss_and_rate(tmp_path: Path) -> None:
-    shown = on_terminal(WORK, 80, tmp_path / "out")
+def test_terminal_shows_bar_amount_time_left_and_loss(tmp_path: Path) -> None:
+    shown = run_on_terminal(WORK, 80, tmp_path / "out")
     drawn = [line for line in re.split(r"[\r\n]+", shown) if line.startswith("training")]
     assert "loading a model [bold]" in shown
     assert any(
@@ -64,21 +64,21 @@ def test_a_terminal_shows_bar_amount_time_left_loss_and_rate(tmp_path: Path) -> 
     assert max(map(len, drawn)) <= 80
 
 
-def test_results_stay_on_stdout_while_bars_are_on_the_terminal(tmp_path: Path) -> None:
+def test_results_go_to_stdout_while_bars_are_on_the_terminal(tmp_path: Path) -> None:
     code = 'from llmkit.cli import show\nwith show.progress():\n    show.print_json({"a": 1})\n'
-    shown = on_terminal(code, 80, tmp_path / "out")
+    shown = run_on_terminal(code, 80, tmp_path / "out")
     assert (tmp_path / "out").read_text(encoding="utf-8") == '{"a": 1}\n'
     assert '"a"' not in shown
 
 
-def test_without_a_terminal_only_notes_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_notes_are_printed_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with show.progress() as progress:
         progress.note("loading")
         progress.advance("training", 1, 2, "steps")
     assert capsys.readouterr() == ("", "loading\n")
 
 
-def test_other_processes_are_silent(
+def test_other_processes_print_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(processes, "get_rank", lambda: 1)
@@ -87,7 +87,7 @@ def test_other_processes_are_silent(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_table_has_texts_left_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_aligns_text_left_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
         ["loss", "0.5", "1,024", "[-0.1, +0.2]", "7"],
         ["accuracy", "0.25 [0.1, 0.4]", "8", "", "Wilson 95%"],
@@ -104,13 +104,13 @@ def test_a_table_has_texts_left_and_numbers_right(capsys: pytest.CaptureFixture[
     ]
 
 
-def test_a_piped_table_does_not_wrap_and_has_no_empty_header(capsys: pytest.CaptureFixture[str]) -> None:
+def test_piped_table_does_not_wrap_and_has_no_empty_header(capsys: pytest.CaptureFixture[str]) -> None:
     text = "many words " * 12
     show.table("", ["", ""], [["a", text.strip()]])
     assert capsys.readouterr().out.splitlines() == [f"a   {text.strip()}"]
 
 
-def test_markup_in_a_cell_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_in_a_cell_is_printed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     show.table("runs/[red]a", ["run"], [["[bold]b[/bold]"]])
     assert capsys.readouterr().out.split() == ["runs/[red]a", "run", "[bold]b[/bold]"]
 
@@ -123,11 +123,11 @@ def test_markup_in_a_cell_is_text(capsys: pytest.CaptureFixture[str]) -> None:
         (None, ""),
     ],
 )
-def test_a_score_is_shown_with_its_interval(score: dict[str, float | None] | None, text: str) -> None:
+def test_score_is_shown_with_its_interval(score: dict[str, float | None] | None, text: str) -> None:
     assert show.score_text(score) == text
 
 
-def test_json_is_one_line_and_never_nan(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_line_without_nan(capsys: pytest.CaptureFixture[str]) -> None:
     show.print_json({"text": "好\n"})
     out = capsys.readouterr().out
     assert json.loads(out) == {"text": "好\n"}

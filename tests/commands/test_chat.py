@@ -1,4 +1,4 @@
-"""A dialogue: answers piece by piece, turns remembered, an answer that is broken off."""
+"""A dialogue streams answers, keeps its turns, and handles interrupted answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from llmkit.commands import chat
 
 @pytest.fixture
 def dialogue(tiny_gpt: Path) -> Any:
-    """With a model that llmkit has not trained."""
+    """A dialogue with a model that llmkit did not train."""
     return chat.start(str(tiny_gpt), max_new_tokens=10)
 
 
-def test_pieces_make_the_answer_of_the_whole_conversation(dialogue: Any, tiny_gpt: Path) -> None:
+def test_answers_are_kept_as_turns_until_reset(dialogue: Any, tiny_gpt: Path) -> None:
     first = "".join(dialogue.ask("good film"))
     second = "".join(dialogue.ask("bad film"))
     assert [turn["role"] for turn in dialogue.turns] == ["user", "assistant"] * 2
@@ -34,8 +34,8 @@ def test_pieces_make_the_answer_of_the_whole_conversation(dialogue: Any, tiny_gp
     assert "".join(again.ask("good film")) == first
 
 
-def test_pieces_are_those_of_the_task_as_a_whole(dialogue: Any) -> None:
-    """Decoded at once, the ids give the same text."""
+def test_streamed_pieces_equal_decoding_at_once(dialogue: Any) -> None:
+    """The pieces give the text that decoding all ids at once gives."""
     pieces = list(dialogue.ask("good film"))
     assert len(pieces) > 1
     tokenizer = dialogue.opened.tokenizer
@@ -43,50 +43,50 @@ def test_pieces_are_those_of_the_task_as_a_whole(dialogue: Any) -> None:
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
 
 
-def test_pieces_of_characters_that_need_several_tokens_and_a_cost_that_does_not_grow() -> None:
-    bytes_of = list("naïve 猫 and 😀, so it goes".encode()) * 20
-    asked = []
+def test_multi_token_characters_are_decoded_at_constant_cost() -> None:
+    tokens = list("naïve 猫 and 😀, so it goes".encode()) * 20
+    lengths = []
 
     def decode(ids: list[int]) -> str:
-        asked.append(len(ids))
+        lengths.append(len(ids))
         return bytes(ids).decode("utf-8", errors="replace")
 
-    found = list(chat.decode_stream(bytes_of, decode))
-    assert "".join(found) == bytes(bytes_of).decode() and "😀" in found
-    assert max(asked) <= 8
+    pieces = list(chat.decode_stream(tokens, decode))
+    assert "".join(pieces) == bytes(tokens).decode() and "😀" in pieces
+    assert max(lengths) <= 8
 
 
-def test_pieces_keep_the_spaces_between_words() -> None:
-    """A decoder that drops the space before its first word, as those of sentencepiece do."""
+def test_streaming_keeps_spaces_between_words() -> None:
+    """As with SentencePiece tokenizers, whose decoders drop the space before the first word."""
     words = [" good", " film", "s", " are", "", " rare"]
-    found = list(chat.decode_stream(range(6), lambda ids: "".join(words[i] for i in ids).removeprefix(" ")))
-    assert "".join(found) == "good films are rare"
+    pieces = list(chat.decode_stream(range(6), lambda ids: "".join(words[i] for i in ids).removeprefix(" ")))
+    assert "".join(pieces) == "good films are rare"
 
 
-def test_a_broken_off_answer_stays_as_far_as_it_came(dialogue: Any) -> None:
+def test_interrupted_answer_is_kept(dialogue: Any) -> None:
     pieces = dialogue.ask("good film")
-    begun = next(pieces) + next(pieces)
+    start = next(pieces) + next(pieces)
     pieces.close()
-    assert dialogue.turns[-1] == {"role": "assistant", "content": begun.strip()}
-    nothing = dialogue.ask("and then")
-    nothing.close()  # never begun
+    assert dialogue.turns[-1] == {"role": "assistant", "content": start.strip()}
+    unread = dialogue.ask("and then")
+    unread.close()  # before its first piece
     assert len(dialogue.turns) == 2
 
 
-def test_long_conversations_are_cut_and_that_is_said(tiny_gpt: Path) -> None:
+def test_truncated_conversation_adds_a_note(tiny_gpt: Path) -> None:
     dialogue = chat.start(str(tiny_gpt), max_new_tokens=30)
     for _ in range(3):
         assert "".join(dialogue.ask("good film"))
     assert dialogue.notes[0].startswith("conversations truncated to 34 tokens")
 
 
-def test_a_system_message_comes_first(tiny_gpt: Path) -> None:
+def test_system_message_comes_first(tiny_gpt: Path) -> None:
     dialogue = chat.start(str(tiny_gpt), system="very bad", max_new_tokens=4)
     task: Any = dialogue.opened.task
     assert task.parse_turns("film")[0] == {"role": "system", "content": "very bad"}
 
 
-def test_runs_of_other_tasks_and_encoders_are_refused(finished: Any, tiny_bert: Path) -> None:
+def test_other_tasks_and_encoders_are_errors(finished: Any, tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match="was not trained to chat"):
         chat.start(str(finished.path))
     with pytest.raises(ModelError, match="cannot generate any"):

@@ -1,4 +1,4 @@
-"""What this machine can do, measured here and now; the network is not asked."""
+"""Measurements of this machine. The tests make no network requests."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_it_says_what_is_here(cache: Path, listener: Any) -> None:
-    found = doctor(listener)
-    assert {name: found[name] for name in environment.read_versions()} == environment.read_versions()
-    assert found["threads"] == torch.get_num_threads()
-    assert found["device"] == "cpu" or torch.accelerator.is_available()
-    assert found["devices"] == (torch.accelerator.device_count() if torch.accelerator.is_available() else 0)
-    assert found["precision_auto"] in ("fp32", "bf16", "fp16")
-    assert {"fp32", "bf16"} <= set(found["gigaflops"])
-    assert all(speed > 0 for speed in found["gigaflops"].values())
-    json.dumps(found, allow_nan=False)
+def test_doctor_reports_versions_devices_and_speeds(cache: Path, listener: Any) -> None:
+    state = doctor(listener)
+    assert {name: state[name] for name in environment.read_versions()} == environment.read_versions()
+    assert state["threads"] == torch.get_num_threads()
+    assert state["device"] == "cpu" or torch.accelerator.is_available()
+    assert state["devices"] == (torch.accelerator.device_count() if torch.accelerator.is_available() else 0)
+    assert state["precision_auto"] in ("fp32", "bf16", "fp16")
+    assert {"fp32", "bf16"} <= set(state["gigaflops"])
+    assert all(speed > 0 for speed in state["gigaflops"].values())
+    json.dumps(state, allow_nan=False)
 
 
-def test_it_says_what_can_be_reached(cache: Path, listener: Any) -> None:
-    found = doctor(listener)
-    assert (found["index"], found["hub"]) == ("reachable", "not reachable (TimeoutError)")
+def test_doctor_reports_network_access(cache: Path, listener: Any) -> None:
+    state = doctor(listener)
+    assert (state["index"], state["hub"]) == ("reachable", "not reachable (TimeoutError)")
     assert listener.notes == ["contacting the package index", "contacting the Hub"]
     assert set(listener.works) == {"measuring"}
 
 
-def test_it_says_what_is_cached(cache: Path, listener: Any) -> None:
+def test_doctor_reports_the_cache(cache: Path, listener: Any) -> None:
     empty = doctor(listener)["cache"]
     assert (empty["folder"], empty["bytes"]) == (str(cache), 0)
     assert set(empty["assets"].values()) == {"not fetched"}
-    assert not cache.exists()  # looking writes nothing
+    assert not cache.exists()  # doctor writes nothing
     files.write_text(cache / "a" / "b.txt", "12345")
     full = doctor(listener)["cache"]
     assert full["bytes"] == 5
     assert full["free_bytes"] > 0
 
 
-def test_the_speed_is_that_of_the_best_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    """2 n**3 operations, in 10**9 a second; a slow first product does not count."""
+def test_speed_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GFLOP/s are 2 n**3 operations / seconds / 1e9 of the fastest product."""
     monkeypatch.setattr(module, "SIZE", 400)
     seconds = iter(np.cumsum([0, 1.0, 0, 0.002, 0, 0.004, *[0, 0.4] * 6]))
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
@@ -72,7 +72,7 @@ def test_the_speed_is_that_of_the_best_product(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-def test_a_slow_format_is_not_measured_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_precision_is_measured_at_the_smallest_size_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SIZE", 400)
     seconds = iter(np.cumsum([0.0, *[1.0] * 100]))
     products = []

@@ -1,4 +1,4 @@
-"""`finetune`: what it refuses before it writes, what it writes first, adapters, and going on."""
+"""`finetune`: errors before anything is written, the files of a run, adapters, and resuming."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORT = ["train.epochs=null", "evaluate.baselines=false"]
 def finetune(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
-    """Two steps of the tiny recipe in an empty working folder."""
+    """Train the tiny recipe for two steps in an empty working directory."""
     monkeypatch.chdir(tmp_path)
 
     def run(*overrides: str, steps: int = 2, **settings: Any) -> dict[str, Any]:
@@ -34,18 +34,18 @@ def finetune(
 
 @pytest.fixture
 def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take a second and are tested beside the report."""
+    """Skip the plots, which take a second and have tests of their own."""
     monkeypatch.setattr("llmkit.report.plots.draw", lambda _: {})
 
 
-def refusal(kind: type[RunError | RecipeError], call: Callable[[], object]) -> str:
+def error_of(kind: type[RunError | RecipeError], call: Callable[[], object]) -> str:
     with pytest.raises(kind) as caught:
         call()
     (line,) = caught.value.lines()
     return line
 
 
-def test_a_dry_run_writes_nothing(finetune: Callable[..., Any], tmp_path: Path, tiny_bert: Path) -> None:
+def test_dry_run_writes_nothing(finetune: Callable[..., Any], tmp_path: Path, tiny_bert: Path) -> None:
     plan = finetune(dry_run=True)
     assert list(tmp_path.iterdir()) == []
     assert plan["model"] == str(tiny_bert)
@@ -65,29 +65,29 @@ def test_a_dry_run_writes_nothing(finetune: Callable[..., Any], tmp_path: Path, 
         ("train.precision=fp16", "C10"),
     ],
 )
-def test_a_mistake_leaves_no_folder(
+def test_error_leaves_no_run_folder(
     finetune: Callable[..., Any], tmp_path: Path, override: str, code: str
 ) -> None:
-    assert f"error[{code}] " in refusal(RecipeError, lambda: finetune(override))
+    assert f"error[{code}] " in error_of(RecipeError, lambda: finetune(override))
     assert not (tmp_path / "runs").exists()
 
 
-def test_folders_that_hold_something_are_refused(finetune: Callable[..., Any], tmp_path: Path) -> None:
+def test_existing_run_or_non_empty_folder_is_an_error(finetune: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "recipe.yaml").touch()
-    assert "error[R02] run: already holds a run" in refusal(RunError, lambda: finetune(out=Path("run")))
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "love.txt").touch()
-    assert "error[R04] letters: is not empty and holds no run" in refusal(
-        RunError, lambda: finetune(out=Path("letters"))
+    assert "error[R02] run: already holds a run" in error_of(RunError, lambda: finetune(out=Path("run")))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.txt").touch()
+    assert "error[R04] photos: is not empty and holds no run" in error_of(
+        RunError, lambda: finetune(out=Path("photos"))
     )
     (tmp_path / "file").touch()
-    assert "error[R04] file: is a file" in refusal(RunError, lambda: finetune(out=Path("file")))
-    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["love.txt"]
+    assert "error[R04] file: is a file" in error_of(RunError, lambda: finetune(out=Path("file")))
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.txt"]
 
 
 @pytest.mark.usefixtures("_without_plots")
-def test_a_run_says_what_it_was_and_can_be_gone_on_with(
+def test_run_saves_its_recipe_and_environment_and_can_be_resumed(
     finetune: Callable[..., Any], tiny_recipe: Path, listener: Any
 ) -> None:
     content = finetune("seed=5", progress=listener)
@@ -95,8 +95,8 @@ def test_a_run_says_what_it_was_and_can_be_gone_on_with(
     assert run.path == Path(content["run"])
     assert run.path.parent == Path("runs/tiny")
     settings = {"task_names": tasks.names(), "task_options": tasks.options}
-    kept = load.load(str(run.recipe), **settings)
-    assert kept == load.load(str(tiny_recipe), [*SHORT, "train.max_steps=2", "seed=5"], **settings)
+    saved = load.load(str(run.recipe), **settings)
+    assert saved == load.load(str(tiny_recipe), [*SHORT, "train.max_steps=2", "seed=5"], **settings)
     environment = json.loads(run.environment.read_text())
     assert environment["command"] == content["command"]
     assert content["command"].startswith(f"llmkit finetune {tiny_recipe} train.epochs=null")
@@ -106,18 +106,18 @@ def test_a_run_says_what_it_was_and_can_be_gone_on_with(
     again = finetune("seed=5", resume=True, progress=listener)  # finds the run by its recipe
     assert f"{run.path} is already finished" in listener.notes
     assert again == run.read_report()
-    line = refusal(RunError, lambda: finetune("seed=6", resume=True, out=run.path))
+    line = error_of(RunError, lambda: finetune("seed=6", resume=True, out=run.path))
     assert line.startswith(f"error[M09] {run.path}: was started with another recipe; seed differ")
 
 
 @pytest.mark.usefixtures("_without_plots")
-def test_resume_with_nothing_to_resume_starts(finetune: Callable[..., Any], listener: Any) -> None:
+def test_resume_without_a_run_starts_a_new_one(finetune: Callable[..., Any], listener: Any) -> None:
     finetune(resume=True, out=Path("new"), progress=listener)
     assert "nothing to resume: starting new" in listener.notes
 
 
 @pytest.mark.usefixtures("_without_plots")
-def test_the_seed_makes_the_model(finetune: Callable[..., Any]) -> None:
+def test_equal_seeds_give_equal_weights(finetune: Callable[..., Any]) -> None:
     digests = [
         finetune(f"seed={seed}", out=Path(f"run-{number}"))["weights_sha256"]
         for number, seed in enumerate([1, 1, 2])
@@ -126,7 +126,7 @@ def test_the_seed_makes_the_model(finetune: Callable[..., Any]) -> None:
 
 
 @pytest.mark.usefixtures("_without_plots")
-def test_a_model_from_scratch_is_trained_saved_and_opened_as_any_other(
+def test_model_from_scratch_is_trained_and_saved(
     finetune: Callable[..., Any], tiny_bert: Path, listener: Any
 ) -> None:
     new = ["model.name=null", "model.from_scratch.shape=bert", f"model.tokenizer={tiny_bert}"]
@@ -141,28 +141,28 @@ def test_a_model_from_scratch_is_trained_saved_and_opened_as_any_other(
     assert finetune("model.name=new/model", out=Path("on"))["model"] == "new/model"
 
 
-def test_a_shape_without_the_tasks_head_is_refused(finetune: Callable[..., Any], tiny_bert: Path) -> None:
+def test_shape_without_a_head_for_the_task_is_an_error(finetune: Callable[..., Any], tiny_bert: Path) -> None:
     new = ["model.name=null", "model.from_scratch.shape=lstm", f"model.tokenizer={tiny_bert}"]
-    line = refusal(RecipeError, lambda: finetune(*new))
+    line = error_of(RecipeError, lambda: finetune(*new))
     assert line.startswith("error[C10] model.from_scratch.shape: lstm has no head for this task")
 
 
-def test_an_lstm_cannot_compute_its_activations_twice(
+def test_lstm_with_gradient_checkpointing_is_an_error(
     finetune: Callable[..., Any], tiny_gpt: Path, tmp_path: Path
 ) -> None:
     new = ["model.name=null", "model.from_scratch.shape=lstm", f"model.tokenizer={tiny_gpt}"]
-    asked = [*new, "task.name=clm", "evaluate.best=loss", "train.gradient_checkpointing=true"]
-    line = refusal(RecipeError, lambda: finetune(*asked, out=Path("new")))
+    settings = [*new, "task.name=clm", "evaluate.best=loss", "train.gradient_checkpointing=true"]
+    line = error_of(RecipeError, lambda: finetune(*settings, out=Path("new")))
     assert line.startswith("error[C10] train.gradient_checkpointing: lstm has no gradient checkpointing")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.usefixtures("_without_plots")
 @pytest.mark.parametrize("merge", [True, False])
-def test_adapters_are_merged_or_kept_and_answer_the_same(
+def test_merged_and_separate_adapters_reproduce_the_report(
     finetune: Callable[..., Any], tmp_path: Path, merge: bool
 ) -> None:
-    """Trained, saved, opened again: predict and evaluate find what the report says."""
+    """predict and evaluate reproduce the report after saving and loading."""
     content = finetune(
         "train.learning_rate=2e-2",
         "model.lora.rank=4",
@@ -179,18 +179,18 @@ def test_adapters_are_merged_or_kept_and_answer_the_same(
     assert content["train"]["trainable_parameters"] == 4 * linear + 32 * 2 + 2
 
     records = [json.loads(line) for line in Path("run/predictions/test.jsonl").read_text().splitlines()]
-    answers = list(llmkit.predict("run", [record["text"] for record in records]))
-    for record, answer in zip(records, answers, strict=True):
-        assert answer["prediction"] == record["prediction"]
-        assert answer["probability"] == pytest.approx(record["probability"], abs=1e-5)
-    assert len({round(record["probability"], 4) for record in records}) > 8  # not all the same answer
+    predictions = list(llmkit.predict("run", [record["text"] for record in records]))
+    for record, prediction in zip(records, predictions, strict=True):
+        assert prediction["prediction"] == record["prediction"]
+        assert prediction["probability"] == pytest.approx(record["probability"], abs=1e-5)
+    assert len({round(record["probability"], 4) for record in records}) > 8  # the predictions differ
     scores = llmkit.evaluate("run")["scores"]
     assert scores["accuracy"] == content["scores"]["accuracy"]
     assert scores["loss"]["value"] == pytest.approx(content["scores"]["loss"]["value"], rel=1e-5)
 
 
 @pytest.mark.usefixtures("_without_plots")
-def test_merged_adapters_open_with_plain_transformers(
+def test_merged_adapters_load_in_plain_transformers(
     finetune: Callable[..., Any], tiny_bert: Path, tmp_path: Path
 ) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -198,7 +198,7 @@ def test_merged_adapters_open_with_plain_transformers(
     finetune("train.learning_rate=2e-2", "model.lora.rank=4", steps=12, out=Path("run"))
     model = AutoModelForSequenceClassification.from_pretrained("run/model").eval()
     tokenizer = AutoTokenizer.from_pretrained("run/model")
-    (answer,) = llmkit.predict("run", ["a fine film"])
+    (record,) = llmkit.predict("run", ["a fine film"])
     with torch.no_grad():
         logits = model(**tokenizer("a fine film", return_tensors="pt")).logits[0]
-    assert logits.tolist() == pytest.approx(list(answer["logits"].values()), abs=1e-5)
+    assert logits.tolist() == pytest.approx(list(record["logits"].values()), abs=1e-5)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from typing import Any
 
 import pytest
 
 import llmkit
 from llmkit.base.errors import RecipeError
+from llmkit.base.progress import SILENT
 from llmkit.inference.predict import predict_examples
 from llmkit.inference.trained_model import open_model
 
@@ -17,7 +20,7 @@ def test_plain_texts_and_mappings_give_the_same_predictions(finished: Any) -> No
     named = list(llmkit.predict(str(finished.path), [{"text": "a good film"}, {"text": "a dull plot"}]))
     assert plain == named
     assert plain == list(
-        predict_examples(open_model(str(finished.path), _Silent()), ["a good film", "a dull plot"])
+        predict_examples(open_model(str(finished.path), SILENT), ["a good film", "a dull plot"])
     )
 
 
@@ -28,22 +31,13 @@ def test_calibrated_and_int8_change_the_probabilities_but_not_the_texts(finished
         changed = list(llmkit.predict(str(finished.path), texts, **option))
         assert [record["text"] for record in changed] == texts
         pairs = zip(plain, changed, strict=True)
-        assert any(one["probability"] != other["probability"] for one, other in pairs)
+        assert any(before["probability"] != after["probability"] for before, after in pairs)
 
 
 def test_a_missing_temperature_is_an_error_before_any_prediction(finished: Any, tmp_path: Any) -> None:
-    import json
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(finished.path / "model", folder)
-    card = json.loads((folder / "llmkit.json").read_text(encoding="utf-8"))
-    (folder / "llmkit.json").write_text(json.dumps({**card, "tuned": {}}), encoding="utf-8")
+    metadata = json.loads((folder / "llmkit.json").read_text(encoding="utf-8"))
+    (folder / "llmkit.json").write_text(json.dumps({**metadata, "tuned": {}}), encoding="utf-8")
     with pytest.raises(RecipeError, match="U01"):
         next(llmkit.predict(str(folder), ["a"], calibrated=True))
-
-
-class _Silent:
-    def note(self, text: str) -> None: ...
-
-    def advance(self, what: str, done: int, total: int, unit: str, detail: str = "") -> None: ...

@@ -1,4 +1,4 @@
-"""Files scored from Python; the files and the values themselves are tested through the command line."""
+"""`score_files` from Python; tests/cli covers file formats and values."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def pair(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "p.txt"), str(tmp_path / "r.txt")
 
 
-def test_several_metrics_of_several_kinds_read_the_files_once(pair: tuple[str, str]) -> None:
-    found = score_files(pair[0], [pair[1]], ["accuracy", "chrf", "accuracy", "squad"])
-    assert list(found["scores"]) == ["accuracy", "chrf", "exact_match", "f1"]
-    assert found["scores"]["accuracy"]["value"] == 0.5
-    assert found["scores"]["f1"]["value"] == 1  # its rules leave out "the" and "a"
-    assert (found["n"], found["predictions"], found["references"]) == (2, pair[0], [pair[1]])
+def test_metrics_of_different_kinds_can_be_combined(pair: tuple[str, str]) -> None:
+    result = score_files(pair[0], [pair[1]], ["accuracy", "chrf", "accuracy", "squad"])
+    assert list(result["scores"]) == ["accuracy", "chrf", "exact_match", "f1"]
+    assert result["scores"]["accuracy"]["value"] == 0.5
+    assert result["scores"]["f1"]["value"] == 1  # SQuAD F1 ignores articles
+    assert (result["n"], result["predictions"], result["references"]) == (2, pair[0], [pair[1]])
 
 
-def test_the_confidence_is_ones_own(pair: tuple[str, str]) -> None:
-    found = score_files(
+def test_confidence_can_be_set(pair: tuple[str, str]) -> None:
+    result = score_files(
         pair[0], [pair[1]], ["accuracy"], settings=MetricSettings(resampling=Resampling(confidence=0.8))
     )
-    assert found["scores"]["accuracy"]["method"] == "Wilson 80%"
+    assert result["scores"]["accuracy"]["method"] == "Wilson 80%"
 
 
-def test_a_module_may_not_hide_a_score(pair: tuple[str, str], tmp_path: Path) -> None:
+def test_module_with_an_existing_score_name_is_an_error(pair: tuple[str, str], tmp_path: Path) -> None:
     from llmkit.commands.metric_export import export
 
     chrf = str(export("chrf", tmp_path))

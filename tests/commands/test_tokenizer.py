@@ -1,4 +1,4 @@
-"""Learning a vocabulary from files, and cutting a text with one."""
+"""Train a tokenizer on files, and tokenize a text with it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ def pairs(tmp_path: Path) -> Path:
     return path
 
 
-def test_all_texts_of_all_files_are_read(pairs: Path, tmp_path: Path) -> None:
+def test_texts_of_all_files_and_columns_are_read(pairs: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain.txt"
     plain.write_text("efg\n\nh", encoding="utf-8")
-    out = tmp_path / "made"
+    out = tmp_path / "trained"
     measured, sample = train([str(pairs), str(plain)], "characters", 99, out)
-    assert (measured.texts, measured.characters, measured.unknown) == (9, 36, 0)
-    known = set(AutoTokenizer.from_pretrained(out).get_vocab())
-    assert {*"abcdefgh \n"} <= known
-    assert not known & {*"xyz"}
+    assert (measured.texts, measured.characters, measured.unvocabulary) == (9, 36, 0)
+    vocabulary = set(AutoTokenizer.from_pretrained(out).get_vocab())
+    assert {*"abcdefgh \n"} <= vocabulary
+    assert not vocabulary & {*"xyz"}
     assert [token.text for token in sample] == [*"ab ab"]
 
 
-def test_a_named_column_is_read_alone(pairs: Path, tmp_path: Path) -> None:
-    train([str(pairs)], "characters", 99, tmp_path / "made", columns=["other"])
-    assert [token.name for token in show(str(tmp_path / "made"), "xa")] == ["x", "<|unk|>"]
+def test_only_the_named_column_is_read(pairs: Path, tmp_path: Path) -> None:
+    train([str(pairs)], "characters", 99, tmp_path / "trained", columns=["other"])
+    assert [token.name for token in show(str(tmp_path / "trained"), "xa")] == ["x", "<|unk|>"]
 
 
-def test_tokens_tell_their_part_of_the_text(pairs: Path, tmp_path: Path) -> None:
-    train([str(pairs)], "wordpiece", 30, tmp_path / "made")
-    tokens = show(str(tmp_path / "made"), "ab  cd")
+def test_tokens_have_their_characters(pairs: Path, tmp_path: Path) -> None:
+    train([str(pairs)], "wordpiece", 30, tmp_path / "trained")
+    tokens = show(str(tmp_path / "trained"), "ab  cd")
     assert [(token.name, token.text) for token in tokens] == [
         ("[CLS]", ""),
         ("ab", "ab"),
@@ -48,8 +48,8 @@ def test_tokens_tell_their_part_of_the_text(pairs: Path, tmp_path: Path) -> None
     ]
 
 
-def test_mistakes_are_told_and_leave_nothing(pairs: Path, tmp_path: Path) -> None:
-    out = tmp_path / "made"
+def test_errors_leave_no_output_folder(pairs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "trained"
     with pytest.raises(DataError, match=r"L02\].*pairs.jsonl:1: no column txt .*has source, target, other"):
         train([str(pairs)], "bpe", 300, out, columns=["txt"])
     with pytest.raises(DataError, match="F01"):

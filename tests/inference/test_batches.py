@@ -1,4 +1,4 @@
-"""Batches hold what the loss needs, under the recipe's token budget."""
+"""Micro-batches have padded ids and numeric labels, within the token budget."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def encoded(tiny_bert: Path) -> tuple[Any, Encoded]:
     return tokenizer, Encoded.from_batches([(0, features)])
 
 
-def test_the_budget_is_the_recipes_or_the_devices(encoded: tuple[Any, Encoded]) -> None:
+def test_token_budget_comes_from_the_recipe_or_the_device(encoded: tuple[Any, Encoded]) -> None:
     tokenizer, examples = encoded
     with sessions.start(seed=1, precision="fp32") as session:
-        asked = make_batches(session, examples, {}, tokenizer, Train(micro_batch_tokens=777))
+        fixed = make_batches(session, examples, {}, tokenizer, Train(micro_batch_tokens=777))
         auto = make_batches(session, examples, {}, tokenizer, Train())
-    assert asked.budget == 777
+    assert fixed.budget == 777
     assert auto.budget == choose_token_budget("cpu")
 
 
-def test_a_batch_has_padded_ids_and_numeric_labels_but_no_lists(encoded: tuple[Any, Encoded]) -> None:
+def test_batch_has_padded_ids_and_numeric_labels_but_no_lists(encoded: tuple[Any, Encoded]) -> None:
     tokenizer, examples = encoded
     labels = np.array([3, 4, 5])
     lists = np.array([[1], [2, 3], []], dtype=object)
@@ -46,7 +46,7 @@ def test_a_batch_has_padded_ids_and_numeric_labels_but_no_lists(encoded: tuple[A
     assert batch["attention_mask"].sum(1).tolist() == [3, 5]
 
 
-def test_augmentation_depends_on_epoch_and_example(encoded: tuple[Any, Encoded]) -> None:
+def test_augmentation_seeds_depend_on_epoch_and_example(encoded: tuple[Any, Encoded]) -> None:
     tokenizer, examples = encoded
     seen = []
 

@@ -1,11 +1,11 @@
-"""The libraries are imported once, apart from what the process had before, and collecting goes on."""
+"""Importing the large libraries freezes their objects and restores the garbage collector."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-FRESH = """
+WITHOUT_TORCH = """
 import gc, sys
 from llmkit.inference import libraries
 assert "torch" not in sys.modules
@@ -15,7 +15,7 @@ assert "torch" in sys.modules and "transformers" in sys.modules and "accelerate"
 assert gc.isenabled() == ("{first}" == "enable")
 assert gc.get_freeze_count() > 100_000
 """
-KNOWN = """
+WITH_TORCH = """
 import gc, torch
 from llmkit.inference import libraries
 libraries.load()
@@ -27,13 +27,13 @@ def run(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_what_is_imported_is_never_looked_through_again() -> None:
-    run(FRESH.format(first="enable"))
+def test_imported_objects_are_frozen() -> None:
+    run(WITHOUT_TORCH.format(first="enable"))
 
 
-def test_a_collector_that_was_off_stays_off() -> None:
-    run(FRESH.format(first="disable"))
+def test_disabled_collector_stays_disabled() -> None:
+    run(WITHOUT_TORCH.format(first="disable"))
 
 
-def test_a_process_that_has_torch_already_is_left_as_it_is() -> None:
-    run(KNOWN)
+def test_nothing_is_frozen_where_torch_is_imported_already() -> None:
+    run(WITH_TORCH)

@@ -1,4 +1,4 @@
-"""Slices of a run's test rows, of new rows, and of made-up answers."""
+"""Scores of slices: of synthetic predictions, of a run's test set, and of new data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llmkit.data.checks.columns import object_array
 from llmkit.inference.slices import EvaluatedSplit, check_groupings, score_slices
 from llmkit.metrics.resampling import Resampling
 
-HOW: dict[str, Any] = {"resampling": Resampling(resamples=200, seed=1)}
+SETTINGS: dict[str, Any] = {"resampling": Resampling(resamples=200, seed=1)}
 
 
 class Rows(SimpleNamespace):
@@ -25,84 +25,90 @@ class Rows(SimpleNamespace):
         return len(self.file_index)
 
 
-def judged(n: int = 80, files: int = 2, **columns: list[Any]) -> EvaluatedSplit:
+def make_evaluated(n: int = 80, files: int = 2, **columns: list[Any]) -> EvaluatedSplit:
     """A classifier that is right on the first file and wrong on the second."""
     texts = ["a" * (1 + number % 40) for number in range(n)]
     index = np.arange(n) * files // n
-    gold = np.arange(n) % 2
+    labels = np.arange(n) % 2
     rows = Rows(columns={"text": texts, **columns}, files=("one.csv", "two.csv")[:files], file_index=index)
-    predictions = {"prediction": np.where(index == 0, gold, 1 - gold), "probabilities": np.full((n, 2), 0.5)}
+    predictions = {
+        "prediction": np.where(index == 0, labels, 1 - labels),
+        "probabilities": np.full((n, 2), 0.5),
+    }
     task = tasks.load({"name": "classification"})
-    return EvaluatedSplit(task, rows, {"labels": gold}, predictions, ("no", "yes"))  # type: ignore[arg-type]
+    return EvaluatedSplit(task, rows, {"labels": labels}, predictions, ("no", "yes"))  # type: ignore[arg-type]
 
 
-def names(found: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(one["grouping"], one["value"]) for one in found["slices"]]
+def names(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(item["grouping"], item["value"]) for item in result["slices"]]
 
 
-def test_without_names_it_is_what_divides_the_rows() -> None:
-    found = score_slices(judged(), "accuracy", **HOW)
-    assert names(found)[0] == ("source", "two.csv")
-    assert names(found)[-1] == ("source", "one.csv")
-    assert {grouping for grouping, _ in names(found)} == {"length", "label", "source"}  # one script
-    assert found["slices"][0]["score"]["value"] == 0.0
-    assert found["slices"][0]["p_holm"] < 1e-6
-    assert found["left_out"] == 0
-    json.dumps(found, allow_nan=False)
+def test_all_built_in_groupings_are_used_by_default() -> None:
+    result = score_slices(make_evaluated(), "accuracy", **SETTINGS)
+    assert names(result)[0] == ("source", "two.csv")
+    assert names(result)[-1] == ("source", "one.csv")
+    assert {grouping for grouping, _ in names(result)} == {"length", "label", "source"}  # one script
+    assert result["slices"][0]["score"]["value"] == 0.0
+    assert result["slices"][0]["p_holm"] < 1e-6
+    assert result["left_out"] == 0
+    json.dumps(result, allow_nan=False)
 
 
-def test_one_file_is_no_slice_unless_asked_for() -> None:
-    assert "source" not in dict(names(score_slices(judged(files=1), "accuracy", **HOW)))
+def test_single_source_is_a_slice_only_when_named() -> None:
+    assert "source" not in dict(names(score_slices(make_evaluated(files=1), "accuracy", **SETTINGS)))
     assert (
-        score_slices(judged(files=1), "accuracy", ["source"], **HOW)["left_out"] == 1
-    )  # nothing is left beside it
+        score_slices(make_evaluated(files=1), "accuracy", ["source"], **SETTINGS)["left_out"] == 1
+    )  # no other examples to compare with
 
 
-def test_a_column_is_a_grouping_and_goes_before_our_own() -> None:
+def test_column_takes_precedence_over_a_built_in_grouping() -> None:
     domain = ["news", "chat"] * 40
-    made = judged(domain=domain, language=["de"] * 40 + ["fr"] * 40)
-    assert names(score_slices(made, "accuracy", ["domain"], **HOW)) == [
+    evaluated = make_evaluated(domain=domain, language=["de"] * 40 + ["fr"] * 40)
+    assert names(score_slices(evaluated, "accuracy", ["domain"], **SETTINGS)) == [
         ("domain", "news"),
         ("domain", "chat"),
     ]
-    assert names(score_slices(made, "accuracy", ["language"], **HOW)) == [
+    assert names(score_slices(evaluated, "accuracy", ["language"], **SETTINGS)) == [
         ("language", "fr"),
         ("language", "de"),
     ]
 
 
-def test_the_language_is_told_by_the_script() -> None:
-    made = judged()
-    made.rows.columns["text"][:30] = ["很好看"] * 30  # type: ignore[index]
-    assert {value for _, value in names(score_slices(made, "accuracy", ["language"], **HOW))} == {
+def test_language_is_detected_by_script() -> None:
+    evaluated = make_evaluated()
+    evaluated.rows.columns["text"][:30] = ["很好看"] * 30  # type: ignore[index]
+    assert {value for _, value in names(score_slices(evaluated, "accuracy", ["language"], **SETTINGS))} == {
         "Han",
         "Latin",
     }
 
 
-def test_labels_are_judged_by_their_right_answers_whatever_the_score() -> None:
-    found = score_slices(judged(), "mcc", ["label", "source"], **HOW)["slices"]
-    assert {(one["grouping"], one["metric"]) for one in found} == {("label", "accuracy"), ("source", "mcc")}
-    values = {one["value"]: one["score"]["value"] for one in found}
+def test_slices_by_label_use_accuracy() -> None:
+    result = score_slices(make_evaluated(), "mcc", ["label", "source"], **SETTINGS)["slices"]
+    assert {(item["grouping"], item["metric"]) for item in result} == {
+        ("label", "accuracy"),
+        ("source", "mcc"),
+    }
+    values = {item["value"]: item["score"]["value"] for item in result}
     assert values == {"no": 0.5, "yes": 0.5, "one.csv": 1.0, "two.csv": -1.0}
 
 
-def test_of_a_score_of_which_less_is_better_the_highest_comes_first() -> None:
+def test_worst_slice_comes_first_when_lower_is_better() -> None:
     task = tasks.load({"name": "regression"})
-    gold = np.linspace(0, 1, 60).astype(np.float32)
-    off = np.repeat([0.1, 0.5, 0.3], 20).astype(np.float32)
+    labels = np.linspace(0, 1, 60).astype(np.float32)
+    errors = np.repeat([0.1, 0.5, 0.3], 20).astype(np.float32)
     rows = Rows(
         columns={"text": ["a"] * 60, "kind": np.repeat(list("xyz"), 20).tolist()}, file_index=np.zeros(60)
     )
-    predictions = {"prediction": gold + off, "loss": off**2}
-    found = score_slices(
-        EvaluatedSplit(task, rows, {"labels": gold}, predictions, ()), "mse", ["kind"], **HOW
+    predictions = {"prediction": labels + errors, "loss": errors**2}
+    result = score_slices(
+        EvaluatedSplit(task, rows, {"labels": labels}, predictions, ()), "mse", ["kind"], **SETTINGS
     )  # type: ignore[arg-type]
-    assert [value for _, value in names(found)] == ["y", "z", "x"]
+    assert [value for _, value in names(result)] == ["y", "z", "x"]
 
 
-def test_any_task_can_be_sliced() -> None:
-    """Here by the answers' F1, of groups of questions."""
+def test_slices_work_for_question_answering() -> None:
+    """As with question answering, by F1 over groups of questions."""
     task = tasks.load({"name": "extractive_qa"})
     predictions = object_array([("yes",) if number % 4 else ("other",) for number in range(40)])
     rows = Rows(
@@ -111,49 +117,49 @@ def test_any_task_can_be_sliced() -> None:
         files=("f",),
     )
     references = {"answers": predictions, "groups": np.arange(40) // 4}
-    found = score_slices(
+    result = score_slices(
         EvaluatedSplit(task, rows, references, {"texts": object_array(["yes"] * 40)}, ()),
         "f1",
         ["kind"],
-        **HOW,
+        **SETTINGS,
     )  # type: ignore[arg-type]
-    assert names(found) == [("kind", "a"), ("kind", "b")]
-    assert "clustered by 10 groups" in found["slices"][0]["score"]["method"]
+    assert names(result) == [("kind", "a"), ("kind", "b")]
+    assert "clustered by 10 groups" in result["slices"][0]["score"]["method"]
 
 
-def test_an_unknown_name_is_told() -> None:
-    made = judged(domain=["a"] * 80)
+def test_unknown_grouping_is_an_error() -> None:
+    evaluated = make_evaluated(domain=["a"] * 80)
     with pytest.raises(
         RecipeError, match='--slice domian: is not a column of the data; did you mean "domain"'
     ):
-        check_groupings(made.task, made.rows, ["length", "domian"])
+        check_groupings(evaluated.task, evaluated.rows, ["length", "domian"])
     with pytest.raises(RecipeError, match="--slice label"):
-        check_groupings(tasks.load({"name": "regression"}), made.rows, ["label"])
+        check_groupings(tasks.load({"name": "regression"}), evaluated.rows, ["label"])
 
 
-# In a run
+# With a run
 
 
-def test_the_report_has_the_slices_of_its_test_rows(finished: Any) -> None:
-    found = finished.content["slices"]
+def test_report_has_slices_of_the_test_set(finished: Any) -> None:
+    result = finished.content["slices"]
     n = finished.content["scores"]["accuracy"]["n"]
-    assert found["confidence"] == 0.95
-    for one in found["slices"]:
-        assert one["score"]["n"] + one["rest"]["n"] == n
+    assert result["confidence"] == 0.95
+    for item in result["slices"]:
+        assert item["score"]["n"] + item["rest"]["n"] == n
 
 
-def test_new_rows_are_sliced_by_their_columns(finished: Any, make_reviews: Any, tmp_path: Path) -> None:
+def test_new_data_is_sliced_by_its_columns(finished: Any, make_reviews: Any, tmp_path: Path) -> None:
     path = tmp_path / "new.jsonl"
     rows = [{**row, "domain": "ab"[number % 2]} for number, row in enumerate(make_reviews(40, 9))]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found = llmkit.evaluate(str(finished.path), data=str(path), slices=["domain", "label"])["slices"]
-    assert set(names(found)) == {
+    result = llmkit.evaluate(str(finished.path), data=str(path), slices=["domain", "label"])["slices"]
+    assert set(names(result)) == {
         ("domain", "a"), ("domain", "b"), ("label", "negative"), ("label", "positive"),
     }  # fmt: skip
-    assert all(one["score"]["n"] == 20 for one in found["slices"] if one["grouping"] == "domain")
+    assert all(item["score"]["n"] == 20 for item in result["slices"] if item["grouping"] == "domain")
     with pytest.raises(RecipeError, match="--slice nothing"):
         llmkit.evaluate(str(finished.path), data=str(path), slices=["nothing"])
 
 
-def test_without_slices_nothing_is_said_of_them(finished: Any) -> None:
+def test_result_has_no_slices_by_default(finished: Any) -> None:
     assert "slices" not in llmkit.evaluate(str(finished.path))

@@ -1,4 +1,4 @@
-"""Opening a model: a run, a folder that llmkit made, or one that it did not."""
+"""Open a run, a model folder of llmkit, or a model that another tool saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llmkit.base.progress import SILENT
 from llmkit.inference.trained_model import open_model
 
 
-def refusal(kind: type[UserError], target: Path) -> str:
+def error_of(kind: type[UserError], target: Path) -> str:
     with pytest.raises(kind) as caught:
         open_model(str(target), SILENT)
     (line,) = caught.value.lines()
@@ -25,7 +25,7 @@ def refusal(kind: type[UserError], target: Path) -> str:
 
 @pytest.fixture
 def foreign(finished: Any, tmp_path: Path) -> Path:
-    """The finished model as another tool would have saved it."""
+    """The finished model as another tool would save it."""
     folder = Path(shutil.copytree(finished.path / "model", tmp_path / "foreign"))
     (folder / "llmkit.json").unlink()
     return folder
@@ -37,7 +37,7 @@ def edit_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def test_a_run_brings_its_recipe(finished: Any) -> None:
+def test_run_has_its_recipe(finished: Any) -> None:
     opened = open_model(str(finished.path), SILENT)
     assert opened.name == str(finished.path)
     assert opened.labels == ("negative", "positive")
@@ -48,7 +48,7 @@ def test_a_run_brings_its_recipe(finished: Any) -> None:
     assert opened.model.config.id2label == {0: "negative", 1: "positive"}
 
 
-def test_a_model_folder_has_no_recipe_but_the_same_weights(finished: Any) -> None:
+def test_model_folder_has_the_same_weights_without_a_recipe(finished: Any) -> None:
     run, model = (open_model(str(path), SILENT) for path in (finished.path, finished.path / "model"))
     assert model.recipe is None
     assert (model.labels, model.train.max_length) == (run.labels, 32)
@@ -56,7 +56,7 @@ def test_a_model_folder_has_no_recipe_but_the_same_weights(finished: Any) -> Non
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def test_a_foreign_model_tells_its_task_labels_and_length(foreign: Path) -> None:
+def test_task_labels_and_length_are_derived_from_a_foreign_model(foreign: Path) -> None:
     opened = open_model(str(foreign), SILENT)
     assert opened.task.spec.auto_class == "AutoModelForSequenceClassification"
     assert opened.labels == ("negative", "positive")
@@ -64,8 +64,8 @@ def test_a_foreign_model_tells_its_task_labels_and_length(foreign: Path) -> None
     assert opened.columns == {"text": "text", "label": "label"}
 
 
-def test_ten_labels_stand_in_the_order_of_their_numbers(foreign: Path) -> None:
-    """As text, "10" comes before "2"."""
+def test_labels_are_ordered_by_number(foreign: Path) -> None:
+    """The keys of id2label are strings, which would sort "10" before "2"."""
     from transformers import AutoModelForSequenceClassification
 
     names = {number: f"class {number}" for number in range(12)}
@@ -76,31 +76,31 @@ def test_ten_labels_stand_in_the_order_of_their_numbers(foreign: Path) -> None:
     assert open_model(str(foreign), SILENT).labels == tuple(names.values())
 
 
-def test_a_foreign_model_without_names_has_numbers(foreign: Path) -> None:
+def test_labels_without_names_are_numbered(foreign: Path) -> None:
     edit_config(foreign, lambda config: (config.pop("id2label"), config.pop("label2id")))
     assert open_model(str(foreign), SILENT).labels == ("LABEL_0", "LABEL_1")
 
 
-def test_a_model_without_a_head_is_refused(tiny_bert: Path) -> None:
-    line = refusal(ModelError, tiny_bert)
+def test_model_without_a_head_is_an_error(tiny_bert: Path) -> None:
+    line = error_of(ModelError, tiny_bert)
     assert line == (
         f"error[M11] {tiny_bert}: has no head that llmkit knows (BertModel). Fix: fine-tune it first"
     )
 
 
-def test_a_run_without_a_model_is_refused(unfinished: Path) -> None:
-    assert refusal(ModelError, unfinished).startswith(
+def test_run_without_a_model_is_an_error(unfinished: Path) -> None:
+    assert error_of(ModelError, unfinished).startswith(
         f"error[R05] {unfinished}: has no model yet, because its training is not finished"
     )
 
 
-def test_a_damaged_card_is_refused(finished: Any, tmp_path: Path) -> None:
+def test_damaged_metadata_is_an_error(finished: Any, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished.path / "model", tmp_path / "damaged"))
     (folder / "llmkit.json").write_text('{"task": ')
-    assert refusal(ModelError, folder).startswith(f"error[M01] {folder / 'llmkit.json'}: is damaged (")
+    assert error_of(ModelError, folder).startswith(f"error[M01] {folder / 'llmkit.json'}: is damaged (")
 
 
-def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError):
         open_model(str(tmp_path / "empty"), SILENT)

@@ -14,8 +14,8 @@ from llmkit.tasks.classification import Classification
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let validation see these values, one mapping an evaluation."""
+def script_scores(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that sets the scores of the following validations."""
 
     def script(**columns: list[float]) -> None:
         rows = iter([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
@@ -27,20 +27,20 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Let a signal arrive in the middle of the nth step."""
+    """Return a function that lets a signal arrive during a step."""
 
     def arrange(step: int, number: int) -> None:
         @contextmanager
-        def listening() -> Iterator[Any]:
-            asked = iter([None] * (step - 1))
+        def catch_stop_signals() -> Iterator[Any]:
+            numbers = iter([None] * (step - 1))
 
             class StopRequest:
                 @property
                 def number(self) -> int | None:
-                    return next(asked, number)
+                    return next(numbers, number)
 
             yield StopRequest()
 
-        monkeypatch.setattr(signals, "catch_stop_signals", listening)
+        monkeypatch.setattr(signals, "catch_stop_signals", catch_stop_signals)
 
     return arrange

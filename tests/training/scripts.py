@@ -1,4 +1,4 @@
-"""Settings and checks that the tests of training share."""
+"""Settings and checks shared by the tests of training."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def checkpoints(run: Any) -> list[int]:
 
 
 def assert_weights_of(training: Any, step: int) -> None:
-    """The model holds what the checkpoint of this step holds, which differs from the last one's."""
+    """Check that the model has the weights of the checkpoint of this step."""
     saved = load_file(training.run.checkpoints / f"step-{step:08d}" / "weights.safetensors")
-    now = training.model.state_dict()
+    current = training.model.state_dict()
     assert saved
-    assert all(torch.equal(value, now[name]) for name, value in saved.items())
+    assert all(torch.equal(value, current[name]) for name, value in saved.items())

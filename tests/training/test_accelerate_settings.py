@@ -1,4 +1,4 @@
-"""accelerate's FSDP2 becomes a recipe key; what can't be honoured is refused."""
+"""accelerate's FSDP2 setting becomes a recipe key; unsupported FSDP settings are errors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from llmkit.training import accelerate_settings
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """What `accelerate launch --use_fsdp --fsdp_version 2` sets."""
+def fsdp_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Set the environment as `accelerate launch --use_fsdp --fsdp_version 2` does."""
     settings = {
         "ACCELERATE_USE_FSDP": "true",
         "FSDP_VERSION": "2",
@@ -25,16 +25,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_without_accelerate_nothing_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_override_without_accelerate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
     assert accelerate_settings.overrides() == []
 
 
-def test_fsdp2_becomes_a_key_and_leaves_the_environment(asked: pytest.MonkeyPatch) -> None:
+def test_fsdp2_becomes_a_recipe_key_and_is_removed_from_the_environment(
+    fsdp_environment: pytest.MonkeyPatch,
+) -> None:
     assert accelerate_settings.overrides() == ["train.shard=true"]
-    assert (
-        "ACCELERATE_USE_FSDP" not in os.environ
-    )  # transformers would load no weights but on the first process
+    # Otherwise transformers would load weights on the first process only.
+    assert "ACCELERATE_USE_FSDP" not in os.environ
     assert accelerate_settings.overrides() == []
 
 
@@ -50,10 +51,10 @@ def test_fsdp2_becomes_a_key_and_leaves_the_environment(asked: pytest.MonkeyPatc
         ("FSDP_ACTIVATION_CHECKPOINTING", "true", "train.gradient_checkpointing=true"),
     ],
 )
-def test_what_can_not_be_honoured_is_refused(
-    asked: pytest.MonkeyPatch, name: str, value: str, message: str
+def test_unsupported_fsdp_setting_is_an_error(
+    fsdp_environment: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
-    asked.setenv(name, value)
+    fsdp_environment.setenv(name, value)
     with pytest.raises(RecipeError, match=r"error\[C10\]") as caught:
         accelerate_settings.overrides()
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""The end of a run: everything written, every number the same wherever it stands."""
+"""Finalizing a run writes all files, with consistent numbers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from llmkit.training.finalize import finalize
 from llmkit.training.training_run import TrainingRun
 
 
-def test_the_run_folder_is_complete(finished: Any) -> None:
-    found = {str(path.relative_to(finished.path)) for path in finished.path.rglob("*") if path.is_file()}
-    assert found >= {
+def test_run_folder_is_complete(finished: Any) -> None:
+    names = {str(path.relative_to(finished.path)) for path in finished.path.rglob("*") if path.is_file()}
+    assert names >= {
         "recipe.yaml",
         "environment.json",
         "log.jsonl",
@@ -48,11 +48,11 @@ def test_the_run_folder_is_complete(finished: Any) -> None:
         "plots/confusion.svg",
     }
     assert len(list((finished.path / "checkpoints").iterdir())) in (2, 3)  # the newest two and the best
-    assert not any(files.STAGING in name for name in found)
+    assert not any(files.STAGING in name for name in names)
     assert files.verify_folder(finished.path / "model") is None
 
 
-def test_the_report_is_what_is_returned(finished: Any) -> None:
+def test_report_equals_the_returned_content(finished: Any) -> None:
     report = Run(finished.path).read_report()
     assert report == json.loads(json.dumps(finished.content))
     scores = json.loads((finished.path / "scores.json").read_text())
@@ -63,7 +63,7 @@ def test_the_report_is_what_is_returned(finished: Any) -> None:
     assert report["llmkit"] == llmkit.__version__
 
 
-def test_the_tiny_run_learns_its_task(finished: Any) -> None:
+def test_tiny_run_learns_its_task(finished: Any) -> None:
     accuracy = finished.content["scores"]["accuracy"]
     majority = finished.content["baselines"]["majority"]["accuracy"]
     assert accuracy["value"] > majority["value"] + 0.25
@@ -71,7 +71,7 @@ def test_the_tiny_run_learns_its_task(finished: Any) -> None:
     assert accuracy["n"] == majority["n"] == 16
 
 
-def test_predictions_stand_in_the_order_of_the_data_with_their_place(finished: Any) -> None:
+def test_predictions_keep_the_order_and_place_of_the_data(finished: Any) -> None:
     assert [record["index"] for record in finished.predictions] == list(range(16))
     places = []
     for record in finished.predictions:
@@ -82,7 +82,7 @@ def test_predictions_stand_in_the_order_of_the_data_with_their_place(finished: A
     assert places == sorted(places)
 
 
-def test_the_scores_are_those_of_the_predictions(finished: Any) -> None:
+def test_scores_are_those_of_the_predictions(finished: Any) -> None:
     references = [record["label"] for record in finished.predictions]
     predictions = [record["prediction"] for record in finished.predictions]
     scores = {name: score["value"] for name, score in finished.content["scores"].items()}
@@ -97,11 +97,13 @@ def test_the_scores_are_those_of_the_predictions(finished: Any) -> None:
     )
 
 
-def test_mistakes_in_the_report_are_mistakes(other: Any) -> None:
-    wrong = [record for record in other.predictions if record["label"] != record["prediction"]]
-    assert wrong
-    assert len(other.content["errors"]) == min(20, len(wrong))
-    assert {error["place"] for error in other.content["errors"]} <= {record["place"] for record in wrong}
+def test_errors_in_the_report_are_misclassified_examples(other: Any) -> None:
+    misclassified = [record for record in other.predictions if record["label"] != record["prediction"]]
+    assert misclassified
+    assert len(other.content["errors"]) == min(20, len(misclassified))
+    assert {error["place"] for error in other.content["errors"]} <= {
+        record["place"] for record in misclassified
+    }
 
 
 def test_each_baseline_has_scores_and_a_sentence(finished: Any) -> None:
@@ -116,18 +118,18 @@ def test_each_baseline_has_scores_and_a_sentence(finished: Any) -> None:
 
 def test_rows_and_classes_are_counted(finished: Any, reviews_jsonl: Path) -> None:
     data = finished.content["data"]
-    assert {part: row["rows"] for part, row in data["parts"].items()} == {
+    assert {split: row["rows"] for split, row in data["parts"].items()} == {
         "train": 128,
         "validation": 16,
         "test": 16,
     }
     labels = Counter(json.loads(line)["label"] for line in reviews_jsonl.read_text().splitlines())
-    found: Counter[str] = sum((Counter(row["classes"]) for row in data["parts"].values()), Counter())
-    assert found == labels
+    counts: Counter[str] = sum((Counter(row["classes"]) for row in data["parts"].values()), Counter())
+    assert counts == labels
     assert data["sources"]["train"] == str(reviews_jsonl)
 
 
-def test_lengths_are_those_of_all_examples(finished: Any) -> None:
+def test_lengths_cover_all_examples(finished: Any) -> None:
     lengths = finished.content["lengths"]
     assert sum(row["count"] for row in lengths["bins"]) == 160
     assert lengths["bins"][-1]["high"] == lengths["longest"] <= lengths["max_length"] == 32
@@ -145,7 +147,7 @@ def test_curves_are_those_of_the_log(finished: Any) -> None:
     assert evaluations[curves["best_step"]] == max(evaluations.values())
 
 
-def test_figures_of_the_training(finished: Any) -> None:
+def test_training_figures_are_consistent(finished: Any) -> None:
     figures = finished.content["train"]
     weights = load_file(finished.path / "model" / "model.safetensors")
     assert figures["parameters"] == sum(value.numel() for value in weights.values())
@@ -156,7 +158,7 @@ def test_figures_of_the_training(finished: Any) -> None:
     assert figures["peak_memory_bytes"] > 50e6
 
 
-def test_the_digest_is_that_of_the_saved_weights(finished: Any, other: Any) -> None:
+def test_digest_is_that_of_the_saved_weights(finished: Any, other: Any) -> None:
     digest = hashlib.sha256()
     for name, value in sorted(load_file(finished.path / "model" / "model.safetensors").items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -165,16 +167,16 @@ def test_the_digest_is_that_of_the_saved_weights(finished: Any, other: Any) -> N
     assert finished.content["weights_sha256"] != other.content["weights_sha256"]
 
 
-def test_the_card_says_how_to_read_and_answer(finished: Any, tiny_bert: Path) -> None:
-    card = json.loads((finished.path / "model" / "llmkit.json").read_text())
-    assert card["task"] == {"name": "classification", **tasks.options("classification")().model_dump()}
-    assert card["labels"] == ["negative", "positive"]
-    assert card["columns"] == {"text": "text", "label": "label"}
-    assert (card["max_length"], card["base"], card["adapter"]) == (32, str(tiny_bert), False)
+def test_metadata_describes_task_labels_and_columns(finished: Any, tiny_bert: Path) -> None:
+    metadata = json.loads((finished.path / "model" / "llmkit.json").read_text())
+    assert metadata["task"] == {"name": "classification", **tasks.options("classification")().model_dump()}
+    assert metadata["labels"] == ["negative", "positive"]
+    assert metadata["columns"] == {"text": "text", "label": "label"}
+    assert (metadata["max_length"], metadata["base"], metadata["adapter"]) == (32, str(tiny_bert), False)
 
 
-def finalized(training: Any) -> dict[str, Any]:
-    """The report's content of a trained run, finalized in a new session."""
+def finalize_run(training: Any) -> dict[str, Any]:
+    """Finalize a trained run in a new session, and return the report's content."""
     files.write_json(training.run.environment, {})
     files.write_text(training.run.recipe, "task: {name: classification}\n")
     with sessions.start(seed=1, precision="fp32") as session:
@@ -188,22 +190,22 @@ def short(*overrides: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def _without_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plots take a second."""
+    """Skip the report, whose plots take a second."""
     monkeypatch.setattr("llmkit.report.page.write", lambda *_: None)
 
 
 @pytest.mark.usefixtures("_without_report")
-def test_without_a_test_part_validation_is_finalized(train: Callable[..., Any]) -> None:
-    content = finalized(train(*short("data.test_share=0")))
+def test_validation_set_replaces_a_missing_test_set(train: Callable[..., Any]) -> None:
+    content = finalize_run(train(*short("data.test_share=0")))
     assert (content["part"], content["scores"]["accuracy"]["n"]) == ("validation", 16)
     assert (content["baselines"], content["comparisons"], content["verdict"]) == ({}, [], [])
 
 
 @pytest.mark.usefixtures("_without_report")
-def test_validation_rows_are_not_answered_twice(
+def test_validation_set_is_not_predicted_again(
     train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The temperature is fitted on the answers of the best step."""
+    """The temperature is fitted on the validation predictions of the best step."""
     training = train(*short())
     predict, splits = TrainingRun.predict, []
 
@@ -212,12 +214,12 @@ def test_validation_rows_are_not_answered_twice(
         return predict(run, model, split, **options)
 
     monkeypatch.setattr(TrainingRun, "predict", record)
-    assert finalized(training)["tuned"]
+    assert finalize_run(training)["tuned"]
     assert splits == ["test"]
 
 
 @pytest.mark.usefixtures("_without_report")
-def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_is_written_last(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that could not write its predictions is not finished."""
     training = train(*short())
 
@@ -226,10 +228,9 @@ def test_the_report_comes_last(train: Callable[..., Any], monkeypatch: pytest.Mo
 
     monkeypatch.setattr("llmkit.base.files.write_lines", full)
     monkeypatch.setattr(module.files, "write_lines", full)
-    files_before = training.run.report
     with pytest.raises(StorageError):
-        finalized(training)
-    assert not files_before.exists()
+        finalize_run(training)
+    assert not training.run.report.exists()
 
 
 def test_scores_without_near_duplicates_are_reported(train: Callable[..., Any]) -> None:
@@ -237,7 +238,7 @@ def test_scores_without_near_duplicates_are_reported(train: Callable[..., Any]) 
     prepared = training.prepared
     references = prepared.examples.references["test"]["labels"]
     outputs = {"prediction": references.copy(), "loss": np.where(np.arange(16) < 4, 3.0, 1.0)}
-    outputs["prediction"][:4] = 1 - references[:4]  # wrong exactly where the rows are near repeats
+    outputs["prediction"][:4] = 1 - references[:4]  # wrong for the near-duplicates only
     outputs["probabilities"] = np.eye(2)[outputs["prediction"]]
     assert module._without_near_duplicates(prepared, "test", outputs) == []
     examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})

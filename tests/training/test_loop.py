@@ -1,4 +1,4 @@
-"""Training: as long as asked, validated and saved when asked, the best weights kept, resumable."""
+"""The training loop: steps, logging, validation, checkpoints, early stopping and signals."""
 
 from __future__ import annotations
 
@@ -20,84 +20,90 @@ from llmkit.training import loop
 from tests.training.scripts import EIGHT, EVERY_TWO, Train, assert_weights_of, checkpoints
 
 
-def test_every_step_is_logged_and_the_counts_add_up(train: Train) -> None:
-    done = train("train.epochs=1")
-    steps = done.log("step")
+def test_every_step_is_logged(train: Train) -> None:
+    result = train("train.epochs=1")
+    steps = result.log("step")
     assert [line["step"] for line in steps] == list(range(1, 17))
-    assert sum(line["examples"] for line in steps) == done.state.examples == 128
-    tokens = int(done.prepared.encoded["train"].lengths.sum())
-    assert sum(line["tokens"] for line in steps) == done.state.tokens == tokens
+    assert sum(line["examples"] for line in steps) == result.state.examples == 128
+    tokens = int(result.prepared.encoded["train"].lengths.sum())
+    assert sum(line["tokens"] for line in steps) == result.state.tokens == tokens
     rates = [line["learning_rate"] for line in steps]
-    assert rates == [done.prepared.schedule.learning_rate(step) for step in range(1, 17)]
-    assert [line["step"] for line in done.log("evaluation")] == [16]
+    assert rates == [result.prepared.schedule.learning_rate(step) for step in range(1, 17)]
+    assert [line["step"] for line in result.log("evaluation")] == [16]
 
 
-def test_max_steps_and_intervals_are_honoured(train: Train) -> None:
-    done = train(*EIGHT, "evaluate.every_steps=3", "checkpoint.every_steps=4", "checkpoint.keep=8")
-    assert len(done.log("step")) == 8
-    assert [line["step"] for line in done.log("evaluation")] == [3, 6, 8]  # the last step always
-    assert set(checkpoints(done.run)) >= {4, 8}
-    assert set(checkpoints(done.run)) <= {3, 4, 6, 8}  # and each new best
+def test_max_steps_and_intervals_are_used(train: Train) -> None:
+    result = train(*EIGHT, "evaluate.every_steps=3", "checkpoint.every_steps=4", "checkpoint.keep=8")
+    assert len(result.log("step")) == 8
+    assert [line["step"] for line in result.log("evaluation")] == [3, 6, 8]  # always the last step
+    assert set(checkpoints(result.run)) >= {4, 8}
+    assert set(checkpoints(result.run)) <= {3, 4, 6, 8}  # and at each new best score
 
 
-def test_old_checkpoints_go_but_the_best_stays(train: Train, scripted: Callable[..., None]) -> None:
-    scripted(accuracy=[0.9, 0.1, 0.1, 0.1])
-    done = train(*EVERY_TWO, "checkpoint.keep=2")
-    assert checkpoints(done.run) == [2, 7, 8]
+def test_old_checkpoints_are_deleted_except_the_best(
+    train: Train, script_scores: Callable[..., None]
+) -> None:
+    script_scores(accuracy=[0.9, 0.1, 0.1, 0.1])
+    result = train(*EVERY_TWO, "checkpoint.keep=2")
+    assert checkpoints(result.run) == [2, 7, 8]
 
 
 @pytest.mark.parametrize(
     ("best", "step"),
-    [("loss", 4), ("accuracy", 6), ("f1", 2)],  # lowest loss, highest others; the first of equals
+    [
+        ("loss", 4),
+        ("accuracy", 6),
+        ("f1", 2),
+    ],  # the lowest loss, the highest other score, the first of equal scores
 )
-def test_the_best_weights_are_put_back(
-    train: Train, scripted: Callable[..., None], best: str, step: int
+def test_best_weights_are_restored(
+    train: Train, script_scores: Callable[..., None], best: str, step: int
 ) -> None:
-    scripted(loss=[0.5, 0.3, 0.4, 0.6], accuracy=[0.1, 0.2, 0.9, 0.9], f1=[0.5, 0.5, 0.5, 0.5])
-    done = train(*EVERY_TWO, f"evaluate.best={best}")
-    assert done.state.best_step == step
-    assert done.state.step == 8
-    assert_weights_of(done, step)
+    script_scores(loss=[0.5, 0.3, 0.4, 0.6], accuracy=[0.1, 0.2, 0.9, 0.9], f1=[0.5, 0.5, 0.5, 0.5])
+    result = train(*EVERY_TWO, f"evaluate.best={best}")
+    assert result.state.best_step == step
+    assert result.state.step == 8
+    assert_weights_of(result, step)
     with pytest.raises(AssertionError):
-        assert_weights_of(done, 8)
+        assert_weights_of(result, 8)
 
 
-def test_early_stopping_waits_as_long_as_asked(train: Train, scripted: Callable[..., None]) -> None:
-    scripted(accuracy=[0.1, 0.5, 0.4, 0.6, 0.6, 0.5, 0.9])
-    done = train(
+def test_early_stopping_waits_for_its_patience(train: Train, script_scores: Callable[..., None]) -> None:
+    script_scores(accuracy=[0.1, 0.5, 0.4, 0.6, 0.6, 0.5, 0.9])
+    result = train(
         "train.epochs=null",
         "train.max_steps=14",
         "evaluate.every_steps=2",
         "checkpoint.every_steps=1",
         "train.early_stopping=2",
     )
-    assert len(done.log("step")) == 12
-    assert done.state.best_step == 8
-    assert_weights_of(done, 8)
-    assert "stopped early at step 12: accuracy has not improved since step 8" in done.notes
+    assert len(result.log("step")) == 12
+    assert result.state.best_step == 8
+    assert_weights_of(result, 8)
+    assert "stopped early at step 12: accuracy has not improved since step 8" in result.notes
 
 
 def recomputes(model: torch.nn.Module) -> bool:
     return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
-def test_gradient_checkpointing_changes_no_loss(train: Train, undropped: Path, tmp_path: Path) -> None:
-    """Without dropout: its random numbers fall on other places where padding is computed."""
+def test_gradient_checkpointing_keeps_the_losses(train: Train, undropped: Path, tmp_path: Path) -> None:
+    """Without dropout, whose random numbers fall on other positions where padding is computed."""
     model = f"model.name={undropped}"
     plain = train(*EIGHT, model, folder=tmp_path / "a")
-    saving = train(*EIGHT, model, "train.gradient_checkpointing=true", folder=tmp_path / "b")
-    assert plain.log("step")[0]["padded_tokens"] < saving.log("step")[0]["padded_tokens"]
-    assert recomputes(saving.model)
+    recomputed = train(*EIGHT, model, "train.gradient_checkpointing=true", folder=tmp_path / "b")
+    assert plain.log("step")[0]["padded_tokens"] < recomputed.log("step")[0]["padded_tokens"]
+    assert recomputes(recomputed.model)
     assert not recomputes(plain.model)
-    assert saving.losses() == pytest.approx(plain.losses(), rel=1e-5)
+    assert recomputed.losses() == pytest.approx(plain.losses(), rel=1e-5)
 
 
-def test_the_cut_into_micro_batches_changes_no_loss(train: Train, undropped: Path, tmp_path: Path) -> None:
-    """Without dropout, whose random numbers fall on other places when the cut differs."""
+def test_micro_batch_size_keeps_the_losses(train: Train, undropped: Path, tmp_path: Path) -> None:
+    """Without dropout, whose random numbers fall on other positions in other micro-batches."""
     model = f"model.name={undropped}"
     small = train(*EIGHT, model, "train.micro_batch_tokens=24", folder=tmp_path / "a")
     large = train(*EIGHT, model, "train.micro_batch_tokens=9999", folder=tmp_path / "b")
-    assert small.losses() != large.losses()  # the setting was honoured: another cut rounds otherwise
+    assert small.losses() != large.losses()  # other micro-batches round differently
     assert small.losses() == pytest.approx(large.losses(), rel=1e-4)
     assert small.losses()[0] == pytest.approx(large.losses()[0], rel=1e-6)
 
@@ -111,12 +117,10 @@ def test_the_cut_into_micro_batches_changes_no_loss(train: Train, undropped: Pat
         "seed=2",
     ],
 )
-def test_settings_of_the_loss_and_the_batch_reach_the_first_step(
-    train: Train, tmp_path: Path, override: str
-) -> None:
-    one = ("train.epochs=null", "train.max_steps=1", "data.validation_share=0")
-    plain = train(*one, folder=tmp_path / "a").losses()[0]
-    changed = train(*one, override, folder=tmp_path / "b").losses()[0]
+def test_loss_and_batch_settings_change_the_first_step(train: Train, tmp_path: Path, override: str) -> None:
+    single_step = ("train.epochs=null", "train.max_steps=1", "data.validation_share=0")
+    plain = train(*single_step, folder=tmp_path / "a").losses()[0]
+    changed = train(*single_step, override, folder=tmp_path / "b").losses()[0]
     assert changed != pytest.approx(plain, rel=1e-5)
 
 
@@ -130,7 +134,7 @@ def test_settings_of_the_loss_and_the_batch_reach_the_first_step(
         ("train.warmup_ratio=0.5", 1),
     ],
 )
-def test_settings_of_the_optimizer_show_after_the_first_step(
+def test_optimizer_settings_change_later_steps(
     train: Train, tmp_path: Path, override: str, same_steps: int
 ) -> None:
     settings = ("train.epochs=null", "train.max_steps=10", "data.validation_share=0")
@@ -140,57 +144,57 @@ def test_settings_of_the_optimizer_show_after_the_first_step(
     assert 1 <= first <= same_steps
 
 
-def test_ctrl_c_has_its_own_exception(train: Train, stop_at: Callable[[int, int], None]) -> None:
+def test_ctrl_c_raises_interrupted(train: Train, stop_at: Callable[[int, int], None]) -> None:
     stop_at(2, signal.SIGINT)
     with pytest.raises(Interrupted, match="stopped by Ctrl-C at step 2 of 8, saved"):
         train(*EIGHT)
 
 
-def test_it_stops_after_the_hours_given(train: Train) -> None:
+def test_training_stops_after_max_hours(train: Train) -> None:
     with pytest.raises(Stopped, match=r"stopped by train\.max_hours at step 1 of 8, saved"):
         train(*EIGHT, "train.max_hours=1e-9")
 
 
-def test_a_signal_in_the_last_step_changes_nothing(train: Train, stop_at: Callable[[int, int], None]) -> None:
+def test_signal_in_the_last_step_is_ignored(train: Train, stop_at: Callable[[int, int], None]) -> None:
     stop_at(8, signal.SIGTERM)
     assert train(*EIGHT).state.step == 8
 
 
-def test_adapters_train_alone(train: Train, tiny_bert: Path) -> None:
+def test_only_the_adapter_is_trained(train: Train, tiny_bert: Path) -> None:
     before = load_file(tiny_bert / "model.safetensors")
-    done = train(*EIGHT, "model.lora.rank=2")
-    now = {
+    result = train(*EIGHT, "model.lora.rank=2")
+    current = {
         name.removeprefix("base_model.model.bert.").replace(".base_layer", ""): value
-        for name, value in done.model.state_dict().items()
+        for name, value in result.model.state_dict().items()
     }
-    common = before.keys() & now.keys()
+    common = before.keys() & current.keys()
     assert len(common) > 20
-    assert all(torch.equal(before[name], now[name]) for name in common)
-    assert any(value.abs().sum() > 0 for name, value in now.items() if "lora_B" in name)
-    assert not np.allclose(done.losses()[0], done.losses()[-1])
+    assert all(torch.equal(before[name], current[name]) for name in common)
+    assert any(value.abs().sum() > 0 for name, value in current.items() if "lora_B" in name)
+    assert not np.allclose(result.losses()[0], result.losses()[-1])
 
 
-def test_gradient_checkpointing_reaches_adapters_too(train: Train, undropped: Path, tmp_path: Path) -> None:
+def test_gradient_checkpointing_works_with_an_adapter(train: Train, undropped: Path, tmp_path: Path) -> None:
     settings = (*EIGHT, f"model.name={undropped}", "model.lora.rank=2")
     plain = train(*settings, folder=tmp_path / "a")
-    saving = train(*settings, "train.gradient_checkpointing=true", folder=tmp_path / "b")
-    assert recomputes(saving.model)
-    norms = [[line["grad_norm"] for line in done.log("step")] for done in (plain, saving)]
+    recomputed = train(*settings, "train.gradient_checkpointing=true", folder=tmp_path / "b")
+    assert recomputes(recomputed.model)
+    norms = [[line["grad_norm"] for line in result.log("step")] for result in (plain, recomputed)]
     assert norms[1] == pytest.approx(norms[0], rel=1e-4)
-    assert saving.losses() == pytest.approx(plain.losses(), rel=1e-5)
+    assert recomputed.losses() == pytest.approx(plain.losses(), rel=1e-5)
 
 
-def test_nothing_of_how_it_was_trained_is_in_the_model(train: Train) -> None:
-    """Hooks, the attention function and what computes no padding are gone; the steps computed none."""
-    done = train(*EIGHT)
-    config = done.model.config
+def test_trained_model_has_no_traces_of_padding_free_execution(train: Train) -> None:
+    """Hooks and replaced attention functions are removed, although the steps ran without padding."""
+    result = train(*EIGHT)
+    config = result.model.config
     assert config._attn_implementation == "sdpa" and "llmkit" not in config.to_json_string()
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in done.model.modules())
-    assert all(line["padded_tokens"] == line["tokens"] for line in done.log("step"))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in result.model.modules())
+    assert all(line["padded_tokens"] == line["tokens"] for line in result.log("step"))
 
 
 @pytest.mark.parametrize(
-    ("hidden", "padding", "asked", "budget"),
+    ("hidden", "padding", "setting", "budget"),
     [
         (384, False, "auto", 1024),
         (576, False, "auto", 512),
@@ -198,10 +202,13 @@ def test_nothing_of_how_it_was_trained_is_in_the_model(train: Train) -> None:
         (576, False, 1024, 1024),
     ],
 )
-def test_a_wide_model_without_padding_gets_smaller_micro_batches(
-    hidden: int, padding: bool, asked: Any, budget: int
+def test_wide_padding_free_model_gets_smaller_micro_batches(
+    hidden: int, padding: bool, setting: Any, budget: int
 ) -> None:
-    model = SimpleNamespace(config=SimpleNamespace(hidden_size=hidden))
-    batches = Batches(np.array([3]), lambda *_: {}, 1024)
-    settings = schema.Train(micro_batch_tokens=asked)
-    assert loop._budget(model, settings, batches, padding) == budget  # type: ignore[arg-type]
+    training: Any = SimpleNamespace(
+        placed=SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace(hidden_size=hidden))),
+        state=SimpleNamespace(micro_batch_tokens=0),
+        batches=lambda _: Batches(np.array([3]), lambda *_: {}, 1024),
+        prepared=SimpleNamespace(recipe=SimpleNamespace(train=schema.Train(micro_batch_tokens=setting))),
+    )
+    assert loop._training_batches(training, padding).budget == budget

@@ -1,4 +1,4 @@
-"""Several seeds: complete runs below one that later commands take as any other; resumable; the mean and its spread."""
+"""Training with several seeds: one complete run per seed, their mean and spread, resuming, and later commands."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from llmkit.base.run import Run, find_runs
 from llmkit.metrics.spread import t_quantile
 from llmkit.training import loop
 from llmkit.training.multi_seed import _beaten, _best, _limits
+from llmkit.training.training_run import TrainingRun
 
 SHORT = ["train.epochs=null", "train.max_steps=3", "evaluate.resamples=100"]
 SEEDS = [*SHORT, "train.seeds=[3,1,2]"]
@@ -40,7 +41,7 @@ class Several:
 
 @pytest.fixture(scope="module")
 def several(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Several:
-    """Three seeds that differ in their scores."""
+    """A run of three seeds with different scores."""
     folder = tmp_path_factory.mktemp("several") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
@@ -50,13 +51,13 @@ def several(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Seve
 
 @pytest.fixture
 def _without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take a second and are tested beside the report."""
+    """Skip the plots, which take a second and have tests of their own."""
     monkeypatch.setattr("llmkit.report.plots.draw", lambda _: {})
 
 
 @pytest.fixture
 def finetune(tiny_recipe: Path, tmp_path: Path, _without_plots: None) -> Callable[..., dict[str, Any]]:
-    """Three seeds of a few steps in the folder `run` of the test."""
+    """Train three seeds for a few steps in the folder `run`."""
 
     def run(*overrides: str, **settings: Any) -> dict[str, Any]:
         settings = {"out": tmp_path / "run"} | settings
@@ -67,49 +68,49 @@ def finetune(tiny_recipe: Path, tmp_path: Path, _without_plots: None) -> Callabl
 
 @contextmanager
 def stopped_at(training: int, step: int, number: signal.Signals) -> Iterator[None]:
-    """Send this process a signal at a step of one of the trainings, counted from 1."""
-    seen, plain, count = iter(range(1, 100)), loop.train, loop._count
+    """Send this process a signal at a step of the nth training, counted from 1."""
+    numbers, train, count = iter(range(1, 100)), loop.train, TrainingRun.count
 
-    def count_and_stop(run: Any, made: Any) -> None:
-        if made.step == step:
+    def count_and_stop(run: TrainingRun, finished: Any) -> None:
+        if finished.step == step:
             signal.raise_signal(number)
-        count(run, made)
+        count(run, finished)
 
     with pytest.MonkeyPatch.context() as patch:
 
         def train_and_stop(*arguments: Any) -> Any:
-            if next(seen) == training:
-                patch.setattr(loop, "_count", count_and_stop)
-            return plain(*arguments)
+            if next(numbers) == training:
+                patch.setattr(TrainingRun, "count", count_and_stop)
+            return train(*arguments)
 
         patch.setattr(loop, "train", train_and_stop)
         yield
 
 
-def refusal(kind: type[UserError], call: Callable[[], object]) -> str:
+def error_of(kind: type[UserError], call: Callable[[], object]) -> str:
     with pytest.raises(kind) as caught:
         call()
     (line,) = caught.value.lines()
     return line
 
 
-def test_each_seed_is_the_run_that_it_is_alone(
+def test_each_seed_equals_a_run_of_this_seed_alone(
     several: Several, tiny_recipe: Path, tmp_path: Path, _without_plots: None
 ) -> None:
-    """To the bit: weights, predictions and scores; so nothing passes from one seed to the next."""
+    """Weights, predictions and scores are equal bit for bit, so no state leaks between seeds."""
     for seed in (1, 3):
-        own = several.of_seed(seed)
+        seed_report = several.of_seed(seed)
         alone = llmkit.finetune(
             str(tiny_recipe),
             [*LEARNING[:2], "evaluate.best=loss", f"train.seeds=[{seed}]"],
             out=tmp_path / f"{seed}",
         )
-        assert own["weights_sha256"] == alone["weights_sha256"]
-        assert own["scores"] == alone["scores"]
-        assert own["baselines"] == alone["baselines"]
-        assert own["data"]["fingerprint"] == alone["data"]["fingerprint"]
-        assert own["command"].endswith(f"'train.seeds=[{seed}]'")
-        assert own["command"].count("train.seeds") == 1
+        assert seed_report["weights_sha256"] == alone["weights_sha256"]
+        assert seed_report["scores"] == alone["scores"]
+        assert seed_report["baselines"] == alone["baselines"]
+        assert seed_report["data"]["fingerprint"] == alone["data"]["fingerprint"]
+        assert seed_report["command"].endswith(f"'train.seeds=[{seed}]'")
+        assert seed_report["command"].count("train.seeds") == 1
         for name in ("recipe.yaml", "predictions/test.jsonl"):
             assert (several.path / f"seed-{seed}" / name).read_bytes() == (
                 tmp_path / f"{seed}" / name
@@ -117,7 +118,7 @@ def test_each_seed_is_the_run_that_it_is_alone(
     assert len({several.of_seed(seed)["weights_sha256"] for seed in (1, 2, 3)}) == 3
 
 
-def test_scores_are_means_with_an_interval_over_the_seeds(several: Several) -> None:
+def test_scores_are_means_with_an_interval_over_seeds(several: Several) -> None:
     content = several.content
     assert list(content["seeds"]) == ["1", "2", "3"]
     for seed in (1, 2, 3):
@@ -136,16 +137,16 @@ def test_scores_are_means_with_an_interval_over_the_seeds(several: Several) -> N
             "mean of 3 seeds, t interval 95% over seeds; test rows are the same"
         )
     assert content["spread"]["accuracy"]["sd"] > 0.05
-    kept = json.loads((several.path / "scores.json").read_text())
-    assert kept == {key: content[key] for key in ("part", "scores", "seeds", "spread", "kept_seed")}
+    saved = json.loads((several.path / "scores.json").read_text())
+    assert saved == {key: content[key] for key in ("part", "scores", "seeds", "spread", "kept_seed")}
 
 
-def test_the_report_holds_the_keys_of_any_report(several: Several) -> None:
-    content, own = several.content, several.of_seed(several.content["kept_seed"])
+def test_report_has_the_keys_of_a_single_run(several: Several) -> None:
+    content, seed_report = several.content, several.of_seed(several.content["kept_seed"])
     assert json.loads(json.dumps(content)) == Run(several.path).read_report()
-    assert content.keys() == own.keys() | {"seeds", "spread", "kept_seed"}
+    assert content.keys() == seed_report.keys() | {"seeds", "spread", "kept_seed"}
     assert content["run"] == str(several.path)
-    assert content["baselines"] == own["baselines"]
+    assert content["baselines"] == seed_report["baselines"]
     trains = [several.of_seed(seed)["train"] for seed in (1, 2, 3)]
     assert content["train"]["seconds"] == pytest.approx(sum(train["seconds"] for train in trains))
     assert content["train"]["steps"] == 192
@@ -157,14 +158,14 @@ def test_the_report_holds_the_keys_of_any_report(several: Several) -> None:
     assert first.startswith("Over 3 seeds, mean accuracy is 0.")
     assert len(others) == len(content["baselines"]) == 3
     assert all(sentence.startswith("The model is better than ") for sentence in others)
-    assert any(f"those of seed {content['kept_seed']}" in note for note in content["notes"])
+    assert any(f"come from seed {content['kept_seed']}" in note for note in content["notes"])
     assert {path.name for path in several.path.iterdir()} >= {
         *("recipe.yaml", "environment.json", "log.jsonl", "model", "predictions", "scores.json"),
         *("report.json", "report.md", "report.html", "plots", "seed-1", "seed-2", "seed-3"),
     }
 
 
-def test_the_page_shows_each_seed(several: Several) -> None:
+def test_report_page_shows_each_seed(several: Several) -> None:
     text = (several.path / "report.md").read_text(encoding="utf-8")
     chapter = text.split("## Seeds")[1].split("##")[0]
     kept = several.content["kept_seed"]
@@ -175,7 +176,7 @@ def test_the_page_shows_each_seed(several: Several) -> None:
     assert "## Seeds" not in (several.path / "seed-1" / "report.md").read_text(encoding="utf-8")
 
 
-def test_the_model_is_that_of_the_best_validation_score(several: Several) -> None:
+def test_model_comes_from_the_best_validation_score(several: Several) -> None:
     best = {}
     for seed in (1, 2, 3):
         curves = several.of_seed(seed)["curves"]
@@ -184,52 +185,50 @@ def test_the_model_is_that_of_the_best_validation_score(several: Several) -> Non
     assert several.content["kept_seed"] == kept
     assert several.content["weights_sha256"] == several.of_seed(kept)["weights_sha256"]
     for name in ("model", "predictions"):
-        copied, own = several.path / name, several.path / f"seed-{kept}" / name
-        assert files.verify_folder(copied) is None
+        copy, original = several.path / name, several.path / f"seed-{kept}" / name
+        assert files.verify_folder(copy) is None
         compared = [
-            path.relative_to(own)
-            for path in own.rglob("*")
+            path.relative_to(original)
+            for path in original.rglob("*")
             if path.is_file() and path.name != "manifest.json"
         ]
         assert compared
-        assert all((copied / path).read_bytes() == (own / path).read_bytes() for path in compared)
+        assert all((copy / path).read_bytes() == (original / path).read_bytes() for path in compared)
 
 
-def test_later_commands_take_the_run(
+def test_later_commands_accept_the_run(
     several: Several, make_reviews: Any, tmp_path: Path, listener: Any
 ) -> None:
-    content, own = several.content, several.of_seed(several.content["kept_seed"])
+    content, seed_report = several.content, several.of_seed(several.content["kept_seed"])
     again = llmkit.evaluate(str(several.path), progress=listener)
-    assert again["scores"] == own["scores"]  # of the model that was kept, not the means
+    assert again["scores"] == seed_report["scores"]  # of the kept model, not the means
     assert any("trained with several seeds" in note for note in listener.notes)
     data = [tmp_path / f"{number}.jsonl" for number in (8, 9)]
     for path in data:
         path.write_text("".join(json.dumps(row) + "\n" for row in make_reviews(20, int(path.stem))))
     result = llmkit.evaluate(str(several.path), data=[str(path) for path in data])
-    assert result["home"]["scores"] == own["scores"] != content["scores"]
-    (answer,) = llmkit.predict(str(several.path), ["a fine film"])
-    assert answer["prediction"] in ("negative", "positive")
+    assert result["home"]["scores"] == seed_report["scores"] != content["scores"]
+    (record,) = llmkit.predict(str(several.path), ["a fine film"])
+    assert record["prediction"] in ("negative", "positive")
     difference = llmkit.compare(several.path, several.path / f"seed-{content['kept_seed']}")
     assert difference["differences"]["accuracy"]["value"] == 0
     assert difference["n"] == 16
 
 
-def test_the_runs_of_the_seeds_are_not_listed(several: Several) -> None:
+def test_runs_of_single_seeds_are_not_listed(several: Several) -> None:
     assert find_runs(several.path.parent) == [Run(several.path)]
     assert list(Run(several.path).seeds) == [1, 2, 3]
 
 
-def test_a_dry_run_shows_one_plan(finetune: Callable[..., Any], tmp_path: Path) -> None:
+def test_dry_run_shows_one_plan(finetune: Callable[..., Any], tmp_path: Path) -> None:
     plan = finetune(dry_run=True)
     assert plan["seeds"] == [3, 1, 2]
     assert plan["schedule"]["total_steps"] == 3
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_seed_named_twice_is_refused(
-    finetune: Callable[..., Any], tiny_recipe: Path, tmp_path: Path
-) -> None:
-    line = refusal(
+def test_duplicate_seed_is_an_error(finetune: Callable[..., Any], tiny_recipe: Path, tmp_path: Path) -> None:
+    line = error_of(
         RecipeError,
         lambda: llmkit.finetune(str(tiny_recipe), [*SHORT, "train.seeds=[2,1,2]"], out=tmp_path / "run"),
     )
@@ -237,17 +236,17 @@ def test_a_seed_named_twice_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_mistake_leaves_no_folder(finetune: Callable[..., Any], tmp_path: Path) -> None:
-    assert "error[C10]" in refusal(RecipeError, lambda: finetune("train.precision=fp16"))
+def test_error_leaves_no_run_folder(finetune: Callable[..., Any], tmp_path: Path) -> None:
+    assert "error[C10]" in error_of(RecipeError, lambda: finetune("train.precision=fp16"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_finished_run_is_not_overwritten_and_not_repeated(
+def test_finished_run_is_neither_overwritten_nor_repeated(
     finetune: Callable[..., Any], tmp_path: Path, listener: Any
 ) -> None:
     content = finetune()
     assert list(content["seeds"]) == ["3", "1", "2"]  # in the recipe's order
-    assert "error[R02]" in refusal(RunError, finetune)
+    assert "error[R02]" in error_of(RunError, finetune)
     assert finetune(resume=True, progress=listener) == json.loads(json.dumps(content))
     assert listener.notes == [f"{tmp_path / 'run'} is already finished"]
 
@@ -255,7 +254,7 @@ def test_a_finished_run_is_not_overwritten_and_not_repeated(
 @pytest.mark.parametrize(
     ("number", "kind", "code"), [(signal.SIGTERM, Stopped, 75), (signal.SIGINT, Interrupted, 130)]
 )
-def test_a_stopped_run_goes_on_with_the_seed_it_was_at(
+def test_stopped_run_resumes_with_the_stopped_seed(
     finetune: Callable[..., Any],
     tmp_path: Path,
     listener: Any,
@@ -263,20 +262,20 @@ def test_a_stopped_run_goes_on_with_the_seed_it_was_at(
     kind: type[Stopped],
     code: int,
 ) -> None:
-    """Stopped at the second step of the second seed: the first is kept, the second resumed, the end is the same."""
-    whole = finetune(out=tmp_path / "whole")
+    """Stopped at step 2 of the second seed: the first seed is kept, the second resumed, the result is the same."""
+    uninterrupted = finetune(out=tmp_path / "uninterrupted")
     with stopped_at(2, 2, number), pytest.raises(kind) as caught:
         finetune()
     assert (type(caught.value), caught.value.exit_code) == (kind, code)
     run = tmp_path / "run"
     (line,) = caught.value.lines()
     assert re.fullmatch(r"seed 1 stopped by (a signal|Ctrl-C) at step 2 of 3, saved; resume with: .*", line)
-    about = json.loads(Run(run).stopped.read_text())
-    assert about["seed"] == 1
-    assert "train.seeds" in about["resume"]
-    assert line.endswith(about["resume"])
-    assert about["resume"].endswith(f" --out {run} --resume")
-    assert [seed for seed, own in Run(run).seeds.items() if own.finished] == [3]
+    details = json.loads(Run(run).stopped.read_text())
+    assert details["seed"] == 1
+    assert "train.seeds" in details["resume"]
+    assert line.endswith(details["resume"])
+    assert details["resume"].endswith(f" --out {run} --resume")
+    assert [seed for seed, seed_run in Run(run).seeds.items() if seed_run.finished] == [3]
     assert not Run(run).finished
     before = (run / "seed-3" / "report.json").read_bytes()
     content = finetune(resume=True, progress=listener)
@@ -284,41 +283,41 @@ def test_a_stopped_run_goes_on_with_the_seed_it_was_at(
     assert f"resumed {run / 'seed-1'} at step 2 of 3" in listener.notes
     assert (run / "seed-3" / "report.json").read_bytes() == before
     for key in ("scores", "seeds", "spread", "kept_seed", "weights_sha256"):
-        assert content[key] == whole[key], key
+        assert content[key] == uninterrupted[key], key
 
 
-def test_seeds_that_are_finished_are_of_the_same_rows_and_recipe(
+def test_finished_seeds_with_other_data_or_recipe_are_an_error(
     finetune: Callable[..., Any], reviews_jsonl: Path, tmp_path: Path, listener: Any
 ) -> None:
-    """Else the mean would be over different things."""
+    """Otherwise the mean would cover different data or settings."""
     data = tmp_path / "reviews.jsonl"
     data.write_bytes(reviews_jsonl.read_bytes())
     run = tmp_path / "run"
-    whole = finetune(f"data.train={data}")
+    uninterrupted = finetune(f"data.train={data}")
     shutil.rmtree(run / "seed-2")
     (run / "report.json").unlink()
     data.write_text("".join(reviews_jsonl.read_text().splitlines(keepends=True)[1:]))
-    again = {"resume": True, "progress": listener}
-    line = refusal(RunError, lambda: finetune(f"data.train={data}", **again))
+    options = {"resume": True, "progress": listener}
+    line = error_of(RunError, lambda: finetune(f"data.train={data}", **options))
     assert line.startswith(
         f"error[M09] {run / 'seed-3'}: the data is not the data that this run was trained on"
     )
     data.write_bytes(reviews_jsonl.read_bytes())
     recipe = run / "seed-1" / "recipe.yaml"
-    kept = recipe.read_text()
-    recipe.write_text(kept.replace("batch_size: 8", "batch_size: 4"))
-    line = refusal(RunError, lambda: finetune(f"data.train={data}", **again))
+    original = recipe.read_text()
+    recipe.write_text(original.replace("batch_size: 8", "batch_size: 4"))
+    line = error_of(RunError, lambda: finetune(f"data.train={data}", **options))
     assert line.startswith(
         f"error[M09] {run / 'seed-1'}: was started with another recipe; train.batch_size differ"
     )
-    recipe.write_text(kept)
-    assert finetune(f"data.train={data}", **again)["scores"] == whole["scores"]
+    recipe.write_text(original)
+    assert finetune(f"data.train={data}", **options)["scores"] == uninterrupted["scores"]
 
 
-def test_only_the_last_report_was_missing(
+def test_missing_report_is_written_without_training_again(
     finetune: Callable[..., Any], tmp_path: Path, listener: Any
 ) -> None:
-    """Killed between the last seed and the report: nothing is trained again."""
+    """A run killed between the last seed and its report is not trained again."""
     content = finetune()
     (tmp_path / "run" / "report.json").unlink()
     shutil.rmtree(tmp_path / "run" / "model")
@@ -328,11 +327,11 @@ def test_only_the_last_report_was_missing(
     assert files.verify_folder(tmp_path / "run" / "model") is None
 
 
-# The small decisions
+# Details of the summary
 
 
 def curves(values: dict[int, float]) -> dict[int, dict[str, Any]]:
-    """Reports with these validation losses at their best step, and better ones before it at another."""
+    """Reports with these validation scores at their best step, and better ones at another step."""
     return {
         seed: {
             "curves": {
@@ -355,10 +354,10 @@ class FakePrepared:
     [
         ("loss", {1: 0.3, 2: 0.2, 3: 0.4}, 2),
         ("f1", {1: 0.3, 2: 0.2, 3: 0.4}, 3),
-        ("f1", {5: 0.4, 2: 0.4}, 5),  # the first of equals
+        ("f1", {5: 0.4, 2: 0.4}, 5),  # the first of equal scores
     ],
 )
-def test_the_best_seed_goes_by_the_direction_of_its_score(
+def test_best_seed_respects_the_direction_of_the_metric(
     recipe_of: Callable[..., Any], best: str, values: dict[int, float], kept: int
 ) -> None:
     from llmkit import tasks
@@ -371,7 +370,7 @@ def test_the_best_seed_goes_by_the_direction_of_its_score(
     )
 
 
-def test_without_validation_rows_the_first_seed_is_kept(finetune: Callable[..., Any], listener: Any) -> None:
+def test_first_seed_is_kept_without_a_validation_set(finetune: Callable[..., Any], listener: Any) -> None:
     content = finetune("data.validation_share=0", progress=listener)
     assert content["kept_seed"] == 3
     assert any(
@@ -399,15 +398,15 @@ def comparison(low: float | None, high: float | None, higher: bool = True) -> di
         ),
     ],
 )
-def test_how_many_seeds_beat_a_baseline(items: list[Any], sentence: str) -> None:
+def test_verdict_counts_the_seeds_that_beat_a_baseline(items: list[Any], sentence: str) -> None:
     assert _beaten([comparison(*item) for item in items]) == sentence
 
 
-def test_of_an_error_less_is_better() -> None:
+def test_lower_is_better_metrics_count_as_better_below_zero() -> None:
     assert "with all 2 seeds" in _beaten([comparison(-0.2, -0.1, higher=False)] * 2)
 
 
-def test_the_interval_keeps_to_what_a_score_can_be() -> None:
+def test_interval_is_limited_to_possible_scores() -> None:
     assert _limits("f1", [0.9, 1.0], lower=False) == (0.0, 1.0)
     assert _limits("mcc", [0.9, 0.0], lower=False) == (-1.0, 1.0)
     assert _limits("bleu", [30.2, 0.5], lower=False) == (0.0, math.inf)

@@ -1,4 +1,4 @@
-"""From recipe to examples: every mistake found before weights are loaded, the schedule right."""
+"""Preparation finds all errors before weights are loaded, encodes the splits, and plans the schedule."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from llmkit.training.prepare import prepare, read_rows
 MakeRecipe = Callable[..., Recipe]
 
 
-def refusal(recipe: Recipe, kind: type[UserError]) -> str:
+def error_of(recipe: Recipe, kind: type[UserError]) -> str:
     with pytest.raises(kind) as caught:
         prepare(recipe, SILENT)
     (line,) = caught.value.lines()
     return line
 
 
-def test_all_parts_are_encoded_and_the_schedule_follows(recipe_of: MakeRecipe, listener: Any) -> None:
+def test_all_splits_are_encoded_and_the_schedule_is_planned(recipe_of: MakeRecipe, listener: Any) -> None:
     prepared = prepare(recipe_of(), listener)
-    assert {part: len(of_part) for part, of_part in prepared.encoded.items()} == {
+    assert {split: len(encoded) for split, encoded in prepared.encoded.items()} == {
         "train": 128,
         "validation": 16,
         "test": 16,
@@ -37,9 +37,9 @@ def test_all_parts_are_encoded_and_the_schedule_follows(recipe_of: MakeRecipe, l
     assert (schedule.peak, schedule.total_steps, schedule.warmup_steps) == (3e-3, 6 * 16, 6)
     assert (prepared.evaluate_every, prepared.checkpoint_every) == (16, 16)
     assert any("160 rows split" in note for note in listener.notes)
-    for part, rows in prepared.examples.corpus.splits.items():
+    for split, rows in prepared.examples.corpus.splits.items():
         ids = [prepared.tokenizer(text)["input_ids"] for text in rows.column("text")]
-        assert ids == [list(row) for row in prepared.encoded[part].ragged["input_ids"]]
+        assert ids == [list(row) for row in prepared.encoded[split].ragged["input_ids"]]
 
 
 @pytest.mark.parametrize(
@@ -49,65 +49,65 @@ def test_all_parts_are_encoded_and_the_schedule_follows(recipe_of: MakeRecipe, l
         (["train.epochs=1.1"], 18),
         (["train.epochs=null"], 48),  # three by default
         (["train.epochs=null", "train.max_steps=5"], 5),
-        (["train.epochs=1", "train.batch_size=50"], 3),  # 50, 50 and the 28 that are left
+        (["train.epochs=1", "train.batch_size=50"], 3),  # of 50, 50 and 28 examples
     ],
 )
-def test_steps_are_those_asked_for(recipe_of: MakeRecipe, overrides: list[str], steps: int) -> None:
+def test_total_steps_follow_epochs_and_max_steps(
+    recipe_of: MakeRecipe, overrides: list[str], steps: int
+) -> None:
     assert prepare(recipe_of(*overrides), SILENT).schedule.total_steps == steps
 
 
-def test_intervals_are_those_asked_for(recipe_of: MakeRecipe) -> None:
+def test_intervals_can_be_set(recipe_of: MakeRecipe) -> None:
     prepared = prepare(recipe_of("evaluate.every_steps=7", "checkpoint.every_steps=9"), SILENT)
     assert (prepared.evaluate_every, prepared.checkpoint_every) == (7, 9)
 
 
-def test_the_tasks_options_come_from_the_recipe(recipe_of: MakeRecipe) -> None:
+def test_task_options_come_from_the_recipe(recipe_of: MakeRecipe) -> None:
     prepared = prepare(recipe_of("task.label_smoothing=0.1"), SILENT)
     assert prepared.task.options == Options(label_smoothing=0.1)
 
 
-def test_an_unknown_score_is_refused_before_the_data_is_read(
+def test_unknown_metric_is_an_error_before_the_data_is_read(
     recipe_of: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object) -> None:
         raise AssertionError("the data was read")
 
     monkeypatch.setattr(module, "read_rows", never)
-    line = refusal(recipe_of("evaluate.best=acuracy"), RecipeError)
+    line = error_of(recipe_of("evaluate.best=acuracy"), RecipeError)
     assert line.startswith(
         'error[E01] evaluate.best: "acuracy" is not a metric of this task; did you mean "accuracy"? Fix: '
     )
     with pytest.raises(RecipeError) as caught:
         prepare(recipe_of("evaluate.metrics=[f1, bleu]", "evaluate.best=rouge"), SILENT)
-    assert [problem.place for problem in caught.value.details] == ["evaluate.best", "evaluate.metrics"]
+    assert [error.place for error in caught.value.details] == ["evaluate.best", "evaluate.metrics"]
 
 
-def test_parts_that_the_recipe_does_not_want_are_not_made(recipe_of: MakeRecipe) -> None:
+def test_splits_with_share_0_are_not_made(recipe_of: MakeRecipe) -> None:
     prepared = prepare(recipe_of("data.test_share=0"), SILENT)
     assert set(prepared.encoded) == {"train", "validation"}
     prepared = prepare(recipe_of("data.validation_share=0"), SILENT)
     assert set(prepared.encoded) == {"train", "test"}
 
 
-def test_a_run_without_validation_and_test_set_is_refused(recipe_of: MakeRecipe) -> None:
-    line = refusal(recipe_of("data.test_share=0", "data.validation_share=0"), RecipeError)
+def test_run_without_validation_and_test_set_is_an_error(recipe_of: MakeRecipe) -> None:
+    line = error_of(recipe_of("data.test_share=0", "data.validation_share=0"), RecipeError)
     assert line.startswith("error[C10] data.test_share: there is neither a validation nor a test set")
 
 
-def test_named_parts_are_read_and_not_split_again(
-    recipe_of: MakeRecipe, make_reviews: Any, tmp_path: Path
-) -> None:
+def test_named_test_file_is_not_split(recipe_of: MakeRecipe, make_reviews: Any, tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in make_reviews(20, 7)))
     prepared = prepare(recipe_of(f"data.test={path}"), SILENT)
-    assert {part: len(of_part) for part, of_part in prepared.encoded.items()} == {
+    assert {split: len(encoded) for split, encoded in prepared.encoded.items()} == {
         "train": 144,
         "validation": 16,
         "test": 20,
     }
 
 
-def test_columns_have_the_names_of_the_file(recipe_of: MakeRecipe, make_reviews: Any, tmp_path: Path) -> None:
+def test_columns_can_be_mapped(recipe_of: MakeRecipe, make_reviews: Any, tmp_path: Path) -> None:
     path = tmp_path / "named.jsonl"
     rows = [{"sentence": row["text"], "polarity": row["label"]} for row in make_reviews(30, 7)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -129,12 +129,12 @@ def test_columns_have_the_names_of_the_file(recipe_of: MakeRecipe, make_reviews:
         ("train.max_length=65", "error[C09] train.max_length: 65 tokens are more than the 64 positions"),
     ],
 )
-def test_settings_that_cannot_hold_are_refused(recipe_of: MakeRecipe, override: str, line: str) -> None:
-    assert refusal(recipe_of(override), RecipeError).startswith(line)
+def test_invalid_settings_are_errors(recipe_of: MakeRecipe, override: str, line: str) -> None:
+    assert error_of(recipe_of(override), RecipeError).startswith(line)
 
 
-def test_long_texts_are_cut_only_if_the_recipe_says_so(recipe_of: MakeRecipe) -> None:
-    line = refusal(recipe_of("train.max_length=12"), DataError)
+def test_long_texts_are_errors_unless_truncation_is_on(recipe_of: MakeRecipe) -> None:
+    line = error_of(recipe_of("train.max_length=12"), DataError)
     assert line.startswith("error[L12] ")
     assert "train.truncation=true" in line
     prepared = prepare(recipe_of("train.max_length=12", "train.truncation=true"), SILENT)
@@ -142,29 +142,27 @@ def test_long_texts_are_cut_only_if_the_recipe_says_so(recipe_of: MakeRecipe) ->
     assert prepared.encoded["train"].counts.cut_examples > 0
 
 
-def test_a_head_for_other_labels_is_refused(recipe_of: MakeRecipe, finished: Any) -> None:
-    """The finished model knows negative and positive; the recipe would call them by numbers."""
+def test_head_for_other_labels_is_an_error(recipe_of: MakeRecipe, finished: Any) -> None:
+    """The finished model has the labels negative and positive, in this order."""
     model = finished.path / "model"
     prepare(recipe_of(f"model.name={model}"), SILENT)
     changed = recipe_of(f"model.name={model}", "data.labels=[positive, negative]")
-    assert refusal(changed, ModelError).startswith("error[L11]")
+    assert error_of(changed, ModelError).startswith("error[L11]")
     replaced = recipe_of(f"model.name={model}", "data.labels=[positive, negative]", "model.new_head=true")
     assert prepare(replaced, SILENT).examples.labels == ("positive", "negative")
 
 
-def test_texts_are_tokenized_once(
-    recipe_of: MakeRecipe, listener: Any, monkeypatch: Any, tmp_path: Path
-) -> None:
+def test_encodings_are_cached(recipe_of: MakeRecipe, listener: Any, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path / "empty"))
 
-    def tokenized() -> int:
+    def count_tokenizations() -> int:
         return sum(what.startswith("tokenizing") for what in listener.works)
 
     prepare(recipe_of(), listener)
-    assert tokenized() == 3
+    assert count_tokenizations() == 3
     prepare(recipe_of("train.learning_rate=1e-3"), listener)
-    assert tokenized() == 3
-    prepare(recipe_of("seed=2"), listener)  # other rows in each part
-    assert tokenized() == 6
+    assert count_tokenizations() == 3
+    prepare(recipe_of("seed=2"), listener)  # other examples in each split
+    assert count_tokenizations() == 6
     prepare(recipe_of("train.max_length=40"), listener)
-    assert tokenized() == 9
+    assert count_tokenizations() == 9

@@ -17,11 +17,11 @@ from llmkit.engine.session import Session
 from tests.training.scripts import EIGHT, Train, assert_weights_of
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(
+def test_stopped_run_resumes_to_the_same_result(
     train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings = (*EIGHT, "evaluate.every_steps=3", "checkpoint.every_steps=50")
-    whole = train(*settings, folder=tmp_path / "whole")
+    uninterrupted = train(*settings, folder=tmp_path / "uninterrupted")
     run = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         stop_at(5, signal.SIGTERM)
@@ -30,8 +30,8 @@ def test_a_stopped_run_goes_on_to_the_same_end(
         ) as caught:
             train(*settings, folder=run)
         assert not isinstance(caught.value, Interrupted)
-        about = json.loads((run / "stopped.json").read_text())
-        assert about == {
+        details = json.loads((run / "stopped.json").read_text())
+        assert details == {
             "step": 5,
             "total_steps": 8,
             "why": "a signal",
@@ -42,15 +42,15 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     with (run / "log.jsonl").open("a") as log:
         log.write('{"kind": "step", "step": 6, "loss": 99}\n')  # written after the last checkpoint
     monkeypatch.undo()
-    done = train(*settings, folder=run)
-    assert any(note.startswith(f"resumed {run} at step 5 of 8") for note in done.notes)
-    assert done.losses() == whole.losses()
-    assert done.log("evaluation") == whole.log("evaluation")
-    ours, theirs = (fit.model.state_dict() for fit in (done, whole))
+    result = train(*settings, folder=run)
+    assert any(note.startswith(f"resumed {run} at step 5 of 8") for note in result.notes)
+    assert result.losses() == uninterrupted.losses()
+    assert result.log("evaluation") == uninterrupted.log("evaluation")
+    ours, theirs = (fit.model.state_dict() for fit in (result, uninterrupted))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def test_an_lstm_from_scratch_goes_on_to_the_same_end(
+def test_lstm_from_scratch_resumes_to_the_same_result(
     train: Train,
     stop_at: Callable[[int, int], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -60,23 +60,25 @@ def test_an_lstm_from_scratch_goes_on_to_the_same_end(
     """With dropout, on packed blocks."""
     new = ("model.name=null", f"model.tokenizer={tiny_gpt}", "model.from_scratch.shape=lstm")
     settings = (*EIGHT, *new, "model.from_scratch.hidden=16", "task.name=clm", "evaluate.best=loss")
-    whole = train(*settings, folder=tmp_path / "whole")
+    uninterrupted = train(*settings, folder=tmp_path / "uninterrupted")
     with monkeypatch.context() as patch:
         stop_at(5, signal.SIGTERM)
         with pytest.raises(Stopped, match="stopped by a signal at step 5 of 8, saved"):
             train(*settings, folder=tmp_path / "stopped")
         patch.undo()
     monkeypatch.undo()
-    done = train(*settings, folder=tmp_path / "stopped")
-    assert done.losses() == whole.losses()
-    ours, theirs = (fit.model.state_dict() for fit in (done, whole))
+    result = train(*settings, folder=tmp_path / "stopped")
+    assert result.losses() == uninterrupted.losses()
+    ours, theirs = (fit.model.state_dict() for fit in (result, uninterrupted))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def test_a_full_disk_ends_no_run(train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What could not be saved is said; the best model is the best of those that were."""
+def test_full_disk_does_not_end_the_run(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A note reports each failed save; the best model is the best saved one."""
     settings = (*EIGHT, "evaluate.every_steps=2", "evaluate.best=loss", "train.learning_rate=1e-3")
-    whole = train(*settings, folder=tmp_path / "whole")
+    uninterrupted = train(*settings, folder=tmp_path / "uninterrupted")
     save = checkpoint.save
 
     def full(folder: Path, model: Any, optimizer: Any, state: Any) -> Path:
@@ -85,20 +87,20 @@ def test_a_full_disk_ends_no_run(train: Train, monkeypatch: pytest.MonkeyPatch, 
         return save(folder, model, optimizer, state)
 
     monkeypatch.setattr(checkpoint, "save", full)
-    done = train(*settings)
-    assert done.losses() == whole.losses()
-    said = [
+    result = train(*settings)
+    assert result.losses() == uninterrupted.losses()
+    warnings = [
         note
-        for note in done.notes
+        for note in result.notes
         if note.startswith("Warning: could not save the checkpoint at step") and "error[W01]" in note
     ]
-    assert [note.split()[8] for note in said] == ["6", "8"]
-    assert done.state.best_step == 4 < whole.state.best_step
-    assert done.training.best_predictions is None  # those of a later step
-    assert_weights_of(done, 4)
+    assert [note.split()[8] for note in warnings] == ["6", "8"]
+    assert result.state.best_step == 4 < uninterrupted.state.best_step
+    assert result.training.best_predictions is None  # they belonged to a later step
+    assert_weights_of(result, 4)
 
 
-def test_a_stop_that_can_not_be_saved_says_so(
+def test_stop_without_a_saved_checkpoint_is_an_error(
     train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> Path:
@@ -110,45 +112,50 @@ def test_a_stop_that_can_not_be_saved_says_so(
         train(*EIGHT)
 
 
-def test_memory_that_ran_out_once_stays_in_mind_over_a_resume(
+def test_reduced_micro_batches_are_kept_by_a_resume(
     train: Train,
     stop_at: Callable[[int, int], None],
     monkeypatch: pytest.MonkeyPatch,
     undropped: Path,
     tmp_path: Path,
 ) -> None:
-    """The same cut after a resume, so the same sums to the bit; and nearly those of a run with enough memory."""
+    """The micro-batches are the same after a resume, so losses are equal bit for bit.
+
+    They are nearly those of a run with enough memory.
+    """
     settings = (*EIGHT, f"model.name={undropped}", "train.micro_batch_tokens=64")
     plain = train(*settings, folder=tmp_path / "plain")
 
     def short_of_memory(self: Any, batch: dict[str, Any]) -> dict[str, Any]:
         if batch["attention_mask"].sum() > 40 and torch.is_grad_enabled():
-            raise torch.OutOfMemoryError("made up")
+            raise torch.OutOfMemoryError("simulated")
         return batch
 
     monkeypatch.setattr(Session, "to_device", short_of_memory)
-    whole = train(*settings, folder=tmp_path / "whole")
-    assert any("out of memory with micro-batches of 64 tokens; continuing with 32" in n for n in whole.notes)
-    assert whole.losses() == pytest.approx(plain.losses(), rel=1e-4)
-    assert [line["micro_batch_tokens"] for line in whole.log("step")][-1] == 32
+    uninterrupted = train(*settings, folder=tmp_path / "uninterrupted")
+    assert any(
+        "out of memory with micro-batches of 64 tokens; continuing with 32" in n for n in uninterrupted.notes
+    )
+    assert uninterrupted.losses() == pytest.approx(plain.losses(), rel=1e-4)
+    assert [line["micro_batch_tokens"] for line in uninterrupted.log("step")][-1] == 32
     with monkeypatch.context() as patch:
         stop_at(4, signal.SIGTERM)
         with pytest.raises(Stopped):
             train(*settings, folder=tmp_path / "stopped")
         patch.undo()
     monkeypatch.undo()
-    done = train(*settings, folder=tmp_path / "stopped")
-    assert done.losses() == whole.losses()
+    result = train(*settings, folder=tmp_path / "stopped")
+    assert result.losses() == uninterrupted.losses()
 
 
-def test_a_run_without_checkpoint_begins_anew(train: Train, tmp_path: Path) -> None:
+def test_run_without_a_checkpoint_starts_at_step_0(train: Train, tmp_path: Path) -> None:
     (tmp_path / "fit").mkdir()
     (tmp_path / "fit" / "log.jsonl").write_text('{"kind": "step", "step": 1, "loss": 99}\n')
-    done = train(*EIGHT)
-    assert [line["step"] for line in done.log("step")] == list(range(1, 9))
+    result = train(*EIGHT)
+    assert [line["step"] for line in result.log("step")] == list(range(1, 9))
 
 
-def test_other_data_is_not_gone_on_with(
+def test_resume_with_other_data_is_an_error(
     train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_at(2, signal.SIGTERM)
@@ -160,7 +167,7 @@ def test_other_data_is_not_gone_on_with(
     assert "its fingerprint differs" in caught.value.lines()[0]
 
 
-def test_another_number_of_threads_is_said(
+def test_resume_with_other_threads_gives_a_note(
     train: Train, stop_at: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_at(2, signal.SIGTERM)

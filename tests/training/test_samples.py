@@ -1,4 +1,4 @@
-"""What a language model writes by itself is the same each time, and follows the seed."""
+"""Samples of a language model depend on the seed and respect the maximum length."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def model(tiny_gpt: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(tiny_gpt)
 
 
-def run_of(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "clm") -> Any:
-    """A run with only what samples need of it."""
+def make_run(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "clm") -> Any:
+    """A run with only the attributes that sampling reads."""
     tokenizer = load.load_tokenizer(tiny_gpt)
     prepared = SimpleNamespace(
         tokenizer=tokenizer,
@@ -39,20 +39,20 @@ def run_of(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str = "
     return SimpleNamespace(prepared=prepared, progress=SILENT)
 
 
-def test_the_same_seed_writes_the_same(tiny_gpt: Path, model: Any) -> None:
-    first, again, other = (write_samples(run_of(tiny_gpt, seed=seed), model, "test") for seed in (1, 1, 2))
+def test_equal_seeds_give_equal_samples(tiny_gpt: Path, model: Any) -> None:
+    first, again, other = (write_samples(make_run(tiny_gpt, seed=seed), model, "test") for seed in (1, 1, 2))
     assert first == again
-    assert [one["beginning"] for one in first] == [one["beginning"] for one in other]
-    assert [one["text"] for one in first] != [one["text"] for one in other]
+    assert [sample["beginning"] for sample in first] == [sample["beginning"] for sample in other]
+    assert [sample["text"] for sample in first] != [sample["text"] for sample in other]
 
 
-def test_nothing_is_written_beyond_the_longest_text_of_training(tiny_gpt: Path, model: Any) -> None:
+def test_samples_are_limited_to_max_length(tiny_gpt: Path, model: Any) -> None:
     ((short, *_), (long, *_)) = (
-        write_samples(run_of(tiny_gpt, max_length=length), model, "test") for length in (8, 32)
+        write_samples(make_run(tiny_gpt, max_length=length), model, "test") for length in (8, 32)
     )
     tokenizer = load.load_tokenizer(tiny_gpt)
     count = len(tokenizer(short["beginning"] + " " + short["text"], add_special_tokens=False)["input_ids"])
-    assert count < 8  # with the start token 8 at most
+    assert count < 8  # at most 8 with the start token
     assert long["text"].startswith(short["text"])
 
 

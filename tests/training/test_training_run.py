@@ -27,13 +27,13 @@ def training(recipe_of: Callable[..., Any], tmp_path: Path) -> Any:
         yield TrainingRun.start(session, Run(tmp_path), prepared, load_model(prepared, SILENT), SILENT)
 
 
-def test_it_starts_at_step_0_with_every_weight_in_the_optimizer(training: TrainingRun) -> None:
+def test_training_run_starts_at_step_0_with_all_weights(training: TrainingRun) -> None:
     assert (training.state.step, training.best_predictions) == (0, None)
     optimized = sum(p.numel() for group in training.optimizer.param_groups for p in group["params"])
     assert optimized == sum(p.numel() for p in training.placed.model.parameters())
 
 
-def test_predictions_are_by_example_and_do_not_depend_on_the_budget(training: TrainingRun) -> None:
+def test_predictions_do_not_depend_on_the_micro_batches(training: TrainingRun) -> None:
     predictions = training.predict(training.placed.full_model(), "test")
     train = training.prepared.recipe.train.model_copy(update={"micro_batch_tokens": 33})
     recipe = training.prepared.recipe.model_copy(update={"train": train})
@@ -50,7 +50,7 @@ def test_only_the_main_process_writes_the_log(training: TrainingRun) -> None:
     assert training.folder.read_log() == [{"kind": "step", "step": 1}]
 
 
-def test_processes_with_different_weights_are_refused(training: TrainingRun) -> None:
+def test_processes_with_different_weights_are_an_error(training: TrainingRun) -> None:
     session: Any = SimpleNamespace(has_same_weights=lambda _: False, device=training.session.device)
     with pytest.raises(RunError, match="M12"):
         TrainingRun.start(session, training.folder, training.prepared, training.placed.model, SILENT)
