@@ -43,9 +43,16 @@ def read_examples(
             "U01", "--file", "cannot be combined with texts on the command line", "use one of the two"
         )
     if texts:
-        return _group(
-            inputs, [_check_unicode(text, f"text {number}") for number, text in enumerate(texts, 1)]
-        )
+        size = len(inputs)
+        if len(texts) % size:
+            count = "1 text" if len(texts) == 1 else f"{len(texts)} texts"
+            message = f"{count} given, but each example of this model needs {size} ({', '.join(inputs)})"
+            fix = f"give {' and '.join(inputs)} for each example"
+            fix += ", or name its file with --context" if "context" in inputs else ""
+            raise RecipeError("U01", "TEXT", message, fix)
+        checked = [_check_unicode(text, f"text {number}") for number, text in enumerate(texts, 1)]
+        groups = (checked[start : start + size] for start in range(0, len(texts), size))
+        return [dict(zip(inputs, group, strict=True)) for group in groups]
     if file is not None:
         return _read_file(inputs, columns, file)
     if sys.stdin is None or sys.stdin.isatty():
@@ -65,22 +72,6 @@ def read_document(file: Path) -> str:
     if not text.strip():
         errors.fail("L03", "the text is empty or blank", "name another file")
     return text
-
-
-def _group(inputs: Sequence[str], texts: Sequence[str]) -> list[dict[str, str]]:
-    """Group the arguments into examples. Raises RecipeError U01 where the last example is incomplete."""
-    from llmkit.base.errors import RecipeError
-
-    size = len(inputs)
-    if len(texts) % size:
-        count = "1 text" if len(texts) == 1 else f"{len(texts)} texts"
-        message = f"{count} given, but each example of this model needs {size} ({', '.join(inputs)})"
-        fix = f"give {' and '.join(inputs)} for each example"
-        fix += ", or name its file with --context" if "context" in inputs else ""
-        raise RecipeError("U01", "TEXT", message, fix)
-    return [
-        dict(zip(inputs, texts[start : start + size], strict=True)) for start in range(0, len(texts), size)
-    ]
 
 
 def _read_stdin(inputs: Sequence[str]) -> Iterator[dict[str, str]]:

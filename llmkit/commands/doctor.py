@@ -24,10 +24,15 @@ PATIENCE = 5.0  # seconds to wait for a server
 
 def doctor(progress: Progress) -> dict[str, Any]:
     """Measure and return everything that `llmkit doctor` prints. Takes about ten seconds."""
+    import requests
     import torch
+    from huggingface_hub import constants
 
-    from llmkit.assets import store
+    from llmkit.assets import download, store
     from llmkit.engine.precision import choose_precision
+
+    def ping_hub() -> None:
+        requests.head(constants.ENDPOINT, timeout=PATIENCE).raise_for_status()
 
     folder = files.get_cache_folder()
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
@@ -44,8 +49,8 @@ def doctor(progress: Progress) -> dict[str, Any]:
         "threads": environment.count_threads(),
         "precision_auto": choose_precision("auto", device),
         "gigaflops": gigaflops,
-        "index": _check_access("package index", _ping_index, progress),
-        "hub": _check_access("Hub", _ping_hub, progress),
+        "index": _check_access("package index", lambda: download.ping_index(PATIENCE), progress),
+        "hub": _check_access("Hub", ping_hub, progress),
         "cache": {
             "folder": str(folder),
             "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
@@ -82,16 +87,3 @@ def _check_access(name: str, request: Callable[[], None], progress: Progress) ->
     except Exception as error:  # any failure, from any library, is the result
         return f"not reachable ({type(error).__name__})"
     return "reachable"
-
-
-def _ping_index() -> None:
-    from llmkit.assets import download
-
-    download.ping_index(PATIENCE)
-
-
-def _ping_hub() -> None:
-    import requests
-    from huggingface_hub import constants
-
-    requests.head(constants.ENDPOINT, timeout=PATIENCE).raise_for_status()

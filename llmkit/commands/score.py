@@ -54,7 +54,15 @@ def score_files(
         if name not in COLUMNS:
             message = f'"{name}" is not a column that can be set{suggest(name, COLUMNS)}'
             raise RecipeError("U01", f"--column {name}=", message, f"use one of {', '.join(COLUMNS)}")
-    entries = _find_entries(metrics)
+    if not metrics:
+        fix = "run `llmkit metrics list` to see the names"
+        raise RecipeError("U01", "--metric", "no metric was named", fix)
+    names = list(dict.fromkeys(metrics))
+    keys: list[str] = []
+    for entry in (ENTRIES[name] for name in names if name in ENTRIES):
+        _check_keys(keys, {entry.name: entry.keys})
+        keys += entry.keys
+    entries = [ENTRIES.get(name) or load_metric_module(name) for name in names]
     _check_settings(entries, settings)
     named = [columns[side] for side in ("predictions", "references") if side in columns]
     tables = [read_table(name, named_columns=named) for name in (predictions, *references)]
@@ -74,20 +82,6 @@ def score_files(
         "n": len(tables[0].rows),
         "scores": {key: score.to_json() for key, score in scores.items()},
     }
-
-
-def _find_entries(metrics: Sequence[str]) -> list[Entry]:
-    """Look up the metrics, each once. Raises UserError E01, E08, E09 or U01."""
-    if not metrics:
-        raise RecipeError(
-            "U01", "--metric", "no metric was named", "run `llmkit metrics list` to see the names"
-        )
-    names = list(dict.fromkeys(metrics))
-    taken: list[str] = []
-    for entry in (ENTRIES[name] for name in names if name in ENTRIES):
-        _check_keys(taken, {entry.name: entry.keys})
-        taken += entry.keys
-    return [ENTRIES.get(name) or load_metric_module(name) for name in names]
 
 
 def _check_keys(taken: Sequence[str], new: Mapping[str, Sequence[str]]) -> None:

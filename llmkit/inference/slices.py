@@ -42,6 +42,55 @@ class EvaluatedSplit:
     predictions: Arrays
     labels: Sequence[str]
 
+    def group(self, name: str) -> Grouping:
+        """Group the rows. A column of this name takes precedence: it may give the language or source more reliably."""
+        if self.is_by_label(name):
+            return group_by_value([self.labels[number] for number in self.references["labels"]])
+        if name in self.rows.columns:
+            return group_by_value(self.rows.columns[name])
+        if name == "source":
+            return group_by_value([self.rows.files[number] for number in self.rows.file_index])
+        if name == "language":
+            return group_by_value([detect_script(text) for text in self._join_texts()])
+        if name == "length":
+            return group_by_quartile([len(text) for text in self._join_texts()])
+        return {}  # "label", for a task without labels
+
+    def is_by_label(self, name: str) -> bool:
+        """Whether to group by label, which needs one label per example."""
+        return name == "label" and "accuracy" in self.task.spec.metrics
+
+    def _join_texts(self) -> list[str]:
+        """Join the inputs of each row into one text."""
+        columns = self.rows.columns
+        names = [name for name in self.task.spec.inputs if name in columns] or [
+            next(iter(self.task.spec.columns))
+        ]
+        rows = zip(*(columns[name] for name in names), strict=True)
+        return [
+            " ".join(value if isinstance(value, str) else " ".join(map(str, value)) for value in row)
+            for row in rows
+        ]
+
+    def make_scorer(self, metric: str, resampling: Resampling) -> Measure:
+        """Return a function that scores the examples of an index. Accuracy needs no bootstrap."""
+        task, references, predictions = self.task, self.references, self.predictions
+        correct = task.correct(references, predictions) if metric == "accuracy" else None
+        if correct is not None:
+            return lambda index: wilson_score(int(correct[index].sum()), len(index), resampling.confidence)
+
+        def score(index: Ints) -> Score | None:
+            sheet = task.score(
+                take(references, index),
+                take(predictions, index),
+                self.labels,
+                resampling=resampling,
+                metrics=(metric,),
+            )
+            return sheet.scores.get(metric)
+
+        return score
+
 
 def score_slices(
     evaluated: EvaluatedSplit, metric: str, names: Sequence[str] = (), *, resampling: Resampling
@@ -59,13 +108,13 @@ def score_slices(
     Returns:
         JSON values: `slices` from worst to best, how many were `left_out`, and the `confidence`.
     """
-    groupings = {name: _group_rows(evaluated, name) for name in names or BUILT_IN}
+    groupings = {name: evaluated.group(name) for name in names or BUILT_IN}
     if not names:
         groupings = {name: grouping for name, grouping in groupings.items() if len(grouping) > 1}
     resampling = replace(resampling, resamples=min(MAX_RESAMPLES, resampling.resamples))
-    metrics = {name: "accuracy" if _is_by_label(evaluated, name) else metric for name in groupings}
+    metrics = {name: "accuracy" if evaluated.is_by_label(name) else metric for name in groupings}
     result = compare_slices(
-        {name: _make_scorer(evaluated, metrics[name], resampling) for name in groupings},
+        {name: evaluated.make_scorer(metrics[name], resampling) for name in groupings},
         groupings,
         len(evaluated.rows),
         higher_is_better=metric not in evaluated.task.spec.lower_is_better,
@@ -89,56 +138,3 @@ def check_groupings(task: Task, rows: Split, names: Sequence[str]) -> None:
         ],
         RecipeError,
     )
-
-
-def _group_rows(evaluated: EvaluatedSplit, name: str) -> Grouping:
-    """Group the rows. A column of this name takes precedence: it may give the language or source more reliably."""
-    if _is_by_label(evaluated, name):
-        return group_by_value([evaluated.labels[number] for number in evaluated.references["labels"]])
-    if name in evaluated.rows.columns:
-        return group_by_value(evaluated.rows.columns[name])
-    if name == "source":
-        return group_by_value([evaluated.rows.files[number] for number in evaluated.rows.file_index])
-    if name == "language":
-        return group_by_value([detect_script(text) for text in _texts(evaluated)])
-    if name == "length":
-        return group_by_quartile([len(text) for text in _texts(evaluated)])
-    return {}  # "label", for a task without labels
-
-
-def _is_by_label(evaluated: EvaluatedSplit, name: str) -> bool:
-    """Whether to group by label, which needs one label per example."""
-    return name == "label" and "accuracy" in evaluated.task.spec.metrics
-
-
-def _texts(evaluated: EvaluatedSplit) -> list[str]:
-    """Join the inputs of each row into one text."""
-    columns = evaluated.rows.columns
-    names = [name for name in evaluated.task.spec.inputs if name in columns] or [
-        next(iter(evaluated.task.spec.columns))
-    ]
-    rows = zip(*(columns[name] for name in names), strict=True)
-    return [
-        " ".join(value if isinstance(value, str) else " ".join(map(str, value)) for value in row)
-        for row in rows
-    ]
-
-
-def _make_scorer(evaluated: EvaluatedSplit, metric: str, resampling: Resampling) -> Measure:
-    """Return a function that scores the examples of an index. Accuracy needs no bootstrap."""
-    task, references, predictions = evaluated.task, evaluated.references, evaluated.predictions
-    correct = task.correct(references, predictions) if metric == "accuracy" else None
-    if correct is not None:
-        return lambda index: wilson_score(int(correct[index].sum()), len(index), resampling.confidence)
-
-    def score(index: Ints) -> Score | None:
-        sheet = task.score(
-            take(references, index),
-            take(predictions, index),
-            evaluated.labels,
-            resampling=resampling,
-            metrics=(metric,),
-        )
-        return sheet.scores.get(metric)
-
-    return score

@@ -151,26 +151,22 @@ def _infer_metadata(folder: Path, task: str | None) -> ModelMetadata:
         return save.ModelMetadata({"name": task}, [], {}, max_length, base=str(folder))
     by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
     candidates = {name: tasks.load({"name": name}) for name in tasks.names() if name not in by_name}
-    name = next((name for name, candidate in candidates.items() if _fits_head(candidate, config)), None)
-    if name is None:
+    outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
+    problem_type = config.get("problem_type") or ("regression" if outputs == 1 else None)
+    fitting = [
+        name
+        for name, candidate in candidates.items()
+        if load.has_head(config, candidate.spec.auto_class)
+        and problem_type in (None, candidate.head(["a", "b"]).config.get("problem_type"))
+    ]
+    if not fitting:
         heads = ", ".join(config.get("architectures") or ["none"])
         raise ModelError("M11", str(folder), f"has no head that llmkit knows ({heads})", "fine-tune it first")
     names = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
     return save.ModelMetadata(
-        {"name": name},
+        {"name": fitting[0]},
         labels=[names[key] for key in sorted(names, key=int)],
-        columns=dict(candidates[name].spec.columns),
+        columns=dict(candidates[fitting[0]].spec.columns),
         max_length=min(512, load.get_max_length(folder, load.load_tokenizer(folder))),
         base=str(folder),
     )
-
-
-def _fits_head(task: Task, config: dict[str, Any]) -> bool:
-    """Whether the head of a checkpoint may belong to this task, according to its config."""
-    from llmkit.models import load
-
-    if not load.has_head(config, task.spec.auto_class):
-        return False
-    outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
-    kind = config.get("problem_type") or ("regression" if outputs == 1 else None)
-    return kind in (None, task.head(["a", "b"]).config.get("problem_type"))

@@ -187,8 +187,8 @@ def _train_lstm(training: TrainingRun, model: nn.Module) -> None:
     """Train the LSTM and keep the weights of the epoch with the lowest validation loss, or else of the last one."""
     session, prepared, progress = training.session, training.prepared, training.progress
     examples, size = prepared.examples, len(prepared.encoded["train"])
-    epoch = steps_per_epoch(size, BATCH_SIZE)
-    schedule = Schedule(LEARNING_RATE, MAX_EPOCHS * epoch, epoch // 2, "linear")
+    epoch_steps = steps_per_epoch(size, BATCH_SIZE)
+    schedule = Schedule(LEARNING_RATE, MAX_EPOCHS * epoch_steps, epoch_steps // 2, "linear")
     best, lowest, misses = copy.deepcopy(model.state_dict()), math.inf, 0
     progress.note(f"training an LSTM on {size:,} examples, at most {MAX_EPOCHS} epochs")
     for step in run_steps(
@@ -204,7 +204,7 @@ def _train_lstm(training: TrainingRun, model: nn.Module) -> None:
         progress.advance(
             "training an LSTM", step.step, schedule.total_steps, "steps", f"loss {step.loss:.4f}"
         )
-        if step.step % epoch:
+        if step.step % epoch_steps:
             continue
         loss = _validation_loss(training, model)
         misses += 1

@@ -101,9 +101,15 @@ def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress
     from llmkit.models import load, scratch
 
     base = hub.fetch_model(recipe.model.source, progress)
-    config, tokenizer = _load_tokenizer(recipe, base, task.spec.special_tokens)
+    shape = recipe.model.from_scratch
+    tokenizer = load.load_tokenizer(base, weights=shape is None, special=task.spec.special_tokens)
+    if shape is None:
+        config = load.check_folder(base)
+    else:
+        scratch.configure_tokenizer(tokenizer, shape, recipe.train.max_length)
+        config = scratch.build_config(shape, tokenizer, recipe.train.max_length)
     task = task.bind(config, tokenizer)
-    if recipe.model.from_scratch:
+    if shape:
         scratch.check_head(config, task.spec.auto_class)
     else:
         head, new_head = task.head(examples.labels).config, recipe.model.new_head
@@ -138,21 +144,6 @@ def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress
         evaluate_every=recipe.evaluate.every_steps or per_epoch,
         checkpoint_every=recipe.checkpoint.every_steps or per_epoch,
     )
-
-
-def _load_tokenizer(
-    recipe: Recipe, base: Path, special: Sequence[str]
-) -> tuple[dict[str, Any], PreTrainedTokenizerBase]:
-    """Return the model's config and the tokenizer with the task's special tokens."""
-    from llmkit.models import load, scratch
-
-    shape = recipe.model.from_scratch
-    if shape is None:
-        tokenizer = load.load_tokenizer(base, special=special)
-        return load.check_folder(base), tokenizer
-    tokenizer = load.load_tokenizer(base, weights=False, special=special)
-    scratch.configure_tokenizer(tokenizer, shape, recipe.train.max_length)
-    return scratch.build_config(shape, tokenizer, recipe.train.max_length), tokenizer
 
 
 def _check_adapter(task: Task, recipe: Recipe) -> None:

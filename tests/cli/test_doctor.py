@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from llmkit.base import environment
-from llmkit.commands import doctor as workflow
 
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow, "_ping_index", lambda: None)
+    monkeypatch.setattr("llmkit.assets.download.ping_index", lambda _: None)
 
-    def unreachable() -> None:
+    def unreachable(*_: object, **options: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(workflow, "_ping_hub", unreachable)
+    monkeypatch.setattr("requests.head", unreachable)
 
 
 def test_json_has_versions_speeds_and_network_access(command: Callable[..., Any]) -> None:

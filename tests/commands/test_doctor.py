@@ -18,11 +18,11 @@ from llmkit.commands.doctor import doctor
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def timeout() -> None:
+    def timeout(*_: object, **options: object) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr(module, "_ping_index", lambda: None)
-    monkeypatch.setattr(module, "_ping_hub", timeout)
+    monkeypatch.setattr("llmkit.assets.download.ping_index", lambda _: None)
+    monkeypatch.setattr("requests.head", timeout)
     monkeypatch.setattr(module, "SIZE", 64)
 
 
