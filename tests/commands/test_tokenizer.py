@@ -25,7 +25,7 @@ def test_texts_of_all_files_and_columns_are_read(pairs: Path, tmp_path: Path) ->
     plain.write_text("efg\n\nh", encoding="utf-8")
     out = tmp_path / "trained"
     measured, sample = train([str(pairs), str(plain)], "characters", 99, out)
-    assert (measured.texts, measured.characters, measured.unvocabulary) == (9, 36, 0)
+    assert (measured.texts, measured.characters, measured.unknown) == (9, 36, 0)
     vocabulary = set(AutoTokenizer.from_pretrained(out).get_vocab())
     assert {*"abcdefgh \n"} <= vocabulary
     assert not vocabulary & {*"xyz"}
