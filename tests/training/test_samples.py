@@ -56,7 +56,7 @@ def test_samples_are_limited_to_max_length(tiny_gpt: Path, model: Any) -> None:
     assert long["text"].startswith(short["text"])
 
 
-def test_prompts_are_beginnings_of_rows_spread_over_the_long_ones(tiny_gpt: Path) -> None:
+def test_prompts_are_beginnings_of_evenly_spread_long_texts(tiny_gpt: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_gpt)
     long = [f"{word} film with music by a lovely actor and a story" for word in ("good", "bad", "it", "the")]
     prompts = _make_prompts(["it is", *long, "bad"], tokenizer)
@@ -72,6 +72,6 @@ def test_prompts_are_beginnings_of_rows_spread_over_the_long_ones(tiny_gpt: Path
 
 
 def test_only_language_models_write_samples(tiny_gpt: Path, model: Any) -> None:
-    run = run_of(tiny_gpt)
+    run = make_run(tiny_gpt)
     run.prepared.task = tasks.load({"name": "classification"})
     assert write_samples(run, model, "test") == []
