@@ -118,7 +118,7 @@ def quantize_model(opened: TrainedModel) -> TrainedModel:
 
 def _set_permission(options: Mapping[str, Any], run_programs: bool) -> dict[str, Any]:
     """Return the task's saved options, with the permission to run programs replaced. Raises RecipeError U01."""
-    if options["name"] == "code":
+    if "run_programs" in tasks.options(options["name"]).model_fields:
         return {**options, "run_programs": run_programs}
     if run_programs:
         message = f"this is a model of {options['name']}, which writes no programs"
@@ -149,14 +149,14 @@ def _infer_metadata(folder: Path, task: str | None) -> ModelMetadata:
     if task is not None:
         max_length = load.get_max_length(folder, load.load_tokenizer(folder))
         return save.ModelMetadata({"name": task}, [], {}, max_length, base=str(folder))
-    by_name = ("chat", "code", "dpo")  # asked for by name (`llmkit chat`), or of a run alone
-    candidates = {name: tasks.load({"name": name}) for name in tasks.names() if name not in by_name}
+    candidates = {name: tasks.load({"name": name}) for name in tasks.names()}
     outputs = len(config.get("id2label") or {}) or config.get("num_labels", 2)
     problem_type = config.get("problem_type") or ("regression" if outputs == 1 else None)
     fitting = [
         name
         for name, candidate in candidates.items()
-        if load.has_head(config, candidate.spec.auto_class)
+        if candidate.spec.shown_by_head
+        and load.has_head(config, candidate.spec.auto_class)
         and problem_type in (None, candidate.head(["a", "b"]).config.get("problem_type"))
     ]
     if not fitting:
