@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ from llmkit.base.errors import ErrorDetail, RecipeError, RunError, Stopped, rais
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
 from llmkit.metrics.spread import Spread, summarize_seeds
+from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared
+from llmkit.training.run import begin, check_same, run_training
 
 if TYPE_CHECKING:
     from llmkit.engine.session import Session
@@ -74,30 +77,27 @@ def train_each(
         The content of the report about all seeds; {} on processes other than the first.
 
     Raises:
-        Stopped: As a run of one seed; the message names the seed. Other errors are those of a run of one seed too.
+        Stopped: As for a run of one seed; the message names the seed. The other errors are those of such a run too.
     """
-    from llmkit.engine import session as sessions
-    from llmkit.training.model import load_model
-    from llmkit.training.run import begin
+    from llmkit.engine import session as sessions  # imports torch
 
     recipe = prepared.recipe
     precision = recipe.train.precision
     with ExitStack() as open_sessions:  # the process group can be left only once, at the end
         session = open_sessions.enter_context(sessions.start(seed=recipe.seed, precision=precision))
         run = Run(session.broadcast(run.path))
-        contents = _finished(session, run, prepared, progress)
-        left = [seed for seed in commands if seed not in contents]
-        first = [
-            load_model(_for_seed(prepared, seed), progress) for seed in left[:1]
-        ]  # before anything is written
+        contents = _read_finished(session, run, prepared, progress)
+        remaining = [seed for seed in commands if seed not in contents]
+        # The first model is loaded before anything is written: a base model that does not fit leaves no run folder.
+        loaded = [load_model(_for_seed(prepared, seed), progress) for seed in remaining[:1]]
         with run.writing() if session.rank == 0 else nullcontext():
             session.wait()
             begin(run, session, prepared, command)
-            for seed in left:
+            for seed in remaining:
                 progress.note(f"seed {seed} ({list(commands).index(seed) + 1} of {len(commands)})")
-                own = open_sessions.enter_context(sessions.start(seed=seed, precision=precision))
-                contents[seed] = _train(
-                    own, run, _for_seed(prepared, seed), first, name, commands[seed], progress
+                seed_session = open_sessions.enter_context(sessions.start(seed=seed, precision=precision))
+                contents[seed] = _train_seed(
+                    seed_session, run, _for_seed(prepared, seed), loaded, name, commands[seed], progress
                 )
             content = {}
             if session.rank == 0:
@@ -113,25 +113,23 @@ def _for_seed(prepared: Prepared, seed: int) -> Prepared:
     return replace(prepared, recipe=prepared.recipe.model_copy(update={"train": train}))
 
 
-def _finished(session: Session, run: Run, prepared: Prepared, progress: Progress) -> dict[int, Any]:
+def _read_finished(session: Session, run: Run, prepared: Prepared, progress: Progress) -> dict[int, Any]:
     """Return the report contents of finished seeds. Raises RunError M09 where recipe or data differ."""
-    from llmkit.training.run import check_same
-
     contents: dict[int, Any] = {}
-    begun = {seed: run.of_seed(seed) for seed in prepared.recipe.train.seeds or []}
-    for seed in session.broadcast([seed for seed, own in begun.items() if own.exists]):
-        check_same(begun[seed], _for_seed(prepared, seed).recipe)
-    for seed in session.broadcast([seed for seed, own in begun.items() if own.finished]):
-        contents[seed] = begun[seed].read_report()
+    runs = {seed: run.of_seed(seed) for seed in prepared.recipe.train.seeds or []}
+    for seed in session.broadcast([seed for seed, seed_run in runs.items() if seed_run.exists]):
+        check_same(runs[seed], _for_seed(prepared, seed).recipe)
+    for seed in session.broadcast([seed for seed, seed_run in runs.items() if seed_run.finished]):
+        contents[seed] = runs[seed].read_report()
         if contents[seed]["data"]["fingerprint"] != prepared.examples.corpus.fingerprint:
             message = "the data is not the data that this run was trained on (its fingerprint differs)"
             fix = "put the old files back, or start a new run with another --out"
-            raise RunError("M09", str(begun[seed].path), message, fix)
-        progress.note(f"{begun[seed].path} is already finished")
+            raise RunError("M09", str(runs[seed].path), message, fix)
+        progress.note(f"{runs[seed].path} is already finished")
     return contents
 
 
-def _train(
+def _train_seed(
     session: Session,
     run: Run,
     prepared: Prepared,
@@ -140,10 +138,7 @@ def _train(
     command: str,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Train one seed. `loaded` holds its model where it was loaded before."""
-    from llmkit.training.model import load_model
-    from llmkit.training.run import run_training
-
+    """Train one seed, with the model in `loaded` if there is one. The errors of a stopped run name the seed."""
     seed = prepared.recipe.training_seed
     try:
         return run_training(
@@ -156,15 +151,15 @@ def _train(
             progress=progress,
         )
     except Stopped as stop:
-        where = str(stop).partition(";")[0]
-        about = json.loads(run.of_seed(seed).stopped.read_text(encoding="utf-8"))
-        begun = json.loads(run.environment.read_text(encoding="utf-8"))["command"]
-        about |= {"seed": seed, "resume": f"{begun} --out {run.path} --resume"}
+        reason = str(stop).partition(";")[0]
+        details = json.loads(run.of_seed(seed).stopped.read_text(encoding="utf-8"))
+        started_by = json.loads(run.environment.read_text(encoding="utf-8"))["command"]
+        details |= {"seed": seed, "resume": f"{started_by} --out {run.path} --resume"}
         if session.rank == 0:
-            files.write_json(run.stopped, about)
-        raise type(stop)(f"seed {seed} {where}; resume with: {about['resume']}") from None
+            files.write_json(run.stopped, details)
+        raise type(stop)(f"seed {seed} {reason}; resume with: {details['resume']}") from None
     finally:
-        session.accelerator.free_memory()  # otherwise it keeps model and optimizer until the end
+        session.accelerator.free_memory()  # otherwise it keeps model and optimizer until the last seed
 
 
 def _finalize(
@@ -209,13 +204,9 @@ def _copy(source: Path, target: Path) -> None:
     with files.staged_folder(target) as staged:
         for path in sorted(source.rglob("*")):
             if path.is_file() and path.name != files.MANIFEST:
-                files.write_chunks(staged / path.relative_to(source), _pieces(path))
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            yield piece
+                with path.open("rb") as file:
+                    chunks = iter(partial(file.read, CHUNK), b"")
+                    files.write_chunks(staged / path.relative_to(source), chunks)
 
 
 def _content(
