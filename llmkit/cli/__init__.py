@@ -79,7 +79,12 @@ def _run(arguments: list[str]) -> int:
         _print_lines(error.lines())
         return error.exit_code
     except UsageError as error:
-        _print_lines(_format_usage_error(error))
+        if type(error).__name__ == "NoArgsIsHelpError":  # not exported either; its message is the help text
+            _print_lines([error.format_message()])
+            return 2
+        name = error.ctx.command_path if error.ctx else "llmkit"
+        message, fix = error.format_message().rstrip("."), f"run `{name} --help` to see the options"
+        _print_lines([str(ErrorDetail("U01", "", message, fix))])
         return 2
     except typer.Exit as done:  # --version, --help
         return done.exit_code
@@ -97,15 +102,6 @@ def _run(arguments: list[str]) -> int:
         typer.echo(report(error), err=True)  # on every process: the others may not have failed
         return 1
     return 0
-
-
-def _format_usage_error(error: Any) -> list[str]:
-    """Return the error as one line, or the help text for a command that was given no argument."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # not exported either
-        return [error.format_message()]
-    command = error.ctx.command_path if error.ctx else "llmkit"
-    message = error.format_message().rstrip(".")
-    return [str(ErrorDetail("U01", "", message, f"run `{command} --help` to see the options"))]
 
 
 def _print_lines(lines: list[str]) -> None:

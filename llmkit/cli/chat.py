@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from llmkit.cli.completion import suggest_runs
-
-if TYPE_CHECKING:
-    from llmkit.commands.chat import Dialogue
 
 __all__ = ["chat"]
 
@@ -55,17 +52,27 @@ def chat(
         )
     if sys.stdin.isatty():
         typer.echo(HELP, err=True)
-    for line in _lines():
+    for line in _read_lines():
         if line == "/exit":
             return
         if line == "/reset":
             dialogue.reset()
             typer.echo("new conversation", err=True)
         elif line:
-            _answer(dialogue, line)
+            with closing(dialogue.ask(line)) as pieces:
+                try:
+                    for piece in pieces:
+                        typer.echo(piece, nl=False)
+                        sys.stdout.flush()
+                except KeyboardInterrupt:
+                    typer.echo(" (stopped)", nl=False, err=True)
+            typer.echo()
+            for note in dialogue.notes:
+                if note.startswith("conversations truncated"):
+                    typer.echo(f"({note})", err=True)
 
 
-def _lines() -> Iterator[str]:
+def _read_lines() -> Iterator[str]:
     """Yield the user's lines until Ctrl-D; Ctrl-C discards the current line."""
     prompt = "> " if sys.stdin.isatty() else ""
     if prompt:
@@ -78,17 +85,3 @@ def _lines() -> Iterator[str]:
             return
         except KeyboardInterrupt:
             typer.echo(f"\n{HELP}", err=True)
-
-
-def _answer(dialogue: Dialogue, question: str) -> None:
-    with closing(dialogue.ask(question)) as pieces:
-        try:
-            for piece in pieces:
-                typer.echo(piece, nl=False)
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            typer.echo(" (stopped)", nl=False, err=True)
-    typer.echo()
-    for note in dialogue.notes:
-        if note.startswith("conversations truncated"):
-            typer.echo(f"({note})", err=True)

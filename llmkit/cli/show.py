@@ -32,26 +32,22 @@ def progress(*, bars: bool = True) -> Iterator[Progress]:
     elif not bars or not sys.stderr.isatty():
         yield _Plain()
     else:
-        with _make_bars() as drawn:
-            yield _Terminal(drawn)
+        from rich import progress as rich_progress
+        from rich.console import Console
 
-
-def _make_bars() -> Bars:
-    """Build the progress bars. A narrow terminal drops columns from the right, so the important ones come first."""
-    from rich import progress
-    from rich.console import Console
-
-    return progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(bar_width=12),
-        progress.TextColumn("{task.fields[amount]}"),
-        progress.TimeRemainingColumn(compact=True),
-        progress.TextColumn("left"),
-        progress.TextColumn("{task.fields[detail]}", style="dim"),
-        console=Console(stderr=True, highlight=False),
-        transient=True,
-        redirect_stdout=False,  # otherwise rich sends results to stderr, with the bars
-    )
+        # A narrow terminal drops columns from the right, so the important ones come first.
+        with rich_progress.Progress(
+            rich_progress.TextColumn("{task.description}"),
+            rich_progress.BarColumn(bar_width=12),
+            rich_progress.TextColumn("{task.fields[amount]}"),
+            rich_progress.TimeRemainingColumn(compact=True),
+            rich_progress.TextColumn("left"),
+            rich_progress.TextColumn("{task.fields[detail]}", style="dim"),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+            redirect_stdout=False,  # otherwise rich sends results to stderr, with the bars
+        ) as bars_on_screen:
+            yield _Terminal(bars_on_screen)
 
 
 class _Plain:

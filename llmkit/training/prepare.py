@@ -81,9 +81,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
         fix = "add data.train=reviews.jsonl, or train: under data: in the recipe"
         raise RecipeError("C11", "data.train", "is missing: nothing to train on", fix)
     task = tasks.load(recipe.task)
-    _check_adapter(task, recipe)
-    named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
-    raise_if([*find_unknown_metrics(task, named), *_find_unknown_baselines(task, recipe)], RecipeError)
+    _check_recipe(task, recipe)
     examples = task.check(read_rows(recipe.data, task, progress), recipe.data, recipe.seed)
     if examples.corpus.splits.keys() == {"train"}:
         message = "there is neither a validation nor a test set, so the model could not be evaluated"
@@ -146,17 +144,27 @@ def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress
     )
 
 
-def _check_adapter(task: Task, recipe: Recipe) -> None:
-    """Raise RecipeError C10 where the task needs an adapter that stays separate from the base model."""
+def _check_recipe(task: Task, recipe: Recipe) -> None:
+    """Raise RecipeError for settings that do not fit the task: adapter (C10), metrics (E01) or baselines (C09)."""
     lora, name = recipe.model.lora, recipe.task["name"]
-    if not task.spec.needs_adapter or (lora and not lora.merge):
-        return
-    message = f"{name} compares the model with the base model, which is the model without its adapter"
-    if lora is None:
-        fix = "set model.lora={rank: 16, merge: false}; tuning all weights would need a second copy of the model"
-        raise RecipeError("C10", "model.lora", f"is off, but {message}", fix)
-    fix = "set model.lora.merge=false"
-    raise RecipeError("C10", "model.lora.merge", f"would add the adapter to the weights, but {message}", fix)
+    if task.spec.needs_adapter and not (lora and not lora.merge):
+        message = f"{name} compares the model with the base model, which is the model without its adapter"
+        if lora is None:
+            fix = "set model.lora={rank: 16, merge: false}; tuning all weights would need a second copy of the model"
+            raise RecipeError("C10", "model.lora", f"is off, but {message}", fix)
+        message = f"would add the adapter to the weights, but {message}"
+        raise RecipeError("C10", "model.lora.merge", message, "set model.lora.merge=false")
+    named = {"evaluate.best": [recipe.evaluate.best], "evaluate.metrics": recipe.evaluate.metrics}
+    errors = find_unknown_metrics(task, named)
+    requested, baselines = recipe.evaluate.baselines, list(available_baselines(task, recipe))
+    fix = f"choose from {shorten_list(baselines, 20)}"
+    if not baselines:
+        fix = "set evaluate.baselines=false: this task has none"
+    for name in requested if isinstance(requested, list) else []:
+        if name not in baselines:
+            message = f'"{name}" is not a baseline of this task{suggest(name, baselines)}'
+            errors.append(ErrorDetail("C09", "evaluate.baselines", message, fix))
+    raise_if(errors, RecipeError)
 
 
 def find_unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list[ErrorDetail]:
@@ -177,24 +185,6 @@ def find_unknown_metrics(task: Task, named: Mapping[str, Sequence[str]]) -> list
         for place, names in named.items()
         for name in names
         if name not in metrics
-    ]
-
-
-def _find_unknown_baselines(task: Task, recipe: Recipe) -> list[ErrorDetail]:
-    """Return an error for each baseline that the task does not have."""
-    named, baselines = recipe.evaluate.baselines, list(available_baselines(task, recipe))
-    fix = f"choose from {shorten_list(baselines, 20)}"
-    if not baselines:
-        fix = "set evaluate.baselines=false: this task has none"
-    return [
-        ErrorDetail(
-            "C09",
-            "evaluate.baselines",
-            f'"{name}" is not a baseline of this task{suggest(name, baselines)}',
-            fix,
-        )
-        for name in (named if isinstance(named, list) else [])
-        if name not in baselines
     ]
 
 
