@@ -50,12 +50,13 @@ TRANSLATIONS = {
     DOCS / "zh" / "index.md": DOCS / "getting-started.md",
     **{page: DOCS / "tutorials" / page.name for page in sorted((DOCS / "zh" / "tutorials").glob("*.md"))},
 }
-OTHERS = {"make", "pip"}  # programs that are not ours
+OTHERS = {"docker", "make", "pip"}  # programs that are not ours
 README_BYTES = 10_240
 # Every block that is not run, by its page: how many, and why.
 NOT_RUN = {
     "docs/guides/distributed.md": ["starts several processes"] * 3,
     "docs/guides/models-and-data.md": ["downloads a model from the Hugging Face Hub"],
+    "docs/guides/shell-and-docker.md": ["needs Docker"] * 2,
 }
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
