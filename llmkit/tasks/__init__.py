@@ -1,7 +1,7 @@
-"""The tasks. The folder is the registry: a module here whose name has no underscore is a task.
+"""The tasks. The folder is the registry: each module here is a task, except `protocol`.
 
-A task module holds `Options` (what the recipe's task section may say beside `name`) and `make(options, tuned)`,
-which gives an object that keeps the protocol in `protocol.py`.
+A task module has `Options`, the keys of the recipe's task section beside `name`, and `make(options, tuned)`, which
+returns an object with the members of `protocol.Task`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,24 +21,30 @@ __all__ = ["load", "names", "options"]
 
 
 def names() -> list[str]:
-    """Names of all tasks, without importing them."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if not name.startswith("_") and name != "protocol")
+    """Return the names of all tasks, without importing them."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in modules if not name.startswith("_") and name != "protocol")
 
 
 def options(name: str) -> type[BaseModel]:
-    """What the recipe's task section may say beside `name`, which must be one of `names()`."""
-    found: type[BaseModel] = _module(name).Options
-    return found
+    """Return the options of a task: the keys of the recipe's task section beside `name`."""
+    task_options: type[BaseModel] = _import(name).Options
+    return task_options
 
 
 def load(settings: Mapping[str, Any], tuned: Mapping[str, Any] | None = None) -> Task:
-    """The task of a recipe's (or a model card's) task section; tuned is what `Task.tune` found before."""
-    chosen = options(settings["name"]).model_validate({k: v for k, v in settings.items() if k != "name"})
-    task: Task = _module(settings["name"]).make(chosen, tuned or {})
+    """Make the task of a recipe's or a model card's task section.
+
+    Args:
+        settings: The section, with `name` and the task's options.
+        tuned: What `Task.tune` returned for a trained model.
+    """
+    name = settings["name"]
+    task_options = options(name).model_validate({key: v for key, v in settings.items() if key != "name"})
+    task: Task = _import(name).make(task_options, tuned or {})
     return task
 
 
-def _module(name: str) -> Any:
+def _import(name: str) -> ModuleType:
     assert name in names(), name
     return import_module(f"{__name__}.{name}")

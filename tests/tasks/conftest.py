@@ -1,4 +1,4 @@
-"""Corpora from rows, a model that answers what it is given, and settings that score fast."""
+"""Corpora from rows, a model that returns its inputs as logits, and settings of fast intervals."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.recipe.schema import Data
 
 
-class Given(nn.Module):
-    """Answers with the logits that it is given as input_ids."""
+class Echo(nn.Module):
+    """A model whose logits are its input_ids."""
 
     def forward(self, input_ids: Tensor) -> Any:
         return SimpleNamespace(logits=input_ids)
 
 
 @pytest.fixture
-def given() -> nn.Module:
-    return Given()
+def echo() -> nn.Module:
+    return Echo()
 
 
 @pytest.fixture
@@ -37,15 +37,15 @@ def resampling() -> Resampling:
 
 @pytest.fixture
 def corpus_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Corpus]:
-    """A corpus as the task reads it: corpus_of(task, train=[{...}, ...]); places are `train.jsonl:1`."""
+    """Read rows as the task does: corpus_of(task, train=[{...}, ...]); places are `train.jsonl:1`."""
     monkeypatch.chdir(tmp_path)
 
-    def make(task: Any, **parts: list[dict[str, Any]]) -> Corpus:
-        for part, rows in parts.items():
+    def make(task: Any, **splits: list[dict[str, Any]]) -> Corpus:
+        for split, rows in splits.items():
             lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-            Path(f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
+            Path(f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
         return corpus.read(
-            Data(**{part: f"{part}.jsonl" for part in parts}),
+            Data(**{split: f"{split}.jsonl" for split in splits}),
             columns=task.spec.columns,
             progress=SILENT,
             resolve_index=lambda name, _: Path(name),

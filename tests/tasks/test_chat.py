@@ -1,4 +1,4 @@
-"""Chat: answers learned in every turn, asked for at the end; the template belongs to the model."""
+"""Chat: the answer of every turn is learned, the last one predicted, and the template belongs to the model."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from tests.samples import rows, write_recipe
 SHARES = {"validation_share": 0.0, "test_share": 0.0}
 
 
-def made(checkpoint: Path, tuned: Any = None, **options: Any) -> Any:
-    """The task, knowing the checkpoint."""
+def make_task(checkpoint: Path, tuned: Any = None, **options: Any) -> Any:
+    """Make the task for a base model."""
     task = tasks.load({"name": "chat", "max_new_tokens": 12, **options}, tuned or {})
     config = json.loads((checkpoint / "config.json").read_text())
     return task.bind(config, AutoTokenizer.from_pretrained(checkpoint))
 
 
-def batch_of(task: Any, found: Any) -> dict[str, torch.Tensor]:
-    part = found.corpus.splits["train"]
+def batch_of(task: Any, actual: Any) -> dict[str, torch.Tensor]:
+    split = actual.corpus.splits["train"]
     features = task.encode(
-        part.columns, found.references["train"], task.tokenizer, max_length=48, truncation=True
+        split.columns, actual.references["train"], task.tokenizer, max_length=48, truncation=True
     )
     encoded = Encoded.from_batches([(0, features)])
     return collate(encoded, np.arange(len(encoded)), pad_token_id=task.tokenizer.pad_token_id, scalars={})
@@ -47,34 +47,34 @@ def batch_of(task: Any, found: Any) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def examples(corpus_of: Callable[..., Any], tiny_gpt: Path) -> Any:
-    task = made(tiny_gpt)
+    task = make_task(tiny_gpt)
     return task.check(corpus_of(task, train=rows("chat", 12)), Data(**SHARES), 1)
 
 
 def test_encoder_decoders_are_refused(tiny_t5: Path) -> None:
     with pytest.raises(ModelError, match="encoder-decoder"):
-        made(tiny_t5)
+        make_task(tiny_t5)
 
 
 def test_another_template_than_in_training_is_an_error(tiny_gpt: Path) -> None:
-    task = made(tiny_gpt)
-    assert made(tiny_gpt, task.spec.tuned).tuned == task.spec.tuned
+    task = make_task(tiny_gpt)
+    assert make_task(tiny_gpt, task.spec.tuned).tuned == task.spec.tuned
     with pytest.raises(ModelError, match="is not the chat template of training") as caught:
-        made(tiny_gpt, {"template_sha256": "0" * 64})
+        make_task(tiny_gpt, {"template_sha256": "0" * 64})
     assert caught.value.details[0].code == "S08"
 
 
-def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Path) -> None:
-    task, found = made(tiny_gpt), rows("chat", 4)
-    found[2]["messages"] = found[2]["messages"][1:]
+def test_invalid_rows_are_errors(corpus_of: Callable[..., Any], tiny_gpt: Path) -> None:
+    task, actual = make_task(tiny_gpt), rows("chat", 4)
+    actual[2]["messages"] = actual[2]["messages"][1:]
     with pytest.raises(DataError) as caught:
-        task.check(corpus_of(task, train=found), Data(**SHARES), 1)
+        task.check(corpus_of(task, train=actual), Data(**SHARES), 1)
     assert [(p.code, p.place) for p in caught.value.details] == [("S03", "train.jsonl:3")]
 
 
-def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> None:
-    """The count is that of all answers' tokens with their ends; the sum that of single conversations."""
-    task = made(tiny_gpt)
+def test_the_loss_covers_every_answer(examples: Any, tiny_gpt: Path) -> None:
+    """It counts all tokens of the answers and their ends, and sums over single conversations."""
+    task = make_task(tiny_gpt)
     batch = batch_of(task, examples)
     model = load.load_pretrained(
         tiny_gpt, task.spec.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
@@ -90,17 +90,17 @@ def test_every_answer_has_a_part_in_the_loss(examples: Any, tiny_gpt: Path) -> N
     with torch.inference_mode():
         loss, count = task.loss({}, 0)(model, batch)
         assert count == sum(len(text.split()) + 1 for text in said)
-        found = task.decode(model, batch, validating=True)
-        assert loss.item() == pytest.approx(found["nats"].sum().item(), rel=1e-10)
+        actual = task.decode(model, batch, validating=True)
+        assert loss.item() == pytest.approx(actual["nats"].sum().item(), rel=1e-10)
         alone = [
             task.decode(model, {k: v[n : n + 1] for k, v in batch.items()}, validating=True)
             for n in range(12)
         ]
-    torch.testing.assert_close(found["nats"], torch.cat([one["nats"] for one in alone]), **EXACT)
+    torch.testing.assert_close(actual["nats"], torch.cat([one["nats"] for one in alone]), **EXACT)
 
 
-def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None:
-    task = made(tiny_gpt)
+def test_a_merged_adapter_generates_the_same_answers(examples: Any, tiny_gpt: Path) -> None:
+    task = make_task(tiny_gpt)
     batch = batch_of(task, examples)
     base = load.load_pretrained(
         tiny_gpt, task.spec.auto_class, {}, new_head=False, seed=1, tokenizer=task.tokenizer
@@ -121,22 +121,22 @@ def test_merged_adapters_answer_as_before(examples: Any, tiny_gpt: Path) -> None
     assert torch.equal(merged["written"], adapted["written"])
 
 
-def test_a_system_message_is_added_where_there_is_none(tiny_gpt: Path) -> None:
-    task = made(tiny_gpt, system="very good")
+def test_a_system_message_is_added_if_there_is_none(tiny_gpt: Path) -> None:
+    task = make_task(tiny_gpt, system="very good")
     own = [{"role": "system", "content": "bad"}, {"role": "user", "content": "film"}]
     assert task.parse_turns("film")[0] == {"role": "system", "content": "very good"}
     assert task.parse_turns(own) == own
 
 
-def test_faulty_messages_of_predict_are_told(tiny_gpt: Path) -> None:
-    task = made(tiny_gpt)
+def test_invalid_messages_to_predict_are_errors(tiny_gpt: Path) -> None:
+    task = make_task(tiny_gpt)
     assert task.parse_turns("film") == [{"role": "user", "content": "film"}]
     with pytest.raises(DataError, match="the role 'tool' is unknown"):
         task.parse_turns([{"role": "tool", "content": "x"}])
 
 
 def test_scores_are_perplexity_and_rouge(tiny_gpt: Path) -> None:
-    task = made(tiny_gpt)
+    task = make_task(tiny_gpt)
     references = {"texts": object_array([("a good film",), ("a bad film",)])}
     predictions = {
         "texts": object_array(["a good film", "a good"]),
@@ -156,7 +156,7 @@ def test_scores_are_perplexity_and_rouge(tiny_gpt: Path) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_gpt: Path) -> Path:
-    """Some steps on made-up conversations, adapters kept apart."""
+    """Train some steps on made-up conversations, with a separate adapter."""
     folder = tmp_path_factory.mktemp("chat")
     recipe = write_recipe("chat", folder, tiny_gpt, count=60)
     with pytest.MonkeyPatch.context() as patch:
@@ -169,7 +169,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_gpt: Path) -> Path:
     return folder / "run"
 
 
-def test_the_run_keeps_its_template_and_beats_or_not_the_checkpoint(run: Path) -> None:
+def test_a_run_saves_its_template_and_is_compared_with_the_base_model(run: Path) -> None:
     card = json.loads((run / "model" / "llmkit.json").read_text())
     tokenizer = AutoTokenizer.from_pretrained(run / "model")
     expected = hashlib.sha256(tokenizer.chat_template.encode()).hexdigest()
@@ -180,7 +180,7 @@ def test_the_run_keeps_its_template_and_beats_or_not_the_checkpoint(run: Path) -
     assert "the base model before fine-tuning" in report["verdict"][0]
 
 
-def test_predict_goes_on_with_messages(run: Path) -> None:
+def test_predict_continues_messages(run: Path) -> None:
     lines = (run / "predictions" / "test.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     predictions = list(llmkit.predict(str(run), [{"prompt": record["prompt"]} for record in records]))
@@ -199,7 +199,7 @@ def test_predict_reads_files_of_conversations(
     assert cli._run(["predict", str(run), "good film"]) == 0
 
 
-def test_a_changed_template_is_noticed(run: Path, tmp_path: Path) -> None:
+def test_a_changed_template_is_an_error(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run / "model", tmp_path / "model"))
     template = copy / "chat_template.jinja"
     template.write_text("{# another #}" + template.read_text())
@@ -207,8 +207,8 @@ def test_a_changed_template_is_noticed(run: Path, tmp_path: Path) -> None:
         list(llmkit.predict(str(copy), ["good film"]))
 
 
-def test_the_mask_leaves_the_prompt_out(examples: Any, tiny_gpt: Path) -> None:
-    task = made(tiny_gpt)
+def test_the_dry_run_shows_that_the_prompt_is_not_learned(examples: Any, tiny_gpt: Path) -> None:
+    task = make_task(tiny_gpt)
     batch = batch_of(task, examples)
     single = [
         n for n, turns in enumerate(examples.corpus.splits["train"].column("messages")) if len(turns) == 2

@@ -1,4 +1,4 @@
-"""Classification: rows to examples, losses and answers with the right numbers, records for people."""
+"""Classification: from rows to examples, losses, predictions, scores and records."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ RESAMPLING = Resampling(resamples=200, seed=1)
 Rows = list[tuple[str, object]]
 
 
-class Given(nn.Module):
-    """Answers with the logits that it is given."""
+class Echo(nn.Module):
+    """A model whose logits are its input_ids."""
 
     def forward(self, input_ids: Tensor) -> Any:
         return SimpleNamespace(logits=input_ids)
@@ -44,13 +44,13 @@ class Given(nn.Module):
 def read(tmp_path: Path) -> Callable[..., Corpus]:
     """A corpus of (text, label) pairs a part."""
 
-    def call(**parts: Rows) -> Corpus:
+    def call(**splits: Rows) -> Corpus:
         named = {}
-        for part, rows in parts.items():
-            path = tmp_path / f"{part}.jsonl"
+        for split, rows in splits.items():
+            path = tmp_path / f"{split}.jsonl"
             lines = [json.dumps({"text": text, "label": label}) + "\n" for text, label in rows]
             path.write_text("".join(lines))
-            named[part] = str(path)
+            named[split] = str(path)
         return corpus.read(
             Data(**named),
             columns=TASK.spec.columns,
@@ -67,7 +67,7 @@ def rows(count: int, first: int = 0) -> Rows:
 
 
 def codes(caught: pytest.ExceptionInfo[DataError]) -> list[str]:
-    return [problem.code for problem in caught.value.details]
+    return [error.code for error in caught.value.details]
 
 
 @pytest.fixture
@@ -83,49 +83,49 @@ def references() -> Tensor:
 
 @pytest.fixture
 def outputs(logits: Tensor, references: Tensor) -> dict[str, Any]:
-    decoded = TASK.decode(Given(), {"input_ids": logits, "labels": references})
+    decoded = TASK.decode(Echo(), {"input_ids": logits, "labels": references})
     return {name: value.numpy() for name, value in decoded.items()}
 
 
-def test_check_makes_the_parts_and_numbers_the_labels(read: Callable[..., Corpus]) -> None:
+def test_check_makes_splits_and_numbers_labels(read: Callable[..., Corpus]) -> None:
     examples = TASK.check(read(train=rows(60)), Data(train="x", test_share=0.2), 1)
-    parts = examples.corpus.splits
-    assert {part: len(of_part) for part, of_part in parts.items()} == {
+    splits = examples.corpus.splits
+    assert {split: len(of_part) for split, of_part in splits.items()} == {
         "train": 42,
         "validation": 6,
         "test": 12,
     }
     assert examples.labels == LABELS  # sorted: no order of rows changes the numbers
-    for part, of_part in parts.items():
-        named = [examples.labels[number] for number in examples.references[part]["labels"]]
+    for split, of_part in splits.items():
+        named = [examples.labels[number] for number in examples.references[split]["labels"]]
         assert named == of_part.column("label")
-    assert sorted(text for part in parts.values() for text in part.column("text")) == sorted(
+    assert sorted(text for split in splits.values() for text in split.column("text")) == sorted(
         text for text, _ in rows(60)
     )
     assert any("split (seed 1" in note for note in examples.corpus.notes)
 
 
-def test_check_follows_the_seed(read: Callable[..., Corpus]) -> None:
-    found = read(train=rows(60))
+def test_the_splits_depend_on_the_seed(read: Callable[..., Corpus]) -> None:
+    actual = read(train=rows(60))
 
     def texts(examples: Examples) -> list[str]:
         return examples.corpus.splits["test"].column("text")
 
-    first = TASK.check(found, Data(train="x"), 1)
-    assert texts(TASK.check(found, Data(train="x"), 1)) == texts(first)
-    assert texts(TASK.check(found, Data(train="x"), 2)) != texts(first)
+    first = TASK.check(actual, Data(train="x"), 1)
+    assert texts(TASK.check(actual, Data(train="x"), 1)) == texts(first)
+    assert texts(TASK.check(actual, Data(train="x"), 2)) != texts(first)
 
 
-def test_numbers_stand_for_the_names_in_the_recipe(read: Callable[..., Corpus]) -> None:
+def test_integer_labels_index_the_names_in_the_recipe(read: Callable[..., Corpus]) -> None:
     numbered = [(f"text number {i} of many {i * i}", i % 3) for i in range(40)]
     examples = TASK.check(read(train=numbered), Data(train="x", labels=list(LABELS)), 1)
     assert examples.labels == LABELS
-    part = examples.corpus.splits["train"]
-    assert examples.references["train"]["labels"].tolist() == part.column("label")
+    split = examples.corpus.splits["train"]
+    assert examples.references["train"]["labels"].tolist() == split.column("label")
 
 
-def test_labels_of_a_trained_model_are_kept_and_nothing_is_split(read: Callable[..., Corpus]) -> None:
-    """Another order than that of the rows, and a class that the rows lack."""
+def test_labels_of_a_trained_model_are_kept_and_no_splits_are_made(read: Callable[..., Corpus]) -> None:
+    """They have another order than the rows, and a class that no row has."""
     known = ("yes", "never seen", "perhaps", "no")
     examples = TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=known)
     assert list(examples.corpus.splits) == ["test"]
@@ -133,7 +133,7 @@ def test_labels_of_a_trained_model_are_kept_and_nothing_is_split(read: Callable[
     assert examples.references["test"]["labels"].tolist() == [3, 2, 0, 3, 2, 0]
 
 
-def test_a_label_that_the_trained_model_lacks_is_told(read: Callable[..., Corpus]) -> None:
+def test_a_label_that_the_trained_model_lacks_is_an_error(read: Callable[..., Corpus]) -> None:
     with pytest.raises(DataError) as caught:
         TASK.check(read(test=rows(6)), Data(test="x"), 1, labels=("no", "perhaps"))
     assert codes(caught) == ["L05"]
@@ -142,19 +142,19 @@ def test_a_label_that_the_trained_model_lacks_is_told(read: Callable[..., Corpus
     assert any("2 rows dropped" in note for note in dropped.notes)
 
 
-def test_faults_of_texts_and_labels_are_told_together(read: Callable[..., Corpus]) -> None:
+def test_errors_of_texts_and_labels_are_raised_together(read: Callable[..., Corpus]) -> None:
     faulty: Rows = [*rows(30), ("  ", "no"), ("a text without a label", None)]
     with pytest.raises(DataError) as caught:
         TASK.check(read(train=faulty), Data(train="x"), 1)
     assert sorted(codes(caught)) == ["L03", "L04"]
 
 
-def test_a_training_text_in_the_test_is_told_or_dropped(read: Callable[..., Corpus]) -> None:
-    found = read(train=rows(30), test=[*rows(2), *rows(4, first=100)])
+def test_a_training_text_in_the_test_set_is_an_error_or_dropped(read: Callable[..., Corpus]) -> None:
+    actual = read(train=rows(30), test=[*rows(2), *rows(4, first=100)])
     with pytest.raises(DataError) as caught:
-        TASK.check(found, Data(train="x"), 1)
+        TASK.check(actual, Data(train="x"), 1)
     assert codes(caught) == ["L13", "L13"]
-    examples = TASK.check(found, Data(train="x", duplicates="drop", validation_share=0.0), 1)
+    examples = TASK.check(actual, Data(train="x", duplicates="drop", validation_share=0.0), 1)
     assert len(examples.corpus.splits["train"]) == 28
     assert len(examples.corpus.splits["test"]) == 6
 
@@ -175,21 +175,21 @@ def test_brier_is_that_of_scikit_learn(logits: Tensor, references: Tensor, outpu
     assert outputs["brier"].mean() == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_sure_mistake_has_a_finite_loss() -> None:
-    """The probability rounds to 0 in float32; its logarithm must not be taken from there."""
-    decoded = TASK.decode(Given(), {"input_ids": torch.tensor([[200.0, 0.0]]), "labels": torch.tensor([1])})
+def test_a_confident_error_has_a_finite_loss() -> None:
+    """The probability rounds to 0 in float32, so its logarithm must be computed from the logits."""
+    decoded = TASK.decode(Echo(), {"input_ids": torch.tensor([[200.0, 0.0]]), "labels": torch.tensor([1])})
     assert decoded["loss"].item() == pytest.approx(200.0)
     assert decoded["brier"].item() == pytest.approx(2.0)
 
 
-def test_without_labels_the_logits_are_given(logits: Tensor) -> None:
-    decoded = TASK.decode(Given(), {"input_ids": logits})
+def test_without_labels_decode_returns_logits(logits: Tensor) -> None:
+    decoded = TASK.decode(Echo(), {"input_ids": logits})
     assert torch.equal(decoded["logits"], logits)
     assert "loss" not in decoded
 
 
-def test_a_record_holds_only_the_best_classes() -> None:
-    decoded = TASK.decode(Given(), {"input_ids": torch.randn(3, 40)})
+def test_a_record_holds_only_the_most_probable_classes() -> None:
+    decoded = TASK.decode(Echo(), {"input_ids": torch.randn(3, 40)})
     predictions = {name: value.numpy() for name, value in decoded.items()}
     record = next(TASK.records({"text": ["a"] * 3}, predictions, [str(number) for number in range(40)]))
     assert len(record["probabilities"]) == 20
@@ -198,7 +198,7 @@ def test_a_record_holds_only_the_best_classes() -> None:
 
 def loss_of(options: Options, logits: Tensor, references: Tensor, train: list[int]) -> tuple[Tensor, Tensor]:
     function = make(options, {}).loss({"labels": np.array(train)}, 3)
-    return function(Given(), {"input_ids": logits, "labels": references})
+    return function(Echo(), {"input_ids": logits, "labels": references})
 
 
 def test_the_loss_is_a_sum_with_its_count(logits: Tensor, references: Tensor) -> None:
@@ -216,7 +216,7 @@ def test_label_smoothing_changes_the_loss_as_in_torch(logits: Tensor, references
     assert expected != pytest.approx(functional.cross_entropy(logits, references).item(), rel=1e-3)
 
 
-def test_class_weights_are_those_of_the_training_rows(logits: Tensor, references: Tensor) -> None:
+def test_class_weights_come_from_the_training_set(logits: Tensor, references: Tensor) -> None:
     train = [0] * 6 + [1] * 3 + [2]
     weights = torch.tensor([10 / 18, 10 / 9, 10 / 3])
     summed, count = loss_of(Options(class_weights="balanced"), logits, references, train)
@@ -226,26 +226,26 @@ def test_class_weights_are_those_of_the_training_rows(logits: Tensor, references
     assert expected != pytest.approx(functional.cross_entropy(logits, references).item(), rel=1e-3)
 
 
-def test_balanced_is_that_of_scikit_learn() -> None:
+def test_balanced_weights_equal_those_of_scikit_learn() -> None:
     labels = np.random.default_rng(2).choice(4, 200, p=[0.7, 0.2, 0.05, 0.05])
     expected = compute_class_weight("balanced", classes=np.arange(4), y=labels)
     assert np.allclose(balance_classes(labels, 4), expected, rtol=1e-6)
 
 
-def test_a_class_without_training_rows_has_a_finite_weight() -> None:
+def test_a_class_without_training_examples_has_a_finite_weight() -> None:
     assert np.isfinite(balance_classes(np.array([0, 1, 1]), 3)).all()
 
 
 def test_values_and_scores_agree_with_scikit_learn(references: Tensor, outputs: dict[str, Any]) -> None:
-    gold = references.numpy()
-    values = TASK.score({"labels": gold}, outputs, LABELS, resampling=None).values
-    sheet = TASK.score({"labels": gold}, outputs, LABELS, resampling=RESAMPLING)
+    true = references.numpy()
+    values = TASK.score({"labels": true}, outputs, LABELS, resampling=None).values
+    sheet = TASK.score({"labels": true}, outputs, LABELS, resampling=RESAMPLING)
     expected = {
-        "accuracy": sklearn_metrics.accuracy_score(gold, outputs["prediction"]),
-        "f1": sklearn_metrics.f1_score(gold, outputs["prediction"], average="macro"),
-        "mcc": sklearn_metrics.matthews_corrcoef(gold, outputs["prediction"]),
+        "accuracy": sklearn_metrics.accuracy_score(true, outputs["prediction"]),
+        "f1": sklearn_metrics.f1_score(true, outputs["prediction"], average="macro"),
+        "mcc": sklearn_metrics.matthews_corrcoef(true, outputs["prediction"]),
         "pr_auc": sklearn_metrics.average_precision_score(
-            np.eye(3)[gold], outputs["probabilities"], average="macro"
+            np.eye(3)[true], outputs["probabilities"], average="macro"
         ),
         "loss": outputs["loss"].astype(float).mean(),
     }
@@ -260,46 +260,44 @@ def test_values_and_scores_agree_with_scikit_learn(references: Tensor, outputs: 
         assert sheet.scores[name].n == 40
 
 
-def test_a_sheet_has_the_details_of_the_report(references: Tensor, outputs: dict[str, Any]) -> None:
-    gold = references.numpy()
-    sheet = TASK.score({"labels": gold}, outputs, LABELS, resampling=RESAMPLING)
+def test_a_score_sheet_has_the_details_of_the_report(references: Tensor, outputs: dict[str, Any]) -> None:
+    true = references.numpy()
+    sheet = TASK.score({"labels": true}, outputs, LABELS, resampling=RESAMPLING)
     assert sheet.headline == ("accuracy", "f1", "mcc")
     confusion = sheet.details["confusion"]
-    counts = sklearn_metrics.confusion_matrix(gold, outputs["prediction"])
+    counts = sklearn_metrics.confusion_matrix(true, outputs["prediction"])
     assert (confusion["labels"], confusion["counts"]) == (list(LABELS), counts.tolist())
     shares, ends = counts / counts.sum(1, keepdims=True), np.array(confusion["intervals"])
     assert ((ends[..., 0] < shares) & (shares < ends[..., 1])).all()  # each cell's share of its row
     support = {name: row["support"] for name, row in sheet.details["per_class"].items()}
-    assert support == dict(zip(LABELS, np.bincount(gold, minlength=3).tolist(), strict=True))
+    assert support == dict(zip(LABELS, np.bincount(true, minlength=3).tolist(), strict=True))
     calibration = sheet.details["calibration"]
     assert calibration["brier"]["value"] == pytest.approx(outputs["brier"].mean(), abs=1e-6)
     assert sum(row["count"] for row in calibration["bins"]) == 40
     json.dumps(sheet.details, allow_nan=False)
 
 
-def test_the_temperature_is_tuned_kept_and_used_when_asked(
-    references: Tensor, outputs: dict[str, Any]
-) -> None:
+def test_the_temperature_is_fitted_and_used_on_request(references: Tensor, outputs: dict[str, Any]) -> None:
     known = {"labels": references.numpy()}
-    found = TASK.tune(known, outputs)
-    json.dumps(found, allow_nan=False)
-    assert found["temperature"] > 1  # random answers: no reason to be sure
+    actual = TASK.tune(known, outputs)
+    json.dumps(actual, allow_nan=False)
+    assert actual["temperature"] > 1  # random answers: no reason to be sure
     assert not TASK.spec.can_calibrate
-    tuned = make(Options(), found)
+    tuned = make(Options(), actual)
     assert tuned.predictions(outputs, SimpleNamespace(), {}) is outputs
     assert tuned.spec.can_calibrate
     predictions = tuned.predictions(outputs, SimpleNamespace(), {}, calibrated=True)
     assert (predictions["probabilities"].argmax(-1) == outputs["prediction"]).all()
     assert (predictions["probabilities"].max(-1) < outputs["probabilities"].max(-1)).all()
     details = tuned.score(known, outputs, LABELS, resampling=RESAMPLING).details["calibration"]
-    assert details["temperature"] == found["temperature"]
+    assert details["temperature"] == actual["temperature"]
     assert details["ece_calibrated"]["value"] < details["ece"]["value"]
     assert details["brier_calibrated"]["value"] < details["brier"]["value"]
     plain = TASK.score(known, outputs, LABELS, resampling=RESAMPLING).details["calibration"]
     assert plain == {name: details[name] for name in ("ece", "brier", "bins")}
 
 
-def test_the_headline_is_the_recipes(references: Tensor, outputs: dict[str, Any]) -> None:
+def test_metrics_asked_for_are_the_headline(references: Tensor, outputs: dict[str, Any]) -> None:
     sheet = TASK.score(
         {"labels": references.numpy()}, outputs, LABELS, resampling=RESAMPLING, metrics=["recall"]
     )
@@ -307,7 +305,7 @@ def test_the_headline_is_the_recipes(references: Tensor, outputs: dict[str, Any]
     assert "accuracy" in sheet.scores  # only not shown first
 
 
-def test_a_baseline_without_probabilities_is_scored_too(references: Tensor, outputs: dict[str, Any]) -> None:
+def test_predictions_without_probabilities_are_scored(references: Tensor, outputs: dict[str, Any]) -> None:
     sheet = TASK.score(
         {"labels": references.numpy()},
         {"prediction": outputs["prediction"]},
@@ -319,29 +317,29 @@ def test_a_baseline_without_probabilities_is_scored_too(references: Tensor, outp
 
 
 def test_the_difference_is_first_minus_second(references: Tensor, outputs: dict[str, Any]) -> None:
-    gold = references.numpy()
-    found = TASK.difference(
-        {"labels": gold}, {"prediction": gold}, outputs, "accuracy", LABELS, resampling=RESAMPLING
+    true = references.numpy()
+    actual = TASK.difference(
+        {"labels": true}, {"prediction": true}, outputs, "accuracy", LABELS, resampling=RESAMPLING
     )
-    assert found.value == pytest.approx((outputs["prediction"] != gold).mean())
-    assert found.n == 40
-    assert found.low is not None and found.low > 0
+    assert actual.value == pytest.approx((outputs["prediction"] != true).mean())
+    assert actual.n == 40
+    assert actual.low is not None and actual.low > 0
 
 
-def test_baselines_learn_from_the_training_rows_only(read: Callable[..., Corpus]) -> None:
+def test_baselines_learn_from_the_training_set_only(read: Callable[..., Corpus]) -> None:
     words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
     examples = TASK.check(read(train=words), Data(train="x"), 1)
-    found = predict_baselines(TASK, examples)
-    gold = examples.references["test"]["labels"]
-    assert set(found) == {"majority", "tfidf"}
-    assert set(found["majority"]["prediction"]) == {examples.labels.index("yes")}
-    assert (found["tfidf"]["prediction"] == gold).all()
-    for predictions in found.values():
-        assert predictions["probabilities"].shape == (len(gold), 2)
+    actual = predict_baselines(TASK, examples)
+    true = examples.references["test"]["labels"]
+    assert set(actual) == {"majority", "tfidf"}
+    assert set(actual["majority"]["prediction"]) == {examples.labels.index("yes")}
+    assert (actual["tfidf"]["prediction"] == true).all()
+    for predictions in actual.values():
+        assert predictions["probabilities"].shape == (len(true), 2)
         assert np.allclose(predictions["probabilities"].sum(-1), 1)
 
 
-def test_records_say_what_was_answered(references: Tensor, outputs: dict[str, Any]) -> None:
+def test_records_hold_the_predictions(references: Tensor, outputs: dict[str, Any]) -> None:
     texts = [f"text {i}" for i in range(40)]
     records = list(TASK.records({"text": texts}, outputs, LABELS, {"labels": references.numpy()}))
     assert len(records) == 40
@@ -354,22 +352,24 @@ def test_records_say_what_was_answered(references: Tensor, outputs: dict[str, An
     json.dumps(records, allow_nan=False)
 
 
-def test_records_without_labels_have_the_logits_by_name(logits: Tensor) -> None:
-    decoded = {name: value.numpy() for name, value in TASK.decode(Given(), {"input_ids": logits}).items()}
+def test_records_without_labels_have_logits_by_label(logits: Tensor) -> None:
+    decoded = {name: value.numpy() for name, value in TASK.decode(Echo(), {"input_ids": logits}).items()}
     first = next(iter(TASK.records({"text": ["a"] * 40}, decoded, LABELS)))
     assert "label" not in first
     assert first["logits"] == dict(zip(LABELS, logits[0].tolist(), strict=True))
 
 
-def test_parse_records_gives_back_what_made_them(references: Tensor, outputs: dict[str, Any]) -> None:
+def test_parse_records_returns_references_and_predictions(
+    references: Tensor, outputs: dict[str, Any]
+) -> None:
     records = list(TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": references.numpy()}))
-    parsed, found = TASK.parse_records(records, LABELS)
+    parsed, actual = TASK.parse_records(records, LABELS)
     assert (parsed["labels"] == references.numpy()).all()
-    assert (found["prediction"] == outputs["prediction"]).all()
-    assert np.array_equal(found["probabilities"], outputs["probabilities"].astype(float))
+    assert (actual["prediction"] == outputs["prediction"]).all()
+    assert np.array_equal(actual["probabilities"], outputs["probabilities"].astype(float))
 
 
-def test_the_worst_are_the_surest_mistakes(references: Tensor, outputs: dict[str, Any]) -> None:
+def test_the_worst_errors_are_the_most_confident(references: Tensor, outputs: dict[str, Any]) -> None:
     predictions = TASK.records({"text": ["a"] * 40}, outputs, LABELS, {"labels": references.numpy()})
     records = [{"place": "a:1", **record} for record in predictions]
     worst = TASK.worst_errors(records)
@@ -382,7 +382,7 @@ def test_the_worst_are_the_surest_mistakes(references: Tensor, outputs: dict[str
     assert set(worst[0]) == {"text", "label", "prediction", "probability", "place"}
 
 
-def test_encoding_counts_what_is_too_long(tiny_bert: Path) -> None:
+def test_encoding_counts_truncated_texts(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert)
     texts = {"text": ["good film of the scene", "a film"], "label": ["no", "yes"]}
     cut = TASK.encode(texts, {}, tokenizer, max_length=5, truncation=True)
@@ -395,8 +395,8 @@ def test_encoding_counts_what_is_too_long(tiny_bert: Path) -> None:
 
 
 def decoded_of(task: Any, logits: Tensor, references: Tensor) -> dict[str, Any]:
-    found = task.decode(Given(), {"input_ids": logits, "labels": references})
-    return {name: value.numpy() for name, value in found.items()}
+    actual = task.decode(Echo(), {"input_ids": logits, "labels": references})
+    return {name: value.numpy() for name, value in actual.items()}
 
 
 @pytest.fixture
@@ -411,9 +411,9 @@ def many() -> tuple[Tensor, Tensor, tuple[str, ...]]:
 
 def test_the_positive_class_has_its_own_scores(logits: Tensor, references: Tensor) -> None:
     task = make(Options(positive="perhaps"), {})
-    outputs, gold = decoded_of(task, logits, references), {"labels": references.numpy()}
-    values = task.score(gold, outputs, LABELS, resampling=None).values
-    sheet = task.score(gold, outputs, LABELS, resampling=RESAMPLING)
+    outputs, true = decoded_of(task, logits, references), {"labels": references.numpy()}
+    values = task.score(true, outputs, LABELS, resampling=None).values
+    sheet = task.score(true, outputs, LABELS, resampling=RESAMPLING)
     predicted, probability = outputs["prediction"], outputs["probabilities"][:, 1]
     expected = {
         "f1_positive": sklearn_metrics.f1_score(references == 1, predicted == 1),
@@ -427,65 +427,65 @@ def test_the_positive_class_has_its_own_scores(logits: Tensor, references: Tenso
     none = make(Options(), {})
     assert not set(expected) & {
         *none.spec.metrics,
-        *none.score(gold, outputs, LABELS, resampling=None).values,
+        *none.score(true, outputs, LABELS, resampling=None).values,
     }
 
 
 @pytest.mark.parametrize("metric", ["f1_positive", "pr_auc_positive", "pr_auc", "f1", "accuracy"])
-def test_every_difference_is_that_of_the_scores(logits: Tensor, references: Tensor, metric: str) -> None:
+def test_a_difference_equals_that_of_the_scores(logits: Tensor, references: Tensor, metric: str) -> None:
     task = make(Options(positive="perhaps"), {})
-    gold = {"labels": references.numpy()}
+    true = {"labels": references.numpy()}
     first, second = (decoded_of(task, numbers, references) for numbers in (logits, logits.roll(7, 0)))
-    found = task.difference(gold, first, second, metric, LABELS, resampling=RESAMPLING)
+    actual = task.difference(true, first, second, metric, LABELS, resampling=RESAMPLING)
     values = [
-        task.score(gold, predictions, LABELS, resampling=None).values[metric]
+        task.score(true, predictions, LABELS, resampling=None).values[metric]
         for predictions in (first, second)
     ]
-    assert found.value == pytest.approx(values[0] - values[1], abs=1e-12)
-    assert found.value != 0
+    assert actual.value == pytest.approx(values[0] - values[1], abs=1e-12)
+    assert actual.value != 0
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "pr_auc", "pr_auc_positive"])
-def test_written_records_give_the_same_difference(logits: Tensor, references: Tensor, metric: str) -> None:
+def test_parsed_records_give_the_same_difference(logits: Tensor, references: Tensor, metric: str) -> None:
     task = make(Options(positive="perhaps"), {})
-    gold = {"labels": references.numpy()}
+    true = {"labels": references.numpy()}
     both = [decoded_of(task, numbers, references) for numbers in (logits, logits.roll(1, 0))]
     written = [
-        json.loads(json.dumps(list(task.records({"text": ["a"] * 40}, x, LABELS, gold)))) for x in both
+        json.loads(json.dumps(list(task.records({"text": ["a"] * 40}, x, LABELS, true)))) for x in both
     ]
     (parsed, first), (_, second) = (task.parse_records(records, LABELS) for records in written)
-    how: dict[str, Any] = {"resampling": RESAMPLING}
-    assert task.difference(parsed, first, second, metric, LABELS, **how) == task.difference(
-        gold, *both, metric, LABELS, **how
+    settings: dict[str, Any] = {"resampling": RESAMPLING}
+    assert task.difference(parsed, first, second, metric, LABELS, **settings) == task.difference(
+        true, *both, metric, LABELS, **settings
     )
 
 
-def test_a_baseline_is_compared_by_pr_auc_too(read: Callable[..., Corpus]) -> None:
+def test_baselines_are_compared_by_pr_auc(read: Callable[..., Corpus]) -> None:
     task = make(Options(positive="no"), {})
     words = [(f"{'good' if i % 3 else 'bad'} film number {i}", "yes" if i % 3 else "no") for i in range(60)]
     examples = task.check(read(train=words), Data(train="x"), 1)
-    gold, labels = examples.references["test"], examples.labels
-    found = predict_baselines(task, examples)
-    tfidf, majority = found["tfidf"], found["majority"]
+    true, labels = examples.references["test"], examples.labels
+    actual = predict_baselines(task, examples)
+    tfidf, majority = actual["tfidf"], actual["majority"]
     for metric in ("pr_auc", "pr_auc_positive"):
-        difference = task.difference(gold, tfidf, majority, metric, labels, resampling=RESAMPLING)
-        share = 0.5 if metric == "pr_auc" else (gold["labels"] == labels.index("no")).mean()
+        difference = task.difference(true, tfidf, majority, metric, labels, resampling=RESAMPLING)
+        share = 0.5 if metric == "pr_auc" else (true["labels"] == labels.index("no")).mean()
         assert difference.value == pytest.approx(1 - share)  # no skill: the share of the class
 
 
-def test_a_positive_class_that_is_none_is_told(read: Callable[..., Corpus]) -> None:
+def test_an_unknown_positive_class_is_an_error(read: Callable[..., Corpus]) -> None:
     with pytest.raises(DataError) as caught:
         make(Options(positive="Yes"), {}).check(read(train=rows(30)), Data(train="x"), 1)
-    (problem,) = caught.value.details
-    assert (problem.code, problem.place) == ("L05", "task.positive")
-    assert 'did you mean "yes"?' in problem.message
+    (error,) = caught.value.details
+    assert (error.code, error.place) == ("L05", "task.positive")
+    assert 'did you mean "yes"?' in error.message
 
 
 def test_ordered_classes_have_a_mean_error(logits: Tensor, references: Tensor) -> None:
     task = make(Options(ordered=True), {})
-    outputs, gold = decoded_of(task, logits, references), {"labels": references.numpy()}
-    values = task.score(gold, outputs, LABELS, resampling=None).values
-    sheet = task.score(gold, outputs, LABELS, resampling=RESAMPLING)
+    outputs, true = decoded_of(task, logits, references), {"labels": references.numpy()}
+    values = task.score(true, outputs, LABELS, resampling=None).values
+    sheet = task.score(true, outputs, LABELS, resampling=RESAMPLING)
     expected = sklearn_metrics.mean_absolute_error(references, outputs["prediction"])
     assert set(values) == set(sheet.scores) == {"loss", *task.spec.metrics}
     assert values["mae"] == pytest.approx(expected) == pytest.approx(sheet.scores["mae"].value)
@@ -494,51 +494,51 @@ def test_ordered_classes_have_a_mean_error(logits: Tensor, references: Tensor) -
     assert "mae" not in TASK.spec.metrics
 
 
-def test_names_alone_are_no_order(read: Callable[..., Corpus]) -> None:
-    task, found = make(Options(ordered=True), {}), read(train=rows(60))
+def test_ordered_classes_need_a_known_order(read: Callable[..., Corpus]) -> None:
+    task, actual = make(Options(ordered=True), {}), read(train=rows(60))
     with pytest.raises(DataError) as caught:
-        task.check(found, Data(train="x"), 1)
-    (problem,) = caught.value.details
-    assert (problem.code, problem.place) == ("C10", "task.ordered")
-    given = task.check(found, Data(train="x", labels=["yes", "perhaps", "no"]), 1)
-    assert given.labels == ("yes", "perhaps", "no")
+        task.check(actual, Data(train="x"), 1)
+    (error,) = caught.value.details
+    assert (error.code, error.place) == ("C10", "task.ordered")
+    echo = task.check(actual, Data(train="x", labels=["yes", "perhaps", "no"]), 1)
+    assert echo.labels == ("yes", "perhaps", "no")
     numbered = read(train=[(f"text number {i} of many {i * i}", i % 5) for i in range(60)])
     assert task.check(numbered, Data(train="x"), 1).labels == tuple("01234")
 
 
-def test_with_many_classes_pr_auc_is_scored_when_asked_for(
+def test_with_many_classes_pr_auc_is_scored_on_request(
     many: tuple[Tensor, Tensor, tuple[str, ...]],
 ) -> None:
     logits, references, names = many
-    outputs, gold = decoded_of(TASK, logits, references), {"labels": references.numpy()}
+    outputs, true = decoded_of(TASK, logits, references), {"labels": references.numpy()}
     assert (
-        "pr_auc" in TASK.score(gold, outputs, names, resampling=None).values
+        "pr_auc" in TASK.score(true, outputs, names, resampling=None).values
     )  # evaluate.best=pr_auc may ask for it
-    assert "pr_auc" not in TASK.score(gold, outputs, names, resampling=RESAMPLING).scores
+    assert "pr_auc" not in TASK.score(true, outputs, names, resampling=RESAMPLING).scores
     few = Resampling(resamples=100, seed=1)
-    sheet = TASK.score(gold, outputs, names, resampling=few, metrics=["pr_auc"])
-    assert sheet.scores["pr_auc"].value == TASK.score(gold, outputs, names, resampling=None).values["pr_auc"]
+    sheet = TASK.score(true, outputs, names, resampling=few, metrics=["pr_auc"])
+    assert sheet.scores["pr_auc"].value == TASK.score(true, outputs, names, resampling=None).values["pr_auc"]
 
 
-def test_the_positive_of_many_classes_is_scored_written_and_compared(
+def test_the_positive_one_of_many_classes_is_scored_recorded_and_compared(
     many: tuple[Tensor, Tensor, tuple[str, ...]],
 ) -> None:
     logits, references, names = many
     task = make(Options(positive="class 07"), {})
-    outputs, gold = decoded_of(task, logits, references), {"labels": references.numpy()}
-    sheet = task.score(gold, outputs, names, resampling=RESAMPLING)
+    outputs, true = decoded_of(task, logits, references), {"labels": references.numpy()}
+    sheet = task.score(true, outputs, names, resampling=RESAMPLING)
     assert set(sheet.headline) <= set(sheet.scores)
-    records = list(task.records({"text": ["a"] * 200}, outputs, names, gold))
+    records = list(task.records({"text": ["a"] * 200}, outputs, names, true))
     assert all("class 07" in record["probabilities"] for record in records)
-    parsed, found = task.parse_records(records, names)
-    how: dict[str, Any] = {"resampling": RESAMPLING}
-    other = {**found, "probabilities": found["probabilities"] * 0 + 0.5}
-    gap = task.difference(parsed, found, other, "pr_auc_positive", names, **how)
+    parsed, actual = task.parse_records(records, names)
+    settings: dict[str, Any] = {"resampling": RESAMPLING}
+    other = {**actual, "probabilities": actual["probabilities"] * 0 + 0.5}
+    gap = task.difference(parsed, actual, other, "pr_auc_positive", names, **settings)
     assert gap.value == pytest.approx(
         sheet.scores["pr_auc_positive"].value - (references == 7).float().mean().item()
     )
     with pytest.raises(UserError, match=r"E01.*all 30 classes, but .* only the 20 highest"):
-        task.difference(parsed, found, other, "pr_auc", names, **how)
+        task.difference(parsed, actual, other, "pr_auc", names, **settings)
 
 
 def test_class_weights_change_what_is_learned() -> None:
@@ -546,6 +546,6 @@ def test_class_weights_change_what_is_learned() -> None:
     logits, references = torch.zeros(10, 2, requires_grad=True), torch.tensor([0] * 9 + [1])
     for weights, expected in (("none", 0.4), ("balanced", 0.0)):
         loss = make(Options(class_weights=weights), {}).loss({"labels": references.numpy()}, 2)
-        summed, count = loss(Given(), {"input_ids": logits, "labels": references})
+        summed, count = loss(Echo(), {"input_ids": logits, "labels": references})
         (gradient,) = torch.autograd.grad(summed / count, logits)
         assert gradient[:, 1].sum().item() == pytest.approx(expected, abs=1e-6)

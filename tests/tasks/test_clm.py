@@ -1,4 +1,4 @@
-"""Causal language modelling: what is predicted from what, packed and apart, and what `predict` names."""
+"""Causal language modelling: labels, packing, losses and the tokens that `predict` lists."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def tokenizer(tiny_gpt: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def model(tiny_gpt: Path, tokenizer: Any) -> Any:
-    found = load.load_pretrained(
+    actual = load.load_pretrained(
         tiny_gpt, "AutoModelForCausalLM", {}, new_head=False, seed=1, tokenizer=tokenizer
     )
-    return in_float64(found).eval()
+    return in_float64(actual).eval()
 
 
-def made(tokenizer: Any, **options: Any) -> Any:
+def make_task(tokenizer: Any, **options: Any) -> Any:
     return tasks.load({"name": "clm", **options}).bind({"model_type": "llama"}, tokenizer)
 
 
@@ -45,8 +45,8 @@ def references_of(documents: list[int], last: list[int] | None = None) -> dict[s
     return {"documents": known, "last": ends, "bytes": np.full(len(known), 10)}
 
 
-def encoded_of(task: Any, references: Mapping[str, Any], **how: Any) -> Encoded:
-    features = task.encode({"text": TEXTS}, references, task.tokenizer, truncation=False, **how)
+def encoded_of(task: Any, references: Mapping[str, Any], **settings: Any) -> Encoded:
+    features = task.encode({"text": TEXTS}, references, task.tokenizer, truncation=False, **settings)
     return Encoded.from_batches([(0, features)])
 
 
@@ -55,7 +55,7 @@ def windows(encoded: Encoded, name: str) -> list[list[int]]:
 
 
 def costs(task: Any, model: Any, encoded: Encoded) -> dict[str, Any]:
-    """Sums by row, all windows in one padded batch."""
+    """Compute the sums by row, with all windows in one padded batch."""
     batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
     with torch.no_grad():
         outputs = {name: values.numpy() for name, values in task.decode(model, batch).items()}
@@ -63,14 +63,14 @@ def costs(task: Any, model: Any, encoded: Encoded) -> dict[str, Any]:
 
 
 def test_each_token_is_predicted_once_from_the_start_to_the_end(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer, packing=False), references_of([0, 1, 2, 3]), max_length=16)
+    encoded = encoded_of(make_task(tokenizer, packing=False), references_of([0, 1, 2, 3]), max_length=16)
     ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
     assert windows(encoded, "input_ids") == [[CLS, *row] for row in ids]
     assert windows(encoded, "labels") == [[*row, SEP] for row in ids]
 
 
-def test_rows_of_a_document_follow_each_other_without_an_end_between(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer), references_of([0, 0, 1, 1], last=[0, 1, 0, 0]), max_length=32)
+def test_rows_of_a_document_are_joined_without_end_tokens(tokenizer: Any) -> None:
+    encoded = encoded_of(make_task(tokenizer), references_of([0, 0, 1, 1], last=[0, 1, 0, 0]), max_length=32)
     (labels,) = windows(encoded, "labels")
     ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
     assert labels == [*ids[0], *ids[1], SEP, *ids[2], *ids[3]]  # the second one goes on behind these rows
@@ -78,12 +78,12 @@ def test_rows_of_a_document_follow_each_other_without_an_end_between(tokenizer: 
 
 
 @pytest.mark.parametrize("max_length", [5, 8, 64])
-def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: Any, max_length: int) -> None:
-    """The blocks of 5 and 8 cut documents: at those places the pieces are cut for the comparison too."""
+def test_packed_documents_have_the_loss_of_separate_ones(tokenizer: Any, model: Any, max_length: int) -> None:
+    """Blocks of 5 and 8 tokens divide documents. The separate documents are divided in the same places."""
     references = references_of([0, 1, 2, 3])
-    task = made(tokenizer)
+    task = make_task(tokenizer)
     packed = encoded_of(task, references, max_length=max_length)
-    found = costs(task, model, packed)
+    actual = costs(task, model, packed)
     total = 0.0
     for ids, segments, labels in zip(
         *(windows(packed, name) for name in ("input_ids", "segments", "labels")), strict=True
@@ -95,26 +95,26 @@ def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: An
             with torch.no_grad():
                 logits = model(input_ids=piece).logits
             total += float(torch.nn.functional.cross_entropy(logits[0], wanted[0], reduction="sum"))
-    assert found["nats"].sum() == pytest.approx(total, rel=1e-10)
-    assert found["tokens"].tolist() == [length + 1 for length in LENGTHS]
+    assert actual["nats"].sum() == pytest.approx(total, rel=1e-10)
+    assert actual["tokens"].tolist() == [length + 1 for length in LENGTHS]
     if max_length == 64:
-        alone = made(tokenizer, packing=False)
+        alone = make_task(tokenizer, packing=False)
         apart = costs(alone, model, encoded_of(alone, references, max_length=max_length))
-        np.testing.assert_allclose(found["nats"], apart["nats"], rtol=1e-10)
+        np.testing.assert_allclose(actual["nats"], apart["nats"], rtol=1e-10)
 
 
-def test_the_loss_is_the_mean_that_decode_adds_up(tokenizer: Any, model: Any) -> None:
-    task = made(tokenizer)
+def test_the_loss_equals_the_sums_of_decode(tokenizer: Any, model: Any) -> None:
+    task = make_task(tokenizer)
     encoded = encoded_of(task, references_of([0, 1, 2, 3]), max_length=9)
     batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
     loss, count = task.loss({}, 0)(model, batch)
-    found = costs(task, model, encoded)
-    assert int(count) == found["tokens"].sum() == sum(LENGTHS) + 4
-    assert loss.item() == pytest.approx(found["nats"].sum(), rel=1e-10)
+    actual = costs(task, model, encoded)
+    assert int(count) == actual["tokens"].sum() == sum(LENGTHS) + 4
+    assert loss.item() == pytest.approx(actual["nats"].sum(), rel=1e-10)
 
 
 def test_stride_gives_context_and_counts_no_token_twice(tokenizer: Any, model: Any) -> None:
-    task = made(tokenizer, stride=3, packing=False)
+    task = make_task(tokenizer, stride=3, packing=False)
     references = references_of([0, 0, 0, 0])
     encoded = encoded_of(task, references, max_length=6)
     assert [row.count(IGNORED) for row in windows(encoded, "labels")] == [0, 3, 3, 3, 3][: len(encoded)]
@@ -126,9 +126,9 @@ def test_stride_gives_context_and_counts_no_token_twice(tokenizer: Any, model: A
     assert not any(IGNORED in row for row in windows(trained, "labels"))
 
 
-def test_predict_names_the_most_probable_next_tokens(tokenizer: Any, model: Any) -> None:
-    """Of texts of different lengths in one batch."""
-    task = made(tokenizer, choices=3)
+def test_predict_lists_the_most_probable_next_tokens(tokenizer: Any, model: Any) -> None:
+    """Texts of different lengths are in one batch."""
+    task = make_task(tokenizer, choices=3)
     encoded = encoded_of(task, {}, max_length=16)
     batch = collate(encoded, np.arange(len(encoded)), pad_token_id=0, scalars={})
     with torch.no_grad():
@@ -136,14 +136,14 @@ def test_predict_names_the_most_probable_next_tokens(tokenizer: Any, model: Any)
         first = model(input_ids=torch.tensor([encoded.ragged["input_ids"][0].tolist()])).logits[0, -1]
     records = list(task.records({"text": TEXTS}, task.predictions(outputs, encoded, {"text": TEXTS}), ()))
     wanted = first.softmax(-1).topk(3)
-    (found,) = records[0]["choices"]
-    assert [choice["probability"] for choice in found] == pytest.approx(wanted.values.tolist(), rel=1e-10)
-    assert [choice["token"] for choice in found] == [tokenizer.decode([i]) for i in wanted.indices.tolist()]
-    assert (records[0]["prediction"], len(records)) == (found[0]["token"], 4)
+    (actual,) = records[0]["choices"]
+    assert [choice["probability"] for choice in actual] == pytest.approx(wanted.values.tolist(), rel=1e-10)
+    assert [choice["token"] for choice in actual] == [tokenizer.decode([i]) for i in wanted.indices.tolist()]
+    assert (records[0]["prediction"], len(records)) == (actual[0]["token"], 4)
 
 
 def test_a_prompt_keeps_its_end(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer), {}, max_length=3)
+    encoded = encoded_of(make_task(tokenizer), {}, max_length=3)
     assert (
         windows(encoded, "input_ids")[2]
         == tokenizer("actor with music", add_special_tokens=False)["input_ids"]
@@ -151,12 +151,12 @@ def test_a_prompt_keeps_its_end(tokenizer: Any) -> None:
     assert encoded.counts.cut_examples == 2
 
 
-def test_a_tokenizer_without_an_end_is_refused(tokenizer: Any, tiny_bert: Path) -> None:
+def test_a_tokenizer_without_an_end_token_is_an_error(tokenizer: Any, tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match="S07"):
-        made(load.load_tokenizer(tiny_bert))
+        make_task(load.load_tokenizer(tiny_bert))
 
 
-def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) -> None:
+def test_packing_for_an_unsupported_model_type_is_an_error(tokenizer: Any) -> None:
     task = tasks.load({"name": "clm"})
     with pytest.raises(ModelError, match=r'S09.*"mamba".*task.packing=false'):
         task.bind({"model_type": "mamba"}, tokenizer)

@@ -1,4 +1,4 @@
-"""Code: programs learned as answers, told apart from the words around them, and run only when asked for."""
+"""Code generation: programs are extracted from answers, and run only on request."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def mbpp(number: int, code: str = RIGHT) -> dict[str, Any]:
     return {"text": f"good film {number}", "code": code, "test_list": [TESTS]}
 
 
-def made(checkpoint: Path, **options: Any) -> Any:
-    """The task, knowing the checkpoint."""
+def make_task(checkpoint: Path, **options: Any) -> Any:
+    """Make the task for a base model."""
     task = tasks.load({"name": "code", "max_new_tokens": 12, **options})
     config = json.loads((checkpoint / "config.json").read_text())
     return task.bind(config, AutoTokenizer.from_pretrained(checkpoint))
@@ -43,16 +43,16 @@ def made(checkpoint: Path, **options: Any) -> Any:
 
 @pytest.fixture
 def running(tiny_gpt: Path) -> Any:
-    """The task that runs programs, where this machine can."""
+    """Make the task that runs programs, if this machine can run them."""
     try:
         runner.run_program(Program("", ""))
     except UserError as error:
         pytest.skip(str(error))
-    return made(tiny_gpt, run_programs=True)
+    return make_task(tiny_gpt, run_programs=True)
 
 
-class Said:
-    """A tokenizer whose ids stand for whole answers."""
+class AnswerTokenizer:
+    """A tokenizer with one id per answer."""
 
     def __init__(self, *texts: str) -> None:
         self.texts = texts
@@ -61,9 +61,9 @@ class Said:
         return [self.texts[row[0]] for row in ids]
 
 
-def answered(task: Any, *texts: str, tests: list[str] | None = None) -> Any:
-    """The answers of the task where the model has written these texts."""
-    object.__setattr__(task, "tokenizer", Said(*texts))
+def predict_texts(task: Any, *texts: str, tests: list[str] | None = None) -> Any:
+    """Return the predictions for these generated texts."""
+    object.__setattr__(task, "tokenizer", AnswerTokenizer(*texts))
     count = len(texts)
     outputs = {
         "written": np.arange(count)[:, None],
@@ -76,29 +76,29 @@ def answered(task: Any, *texts: str, tests: list[str] | None = None) -> Any:
     return task.predictions(outputs, ENCODED, asked)
 
 
-def test_rows_become_conversations_and_say_that_nothing_was_run(
+def test_rows_become_conversations_with_a_note_that_nothing_was_run(
     corpus_of: Callable[..., Any], tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "run_program", None)  # nothing of the sandbox is touched
     monkeypatch.setattr(runner, "run_programs", None)
-    task = made(tiny_gpt)
-    found = task.check(corpus_of(task, train=[mbpp(1), mbpp(2)]), Data(**SHARES), 1)
-    assert found.references["train"]["texts"].tolist() == [(RIGHT,), (RIGHT,)]
-    assert NOT_RUN in found.notes
-    assert "verdicts" not in answered(task, RIGHT, tests=[TESTS])
+    task = make_task(tiny_gpt)
+    actual = task.check(corpus_of(task, train=[mbpp(1), mbpp(2)]), Data(**SHARES), 1)
+    assert actual.references["train"]["texts"].tolist() == [(RIGHT,), (RIGHT,)]
+    assert NOT_RUN in actual.notes
+    assert "verdicts" not in predict_texts(task, RIGHT, tests=[TESTS])
     assert task.spec.metrics == ("perplexity", "rougeL")
 
 
-def test_faulty_rows_stop_the_check(corpus_of: Callable[..., Any], tiny_gpt: Path) -> None:
-    task = made(tiny_gpt)
+def test_invalid_rows_are_errors(corpus_of: Callable[..., Any], tiny_gpt: Path) -> None:
+    task = make_task(tiny_gpt)
     with pytest.raises(DataError) as caught:
         task.check(corpus_of(task, train=[mbpp(1), mbpp(2, "def double(x")]), Data(**SHARES), 1)
     assert [(one.code, one.place) for one in caught.value.details] == [("X02", "train.jsonl:2")]
 
 
-def test_the_answer_is_the_program_in_what_was_written(tiny_gpt: Path) -> None:
-    found = answered(made(tiny_gpt), f"Sure!\n```python\n{RIGHT}\n```\nIt doubles.", "I can not.")
-    assert found["texts"].tolist() == [RIGHT, "I can not."]
+def test_the_prediction_is_the_program_in_the_answer(tiny_gpt: Path) -> None:
+    actual = predict_texts(make_task(tiny_gpt), f"Sure!\n```python\n{RIGHT}\n```\nIt doubles.", "I can not.")
+    assert actual["texts"].tolist() == [RIGHT, "I can not."]
 
 
 def test_each_program_has_a_verdict(running: Any) -> None:
@@ -110,13 +110,13 @@ def test_each_program_has_a_verdict(running: Any) -> None:
         "def double(x): return bytes(1 << 40)",
         "raise SystemExit",
     ]
-    found = answered(running, *texts, tests=[TESTS] * len(texts))
+    actual = predict_texts(running, *texts, tests=[TESTS] * len(texts))
     expected = ["passed", "failed", "no program", "refused", "memory", "failed"]
-    assert found["verdicts"].tolist() == expected
-    assert found["details"][1] == "AssertionError:  at: assert double(2) == 4"
-    assert running.correct({}, found).tolist() == [True, *[False] * 5]
+    assert actual["verdicts"].tolist() == expected
+    assert actual["details"][1] == "AssertionError:  at: assert double(2) == 4"
+    assert running.correct({}, actual).tolist() == [True, *[False] * 5]
     references = {"texts": object_array([(RIGHT,)] * len(texts))}
-    sheet = running.score(references, found, (), resampling=Resampling(resamples=100, seed=1))
+    sheet = running.score(references, actual, (), resampling=Resampling(resamples=100, seed=1))
     assert sheet.headline == ("pass@1", "perplexity", "rougeL")
     assert sheet.details["verdicts"] == {
         "failed": 2, "passed": 1, "no program": 1, "refused": 1, "memory": 1
@@ -124,21 +124,21 @@ def test_each_program_has_a_verdict(running: Any) -> None:
     score = sheet.scores["pass@1"]
     assert score.value == pytest.approx(1 / 6)
     assert (score.low, score.high) == pytest.approx(wilson(1, 6, 0.95))
-    assert running.score(references, found, (), resampling=None).values["pass@1"] == pytest.approx(1 / 6)
+    assert running.score(references, actual, (), resampling=None).values["pass@1"] == pytest.approx(1 / 6)
 
 
 def test_an_endless_program_is_a_timeout(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = runner.run_program
     monkeypatch.setattr(runner, "run_program", lambda program, _: run(program, runner.Limits(seconds=1)))
-    found = answered(running, "def double(x):\n  while True: pass", tests=[TESTS])
-    assert found["verdicts"].tolist() == ["timeout"]
+    actual = predict_texts(running, "def double(x):\n  while True: pass", tests=[TESTS])
+    assert actual["verdicts"].tolist() == ["timeout"]
 
 
-def test_a_question_without_tests_is_answered_and_nothing_run(running: Any) -> None:
-    assert "verdicts" not in answered(running, RIGHT)
+def test_without_tests_nothing_is_run(running: Any) -> None:
+    assert "verdicts" not in predict_texts(running, RIGHT)
 
 
-def test_solutions_that_fail_their_own_tests_are_named(running: Any, corpus_of: Callable[..., Any]) -> None:
+def test_solutions_that_fail_their_own_tests_are_noted(running: Any, corpus_of: Callable[..., Any]) -> None:
     corpus = corpus_of(running, train=[mbpp(1), mbpp(2, WRONG)], test=[mbpp(3)])
     notes = running.check(corpus, Data(**SHARES), 1).notes
     assert "train: 1 row whose own solution fails its tests: train.jsonl:2 (failed)" in notes
@@ -146,33 +146,33 @@ def test_solutions_that_fail_their_own_tests_are_named(running: Any, corpus_of: 
     assert not any("not run" in note for note in notes)
 
 
-def test_without_a_sandbox_the_check_ends_at_once(
+def test_a_sandbox_that_does_not_work_is_an_error_before_the_check(
     corpus_of: Callable[..., Any], tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unable(*_: Any) -> Outcome:
         raise UserError("X01", "", "generated programs can't be isolated on this machine", "")
 
     monkeypatch.setattr(runner, "run_program", unable)
-    task = made(tiny_gpt, run_programs=True)
+    task = make_task(tiny_gpt, run_programs=True)
     with pytest.raises(UserError, match="X01"):
         task.check(corpus_of(task, train=[mbpp(1)]), Data(**SHARES), 1)
 
 
-def records_of(task: Any, found: Any) -> list[dict[str, Any]]:
-    count = len(found["texts"])
+def records_of(task: Any, actual: Any) -> list[dict[str, Any]]:
+    count = len(actual["texts"])
     asked = [
         [{"role": "user", "content": f"film {n}"}, {"role": "assistant", "content": "?"}]
         for n in range(count)
     ]
-    given = {"prompt": [turns[0]["content"] for turns in asked], "messages": asked}
+    echo = {"prompt": [turns[0]["content"] for turns in asked], "messages": asked}
     references = {"texts": object_array([(RIGHT,)] * count)}
-    records = task.records(given, found, (), references)
+    records = task.records(echo, actual, (), references)
     return [{"place": f"test.jsonl:{number}", **record} for number, record in enumerate(records)]
 
 
-def test_records_hold_the_verdicts_and_give_them_back(running: Any) -> None:
-    found = answered(running, RIGHT, WRONG, tests=[TESTS] * 2)
-    records = records_of(running, found)
+def test_records_hold_verdicts(running: Any) -> None:
+    actual = predict_texts(running, RIGHT, WRONG, tests=[TESTS] * 2)
+    records = records_of(running, actual)
     assert [(one["verdict"], one["detail"][:14]) for one in records] == [
         ("passed", ""),
         ("failed", "AssertionError"),
@@ -183,15 +183,15 @@ def test_records_hold_the_verdicts_and_give_them_back(running: Any) -> None:
         [{k: v for k, v in one.items() if k != "verdict"} for one in records], ()
     )
     assert "verdicts" not in without
-    how = {"resampling": Resampling(resamples=100, seed=1)}
+    settings = {"resampling": Resampling(resamples=100, seed=1)}
     better = {**again, "verdicts": object_array(["passed", "passed"])}
-    assert running.difference(references, better, again, "pass@1", (), **how).value == pytest.approx(0.5)
-    assert running.difference(references, again, without, "perplexity", (), **how).value == 0
+    assert running.difference(references, better, again, "pass@1", (), **settings).value == pytest.approx(0.5)
+    assert running.difference(references, again, without, "perplexity", (), **settings).value == 0
 
 
-def test_a_program_that_passes_is_no_mistake_however_it_is_written(running: Any) -> None:
-    found = answered(running, "def double(y): return y + y", WRONG, tests=[TESTS] * 2)
-    worst = running.worst_errors(records_of(running, found))
+def test_a_passing_program_is_not_among_the_worst_errors(running: Any) -> None:
+    actual = predict_texts(running, "def double(y): return y + y", WRONG, tests=[TESTS] * 2)
+    worst = running.worst_errors(records_of(running, actual))
     assert [(one["prediction"], one["verdict"]) for one in worst] == [(WRONG, "failed")]
 
 
@@ -200,7 +200,7 @@ def test_programs_are_printed_line_by_line(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "def f():\n    return 1\n\nx = 2\n"
 
 
-def test_a_run_with_programs_run_says_so_everywhere(
+def test_a_run_reports_what_became_of_its_programs(
     running: Any, tiny_gpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = write_recipe("code", tmp_path, tiny_gpt, count=60)

@@ -1,4 +1,4 @@
-"""Extractive question answering: the best span over all windows, its probability, losses as transformers' own."""
+"""Extractive question answering: the best span over all windows, its probability, and the loss of transformers."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def session() -> Iterator[Session]:
 
 def references_of(rows: Rows, spans: Sequence[Sequence[Span]]) -> dict[str, Any]:
     texts = [tuple(c[a:b] for a, b in each) for c, each in zip(rows["context"], spans, strict=True)]
-    found = {"answers": np.empty(len(spans), object), "starts": np.empty(len(spans), object)}
-    found["answers"][:] = texts
+    actual = {"answers": np.empty(len(spans), object), "starts": np.empty(len(spans), object)}
+    actual["answers"][:] = texts
     for number, each in enumerate(spans):
-        found["starts"][number] = np.array([a for a, _ in each], np.int64)
-    return {**found, "groups": np.arange(len(spans))}
+        actual["starts"][number] = np.array([a for a, _ in each], np.int64)
+    return {**actual, "groups": np.arange(len(spans))}
 
 
 def encoded_of(
@@ -97,7 +97,7 @@ def rows_of(contexts: Sequence[str], question: str = "is it good") -> Rows:
 
 
 class Everything:
-    """All spans of all windows of one question, found one by one."""
+    """Enumerate all spans of all windows of one question."""
 
     def __init__(self, model: nn.Module, encoded: Encoded, these: Sequence[int], longest: int) -> None:
         self.spans: dict[Span, float] = {}
@@ -149,10 +149,10 @@ texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=60).map(" ".join)
     st.sampled_from([1, 40, 100, 5000]),
     st.integers(0, 100),
 )
-def test_answers_are_those_of_a_search_over_all_spans(
+def test_predictions_equal_a_search_over_all_spans(
     tokenizer: Any, session: Session, contexts: list[str], longest: int, stride: int, budget: int, seed: int
 ) -> None:
-    """N-best, probabilities and the null score, whatever the micro-batches."""
+    """The best spans, their probabilities and the null score do not depend on micro-batches."""
     task = make(Options(max_answer_length=longest, stride=stride), {})
     rows, model = rows_of(contexts), ByToken(seed)
     encoded = encoded_of(task, rows, tokenizer)
@@ -180,8 +180,10 @@ def test_answers_are_those_of_a_search_over_all_spans(
 
 
 @pytest.mark.parametrize("longest", [1, 3])
-def test_short_windows_in_one_run_with_long_ones(tokenizer: Any, session: Session, longest: int) -> None:
-    """Windows with fewer spans than are kept must not be filled up with made-up ones."""
+def test_short_windows_beside_long_ones_have_no_invented_spans(
+    tokenizer: Any, session: Session, longest: int
+) -> None:
+    """Windows with fewer spans than are kept must not be filled up with others."""
     task = make(Options(max_answer_length=longest), {})
     rows, model = rows_of(["film", "bad plot", "the film was good and warm " * 3]), ByToken(1, spread=0.1)
     for side in ("tokens", "places"):
@@ -194,11 +196,11 @@ def test_short_windows_in_one_run_with_long_ones(tokenizer: Any, session: Sessio
 
 
 def decode_of(task: ExtractiveQA, batch: dict[str, Tensor], start: Tensor, end: Tensor) -> dict[str, Any]:
-    class Said(nn.Module):
+    class FixedLogits(nn.Module):
         def forward(self, **_: Tensor) -> Any:
             return SimpleNamespace(start_logits=start, end_logits=end)
 
-    return {name: value.numpy() for name, value in task.decode(Said(), batch).items()}
+    return {name: value.numpy() for name, value in task.decode(FixedLogits(), batch).items()}
 
 
 def batch_of(encoded: Encoded, tokenizer: Any) -> dict[str, Tensor]:
@@ -206,7 +208,7 @@ def batch_of(encoded: Encoded, tokenizer: Any) -> dict[str, Tensor]:
     return collate(encoded, indices, pad_token_id=tokenizer.pad_token_id, scalars={})
 
 
-def test_padding_and_the_question_are_never_an_answer(tokenizer: Any) -> None:
+def test_padding_and_the_question_are_never_predicted(tokenizer: Any) -> None:
     rows = rows_of(["the film", "the film was good and the plot was bad"])
     encoded = encoded_of(TASK, rows, tokenizer)
     batch = batch_of(encoded, tokenizer)
@@ -217,8 +219,8 @@ def test_padding_and_the_question_are_never_an_answer(tokenizer: Any) -> None:
     assert predictions["null_probability"].tolist() == [1, 1]  # the first token said so with 2000
 
 
-def test_a_text_of_many_windows_does_not_speak_against_the_one_with_the_answer(tokenizer: Any) -> None:
-    """The other windows say "not here", as they should: the answer is as probable as in its own window."""
+def test_windows_without_the_answer_do_not_lower_its_probability(tokenizer: Any) -> None:
+    """The other windows predict "no answer", rightly: the answer is as probable as in its own window."""
 
     def asked(count: int) -> tuple[str, float, float]:
         rows = rows_of([" ".join(["the"] * count + ["good"] + ["the"] * count)])
@@ -240,8 +242,8 @@ def test_a_text_of_many_windows_does_not_speak_against_the_one_with_the_answer(t
         assert (probability, absent) == pytest.approx((1, math.exp(-16)), rel=1e-5)
 
 
-def test_the_answer_given_is_at_least_as_probable_as_none(tokenizer: Any, session: Session) -> None:
-    """Without a tuned threshold: prediction and probability say the same."""
+def test_a_predicted_answer_is_at_least_as_probable_as_none(tokenizer: Any, session: Session) -> None:
+    """Without a tuned threshold, the prediction is the more probable of the two."""
     rng = np.random.default_rng(0)
     rows = rows_of([" ".join(rng.choice(WORDS, 50)) for _ in range(30)])
     encoded = encoded_of(SQUAD2, rows, tokenizer)
@@ -250,14 +252,14 @@ def test_the_answer_given_is_at_least_as_probable_as_none(tokenizer: Any, sessio
     predictions = SQUAD2.predictions(
         outputs_of(session, SQUAD2, model, encoded, tokenizer, 200), encoded, rows
     )
-    answered = np.array([text != "" for text in predictions["texts"]])
+    predict_texts = np.array([text != "" for text in predictions["texts"]])
     best = np.array([spans[0].probability for spans in predictions["spans"]])
-    assert (answered == (best >= predictions["null_probability"])).all()
-    assert 0 < answered.sum() < 30
+    assert (predict_texts == (best >= predictions["null_probability"])).all()
+    assert 0 < predict_texts.sum() < 30
 
 
-def test_no_answer_has_a_blank_around_it(session: Session) -> None:
-    """The tokens of GPT type hold the blank before a word, and some are nothing but white space."""
+def test_predictions_have_no_white_space_around_them(session: Session) -> None:
+    """GPT type tokens include the blank before a word, and some are nothing but white space."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -292,7 +294,7 @@ def bert(tiny_bert: Path, tokenizer: Any) -> Any:
 
 
 def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
-    """Its own loss on each window alone; ours on all windows padded into one batch."""
+    """transformers computes it for each window alone, llmkit for all windows padded into one batch."""
     contexts = ["the film was good", "a dull story and a warm scene of the plot it was", "bad " * 40]
     rows = rows_of(contexts)
     references = references_of(rows, [[(13, 17)], [(18, 28)], [(80, 83)]])
@@ -341,7 +343,7 @@ def test_half_precision_logits_have_a_loss(tokenizer: Any) -> None:
     assert summed.dtype == torch.float32 and torch.isfinite(summed)
 
 
-def test_a_checkpoint_with_three_classes_gets_a_head_of_two(
+def test_a_base_model_with_three_classes_gets_a_head_with_two_outputs(
     tiny_bert: Path, tokenizer: Any, tmp_path: Path
 ) -> None:
     three = load.load_pretrained(
@@ -375,7 +377,7 @@ QUESTIONS = ["When did she win?", "Who won?", "北京大学何时成立？"]
 
 @pytest.fixture
 def read(corpus_of: Callable[..., Corpus]) -> Callable[..., Corpus]:
-    def call(task: ExtractiveQA = TASK, **parts: list[tuple[str, str, list[str]]]) -> Corpus:
+    def call(task: ExtractiveQA = TASK, **splits: list[tuple[str, str, list[str]]]) -> Corpus:
         def row(question: str, context: str, predictions: list[str]) -> dict[str, Any]:
             starts = [context.index(text) for text in predictions]
             return {
@@ -385,7 +387,7 @@ def read(corpus_of: Callable[..., Corpus]) -> Callable[..., Corpus]:
                 "answers": {"text": predictions, "answer_start": starts},
             }
 
-        return corpus_of(task, **{part: [row(*each) for each in rows] for part, rows in parts.items()})
+        return corpus_of(task, **{split: [row(*each) for each in rows] for split, rows in splits.items()})
 
     return call
 
@@ -396,13 +398,13 @@ def many(count: int) -> list[tuple[str, str, list[str]]]:
 
 def test_check_makes_splits_and_references(read: Callable[..., Corpus]) -> None:
     examples = TASK.check(read(train=many(60)), Data(train="x", test_share=0.2), 1)
-    assert {part: len(rows) for part, rows in examples.corpus.splits.items()}.keys() == {
+    assert {split: len(rows) for split, rows in examples.corpus.splits.items()}.keys() == {
         "train",
         "validation",
         "test",
     }
-    for part, rows in examples.corpus.splits.items():
-        references = examples.references[part]
+    for split, rows in examples.corpus.splits.items():
+        references = examples.references[split]
         for context, texts_, starts in zip(
             rows.column("context"), references["answers"], references["starts"], strict=True
         ):
@@ -410,19 +412,21 @@ def test_check_makes_splits_and_references(read: Callable[..., Corpus]) -> None:
     assert examples.label_counts["test"] == {"answerable": 12}
     with pytest.raises(DataError, match="Q04"):
         TASK.check(read(train=[*many(9), (QUESTIONS[1], CONTEXTS[1], [])]), Data(train="x"), 1)
-    found = SQUAD2.check(read(test=[*many(9), (QUESTIONS[1], CONTEXTS[1], [])]), Data(test="x"), 1, labels=())
-    assert found.label_counts["test"] == {"answerable": 9, "without an answer": 1}
+    actual = SQUAD2.check(
+        read(test=[*many(9), (QUESTIONS[1], CONTEXTS[1], [])]), Data(test="x"), 1, labels=()
+    )
+    assert actual.label_counts["test"] == {"answerable": 9, "without an answer": 1}
 
 
-def test_the_first_gold_answer_is_learned(tokenizer: Any) -> None:
+def test_the_first_reference_answer_is_learned(tokenizer: Any) -> None:
     rows = rows_of(["the film was good"])
     encoded = encoded_of(TASK, rows, tokenizer, references_of(rows, [[(13, 17), (4, 8)]]))
     assert tokenizer.decode(encoded.ragged["input_ids"][0][encoded.ragged["start"][0]]) == "good"
 
 
 @pytest.fixture
-def judged(tokenizer: Any, session: Session) -> Iterator[tuple[Rows, dict[str, Any], dict[str, Any]]]:
-    """80 questions, of which every fourth has no answer, and what a model says of them."""
+def evaluated(tokenizer: Any, session: Session) -> Iterator[tuple[Rows, dict[str, Any], dict[str, Any]]]:
+    """Make 80 questions, of which every fourth has no answer, and the predictions of a model."""
     rng = np.random.default_rng(5)
     rows = rows_of([" ".join(rng.choice(WORDS, rng.integers(4, 50))) for _ in range(80)])
     rows["id"] = [f"q{number}" for number in range(80)]
@@ -448,10 +452,10 @@ def f1(task: ExtractiveQA, references: Mapping[str, Any], predictions: Mapping[s
     return task.score(references, predictions, (), resampling=None).values["f1"]
 
 
-def test_the_threshold_is_the_best_there_is(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]], tokenizer: Any, session: Session
+def test_the_tuned_threshold_has_the_best_f1(
+    evaluated: tuple[Rows, dict[str, Any], dict[str, Any]], tokenizer: Any, session: Session
 ) -> None:
-    _, references, predictions = judged
+    _, references, predictions = evaluated
     tuned = SQUAD2.tune(references, predictions)
     json.dumps(tuned, allow_nan=False)
 
@@ -470,27 +474,27 @@ def test_the_threshold_is_the_best_there_is(
     assert max(every) > under(0.0) + 0.01  # else there was nothing to tune
 
 
-def test_a_tuned_task_answers_by_its_threshold(tokenizer: Any, session: Session) -> None:
+def test_predictions_follow_the_tuned_threshold(tokenizer: Any, session: Session) -> None:
     rows = rows_of(["the film was good and warm"] * 2)
     encoded = encoded_of(SQUAD2, rows, tokenizer, length=40)
     outputs = outputs_of(session, SQUAD2, ByToken(2), encoded, tokenizer, 1000)
     gap = float(SQUAD2.predictions(outputs, encoded, rows)["null_difference"][0])
-    for change, answered in (0.01, True), (-0.01, False):
+    for change, predict_texts in (0.01, True), (-0.01, False):
         tuned = make(Options(unanswerable=True), {"null_threshold": gap + change})
         predictions = tuned.predictions(outputs, encoded, rows)
-        assert [text != "" for text in predictions["texts"]] == [answered] * 2
+        assert [text != "" for text in predictions["texts"]] == [predict_texts] * 2
         record = next(tuned.records(rows, predictions, ()))
-        assert (record["start"] is not None, record["sentence"] is not None) == (answered, answered)
+        assert (record["start"] is not None, record["sentence"] is not None) == (predict_texts, predict_texts)
         span, absent = predictions["spans"][0][0].probability, predictions["null_probability"][0]
-        assert record["probability"] == (span if answered else absent)
+        assert record["probability"] == (span if predict_texts else absent)
     never = make(Options(), {"null_threshold": -1e9})  # a task where every question has an answer
     assert never.predictions(outputs, encoded, rows)["texts"][0] != ""
 
 
 def test_values_are_the_scores_and_the_loss_is_a_mean_over_windows(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
+    evaluated: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
 ) -> None:
-    _, references, predictions = judged
+    _, references, predictions = evaluated
     values = SQUAD2.score(references, predictions, (), resampling=None).values
     sheet = SQUAD2.score(references, predictions, (), resampling=resampling)
     assert set(values) == set(sheet.scores) == {"loss", *SQUAD2.spec.metrics}
@@ -505,9 +509,9 @@ def test_values_are_the_scores_and_the_loss_is_a_mean_over_windows(
 
 
 def test_without_unanswerable_questions_there_are_two_metrics(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
+    evaluated: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
 ) -> None:
-    _, references, predictions = judged
+    _, references, predictions = evaluated
     some = np.array([bool(texts_) for texts_ in references["answers"]])
     references, predictions = (
         {name: array[some] for name, array in each.items()} for each in (references, predictions)
@@ -524,9 +528,9 @@ def test_without_unanswerable_questions_there_are_two_metrics(
 
 
 def test_rules_follow_the_language_of_the_answers() -> None:
-    def exact(task: ExtractiveQA, gold: str, said: str) -> float:
+    def exact(task: ExtractiveQA, true: str, said: str) -> float:
         references = {"answers": np.empty(1, object), "groups": np.zeros(1)}
-        references["answers"][0] = (gold,)
+        references["answers"][0] = (true,)
         predictions = {"texts": np.array([said], object), "loss": np.zeros(1), "windows": np.ones(1)}
         return task.score(references, predictions, (), resampling=None).values["exact_match"]
 
@@ -537,8 +541,8 @@ def test_rules_follow_the_language_of_the_answers() -> None:
         Options(unanswerable=True, rules="cmrc")
 
 
-def test_records_point_into_the_context(judged: tuple[Rows, dict[str, Any], dict[str, Any]]) -> None:
-    rows, references, predictions = judged
+def test_records_hold_offsets_in_the_context(evaluated: tuple[Rows, dict[str, Any], dict[str, Any]]) -> None:
+    rows, references, predictions = evaluated
     records = list(SQUAD2.records(rows, predictions, (), references))
     assert len(records) == 80
     for number, record in enumerate(records):
@@ -573,58 +577,58 @@ def test_a_record_has_the_sentence_around_the_answer(tokenizer: Any) -> None:
 
 
 def test_parse_records_gives_the_same_difference(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
+    evaluated: tuple[Rows, dict[str, Any], dict[str, Any]], resampling: Resampling
 ) -> None:
-    rows, references, predictions = judged
+    rows, references, predictions = evaluated
     other = {**predictions, "texts": predictions["best"]}
     records = [json.loads(json.dumps(r)) for r in SQUAD2.records(rows, predictions, (), references)]
     again, ours = SQUAD2.parse_records(records, ())
     for metric in SQUAD2.spec.metrics:
         expected = SQUAD2.difference(references, predictions, other, metric, (), resampling=resampling)
-        found = SQUAD2.difference(again, ours, other, metric, (), resampling=resampling)
-        assert found == expected
+        actual = SQUAD2.difference(again, ours, other, metric, (), resampling=resampling)
+        assert actual == expected
     change = f1(SQUAD2, references, predictions) - f1(SQUAD2, references, other)
     assert change != 0
-    found = SQUAD2.difference(references, predictions, other, "f1", (), resampling=resampling)
-    assert found.value == pytest.approx(change)
+    actual = SQUAD2.difference(references, predictions, other, "f1", (), resampling=resampling)
+    assert actual.value == pytest.approx(change)
     assert SQUAD2.correct(again, ours).tolist() == SQUAD2.correct(references, predictions).tolist()
     assert SQUAD2.correct(references, predictions).mean() == pytest.approx(
         SQUAD2.score(references, predictions, (), resampling=None).values["exact_match"]
     )
 
 
-def test_the_worst_share_no_word_with_a_gold_answer(
-    judged: tuple[Rows, dict[str, Any], dict[str, Any]],
+def test_the_worst_errors_share_no_word_with_a_reference(
+    evaluated: tuple[Rows, dict[str, Any], dict[str, Any]],
 ) -> None:
-    rows, references, predictions = judged
+    rows, references, predictions = evaluated
     records = [{"place": "a:1", **record} for record in SQUAD2.records(rows, predictions, (), references)]
     worst = SQUAD2.worst_errors(records)
     assert worst and len(worst) <= 20
     sure = [each["probability"] for each in worst]
     assert sure == sorted(sure, reverse=True)
     for each in worst:
-        accepted = {word for gold in each["label"].split(" / ") for word in gold.split()} - {"a", "the"}
+        accepted = {word for true in each["label"].split(" / ") for word in true.split()} - {"a", "the"}
         assert not accepted & set(each["prediction"].split())
     wrong = SQUAD2.correct(references, predictions) == 0
     assert len(worst) == min(20, sum(wrong)) == 20
 
 
-def test_baselines_answer_from_the_context(read: Callable[..., Corpus], resampling: Resampling) -> None:
+def test_baselines_predict_spans_of_the_context(read: Callable[..., Corpus], resampling: Resampling) -> None:
     rows = [*many(20), ("Who won in 2011?", CONTEXTS[0], ["Li Na"]), (QUESTIONS[1], CONTEXTS[1], [])]
     examples = SQUAD2.check(
         read(SQUAD2, train=many(40)[20:], test=rows), Data(train="x", validation_share=0), 1
     )
-    found = predict_baselines(SQUAD2, examples)
-    assert found.keys() == {"sliding_window", "no_answer"}
+    actual = predict_baselines(SQUAD2, examples)
+    assert actual.keys() == {"sliding_window", "no_answer"}
     contexts = examples.corpus.splits["test"].column("context")
-    assert all(t and t in c for t, c in zip(found["sliding_window"]["texts"], contexts, strict=True))
-    sheet = SQUAD2.score(examples.references["test"], found["no_answer"], (), resampling=resampling)
+    assert all(t and t in c for t, c in zip(actual["sliding_window"]["texts"], contexts, strict=True))
+    sheet = SQUAD2.score(examples.references["test"], actual["no_answer"], (), resampling=resampling)
     assert sheet.scores["exact_match"].value == pytest.approx(1 / 22)
     assert predict_baselines(TASK, examples).keys() == {"sliding_window"}
 
 
-def test_the_highest_score_wins_over_windows_and_nulls_the_lowest(tokenizer: Any) -> None:
-    """Two windows: each with its own null and best span; worked by hand."""
+def test_the_best_span_and_the_lowest_null_score_over_windows_count(tokenizer: Any) -> None:
+    """Two windows with a null score and a best span each, worked out by hand."""
     rows = rows_of(["the " * 22 + "good"])
     encoded = encoded_of(SQUAD2, rows, tokenizer)
     batch = batch_of(encoded, tokenizer)

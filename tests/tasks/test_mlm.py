@@ -1,4 +1,4 @@
-"""Masked language modelling: what is hidden, what it costs, and what `predict` puts in its place."""
+"""Masked language modelling: masks, losses, and the tokens that `predict` fills in."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def tokenizer(tiny_bert: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def model(tiny_bert: Path, tokenizer: Any) -> Any:
-    found = load.load_pretrained(
+    actual = load.load_pretrained(
         tiny_bert, "AutoModelForMaskedLM", {}, new_head=False, seed=1, tokenizer=tokenizer
     )
-    return in_float64(found).eval()
+    return in_float64(actual).eval()
 
 
-def made(tokenizer: Any, **options: Any) -> Any:
+def make_task(tokenizer: Any, **options: Any) -> Any:
     return tasks.load({"name": "mlm", **options}).bind({"model_type": "bert"}, tokenizer)
 
 
@@ -62,7 +62,7 @@ def numpy(outputs: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def test_windows_are_pieces_between_special_tokens(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer), references_of([0, 0, 1, 2]), max_length=8)
+    encoded = encoded_of(make_task(tokenizer), references_of([0, 0, 1, 2]), max_length=8)
     rows = [encoded.ragged["input_ids"][row].tolist() for row in range(len(encoded))]
     assert all((row[0], row[-1], len(row) <= 8) == (CLS, SEP, True) for row in rows)
     ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
@@ -72,14 +72,14 @@ def test_windows_are_pieces_between_special_tokens(tokenizer: Any) -> None:
     assert encoded.examples.tolist() == [0, 1, 2, 2, 3]
 
 
-def test_words_of_two_rows_are_not_one(tokenizer: Any) -> None:
-    encoded = encoded_of(made(tokenizer), references_of([0, 0, 0, 0]), max_length=32)
+def test_words_of_different_rows_have_different_numbers(tokenizer: Any) -> None:
+    encoded = encoded_of(make_task(tokenizer), references_of([0, 0, 0, 0]), max_length=32)
     words = encoded.ragged["words"][0][1:-1]
     assert len(set(words.tolist())) == len(words)
 
 
-def test_masks_depend_on_the_draw_alone(tokenizer: Any) -> None:
-    task = made(tokenizer, rate=0.5)
+def test_masks_depend_on_the_seed_alone(tokenizer: Any) -> None:
+    task = make_task(tokenizer, rate=0.5)
     encoded = encoded_of(task, references_of([0, 1, 2, 3]))
     draws = np.arange(40).reshape(10, 4)  # some of them put a random token somewhere
     for some in draws:
@@ -93,27 +93,27 @@ def test_masks_depend_on_the_draw_alone(tokenizer: Any) -> None:
     assert "words" not in together
 
 
-def test_the_loss_is_that_of_the_whole_logits_at_hidden_tokens(tokenizer: Any, model: Any) -> None:
-    task = made(tokenizer, rate=0.5)
+def test_the_loss_equals_that_of_all_logits_at_masked_tokens(tokenizer: Any, model: Any) -> None:
+    task = make_task(tokenizer, rate=0.5)
     encoded = encoded_of(task, references_of([0, 1, 2, 3]))
     batch = task.augment(batch_of(encoded), np.arange(4))
     with torch.no_grad():
         loss, count = task.loss({}, 0)(model, batch)
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        found = task.predictions(numpy(task.decode(model, batch)), encoded, {"text": TEXTS})
+        actual = task.predictions(numpy(task.decode(model, batch)), encoded, {"text": TEXTS})
     wanted = torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch["labels"], reduction="sum")
     assert float(loss) == pytest.approx(float(wanted), rel=1e-10)
-    assert int(count) == int((batch["labels"] != IGNORED).sum()) == found["tokens"].sum()
-    assert found["nats"].sum() == pytest.approx(float(wanted), rel=1e-10)
+    assert int(count) == int((batch["labels"] != IGNORED).sum()) == actual["tokens"].sum()
+    assert actual["nats"].sum() == pytest.approx(float(wanted), rel=1e-10)
     hits = (logits.argmax(-1) == batch["labels"]).sum(1)
-    assert found["hits"].tolist() == hits.tolist()
+    assert actual["hits"].tolist() == hits.tolist()
 
 
-def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: Any) -> None:
-    """Every second token is to be predicted, none is hidden: masks of other windows would be others."""
+def test_packed_documents_have_the_loss_of_separate_ones(tokenizer: Any, model: Any) -> None:
+    """Every second token is predicted but none is masked, because other windows would have other masks."""
     costs = []
     for packing in (True, False):
-        task = made(tokenizer, packing=packing)
+        task = make_task(tokenizer, packing=packing)
         encoded = encoded_of(task, references_of([0, 1, 2, 3]), max_length=64)
         batch = batch_of(encoded)
         scored = (batch["words"] > 0) & (batch["input_ids"] % 2 == 0)
@@ -126,7 +126,7 @@ def test_packed_blocks_cost_what_the_pieces_cost_apart(tokenizer: Any, model: An
 
 
 def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
-    task = made(tokenizer, choices=3)
+    task = make_task(tokenizer, choices=3)
     texts = ["the [MASK] was very [MASK] .", "no mask", "[MASK] film"]
     encoded = encoded_of(task, {}, texts=texts)
     assert encoded.notes == {"texts have no [MASK], so no prediction": 1}
@@ -146,25 +146,25 @@ def test_predict_fills_the_masks(tokenizer: Any, model: Any) -> None:
     assert last["prediction"].endswith(" film")
 
 
-def test_scores_say_that_they_are_of_hidden_tokens(tokenizer: Any) -> None:
+def test_metrics_note_that_they_cover_masked_tokens(tokenizer: Any) -> None:
     predictions = {"nats": np.ones(4), "tokens": np.full(4, 2), "hits": np.ones(4)}
-    found = made(tokenizer).measure(references_of([0, 1, 2, 3]), predictions)
-    assert found.values() == pytest.approx({"loss": 0.5, "perplexity": np.exp(0.5), "token_accuracy": 0.5})
+    actual = make_task(tokenizer).measure(references_of([0, 1, 2, 3]), predictions)
+    assert actual.values() == pytest.approx({"loss": 0.5, "perplexity": np.exp(0.5), "token_accuracy": 0.5})
     assert all(
         metric.note.endswith(", masked tokens only, each given all tokens that are not masked")
-        for metric in found.metrics
+        for metric in actual.metrics
     )
 
 
-def test_a_tokenizer_without_a_mask_is_refused(tokenizer: Any) -> None:
+def test_a_tokenizer_without_a_mask_token_is_an_error(tokenizer: Any) -> None:
     from copy import deepcopy
 
     other = deepcopy(tokenizer)
     other.mask_token = None
     with pytest.raises(ModelError, match=r"S07.*mask token.*task.name=clm"):
-        made(other)
+        make_task(other)
 
 
-def test_a_model_that_may_not_keep_documents_apart_is_refused(tokenizer: Any) -> None:
+def test_packing_for_an_unsupported_model_type_is_an_error(tokenizer: Any) -> None:
     with pytest.raises(ModelError, match="S09"):
         tasks.load({"name": "mlm", "packing": True}).bind({"model_type": "roberta"}, tokenizer)

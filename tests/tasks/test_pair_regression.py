@@ -1,4 +1,4 @@
-"""A number for two texts: both are read, both are checked, and the baseline knows their common words."""
+"""Pair regression: both texts are read and checked, and a baseline uses their common words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS = ["film", "story", "plot", "actor", "scene", "music"]
 
 
 def similar(count: int) -> list[dict[str, object]]:
-    """The score is the number of common words."""
+    """Make pairs whose score is the number of common words."""
     rng = np.random.default_rng(0)
     made = []
     for number in range(count):
@@ -32,7 +32,7 @@ def similar(count: int) -> list[dict[str, object]]:
     return made
 
 
-def test_both_texts_are_read_and_shown() -> None:
+def test_both_texts_are_read_and_recorded() -> None:
     assert TASK.spec.columns == {"text": "text", "text_pair": "text_pair", "score": "score"}
     predictions = {"prediction": np.array([1.5], np.float32)}
     references = {"labels": np.array([3.8], np.float32)}
@@ -42,14 +42,14 @@ def test_both_texts_are_read_and_shown() -> None:
     assert worst == {"text": "a", "text_pair": "b", "score": 3.8, "prediction": 1.5, "place": "x:1"}
 
 
-def test_the_input_is_the_tokenizers_own_pair(tiny_bert: Path) -> None:
+def test_the_input_is_a_pair_of_the_tokenizer(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert)
     texts = {"text": ["a film"], "text_pair": ["the story"]}
-    found = TASK.encode(texts, {}, tokenizer, max_length=20, truncation=False)
-    assert found.columns["input_ids"] == [tokenizer("a film", "the story")["input_ids"]]
+    actual = TASK.encode(texts, {}, tokenizer, max_length=20, truncation=False)
+    assert actual.columns["input_ids"] == [tokenizer("a film", "the story")["input_ids"]]
 
 
-def test_faults_of_texts_and_numbers_are_told_together(corpus_of: Callable[..., Corpus]) -> None:
+def test_errors_of_texts_and_numbers_are_raised_together(corpus_of: Callable[..., Corpus]) -> None:
     made = similar(30)
     made[2]["text_pair"] = " "
     made[4]["score"] = None
@@ -61,15 +61,17 @@ def test_faults_of_texts_and_numbers_are_told_together(corpus_of: Callable[..., 
     ]
 
 
-def test_the_baselines_are_the_mean_and_the_common_words(
+def test_the_baselines_are_the_mean_and_word_overlap(
     corpus_of: Callable[..., Corpus], resampling: Resampling
 ) -> None:
     examples = TASK.check(corpus_of(TASK, train=similar(120)), DATA, 1)
-    gold = examples.references["test"]
-    found = predict_baselines(TASK, examples)
-    assert set(found) == {"mean", "overlap"}
-    scores = TASK.score(gold, found["overlap"], (), resampling=resampling).scores
+    true = examples.references["test"]
+    actual = predict_baselines(TASK, examples)
+    assert set(actual) == {"mean", "overlap"}
+    scores = TASK.score(true, actual["overlap"], (), resampling=resampling).scores
     assert scores["pearson"].value > 0.95
     assert scores["mse"].value < 0.5  # on the scale of the scores, not of the shares
-    difference = TASK.difference(gold, found["overlap"], found["mean"], "pearson", (), resampling=resampling)
+    difference = TASK.difference(
+        true, actual["overlap"], actual["mean"], "pearson", (), resampling=resampling
+    )
     assert difference.low is not None and difference.low > 0

@@ -1,4 +1,4 @@
-"""Numbers for texts: read from any file, trained as transformers does, scored as scipy does."""
+"""Regression: numbers from any file, the loss of transformers, and the scores of scipy."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ def references() -> dict[str, Any]:
 
 
 @pytest.fixture
-def predictions(given: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
+def predictions(echo: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
     noise = np.random.default_rng(1).normal(size=40)
     numbers = torch.from_numpy((references["labels"] + noise).astype(np.float32))[:, None]
     batch = {"input_ids": numbers, "labels": torch.from_numpy(references["labels"])}
-    return {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
+    return {name: value.numpy() for name, value in TASK.decode(echo, batch).items()}
 
 
 def named(count: int) -> dict[str, list[Any]]:
-    found = rows("regression", count)
-    return {name: [row[name] for row in found] for name in found[0]}
+    actual = rows("regression", count)
+    return {name: [row[name] for row in actual] for name in actual[0]}
 
 
-def test_values_and_scores_are_those_of_scipy(
+def test_values_and_scores_equal_those_of_scipy(
     references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
-    gold, predicted = references["labels"].astype(float), predictions["prediction"].astype(float)
+    true, predicted = references["labels"].astype(float), predictions["prediction"].astype(float)
     values = TASK.score(references, predictions, (), resampling=None).values
     sheet = TASK.score(references, predictions, (), resampling=resampling)
     expected = {
-        "pearson": stats.pearsonr(gold, predicted).statistic,
-        "spearman": stats.spearmanr(gold, predicted).statistic,
-        "mse": sklearn_metrics.mean_squared_error(gold, predicted),
-        "mae": sklearn_metrics.mean_absolute_error(gold, predicted),
+        "pearson": stats.pearsonr(true, predicted).statistic,
+        "spearman": stats.spearmanr(true, predicted).statistic,
+        "mse": sklearn_metrics.mean_squared_error(true, predicted),
+        "mae": sklearn_metrics.mean_absolute_error(true, predicted),
     }
     assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
     assert values == pytest.approx({name: score.value for name, score in sheet.scores.items()}, abs=1e-12)
@@ -71,17 +71,17 @@ def test_values_and_scores_are_those_of_scipy(
 
 
 @pytest.mark.parametrize("classes", ["a trained head", "a new head"])
-def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: str) -> None:
-    """num_labels 1 and problem_type regression; with labels the model gives its own mean."""
+def test_the_loss_equals_that_of_transformers(tiny_bert: Path, tmp_path: Path, classes: str) -> None:
+    """With num_labels 1 and problem_type regression, the model itself computes a mean from labels."""
     tokenizer = load.load_tokenizer(tiny_bert)
     references = {"labels": np.array(named(12)["score"], np.float32)}
-    how: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
-    model = load.load_pretrained(tiny_bert, TASK.spec.auto_class, TASK.head(()).config, **how).eval()
+    settings: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
+    model = load.load_pretrained(tiny_bert, TASK.spec.auto_class, TASK.head(()).config, **settings).eval()
     if classes == "a trained head":  # opens again as it was
         model.save_pretrained(tmp_path / "model")
         tokenizer.save_pretrained(tmp_path / "model")
         model = load.load_pretrained(
-            tmp_path / "model", TASK.spec.auto_class, TASK.head(()).config, **how
+            tmp_path / "model", TASK.spec.auto_class, TASK.head(()).config, **settings
         ).eval()
     assert (model.config.num_labels, model.config.problem_type) == (1, "regression")
     features = TASK.encode(named(12), references, tokenizer, max_length=48, truncation=False)
@@ -98,22 +98,22 @@ def test_the_loss_is_transformers_own(tiny_bert: Path, tmp_path: Path, classes: 
         )
 
 
-def test_numbers_of_csv_are_strings_and_count(tmp_path: Path) -> None:
+def test_numbers_in_csv_files_are_parsed(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("text,score\n" + "".join(f"text number {i},{i / 4}\n" for i in range(40)))
-    found = corpus.read(
+    actual = corpus.read(
         Data(train=str(path)),
         columns=TASK.spec.columns,
         progress=SILENT,
         resolve_index=lambda name, _: Path(name),
         resolve_hub=lambda name, _: {},
     )
-    examples = TASK.check(found, DATA, 1)
+    examples = TASK.check(actual, DATA, 1)
     assert examples.labels == ()
-    for name, part in examples.corpus.splits.items():
+    for name, split in examples.corpus.splits.items():
         assert examples.references[name]["labels"].dtype == np.float32
         assert examples.references[name]["labels"].tolist() == [
-            float(score) for score in part.column("score")
+            float(score) for score in split.column("score")
         ]
 
 
@@ -121,14 +121,16 @@ def test_numbers_of_csv_are_strings_and_count(tmp_path: Path) -> None:
     "value, code",
     [("four", "L10"), ("1_000", "L10"), ("1e39", "L10"), ("nan", "L10"), ("", "L04"), (None, "L04")],
 )
-def test_what_is_no_number_is_told(corpus_of: Callable[..., Corpus], value: object, code: str) -> None:
+def test_values_that_are_not_numbers_are_errors(
+    corpus_of: Callable[..., Corpus], value: object, code: str
+) -> None:
     made = [{"text": f"text number {i}", "score": str(i)} for i in range(30)]
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=[*made, {"text": "the last", "score": value}]), DATA, 1)
     assert [(p.code, p.place) for p in caught.value.details] == [(code, "train.jsonl:31")]
 
 
-def test_equal_numbers_teach_nothing(corpus_of: Callable[..., Corpus]) -> None:
+def test_equal_training_numbers_are_an_error(corpus_of: Callable[..., Corpus]) -> None:
     made = [{"text": f"text number {i}", "score": 2.5} for i in range(30)]
     with pytest.raises(DataError) as caught:
         TASK.check(corpus_of(TASK, train=made), DATA, 1)
@@ -140,13 +142,13 @@ def test_equal_numbers_teach_nothing(corpus_of: Callable[..., Corpus]) -> None:
 def test_equal_texts_may_have_different_numbers(corpus_of: Callable[..., Corpus]) -> None:
     made = [{"text": f"text number {i // 2}", "score": float(i)} for i in range(40)]
     examples = TASK.check(corpus_of(TASK, train=made), DATA, 1)
-    texts = {name: set(part.column("text")) for name, part in examples.corpus.splits.items()}
+    texts = {name: set(split.column("text")) for name, split in examples.corpus.splits.items()}
     assert not texts["train"] & texts["test"]
-    for name, part in examples.corpus.splits.items():  # the numbers went with their rows
-        assert examples.references[name]["labels"].tolist() == part.column("score")
+    for name, split in examples.corpus.splits.items():  # the numbers went with their rows
+        assert examples.references[name]["labels"].tolist() == split.column("score")
 
 
-def test_records_give_the_same_difference(
+def test_parsed_records_give_the_same_difference(
     references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
     other = {"prediction": predictions["prediction"][::-1].copy()}
@@ -157,10 +159,10 @@ def test_records_give_the_same_difference(
     assert [record["score"] for record in written[0]] == references["labels"].astype(float).round(1).tolist()
     assert all(record["probability"] is None for record in written[0])
     (parsed, first), (_, second) = (TASK.parse_records(records, ()) for records in written)
-    how: dict[str, Any] = {"resampling": resampling}
+    settings: dict[str, Any] = {"resampling": resampling}
     for metric in TASK.spec.metrics:
-        expected = TASK.difference(references, predictions, other, metric, (), **how)
-        assert TASK.difference(parsed, first, second, metric, (), **how) == expected
+        expected = TASK.difference(references, predictions, other, metric, (), **settings)
+        assert TASK.difference(parsed, first, second, metric, (), **settings) == expected
         values = [
             TASK.score(references, {**x, "loss": np.zeros(40)}, (), resampling=None).values[metric]
             for x in (predictions, other)
@@ -168,7 +170,9 @@ def test_records_give_the_same_difference(
         assert expected.value == pytest.approx(values[0] - values[1], abs=1e-12)
 
 
-def test_the_worst_are_the_farthest_off(references: dict[str, Any], predictions: dict[str, Any]) -> None:
+def test_the_worst_errors_are_the_farthest_predictions(
+    references: dict[str, Any], predictions: dict[str, Any]
+) -> None:
     texts = {"text": [f"text {i}" for i in range(40)]}
     records = [
         {"place": f"x:{i}", **r} for i, r in enumerate(TASK.records(texts, predictions, (), references))
@@ -179,21 +183,23 @@ def test_the_worst_are_the_farthest_off(references: dict[str, Any], predictions:
     assert set(worst[0]) == {"text", "score", "prediction", "place"}
 
 
-def test_a_baseline_of_words_learns_what_they_tell(
+def test_the_tfidf_baseline_learns_from_words(
     corpus_of: Callable[..., Corpus], resampling: Resampling
 ) -> None:
     examples = TASK.check(corpus_of(TASK, train=rows("regression", 200)), DATA, 1)
-    found = predict_baselines(TASK, examples)
-    assert set(found) == {"mean", "tfidf_ridge"}
-    assert np.allclose(found["mean"]["prediction"], examples.references["train"]["labels"].mean())
-    scores = TASK.score(examples.references["test"], found["tfidf_ridge"], (), resampling=resampling).scores
+    actual = predict_baselines(TASK, examples)
+    assert set(actual) == {"mean", "tfidf_ridge"}
+    assert np.allclose(actual["mean"]["prediction"], examples.references["train"]["labels"].mean())
+    scores = TASK.score(examples.references["test"], actual["tfidf_ridge"], (), resampling=resampling).scores
     assert scores["pearson"].value > 0.8
     assert "loss" not in scores
 
 
-def test_an_answer_is_more_or_less_right(references: dict[str, Any], predictions: dict[str, Any]) -> None:
+def test_a_prediction_is_never_simply_correct(
+    references: dict[str, Any], predictions: dict[str, Any]
+) -> None:
     assert TASK.correct(references, predictions) is None
 
 
-def test_a_fresh_head_begins_at_the_mean(references: dict[str, Any]) -> None:
+def test_the_initial_bias_is_the_mean(references: dict[str, Any]) -> None:
     assert TASK.head((), references).bias == pytest.approx([references["labels"].mean()], rel=1e-6)

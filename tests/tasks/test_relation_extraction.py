@@ -1,4 +1,4 @@
-"""Two marked entities: marked from columns, kept as tokens, scored as SemEval-2010 task 8, adapted and re-opened."""
+"""Relation extraction: markers as tokens, the score of SemEval-2010 task 8, and saved adapters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FAST = ["train.epochs=null", "train.max_steps=20", "train.precision=fp32", "eval
 
 
 def named(count: int) -> list[dict[str, Any]]:
-    """Entities in columns, three rows a sentence."""
+    """Make rows with entities in columns, three per sentence."""
     pairs = [("the actor", "film"), ("film", "music"), ("music", "the actor")]
     return [
         {
@@ -47,10 +47,10 @@ def named(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def faults(corpus: Corpus, task: Any = TASK, known: Any = None) -> list[tuple[str, str, str]]:
+def errors_of(corpus: Corpus, task: Any = TASK, known: Any = None) -> list[tuple[str, str, str]]:
     with pytest.raises(DataError) as caught:
         task.check(corpus, DATA, 1, labels=known)
-    return [(problem.code, problem.place, problem.message) for problem in caught.value.details]
+    return [(error.code, error.place, error.message) for error in caught.value.details]
 
 
 @pytest.fixture
@@ -59,29 +59,29 @@ def references() -> dict[str, Any]:
 
 
 @pytest.fixture
-def predictions(given: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
+def predictions(echo: nn.Module, references: dict[str, Any]) -> dict[str, Any]:
     logits = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
     logits[np.arange(60), references["labels"]] += 1
     batch = {"input_ids": torch.from_numpy(logits), "labels": torch.from_numpy(references["labels"])}
-    return {name: value.numpy() for name, value in TASK.decode(given, batch).items()}
+    return {name: value.numpy() for name, value in TASK.decode(echo, batch).items()}
 
 
 # entities
 
 
-def test_a_sentence_stays_in_one_part(corpus_of: Callable[..., Corpus]) -> None:
-    """Its rows differ by their markers alone."""
+def test_a_sentence_stays_in_one_split(corpus_of: Callable[..., Corpus]) -> None:
+    """Its rows differ only in their markers."""
     from_columns = TASK.check(corpus_of(TASK, train=named(180)), DATA, 1)
     marked = [
         {"text": text, "label": label}
-        for part in from_columns.corpus.splits.values()
-        for text, label in zip(part.column("text"), part.column("label"), strict=True)
+        for split in from_columns.corpus.splits.values()
+        for text, label in zip(split.column("text"), split.column("label"), strict=True)
     ]
     for examples in (from_columns, TASK.check(corpus_of(TASK, train=marked), DATA, 1)):
         texts = {
             name: {text.replace("<e1>", "").replace("</e1>", "").replace("<e2>", "").replace("</e2>", "")
-                   for text in part.column("text")}
-            for name, part in examples.corpus.splits.items()
+                   for text in split.column("text")}
+            for name, split in examples.corpus.splits.items()
         }  # fmt: skip
         assert sum(map(len, texts.values())) == 60
         assert not texts["train"] & texts["test"]
@@ -95,22 +95,22 @@ def test_a_marker_is_one_token(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert, special=TASK.spec.special_tokens)
     assert tuple(TASK.spec.special_tokens) == MARKERS
     row = {"text": ["the <e1>actor</e1> of<e2>film</e2>."], "label": ["Other"]}
-    found = TASK.encode(row, {"labels": np.zeros(1)}, tokenizer, max_length=20, truncation=False)
-    tokens = tokenizer.convert_ids_to_tokens(found.columns["input_ids"][0])
+    actual = TASK.encode(row, {"labels": np.zeros(1)}, tokenizer, max_length=20, truncation=False)
+    tokens = tokenizer.convert_ids_to_tokens(actual.columns["input_ids"][0])
     assert tokens == ["[CLS]", "the", "<e1>", "actor", "</e1>", "of", "<e2>", "film", "</e2>", ".", "[SEP]"]
-    assert not found.notes
+    assert not actual.notes
 
 
-def test_entities_that_are_cut_off_are_counted(tiny_bert: Path) -> None:
+def test_entities_lost_to_truncation_are_counted(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert, special=TASK.spec.special_tokens)
     texts = ["<e1>actor</e1> of <e2>film</e2> it was", "it was <e1>actor</e1> of <e2>film</e2> it"]
     references = {"labels": np.zeros(2)}
-    found = TASK.encode({"text": texts}, references, tokenizer, max_length=9, truncation=True)
-    assert found.counts.cut_examples == 2
-    assert found.notes == {"texts that lost an entity to truncation": 1}
+    actual = TASK.encode({"text": texts}, references, tokenizer, max_length=9, truncation=True)
+    assert actual.counts.cut_examples == 2
+    assert actual.notes == {"texts that lost an entity to truncation": 1}
 
 
-def test_a_text_to_predict_needs_its_markers_too(tiny_bert: Path) -> None:
+def test_a_text_to_predict_without_markers_is_an_error(tiny_bert: Path) -> None:
     tokenizer = load.load_tokenizer(tiny_bert, special=TASK.spec.special_tokens)
     with pytest.raises(DataError, match=r'L14\] "the actor": has no <e1>'):
         TASK.encode({"text": ["the actor"]}, {}, tokenizer, max_length=9, truncation=True)
@@ -143,27 +143,27 @@ def test_values_are_the_scores(
 
 
 def test_the_negative_class_is_left_out(references: dict[str, Any], predictions: dict[str, Any]) -> None:
-    """By its usual names, or as the recipe says; a relation's directions are one row of the report."""
-    how: dict[str, Any] = {"resampling": Resampling(resamples=100, seed=1)}
-    by_default = TASK.score(references, predictions, LABELS, **how)
+    """It has a usual name, or the name in the recipe. The report has one row for both directions of a relation."""
+    settings: dict[str, Any] = {"resampling": Resampling(resamples=100, seed=1)}
+    by_default = TASK.score(references, predictions, LABELS, **settings)
     assert set(by_default.details["per_class"]) == {"Cause", "Part"}
-    chosen = make(Options(negative="Part(e1,e2)"), {}).score(references, predictions, LABELS, **how)
+    chosen = make(Options(negative="Part(e1,e2)"), {}).score(references, predictions, LABELS, **settings)
     assert set(chosen.details["per_class"]) == {"Cause", "Other"}
     assert chosen.scores["semeval2010"].value != by_default.scores["semeval2010"].value
-    none = TASK.score(references, predictions, ("a", "b", "c", "d"), **how)
+    none = TASK.score(references, predictions, ("a", "b", "c", "d"), **settings)
     assert set(none.details["per_class"]) == {"a", "b", "c", "d"}
 
 
-def test_a_negative_class_that_is_none_is_told(corpus_of: Callable[..., Corpus]) -> None:
-    found = corpus_of(TASK, train=rows("relation_extraction", 60))
-    (told,) = faults(found, make(Options(negative="Othr"), {}))
-    assert told[:2] == ("L05", "task.negative")
-    assert 'did you mean "Other"?' in told[2]
-    (told,) = faults(found, make(Options(positive="Prais"), {}))
-    assert told[:2] == ("L05", "task.positive")
+def test_an_unknown_negative_class_is_an_error(corpus_of: Callable[..., Corpus]) -> None:
+    actual = corpus_of(TASK, train=rows("relation_extraction", 60))
+    (errors,) = errors_of(actual, make(Options(negative="Othr"), {}))
+    assert errors[:2] == ("L05", "task.negative")
+    assert 'did you mean "Other"?' in errors[2]
+    (errors,) = errors_of(actual, make(Options(positive="Prais"), {}))
+    assert errors[:2] == ("L05", "task.positive")
 
 
-def test_records_give_the_same_difference(
+def test_parsed_records_give_the_same_difference(
     references: dict[str, Any], predictions: dict[str, Any], resampling: Resampling
 ) -> None:
     other = {name: values[::-1].copy() for name, values in predictions.items()}
@@ -172,10 +172,10 @@ def test_records_give_the_same_difference(
         json.loads(json.dumps(list(TASK.records(texts, x, LABELS, references)))) for x in (predictions, other)
     ]
     (parsed, first), (_, second) = (TASK.parse_records(records, LABELS) for records in written)
-    how: dict[str, Any] = {"resampling": resampling}
+    settings: dict[str, Any] = {"resampling": resampling}
     for metric in TASK.spec.metrics:
-        expected = TASK.difference(references, predictions, other, metric, LABELS, **how)
-        assert asdict(TASK.difference(parsed, first, second, metric, LABELS, **how)) == asdict(expected)
+        expected = TASK.difference(references, predictions, other, metric, LABELS, **settings)
+        assert asdict(TASK.difference(parsed, first, second, metric, LABELS, **settings)) == asdict(expected)
         values = [
             TASK.score(references, x, LABELS, resampling=None).values[metric] for x in (predictions, other)
         ]
@@ -192,8 +192,8 @@ def recipe(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("merge", ["true", "false"])
-def test_an_adapted_model_answers_again_as_it_did(recipe: Path, tmp_path: Path, merge: str) -> None:
-    """With the adapter merged or kept: the trained markers must come back, not rows drawn anew."""
+def test_a_saved_model_predicts_the_same_again(recipe: Path, tmp_path: Path, merge: str) -> None:
+    """With a merged or a separate adapter, the trained embeddings of the markers are loaded, not new ones."""
     settings = [*FAST, "model.lora.rank=4", f"model.lora.merge={merge}"]
     llmkit.finetune(str(recipe), settings, out=tmp_path / "run")
     lines = (tmp_path / "run/predictions/test.jsonl").read_text().splitlines()
@@ -205,7 +205,7 @@ def test_an_adapted_model_answers_again_as_it_did(recipe: Path, tmp_path: Path, 
     assert (tmp_path / "run/model/adapter_config.json").exists() is (merge == "false")
 
 
-def test_the_markers_of_a_kept_adapter_are_trained(recipe: Path, tiny_bert: Path, tmp_path: Path) -> None:
+def test_the_markers_of_a_separate_adapter_are_trained(recipe: Path, tiny_bert: Path, tmp_path: Path) -> None:
     settings = [*FAST, "model.lora.rank=4", "model.lora.merge=false"]
     llmkit.finetune(str(recipe), settings, out=tmp_path / "run")
     opened = open_model(str(tmp_path / "run"), SILENT)
@@ -225,10 +225,10 @@ def test_the_markers_of_a_kept_adapter_are_trained(recipe: Path, tiny_bert: Path
     assert (moved > 1e-3).all()
 
 
-def test_a_run_from_columns_ends_as_one_from_markers(tiny_bert: Path, tmp_path: Path) -> None:
+def test_runs_from_columns_and_from_markers_are_equal(tiny_bert: Path, tmp_path: Path) -> None:
     columns = write_recipe("relation_extraction", tmp_path, tiny_bert)
     data = tmp_path / "relation_extraction.jsonl"
-    found = [
+    actual = [
         {
             "text": f"it {i % 7} is the story {i} {i * i}",
             "head": "it",
@@ -237,14 +237,14 @@ def test_a_run_from_columns_ends_as_one_from_markers(tiny_bert: Path, tmp_path: 
         }
         for i in range(80)
     ]
-    data.write_text("".join(json.dumps(row) + "\n" for row in found))
+    data.write_text("".join(json.dumps(row) + "\n" for row in actual))
     first = llmkit.finetune(str(columns), FAST, out=tmp_path / "columns")
     marked = [
         {
             "text": row["text"].replace("it ", "<e1>it</e1> ").replace("story", "<e2>story</e2>"),
             "label": row["label"],
         }
-        for row in found
+        for row in actual
     ]
     data.write_text("".join(json.dumps(row) + "\n" for row in marked))
     second = llmkit.finetune(str(columns), FAST, out=tmp_path / "markers")

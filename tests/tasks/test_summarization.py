@@ -1,4 +1,4 @@
-"""Summarization: ROUGE with a sentence a line, and the first sentences as the method to beat."""
+"""Summarization: ROUGE with one sentence per line, and the first sentences as a baseline."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ REFERENCES = ["Ann moved to Rome. The house was sold.", "In May Ann left."]
 DOCUMENT = "Mr. Li paid 3.50 yuan. He left at noon. Nobody saw him. It rained. All went home."
 
 
-def made(**options: Any) -> Any:
+def make_task(**options: Any) -> Any:
     return tasks.load({"name": "summarization", **options})
 
 
-def test_scores_are_those_of_rouge_score_with_a_sentence_a_line() -> None:
-    found = made().measure([SAID], [REFERENCES])
+def test_scores_equal_those_of_rouge_score_with_one_sentence_per_line() -> None:
+    actual = make_task().measure([SAID], [REFERENCES])
     names = ["rouge1", "rouge2", "rougeL", "rougeLsum"]
 
     def by_line(text: str) -> str:
         return text.replace(". ", ".\n")
 
     theirs = RougeScorer(names).score_multi([by_line(text) for text in REFERENCES], by_line(SAID))
-    assert found.values() == pytest.approx({name: 100 * theirs[name].fmeasure for name in names})
+    assert actual.values() == pytest.approx({name: 100 * theirs[name].fmeasure for name in names})
     whole = RougeScorer(names).score_multi(REFERENCES, SAID)
-    assert found.values()["rougeLsum"] != pytest.approx(100 * whole["rougeLsum"].fmeasure)
+    assert actual.values()["rougeLsum"] != pytest.approx(100 * whole["rougeLsum"].fmeasure)
 
 
-def test_chinese_has_scores() -> None:
-    found = made().measure(["灰黄霉素微粒的制备"], [["灰黄霉素微粒的制备"]])
-    assert found.values()["rougeL"] == pytest.approx(100)
+def test_chinese_summaries_have_scores() -> None:
+    actual = make_task().measure(["灰黄霉素微粒的制备"], [["灰黄霉素微粒的制备"]])
+    assert actual.values()["rougeL"] == pytest.approx(100)
 
 
-def test_the_baseline_is_the_lead(corpus_of: Any) -> None:
-    task = made()
+def test_the_baseline_is_the_first_sentences(corpus_of: Any) -> None:
+    task = make_task()
     train = [{"document": f"{n} rows. And more.", "summary": "rows"} for n in range(3)]
     test = [
         {"document": DOCUMENT, "summary": "Li left."},

@@ -1,4 +1,4 @@
-"""Token classification: each word once, losses as transformers' own, entities that stand in the text."""
+"""Token classification: each word is predicted once, with the loss of transformers and offsets in the text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Arrays = dict[str, Any]
 
 
 def sentence(rng: np.random.Generator, length: int) -> tuple[list[str], list[str]]:
-    """Runs of good and bad words are entities."""
+    """Make a sentence in which runs of good and bad words are entities."""
     tokens = [str(word) for word in rng.choice([*GOOD, *BAD, *NEUTRAL, *NEUTRAL], length)]
     kinds = ["GOOD" if word in GOOD else "BAD" if word in BAD else "" for word in tokens]
     tags = [
@@ -49,27 +49,27 @@ def sentence(rng: np.random.Generator, length: int) -> tuple[list[str], list[str
 
 def table(count: int, seed: int = 0, longest: int = 50) -> dict[str, list[Any]]:
     rng = np.random.default_rng(seed)
-    found = [sentence(rng, int(rng.integers(1, longest))) for _ in range(count)]
-    return {"tokens": [tokens for tokens, _ in found], "tags": [tags for _, tags in found]}
+    actual = [sentence(rng, int(rng.integers(1, longest))) for _ in range(count)]
+    return {"tokens": [tokens for tokens, _ in actual], "tags": [tags for _, tags in actual]}
 
 
 def rows_of(sentences: Sequence[Sequence[str]]) -> dict[str, list[Any]]:
-    """As `check` leaves them."""
+    """Make rows as `check` returns them."""
     from llmkit.text.words import join_words
 
-    found = [join_words(tokens) for tokens in sentences]
+    actual = [join_words(tokens) for tokens in sentences]
     return {
         "tokens": [list(tokens) for tokens in sentences],
-        "text": [text for text, _ in found],
-        "offsets": [places for _, places in found],
+        "text": [text for text, _ in actual],
+        "offsets": [places for _, places in actual],
     }
 
 
 def objects(rows: Sequence[Any]) -> Any:
-    found = np.empty(len(rows), object)
+    actual = np.empty(len(rows), object)
     for number, row in enumerate(rows):
-        found[number] = np.asarray(row, np.int64)
-    return found
+        actual[number] = np.asarray(row, np.int64)
+    return actual
 
 
 def ids_of(tags: Sequence[Sequence[str]], labels: Sequence[str] = LABELS) -> Arrays:
@@ -77,12 +77,12 @@ def ids_of(tags: Sequence[Sequence[str]], labels: Sequence[str] = LABELS) -> Arr
 
 
 class ByToken(nn.Module):
-    """Logits that depend on the token alone."""
+    """A model whose logits depend on the token alone."""
 
     def __init__(self, classes: int = len(LABELS), seed: int = 0) -> None:
         super().__init__()
-        made = torch.Generator().manual_seed(seed)
-        self.register_buffer("tokens", torch.randn(400, classes, generator=made) * 3)
+        table_rows = torch.Generator().manual_seed(seed)
+        self.register_buffer("tokens", torch.randn(400, classes, generator=table_rows) * 3)
 
     def forward(self, input_ids: Tensor, **_: Tensor) -> Any:
         return SimpleNamespace(logits=self.tokens[input_ids])
@@ -133,10 +133,10 @@ def predictions_of(
 
 
 @pytest.fixture
-def judged(session: Session, tokenizer: Any) -> tuple[dict[str, Any], Arrays, Arrays]:
-    """60 sentences, their gold tags, and the answers of a model that mostly knows them."""
-    made = table(60, longest=30)
-    rows, references = rows_of(made["tokens"]), ids_of(made["tags"])
+def evaluated(session: Session, tokenizer: Any) -> tuple[dict[str, Any], Arrays, Arrays]:
+    """Make 60 sentences, their tags, and the predictions of a model that is mostly right."""
+    table_rows = table(60, longest=30)
+    rows, references = rows_of(table_rows["tokens"]), ids_of(table_rows["tags"])
     model = ByToken(seed=4)
     for number, words in (1, BAD), (3, GOOD), (0, NEUTRAL):
         model.tokens[tokenizer.convert_tokens_to_ids(words), number] += 7  # type: ignore[index]
@@ -144,13 +144,13 @@ def judged(session: Session, tokenizer: Any) -> tuple[dict[str, Any], Arrays, Ar
 
 
 def test_check_makes_splits_labels_and_references(corpus_of: Callable[..., Corpus]) -> None:
-    made = table(60)
-    rows = [{"tokens": a, "tags": b} for a, b in zip(made["tokens"], made["tags"], strict=True)]
+    table_rows = table(60)
+    rows = [{"tokens": a, "tags": b} for a, b in zip(table_rows["tokens"], table_rows["tags"], strict=True)]
     examples = TASK.check(corpus_of(TASK, train=rows), Data(train="x", duplicates="allow"), 1)
     assert examples.labels == LABELS
     assert examples.corpus.splits.keys() == {"train", "validation", "test"}
-    for part, of_part in examples.corpus.splits.items():
-        named = [[LABELS[number] for number in ids] for ids in examples.references[part]["tags"]]
+    for split, of_part in examples.corpus.splits.items():
+        named = [[LABELS[number] for number in ids] for ids in examples.references[split]["tags"]]
         assert named == of_part.column("tags")
         for text, offsets, tokens in zip(
             *(of_part.column(n) for n in ("text", "offsets", "tokens")), strict=True
@@ -159,13 +159,13 @@ def test_check_makes_splits_labels_and_references(corpus_of: Callable[..., Corpu
     assert any(note.startswith("tags: IOB2") for note in examples.notes)
 
 
-def test_faults_are_told(corpus_of: Callable[..., Corpus]) -> None:
+def test_invalid_rows_are_errors(corpus_of: Callable[..., Corpus]) -> None:
     rows = [{"tokens": ["a", "b"], "tags": ["B-X"]}, {"tokens": ["a"], "tags": ["B-X"]}]
     with pytest.raises(DataError, match="N01"):
         TASK.check(corpus_of(TASK, train=rows), Data(train="x"), 1)
 
 
-def test_spans_are_read_too(corpus_of: Callable[..., Corpus]) -> None:
+def test_rows_with_character_spans_are_read(corpus_of: Callable[..., Corpus]) -> None:
     task = make(Options(spans=True), {})
     rows = [
         {"text": f"Li Na won in {year}.", "entities": [{"start": 0, "end": 5, "label": "PER"}]}
@@ -181,8 +181,8 @@ def test_spans_are_read_too(corpus_of: Callable[..., Corpus]) -> None:
     ]
 
 
-def test_numbers_named_otherwise_are_other_rows(corpus_of: Callable[..., Corpus]) -> None:
-    """The same file under other data.labels has other tags: the cache of tokens must not take one for the other."""
+def test_other_tag_names_have_another_fingerprint(corpus_of: Callable[..., Corpus]) -> None:
+    """With other data.labels the same file has other tags, so the encoding cache needs another key."""
     rows = [{"tokens": [f"w{n}", "x"], "tags": [1, 3]} for n in range(30)]
 
     def check(*labels: str) -> Any:
@@ -199,10 +199,10 @@ def batch_of(encoded: Encoded, tokenizer: Any) -> dict[str, Tensor]:
     return collate(encoded, np.arange(len(encoded)), pad_token_id=tokenizer.pad_token_id, scalars={})
 
 
-def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
-    """Its own loss is a mean over the labelled tokens of a batch; ours, in windows of several lengths, sums them."""
-    made = table(8)
-    rows, references = rows_of(made["tokens"]), ids_of(made["tags"])
+def test_the_loss_equals_that_of_transformers(tokenizer: Any, bert: Any) -> None:
+    """transformers averages over the labelled tokens of a batch, llmkit sums over windows of several lengths."""
+    table_rows = table(8)
+    rows, references = rows_of(table_rows["tokens"]), ids_of(table_rows["tags"])
     batch = batch_of(encoded_of(rows, references, tokenizer), tokenizer)
     assert (batch["attention_mask"] == 0).any()
     with torch.no_grad():
@@ -211,14 +211,14 @@ def test_the_loss_is_that_of_transformers(tokenizer: Any, bert: Any) -> None:
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
         ).loss
         decoded = TASK.decode(bert, batch)
-    assert count.item() == sum(map(len, made["tokens"]))  # every word counts once
+    assert count.item() == sum(map(len, table_rows["tokens"]))  # every word counts once
     assert (summed / count).item() == pytest.approx(theirs.item(), rel=1e-12)
     assert decoded["loss"].sum().item() == pytest.approx(summed.item(), rel=1e-12)
 
 
-def test_probabilities_are_the_softmax_of_the_best(tokenizer: Any, bert: Any) -> None:
-    made = table(5)
-    batch = batch_of(encoded_of(rows_of(made["tokens"]), {}, tokenizer), tokenizer)
+def test_probabilities_are_those_of_the_most_likely_labels(tokenizer: Any, bert: Any) -> None:
+    table_rows = table(5)
+    batch = batch_of(encoded_of(rows_of(table_rows["tokens"]), {}, tokenizer), tokenizer)
     with torch.no_grad():
         decoded = TASK.decode(bert, batch)
         logits = bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
@@ -229,14 +229,14 @@ def test_probabilities_are_the_softmax_of_the_best(tokenizer: Any, bert: Any) ->
 
 @pytest.mark.parametrize("budget", [1, 50, 5000])
 @pytest.mark.parametrize("length", [8, 16, 500])
-def test_answers_do_not_depend_on_windows_and_batches(
+def test_predictions_do_not_depend_on_windows_and_batches(
     session: Session, tokenizer: Any, budget: int, length: int
 ) -> None:
-    made = table(20)
-    rows, references = rows_of(made["tokens"]), ids_of(made["tags"])
+    table_rows = table(20)
+    rows, references = rows_of(table_rows["tokens"]), ids_of(table_rows["tags"])
     model = ByToken()
     predictions = predictions_of(session, model, rows, references, tokenizer, length, budget)
-    for number, tokens in enumerate(made["tokens"]):
+    for number, tokens in enumerate(table_rows["tokens"]):
         logits = model.tokens[tokenizer.convert_tokens_to_ids(tokens)]  # type: ignore[index]
         assert predictions["tags"][number].tolist() == logits.argmax(-1).tolist()
         assert predictions["probabilities"][number] == pytest.approx(
@@ -246,7 +246,7 @@ def test_answers_do_not_depend_on_windows_and_batches(
             logits, torch.tensor(references["tags"][number]), reduction="sum"
         )
         assert predictions["loss"][number] == pytest.approx(expected.item(), rel=1e-4)
-    assert predictions["words"].tolist() == [len(tokens) for tokens in made["tokens"]]
+    assert predictions["words"].tolist() == [len(tokens) for tokens in table_rows["tokens"]]
 
 
 def test_a_word_without_a_token_is_o_and_has_no_loss(session: Session, tokenizer: Any) -> None:
@@ -263,8 +263,10 @@ def test_a_word_without_a_token_is_o_and_has_no_loss(session: Session, tokenizer
     )
 
 
-def test_values_are_the_scores(judged: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling) -> None:
-    _, references, predictions = judged
+def test_values_are_the_scores(
+    evaluated: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling
+) -> None:
+    _, references, predictions = evaluated
     values = TASK.score(references, predictions, LABELS, resampling=None).values
     sheet = TASK.score(references, predictions, LABELS, resampling=resampling)
     assert set(values) == set(sheet.scores) == {"loss", *TASK.spec.metrics}
@@ -282,11 +284,11 @@ def test_values_are_the_scores(judged: tuple[dict[str, Any], Arrays, Arrays], re
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_f1_is_that_of_seqeval(judged: tuple[dict[str, Any], Arrays, Arrays], strict: bool) -> None:
+def test_f1_equals_that_of_seqeval(evaluated: tuple[dict[str, Any], Arrays, Arrays], strict: bool) -> None:
     from seqeval.metrics import f1_score
     from seqeval.scheme import IOB2
 
-    _, references, predictions = judged
+    _, references, predictions = evaluated
     named = [[[LABELS[n] for n in ids] for ids in each["tags"]] for each in (references, predictions)]
     expected = f1_score(*named, **({"mode": "strict", "scheme": IOB2} if strict else {}))
     values = make(Options(strict=strict), {}).score(references, predictions, LABELS, resampling=None).values
@@ -294,14 +296,14 @@ def test_f1_is_that_of_seqeval(judged: tuple[dict[str, Any], Arrays, Arrays], st
     assert 0.3 < expected < 0.95
 
 
-def test_a_foreign_order_of_labels_scores_the_same(
-    judged: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling
+def test_another_order_of_labels_has_the_same_scores(
+    evaluated: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling
 ) -> None:
-    rows, references, predictions = judged
+    rows, references, predictions = evaluated
     other = ("I-GOOD", "B-BAD", "O", "B-GOOD", "I-BAD")
 
-    def moved(found: Arrays) -> Arrays:
-        return {**found, "tags": objects([[other.index(LABELS[n]) for n in ids] for ids in found["tags"]])}
+    def moved(actual: Arrays) -> Arrays:
+        return {**actual, "tags": objects([[other.index(LABELS[n]) for n in ids] for ids in actual["tags"]])}
 
     assert (
         TASK.score(moved(references), moved(predictions), other, resampling=None).values
@@ -322,9 +324,9 @@ def test_a_model_of_another_scheme_is_scored_by_its_entities() -> None:
     labels = ("O", "B-A", "I-A", "E-A", "S-A")
     references = {"tags": objects([[1, 2, 0, 1], [1, 2, 2, 0]])}  # IOB2 among the model's labels
     predictions = {"tags": objects([[1, 3, 0, 4], [1, 2, 0, 4]])}
-    [gold, found] = _renumber(labels, references["tags"], predictions["tags"])
-    assert [row.tolist() for row in gold] == [[1, 2, 0, 1], [1, 2, 2, 0]]
-    assert [row.tolist() for row in found] == [[1, 2, 0, 1], [1, 2, 0, 1]]
+    [true, actual] = _renumber(labels, references["tags"], predictions["tags"])
+    assert [row.tolist() for row in true] == [[1, 2, 0, 1], [1, 2, 2, 0]]
+    assert [row.tolist() for row in actual] == [[1, 2, 0, 1], [1, 2, 0, 1]]
     values = TASK.score(
         references,
         {**predictions, "loss": np.zeros(2), "words": np.ones(2)},
@@ -334,10 +336,10 @@ def test_a_model_of_another_scheme_is_scored_by_its_entities() -> None:
     assert (values["precision"], values["recall"]) == (0.5, pytest.approx(2 / 3))
 
 
-def test_labels_that_mark_no_entities_are_the_users_mistake(
-    judged: tuple[dict[str, Any], Arrays, Arrays],
+def test_labels_that_mark_no_entities_are_an_error(
+    evaluated: tuple[dict[str, Any], Arrays, Arrays],
 ) -> None:
-    rows, references, predictions = judged
+    rows, references, predictions = evaluated
     for labels in ("NOUN", "VERB", "O", "X", "ADJ"), tuple(f"LABEL_{number}" for number in range(5)):
         with pytest.raises(ModelError, match="M11"):
             list(TASK.records(rows, predictions, labels))
@@ -345,8 +347,8 @@ def test_labels_that_mark_no_entities_are_the_users_mistake(
             TASK.score(references, predictions, labels, resampling=None)
 
 
-def test_records_point_into_the_text(judged: tuple[dict[str, Any], Arrays, Arrays]) -> None:
-    rows, references, predictions = judged
+def test_records_hold_offsets_in_the_text(evaluated: tuple[dict[str, Any], Arrays, Arrays]) -> None:
+    rows, references, predictions = evaluated
     records = list(TASK.records(rows, predictions, LABELS, references))
     assert len(records) == 60
     for number, record in enumerate(records):
@@ -377,8 +379,8 @@ def test_an_entity_is_as_probable_as_its_least_probable_word() -> None:
     assert "tags" not in record
 
 
-def test_raw_texts_are_split_by_rule(session: Session, tokenizer: Any) -> None:
-    """Without tokens: what `predict` is given. Offsets are those of the text itself."""
+def test_texts_to_predict_are_split_into_words_by_rule(session: Session, tokenizer: Any) -> None:
+    """Rows of `predict` have no tokens. Offsets are those in the text itself."""
     texts = ["A good,  great\tfilm!", "好good好 🙂bad", "e\u0301a dull"]
     rows: dict[str, Any] = {"text": texts}
     model = ByToken()
@@ -388,8 +390,8 @@ def test_raw_texts_are_split_by_rule(session: Session, tokenizer: Any) -> None:
         model.tokens[tokenizer.convert_tokens_to_ids(words), number] = 9  # type: ignore[index]
     predictions = predictions_of(session, model, rows, {}, tokenizer, 8)
     records = list(TASK.records(rows, predictions, LABELS))
-    found = [[(e["start"], e["end"], e["label"]) for e in record["prediction"]] for record in records]
-    assert found == [
+    actual = [[(e["start"], e["end"], e["label"]) for e in record["prediction"]] for record in records]
+    assert actual == [
         [(2, 6, "GOOD"), (9, 14, "GOOD")],
         [(1, 5, "GOOD"), (8, 11, "BAD")],
         [(4, 8, "BAD")],
@@ -406,9 +408,9 @@ def test_a_text_without_any_word_has_no_entity(session: Session, tokenizer: Any)
 
 
 def test_parse_records_gives_the_same_difference(
-    judged: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling
+    evaluated: tuple[dict[str, Any], Arrays, Arrays], resampling: Resampling
 ) -> None:
-    rows, references, predictions = judged
+    rows, references, predictions = evaluated
     other = {**predictions, "tags": objects([np.where(ids == 3, 0, ids) for ids in predictions["tags"]])}
     pairs = []
     for each in predictions, other:
@@ -431,16 +433,16 @@ def test_parse_records_gives_the_same_difference(
     assert 0 < right.sum() < 60
 
 
-def test_the_worst_have_the_most_wrong_words(judged: tuple[dict[str, Any], Arrays, Arrays]) -> None:
-    rows, references, predictions = judged
+def test_the_worst_errors_have_the_most_wrong_words(evaluated: tuple[dict[str, Any], Arrays, Arrays]) -> None:
+    rows, references, predictions = evaluated
     records = [
         {"place": f"a:{n}", **r} for n, r in enumerate(TASK.records(rows, predictions, LABELS, references))
     ]
     worst = TASK.worst_errors(records)
     wrong = sorted(
         (
-            int((gold != found).sum())
-            for gold, found in zip(references["tags"], predictions["tags"], strict=True)
+            int((true != actual).sum())
+            for true, actual in zip(references["tags"], predictions["tags"], strict=True)
         ),
         reverse=True,
     )
@@ -459,7 +461,7 @@ def test_the_worst_have_the_most_wrong_words(judged: tuple[dict[str, Any], Array
 
 
 def test_the_gazetteer_on_a_worked_example(corpus_of: Callable[..., Corpus], resampling: Resampling) -> None:
-    """`New York` is looked up whole; `May` is more often a month than a name, so it is left out."""
+    """`New York` is looked up as a whole; `May` is more often a month than a name, so it is ignored."""
 
     def row(text: str) -> dict[str, list[str]]:
         pairs = [word.split("/") for word in text.split()]
@@ -473,20 +475,20 @@ def test_the_gazetteer_on_a_worked_example(corpus_of: Callable[..., Corpus], res
         "York/B-PER",
     ]
     test = ["May/B-PER saw/O New/B-LOC York/I-LOC", "York/B-PER is/O here/O"]
-    parts = {"train": list(map(row, train)), "test": list(map(row, test))}
-    examples = TASK.check(corpus_of(TASK, **parts), Data(train="x", validation_share=0), 1)
-    found = predict_baselines(TASK, examples)
-    assert found.keys() == {"gazetteer"}
-    named = [[examples.labels[n] for n in ids] for ids in found["gazetteer"]["tags"]]
+    splits = {"train": list(map(row, train)), "test": list(map(row, test))}
+    examples = TASK.check(corpus_of(TASK, **splits), Data(train="x", validation_share=0), 1)
+    actual = predict_baselines(TASK, examples)
+    assert actual.keys() == {"gazetteer"}
+    named = [[examples.labels[n] for n in ids] for ids in actual["gazetteer"]["tags"]]
     assert named == [["O", "O", "B-LOC", "I-LOC"], ["B-PER", "O", "O"]]
     sheet = TASK.score(
-        examples.references["test"], found["gazetteer"], examples.labels, resampling=resampling
+        examples.references["test"], actual["gazetteer"], examples.labels, resampling=resampling
     )
     assert sheet.scores["recall"].value == pytest.approx(2 / 3)
     assert "loss" not in sheet.scores
 
 
-def test_the_stride_is_the_options(tokenizer: Any) -> None:
+def test_windows_overlap_by_the_stride(tokenizer: Any) -> None:
     rows = rows_of([["film"] * 45])
     counts = [len(encoded_of(rows, {}, tokenizer, 20, stride=stride)) for stride in (0, 6, 1000)]
     assert counts == [3, 4, 5]

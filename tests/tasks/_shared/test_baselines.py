@@ -26,7 +26,7 @@ def labels_by_tfidf(texts, labels, new):
     return predict_tfidf(texts, labels, new, classes=labels.max() + 1, seed=0).argmax(-1).tolist()
 
 
-def test_majority_is_the_commonest_label_and_the_lowest_of_several():
+def test_majority_is_the_most_frequent_label_and_the_lowest_of_several():
     shares = predict_majority(np.array([2, 1, 2, 0]), 3, classes=4)
     assert shares.tolist() == [[0.25, 0.25, 0.5, 0]] * 3
     assert predict_majority(np.array([3, 1, 1, 3]), 1, classes=4).argmax(-1).tolist() == [1]
@@ -46,7 +46,7 @@ def test_majority_is_the_commonest_label_and_the_lowest_of_several():
         ([], WORDS),
     ],
 )
-def test_characters_are_units_where_most_letters_are_chinese_or_japanese(texts, analyzer):
+def test_characters_are_units_if_most_letters_are_chinese_or_japanese(texts, analyzer):
     assert choose_analyzer(texts) == analyzer
 
 
@@ -55,7 +55,7 @@ def test_characters_are_units_where_most_letters_are_chinese_or_japanese(texts, 
     [("a fine and moving film", "a dull and empty film"), ("这部电影很好看", "这部电影太难看了")],
     ids=["English", "Chinese"],
 )
-def test_tfidf_learns_what_words_tell(good, bad):
+def test_tfidf_learns_from_words(good, bad):
     texts, labels = [good, bad] * 10, np.array([0, 1] * 10)
     assert labels_by_tfidf(texts, labels, [bad, good, good]) == [1, 0, 0]
 
@@ -68,17 +68,17 @@ def test_labels_need_not_be_contiguous_and_signs_count_as_words():
     assert probabilities.sum() == pytest.approx(1)
 
 
-def test_word_order_counts_through_pairs():
+def test_word_pairs_capture_word_order():
     texts, labels = ["not good but bad", "not bad but good"] * 10, np.array([0, 1] * 10)
     assert labels_by_tfidf(texts, labels, ["not bad", "not good"]) == [1, 0]
 
 
 @pytest.mark.filterwarnings("error")  # scikit-learn would warn of a constant
-def test_one_training_class_is_the_only_answer():
+def test_a_single_training_class_is_always_predicted():
     assert labels_by_tfidf(["a", "b"], np.array([4, 4]), ["c"]) == [4]
 
 
-def test_one_seed_gives_one_result():
+def test_the_same_seed_gives_the_same_result():
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(list("abcdefgh"), 6)) for _ in range(120)]
     labels = rng.integers(0, 3, 120)
@@ -88,7 +88,7 @@ def test_one_seed_gives_one_result():
     assert first.tolist() == again.tolist()
 
 
-def test_the_likeliest_class_is_that_of_scikit_learns_own_prediction():
+def test_the_most_likely_class_equals_scikit_learns_prediction():
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
@@ -101,8 +101,8 @@ def test_the_likeliest_class_is_that_of_scikit_learns_own_prediction():
         known, new = _compute_tfidf(texts[:200], texts[200:])
         model = LogisticRegression(C=10, solver="liblinear", dual=True, max_iter=1000, random_state=3)
         expected = OneVsRestClassifier(model).fit(known, labels).predict(new)
-        found = predict_tfidf(texts[:200], labels, texts[200:], classes=classes, seed=3)
-        assert np.array_equal(found.argmax(-1), expected)
+        actual = predict_tfidf(texts[:200], labels, texts[200:], classes=classes, seed=3)
+        assert np.array_equal(actual.argmax(-1), expected)
 
 
 def test_importing_the_module_does_not_import_scikit_learn():
@@ -114,30 +114,30 @@ def test_importing_the_module_does_not_import_scikit_learn():
 
 
 @pytest.mark.filterwarnings("error")  # scikit-learn would warn of a label that is constant
-def test_each_label_is_learned_by_itself():
+def test_each_label_has_a_classifier_of_its_own():
     texts = ["warm fresh", "warm", "fresh", "grey"] * 10
     marks = np.array([[1, 1, 1, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]] * 10)
-    found = predict_tfidf_each(texts, marks, ["grey", "warm fresh", "fresh"], seed=0)
-    assert (found > 0.5).tolist() == [
+    actual = predict_tfidf_each(texts, marks, ["grey", "warm fresh", "fresh"], seed=0)
+    assert (actual > 0.5).tolist() == [
         [False, False, True, False],
         [True, True, True, False],
         [False, True, True, False],
     ]
-    assert found[:, 2:].tolist() == [[1.0, 0.0]] * 3  # labels that all or none have
+    assert actual[:, 2:].tolist() == [[1.0, 0.0]] * 3  # labels that all or none have
     alone = predict_tfidf(texts, marks[:, 0], ["grey", "warm fresh", "fresh"], classes=2, seed=0)
-    assert np.allclose(found[:, 0], alone[:, 1])
+    assert np.allclose(actual[:, 0], alone[:, 1])
 
 
 # vectors
 
 
 def clouds(rng, labels):
-    """Points around a mean for each label, the means far from 0 as those of embeddings are."""
+    """Draw points around a mean per label; the means are far from 0, as those of embeddings are."""
     means = rng.normal(size=(labels.max() + 1, 6)) + 5
     return means[labels] + rng.normal(size=(len(labels), 6))
 
 
-def test_the_nearest_class_mean_is_that_of_scikit_learn():
+def test_the_nearest_class_mean_equals_that_of_scikit_learn():
     from sklearn.neighbors import NearestCentroid
 
     rng = np.random.default_rng(2)
@@ -145,26 +145,26 @@ def test_the_nearest_class_mean_is_that_of_scikit_learn():
         labels = rng.integers(0, classes, 300)
         points = clouds(rng, labels)
         expected = NearestCentroid().fit(points[:200], labels[:200]).predict(points[200:])
-        found = predict_nearest_mean(points[:200], labels[:200], points[200:], classes=classes)
-        assert np.array_equal(found.argmax(-1), expected)
-        assert np.allclose(found.sum(-1), 1)
-        assert (found.argmax(-1) == labels[200:]).mean() > 2 / classes - 0.1
+        actual = predict_nearest_mean(points[:200], labels[:200], points[200:], classes=classes)
+        assert np.array_equal(actual.argmax(-1), expected)
+        assert np.allclose(actual.sum(-1), 1)
+        assert (actual.argmax(-1) == labels[200:]).mean() > 2 / classes - 0.1
 
 
-def test_the_share_of_a_class_is_that_of_its_gaussian():
+def test_the_probability_of_a_class_is_that_of_its_gaussian():
     points, labels = (
         np.array([[0.0], [2.0], [9.0], [11.0]]),
         np.array([0, 0, 1, 1]),
     )  # means 1, 10; variance 1
-    (found,) = predict_nearest_mean(points, labels, np.array([[5.4]]), classes=2)
+    (actual,) = predict_nearest_mean(points, labels, np.array([[5.4]]), classes=2)
     heights = np.exp([-((5.4 - 1) ** 2) / 2, -((5.4 - 10) ** 2) / 2])
-    assert np.allclose(found, heights / heights.sum())
+    assert np.allclose(actual, heights / heights.sum())
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_class_without_rows_has_no_mean_and_equal_rows_no_variance():
-    found = predict_nearest_mean(np.ones((3, 2)), np.array([1, 1, 3]), np.array([[5.0, 0.0]]), classes=5)
-    assert found.tolist() == [[0, 0.5, 0, 0.5, 0]]
+def test_classes_without_examples_and_equal_examples_are_handled():
+    actual = predict_nearest_mean(np.ones((3, 2)), np.array([1, 1, 3]), np.array([[5.0, 0.0]]), classes=5)
+    assert actual.tolist() == [[0, 0.5, 0, 0.5, 0]]
     assert predict_nearest_mean(np.eye(2), np.array([0, 1]), np.eye(2), classes=2).argmax(-1).tolist() == [
         0,
         1,
@@ -176,19 +176,19 @@ def test_with_and_without_a_label_are_two_classes():
     marks = rng.integers(0, 2, (200, 4))
     marks[:, 2], marks[:, 3] = 1, 0
     points = marks @ rng.normal(size=(4, 8)) * 3 + rng.normal(size=(200, 8))
-    found = predict_nearest_mean_each(points[:150], marks[:150], points[150:])
+    actual = predict_nearest_mean_each(points[:150], marks[:150], points[150:])
     alone = predict_nearest_mean(points[:150], marks[:150, 0], points[150:], classes=2)
-    assert np.array_equal(found[:, 0], alone[:, 1])
-    assert (found[:, 2:] == [1, 0]).all()
-    assert ((found > 0.5) == marks[150:]).mean() > 0.9
+    assert np.array_equal(actual[:, 0], alone[:, 1])
+    assert (actual[:, 2:] == [1, 0]).all()
+    assert ((actual > 0.5) == marks[150:]).mean() > 0.9
 
 
 def test_ridge_finds_a_line_under_noise():
     rng = np.random.default_rng(4)
     points, slopes = rng.normal(size=(120, 20)), rng.normal(size=20)
-    found = predict_ridge(points[:100], (points[:100] @ slopes + 3).astype(np.float32), points[100:])
-    assert found.dtype == np.float64
-    assert np.allclose(found, points[100:] @ slopes + 3, atol=0.05)
+    actual = predict_ridge(points[:100], (points[:100] @ slopes + 3).astype(np.float32), points[100:])
+    assert actual.dtype == np.float64
+    assert np.allclose(actual, points[100:] @ slopes + 3, atol=0.05)
     noise = predict_ridge(points[:100], rng.normal(size=100), points[100:])
     assert np.abs(noise).max() < 0.6  # little is learned where there is nothing to learn
 
@@ -196,14 +196,16 @@ def test_ridge_finds_a_line_under_noise():
 # numbers
 
 
-def test_ridge_learns_what_words_add():
+def test_ridge_learns_the_weight_of_words():
     texts = [" ".join(["good"] * n + ["bad"] * (4 - n)) for n in range(5)] * 8
     scores = np.array([float(n) for n in range(5)] * 8, np.float32)
-    found = predict_tfidf_ridge(texts, scores, ["good good good good", "bad bad bad bad", "good bad bad bad"])
-    assert found.dtype == np.float64
-    assert found[0] == pytest.approx(4, abs=0.4)
-    assert found[1] == pytest.approx(0, abs=0.4)
-    assert found[1] < found[2] < found[0]
+    actual = predict_tfidf_ridge(
+        texts, scores, ["good good good good", "bad bad bad bad", "good bad bad bad"]
+    )
+    assert actual.dtype == np.float64
+    assert actual[0] == pytest.approx(4, abs=0.4)
+    assert actual[1] == pytest.approx(0, abs=0.4)
+    assert actual[1] < actual[2] < actual[0]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_overlap_is_the_share_of_common_words(first, second, share):
     assert measure_overlap([second], [first]).tolist() == [pytest.approx(share)]
 
 
-def test_a_line_is_that_of_least_squares():
+def test_a_fitted_line_is_that_of_least_squares():
     rng = np.random.default_rng(0)
     train, new = rng.random(30), rng.random(5)
     assert np.allclose(fit_line(train, 3 * train + 1, new), 3 * new + 1)
@@ -231,7 +233,7 @@ def test_a_line_is_that_of_least_squares():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_line_through_one_place_is_level():
+def test_a_line_through_equal_points_is_level():
     assert fit_line(np.full(4, 0.5), np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 1.0])).tolist() == [
         2.5,
         2.5,
@@ -256,21 +258,21 @@ def test_entities_are_looked_up_the_longest_first_from_the_left():
     assert looked_up(train, "") == []
 
 
-def test_the_commonest_type_of_a_string_is_taken():
+def test_the_most_frequent_type_of_an_entity_is_predicted():
     train = [("Washington", [1]), ("Washington", [3]), ("Washington", [3])]
     assert looked_up(train, "Washington") == [3]
 
 
-def test_a_word_that_is_seldom_an_entity_is_left_out():
+def test_a_word_that_is_rarely_an_entity_is_ignored():
     half = [("May came", [3, 0]), ("in May", [0, 0])]
     assert looked_up(half, "May") == [3]
     assert looked_up([*half, ("May it be", [0, 0, 0])], "May") == [0]
 
 
-def test_neighbouring_entities_are_two():
+def test_neighbouring_entities_stay_separate():
     train = [("Ann Lee", [3, 3]), ("Paris Ann", [1, 4])]  # the last continues nothing, so it is none
     assert looked_up(train, "Lee Ann Paris") == [3, 3, 1]
 
 
-def test_nothing_known_nothing_found():
+def test_without_training_entities_nothing_is_found():
     assert looked_up([("a b", [0, 0])], "a b") == [0, 0]

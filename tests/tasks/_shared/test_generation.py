@@ -1,4 +1,4 @@
-"""What translation and summarization share: columns, checks, losses, texts from ids, scores, records."""
+"""What translation and summarization share: columns, checks, losses, generated texts, scores, records."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SHARES = {"validation_share": 0.0, "test_share": 0.0}
 each_task = pytest.mark.parametrize("name", NAMES)
 
 
-def made(name: str, checkpoint: Path | None = None, **options: Any) -> Any:
-    """The task, knowing the checkpoint if there is one."""
+def make_task(name: str, checkpoint: Path | None = None, **options: Any) -> Any:
+    """Make the task, for a base model if there is one."""
     task = tasks.load({"name": name, **options})
     if checkpoint is None:
         return task
@@ -39,69 +39,69 @@ def made(name: str, checkpoint: Path | None = None, **options: Any) -> Any:
 
 
 @each_task
-def test_the_checkpoint_decides_which_class_opens_it(name: str, tiny_t5: Path, tiny_gpt: Path) -> None:
-    assert made(name, tiny_t5).spec.auto_class == "AutoModelForSeq2SeqLM"
-    assert made(name, tiny_gpt).spec.auto_class == "AutoModelForCausalLM"
+def test_the_base_model_decides_the_auto_class(name: str, tiny_t5: Path, tiny_gpt: Path) -> None:
+    assert make_task(name, tiny_t5).spec.auto_class == "AutoModelForSeq2SeqLM"
+    assert make_task(name, tiny_gpt).spec.auto_class == "AutoModelForCausalLM"
 
 
 @each_task
-def test_checkpoints_that_only_read_are_refused(name: str, tiny_bert: Path) -> None:
+def test_encoders_are_errors(name: str, tiny_bert: Path) -> None:
     with pytest.raises(ModelError, match="reads texts but cannot generate any") as caught:
-        made(name, tiny_bert)
+        make_task(name, tiny_bert)
     assert caught.value.details[0].code == "M11"
 
 
-def test_texts_need_an_end_and_positions(tiny_t5: Path, tiny_gpt: Path) -> None:
+def test_an_end_token_and_enough_positions_are_needed(tiny_t5: Path, tiny_gpt: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_gpt, eos_token=None)
     with pytest.raises(ModelError, match="no end token"):
-        made("translation").bind({"model_type": "llama"}, tokenizer)
+        make_task("translation").bind({"model_type": "llama"}, tokenizer)
     tokenizer = AutoTokenizer.from_pretrained(tiny_t5)
     bart = {"model_type": "bart", "is_encoder_decoder": True, "max_position_embeddings": 32}
     with pytest.raises(ModelError, match="more than the decoder's 32 positions"):
-        made("translation").bind(bart, tokenizer)
+        make_task("translation").bind(bart, tokenizer)
 
 
 @each_task
-def test_faulty_rows_are_named(name: str, corpus_of: Callable[..., Any]) -> None:
-    task = made(name)
-    found = rows(name, 6)
-    found[2][task.target] = " \u200b"
-    found[3][task.source] = ""
-    found[4]["references"] = ["fine", ""]
+def test_invalid_rows_are_errors(name: str, corpus_of: Callable[..., Any]) -> None:
+    task = make_task(name)
+    actual = rows(name, 6)
+    actual[2][task.target] = " \u200b"
+    actual[3][task.source] = ""
+    actual[4]["references"] = ["fine", ""]
     with pytest.raises(DataError) as caught:
-        task.check(corpus_of(task, train=found), Data(**SHARES), 1)
-    told = {(problem.code, problem.place) for problem in caught.value.details}
-    assert told == {("S05", "train.jsonl:3"), ("L03", "train.jsonl:4"), ("L10", "train.jsonl:5")}
+        task.check(corpus_of(task, train=actual), Data(**SHARES), 1)
+    errors = {(error.code, error.place) for error in caught.value.details}
+    assert errors == {("S05", "train.jsonl:3"), ("L03", "train.jsonl:4"), ("L10", "train.jsonl:5")}
 
 
 @each_task
 def test_rows_without_a_target_can_be_dropped(name: str, corpus_of: Callable[..., Any]) -> None:
-    task, found = made(name), rows(name, 6)
-    found[2][task.target] = " "
-    examples = task.check(corpus_of(task, train=found), Data(empty_text="drop", **SHARES), 1)
+    task, actual = make_task(name), rows(name, 6)
+    actual[2][task.target] = " "
+    examples = task.check(corpus_of(task, train=actual), Data(empty_text="drop", **SHARES), 1)
     assert len(examples.corpus.splits["train"]) == 5
     assert f'train: 1 row dropped (empty or blank "{task.target}")' in examples.notes
 
 
 @each_task
-def test_copies_are_counted(name: str, corpus_of: Callable[..., Any]) -> None:
-    task, found = made(name), rows(name, 6)
-    found[1][task.target] = found[1][task.source].upper()
-    examples = task.check(corpus_of(task, train=found), Data(**SHARES), 1)
+def test_targets_that_copy_the_source_are_counted(name: str, corpus_of: Callable[..., Any]) -> None:
+    task, actual = make_task(name), rows(name, 6)
+    actual[1][task.target] = actual[1][task.source].upper()
+    examples = task.check(corpus_of(task, train=actual), Data(**SHARES), 1)
     assert f"train: 1 row whose {task.target} equals the {task.source}" in examples.notes
 
 
 @each_task
-def test_several_references_stand_for_the_target(name: str, corpus_of: Callable[..., Any]) -> None:
-    task, found = made(name), rows(name, 4)
-    targets = [row[task.target] for row in found]
+def test_references_replace_the_target(name: str, corpus_of: Callable[..., Any]) -> None:
+    task, actual = make_task(name), rows(name, 4)
+    targets = [row[task.target] for row in actual]
     test = [
         {**row, "references": value}
-        for row, value in zip(found, [["a b", "c"], None, [], ["d"]], strict=True)
+        for row, value in zip(actual, [["a b", "c"], None, [], ["d"]], strict=True)
     ]
     for row in test:
         row[task.source] += " again"
-    examples = task.check(corpus_of(task, train=found, test=test), Data(validation_share=0.0), 1)
+    examples = task.check(corpus_of(task, train=actual, test=test), Data(validation_share=0.0), 1)
     assert list(examples.references["train"]["texts"]) == [(target,) for target in targets]
     assert list(examples.references["test"]["texts"]) == [
         ("a b", "c"),
@@ -111,28 +111,28 @@ def test_several_references_stand_for_the_target(name: str, corpus_of: Callable[
     ]
 
 
-def test_the_prompt_is_the_recipe_s_or_fits_the_checkpoint(tiny_t5: Path, tiny_gpt: Path) -> None:
-    assert made("translation", tiny_t5)._split_prompt() == ("", "")
-    assert made("translation", tiny_gpt)._split_prompt() == ("", "\n\nTranslation:\n")
-    asked = made("summarization", tiny_t5, prompt="summarize: {document} {now}")
+def test_the_prompt_comes_from_the_recipe_or_fits_the_base_model(tiny_t5: Path, tiny_gpt: Path) -> None:
+    assert make_task("translation", tiny_t5)._split_prompt() == ("", "")
+    assert make_task("translation", tiny_gpt)._split_prompt() == ("", "\n\nTranslation:\n")
+    asked = make_task("summarization", tiny_t5, prompt="summarize: {document} {now}")
     assert asked._split_prompt() == ("summarize: ", " {now}")
     for name, prompt in (("translation", "no place"), ("summarization", "{document} {document}")):
         with pytest.raises(ValueError, match="must contain"):
-            made(name, prompt=prompt)
+            make_task(name, prompt=prompt)
 
 
 @each_task
 @pytest.mark.parametrize("kind", ["tiny_t5", "tiny_gpt"])
-def test_decode_gives_texts_and_their_probability(
+def test_decode_generates_texts_with_their_probability(
     name: str, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """The probability is the geometric mean of the tokens', the end included."""
+    """The probability is the geometric mean of the tokens' probabilities, with the end token."""
     from llmkit.data.encoding.collate import collate
 
     checkpoint = request.getfixturevalue(kind)
-    task = made(name, checkpoint, max_new_tokens=6)
-    found = rows(name, 5)
-    columns = {key: [row[key] for row in found] for key in (task.source, task.target)}
+    task = make_task(name, checkpoint, max_new_tokens=6)
+    actual = rows(name, 5)
+    columns = {key: [row[key] for row in actual] for key in (task.source, task.target)}
     references = {"texts": object_array((text,) for text in columns[task.target])}
     features = task.encode(columns, references, task.tokenizer, max_length=60, truncation=True)
     encoded = Encoded.from_batches([(0, features)])
@@ -142,11 +142,11 @@ def test_decode_gives_texts_and_their_probability(
     batch = collate(encoded, np.arange(5), pad_token_id=0, scalars={})
     with torch.inference_mode():
         outputs = {key: value.numpy() for key, value in task.decode(model, batch).items()}
-        watched = {key: value.numpy() for key, value in task.decode(model, batch, validating=True).items()}
+        validated = {key: value.numpy() for key, value in task.decode(model, batch, validating=True).items()}
         total, count = task.loss(references, 0)(model, batch)
     predictions = task.predictions(outputs, encoded, columns)
-    assert set(watched) == {"nats", "tokens"}
-    assert np.allclose(watched["nats"], predictions["nats"])
+    assert set(validated) == {"nats", "tokens"}
+    assert np.allclose(validated["nats"], predictions["nats"])
     assert float(total) == pytest.approx(predictions["nats"].sum(), rel=1e-5)
     assert float(count) == predictions["tokens"].sum() == (batch["targets"] != IGNORED).sum()
     size = outputs["written_tokens"][0]
@@ -156,7 +156,7 @@ def test_decode_gives_texts_and_their_probability(
     assert predictions["probability"] == pytest.approx(
         np.exp(-outputs["written_nats"] / outputs["written_tokens"])
     )
-    only = task.predictions(watched, encoded, columns)
+    only = task.predictions(validated, encoded, columns)
     assert set(task.score(references, only, (), resampling=None).values) == {"loss"}
     assert set(task.score(references, predictions, (), resampling=None).values) == {
         "loss",
@@ -164,7 +164,9 @@ def test_decode_gives_texts_and_their_probability(
     }
 
 
-def answered(texts: list[str], references: list[tuple[str, ...]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def make_predictions(
+    texts: list[str], references: list[tuple[str, ...]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     costs = {"nats": np.arange(1.0, len(texts) + 1), "tokens": np.full(len(texts), 2)}
     probability = np.linspace(0.1, 0.9, len(texts))
     return {"texts": object_array(references)}, {
@@ -190,33 +192,35 @@ REFERENCES = [
 
 @each_task
 def test_scores_have_intervals_and_the_loss_is_per_token(name: str) -> None:
-    references, predictions = answered(TEXTS, REFERENCES)
-    sheet = made(name).score(references, predictions, (), resampling=Resampling(resamples=200, seed=1))
-    assert sheet.headline == made(name).spec.metrics
-    assert set(sheet.scores) == {*made(name).spec.metrics, "loss"}
+    references, predictions = make_predictions(TEXTS, REFERENCES)
+    sheet = make_task(name).score(references, predictions, (), resampling=Resampling(resamples=200, seed=1))
+    assert sheet.headline == make_task(name).spec.metrics
+    assert set(sheet.scores) == {*make_task(name).spec.metrics, "loss"}
     assert sheet.scores["loss"].value == pytest.approx(10 / 8)
     for score in sheet.scores.values():
         assert score.low <= score.value <= score.high
         assert score.n == 4
-    values = made(name).score(references, predictions, (), resampling=None).values
+    values = make_task(name).score(references, predictions, (), resampling=None).values
     assert values == pytest.approx({key: score.value for key, score in sheet.scores.items()})
 
 
 @each_task
 def test_differences_are_paired(name: str) -> None:
-    task, (references, predictions) = made(name), answered(TEXTS, REFERENCES)
-    _, right = answered([own[0] for own in REFERENCES], REFERENCES)
-    how: Any = {"resampling": Resampling(resamples=200, seed=1)}
+    task, (references, predictions) = make_task(name), make_predictions(TEXTS, REFERENCES)
+    _, right = make_predictions([own[0] for own in REFERENCES], REFERENCES)
+    settings: Any = {"resampling": Resampling(resamples=200, seed=1)}
     for metric in task.spec.metrics:
-        found = task.difference(references, right, predictions, metric, (), **how)
-        scores = [task.score(references, one, (), **how).scores[metric].value for one in (right, predictions)]
-        assert found.value == pytest.approx(scores[0] - scores[1])
-        assert (found.value < 0) == (metric in task.spec.lower_is_better)
+        actual = task.difference(references, right, predictions, metric, (), **settings)
+        scores = [
+            task.score(references, one, (), **settings).scores[metric].value for one in (right, predictions)
+        ]
+        assert actual.value == pytest.approx(scores[0] - scores[1])
+        assert (actual.value < 0) == (metric in task.spec.lower_is_better)
 
 
 @each_task
-def test_records_tell_all_that_a_comparison_needs(name: str) -> None:
-    task, (references, predictions) = made(name), answered(TEXTS, REFERENCES)
+def test_records_hold_all_that_a_comparison_needs(name: str) -> None:
+    task, (references, predictions) = make_task(name), make_predictions(TEXTS, REFERENCES)
     columns = {task.source: ["one", "two", "three", "four"]}
     records = list(task.records(columns, predictions, (), references))
     assert records[1] == {
@@ -239,7 +243,9 @@ def test_records_tell_all_that_a_comparison_needs(name: str) -> None:
     assert "references" not in next(task.records(columns, predictions, ()))
 
 
-def test_targets_that_are_too_long_stop_the_run_with_the_key_to_raise(tiny_t5: Path, tmp_path: Path) -> None:
+def test_targets_that_are_too_long_are_errors_that_name_the_key_to_raise(
+    tiny_t5: Path, tmp_path: Path
+) -> None:
     recipe = write_recipe("translation", tmp_path, tiny_t5, count=40)
     settings = ["task.max_new_tokens=5"]
     with pytest.raises(DataError, match=r"targets .* are longer than 5 tokens") as caught:
@@ -249,7 +255,7 @@ def test_targets_that_are_too_long_stop_the_run_with_the_key_to_raise(tiny_t5: P
     llmkit.finetune(str(recipe), settings, dry_run=True)  # the recipe cuts
 
 
-def test_a_prompt_and_its_answer_share_the_length(tiny_gpt: Path, tmp_path: Path) -> None:
+def test_prompt_and_target_share_max_length(tiny_gpt: Path, tmp_path: Path) -> None:
     recipe = write_recipe("translation", tmp_path, tiny_gpt, count=40)
     with pytest.raises(RecipeError, match="no tokens for a prompt"):
         llmkit.finetune(str(recipe), ["task.max_new_tokens=48"], dry_run=True)

@@ -1,4 +1,4 @@
-"""What the tasks over running text share: costs by row, units of the bootstrap, records."""
+"""What language modelling tasks share: sums by row, units of the bootstrap, records."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def references_of(documents: list[int]) -> dict[str, Any]:
     return {"documents": known, "bytes": np.full(len(known), 10)}
 
 
-def test_costs_of_tokens_go_to_their_rows(task: Any) -> None:
-    """Two windows: rows 0 and 1, then the rest of row 1 and row 3; row 2 is blank."""
+def test_nats_are_summed_by_row(task: Any) -> None:
+    """The first window has rows 0 and 1, the second the rest of row 1, and row 3. Row 2 is blank."""
     windows = Ragged.from_rows([[5, 6, 7], [8, 9]])
     encoded = Encoded(
         ragged={"input_ids": windows},
@@ -40,24 +40,24 @@ def test_costs_of_tokens_go_to_their_rows(task: Any) -> None:
         "nats": np.array([[1.0, 2.0, 4.0], [8.0, 16.0, 99.0]]),
         "tokens": np.array([[1, 1, 0], [1, 1, 99]]),
     }
-    found = task.predictions(outputs, encoded, {"text": TEXTS})
-    assert found["nats"].tolist() == [3, 12, 0, 16]
-    assert found["tokens"].tolist() == [2, 1, 0, 1]
+    actual = task.predictions(outputs, encoded, {"text": TEXTS})
+    assert actual["nats"].tolist() == [3, 12, 0, 16]
+    assert actual["tokens"].tolist() == [2, 1, 0, 1]
 
 
-def test_units_are_documents_where_they_are_many() -> None:
+def test_units_are_documents_if_there_are_many() -> None:
     many = sum_by_unit(references_of(np.repeat(range(30), 2).tolist()), np.arange(60))[0]
     assert many.tolist() == [4 * i + 1 for i in range(30)]
     assert sum_by_unit(references_of([0] * 29 + [1]), np.arange(30))[0].tolist() == list(range(30))
 
 
-def test_packing_is_only_for_model_types_that_were_compared() -> None:
+def test_packing_is_for_supported_model_types_only() -> None:
     check_packing({"model_type": "llama"}, "causal")
     with pytest.raises(ModelError, match="S09"):
         check_packing({"model_type": "llama"}, "bidirectional")
 
 
-def test_scores_are_of_rows_until_documents_are_many(task: Any) -> None:
+def test_rows_are_resampled_if_there_are_few_documents(task: Any) -> None:
     rng = np.random.default_rng(0)
     predictions = {"nats": rng.random(60), "tokens": rng.integers(1, 9, 60)}
     for documents, n in (([0] * 60, 60), (np.repeat(range(30), 2).tolist(), 30)):
@@ -69,13 +69,13 @@ def test_scores_are_of_rows_until_documents_are_many(task: Any) -> None:
         assert sheet.scores["perplexity"].value == pytest.approx(np.exp(loss))
 
 
-def test_records_give_back_what_a_comparison_needs(task: Any) -> None:
+def test_records_hold_all_that_a_comparison_needs(task: Any) -> None:
     references = references_of([0, 0, 1, 2])
     predictions = {"nats": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2, 3, 4, 0])}
     records = list(task.records({"text": TEXTS}, predictions, (), references))
     assert [record["probability"] for record in records[::3]] == [pytest.approx(np.exp(-0.5)), None]
     known, again = task.parse_records(records, ())
     better = {**again, "nats": again["nats"] / 2}
-    found = task.difference(known, better, again, "loss", (), resampling=FEW)
-    assert found.value == pytest.approx(-5 / 9)
+    actual = task.difference(known, better, again, "loss", (), resampling=FEW)
+    assert actual.value == pytest.approx(-5 / 9)
     assert [row["text"] for row in task.worst_errors([{**r, "place": ""} for r in records])] == []
