@@ -25,6 +25,7 @@ from llmkit.data.reading import arrow_cache
 from llmkit.data.reading.arrow_cache import Column
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.lines import ignore_progress
+from llmkit.data.reading.row_forms import RecognizeForm, RowForm, convert_source, read_sample
 from llmkit.data.reading.sources import SPLITS, ResolveHub, ResolveIndex, Source, find_sources
 from llmkit.data.reading.table_builder import ArrowTableBuilder, rename_columns
 from llmkit.recipe.schema import Data
@@ -163,6 +164,7 @@ def read(
     progress: Progress,
     resolve_index: ResolveIndex,
     resolve_hub: ResolveHub,
+    recognize: RecognizeForm | None = None,
 ) -> Corpus:
     """Read all data that the recipe names.
 
@@ -173,17 +175,29 @@ def read(
         progress: Receives the progress of reading and storing large files.
         resolve_index: Returns the file behind `index:NAME`.
         resolve_hub: Returns the splits of a Hub data set.
+        recognize: Recognizes other forms of rows, which are converted. The first file of a split decides.
 
     Raises:
-        DataError: F01 to F10, J01 to J11, L01, N04: all errors of all files at once.
+        DataError: F01 to F10, J01 to J11, L01, N04: all errors of all files at once. L04 and N05 for rows that can't
+            be converted.
     """
     sources, notes = find_sources(
         data, progress=progress, resolve_index=resolve_index, resolve_hub=resolve_hub
     )
     meter = _ByteMeter(progress, sum(source.size for of_split in sources.values() for source in of_split))
     errors: list[ErrorDetail] = []
+    forms = {}
+    for split, of_split in sources.items():
+        form = recognize(read_sample(of_split[0]), data.columns) if recognize else None
+        forms[split] = form or RowForm(columns)
+        sources[split] = [convert_source(source, forms[split]) for source in of_split]
+    notes += [
+        f"{shorten_list(split for split in forms if forms[split].note == note)}: {note}"
+        for note in dict.fromkeys(form.note for form in forms.values() if form.note)
+    ]
     builders = {
-        split: _read_sources(of_split, columns, meter, errors, notes) for split, of_split in sources.items()
+        split: _read_sources(of_split, forms[split].columns, meter, errors, notes)
+        for split, of_split in sources.items()
     }
     for split, builder in builders.items():
         notes += [f"{split}: {note}" for note in builder.finish()]
@@ -191,7 +205,8 @@ def read(
         errors += builder.errors
     raise_if(errors, DataError)
     splits = {
-        split: _make_split(builder, sources[split], columns, progress) for split, builder in builders.items()
+        split: _make_split(builder, sources[split], forms[split].columns, progress)
+        for split, builder in builders.items()
     }
     digests = {split: builder.digest() for split, builder in builders.items()}
     fingerprint = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded, Features
+from llmkit.data.reading.row_forms import RecognizeForm
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
 from llmkit.metrics.score import Score
@@ -167,6 +168,8 @@ class TaskSpec:
     """Metrics of which a lower value is better."""
     optional_columns: Mapping[str, str] = field(default_factory=dict)
     """Columns that are read if they exist."""
+    recognize: RecognizeForm | None = None
+    """Recognizes other forms of rows than `columns` describes; None when the task reads one form."""
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     """Baselines by name, in the order in which they are shown."""
     special_tokens: Sequence[str] = ()

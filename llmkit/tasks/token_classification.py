@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -24,6 +25,7 @@ from llmkit.data.checks.tagged_sentences import check_tagged_sentences
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.features import Encoded, Features
 from llmkit.data.encoding.windows import NO_WORD, encode_words
+from llmkit.data.reading.entity_rows import find_entity_form
 from llmkit.metrics import intervals
 from llmkit.metrics.paired import Difference
 from llmkit.metrics.resampling import Resampling
@@ -77,8 +79,9 @@ class Options(Section):
     repair_tags: bool = False
     """Accept tags that the scheme does not allow in their position, and read them as conlleval does (an I- tag that
     continues no entity begins one)."""
-    spans: bool = False
-    """Rows are texts with character spans (`text`, `entities`) instead of `tokens` and `tags`."""
+    spans: bool | None = None
+    """Whether rows are texts with character spans (`text`, `entities`) instead of `tokens` and `tags`; null: recognized
+    from the rows."""
     strict: bool = False
     """Score entities as strict IOB2: only a B- tag begins an entity."""
     stride: int = Field(default=32, ge=0)
@@ -102,6 +105,8 @@ class TokenClassification:
         return TaskSpec(
             auto_class="AutoModelForTokenClassification",
             columns=same_names("text", "entities") if self.options.spans else same_names("tokens", "tags"),
+            optional_columns=same_names("text", "entities") if self.options.spans is None else {},
+            recognize=partial(find_entity_form, spans=self.options.spans),
             inputs=("text",),
             identity=("text", "tags"),
             metrics=tuple(entities.METRICS),
@@ -117,7 +122,6 @@ class TokenClassification:
             scheme=self.options.scheme,
             model_labels=labels,
             repair=self.options.repair_tags,
-            spans=self.options.spans,
             seed=seed if labels is None else None,
         )
         raise_if(list(checked.errors), DataError)

@@ -18,7 +18,8 @@ tasks (Tjong Kim Sang and Buchholz) in the form of seqeval's default mode, which
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -28,10 +29,13 @@ __all__ = [
     "Scheme",
     "Span",
     "TagError",
+    "Variant",
     "collect_types",
     "detect_scheme",
     "find_errors",
     "find_unknown_tags",
+    "find_variant",
+    "has_prefix",
     "make_labels",
     "spans_to_tags",
     "tags_to_ids",
@@ -45,6 +49,14 @@ Tag = tuple[str, str]  # prefix and type; ("O", "") outside
 SCHEMES: dict[Scheme, str] = {"IOB1": "BI", "IOB2": "BI", "BIOES": "BIES", "BMES": "BMES"}  # their prefixes
 SAME = {"L": "E", "U": "S"}  # prefixes of BILOU -> prefixes of BIOES
 OUTSIDE = ("O", "")
+
+_VARIANTS = (
+    (re.compile(r"(?P<prefix>[BIESMLU])[_:./|](?P<type>.+)"), "another separator than a hyphen"),
+    (re.compile(r"(?P<prefix>[biesmlu])[-_:./|](?P<type>.+)"), "prefixes in small letters"),
+    (re.compile(r"(?P<type>.+)[-_:./|](?P<prefix>[BIESMLU])"), "prefixes behind the type"),
+)
+_TYPE = re.compile(r"[^\W\d_][\w.&/+-]*")  # a type of the scheme IO
+MAX_TYPES = 60  # a column with more distinct values than this holds no types of entities
 
 
 class Span(NamedTuple):
@@ -60,6 +72,43 @@ class TagError(NamedTuple):
 
     position: int
     message: str
+
+
+class Variant(NamedTuple):
+    """An unusual way to write tags: each tag -> the tag that the schemes have, and a description for the user."""
+
+    tags: dict[str, str]
+    description: str
+
+
+def find_variant(tags: Collection[str]) -> Variant | None:
+    """Recognize unusual ways to write the tags of a corpus.
+
+    B_PER, B:PER, b-per:    another separator than a hyphen, or small letters
+    PER-B, PER_B:           the prefix behind the type
+    PER:                    no prefix, beside O; neighbouring words of one type are one entity (the scheme IO)
+
+    Args:
+        tags: The distinct tags of the corpus.
+
+    Returns:
+        The variant; None when a tag has a prefix of the schemes, or not all tags are written in the same way.
+    """
+    outside = {tag for tag in tags if tag in ("O", "o")}
+    inside = sorted({*tags} - outside)
+    if not inside or len(outside) > 1 or any(map(_parse, inside)):
+        return None
+    example = inside[0]
+    for pattern, description in _VARIANTS:
+        matches = [pattern.fullmatch(tag) for tag in inside]
+        if all(matches):
+            new = {m.string: f"{m['prefix'].upper()}-{m['type']}" for m in matches if m}
+            text = f'{description}, such as "{example}", read as "{new[example]}"'
+            return Variant(new | dict.fromkeys(outside, "O"), text)
+    if outside and len(inside) <= MAX_TYPES and all(_TYPE.fullmatch(tag) for tag in inside):
+        text = f'no prefixes ("{example}"), so neighbouring words of one type are one entity (IO)'
+        return Variant({tag: f"I-{tag}" for tag in inside} | dict.fromkeys(outside, "O"), text)
+    return None
 
 
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> Scheme | None:
@@ -118,6 +167,11 @@ def find_errors(tags: Sequence[str], scheme: Scheme) -> list[TagError]:
             there = f"after {tags[position - 1]}" if position else "at the start of the sentence"
             errors.append(TagError(min(position, len(tags) - 1), f"{here} {there} {problem}"))
     return errors
+
+
+def has_prefix(tag: str) -> bool:
+    """Return whether a tag has a prefix of any scheme; O has none."""
+    return tag != "O" and _parse(tag) is not None
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:

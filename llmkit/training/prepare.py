@@ -220,7 +220,12 @@ def read_rows(data: Data, task: Task, progress: Progress) -> Corpus:
     _check_columns(data, task)
     columns = {**task.spec.columns, **data.columns}  # optional columns only where the recipe names them
     rows = corpus.read(
-        data, columns=columns, progress=progress, resolve_index=resolve_index, resolve_hub=hub.fetch_dataset
+        data,
+        columns=columns,
+        progress=progress,
+        resolve_index=resolve_index,
+        resolve_hub=hub.fetch_dataset,
+        recognize=task.spec.recognize,
     )
     return replace(rows, notes=(*notes, *rows.notes))
 

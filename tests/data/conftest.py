@@ -20,13 +20,16 @@ def no_hub(name, progress):
 def read():
     """Read a corpus from recipe keys: read(train=..., columns={...}, resolve_hub=...)."""
 
-    def call(*, columns=None, progress=SILENT, resolve_index=no_index, resolve_hub=no_hub, **keys):
+    def call(
+        *, columns=None, progress=SILENT, resolve_index=no_index, resolve_hub=no_hub, recognize=None, **keys
+    ):
         return corpus.read(
             Data(**keys),
             columns=columns or {"text": "text", "label": "label"},
             progress=progress,
             resolve_index=resolve_index,
             resolve_hub=resolve_hub,
+            recognize=recognize,
         )
 
     return call

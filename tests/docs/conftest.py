@@ -187,7 +187,10 @@ def write_entities(folder: Path) -> None:
         studio.append({"data": {"text": text}, "annotations": [{"result": values}]})
         lines = zip(row["tokens"], row["tags"], strict=True)
         conll += "".join(f"{token} NN X {tag}\n" for token, tag in lines) + "\n"
-    jsonl(folder / "prodigy.jsonl", [{"text": text, "spans": spans} for text, spans in texts])
+    jsonl(
+        folder / "prodigy.jsonl",
+        [{"text": text, "spans": spans, "answer": "accept"} for text, spans in texts],
+    )
     listed = [[[s["start"], s["end"], s["label"]] for s in spans] for _, spans in texts]
     jsonl(
         folder / "doccano.jsonl", [{"text": t, "label": s} for (t, _), s in zip(texts, listed, strict=True)]

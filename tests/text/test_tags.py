@@ -14,6 +14,8 @@ from llmkit.text.tags import (
     detect_scheme,
     find_errors,
     find_unknown_tags,
+    find_variant,
+    has_prefix,
     make_labels,
     spans_to_tags,
     tags_to_ids,
@@ -311,3 +313,39 @@ def test_labels_are_outside_and_two_per_type():
 def test_label_ids_index_the_labels(corpus):
     names = make_labels(collect_types(corpus))
     assert [[names[number] for number in row] for row in tags_to_ids(corpus, collect_types(corpus))] == corpus
+
+
+@pytest.mark.parametrize(
+    "tags, standard, description",
+    [
+        ("B_PER I_PER O", "B-PER I-PER O", 'another separator than a hyphen, such as "B_PER", read as "B-PER"'),
+        ("B:PER I:PER O", "B-PER I-PER O", 'another separator than a hyphen, such as "B:PER", read as "B-PER"'),
+        ("b-per i-per o", "B-per I-per O", 'prefixes in small letters, such as "b-per", read as "B-per"'),
+        ("PER-B PER-I O", "B-PER I-PER O", 'prefixes behind the type, such as "PER-B", read as "B-PER"'),
+        ("PER LOC O", "I-PER I-LOC O",
+         'no prefixes ("LOC"), so neighbouring words of one type are one entity (IO)'),
+    ],
+)  # fmt: skip
+def test_unusual_tags_are_rewritten(tags, standard, description):
+    variant = find_variant(set(tags.split()))
+    assert [variant.tags[tag] for tag in tags.split()] == standard.split()
+    assert variant.description == description
+
+
+@pytest.mark.parametrize(
+    "tags", ["B-PER I-PER O", "B-PER B_PER O", "NOUN VERB", "O", "O ,", "O 1 2", "B_PER LOC.x_ 3 O", ""]
+)
+def test_usual_tags_mixtures_and_other_columns_are_no_variant(tags):
+    assert find_variant(set(tags.split())) is None
+
+
+def test_a_column_with_many_values_is_no_variant():
+    assert find_variant({"O", *(f"W{number}" for number in range(100))}) is None
+
+
+def test_prefixes_are_found():
+    assert [has_prefix(tag) for tag in ("B-PER", "U-PER", "O", "NOUN", "X-PER", "B-")] == [
+        True,
+        True,
+        *[False] * 4,
+    ]

@@ -187,7 +187,9 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "unknown tag",
         "A tag is O, or a prefix of the tagging scheme and a type, such as B-PER. Either this value is not a tag, "
         "often because the wrong column is read (set data.columns.tags), or its type does not occur in the "
-        "training rows. data.unknown_labels=drop leaves out such validation and test rows and reports how many.",
+        "training rows. Tags such as B_PER, and types without prefixes beside O, are read, but not mixed with B-PER. "
+        "Parts of speech are not entities and can't be trained. "
+        "data.unknown_labels=drop leaves out such validation and test rows and reports how many.",
     ),
     "N04": (
         "wrong number of columns in a CoNLL line",
@@ -203,7 +205,18 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "entity that does not consist of whole words",
         "A span must start at the start of a word and end at the end of a word, without white space at its edges. "
         "A Chinese character counts as a word. The message gives the correct position. If all spans are shifted "
-        "by the same amount, the offsets were computed on another text, or in bytes.",
+        "by the same amount, the offsets were computed on another text.",
+    ),
+    "N07": (
+        "offsets that count bytes or UTF-16 units",
+        "start and end count characters (Unicode code points, as Python does). A file whose entities all fit when they "
+        "count UTF-16 units (as JavaScript and Java do) or UTF-8 bytes is converted, and a note says so. In this file "
+        "most entities fit one of these units, but not all do. Correct the entities that fit neither.",
+    ),
+    "N08": (
+        "entity whose own text differs from its span",
+        'The text from start to end is not the "text" that is written beside them, so one of them is wrong. Usually '
+        "the text of the row was edited after the entities were marked. The message gives the nearest position.",
     ),
     "Q01": (
         "answer at another position",

@@ -1,11 +1,14 @@
 """Convert entities given as character spans to tags of words, and check that each span is a run of whole words.
 
+The unit of the offsets is checked first (`checks.span_units`): tools in JavaScript and Java count UTF-16 units.
+
 tag_words("Pelé lives in Rio", [{"start": 14, "end": 17, "label": "LOC"}])
 ->   TaggedWords(tokens=["Pelé", "lives", "in", "Rio"], tags=["O", "O", "O", "B-LOC"], offsets=[(0, 4), ...])
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ from itertools import pairwise
 from typing import Any
 
 from llmkit.data.checks.row_errors import RowError
+from llmkit.data.checks.span_units import is_same_text
+from llmkit.data.reading.entity_rows import EXAMPLE
 from llmkit.data.reading.file_errors import excerpt
 from llmkit.text import tags
 from llmkit.text.words import Offsets, split_words
@@ -41,7 +46,7 @@ def find_span_errors(text: str, entities: Any) -> Iterator[RowError]:
     """Yield the errors of a row's entities.
 
     L04: no list of entities, or no label. N05: a span overlaps another or leaves the text. N06: a span is not a run of
-    whole words.
+    whole words. N08: the entity's own text is not what the span has.
     """
     if not isinstance(entities, list):
         yield RowError("L04", f'"entities" is {_quote(entities)}, not a list', "write [] if there are none")
@@ -49,7 +54,11 @@ def find_span_errors(text: str, entities: Any) -> Iterator[RowError]:
     offsets = split_words(text)
     valid = []
     for entity in entities:
-        error = _check_values(text, entity) or _check_words(text, offsets, entity)
+        error = (
+            _check_values(text, entity)
+            or _check_own_text(text, entity)
+            or _check_words(text, offsets, entity)
+        )
         if error:
             yield error
         else:
@@ -64,11 +73,10 @@ def _check_values(text: str, entity: Any) -> RowError | None:
     """Check that an entity has a label and a span inside the text: L04, N05."""
     values = entity if isinstance(entity, Mapping) else {}
     start, end, label = (values.get(key) for key in ("start", "end", "label"))
-    fix = 'write {"start": 0, "end": 5, "label": "PER"}'
     if type(start) is not int or type(end) is not int:
-        return RowError("N05", f"entity {_quote(entity)} needs integers as start and end", fix)
+        return RowError("N05", f"entity {_quote(entity)} needs integers as start and end", EXAMPLE)
     if not isinstance(label, str) or not label.strip():
-        return RowError("L04", f"entity {start}-{end} has no label", fix)
+        return RowError("L04", f"entity {start}-{end} has no label", EXAMPLE)
     if start >= end:
         return RowError(
             "N05", f"{_format(values)} is empty", "write end as the position after its last character"
@@ -77,6 +85,19 @@ def _check_values(text: str, entity: Any) -> RowError | None:
         message = f"{_format(values)} is outside the text of {len(text):,} characters"
         return RowError("N05", message, "correct start and end")
     return None
+
+
+def _check_own_text(text: str, entity: Mapping[str, Any]) -> RowError | None:
+    """Check that an entity's own text, where it is written, is what the span has: N08."""
+    start, end, own = entity["start"], entity["end"], entity.get("text")
+    if not isinstance(own, str) or is_same_text(text[start:end], own):
+        return None
+    found = [match.start() for match in re.finditer(re.escape(own), text)] if own else []
+    nearest = min(found, key=lambda place: abs(place - start), default=None)
+    span, own_text = excerpt(text[start:end], 0), excerpt(own, 0)
+    message = f'{_format(entity)} is "{span}" in the text, but "{own_text}" by its own text'
+    fix = "correct start and end" if nearest is None else f"write {nearest}-{nearest + len(own)}"
+    return RowError("N08", message, fix)
 
 
 def _check_words(text: str, offsets: Offsets, entity: Mapping[str, Any]) -> RowError | None:

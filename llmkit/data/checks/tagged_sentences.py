@@ -7,7 +7,8 @@ Rows are sentences, {"tokens": [...], "tags": [...]}, or texts with entities as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,10 +21,11 @@ from llmkit.data.checks.columns import object_array, with_columns
 from llmkit.data.checks.duplicates import check_duplicates, find_near_duplicates
 from llmkit.data.checks.entity_spans import find_span_errors, tag_words
 from llmkit.data.checks.row_errors import Checked, RowError, collect_errors
+from llmkit.data.checks.span_units import check_unit
 from llmkit.data.checks.texts import check_texts
 from llmkit.data.corpus import Corpus, Split, format_row_count
 from llmkit.data.reading.file_errors import excerpt
-from llmkit.data.reading.readers import CONLL, data_suffix
+from llmkit.data.reading.readers import CONLL, PLAIN_TEXT, data_suffix
 from llmkit.data.splits import create_missing_splits
 from llmkit.recipe.schema import Data
 from llmkit.text import tags as schemes
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["CheckedSentences", "check_tagged_sentences"]
+
+# Suffixes of files in which each line is a token, when their rows are tokens with tags.
+ONE_TOKEN_A_LINE = (*(suffix for suffix in CONLL if suffix != ".conllu"), PLAIN_TEXT, ".tsv")
 
 
 @dataclass(frozen=True)
@@ -63,26 +68,32 @@ def check_tagged_sentences(
     scheme: Literal["auto"] | schemes.Scheme = "auto",
     model_labels: Sequence[str] | None = None,
     repair: bool = False,
-    spans: bool = False,
     seed: int | None = None,
 ) -> CheckedSentences:
-    """Check that every token has one valid tag: L02-L04, L08, L13, N01-N03, N05, N06.
+    """Check that every token has one valid tag: L02-L04, L08, L13, N01-N03, N05-N08.
 
     Args:
-        corpus: The rows.
+        corpus: The rows. A split with the column "entities" and without "tokens" has texts with spans.
         data: The recipe's data section.
         scheme: The tag scheme; "auto" detects it from the training rows.
         model_labels: The labels of a trained model ("O", "B-...", "I-..."); by default they are built from the types
             in the training rows.
         repair: Read invalid tag sequences as conlleval does, and count them in the notes, instead of N02.
-        spans: Rows are texts with character spans.
         seed: The seed of the split; None for rows that a trained model is evaluated on, which are neither searched for
             leakage nor split.
     """
-    corpus, errors, notes = _tokenize_spans(corpus, data) if spans else _check_token_lists(corpus, data)
+    spans = {
+        name
+        for name, split in corpus.splits.items()
+        if "entities" in split.rows.column_names and "tokens" not in split.rows.column_names
+    }
+    corpus, errors, notes = _tokenize_spans(corpus, data, spans)
+    corpus, token_errors, token_notes = _check_token_lists(corpus, data, corpus.splits.keys() - spans)
+    errors += token_errors
+    notes += token_notes
     if errors:
         return CheckedSentences(corpus, errors=errors, notes=notes)
-    corpus, errors, scheme_notes = _convert_to_iob2(corpus, "spans" if spans else scheme, repair)
+    corpus, errors, scheme_notes = _convert_to_iob2(corpus, scheme, repair, spans)
     notes += scheme_notes
     if errors:
         return CheckedSentences(corpus, errors=errors, notes=notes)
@@ -109,12 +120,14 @@ def check_tagged_sentences(
     return CheckedSentences(corpus, labels, references, notes=[*notes, *near_notes], near_duplicates=near)
 
 
-def _check_token_lists(corpus: Corpus, data: Data) -> Checked:
-    """Check that each row is a list of tokens and a list of as many tags; add `text` and `offsets`."""
+def _check_token_lists(corpus: Corpus, data: Data, names: Collection[str]) -> Checked:
+    """Check that each row of these splits is a list of tokens and a list of as many tags; add `text` and `offsets`."""
     errors: list[ErrorDetail] = []
     notes: list[str] = []
     dropped: dict[str, NDArray[np.bool_]] = {}
     for name, split in corpus.splits.items():
+        if name not in names:
+            continue
         tokens, tags = list(split.column("tokens")), _name_tags(split.column("tags"), data.labels)
         empty = np.array([row == [] for row in tokens], bool)
         dropped[name] = empty if data.empty_text == "drop" and not empty.all() else np.zeros_like(empty)
@@ -127,8 +140,10 @@ def _check_token_lists(corpus: Corpus, data: Data) -> Checked:
     if errors:
         return Checked(corpus, errors, notes)
     corpus = corpus.drop_rows(dropped)
-    splits = {}
+    splits = dict(corpus.splits)
     for name, split in corpus.splits.items():
+        if name not in names:
+            continue
         texts = [join_words(tokens) for tokens in split.column("tokens")]
         columns = {
             "tags": _name_tags(split.column("tags"), data.labels),
@@ -175,58 +190,118 @@ def _name_tags(tags: Sequence[Any], names: Sequence[str] | None) -> list[Any]:
     return [[by_number.get(tag, tag) for tag in row] if isinstance(row, list) else row for row in tags]
 
 
-def _tokenize_spans(corpus: Corpus, data: Data) -> Checked:
-    """Split each text into words, tagged by the entities of its row."""
-    corpus, errors, notes = check_texts(corpus, "text", data)
+def _tokenize_spans(corpus: Corpus, data: Data, names: Collection[str]) -> Checked:
+    """Split each text of these splits into words, tagged by the entities of its row."""
+    with_spans = replace(
+        corpus, splits={name: corpus.splits[name] for name in corpus.splits if name in names}
+    )
+    checked, errors, notes = check_texts(with_spans, "text", data)
     if errors:
         return Checked(corpus, errors, notes)
-    splits = {}
-    for name, split in corpus.splits.items():
+    splits = {**corpus.splits, **checked.splits}
+    converted = []
+    for name, split in checked.splits.items():
         rows = list(zip(split.column("text"), split.column("entities")))
+        unit_errors, unit_notes, units = _convert_units(split, rows)
+        errors += unit_errors
+        notes += [f"{name}: {note}" for note in unit_notes]
+        converted += units
+        if unit_errors:
+            continue
         errors += collect_errors(
             (split.place(i), error) for i, row in enumerate(rows) for error in find_span_errors(*row)
         )
         if errors:
             continue
         tagged = [tag_words(*row) for row in rows]
-        columns = {
+        columns: dict[str, Any] = {"entities": [entities for _, entities in rows]} if units else {}
+        columns |= {
             "tokens": [words.tokens for words in tagged],
             "tags": [words.tags for words in tagged],
             "offsets": _offset_array([words.offsets for words in tagged]),
         }
         splits[name] = with_columns(split, columns)
-    return Checked(corpus if errors else replace(corpus, splits=splits), errors, notes)
+    if errors:
+        return Checked(corpus, errors, notes)
+    fingerprint = corpus.fingerprint
+    if checked.fingerprint != with_spans.fingerprint or converted:  # rows dropped, or other offsets
+        fingerprint = sha256(f"{fingerprint}\n{checked.fingerprint} {converted}".encode()).hexdigest()
+    return Checked(replace(corpus, splits=splits, fingerprint=fingerprint), errors, notes)
+
+
+def _convert_units(
+    split: Split, rows: list[tuple[str, Any]]
+) -> tuple[list[ErrorDetail], list[str], list[str]]:
+    """Convert the offsets of each file that does not count characters, in place.
+
+    Returns:
+        N07 for each file of which only most entities fit another unit, notes, and the units of the converted files.
+    """
+    errors, notes, units = list[ErrorDetail](), list[str](), list[str]()
+    for index, file in enumerate(split.files):
+        numbers = np.flatnonzero(split.file_index == index).tolist()
+        found = check_unit([rows[row] for row in numbers])
+        if found.ambiguous:
+            notes.append(
+                f"{file}: {_count(found.ambiguous, 'entity', 'entities')} would have another place if offsets counted"
+                " UTF-16 units; they are read as characters"
+            )
+        if found.unit is None:
+            continue
+        if found.fitting < found.total:
+            message = (
+                f"{found.fitting:,} of {_count(found.total, 'entity', 'entities')} in this file fit if offsets count"
+                f" {found.unit.name}, and {found.in_characters:,} if they count characters; this row fits neither"
+            )
+            fix = "correct this row, or convert all offsets to characters"
+            errors.append(ErrorDetail("N07", split.place(numbers[found.misfit]), message, fix))
+            continue
+        for row in numbers:
+            text, entities = rows[row]
+            rows[row] = text, found.convert(text, entities) if isinstance(entities, list) else entities
+        units.append(found.unit.name)
+        notes.append(f"{file}: offsets count {found.unit.name}; converted to characters")
+    return errors, notes, units
 
 
 def _convert_to_iob2(
-    corpus: Corpus, scheme: Literal["auto", "spans"] | schemes.Scheme, repair: bool
+    corpus: Corpus, scheme: Literal["auto"] | schemes.Scheme, repair: bool, spans: Collection[str]
 ) -> Checked:
-    """Convert tags of any scheme to IOB2.
+    """Convert tags of any scheme to IOB2; splits of texts with spans have it already.
 
     N03: tags that the scheme does not have. N02: tags in positions that the scheme does not allow. L08: no entity.
     """
-    detected = schemes.detect_scheme(_iter_training_tags(corpus)) if scheme == "auto" else scheme
-    source: schemes.Scheme = "IOB2" if detected is None or detected == "spans" else detected
-    errors = [error for split in corpus.splits.values() for error in _find_unknown_tags(split, source)]
+    tagged = replace(
+        corpus, splits={name: corpus.splits[name] for name in corpus.splits if name not in spans}
+    )
+    notes: list[str] = []
+    if scheme == "auto":
+        tagged, notes = _standardize_tags(tagged)
+    detected = schemes.detect_scheme(_iter_training_tags(tagged)) if scheme == "auto" else scheme
+    source: schemes.Scheme = detected or "IOB2"
+    errors = _find_untagged(tagged) if scheme == "auto" and detected is None else []
+    errors = errors or [
+        error for split in tagged.splits.values() for error in _find_unknown_tags(split, source)
+    ]
     invalid: list[_InvalidTag] = []
     if not errors:
-        invalid = [tag for split in corpus.splits.values() for tag in _find_invalid_tags(split, source)]
+        invalid = [tag for split in tagged.splits.values() for tag in _find_invalid_tags(split, source)]
     if not repair:
         errors += collect_errors((tag.place, tag.error) for tag in invalid)
     if errors:
-        return Checked(corpus, errors, [])
+        return Checked(corpus, errors, notes)
     splits, entities = {}, 0
-    for name, split in corpus.splits.items():
+    for name, split in {**corpus.splits, **tagged.splits}.items():
         tags = [schemes.to_iob2(row) for row in split.column("tags")]
         splits[name] = with_columns(split, {"tags": tags})
         entities += sum(tag[0] == "B" for row in tags for tag in row)
-    fingerprint = corpus.fingerprint
+    fingerprint = tagged.fingerprint
     if source != "IOB2" or invalid:  # the same file may be read with another scheme, or without repair
         fingerprint = sha256(f"{fingerprint}\ntags {source} {bool(invalid)}".encode()).hexdigest()
     corpus = Corpus(splits, fingerprint, corpus.notes)
-    shown = "spans" if scheme == "spans" else source
+    shown = " and ".join([*(["spans"] if spans else []), *([source] if tagged.splits else [])])
     conversion = "" if shown == "IOB2" else " converted to IOB2"
-    notes = [f"tags: {shown}{conversion}, {_count(entities, 'entity', 'entities')}"]
+    notes.append(f"tags: {shown}{conversion}, {_count(entities, 'entity', 'entities')}")
     if invalid:
         rows = format_row_count(len({tag.row_place for tag in invalid}))
         notes.append(f"tags: {len(invalid):,} invalid in their position, in {rows}, read as conlleval does")
@@ -237,15 +312,53 @@ def _convert_to_iob2(
     return Checked(corpus, errors, notes)
 
 
+def _standardize_tags(corpus: Corpus) -> tuple[Corpus, list[str]]:
+    """Rewrite tags that are written in an unusual way, such as B_PER (see `schemes.find_variant`)."""
+    distinct = {tag for split in corpus.splits.values() for tags in split.column("tags") for tag in tags}
+    variant = schemes.find_variant(distinct)
+    if variant is None:
+        return corpus, []
+    splits = {
+        name: with_columns(
+            split, {"tags": [[variant.tags[tag] for tag in tags] for tags in split.column("tags")]}
+        )
+        for name, split in corpus.splits.items()
+    }
+    fingerprint = sha256(f"{corpus.fingerprint}\n{variant.description}".encode()).hexdigest()
+    return Corpus(splits, fingerprint, corpus.notes), [f"tags: {variant.description}"]
+
+
+def _find_untagged(corpus: Corpus) -> list[ErrorDetail]:
+    """N03: no tag of the corpus has a prefix, and none is O, so the tags are parts of speech or something else."""
+    counts = Counter(tag for split in corpus.splits.values() for tags in split.column("tags") for tag in tags)
+    if not counts or counts["O"] or any(schemes.has_prefix(tag) for tag in counts):
+        return []
+    split = next(iter(corpus.splits.values()))
+    if set(counts) == {""}:
+        message, fix = "all tags are empty", "name the column of the tags with data.columns.tags"
+    else:
+        most = ", ".join(f'"{tag}"' for tag, _ in counts.most_common(3))
+        message = (
+            f"no tag is O or has a prefix such as B- (the {_count(len(counts), 'distinct tag')}: {most}, ...);"
+            " this task finds entities, not parts of speech or other classes of words"
+        )
+        fix = "name the column of the entity tags with data.columns.tags"
+    return [ErrorDetail("N03", split.place(0), message, fix)]
+
+
 def _find_unknown_tags(split: Split, scheme: schemes.Scheme) -> list[ErrorDetail]:
     """N03: one error for each tag that the scheme does not have."""
-    places: dict[str, list[str]] = {}
+    places: dict[tuple[str, str], list[str]] = {}
     for row, tags in enumerate(split.column("tags")):
         for position, message in schemes.find_unknown_tags(tags, scheme):
-            places.setdefault(message, []).append(_place_tag(split, row, position))
-    fix = "correct it, or name the column of the tags with data.columns.tags"
+            fix = "correct it, or name the column of the tags with data.columns.tags"
+            if not tags[position]:
+                message, fix = "the tag is empty", "write a tag; O is the tag of tokens outside entities"
+            elif variant := schemes.find_variant({tags[position]}):
+                fix = f'write "{variant.tags[tags[position]]}"'
+            places.setdefault((message, fix), []).append(_place_tag(split, row, position))
     return collect_errors(
-        (at[0], RowError("N03", message + _format_others(at), fix)) for message, at in places.items()
+        (at[0], RowError("N03", message + _format_others(at), fix)) for (message, fix), at in places.items()
     )
 
 
@@ -317,9 +430,12 @@ def _offset_array(offsets: Sequence[Offsets]) -> pa.Array:
 
 
 def _place_tag(split: Split, row: int, position: int) -> str:
-    """Return `file:line` of a tag; in files with one token per line, that is the token's own line."""
+    """Return `file:line` of a tag; in files with one token per line, that is the token's own line.
+
+    In CoNLL-U files it is the line of the sentence, because these files have further lines between tokens.
+    """
     file, line = split.files[split.file_index[row]], int(split.lines[row])
-    return f"{file}:{line + position if data_suffix(file) in CONLL else line}"
+    return f"{file}:{line + position if data_suffix(file) in ONE_TOKEN_A_LINE else line}"
 
 
 def _format_others(places: Sequence[str]) -> str:

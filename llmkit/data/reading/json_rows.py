@@ -217,7 +217,18 @@ def _read_keys(cursor: _Cursor) -> Iterator[tuple[int, int, str]]:
 
 
 def _check_row(value: object, text: str, line: int, errors: FileErrors) -> Row | None:
-    """Return the value when it is an object without lone surrogates, else add J03 or J11 and return None."""
+    """Return the value when it is an object without lone surrogates, else add J03 or J11 and return None.
+
+    A text with its annotations in a list, ["Anna slept", {"entities": [...]}], as in training data of spaCy 2, becomes
+    an object with the key "text".
+    """
+    if (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], dict)
+    ):
+        value = {"text": value[0], **value[1]} if "entities" in value[1] else value
     if not isinstance(value, dict):
         message = f"expected an object, got {_TYPE_NAMES[type(value)]}"
         errors.add("J03", message, 'write {"column": value, ...}', line=line)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llmkit.data.reading.conll_rows import parse_conll
+from llmkit.data.reading.conll_rows import looks_like_conll, parse_conll
 from llmkit.data.reading.csv_rows import Dialect, parse_delimited
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.json_rows import parse_json_document, parse_json_lines
@@ -26,7 +26,7 @@ from llmkit.recipe.schema import Data
 
 __all__ = ["CONLL", "PLAIN_TEXT", "SUFFIXES", "data_suffix", "read_rows"]
 
-CONLL = (".conll", ".iob", ".bio", ".bmes")  # one token per line
+CONLL = (".conll", ".conllu", ".iob", ".bio", ".bmes")  # one token per line
 PLAIN_TEXT = ".txt"  # running text: each line is a row and keeps its line end, blank lines included
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", PLAIN_TEXT, *CONLL)
 HEAD_BYTES = 4096  # bytes that are inspected to recognize the content of a file
@@ -83,7 +83,10 @@ def read_rows(
     if suffix is None:
         message = f'the suffix "{path.suffix}" is not a known data format'
         errors.fail("F04", message, f"use one of {', '.join(SUFFIXES)}")
-    _check_head(_read_head(path, errors), suffix, errors)
+    head = _read_head(path, errors)
+    _check_head(head, suffix, errors)
+    if suffix in (PLAIN_TEXT, ".tsv") and looks_like_conll(head.decode("utf-8", "replace"), HEAD_BYTES):
+        suffix = CONLL[0]
     count = 0
     for line, row in _parse(path, suffix, data, errors, report_bytes, by_id):
         count += 1
@@ -98,7 +101,7 @@ def _parse(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Return the rows of the parser for this suffix."""
     if suffix == ".parquet":
-        return parse_parquet(path, errors, report_bytes)
+        return parse_parquet(path, errors, report_bytes, name_classes=data.labels is None)
     check_encoding(data.encoding, errors)
     limit = None if suffix == ".json" else data.max_line_bytes
     lines = read_lines(path, errors, encoding=data.encoding, limit=limit, report_bytes=report_bytes)

@@ -18,6 +18,7 @@ from llmkit.base.errors import DataError, shorten_list, suggest
 from llmkit.base.progress import Progress
 from llmkit.data.reading.file_errors import FileErrors
 from llmkit.data.reading.lines import ReportBytes
+from llmkit.data.reading.parquet_rows import name_class
 from llmkit.data.reading.readers import PLAIN_TEXT, SUFFIXES, data_suffix, read_rows
 from llmkit.recipe.schema import Data
 
@@ -156,12 +157,13 @@ def _list_folder(folder: Path, name: str, data: Data, notes: list[str]) -> Sourc
 
 
 def _read_hub_rows(dataset: datasets.Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (row number from 1, row), with the names of classes; the Hub's -1 (no class) becomes None."""
-    classes = {
-        column: feature.names for column, feature in dataset.features.items() if hasattr(feature, "names")
-    }
+    """Yield (row number from 1, row) with the names of classes, also in lists; the Hub's -1 (no class) becomes None."""
+    classes = {}
+    for column, feature in dataset.features.items():
+        feature = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
+        if hasattr(feature, "names"):
+            classes[column] = feature.names
     for number, row in enumerate(dataset, 1):
         for column, names in classes.items():
-            value = row[column]
-            row[column] = names[value] if value is not None and value >= 0 else None
+            row[column] = name_class(row[column], names)
         yield number, row

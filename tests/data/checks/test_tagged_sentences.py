@@ -2,6 +2,7 @@
 """Tests of the check of tagged sentences."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from llmkit.base.progress import SILENT
 from llmkit.data import corpus as corpus_module
 from llmkit.data.checks.tagged_sentences import check_tagged_sentences
+from llmkit.data.reading.entity_rows import find_entity_form
 from llmkit.recipe.schema import Data
 
 SHARED = pytest.mark.shared
@@ -224,7 +226,7 @@ def test_repair_reads_invalid_tags_as_conlleval_does(conll):
 
 
 def test_each_unknown_tag_is_one_error_with_all_its_places(conll):
-    text = "EU NNP B-ORG\n. . O\n\nPeter NNP B-PER\n"
+    text = "EU NNP B-ORG\n. . O\n\nPeter NNP B-PER\nRio B-LOC B-LOC\n"
     fix = "Fix: correct it, or name the column of the tags with data.columns.tags"
     assert lines(check_tagged_sentences(conll(train=text, columns={"tags": "1"}), Data())) == [
         f'error[N03] train.conll:1: "NNP" is not a valid IOB2 tag (O, or B-, I- plus a type), also at train.conll:4. {fix}',
@@ -342,7 +344,7 @@ def test_character_spans_become_tags_of_words(texts):
         ],
         test=[("他在北京。", [(2, 4, "LOC")])],
     )
-    result = check_tagged_sentences(corpus, Data(**WHOLE), spans=True, seed=1)
+    result = check_tagged_sentences(corpus, Data(**WHOLE), seed=1)
     assert result.errors == ()
     assert result.labels == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
     assert [ids.tolist() for ids in result.references["train"]] == [[3, 0, 0, 1, 0, 1, 0], [0, 0, 0]]
@@ -361,7 +363,7 @@ def test_invalid_spans_are_errors(texts):
         ("Pelé in Rio", [(4, 7, "PER")]),
         ("Pelé in Rio", None),
     ])  # fmt: skip
-    assert lines(check_tagged_sentences(corpus, Data(), spans=True)) == [
+    assert lines(check_tagged_sentences(corpus, Data())) == [
         "error[N05] train.jsonl:2: entity 8-12 (LOC) is outside the text of 11 characters. Fix: correct start and end",
         "error[N05] train.jsonl:3: entity 0-7 (PER) overlaps entity 5-11 (LOC). Fix: keep one of them",
         'error[N06] train.jsonl:3: entity 2-4 (X) starts inside the word "Pelé". Fix: move it to an edge of the word (0-4)',
@@ -372,10 +374,8 @@ def test_invalid_spans_are_errors(texts):
 
 def test_blank_texts_of_spans_are_l03(texts):
     corpus = texts(train=[("Pelé", [(0, 4, "PER")]), (" ", [])])
-    assert lines(check_tagged_sentences(corpus, Data(), spans=True))[0].startswith(
-        "error[L03] train.jsonl:2:"
-    )
-    result = check_tagged_sentences(corpus, Data(empty_text="drop"), spans=True)
+    assert lines(check_tagged_sentences(corpus, Data()))[0].startswith("error[L03] train.jsonl:2:")
+    result = check_tagged_sentences(corpus, Data(empty_text="drop"))
     assert len(result.references["train"]) == 1
 
 
@@ -435,3 +435,133 @@ def test_tag_counts_of_conll2003_match_the_documentation_and_seqeval(shared):
         assert [get_entities(row) for row in result.corpus.splits[split].column("tags")] == expected
         starts = [int((np.asarray(ids) % 2 == 1).sum()) for ids in result.references[split]]
         assert starts == [len(row) for row in expected]
+
+
+# other forms
+
+
+@pytest.fixture
+def recognized(in_folder, read):
+    """Return a function that reads the texts of files by split, in the form that their rows show."""
+
+    def call(spans=None, **texts):
+        for name, text in texts.items():
+            split, _, suffix = name.partition("_")
+            Path(f"{split}.{suffix}").write_text(text, encoding="utf-8")
+        files = {name.partition("_")[0]: name.replace("_", ".") for name in texts}
+        columns = {"tokens": "tokens", "tags": "tags"}
+        return read(columns=columns, recognize=partial(find_entity_form, spans=spans), **files)
+
+    return call
+
+
+def check(corpus, **options):
+    return check_tagged_sentences(corpus, Data(**WHOLE), seed=1, **options)
+
+
+def jsonl(*rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def test_spans_and_tagged_tokens_can_stand_in_different_splits(recognized):
+    corpus = recognized(
+        train_jsonl=jsonl({"text": "Anna slept in Rio", "label": [[0, 4, "PER"], [14, 17, "LOC"]]}),
+        test_conll="Peter S-PER\nslept O\nin O\nNew B-LOC\nYork E-LOC\n",
+    )
+    assert corpus.notes[0] == 'train: texts with entities as character spans (columns "text" and "label")'
+    result = check(corpus)
+    assert [ids.tolist() for split in ("train", "test") for ids in result.references[split]] == [
+        [3, 0, 0, 1],
+        [3, 0, 0, 1, 2],
+    ]
+    assert result.notes == ["tags: spans and BIOES converted to IOB2, 4 entities"]
+
+
+def test_offsets_in_utf16_units_are_converted_and_reported_once(recognized):
+    corpus = recognized(
+        train_jsonl=jsonl(
+            {
+                "text": "😀王小明在北京",
+                "entities": [{"start": 2, "end": 5, "label": "PER", "text": "王小明"}],
+            },
+            {"text": "她在北京", "entities": [{"start": 2, "end": 4, "label": "LOC", "text": "北京"}]},
+        )
+    )
+    result = check(corpus)
+    assert [ids.tolist() for ids in result.references["train"]] == [[0, 3, 4, 4, 0, 0, 0], [0, 0, 1, 2]]
+    assert result.notes == [
+        "train: train.jsonl: offsets count UTF-16 units (as JavaScript and Java do); converted to characters",
+        "tags: spans converted to IOB2, 2 entities",
+    ]
+    assert result.corpus.splits["train"].rows[0]["entities"][0]["start"] == 1
+    assert result.corpus.fingerprint != corpus.fingerprint
+
+
+def test_a_file_of_which_most_offsets_count_another_unit_is_one_error(recognized):
+    def row(text, start, end):
+        return {"text": text, "entities": [{"start": start, "end": end, "label": "PER"}]}
+
+    corpus = recognized(
+        train_jsonl=jsonl(row("😀 Anna slept", 3, 7), row("😀 Peter slept", 3, 8), row("😀 Peter left", 1, 5))
+    )
+    assert lines(check(corpus)) == [
+        "error[N07] train.jsonl:3: 2 of 3 entities in this file fit if offsets count UTF-16 units (as JavaScript and Java"
+        " do), and 0 if they count characters; this row fits neither."
+        " Fix: correct this row, or convert all offsets to characters"
+    ]
+
+
+def test_an_entity_whose_own_text_differs_from_its_span_is_n08(recognized):
+    corpus = recognized(
+        train_jsonl=jsonl(
+            {"text": "Anna met Anna", "entities": [{"start": 8, "end": 12, "label": "PER", "text": "Anna"}]},
+            {"text": "Anna slept", "entities": [{"start": 0, "end": 4, "label": "PER", "text": "Peter"}]},
+            {"text": "Rio", "entities": [{"start": 0, "end": 3, "label": "LOC", "text": "Rio"}]},
+        )
+    )
+    assert lines(check(corpus)) == [
+        'error[N08] train.jsonl:1: entity 8-12 (PER) is "Ann" in the text, but "Anna" by its own text. Fix: write 9-13',
+        'error[N08] train.jsonl:2: entity 0-4 (PER) is "Anna" in the text, but "Peter" by its own text.'
+        " Fix: correct start and end",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, note",
+    [
+        ("Anna B_PER\nSmith I_PER\nslept O\n", 'another separator than a hyphen, such as "B_PER", read as "B-PER"'),
+        ("Anna PER\nSmith PER\nslept O\n",
+         'no prefixes ("PER"), so neighbouring words of one type are one entity (IO)'),
+    ],
+)  # fmt: skip
+def test_unusual_tags_are_read_and_reported(conll, text, note):
+    result = check(conll(train=text))
+    assert result.labels == ("O", "B-PER", "I-PER")
+    assert result.references["train"][0].tolist() == [1, 2, 0]
+    assert result.notes[0] == f"tags: {note}"
+
+
+def test_parts_of_speech_are_one_error(conll):
+    assert lines(check(conll(train="Anna NOUN\nslept VERB\n\nPeter NOUN\n"))) == [
+        'error[N03] train.conll:1: no tag is O or has a prefix such as B- (the 2 distinct tags: "NOUN", "VERB", ...);'
+        " this task finds entities, not parts of speech or other classes of words."
+        " Fix: name the column of the entity tags with data.columns.tags"
+    ]
+
+
+def test_the_fix_of_an_unknown_tag_names_the_hyphen(conll):
+    text = "Anna B-PER\nSmith I_PER\nslept O\nhere\t\n".replace(" ", "\t")
+    assert lines(check(conll(train=text))) == [
+        'error[N03] train.conll:2: "I_PER" is not a valid IOB2 tag (O, or B-, I- plus a type). Fix: write "I-PER"',
+        "error[N03] train.conll:4: the tag is empty. Fix: write a tag; O is the tag of tokens outside entities",
+    ]
+
+
+def test_text_files_in_conll_form_have_the_place_of_the_tag(recognized):
+    corpus = recognized(
+        train_txt="Anna B-PER\nslept I-LOC\n\nRio B-LOC\nslept O\n", test_tsv="Peter\tB-PER\nslept\tO\n"
+    )
+    assert lines(check(corpus)) == [
+        'error[N02] train.txt:2: I-LOC after B-PER continues no entity (token 2, "slept").'
+        " Fix: correct it, or set task.repair_tags=true"
+    ]

@@ -3,7 +3,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmkit.base.errors import DataError
-from llmkit.data.reading.conll_rows import parse_conll
+from llmkit.data.reading.conll_rows import looks_like_conll, parse_conll
 from llmkit.data.reading.file_errors import FileErrors
 
 
@@ -140,3 +140,126 @@ def test_written_sentences_are_read_back(sentences_written, separator):
     ] == sentences_written
     assert all(row["tokens"] == row["0"] for row in rows)
     assert all(row.get("tags") == (row[str(width - 1)] if width > 1 else None) for row in rows)
+
+
+# other layouts
+
+
+GERMEVAL = (
+    "#\thttp://example.org/p0\t[2026-01-01]\n1\tAnna\tB-PER\tO\n2\tschlief\tO\tO\n\n"
+    "#\thttp://example.org/p1\t[2026-01-02]\n1\tRio\tB-LOC\tB-LOCderiv\n"
+)
+
+
+def test_comments_may_begin_with_a_tab_behind_the_hash():
+    rows, notes = sentences(GERMEVAL, named_columns=["1", "2"])
+    assert [(line, row["1"], row["2"]) for line, row in rows] == [
+        (2, ["Anna", "schlief"], ["B-PER", "O"]),
+        (6, ["Rio"], ["B-LOC"]),
+    ]
+    assert notes == ["a.conll: skipped 2 comment lines"]
+
+
+def test_a_first_column_that_numbers_the_tokens_is_not_the_tokens():
+    rows, notes = sentences(GERMEVAL)
+    assert [(row["tokens"], row["tags"]) for _, row in rows] == [
+        (["Anna", "schlief"], ["B-PER", "O"]),
+        (["Rio"], ["B-LOC"]),
+    ]
+    assert notes == [
+        "a.conll: the first column numbers the tokens; tokens are column 1 and tags column 2 (counted from 0)",
+        "a.conll: skipped 2 comment lines",
+    ]
+
+
+def test_comments_as_wide_as_the_file_are_skipped_when_tokens_are_numbered():
+    rows, _ = sentences("#\ta\tb\n1\tRio\tB-LOC\n\n#\ta\tb\n1\tIn\tO\n2\tRio\tB-LOC\n")
+    assert [row["tokens"] for _, row in rows] == [["Rio"], ["In", "Rio"]]
+
+
+@pytest.mark.parametrize("text", ["1\tCD\tO\n5\tCD\tO\n", "1 O\n2 O\n", "a\t1\tO\nb\t2\tO\n"])
+def test_numbers_that_do_not_count_the_tokens_are_tokens(text):
+    ((_, row),) = sentences(text)[0]
+    assert row["tokens"] == [line.split()[0] for line in text.splitlines()]
+
+
+CONLLU = """# sent_id = 1
+# text = Sie geht zum Zoo.
+1\tSie\tsie\tPRON\t_\t_\t2\tnsubj\t_\t_
+2\tgeht\tgehen\tVERB\t_\t_\t0\troot\t_\t_
+3-4\tzum\t_\t_\t_\t_\t_\t_\t_\t_
+3\tzu\tzu\tADP\t_\t_\t5\tcase\t_\t_
+4\tdem\tder\tDET\t_\t_\t5\tdet\t_\t_
+4.1\tX\t_\t_\t_\t_\t_\t_\t_\t_
+5\tZoo\tZoo\tNOUN\t_\t_\t2\tobl\t_\tSpaceAfter=No
+6\t.\t.\tPUNCT\t_\t_\t2\tpunct\t_\t_
+
+"""
+
+
+def test_conllu_has_words_and_parts_of_speech():
+    ((line, row),), notes = sentences(CONLLU)
+    assert (line, row["tokens"]) == (3, ["Sie", "geht", "zu", "dem", "Zoo", "."])
+    assert row["tags"] == ["PRON", "VERB", "ADP", "DET", "NOUN", "PUNCT"]
+    assert row["9"][4] == "SpaceAfter=No"
+    assert notes == [
+        "a.conll: the first column numbers the tokens; tokens are column 1 and tags column 3 (counted from 0)",
+        "a.conll: skipped 2 comment lines",
+    ]
+
+
+def test_an_empty_last_column_is_ignored():
+    expected = [(1, {"tokens": ["Anna", "slept"], "tags": ["B-PER", "O"]})]
+    for text in ("Anna\tB-PER\t\nslept\tO\t\n", "Anna\tB-PER\nslept\tO\t\n", "Anna\tB-PER\t\t\nslept\tO\n"):
+        assert sentences(text)[0] == expected
+
+
+def test_a_tag_missing_behind_the_last_tab_stays_empty():
+    assert sentences("Anna\tB-PER\nslept\t\n")[0][0][1]["tags"] == ["B-PER", ""]
+
+
+def test_lines_of_ontonotes_that_begin_and_end_a_document_are_comments():
+    text = "#begin document (a); part 000\na\tx\tO\n\n#end document\n"
+    assert sentences(text)[1] == ["a.conll: skipped 2 comment lines"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        FOUR,
+        GERMEVAL,
+        CONLLU,
+        "# a comment\nAnna B-PER\nslept O\n",
+        "Anna\tB_PER\t\nslept\tO\t\n",
+        "Anna PER\nslept O\nin O\nRio LOC\n\nNo O\none O\n",
+        "Anna NOUN\nslept VERB\nin ADP\nRio NOUN\n\nNo DET\none NOUN\n",
+        "No O\none O\n\nNo O\nmore O\n",
+        "-DOCSTART- -X- O\nAnna -X- _ B-PER\nslept -X- _ O\n",
+    ],
+)
+def test_the_content_shows_the_format(head):
+    assert looks_like_conll(head, 4096)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "Anna slept in Rio.\n\nNo one came.\n",
+        "text\tlabel\nAnna slept\tO\n",
+        "a good film\tpos\na bad one\tneg\n",
+        "HELLO WORLD\nGOOD MORNING\n",
+        "HELLO WORLD\n\nGOOD MORNING\n\nGOOD NIGHT\n",
+        "Anna B-PER\nslept\n",
+        "No O\none O\n",
+        "Anna\nslept\n\n",
+    ],
+)
+def test_other_content_is_not_in_the_format(head):
+    assert not looks_like_conll(head, 4096)
+
+
+def test_an_incomplete_last_line_does_not_count():
+    text = "Anna B-PER\nslept O\n\n" * 50
+    assert looks_like_conll(text[:200], 200)
+    assert looks_like_conll(text[:195], 195)

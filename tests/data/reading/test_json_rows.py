@@ -100,3 +100,17 @@ def test_a_broken_document_is_j01(text):
 
 def test_a_surrogate_pair_and_an_escaped_backslash_are_accepted():
     assert lines(r'{"a": "\ud83d\ude00 \\ud83d"}') == [(1, {"a": "\U0001f600 \\ud83d"})]
+
+
+def test_a_text_with_entities_in_a_list_is_a_row():
+    pair = ["Anna slept", {"entities": [[0, 4, "PER"]]}]
+    row = {"text": pair[0], **pair[1]}
+    assert list(parse_json_document(json.dumps([pair]), FileErrors("a"))) == [(1, row)]
+    assert list(parse_json_lines([(1, json.dumps(pair))], FileErrors("a"))) == [(1, row)]
+
+
+def test_other_lists_are_no_rows():
+    errors = FileErrors("a")
+    assert list(parse_json_lines([(1, '["a", {"b": 1}]'), (2, '["a", "b"]')], errors)) == []
+    with pytest.raises(DataError, match="J03"):
+        errors.raise_if_any()

@@ -59,7 +59,7 @@ BAD_FILES = {
         GOOD,
         {},
         'error[F04] a.doc: the suffix ".doc" is not a known data format.'
-        " Fix: use one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, .conll, .iob, .bio, .bmes",
+        " Fix: use one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, .conll, .conllu, .iob, .bio, .bmes",
     ),
     "F04 list in jsonl": (
         "a.jsonl",

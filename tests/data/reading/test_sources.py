@@ -57,7 +57,7 @@ def test_a_folder_without_data_files_is_f02(in_folder, read):
     write("data/readme.md", "data/.hidden.csv")
     assert error_lines(read, train="data") == [
         "error[F02] data: this is a folder without data files."
-        " Fix: name a file (.jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, .conll, .iob, .bio, .bmes)"
+        " Fix: name a file (.jsonl, .ndjson, .json, .csv, .tsv, .parquet, .txt, .conll, .conllu, .iob, .bio, .bmes)"
     ]
 
 
@@ -159,3 +159,17 @@ def test_a_hub_data_set_provides_its_splits_and_class_names(in_folder, read):
 def test_an_existing_path_is_never_mistaken_for_a_hub_id(in_folder, read):
     write("owner/name/a.jsonl")
     assert files(read(train="owner/name")) == {"train": ["owner/name/a.jsonl"]}
+
+
+def test_class_names_of_a_hub_data_set_are_used_in_lists_of_tags(in_folder, read):
+    features = datasets.Features(
+        {
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "tags": datasets.Sequence(datasets.ClassLabel(names=["O", "B-PER"])),
+        }
+    )
+    rows = datasets.Dataset.from_list([{"tokens": ["Anna", "slept"], "tags": [1, 0]}], features=features)
+    corpus = read(
+        train="org/ner", columns={"tokens": "tokens", "tags": "tags"}, resolve_hub=lambda *_: {"train": rows}
+    )
+    assert list(corpus.splits["train"].column("tags")) == [["B-PER", "O"]]
