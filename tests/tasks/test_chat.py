@@ -116,7 +116,7 @@ def test_a_merged_adapter_generates_the_same_answers(examples: Any, tiny_gpt: Pa
     with torch.inference_mode():
         adapted = task.decode(model, batch)
         merged = task.decode(lora.merge_adapter(model).eval(), batch)
-    assert (adapted["nats"] - before).abs().max() > 0.1  # the adapters do something
+    assert (adapted["nats"] - before).abs().max() > 0.1  # the adapters have an effect
     torch.testing.assert_close(merged["nats"], adapted["nats"], atol=0, rtol=1e-6)  # rounded to float32
     assert torch.equal(merged["written"], adapted["written"])
 

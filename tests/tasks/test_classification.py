@@ -95,7 +95,7 @@ def test_check_makes_splits_and_numbers_labels(read: Callable[..., Corpus]) -> N
         "validation": 6,
         "test": 12,
     }
-    assert examples.labels == LABELS  # sorted: no order of rows changes the numbers
+    assert examples.labels == LABELS  # sorted, so the order of rows does not matter
     for split, of_part in splits.items():
         named = [examples.labels[number] for number in examples.references[split]["labels"]]
         assert named == of_part.column("label")
@@ -281,7 +281,7 @@ def test_the_temperature_is_fitted_and_used_on_request(references: Tensor, outpu
     known = {"labels": references.numpy()}
     actual = TASK.tune(known, outputs)
     json.dumps(actual, allow_nan=False)
-    assert actual["temperature"] > 1  # random answers: no reason to be sure
+    assert actual["temperature"] > 1  # random predictions deserve no confidence
     assert not TASK.spec.can_calibrate
     tuned = make(Options(), actual)
     assert tuned.predictions(outputs, SimpleNamespace(), {}) is outputs
@@ -302,7 +302,7 @@ def test_metrics_asked_for_are_the_headline(references: Tensor, outputs: dict[st
         {"labels": references.numpy()}, outputs, LABELS, resampling=RESAMPLING, metrics=["recall"]
     )
     assert sheet.headline == ("recall",)
-    assert "accuracy" in sheet.scores  # only not shown first
+    assert "accuracy" in sheet.scores  # it is scored, but not shown first
 
 
 def test_predictions_without_probabilities_are_scored(references: Tensor, outputs: dict[str, Any]) -> None:
@@ -470,7 +470,7 @@ def test_baselines_are_compared_by_pr_auc(read: Callable[..., Corpus]) -> None:
     for metric in ("pr_auc", "pr_auc_positive"):
         difference = task.difference(true, tfidf, majority, metric, labels, resampling=RESAMPLING)
         share = 0.5 if metric == "pr_auc" else (true["labels"] == labels.index("no")).mean()
-        assert difference.value == pytest.approx(1 - share)  # no skill: the share of the class
+        assert difference.value == pytest.approx(1 - share)  # without skill it is the share of the class
 
 
 def test_an_unknown_positive_class_is_an_error(read: Callable[..., Corpus]) -> None:
@@ -513,7 +513,7 @@ def test_with_many_classes_pr_auc_is_scored_on_request(
     outputs, true = decoded_of(TASK, logits, references), {"labels": references.numpy()}
     assert (
         "pr_auc" in TASK.score(true, outputs, names, resampling=None).values
-    )  # evaluate.best=pr_auc may ask for it
+    )  # evaluate.best=pr_auc may need it
     assert "pr_auc" not in TASK.score(true, outputs, names, resampling=RESAMPLING).scores
     few = Resampling(resamples=100, seed=1)
     sheet = TASK.score(true, outputs, names, resampling=few, metrics=["pr_auc"])

@@ -73,7 +73,7 @@ def test_rows_of_a_document_are_joined_without_end_tokens(tokenizer: Any) -> Non
     encoded = encoded_of(make_task(tokenizer), references_of([0, 0, 1, 1], last=[0, 1, 0, 0]), max_length=32)
     (labels,) = windows(encoded, "labels")
     ids = tokenizer(TEXTS, add_special_tokens=False)["input_ids"]
-    assert labels == [*ids[0], *ids[1], SEP, *ids[2], *ids[3]]  # the second one goes on behind these rows
+    assert labels == [*ids[0], *ids[1], SEP, *ids[2], *ids[3]]  # the second document continues in later rows
     assert windows(encoded, "segments") == [[1] * 7 + [2] * 9]
 
 

@@ -26,7 +26,7 @@ from tests.samples import rows, write_recipe
 
 SHARES = {"validation_share": 0.0, "test_share": 0.0}
 TESTS = "assert double(2) == 4"
-ENCODED: Any = None  # is not looked at
+ENCODED: Any = None  # is ignored
 RIGHT, WRONG = "def double(x): return 2 * x", "def double(x): return x"
 
 
@@ -79,7 +79,7 @@ def predict_texts(task: Any, *texts: str, tests: list[str] | None = None) -> Any
 def test_rows_become_conversations_with_a_note_that_nothing_was_run(
     corpus_of: Callable[..., Any], tiny_gpt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "run_program", None)  # nothing of the sandbox is touched
+    monkeypatch.setattr(runner, "run_program", None)  # the sandbox must not be used
     monkeypatch.setattr(runner, "run_programs", None)
     task = make_task(tiny_gpt)
     actual = task.check(corpus_of(task, train=[mbpp(1), mbpp(2)]), Data(**SHARES), 1)
@@ -215,7 +215,7 @@ def test_a_run_reports_what_became_of_its_programs(
     assert again["scores"] == content["scores"]
     unasked = llmkit.evaluate(
         str(tmp_path / "run")
-    )  # what training was allowed is not for who opens the model
+    )  # permission in training does not extend to whoever opens the model
     assert set(content["scores"]) - set(unasked["scores"]) == {"pass@1"}
     assert llmkit.compare(tmp_path / "run", tmp_path / "run")["differences"]["pass@1"]["value"] == 0
     capsys.readouterr()

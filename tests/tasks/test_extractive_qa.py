@@ -216,7 +216,7 @@ def test_padding_and_the_question_are_never_predicted(tokenizer: Any) -> None:
     start = torch.where(outside, 1000.0, torch.arange(outside.shape[1]) / 10)
     predictions = TASK.predictions(decode_of(TASK, batch, start, start.clone()), encoded, rows)
     assert predictions["texts"].tolist() == ["film", "bad"]
-    assert predictions["null_probability"].tolist() == [1, 1]  # the first token said so with 2000
+    assert predictions["null_probability"].tolist() == [1, 1]  # its null score is 2000
 
 
 def test_windows_without_the_answer_do_not_lower_its_probability(tokenizer: Any) -> None:
@@ -236,7 +236,7 @@ def test_windows_without_the_answer_do_not_lower_its_probability(tokenizer: Any)
             predictions["null_probability"][0],
         )
 
-    for count in (2, 30, 31, 35, 40, 200):  # at some of them the answer stands in two windows
+    for count in (2, 30, 31, 35, 40, 200):  # with some strides the answer is in two windows
         text, probability, absent = asked(count)
         assert text == "good"
         assert (probability, absent) == pytest.approx((1, math.exp(-16)), rel=1e-5)
@@ -367,7 +367,7 @@ def test_a_base_model_with_three_classes_gets_a_head_with_two_outputs(
     assert said.start_logits.shape == said.end_logits.shape == (1, 3)
     model.save_pretrained(tmp_path / "answers")
     tokenizer.save_pretrained(tmp_path / "answers")
-    again = opened(tmp_path / "answers")  # a head that is there already is kept
+    again = opened(tmp_path / "answers")  # an existing head is kept
     assert torch.equal(again.qa_outputs.weight, model.qa_outputs.weight)
 
 
@@ -471,7 +471,7 @@ def test_the_tuned_threshold_has_the_best_f1(
 
     every = [under(gap + change) for gap in predictions["null_difference"] for change in (-1e-3, 1e-3)]
     assert under(tuned["null_threshold"]) == pytest.approx(max(every))
-    assert max(every) > under(0.0) + 0.01  # else there was nothing to tune
+    assert max(every) > under(0.0) + 0.01  # otherwise there was nothing to tune
 
 
 def test_predictions_follow_the_tuned_threshold(tokenizer: Any, session: Session) -> None:
@@ -534,8 +534,8 @@ def test_rules_follow_the_language_of_the_answers() -> None:
         predictions = {"texts": np.array([said], object), "loss": np.zeros(1), "windows": np.ones(1)}
         return task.score(references, predictions, (), resampling=None).values["exact_match"]
 
-    assert exact(TASK, "the tower", "tower") == 1  # SQuAD leaves articles out
-    assert exact(TASK, "1898年，夏", "1898年夏") == 1  # CMRC leaves Chinese punctuation out
+    assert exact(TASK, "the tower", "tower") == 1  # SQuAD ignores articles
+    assert exact(TASK, "1898年，夏", "1898年夏") == 1  # CMRC ignores Chinese punctuation
     assert exact(make(Options(rules="squad"), {}), "1898年，夏", "1898年夏") == 0
     with pytest.raises(ValueError, match="use squad_v2"):
         Options(unanswerable=True, rules="cmrc")

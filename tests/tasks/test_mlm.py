@@ -81,7 +81,7 @@ def test_words_of_different_rows_have_different_numbers(tokenizer: Any) -> None:
 def test_masks_depend_on_the_seed_alone(tokenizer: Any) -> None:
     task = make_task(tokenizer, rate=0.5)
     encoded = encoded_of(task, references_of([0, 1, 2, 3]))
-    draws = np.arange(40).reshape(10, 4)  # some of them put a random token somewhere
+    draws = np.arange(40).reshape(10, 4)  # enough that some masks are random tokens
     for some in draws:
         together = task.augment(batch_of(encoded), some)
         for row in range(4):

@@ -249,7 +249,7 @@ def test_the_worst_errors_are_the_most_confident(
     assert [row["probability"] for row in worst] == sorted((r["probability"] for r in wrong), reverse=True)[
         :20
     ]
-    assert {"none"} & {row["prediction"] for row in worst}  # an empty set is written out
+    assert {"none"} & {row["prediction"] for row in worst}  # an empty set is written as a word
 
 
 def test_baselines_tune_their_thresholds_if_the_model_does(
@@ -281,7 +281,7 @@ def test_records_without_labels_have_logits_by_label(echo: nn.Module) -> None:
     decoded = {name: value.numpy() for name, value in TASK.decode(echo, {"input_ids": logits}).items()}
     (record,) = TASK.records({"text": ["a"]}, TASK.predictions(decoded, None, {}), LABELS)  # type: ignore[arg-type]
     assert record["logits"] == {"bad": 2.0, "good": -1.0, "number": 0.0}
-    assert record["prediction"] == ["bad", "number"]  # one half is enough
+    assert record["prediction"] == ["bad", "number"]  # the default threshold is one half
     assert "labels" not in record
 
 

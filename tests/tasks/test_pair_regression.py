@@ -70,7 +70,7 @@ def test_the_baselines_are_the_mean_and_word_overlap(
     assert set(actual) == {"mean", "overlap"}
     scores = TASK.score(true, actual["overlap"], (), resampling=resampling).scores
     assert scores["pearson"].value > 0.95
-    assert scores["mse"].value < 0.5  # on the scale of the scores, not of the shares
+    assert scores["mse"].value < 0.5  # on the scale of the scores, not of the word overlap
     difference = TASK.difference(
         true, actual["overlap"], actual["mean"], "pearson", (), resampling=resampling
     )

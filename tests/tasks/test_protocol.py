@@ -50,7 +50,7 @@ def test_the_folder_is_the_registry() -> None:
 def test_the_protocol_is_small() -> None:
     assert {"check", "encode", "loss", "decode", "predictions", "score", "records"} <= set(MEMBERS)
     assert len(MEMBERS) == len(set(MEMBERS)) <= 16
-    assert members(Task) == []  # it only joins the three
+    assert members(Task) == []  # it only combines the three
 
 
 @each_task
@@ -125,4 +125,4 @@ def test_no_task_is_named_outside_of_the_tasks() -> None:
         if text in tasks.names()
     }
     assert named - OTHER_MEANINGS.keys() == set()
-    assert OTHER_MEANINGS.keys() - named == set()  # the list holds nothing that is gone
+    assert OTHER_MEANINGS.keys() - named == set()  # the list has no stale entry

@@ -77,7 +77,7 @@ def test_the_loss_equals_that_of_transformers(tiny_bert: Path, tmp_path: Path, c
     references = {"labels": np.array(named(12)["score"], np.float32)}
     settings: dict[str, Any] = {"new_head": False, "seed": 1, "tokenizer": tokenizer}
     model = load.load_pretrained(tiny_bert, TASK.spec.auto_class, TASK.head(()).config, **settings).eval()
-    if classes == "a trained head":  # opens again as it was
+    if classes == "a trained head":  # it loads again unchanged
         model.save_pretrained(tmp_path / "model")
         tokenizer.save_pretrained(tmp_path / "model")
         model = load.load_pretrained(
@@ -144,7 +144,7 @@ def test_equal_texts_may_have_different_numbers(corpus_of: Callable[..., Corpus]
     examples = TASK.check(corpus_of(TASK, train=made), DATA, 1)
     texts = {name: set(split.column("text")) for name, split in examples.corpus.splits.items()}
     assert not texts["train"] & texts["test"]
-    for name, split in examples.corpus.splits.items():  # the numbers went with their rows
+    for name, split in examples.corpus.splits.items():  # the numbers stay with their rows
         assert examples.references[name]["labels"].tolist() == split.column("score")
 
 

@@ -215,7 +215,7 @@ def test_the_markers_of_a_separate_adapter_are_trained(recipe: Path, tiny_bert: 
         opened.task.spec.auto_class,
         opened.task.head(opened.labels).config,
         new_head=False,
-        seed=1,  # the recipe's
+        seed=1,  # from the recipe
         tokenizer=opened.tokenizer,
     ).get_input_embeddings()
     merged = opened.model.merge_and_unload().get_input_embeddings()

@@ -64,7 +64,7 @@ def test_labels_need_not_be_contiguous_and_signs_count_as_words():
     texts, labels = [":)", ":(", "!"] * 5, np.array([7, 3, 5] * 5)
     assert labels_by_tfidf(texts, labels, ["( :", "! !", ") :"]) == [3, 5, 7]
     probabilities = predict_tfidf(texts, labels, ["!"], classes=9, seed=0)
-    assert np.flatnonzero(probabilities).tolist() == [3, 5, 7]  # no training row has another
+    assert np.flatnonzero(probabilities).tolist() == [3, 5, 7]  # no training example has another label
     assert probabilities.sum() == pytest.approx(1)
 
 
@@ -73,7 +73,7 @@ def test_word_pairs_capture_word_order():
     assert labels_by_tfidf(texts, labels, ["not bad", "not good"]) == [1, 0]
 
 
-@pytest.mark.filterwarnings("error")  # scikit-learn would warn of a constant
+@pytest.mark.filterwarnings("error")  # scikit-learn would warn about a constant
 def test_a_single_training_class_is_always_predicted():
     assert labels_by_tfidf(["a", "b"], np.array([4, 4]), ["c"]) == [4]
 
@@ -113,7 +113,7 @@ def test_importing_the_module_does_not_import_scikit_learn():
 # several labels
 
 
-@pytest.mark.filterwarnings("error")  # scikit-learn would warn of a label that is constant
+@pytest.mark.filterwarnings("error")  # scikit-learn would warn about a constant label
 def test_each_label_has_a_classifier_of_its_own():
     texts = ["warm fresh", "warm", "fresh", "grey"] * 10
     marks = np.array([[1, 1, 1, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0]] * 10)
@@ -123,7 +123,7 @@ def test_each_label_has_a_classifier_of_its_own():
         [True, True, True, False],
         [False, True, True, False],
     ]
-    assert actual[:, 2:].tolist() == [[1.0, 0.0]] * 3  # labels that all or none have
+    assert actual[:, 2:].tolist() == [[1.0, 0.0]] * 3  # labels of all or no examples
     alone = predict_tfidf(texts, marks[:, 0], ["grey", "warm fresh", "fresh"], classes=2, seed=0)
     assert np.allclose(actual[:, 0], alone[:, 1])
 
@@ -190,7 +190,7 @@ def test_ridge_finds_a_line_under_noise():
     assert actual.dtype == np.float64
     assert np.allclose(actual, points[100:] @ slopes + 3, atol=0.05)
     noise = predict_ridge(points[:100], rng.normal(size=100), points[100:])
-    assert np.abs(noise).max() < 0.6  # little is learned where there is nothing to learn
+    assert np.abs(noise).max() < 0.6  # noise teaches little
 
 
 # numbers
@@ -270,7 +270,7 @@ def test_a_word_that_is_rarely_an_entity_is_ignored():
 
 
 def test_neighbouring_entities_stay_separate():
-    train = [("Ann Lee", [3, 3]), ("Paris Ann", [1, 4])]  # the last continues nothing, so it is none
+    train = [("Ann Lee", [3, 3]), ("Paris Ann", [1, 4])]  # the last tag continues no entity, so it is none
     assert looked_up(train, "Lee Ann Paris") == [3, 3, 1]
 
 

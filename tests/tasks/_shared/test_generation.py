@@ -238,7 +238,7 @@ def test_records_hold_all_that_a_comparison_needs(name: str) -> None:
         "2",
         "3",
         "1",
-    ]  # the right one is no mistake
+    ]  # a correct prediction is no error
     assert task.worst_errors(placed[:1]) == []
     assert "references" not in next(task.records(columns, predictions, ()))
 
@@ -252,7 +252,7 @@ def test_targets_that_are_too_long_are_errors_that_name_the_key_to_raise(
         llmkit.finetune(str(recipe), [*settings, "train.truncation=false"], dry_run=True)
     assert caught.value.details[0].code == "L12"
     assert "raise task.max_new_tokens" in caught.value.details[0].fix
-    llmkit.finetune(str(recipe), settings, dry_run=True)  # the recipe cuts
+    llmkit.finetune(str(recipe), settings, dry_run=True)  # the recipe truncates
 
 
 def test_prompt_and_target_share_max_length(tiny_gpt: Path, tmp_path: Path) -> None:
