@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from llmkit.base.errors import DataError, ModelError
+from llmkit.base.progress import SILENT
 from llmkit.data.corpus import Corpus
 from llmkit.data.encoding.collate import collate
 from llmkit.data.encoding.features import Encoded
@@ -26,6 +27,7 @@ from llmkit.metrics.resampling import Resampling
 from llmkit.models import load
 from llmkit.recipe.schema import Data, Train
 from llmkit.tasks.token_classification import Options, TokenClassification, _renumber, make
+from llmkit.training.prepare import read_rows
 from tests.float64 import in_float64
 from tests.samples import predict_baselines
 
@@ -498,3 +500,30 @@ def test_config_names_the_labels() -> None:
     assert TASK.head(LABELS).config["id2label"] == dict(enumerate(LABELS))
     assert TASK.head(LABELS).config["num_labels"] == 5
     assert isinstance(TASK, TokenClassification)
+
+
+# forms of the rows
+
+
+@pytest.mark.parametrize(
+    "options, columns",
+    [({}, {}), ({}, {"entities": "label"}), ({"spans": True}, {"entities": "label"})],
+)
+def test_texts_with_spans_are_read_with_and_without_the_key(
+    tmp_path: Path, options: dict[str, Any], columns: dict[str, str]
+) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"text": "Anna slept", "label": [[0, 4, "PER"]]}) + "\n", encoding="utf-8")
+    task = make(Options(**options), {})
+    data = Data(train=str(path), columns=columns, validation_share=0.0, test_share=0.0)
+    examples = task.check(read_rows(data, task, SILENT), data, 1)
+    assert examples.labels == ("O", "B-PER", "I-PER")
+    assert examples.references["train"]["tags"][0].tolist() == [1, 0]
+
+
+def test_the_key_spans_false_keeps_tokens_and_tags(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"text": "Anna slept", "label": [[0, 4, "PER"]]}) + "\n", encoding="utf-8")
+    task = make(Options(spans=False), {})
+    with pytest.raises(DataError, match="tokens"):
+        read_rows(Data(train=str(path)), task, SILENT)

@@ -126,8 +126,9 @@ def _fits(unit: SpanUnit, text: str, entity: Mapping[str, Any]) -> bool:
     if span is None:
         return False
     own = entity.get("text")
-    if isinstance(own, str):
-        return is_same_text(text[slice(*span)], own)
+    if isinstance(own, str):  # with other white space, an end that is off by one would fit another unit
+        found = text[slice(*span)]
+        return found == own or (unit is CHARACTERS and is_same_text(found, own))
     offsets = split_words(text)
     return span[0] in {start for start, _ in offsets} and span[1] in {end for _, end in offsets}
 

@@ -160,8 +160,11 @@ def _read_integer(value: Any) -> int | None:
 def _read_entities(value: Any, line: int, errors: FileErrors) -> Any:
     """Return the entities as objects with start, end, label and, where it is written, text.
 
-    L04: an entity with several labels. N05: no start or end. A value that holds no list is returned as it is.
+    L04: an entity with several labels. N05: no start or end. An empty field of a CSV file holds no entities; another
+    value that holds no list is returned as it is.
     """
+    if isinstance(value, str) and not value.strip():
+        return []
     items = _list_items(value)
     if items is None:
         return value

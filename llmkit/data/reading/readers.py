@@ -85,7 +85,8 @@ def read_rows(
         errors.fail("F04", message, f"use one of {', '.join(SUFFIXES)}")
     head = _read_head(path, errors)
     _check_head(head, suffix, errors)
-    if suffix in (PLAIN_TEXT, ".tsv") and looks_like_conll(head.decode("utf-8", "replace"), HEAD_BYTES):
+    by_content = suffix == PLAIN_TEXT or (suffix == ".tsv" and data.delimiter is None)
+    if by_content and looks_like_conll(head.decode("utf-8", "replace"), HEAD_BYTES):
         suffix = CONLL[0]
     count = 0
     for line, row in _parse(path, suffix, data, errors, report_bytes, by_id):

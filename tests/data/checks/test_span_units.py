@@ -80,3 +80,12 @@ def test_spans_outside_the_text_or_inside_a_character_convert_to_none(start, end
 def test_only_white_space_may_differ_in_an_own_text():
     assert is_same_text("New\nYork ", "New York")
     assert not is_same_text("New York", "new york")
+
+
+def test_a_shifted_entity_among_right_ones_is_no_inclusive_end():
+    text = "Anna met Bob"
+    entities = [
+        {"start": 0, "end": 4, "label": "X", "text": "Anna"},
+        {"start": 8, "end": 11, "label": "X", "text": "Bob"},
+    ]
+    assert check_unit([(text, entities)]).unit is None

@@ -182,3 +182,8 @@ def test_annotations_of_label_studio_that_differ_are_an_error():
         "error[N05] a.jsonl:1: the task has 2 annotations that differ."
         " Fix: keep one annotation of each task in the export"
     ]
+
+
+def test_an_empty_field_holds_no_entities():
+    form = find_entity_form([{"text": "Anna", "label": '[{"start": 0, "end": 4, "labels": ["PER"]}]'}], {})
+    assert form.convert({"text": "Hm", "label": ""}, 2, FileErrors("a"))["label"] == []

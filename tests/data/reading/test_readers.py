@@ -584,3 +584,16 @@ def test_each_line_of_plain_text_is_a_row_including_blank_lines(tmp_path):
     (tmp_path / "a.txt").write_bytes("to be\r\n\n  或 not\n".encode())
     rows = list(read_rows(tmp_path / "a.txt", Data(), FileErrors("a.txt")))
     assert rows == [(1, {"text": "to be\n"}), (2, {"text": "\n"}), (3, {"text": "  或 not\n"})]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a.conll"])
+def test_conll_is_recognized_by_its_content(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("Anna\tB-PER\nslept\tO\n\nNo\tO\none\tO\n", encoding="utf-8")
+    assert [row["tokens"] for _, row in read(path)[0]] == [["Anna", "slept"], ["No", "one"]]
+
+
+def test_a_delimiter_in_the_recipe_wins_over_the_content(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("Anna\tB-PER\nslept\tO\n", encoding="utf-8")
+    assert [row for _, row in read(path, delimiter="\t")[0]] == [{"Anna": "slept", "B-PER": "O"}]
