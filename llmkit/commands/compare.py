@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from llmkit.base.errors import RunError
 from llmkit.base.run import Run
 from llmkit.metrics import paired
 from llmkit.metrics.resampling import Resampling
+from llmkit.report import page
 from llmkit.report.format import phrase
+from llmkit.report.report import ComparedRun, ComparisonReport, MetricDifference, Report, RunComparison
 
 if TYPE_CHECKING:
     from llmkit.models.save import ModelMetadata
@@ -50,7 +52,7 @@ def compare(first: Path, second: Path, *, out: Path | None = None) -> dict[str, 
     reports = [_report(run) for run in runs]
     card = _card(runs, reports)
     task, labels = tasks.load(card.task, card.tuned), card.labels
-    ours, theirs = (_records(run, report["part"], task) for run, report in zip(runs, reports, strict=True))
+    ours, theirs = (_records(run, report.split, task) for run, report in zip(runs, reports, strict=True))
     common = [key for key in ours if key in theirs]
     if not common:
         raise _not_comparable(runs, "share no test example")
@@ -58,64 +60,51 @@ def compare(first: Path, second: Path, *, out: Path | None = None) -> dict[str, 
     _, new = task.parse_records([theirs[key] for key in common], labels)
     differences = {
         metric: task.difference(references, new, old, metric, labels, resampling=Resampling(seed=1))
-        for metric in reports[0]["headline"]
+        for metric in reports[0].headline
     }
-    adjusted = paired.holm([difference.p_value for difference in differences.values()])
+    p_values = paired.holm([difference.p_value for difference in differences.values()])
     right = [task.correct(references, predictions) for predictions in (old, new)]
     pair = None if right[0] is None or right[1] is None else (right[0], right[1])
-    result = {
-        "first": str(first),
-        "second": str(second),
-        "n": len(common),
-        "only_in_first": len(ours) - len(common),
-        "only_in_second": len(theirs) - len(common),
-        "differences": {
-            metric: {**asdict(difference), "p_holm": float(p)}
-            for (metric, difference), p in zip(differences.items(), adjusted, strict=True)
+    comparison = RunComparison(
+        first=str(first),
+        second=str(second),
+        n=len(common),
+        only_in_first=len(ours) - len(common),
+        only_in_second=len(theirs) - len(common),
+        differences={
+            metric: MetricDifference(difference, float(p))
+            for (metric, difference), p in zip(differences.items(), p_values, strict=True)
         },
-        "mcnemar_p": pair and paired.mcnemar(*pair),
-        "examples_needed": pair and paired.examples_needed(*pair),
-        "verdict": [
+        mcnemar_p=pair and paired.mcnemar(*pair),
+        examples_needed=pair and paired.examples_needed(*pair),
+        verdict=[
             paired.describe_difference(replace(difference, metric=phrase(metric)), str(second), str(first))
             for metric, difference in differences.items()
         ],
-    }
+    )
     if out is not None:
-        _write(out, result, reports)
-    return result
+        name = f"{second} against {first}"
+        shown = [
+            ComparedRun(str(path), report.scores, report.curves, report.train, report.samples)
+            for path, report in zip((first, second), reports, strict=True)
+        ]
+        page.write(out, ComparisonReport(name, reports[0].task, comparison, shown))
+    return comparison.to_json()
 
 
-def _write(out: Path, result: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> None:
-    from llmkit.report import page
-
-    shown = ("scores", "curves", "train", "samples")
-    names = (result["first"], result["second"])
-    content = {
-        **result,
-        "name": f"{names[1]} against {names[0]}",
-        "task": reports[0]["task"],
-        "verdict": list(dict.fromkeys(result["verdict"])),
-        "compared": [
-            {"run": name, **{key: report[key] for key in shown if key in report}}
-            for name, report in zip(names, reports, strict=True)
-        ],
-    }
-    page.write(out, content)
-
-
-def _report(run: Run) -> Mapping[str, Any]:
+def _report(run: Run) -> Report:
     if not run.finished:
         raise RunError("R05", str(run.path), "is not finished", "continue it with --resume")
-    return run.read_report()
+    return Report.from_json(run.read_report())
 
 
-def _card(runs: Sequence[Run], reports: Sequence[Mapping[str, Any]]) -> ModelMetadata:
+def _card(runs: Sequence[Run], reports: Sequence[Report]) -> ModelMetadata:
     """Return the first run's model metadata. Raises RunError R07 where task or labels differ."""
     from llmkit.models.save import load_metadata
 
     cards = [load_metadata(run.model) for run in runs]
     assert cards[0] and cards[1], "a finished run has a model with a card"
-    if reports[0]["task"] != reports[1]["task"]:
+    if reports[0].task != reports[1].task:
         raise _not_comparable(runs, "are of different tasks")
     if set(cards[0].labels) != set(cards[1].labels):
         raise _not_comparable(runs, "have different labels")

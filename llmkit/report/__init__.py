@@ -1,7 +1,7 @@
-"""The report of a run: `page.write` makes report.{json,md,html} and plots/, `card.write` the model card.
+"""The report of a run: `page.write` writes report.{json,md,html} and plots/, `card.text` returns the model card.
 
-`format` says how a value reads, `tables` what a report is made of, `content` and `provenance` fill it from
-one JSON mapping, `plots` draws. Mapping in, files out: it knows nothing of runs, tasks or metrics.
+`report` holds the content as typed values. Modules of one topic each make sections of it (`scores`, `classes`, `trust`,
+...), `tables` has the parts of a section, `format` formats values, and `plots` draws. This package knows no task.
 """
 
 from __future__ import annotations

@@ -1,87 +1,78 @@
-"""The chapters of a report on two runs, one beside the other on the same rows. Other reports lack them."""
+"""The sections of a report on two runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from llmkit.report.format import better, count, p_value, words
+from llmkit.report.format import better, count, p_value, titled, words
 from llmkit.report.provenance import COSTS
-from llmkit.report.tables import Axis, Cell, Content, Section, Table, count_cell, score_cells
+from llmkit.report.report import ComparisonReport
+from llmkit.report.tables import Axis, Cell, Section, Table, count_cell, score_cells
 
-__all__ = ["comparison"]
+__all__ = ["compare_sections"]
 
 
-def comparison(content: Content) -> list[Section]:
-    """Nothing for a report on one run."""
-    runs = content.get("compared") or []
-    if not runs:
-        return []
-    found = [
-        Section("scores", "Scores", tables=[_beside(name, runs) for name in content["differences"]]),
-        Section("differences", "Differences", tables=[_differences(content)]),
+def compare_sections(report: ComparisonReport) -> list[Section]:
+    """Make the sections in reading order."""
+    metrics = list(report.comparison.differences)
+    sections = [
+        Section("scores", "Scores", tables=[_show_scores(name, report) for name in metrics]),
+        Section("differences", "Differences", tables=[_show_differences(report)]),
         Section("curves", "Training", plots=["losses"]),
-        Section("speed", "Speed and memory", tables=[_costs(runs)]),
-        Section("samples", "What they write", tables=_samples(runs)),
+        Section("speed", "Speed and memory", tables=_show_costs(report)),
+        Section("samples", "Samples", tables=_show_samples(report)),
     ]
-    return [section for section in found if section.plots or section.tables]
+    return [section for section in sections if section.plots or section.tables]
 
 
-def _beside(name: str, runs: Sequence[Content]) -> Table:
-    """Both on one axis, so that one sees whether the intervals overlap."""
-    scores = [run["scores"][name] for run in runs]
-    axis = Axis.over(scores)
+def _show_scores(metric: str, report: ComparisonReport) -> Table:
+    """Show both runs on one axis, where overlapping intervals can be seen."""
+    axis = Axis.over([run.scores[metric] for run in report.runs])
     rows = [
         (
-            Cell(run["run"], path=True),
-            *score_cells(score),
-            Cell("", bar=axis.bar(score, own=run is runs[-1])),
+            Cell(run.run, path=True),
+            *score_cells(run.scores[metric]),
+            Cell("", bar=axis.bar(run.scores[metric], own=run is report.runs[-1])),
         )
-        for run, score in zip(runs, scores, strict=True)
+        for run in report.runs
     ]
-    caption = f"{words(name)} ({better(name)})" if better(name) else words(name)
-    return Table(caption, ("Run", "Value", "Interval"), rows, axis)
+    return Table(titled(metric), ("Run", "Value", report.interval_name), rows, axis)
 
 
-def _differences(content: Content) -> Table:
-    first, second = (run["run"] for run in content["compared"])
-    differences = content["differences"]
-    axis = Axis.over(differences.values(), zero=True)
+def _show_differences(report: ComparisonReport) -> Table:
+    comparison = report.comparison
+    axis = Axis.over([item.difference for item in comparison.differences.values()], zero=True)
     rows = [
         (
             Cell(words(name), note=better(name)),
-            *score_cells(difference),
-            Cell(p_value(difference["p_holm"]), numeric=True),
-            count_cell(difference["examples_needed"]),
-            Cell("", bar=axis.bar(difference, zero=True, own=True)),
+            *score_cells(item.difference),
+            Cell(p_value(item.p_holm), numeric=True),
+            count_cell(item.difference.examples_needed),
+            Cell("", bar=axis.bar(item.difference, zero=True, own=True)),
         )
-        for name, difference in differences.items()
+        for name, item in comparison.differences.items()
     ]
-    caption = f"{second} minus {first} on the same {count(content['n'])} rows"
-    return Table(caption, ("Score", "Difference", "Interval", "p (Holm)", "Examples to see it"), rows, axis)
+    caption = f"{comparison.second} minus {comparison.first} on the same {count(comparison.n)} examples"
+    head = ("Score", "Difference", report.interval_name, "p (Holm)", "Examples needed")
+    return Table(caption, head, rows, axis)
 
 
-def _costs(runs: Sequence[Content]) -> Table:
-    rows = [
-        (Cell(name), *(Cell(form(run["train"][key]), numeric=True) for run in runs))
-        for key, (name, form) in COSTS.items()
-        if all(run["train"].get(key) is not None for run in runs)
-    ]
-    return Table("What each took", ("Measure", *(run["run"] for run in runs)), rows)
-
-
-def _samples(runs: Sequence[Content]) -> list[Table]:
-    """What language models went on with, from the same beginnings."""
-    known = [run["samples"] for run in runs if run.get("samples")]
-    if len(known) < len(runs):
+def _show_costs(report: ComparisonReport) -> list[Table]:
+    figures = [run.train for run in report.runs if run.train]
+    if len(figures) < len(report.runs):
         return []
     rows = [
-        (Cell(one[0]["beginning"]), *(Cell(sample["text"], wide=True) for sample in one))
-        for one in zip(*known, strict=False)
+        (Cell(name), *(Cell(form(getattr(each, key)), numeric=True) for each in figures))
+        for key, (name, form) in COSTS.items()
     ]
-    return [
-        Table(
-            "Beginnings of rows, and what each goes on with",
-            ("Beginning", *(run["run"] for run in runs)),
-            rows,
-        )
+    return [Table("Time, speed and memory of training", ("Measure", *(run.run for run in report.runs)), rows)]
+
+
+def _show_samples(report: ComparisonReport) -> list[Table]:
+    """Show what language models generated from the same beginnings."""
+    if not all(run.samples for run in report.runs):
+        return []
+    rows = [
+        (Cell(samples[0].beginning), *(Cell(sample.text, wide=True) for sample in samples))
+        for samples in zip(*(run.samples for run in report.runs), strict=False)
     ]
+    caption = "Beginnings of examples, and how each run continues them"
+    return [Table(caption, ("Beginning", *(run.run for run in report.runs)), rows)]

@@ -1,19 +1,20 @@
-"""Values as people read them: scores with three decimals, counts with commas, times and sizes with units.
+"""Format values for readers: scores with three decimals, counts with commas, times and sizes with units.
 
-    number(0.8623) -> "0.862"      interval({"low": 0.84, "high": 0.882}) -> "0.840 to 0.882"
+    number(0.8623) -> "0.862"      interval(score) -> "0.840 to 0.882"
 
-One form for one kind of value over the whole report: scores and losses are plain numbers, shares of rows or
-tokens are percentages. Missing values are an en dash, never "None".
+Each kind of value has one form in the whole report: scores and losses are plain numbers, shares of examples or tokens
+are percentages, and a missing value is an en dash.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Protocol
 
 __all__ = [
     "MISSING",
+    "Interval",
     "better",
     "count",
     "duration",
@@ -27,6 +28,7 @@ __all__ = [
     "plain",
     "shorten",
     "size",
+    "titled",
     "words",
 ]
 
@@ -48,21 +50,32 @@ NAMES = {
     "has_answer_f1": "F1, answerable",
     "no_answer_accuracy": "Accuracy, no answer",
     # baselines
-    "untuned": "Untuned checkpoint", "lstm": "LSTM from scratch",
+    "untuned": "Base model", "lstm": "LSTM from scratch",
     "tfidf": "TF-IDF", "tfidf_each": "TF-IDF for each label", "tfidf_ridge": "TF-IDF, ridge regression",
-    "copy": "The source itself", "lead": "First sentences",
+    "copy": "Copy of the source", "lead": "First sentences",
     "most_frequent": "Most frequent labels", "overlap": "Share of common words",
-    # the machine
+    "majority": "Most frequent class", "mean": "Mean score",
+    # hardware
     "cpu": "CPU", "gpu": "GPU", "llmkit": "llmkit", "world_size": "Processes",
 }  # fmt: skip
-PEOPLE = ("Brier", "Hamming", "Pearson", "Spearman")  # keep their capital inside a sentence
+NAMED_AFTER = ("Brier", "Hamming", "Pearson", "Spearman")  # capitalized inside a sentence too
 LOWER = frozenset(
     {"loss", "mse", "mae", "hamming_loss", "ece", "brier", "ter", "wer", "cer", "perplexity", "bits_per_byte"}
 )
 
 
+class Interval(Protocol):
+    """Anything with two ends: a score, a difference, a bin."""
+
+    @property
+    def low(self) -> float | None: ...
+
+    @property
+    def high(self) -> float | None: ...
+
+
 def number(value: float | None) -> str:
-    """Three decimals for what lies near 1, fewer for more, powers of ten for less than 0.0005."""
+    """Format with three decimals near 1, fewer for larger numbers, and as a power of ten below 0.0005."""
     if value is None:
         return MISSING
     magnitude = abs(value)
@@ -72,45 +85,46 @@ def number(value: float | None) -> str:
     return f"{value or 0.0:,.{decimals}f}"  # `or` turns -0.0 into 0.0
 
 
-def interval(score: Mapping[str, Any]) -> str:
-    """`0.840 to 0.882`, or a dash where the score has no interval."""
-    if score.get("low") is None or score.get("high") is None:
-        return MISSING
-    return f"{number(score['low'])} to {number(score['high'])}"
+def interval(score: Interval) -> str:
+    """Format as `0.840 to 0.882`, or as a dash without an interval."""
+    return (
+        MISSING if score.low is None or score.high is None else f"{number(score.low)} to {number(score.high)}"
+    )
 
 
 def count(value: float | None) -> str:
-    """A whole number with commas."""
+    """Format as a whole number with commas."""
     return MISSING if value is None else f"{round(value):,}"
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] as a percentage with one decimal; a trace is not rounded to nothing."""
+    """Format a share in [0, 1] as a percentage with one decimal; a tiny share is `< 0.1 %`, not zero."""
     if share is None:
         return MISSING
     return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def p_value(value: float | None) -> str:
+    """Format with four decimals, or as `< 0.0001`."""
     if value is None:
         return MISSING
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def duration(seconds: float | None) -> str:
-    """`12.3 s`, `4 min 50 s`, `3 h 05 min`."""
+    """Format as `12.3 s`, `4 min 50 s` or `3 h 05 min`."""
     if seconds is None:
         return MISSING
     if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
+        return f"{minutes} min {remainder:02d} s"
     return f"{minutes // 60:,} h {minutes % 60:02d} min"
 
 
 def size(amount: float | None) -> str:
-    """Bytes in decimal units: `1.30 GB`."""
+    """Format bytes in decimal units, such as `1.30 GB`."""
     if amount is None:
         return MISSING
     for unit, name in UNITS:
@@ -119,47 +133,52 @@ def size(amount: float | None) -> str:
     return f"{amount:.0f} bytes"
 
 
-def plain(value: Any) -> str:
-    """A setting as text: lists and mappings in one line."""
+def plain(value: object) -> str:
+    """Format a setting in one line; lists and mappings are joined by commas."""
     if value is None:
         return MISSING
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {plain(own)}" for name, own in value.items())
+        return ", ".join(f"{name} {plain(item)}" for name, item in value.items())
     return ", ".join(map(plain, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def words(name: str) -> str:
-    """A key as a heading: `f1_micro` -> `Micro F1`, `learning_rate` -> `Learning rate`."""
+    """Turn a key into a heading: `f1_micro` -> `Micro F1`, `learning_rate` -> `Learning rate`."""
     if name in NAMES:
         return NAMES[name]
-    first, *rest = name.split("_")
-    return " ".join([NAMES.get(first) or first[:1].upper() + first[1:], *rest])
+    first, *others = name.split("_")
+    return " ".join([NAMES.get(first) or first[:1].upper() + first[1:], *others])
+
+
+def titled(name: str) -> str:
+    """Turn the key of a metric into a caption: `accuracy` -> `Accuracy`, `mse` -> `MSE (lower is better)`."""
+    return f"{words(name)} ({better(name)})" if better(name) else words(name)
 
 
 def phrase(name: str) -> str:
-    """A key inside a sentence: `exact_match` -> `exact match`, `f1` -> `F1`, `pearson` -> `Pearson correlation`."""
-    named = words(name)
-    first = re.match(r"[A-Z][a-z]+(?![A-Za-z])", named)
-    return named if first is None or first[0] in PEOPLE else named[:1].lower() + named[1:]
+    """Turn a key into words within a sentence: `exact_match` -> `exact match`, `pearson` -> `Pearson correlation`."""
+    heading = words(name)
+    first = re.match(r"[A-Z][a-z]+(?![A-Za-z])", heading)
+    return heading if first is None or first[0] in NAMED_AFTER else heading[:1].lower() + heading[1:]
 
 
 def better(name: str) -> str:
-    """What to say beside a score of which less is better; of the others nothing."""
+    """Return `lower is better` for the metrics where it is, and nothing for the others."""
     return "lower is better" if name in LOWER else ""
 
 
 def shorten(text: str, most: int) -> str:
-    """At most `most` characters, the last an ellipsis where something was left out."""
+    """Shorten to at most `most` characters, with an ellipsis where text was left out."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def markdown(text: str) -> str:
-    """Text from data so that Markdown shows it as it is: no markup, no HTML, no line break."""
+    """Escape text from data so that Markdown shows it unchanged: no markup, no HTML, no line break."""
     flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
 
 
 def fence(text: str) -> str:
-    """A row of backticks longer than any in the text: the fence that the text can't close."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    """Return a code fence with more backticks than any sequence of them in the text."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(3, longest + 1)

@@ -1,22 +1,20 @@
-"""The chapters that show single rows: what a language model writes, and the worst mistakes."""
+"""Sections that show single examples: generated samples, and the most instructive errors."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from llmkit.report.format import MISSING, number, shorten
-from llmkit.report.tables import Cell, Content, Section, Table, number_cell
-from llmkit.report.wording import Wording
+from llmkit.report.report import Report
+from llmkit.report.tables import Cell, Section, Table, number_cell
 
 __all__ = ["errors", "samples"]
 
-LONGEST_TEXT = 600  # characters of an example shown
-LONG = 24  # characters of a label from which its column is made wide
-COLUMNS = {  # of the table of mistakes, in reading order; each report shows those that its task has
+MAX_CHARACTERS = 600  # of a text that is shown
+WIDE = 24  # characters of a label above which its column is wide
+COLUMNS = {  # columns of the table of errors by field of a record; a table has those that its records have
     "text": "Text",
     "text_pair": "Second text",
     "question": "Question",
-    "score": "Score in the data",
+    "score": "Reference",
     "label": "Label",
     "prediction": "Prediction",
     "probability": "Probability",
@@ -25,31 +23,32 @@ COLUMNS = {  # of the table of mistakes, in reading order; each report shows tho
 }
 
 
-def samples(content: Content) -> Section | None:
-    found = content.get("samples") or []
-    rows = [(Cell(one["beginning"]), Cell(one["text"], wide=True)) for one in found]
-    caption = "Beginnings of rows that it was not trained on, and what it goes on with"
-    if found:
-        caption += f" (drawn at temperature {number(found[0]['temperature'])})"
-    table = Table(caption, ("Beginning", "Written by the model"), rows)
-    return Section("samples", "What it writes", tables=[table]) if rows else None
+def samples(report: Report) -> Section | None:
+    """Make the section with texts that a language model generated."""
+    if not report.samples:
+        return None
+    rows = [(Cell(sample.beginning), Cell(sample.text, wide=True)) for sample in report.samples]
+    temperature = number(report.samples[0].temperature)
+    caption = f"Beginnings of examples outside the training set, continued at temperature {temperature}"
+    return Section("samples", "Samples", tables=[Table(caption, ("Beginning", "Generated text"), rows)])
 
 
-def errors(content: Content, wording: Wording) -> Section | None:
-    errors = content.get("errors") or []
-    known = {name for error in errors for name, value in error.items() if value is not None}
-    names = [name for name in COLUMNS if name in known]
-    rows = [[_error_cell(name, error.get(name)) for name in names] for error in errors]
-    title, caption = wording.errors
-    heads = {**COLUMNS, **wording.error_columns}
-    table = Table(caption, [heads[name] for name in names], rows)
-    return Section("errors", title, tables=[table]) if rows else None
+def errors(report: Report) -> Section | None:
+    """Make the section with the most instructive errors."""
+    if not report.errors:
+        return None
+    filled = {name for record in report.errors for name, value in record.items() if value is not None}
+    names = [name for name in COLUMNS if name in filled]
+    rows = [[_make_cell(name, record.get(name)) for name in names] for record in report.errors]
+    title, caption = report.wording.errors
+    heads = {**COLUMNS, **report.wording.error_columns}
+    return Section("errors", title, tables=[Table(caption, [heads[name] for name in names], rows)])
 
 
-def _error_cell(name: str, value: Any) -> Cell:
-    if name == "probability" or isinstance(value, float):
+def _make_cell(name: str, value: object) -> Cell:
+    if isinstance(value, float) or (value is None and name == "probability"):
         return number_cell(value)
-    text = MISSING if value is None else shorten(str(value), LONGEST_TEXT)
+    text = MISSING if value is None else shorten(str(value), MAX_CHARACTERS)
     if name == "place":
         return Cell(text, path=True)
-    return Cell(text, wide=name in ("text", "text_pair", "question") or len(text) > LONG)
+    return Cell(text, wide=name in ("text", "text_pair", "question") or len(text) > WIDE)

@@ -1,24 +1,23 @@
-"""The second half of a report: on what data, at what cost, on which machine, and how to do it again.
-
-As in `content`, every function reads one part and returns one section, or None when that part is empty.
-"""
+"""Sections on data, cost and hardware of a run, and on how to reproduce it."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from llmkit.report.format import count, duration, number, percent, plain, size, words
-from llmkit.report.tables import Cell, Content, Section, Table, count_cell, pairs
+from llmkit.report.report import Lengths, Report, SplitCounts
+from llmkit.report.tables import Cell, Section, Table, count_cell, pairs
 from llmkit.report.wording import Wording
 
-__all__ = ["COSTS", "data", "environment", "lengths", "notes", "recipe", "repeat", "seed", "speed"]
+__all__ = ["COSTS", "data", "environment", "lengths", "notes", "recipe", "repeat", "speed"]
 
-LOUD_SHARE = 0.05  # of the tokens cut or unknown: above it the report warns
-MOST_CLASSES = 20  # rows of the table of classes shown unasked
-COSTS = {  # key: (name, form), in reading order
+WARNING_SHARE = 0.05  # share of truncated or unknown tokens above which the report warns
+FOLDED = 20  # classes above which their counts are shown on demand
+COSTS: Mapping[str, tuple[str, Callable[[Any], str]]] = {  # field of the training figures: (name, format)
     "steps": ("Steps", count),
-    "seconds": ("Training", duration),
-    "evaluation_seconds": ("Evaluation", duration),
+    "seconds": ("Training time", duration),
+    "evaluation_seconds": ("Evaluation time", duration),
     "examples_per_second": ("Examples per second", number),
     "tokens_per_second": ("Tokens per second", number),
     "padding_efficiency": ("Tokens that are not padding", percent),
@@ -28,113 +27,129 @@ COSTS = {  # key: (name, form), in reading order
     "precision": ("Precision", plain),
     "world_size": ("Processes", plain),
 }
-LENGTHS = {
-    "max_length": ("Longest allowed", count),
-    "longest": ("Longest example", count),
-    "mean": ("Mean", number),
-    "cut_examples": ("Examples cut", count),
-    "cut_tokens_share": ("Tokens cut", percent),
-    "unknown_tokens_share": ("Unknown tokens", percent),
-}
 
 
-def lengths(content: Content) -> Section | None:
-    found = content.get("lengths") or {}
-    if not found:
+def lengths(report: Report) -> Section | None:
+    """Make the section on lengths, truncation and unknown tokens."""
+    content = report.lengths
+    if content is None:
         return None
-    told = found if found.get("longest") else {**found, "longest": None}  # 0: windows are never too long
-    known = {name: form(told[key]) for key, (name, form) in LENGTHS.items() if told.get(key) is not None}
+    figures = {
+        "Maximum length": count(content.max_length),
+        **({"Longest example": count(content.longest)} if content.longest else {}),
+        "Mean": number(content.mean),
+        "Truncated examples": count(content.cut_examples),
+        "Tokens lost to truncation": percent(content.cut_tokens_share),
+        "Unknown tokens": percent(content.unknown_tokens_share),
+    }
     bins = [
-        (Cell(f"{count(part['low'])} to {count(part['high'])}"), count_cell(part["count"]))
-        for part in found.get("bins") or []
+        (Cell(f"{count(part.low)} to {count(part.high)}"), count_cell(part.count)) for part in content.bins
     ]
     tables = [
-        pairs("Lengths in tokens", known),
+        pairs("Lengths in tokens", figures),
         Table("Inputs by length", ("Tokens", "Inputs"), bins, folded=True),
     ]
     return Section(
         "lengths",
         "Lengths",
-        warnings=_warnings(found),
+        warnings=_warn_about_tokens(content),
         plots=["lengths"],
         tables=[table for table in tables if table.rows],
     )
 
 
-def _warnings(found: Content) -> list[str]:
-    cut, unknown = found.get("cut_tokens_share") or 0, found.get("unknown_tokens_share") or 0
-    said = []
-    if unknown > LOUD_SHARE:
-        said.append(
-            f"The tokenizer does not know {percent(unknown)} of the tokens: the model can't read them. "
-            "Choose a model made for this language and kind of text."
+def _warn_about_tokens(content: Lengths) -> list[str]:
+    warnings = []
+    if content.unknown_tokens_share > WARNING_SHARE:
+        warnings.append(
+            f"{percent(content.unknown_tokens_share)} of the tokens are unknown to the tokenizer, so the model cannot "
+            "read them. Choose a base model for this language and kind of text."
         )
-    if cut > LOUD_SHARE:
-        said.append(f"{percent(cut)} of the tokens were cut off and never seen. Raise train.max_length.")
-    return said
+    if content.cut_tokens_share > WARNING_SHARE:
+        warnings.append(
+            f"{percent(content.cut_tokens_share)} of the tokens were lost to truncation. Raise train.max_length."
+        )
+    return warnings
 
 
-def notes(content: Content) -> Section | None:
-    said = content.get("notes") or []
-    return Section("notes", "Notes", said) if said else None
+def notes(report: Report) -> Section | None:
+    """Make the section with notes on data, splits and baselines."""
+    return Section("notes", "Notes", report.notes) if report.notes else None
 
 
-def data(content: Content, wording: Wording) -> Section | None:
-    found = content.get("data") or {}
-    parts, sources = found.get("parts") or {}, found.get("sources") or {}
+def data(report: Report) -> Section | None:
+    """Make the section on the size, the source and the classes of each split."""
+    splits, sources = report.data.splits, report.data.sources
     rows = [
-        (Cell(name), count_cell((parts.get(name) or {}).get("rows")), Cell(plain(sources.get(name))))
-        for name in dict.fromkeys([*parts, *sources])
+        (
+            Cell(name),
+            count_cell(splits[name].rows if name in splits else None),
+            Cell(plain(sources.get(name))),
+        )
+        for name in dict.fromkeys([*splits, *sources])
     ]
-    tables = [Table("Parts", ("Part", "Rows", "Source"), rows), *_classes(parts, wording)]
+    tables = [Table("Splits", ("Split", "Examples", "Source"), rows), *_count_classes(splits, report.wording)]
     return Section("data", "Data", tables=tables) if rows else None
 
 
-def _classes(parts: Content, wording: Wording) -> list[Table]:
-    """How often each class occurs in each part; none where the task has no classes, or all rows are of one kind."""
-    counts = {name: part.get("classes") or {} for name, part in parts.items()}
-    labels = list(dict.fromkeys(label for own in counts.values() for label in own))
+def _count_classes(splits: Mapping[str, SplitCounts], wording: Wording) -> list[Table]:
+    """Count the examples of each class; no table if there are too few different classes."""
+    labels = list(dict.fromkeys(label for split in splits.values() for label in split.classes))
     if len(labels) < wording.min_counts:
         return []
-    rows = [[Cell(label), *(count_cell(own.get(label, 0)) for own in counts.values())] for label in labels]
+    rows = [
+        [Cell(label), *(count_cell(split.classes.get(label, 0)) for split in splits.values())]
+        for label in labels
+    ]
     one = wording.class_names[0]
-    caption, first = wording.counts or (f"Rows of each {one}", words(one))
-    return [Table(caption, (first, *counts), rows, folded=len(rows) > MOST_CLASSES)]
+    caption, first = wording.counts or (f"Examples by {one}", words(one))
+    return [Table(caption, (first, *splits), rows, folded=len(rows) > FOLDED)]
 
 
-def speed(content: Content) -> Section | None:
-    found = content.get("train") or {}
-    known = {name: form(found[key]) for key, (name, form) in COSTS.items() if found.get(key) is not None}
-    return Section("speed", "Speed and memory", tables=[pairs("What it took", known)]) if known else None
-
-
-def environment(content: Content) -> Section | None:
-    known = {words(name): plain(value) for name, value in (content.get("environment") or {}).items()}
-    return Section("environment", "Environment", tables=[pairs("Where it ran", known)]) if known else None
-
-
-def recipe(content: Content) -> Section | None:
-    text = content.get("recipe")
-    return Section("recipe", "Recipe", codes=[("With every default filled in", text)]) if text else None
-
-
-def repeat(content: Content) -> Section | None:
-    command = content.get("command")
-    if not command:
+def speed(report: Report) -> Section | None:
+    """Make the section on time, speed and memory."""
+    if report.train is None:
         return None
-    known = {
-        "Seed": seed(content),
-        "Data fingerprint": (content.get("data") or {}).get("fingerprint"),
-        "SHA-256 of the weights": content.get("weights_sha256"),
-        "llmkit": content.get("llmkit"),
+    figures = {name: form(getattr(report.train, key)) for key, (name, form) in COSTS.items()}
+    return Section("speed", "Speed and memory", tables=[pairs("Time, speed and memory of training", figures)])
+
+
+def environment(report: Report) -> Section | None:
+    """Make the section on versions and hardware."""
+    values = {words(name): plain(value) for name, value in report.environment.items()}
+    return (
+        Section("environment", "Environment", tables=[pairs("Versions and hardware", values)])
+        if values
+        else None
+    )
+
+
+def recipe(report: Report) -> Section | None:
+    """Make the section with the resolved recipe."""
+    return (
+        Section("recipe", "Recipe", codes=[("With all defaults", report.recipe)]) if report.recipe else None
+    )
+
+
+def repeat(report: Report) -> Section | None:
+    """Make the section on how to reproduce the run."""
+    if not report.command:
+        return None
+    values = {
+        "Seed": "" if report.seed is None else str(report.seed),
+        "Data fingerprint": report.data.fingerprint,
+        "SHA-256 of the weights": report.weights_sha256,
+        "llmkit": report.llmkit,
     }
-    table = pairs("To compare with", {name: value for name, value in known.items() if value})
-    line = "The same command on the same data, in the same environment and on the same kind of machine."
-    tables = [table] if table.rows else []
-    return Section("repeat", "How to repeat it", [line], tables=tables, codes=[("Command", command)])
-
-
-def seed(content: Content) -> str | None:
-    """The seed of the resolved recipe, as its YAML writes it."""
-    found = re.search(r"^seed: *(\d+)", content.get("recipe") or "", re.MULTILINE)
-    return found[1] if found else None
+    table = pairs("Values to compare", {name: value for name, value in values.items() if value})
+    line = (
+        "Run this command on the same data, in the same environment and on the same kind of machine. "
+        "It gives the same values."
+    )
+    return Section(
+        "repeat",
+        "Reproduce this run",
+        [line],
+        tables=[table] if table.rows else [],
+        codes=[("Command", report.command)],
+    )

@@ -1,119 +1,110 @@
-"""The chapters on how good the model is: its scores, what became of its programs, and the baselines beside it."""
+"""Sections on how good the model is: its scores, the outcomes of its programs, and the baselines."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from llmkit.report.format import better, p_value, percent, words
-from llmkit.report.tables import Axis, Cell, Content, Section, Table, count_cell, score_cell, score_cells
+from llmkit.report.format import better, p_value, percent, titled, words
+from llmkit.report.report import BaselineComparison, Report, Scores
+from llmkit.report.tables import Axis, Cell, Section, Table, count_cell, score_cell, score_cells
 
-__all__ = ["baselines", "headline", "scores", "verdicts"]
+__all__ = ["baselines", "scores", "verdicts"]
 
 OWN = "This model"
 
 
-def headline(content: Content) -> dict[str, Content]:
-    """The scores shown first: those named, or the first three."""
-    found = content.get("scores") or {}
-    named = [name for name in content.get("headline") or [] if name in found]
-    return {name: found[name] for name in named or list(found)[:3]}
-
-
-def scores(content: Content) -> Section | None:
+def scores(report: Report) -> Section | None:
+    """Make the section with all scores of the model."""
     rows = [
         (
-            _name(name),
+            _name_cell(name),
             *score_cells(score),
-            count_cell(score.get("n")),
-            Cell(score.get("method") or "", wide=True),
+            count_cell(score.n),
+            Cell(score.method, wide=True),
         )
-        for name, score in (content.get("scores") or {}).items()
+        for name, score in report.scores.items()
     ]
-    caption = f"All scores on the {content.get('part') or 'test'} rows"
-    table = Table(caption, ("Score", "Value", "Interval", "n", "Method"), rows)
+    head = ("Score", "Value", report.interval_name, "n", "Method")
+    table = Table(f"All scores on the {report.split} set", head, rows)
     return Section("scores", "Scores", tables=[table]) if rows else None
 
 
-def verdicts(content: Content) -> Section | None:
-    """What became of the programs that were run."""
-    found = content.get("verdicts") or {}
-    total = sum(found.values())
+def verdicts(report: Report) -> Section | None:
+    """Make the section on the outcomes of generated programs."""
+    outcomes = report.details.verdicts or {}
+    total = sum(outcomes.values())
     rows = [
         (Cell(name), count_cell(number), Cell(percent(number / total), numeric=True))
-        for name, number in found.items()
+        for name, number in outcomes.items()
     ]
-    table = Table("What became of the programs", ("Outcome", "Programs", "Share"), rows)
+    table = Table("Outcomes of the generated programs", ("Outcome", "Programs", "Share"), rows)
     return Section("verdicts", "Programs", tables=[table]) if rows else None
 
 
-def _name(name: str) -> Cell:
-    """Of a score; most are better the higher, the others say so."""
-    return Cell(words(name), note=better(name))
-
-
-def baselines(content: Content) -> Section | None:
-    found, comparisons = content.get("baselines") or {}, content.get("comparisons") or []
-    if not found and not comparisons:
+def baselines(report: Report) -> Section | None:
+    """Make the section that compares the model with the baselines, best system first."""
+    if not report.baselines and not report.comparisons:
         return None
-    systems = {OWN: content.get("scores") or {}} | {words(name): own for name, own in found.items()}
-    shared = [name for name in systems[OWN] if any(name in own for own in found.values())]
-    first = [name for name in headline(content) if name in shared]
+    systems = {OWN: report.scores} | {words(name): scores for name, scores in report.baselines.items()}
+    shared = [name for name in report.scores if any(name in scores for scores in report.baselines.values())]
+    first = [name for name in report.headline_scores if name in shared]
     if first:
-        systems = dict(_best_first(systems, first[0]))
+        systems = _sort_systems(systems, first[0])
     order = list(systems)
     comparisons = sorted(
-        comparisons,
-        key=lambda item: order.index(name) if (name := words(item["baseline"])) in order else len(order),
+        report.comparisons,
+        key=lambda item: order.index(name) if (name := words(item.baseline)) in order else len(order),
     )
-    tables = [_against(name, systems) for name in first]
-    tables += _others([name for name in shared if name not in first], systems)
-    tables += _differences(comparisons)
-    lines = [item["sentence"] for item in comparisons if item.get("sentence")]
-    return Section("baselines", "Against baselines", lines, tables=tables)
-
-
-def _best_first(systems: Mapping[str, Content], name: str) -> list[tuple[str, Content]]:
-    """The ladder: sorted by this score, those without it last."""
-
-    def place(item: tuple[str, Content]) -> float:
-        value = float(item[1].get(name, {"value": math.nan})["value"])
-        return math.inf if math.isnan(value) else value if better(name) else -value
-
-    return sorted(systems.items(), key=place)
-
-
-def _against(name: str, systems: Mapping[str, Content]) -> Table:
-    """The model and the baselines on one axis, so that one sees whether the intervals overlap."""
-    found = {system: own[name] for system, own in systems.items() if name in own}
-    axis = Axis.over(found.values())
-    rows = [
-        (Cell(system), *score_cells(score), Cell("", bar=axis.bar(score, own=system == OWN)))
-        for system, score in found.items()
+    tables = [_compare_systems(name, systems, report) for name in first]
+    others = [
+        (_name_cell(name), *(score_cell(scores.get(name)) for scores in systems.values()))
+        for name in shared
+        if name not in first
     ]
-    caption = f"{words(name)} ({better(name)})" if better(name) else words(name)
-    return Table(caption, ("System", "Value", "Interval"), rows, axis)
+    if others:
+        tables.append(Table("Other scores", ("Score", *systems), others, folded=True))
+    if comparisons:
+        tables.append(_show_differences(comparisons, report))
+    return Section("baselines", "Baselines", [item.sentence for item in comparisons], tables=tables)
 
 
-def _others(names: Sequence[str], systems: Mapping[str, Content]) -> list[Table]:
-    """The scores that are not shown first, all in one table."""
-    rows = [(_name(name), *(score_cell(own.get(name)) for own in systems.values())) for name in names]
-    return [Table("Other scores", ("Score", *systems), rows, folded=True)] if rows else []
+def _name_cell(metric: str) -> Cell:
+    return Cell(words(metric), note=better(metric))
 
 
-def _differences(comparisons: Sequence[Content]) -> list[Table]:
-    if not comparisons:
-        return []
-    axis = Axis.over([item["difference"] for item in comparisons], zero=True)
+def _sort_systems(systems: Mapping[str, Scores], metric: str) -> dict[str, Scores]:
+    """Sort systems by a score, best first, systems without the score last."""
+
+    def rank(item: tuple[str, Scores]) -> float:
+        value = item[1][metric].value if metric in item[1] else math.nan
+        return math.inf if math.isnan(value) else value if better(metric) else -value
+
+    return dict(sorted(systems.items(), key=rank))
+
+
+def _compare_systems(metric: str, systems: Mapping[str, Scores], report: Report) -> Table:
+    """Show model and baselines on one axis, where overlapping intervals can be seen."""
+    values = {name: scores[metric] for name, scores in systems.items() if metric in scores}
+    axis = Axis.over(values.values())
+    rows = [
+        (Cell(name), *score_cells(score), Cell("", bar=axis.bar(score, own=name == OWN)))
+        for name, score in values.items()
+    ]
+    return Table(titled(metric), ("System", "Value", report.interval_name), rows, axis)
+
+
+def _show_differences(comparisons: Sequence[BaselineComparison], report: Report) -> Table:
+    axis = Axis.over([item.difference for item in comparisons], zero=True)
     rows = [
         (
-            Cell(words(item["baseline"])),
-            _name(item["metric"]),
-            *score_cells(item["difference"]),
-            Cell(p_value(item["difference"].get("p_value")), numeric=True),
-            Cell("", bar=axis.bar(item["difference"], zero=True, own=True)),
+            Cell(words(item.baseline)),
+            _name_cell(item.metric),
+            *score_cells(item.difference),
+            Cell(p_value(item.difference.p_value), numeric=True),
+            Cell("", bar=axis.bar(item.difference, zero=True, own=True)),
         )
         for item in comparisons
     ]
-    head = ("Baseline", "Score", "Difference", "Interval", "p")
-    return [Table("Model minus baseline on the same rows", head, rows, axis)]
+    head = ("Baseline", "Score", "Difference", report.interval_name, "p")
+    return Table("Model minus baseline on the same examples", head, rows, axis)

@@ -1,40 +1,40 @@
-"""The chapter on several seeds: each seed's scores, and how far they lie apart. Other reports lack it."""
+"""The section on several seeds: the scores of each seed, their mean and their spread."""
 
 from __future__ import annotations
 
 from llmkit.report.format import words
-from llmkit.report.scores import headline
-from llmkit.report.tables import Cell, Content, Section, Table, number_cell, score_cell
+from llmkit.report.report import Report
+from llmkit.report.tables import Cell, Section, Table, number_cell, score_cell
 
 __all__ = ["seeds"]
 
 LINES = (
-    "Each seed is a training of its own, with another order of the rows, another head and other dropout. The test "
-    "rows are the same for all: the spread is the noise of training, and each seed's own interval the noise of the "
-    "test rows.",
-    "The mean's interval is Student's over the seeds: it says where the mean of many more seeds would lie on these "
-    "test rows.",
+    "Each seed is a separate training run with its own order of examples, initial head and dropout. The test set is "
+    "the same for all seeds: their spread is the variation between training runs, and the interval of one seed is the "
+    "uncertainty from the choice of test examples.",
+    "The interval of the mean (Student's t over the seeds) shows where the mean of many more seeds would lie on this "
+    "test set.",
 )
-SPREAD = {"sd": "Standard deviation", "min": "Lowest", "max": "Highest"}
 
 
-def seeds(content: Content) -> Section | None:
-    """None for a report about one seed."""
-    found, spread = content.get("seeds") or {}, content.get("spread") or {}
-    names = [name for name in headline(content) if name in spread]
-    if not found or not names:
+def seeds(report: Report) -> Section | None:
+    """Make the section; None for a report on one seed."""
+    spread = report.spread or {}
+    names = [name for name in report.headline_scores if name in spread]
+    if not report.seeds or not names:
         return None
-    kept = str(content.get("kept_seed"))
     rows = [
         (
-            Cell(seed, note="model kept" if seed == kept else ""),
+            Cell(seed, note="model kept" if seed == str(report.kept_seed) else ""),
             *(score_cell(scores.get(name)) for name in names),
         )
-        for seed, scores in found.items()
+        for seed, scores in report.seeds.items()
     ]
-    rows.append((Cell("Mean"), *(score_cell(content["scores"][name]) for name in names)))
     rows += [
-        (Cell(word), *(number_cell(spread[name].get(key)) for name in names)) for key, word in SPREAD.items()
+        (Cell("Mean"), *(score_cell(report.scores[name]) for name in names)),
+        (Cell("Standard deviation"), *(number_cell(spread[name].sd) for name in names)),
+        (Cell("Lowest"), *(number_cell(spread[name].min) for name in names)),
+        (Cell("Highest"), *(number_cell(spread[name].max) for name in names)),
     ]
-    table = Table("Scores on the test rows, each with its interval", ("Seed", *map(words, names)), rows)
-    return Section("seeds", "Seeds", LINES, tables=[table])
+    caption = f"Scores by seed on the {report.split} set ({report.interval_name})"
+    return Section("seeds", "Seeds", LINES, tables=[Table(caption, ("Seed", *map(words, names)), rows)])

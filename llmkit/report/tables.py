@@ -1,22 +1,22 @@
-"""What a report is made of, before it is HTML or Markdown: sections of sentences, tables and plots.
+"""What a report consists of before it is HTML or Markdown: sections of sentences, tables and plots.
 
-Both pages are drawn from the same sections, so they can't disagree. A cell holds finished text; what only
-a picture can show (a shade, an interval bar) stands beside it and is left out where it can't be drawn.
+Both pages are drawn from the same sections, so they cannot disagree. A cell holds finished text; what only a picture
+can show (a shade, an interval bar) is extra and is left out where it cannot be drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
-from llmkit.report.format import count, interval, number
+from llmkit.report.format import Interval, count, interval, number
 
 __all__ = [
     "Axis",
     "Bar",
     "Cell",
-    "Content",
+    "Estimate",
     "Section",
     "Table",
     "count_cell",
@@ -26,63 +26,78 @@ __all__ = [
     "score_cells",
 ]
 
-Content = Mapping[str, Any]
 Row = Sequence["Cell"]
 
-PADDING = 0.08  # of the axis, on both sides of the widest interval
+PADDING = 0.08  # share of the axis on both sides of the widest interval
+
+
+class Estimate(Interval, Protocol):
+    """A value with an interval: a score or a difference."""
+
+    @property
+    def value(self) -> float: ...
 
 
 @dataclass(frozen=True)
 class Bar:
-    """An interval as positions on its column's axis, each in [0, 1]; zero is where no difference would be."""
+    """An interval as positions on the axis of its column, each in [0, 1]."""
 
     value: float
     low: float
     high: float
     zero: float | None = None
-    own: bool = False  # the model's own bar, not a baseline's
+    """Where a difference of 0 lies; None for scores."""
+    own: bool = False
+    """Whether this is the model's bar, not a baseline's."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """text is all a reader needs; note is said more quietly (an interval, a share); shade lies in [0, 1].
-
-    wide is for sentences, path for what may be broken anywhere.
-    """
+    """A cell of a table."""
 
     text: str
     note: str = ""
+    """Shown in small type after the text: an interval, a share."""
     numeric: bool = False
     wide: bool = False
+    """Whether the text is a sentence."""
     path: bool = False
+    """Whether the text may be broken anywhere, as a file name."""
     shade: float | None = None
+    """Shade of the background, in [0, 1]."""
     bar: Bar | None = None
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One scale for all the bars of a table."""
+    """The common scale of all bars in a table."""
 
     low: float
     high: float
 
     @classmethod
-    def over(cls, scores: Iterable[Content], *, zero: bool = False) -> Axis:
-        """Wide enough for every interval, and for 0 when asked; no further than 0, 1 and -1 where all lie within."""
-        ends = [score.get(key) for score in scores for key in ("low", "value", "high")]
-        known = [end for end in ends if end is not None] + [0.0] * zero
-        low, high = min(known), max(known)
+    def over(cls, scores: Iterable[Estimate], *, zero: bool = False) -> Axis:
+        """Make an axis that holds every interval.
+
+        Args:
+            scores: At least one score or difference.
+            zero: Whether these are differences: the axis holds 0 and may extend beyond 1. An axis of scores stays
+                within [0, 1] or [-1, 1] where all intervals do.
+        """
+        ends = [end for score in scores for end in (score.low, score.value, score.high)]
+        numbers = [end for end in ends if end is not None] + [0.0] * zero
+        low, high = min(numbers), max(numbers)
         pad = PADDING * (high - low) or 0.05
-        if zero:  # differences know no such ends
+        if zero:
             return cls(low - pad, high + pad)
         floor = 0.0 if low >= 0 else -1.0 if low >= -1 else low - pad
         return cls(max(low - pad, floor), min(high + pad, 1.0) if high <= 1 else high + pad)
 
-    def bar(self, score: Content, *, zero: bool = False, own: bool = False) -> Bar:
-        """The score's place on this axis; without an interval it is a point."""
-        value = score["value"]
-        low, high = (value if score.get(key) is None else score[key] for key in ("low", "high"))
-        return Bar(self._at(value), self._at(low), self._at(high), self._at(0.0) if zero else None, own)
+    def bar(self, score: Estimate, *, zero: bool = False, own: bool = False) -> Bar:
+        """Place a score on this axis; without an interval it is a point."""
+        low = score.value if score.low is None else score.low
+        high = score.value if score.high is None else score.high
+        return Bar(self._at(score.value), self._at(low), self._at(high), self._at(0.0) if zero else None, own)
 
     def _at(self, value: float) -> float:
         return round((value - self.low) / (self.high - self.low), 4)
@@ -90,68 +105,78 @@ class Axis:
 
 @dataclass(frozen=True)
 class Table:
-    """head names the columns; with an axis, the last cell of a row is a bar and has no head of its own."""
+    """A table; with an axis, the last cell of each row is a bar and has no column name."""
 
     caption: str
     head: Sequence[str]
+    """Names of the columns."""
     rows: Sequence[Row]
     axis: Axis | None = None
-    folded: bool = False  # figures behind a plot: shown on demand where the page can fold
-    heat: bool = False  # cells with a shade
+    folded: bool = False
+    """Whether the table is shown on demand only, where the page can do that."""
+    heat: bool = False
+    """Whether cells have a shade."""
 
     @property
     def stacked(self) -> bool:
-        """Rows that begin with a sentence: on a phone each is a block, its cells below each other."""
+        """Whether rows begin with a sentence. On a narrow screen the cells of such a row are below each other."""
         return bool(self.rows) and self.rows[0][0].wide
 
     @property
     def own(self) -> Bar | None:
-        """The model's own bar, wherever it stands: the others are seen against it."""
+        """The model's bar, which the others are compared with."""
         return next((row[-1].bar for row in self.rows if row[-1].bar and row[-1].bar.own), None)
 
     def numeric(self, column: int) -> bool:
+        """Return whether a column holds numbers."""
         return bool(self.rows) and self.rows[0][column].numeric
 
 
 @dataclass(frozen=True)
 class Section:
-    """One chapter; plots are names of files in plots/, codes are (title, text)."""
+    """A section of the report."""
 
     key: str
+    """Its anchor on the page."""
     title: str
     lines: Sequence[str] = ()
     warnings: Sequence[str] = ()
     plots: Sequence[str] = ()
+    """Names of files in plots/."""
     tables: Sequence[Table] = ()
     codes: Sequence[tuple[str, str]] = ()
-    large: bool = False  # the plot needs the whole width
+    """Titles and texts of code blocks."""
+    large: bool = False
+    """Whether the plot needs the whole width."""
 
     @property
     def heat(self) -> bool:
-        """A table shows what the plot shows, and better: a page that can colour cells needs no plot."""
+        """Whether a shaded table shows what the plot shows, so that a page with colours needs no plot."""
         return any(table.heat and not table.folded for table in self.tables)
 
 
 def number_cell(value: float | None) -> Cell:
+    """Make a cell with a number."""
     return Cell(number(value), numeric=True)
 
 
 def count_cell(value: float | None) -> Cell:
+    """Make a cell with a whole number."""
     return Cell(count(value), numeric=True)
 
 
-def score_cell(score: Content | None) -> Cell:
-    """A score in one cell, its interval as the note."""
+def score_cell(score: Estimate | None) -> Cell:
+    """Make one cell for a score, with its interval as the note."""
     if score is None:
         return number_cell(None)
-    return Cell(number(score["value"]), interval(score) if score.get("low") is not None else "", numeric=True)
+    return Cell(number(score.value), "" if score.low is None else interval(score), numeric=True)
 
 
-def score_cells(score: Content) -> tuple[Cell, Cell]:
-    """A score in two cells: value, interval."""
-    return number_cell(score["value"]), Cell(interval(score), numeric=True)
+def score_cells(score: Estimate) -> tuple[Cell, Cell]:
+    """Make two cells for a score: its value and its interval."""
+    return number_cell(score.value), Cell(interval(score), numeric=True)
 
 
 def pairs(caption: str, values: Mapping[str, str]) -> Table:
-    """A table of names and values, without a head."""
+    """Make a table of names and values, without column names."""
     return Table(caption, ("", ""), [(Cell(name), Cell(value)) for name, value in values.items()])

@@ -1,44 +1,46 @@
-"""The chapter on how training went."""
+"""The section on the course of training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from llmkit.report.format import better, count, phrase, words
-from llmkit.report.tables import Cell, Content, Section, Table, number_cell
+from llmkit.report.report import Curves, Report
+from llmkit.report.tables import Cell, Section, Table, number_cell
 
 __all__ = ["curves"]
 
-MOST_EVALUATIONS = 30  # rows of the table
+MAX_EVALUATIONS = 30  # rows of the table, about
+FOLDED = 10  # rows above which the table is shown on demand
 
 
-def curves(content: Content) -> Section | None:
-    found = content.get("curves") or {}
-    evaluations, best = found.get("evaluations") or [], found.get("best_step")
-    if not evaluations and not found.get("steps"):
+def curves(report: Report) -> Section | None:
+    """Make the section with losses and validation scores by step."""
+    content = report.curves
+    if not content.evaluations and not content.steps:
         return None
     lines = []
-    if best is not None:
-        lines.append(f"The model is the one of step {count(best)}, the best on the validation rows.")
-    tables = [_evaluations(evaluations, best)] if evaluations else []
+    if content.best_step is not None:
+        lines.append(
+            f"The model has the weights of step {count(content.best_step)}, the best on the validation set."
+        )
+    tables = [_show_evaluations(content)] if content.evaluations else []
     return Section("curves", "Training", lines, plots=["loss", "metrics"], tables=tables)
 
 
-def _evaluations(evaluations: Sequence[Content], best: int | None) -> Table:
-    """All of them, or when they are many every k-th, the best and the last."""
-    every = -(-len(evaluations) // MOST_EVALUATIONS)
-    kept = {best, evaluations[-1]["step"]} | {row["step"] for row in evaluations[::every]}
-    names = list(dict.fromkeys(name for row in evaluations for name in row if name != "step"))
+def _show_evaluations(content: Curves) -> Table:
+    """Show all evaluations; of many, every k-th, the best and the last."""
+    evaluations, best = content.evaluations, content.best_step
+    every = -(-len(evaluations) // MAX_EVALUATIONS)
+    shown = {best, evaluations[-1].step} | {evaluation.step for evaluation in evaluations[::every]}
+    names = list(dict.fromkeys(name for evaluation in evaluations for name in evaluation.scores))
     rows = [
-        (_step(row["step"], best), *(number_cell(row.get(name)) for name in names))
-        for row in evaluations
-        if row["step"] in kept
+        (
+            Cell(count(evaluation.step), note="best" if evaluation.step == best else "", numeric=True),
+            *(number_cell(evaluation.scores.get(name)) for name in names),
+        )
+        for evaluation in evaluations
+        if evaluation.step in shown
     ]
-    some = f" ({len(rows)} of {len(evaluations)} evaluations)" if every > 1 else ""
+    some = f" ({len(rows)} of {count(len(evaluations))} evaluations)" if every > 1 else ""
     lower = ", ".join(phrase(name) for name in names if better(name))
-    caption = f"Scores on the validation rows{some}" + (f"; lower is better for {lower}" if lower else "")
-    return Table(caption, ("Step", *map(words, names)), rows, folded=len(rows) > 10)
-
-
-def _step(step: int, best: int | None) -> Cell:
-    return Cell(count(step), note="best" if step == best else "", numeric=True)
+    caption = f"Scores on the validation set{some}" + (f"; lower is better for {lower}" if lower else "")
+    return Table(caption, ("Step", *map(words, names)), rows, folded=len(rows) > FOLDED)

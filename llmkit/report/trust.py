@@ -1,14 +1,12 @@
-"""The chapters on how far to trust it: where it is weakest, and whether its probabilities are right."""
+"""Sections on how far to trust the model: where it is weakest, and whether its probabilities are right."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from llmkit.report.format import better, count, interval, number, p_value, phrase, shorten, words
+from llmkit.report.report import Report, Slice, Slices
 from llmkit.report.tables import (
     Axis,
     Cell,
-    Content,
     Section,
     Table,
     count_cell,
@@ -19,97 +17,105 @@ from llmkit.report.tables import (
 
 __all__ = ["calibration", "slices"]
 
-FOLDED = 30  # slices from which the table is shown on demand
+FOLDED = 30  # slices above which the table is shown on demand
 LONG = 24  # characters of a slice's value that are shown
 
 
-def slices(content: Content) -> Section | None:
-    """Where the model is weakest, by length, label, language and source."""
-    found = content.get("slices") or {}
-    every = found.get("slices") or []
-    if not every:
+def slices(report: Report) -> Section | None:
+    """Make the section on where the model is weakest: by length, label, language and source."""
+    content = report.slices
+    if content is None or not content.slices:
         return None
-    axis = Axis.over([one["difference"] for one in every], zero=True)
+    axis = Axis.over([item.difference for item in content.slices], zero=True)
     rows = [
         (
-            Cell(f"{words(one['grouping'])}: {shorten(one['value'], LONG)}"),
-            count_cell(one["score"]["n"]),
-            Cell(words(one["metric"])),
-            score_cell(one["score"]),
-            *score_cells(one["difference"]),
-            Cell(p_value(one["p_holm"]), numeric=True),
-            Cell("", bar=axis.bar(one["difference"], zero=True, own=True)),
+            Cell(f"{words(item.grouping)}: {shorten(item.value, LONG)}"),
+            count_cell(item.score.n),
+            Cell(words(item.metric)),
+            score_cell(item.score),
+            *score_cells(item.difference),
+            Cell(p_value(item.p_holm), numeric=True),
+            Cell("", bar=axis.bar(item.difference, zero=True, own=True)),
         )
-        for one in every
+        for item in content.slices
     ]
-    head = ("Slice", "Rows", "Score", "Value", "Minus the rest", "Interval", "p (Holm)")
-    table = Table(
-        "Each slice against all other rows, the worst first", head, rows, axis, folded=len(rows) > FOLDED
-    )
-    return Section("slices", "Slices", _slice_lines(found), tables=[table])
+    head = ("Slice", "n", "Score", "Value", "Difference", report.interval_name, "p (Holm)")
+    caption = "Each slice minus all other examples, worst first"
+    table = Table(caption, head, rows, axis, folded=len(rows) > FOLDED)
+    return Section("slices", "Slices", _describe_slices(content), tables=[table])
 
 
-def _slice_lines(found: Content) -> list[str]:
-    """What is shown to be worse, corrected for all slices at once; lengths count characters, languages are scripts."""
-    level = 1 - found["confidence"]
+def _describe_slices(content: Slices) -> list[str]:
+    """Name the slices that are significantly worse, corrected for all slices at once."""
+    level = 1 - content.confidence
     worse = [
-        f"{phrase(one['grouping'])} {one['value']}"
-        for one in found["slices"]
-        if one["p_holm"] is not None and one["p_holm"] < level and _is_worse(one)
+        f"{phrase(item.grouping)} {item.value}"
+        for item in content.slices
+        if item.p_holm is not None and item.p_holm < level and _is_worse(item)
     ]
-    shown = f"Worse than the rest, corrected for all slices: {', '.join(worse)}." if worse else ""
-    none = "" if worse else "No slice is shown to be worse than the rest, corrected for all slices."
-    small = f"{count(found['left_out'])} slices were too small to be judged." if found["left_out"] else ""
-    units = "Lengths are in characters; languages are told by their script."
-    return [line for line in (shown, none, small, units) if line]
+    lines = ["No slice is significantly worse than all other examples (Holm-corrected)."]
+    if worse:
+        lines = [f"Significantly worse than all other examples (Holm-corrected): {', '.join(worse)}."]
+    if content.left_out:
+        were = "slice was" if content.left_out == 1 else "slices were"
+        lines.append(f"{count(content.left_out)} {were} too small to compare.")
+    return [*lines, "Lengths are in characters. Languages are detected by their script."]
 
 
-def _is_worse(one: Content) -> bool:
-    lower: bool = one["difference"]["value"] < 0
-    return lower != bool(better(one["metric"]))
+def _is_worse(item: Slice) -> bool:
+    is_lower = item.difference.value < 0
+    return is_lower != bool(better(item.metric))
 
 
-def calibration(content: Content) -> Section | None:
-    found = content.get("calibration") or {}
-    measures = [
-        (Cell(words(name)), *score_cells(score), Cell(score.get("method") or ""))
-        for name, score in found.items()
-        if isinstance(score, Mapping)
+def calibration(report: Report) -> Section | None:
+    """Make the section on how well probabilities match accuracy."""
+    content = report.details.calibration
+    if content is None:
+        return None
+    scores = [
+        (Cell(words(name)), *score_cells(score), Cell(score.method)) for name, score in content.scores.items()
     ]
     bins = [
         (
             Cell(interval(part)),
-            number_cell(part.get("confidence")),
-            number_cell(part.get("accuracy")),
-            count_cell(part["count"]),
+            number_cell(part.confidence),
+            number_cell(part.accuracy),
+            count_cell(part.count),
         )
-        for part in found.get("bins") or []
+        for part in content.bins
     ]
-    trust = "Error of the probabilities (lower is better)"
     tables = [
-        Table(trust, ("Measure", "Value", "Interval", "Method"), measures),
         Table(
-            "Predictions by confidence", ("Confidence", "Mean", "Accuracy", "Predictions"), bins, folded=True
+            "Calibration error (lower is better)", ("Score", "Value", report.interval_name, "Method"), scores
+        ),
+        Table(
+            "Predictions by confidence",
+            ("Confidence", "Mean confidence", "Accuracy", "Predictions"),
+            bins,
+            folded=True,
         ),
     ]
-    filled = [table for table in tables if table.rows]
-    if not filled:
-        return None
-    return Section("calibration", "Calibration", _temperature(content), plots=["calibration"], tables=filled)
+    lines = _describe_temperature(content.temperature, report.split)
+    return Section(
+        "calibration",
+        "Calibration",
+        lines,
+        plots=["calibration"],
+        tables=[table for table in tables if table.rows],
+    )
 
 
-def _temperature(content: Content) -> list[str]:
-    """What makes the probabilities right, where it was fitted."""
-    temperature = (content.get("calibration") or {}).get("temperature")
+def _describe_temperature(temperature: float | None, split: str) -> list[str]:
+    """Say how the model is miscalibrated, and how to calibrate its probabilities."""
     if temperature is None:
         return []
     if temperature == 1:
-        return ["No temperature was found: the validation rows hold no mistake to learn it from."]
-    sure = "too sure" if temperature > 1 else "not sure enough"
+        return ["No temperature was fitted, because the model makes no error on the validation set."]
+    word = "overconfident" if temperature > 1 else "underconfident"
     lines = [
-        f"The model is {sure} of its answers. Its logits divided by {number(temperature)}, the temperature fitted on "
-        "the validation rows, give the calibrated probabilities: `llmkit predict --calibrated`."
+        f"The model is {word}. Dividing its logits by {number(temperature)}, the temperature fitted on the validation "
+        "set, calibrates its probabilities: `llmkit predict --calibrated`."
     ]
-    if content.get("part") == "validation":
-        lines.append("The figures are of the same rows, so on new rows expect a little less.")
+    if split == "validation":
+        lines.append("These figures are from the same set, so expect slightly larger errors on new data.")
     return lines

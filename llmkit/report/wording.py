@@ -1,4 +1,4 @@
-"""How the report and the model card speak of a task.
+"""The words that the report and the model card use for a task.
 
 Each task has its wording in its spec; the report knows no task by name.
 """
@@ -27,10 +27,10 @@ Usage = Literal[
 
 @dataclass(frozen=True)
 class Wording:
-    """The words for one task. The defaults are those of a task with classes that llmkit knows nothing else about."""
+    """The words for one task. The defaults fit any task that predicts classes."""
 
     title: str = "a task"
-    """What the model was trained for, inside a sentence."""
+    """What the model was fine-tuned for, inside a sentence."""
     purpose: str = ""
     """What the model does: "This model PURPOSE."."""
     about: str = ""
@@ -40,12 +40,12 @@ class Wording:
     about_usage: str = ""
     """A paragraph of the model card after the example code."""
     class_names: tuple[str, str] = ("class", "classes")
-    """One and several of the things that are predicted."""
+    """What is predicted, in the singular and the plural."""
     counts: tuple[str, str] | None = None
-    """Caption and first column of the table of label counts; None for rows of each class."""
+    """Caption and first column of the table of label counts; None for "Examples by class"."""
     min_counts: int = 1
     """Smallest number of different labels for which label counts are shown."""
-    errors: tuple[str, str] = ("Most confident errors", "Wrong predictions, the most confident first")
+    errors: tuple[str, str] = ("Most confident errors", "Wrong predictions, most confident first")
     """Title of the section of errors, and caption of its table."""
     error_columns: Mapping[str, str] = field(default_factory=dict)
     """Titles of columns in that table that differ from the usual ones."""
@@ -55,9 +55,9 @@ class Wording:
     """The Hub's name of the task (pipeline_tag)."""
     usage: Usage = "base"
     """Which example code of `usage.j2` shows the model in plain transformers."""
-    usage_input: str = '"A text of yours."'
+    usage_input: str = '"Your text."'
     """The input in that code, as Python."""
     usage_truncation: str = "True"
     """The tokenizer's `truncation` in that code, as Python."""
-    command_input: str = '"A text of yours."'
+    command_input: str = '"Your text."'
     """What follows `llmkit predict RUN`."""

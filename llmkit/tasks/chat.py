@@ -79,7 +79,7 @@ WORDING = Wording(
     title="chat",
     purpose="answers in a chat",
     errors=ERRORS,
-    error_columns={"label": "Answer in the data", "prediction": "Generated answer"},
+    error_columns={"label": "Reference answer", "prediction": "Generated answer"},
     pipeline="text-generation",
     usage="conversation",
 )

@@ -72,7 +72,7 @@ class CausalLM(LanguageModelling):
         base.WORDING,
         title="causal language modelling",
         purpose="continues a text",
-        error_columns={"probability": "Mean probability of a token"},
+        error_columns={"probability": "Mean token probability"},
         pipeline="text-generation",
         usage="continue",
     )

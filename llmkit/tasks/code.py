@@ -42,7 +42,7 @@ WORDING = replace(
     chat.WORDING,
     title="code generation",
     purpose="writes Python programs",
-    error_columns={"label": "Solution in the data", "prediction": "Generated program"},
+    error_columns={"label": "Reference program", "prediction": "Generated program"},
 )
 
 

@@ -56,12 +56,12 @@ WORDING = replace(
     purpose="answers in a chat as people prefer it, and predicts which of two answers they would prefer",
     errors=(
         "Wrong preferences",
-        "Pairs whose rejected answer gets the larger reward, the most confident first",
+        "Pairs whose rejected answer gets the larger reward, most confident first",
     ),
     error_columns={
         "label": "Chosen answer",
         "prediction": "Rejected answer",
-        "probability": "Probability of the rejected",
+        "probability": "Probability of the rejected answer",
     },
     command_input='"A question?" "An answer." "Another answer."',
 )

@@ -64,14 +64,14 @@ WORDING = Wording(
     title="extractive question answering",
     purpose="finds the answer to a question in a given text",
     about_usage=(
-        "This reads as much of the text as one input holds, and always predicts an answer. transformers 5 has no "
-        "pipeline for question answering. llmkit reads a text of any length, and says when there is no answer if the "
-        "model was trained on such questions."
+        "This code reads as much of the text as fits into one input, and always predicts an answer. transformers 5 "
+        "has no pipeline for question answering. llmkit reads a text of any length, and says when there is no answer "
+        "if the model was trained on such questions."
     ),
     counts=("Questions with and without an answer", "Questions"),
     min_counts=2,
-    errors=("Wrong answers", "Answers that share no word with a right one, the most confident first"),
-    error_columns={"label": "Right answers", "prediction": "Answer"},
+    errors=("Wrong answers", "Answers that share no word with a reference, most confident first"),
+    error_columns={"label": "Reference answers", "prediction": "Predicted answer"},
     reads_windows=True,
     pipeline="question-answering",
     usage="extract",

@@ -54,7 +54,7 @@ HEADLINE = ("f1_micro", "f1", "subset_accuracy")
 TEXTS = ("text",)
 WORDING = Wording(
     title="multi-label classification",
-    purpose="gives a text any number of its labels",
+    purpose="assigns any number of labels to a text",
     about_thresholds=(
         "A label is predicted if its probability reaches the label's own threshold, which was set on the validation "
         "set and is kept in `llmkit.json` under `tuned`."

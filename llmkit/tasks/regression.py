@@ -50,16 +50,16 @@ HEADLINE = ("pearson", "spearman", "mse")
 MAX_POINTS = 2000  # of the report's scatter plot
 WORDING = Wording(
     title="text regression",
-    purpose="gives a text a number",
-    errors=("Largest errors", "Predictions farthest from the score in the data, the farthest first"),
-    # transformers' own task for a head with one output; "sentence-similarity" is for models that embed single texts
+    purpose="predicts a number for a text",
+    errors=("Largest errors", "Predictions by distance from their reference, largest first"),
+    # the transformers pipeline of a head with one output; "sentence-similarity" is for models that embed single texts
     pipeline="text-classification",
     usage="regress",
 )
 PAIR_WORDING = replace(
     WORDING,
     title="text pair regression",
-    purpose="gives a pair of texts a number",
+    purpose="predicts a number for a pair of texts",
     usage_input='"The first text.", "The second text."',
     command_input='"The first text." "The second text."',
 )

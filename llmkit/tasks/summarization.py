@@ -48,7 +48,7 @@ class Summarization(TextGeneration):
         title="summarization",
         purpose="summarizes a text",
         errors=ERRORS,
-        error_columns={"label": "Summary in the data", "prediction": "Generated summary"},
+        error_columns={"label": "Reference summary", "prediction": "Generated summary"},
         pipeline="summarization",
         usage="generate",
     )

@@ -52,7 +52,7 @@ class Translation(TextGeneration):
         title="translation",
         purpose="translates a text",
         errors=ERRORS,
-        error_columns={"label": "Translation in the data", "prediction": "Generated translation"},
+        error_columns={"label": "Reference translation", "prediction": "Generated translation"},
         pipeline="translation",
         usage="generate",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,9 +14,25 @@ import llmkit
 from llmkit.base import environment, files
 from llmkit.data.encoding.features import TokenCounts
 from llmkit.inference import slices
-from llmkit.metrics.score import Score
+from llmkit.metrics import paired
 from llmkit.models import save
+from llmkit.report import card, page
 from llmkit.report.format import phrase
+from llmkit.report.report import (
+    BaselineComparison,
+    Curves,
+    Data,
+    Details,
+    Evaluation,
+    LengthBin,
+    Lengths,
+    Report,
+    Scores,
+    Slices,
+    SplitCounts,
+    Step,
+    TrainingFigures,
+)
 from llmkit.tasks.protocol import take
 from llmkit.training.baselines import run_neural, run_simple, selected
 from llmkit.training.prepare import Prepared
@@ -30,7 +46,7 @@ if TYPE_CHECKING:
 
     from llmkit.tasks.protocol import Arrays, ScoreSheet
 
-__all__ = ["finalize", "to_json"]
+__all__ = ["finalize"]
 
 
 def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
@@ -68,46 +84,47 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
         training.progress.note("comparing with simple baselines")
     simple, baseline_notes = run_simple(prepared, split) if names.keys() - neural.keys() else ({}, [])
     records = _records(prepared, split, predictions)
-    content = {
-        "llmkit": llmkit.__version__,
-        "run": str(training.folder.path),
-        "name": training.name,
-        "task": prepared.recipe.task["name"],
-        "model": prepared.recipe.model.title,
-        "architecture": prepared.config.get("model_type"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "part": split,
-        "scores": to_json(sheet.scores),
-        "headline": list(sheet.headline),
-        **sheet.details,
-        **_compare_with_baselines(prepared, split, predictions, {**simple, **neural}, sheet),
-        "slices": _slices(prepared, split, predictions, sheet),
-        "errors": prepared.task.worst_errors(records),
-        "samples": samples,
-        "notes": [
+    baselines, comparisons = _compare_with_baselines(
+        prepared, split, predictions, {**simple, **neural}, sheet
+    )
+    report = Report(
+        llmkit=llmkit.__version__,
+        run=str(training.folder.path),
+        name=training.name,
+        task=prepared.recipe.task["name"],
+        model=prepared.recipe.model.title,
+        architecture=prepared.config.get("model_type"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        split=split,
+        scores=sheet.scores,
+        headline=sheet.headline,
+        details=Details.from_json(sheet.details),
+        baselines=baselines,
+        comparisons=comparisons,
+        verdict=[comparison.sentence for comparison in comparisons],
+        slices=_slices(prepared, split, predictions, sheet),
+        errors=prepared.task.worst_errors(records),
+        samples=samples,
+        notes=[
             *prepared.examples.corpus.notes,
             *prepared.examples.notes,
             *_encoding_notes(prepared),
             *_without_near_duplicates(prepared, split, predictions),
             *baseline_notes,
         ],
-        "tuned": dict(prepared.task.spec.tuned),
-        "data": _data(prepared),
-        "lengths": _lengths(prepared),
-        "curves": _curves(training),
-        "train": _training_figures(training, model, peak, trainable),
-        "environment": json.loads(training.folder.environment.read_text(encoding="utf-8")),
-        "recipe": training.folder.recipe.read_text(encoding="utf-8"),
-        "command": training.command,
-        "weights_sha256": save.hash_weights(model),
-    }
-    _write(training, model, split, records, content)
-    return content
-
-
-def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Return scores as JSON objects by name."""
-    return {name: score.to_json() for name, score in scores.items()}
+        tuned=prepared.task.spec.tuned,
+        data=_data(prepared),
+        lengths=_lengths(prepared),
+        curves=_curves(training),
+        train=_training_figures(training, model, peak, trainable),
+        environment=json.loads(training.folder.environment.read_text(encoding="utf-8")),
+        recipe=training.folder.recipe.read_text(encoding="utf-8"),
+        command=training.command,
+        weights_sha256=save.hash_weights(model),
+        wording=prepared.task.spec.wording,
+    )
+    _write(training, model, records, report)
+    return report.to_json()
 
 
 def _score(prepared: Prepared, split: str, predictions: Arrays) -> ScoreSheet:
@@ -155,136 +172,112 @@ def _records(prepared: Prepared, split: str, predictions: Arrays) -> list[dict[s
 
 
 def _compare_with_baselines(
-    prepared: Prepared, split: str, predictions: Arrays, found: Mapping[str, Arrays], sheet: ScoreSheet
-) -> dict[str, Any]:
+    prepared: Prepared,
+    split: str,
+    predictions: Arrays,
+    of_baselines: Mapping[str, Arrays],
+    sheet: ScoreSheet,
+) -> tuple[dict[str, Scores], list[BaselineComparison]]:
     """Score the baselines on the same examples, and describe each paired difference in a sentence."""
-    from llmkit.metrics import paired
-
     task, evaluate = prepared.task, prepared.recipe.evaluate
     resampling = evaluate.resampling(prepared.recipe.seed)
-    if not selected(task, prepared.recipe):
-        return {"baselines": {}, "comparisons": [], "verdict": []}
     references, labels = prepared.examples.references[split], prepared.examples.labels
-    metric = sheet.headline[0]
-    scores: dict[str, Any] = {}
-    comparisons: list[dict[str, Any]] = []
+    scores: dict[str, Scores] = {}
+    comparisons: list[BaselineComparison] = []
     for name, baseline in selected(task, prepared.recipe).items():
-        theirs = found[name]
-        scores[name] = to_json(
-            task.score(references, theirs, labels, resampling=resampling, metrics=evaluate.metrics).scores
-        )
+        metric, theirs = sheet.headline[0], of_baselines[name]
+        scores[name] = task.score(
+            references, theirs, labels, resampling=resampling, metrics=evaluate.metrics
+        ).scores
         difference = task.difference(references, predictions, theirs, metric, labels, resampling=resampling)
-        comparisons.append(
-            {
-                "baseline": name,
-                "called": baseline.title,
-                "metric": metric,
-                "difference": asdict(difference),
-                "sentence": paired.describe_difference(
-                    replace(difference, metric=phrase(metric)), "the model", baseline.title
-                ),
-            }
+        sentence = paired.describe_difference(
+            replace(difference, metric=phrase(metric)), "the model", baseline.title
         )
-    return {
-        "baselines": scores,
-        "comparisons": comparisons,
-        "verdict": [comparison["sentence"] for comparison in comparisons],
-    }
+        comparisons.append(BaselineComparison(name, baseline.title, metric, difference, sentence))
+    return scores, comparisons
 
 
-def _slices(prepared: Prepared, split: str, predictions: Arrays, sheet: ScoreSheet) -> dict[str, Any]:
+def _slices(prepared: Prepared, split: str, predictions: Arrays, sheet: ScoreSheet) -> Slices | None:
     """Score slices by length, label, language and source, where the examples have several values.
 
-    Returns {} where predictions do not correspond to rows, as for blocks of plain text.
+    Returns None where predictions do not correspond to rows, as for blocks of plain text.
     """
     rows, references = prepared.examples.corpus.splits[split], prepared.examples.references[split]
     if any(len(values) != len(rows) for values in (*references.values(), *predictions.values())):
-        return {}
-    judged = slices.EvaluatedSplit(prepared.task, rows, references, predictions, prepared.examples.labels)
-    return slices.score_slices(
-        judged, sheet.headline[0], resampling=prepared.recipe.evaluate.resampling(prepared.recipe.seed)
+        return None
+    evaluated = slices.EvaluatedSplit(prepared.task, rows, references, predictions, prepared.examples.labels)
+    resampling = prepared.recipe.evaluate.resampling(prepared.recipe.seed)
+    return Slices.from_json(slices.score_slices(evaluated, sheet.headline[0], resampling=resampling))
+
+
+def _data(prepared: Prepared) -> Data:
+    corpus, data, counts = prepared.examples.corpus, prepared.recipe.data, prepared.examples.label_counts
+    return Data(
+        splits={name: SplitCounts(len(rows), counts.get(name, {})) for name, rows in corpus.splits.items()},
+        fingerprint=corpus.fingerprint,
+        sources={"train": data.train, "validation": data.validation, "test": data.test},
     )
 
 
-def _data(prepared: Prepared) -> dict[str, Any]:
-    corpus, data = prepared.examples.corpus, prepared.recipe.data
-    return {
-        "parts": {
-            part: {
-                "rows": len(rows),
-                "classes": dict(prepared.examples.label_counts.get(part, {})),
-            }
-            for part, rows in corpus.splits.items()
-        },
-        "fingerprint": corpus.fingerprint,
-        "sources": {"train": data.train, "validation": data.validation, "test": data.test},
-    }
-
-
-def _lengths(prepared: Prepared) -> dict[str, Any]:
+def _lengths(prepared: Prepared) -> Lengths:
     """Return lengths, truncation and unknown tokens over all splits."""
     encoded = prepared.encoded.values()
     lengths = np.concatenate([part.lengths for part in encoded])
     counts = sum((part.counts for part in encoded), TokenCounts())
-    edges = np.linspace(0, max(8, int(lengths.max())), 25).round().astype(int)
-    heights, _ = np.histogram(lengths, np.unique(edges))
-    bins = zip(np.unique(edges)[:-1].tolist(), np.unique(edges)[1:].tolist(), heights.tolist(), strict=True)
-    return {
-        "max_length": prepared.recipe.train.max_length,
-        "bins": [{"low": low, "high": high, "count": count} for low, high, count in bins],
-        "mean": float(lengths.mean()),
-        "longest": counts.longest,
-        "cut_examples": counts.cut_examples,
-        "cut_tokens_share": counts.cut_tokens / max(1, counts.tokens + counts.cut_tokens),
-        "unknown_tokens_share": counts.unknown_tokens / max(1, counts.tokens),
-    }
+    edges = np.unique(np.linspace(0, max(8, int(lengths.max())), 25).round().astype(int))
+    heights, _ = np.histogram(lengths, edges)
+    bins = zip(edges[:-1].tolist(), edges[1:].tolist(), heights.tolist(), strict=True)
+    return Lengths(
+        max_length=prepared.recipe.train.max_length,
+        bins=[LengthBin(low, high, count) for low, high, count in bins],
+        mean=float(lengths.mean()),
+        longest=counts.longest,
+        cut_examples=counts.cut_examples,
+        cut_tokens_share=counts.cut_tokens / max(1, counts.tokens + counts.cut_tokens),
+        unknown_tokens_share=counts.unknown_tokens / max(1, counts.tokens),
+    )
 
 
-def _curves(training: TrainingRun) -> dict[str, Any]:
+def _curves(training: TrainingRun) -> Curves:
     log = training.folder.read_log()
-    keys = ("step", "loss", "learning_rate", "grad_norm")
-    return {
-        "steps": [{key: line[key] for key in keys} for line in log if line["kind"] == "step"],
-        "evaluations": [
-            {key: value for key, value in line.items() if key != "kind"}
+    return Curves(
+        steps=[
+            Step(line["step"], line["loss"], line["learning_rate"], line["grad_norm"])
+            for line in log
+            if line["kind"] == "step"
+        ],
+        evaluations=[
+            Evaluation(line["step"], {key: line[key] for key in line if key not in ("kind", "step")})
             for line in log
             if line["kind"] == "evaluation"
         ],
-        "best_step": training.state.best_step,
-    }
+        best_step=training.state.best_step,
+    )
 
 
-def _training_figures(training: TrainingRun, model: nn.Module, peak: int, trainable: int) -> dict[str, Any]:
+def _training_figures(training: TrainingRun, model: nn.Module, peak: int, trainable: int) -> TrainingFigures:
     state = training.state
     seconds = max(state.seconds, 1e-9)
-    return {
-        "seconds": state.seconds,
-        "evaluation_seconds": state.evaluation_seconds,
-        "steps": state.step,
-        "examples_per_second": state.examples / seconds,
-        "tokens_per_second": state.tokens / seconds,
-        "padding_efficiency": state.tokens / max(1, state.padded_tokens),
-        "peak_memory_bytes": peak,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "trainable_parameters": trainable,
-        "precision": training.session.precision,
-        "world_size": training.session.world_size,
-    }
+    return TrainingFigures(
+        seconds=state.seconds,
+        evaluation_seconds=state.evaluation_seconds,
+        steps=state.step,
+        examples_per_second=state.examples / seconds,
+        tokens_per_second=state.tokens / seconds,
+        padding_efficiency=state.tokens / max(1, state.padded_tokens),
+        peak_memory_bytes=peak,
+        parameters=sum(p.numel() for p in model.parameters()),
+        trainable_parameters=trainable,
+        precision=training.session.precision,
+        world_size=training.session.world_size,
+    )
 
 
-def _write(
-    training: TrainingRun,
-    model: nn.Module,
-    split: str,
-    records: list[dict[str, Any]],
-    content: dict[str, Any],
-) -> None:
+def _write(training: TrainingRun, model: nn.Module, records: list[dict[str, Any]], report: Report) -> None:
     """Write the run's files: the model first and the report last, because a run with a report is finished."""
-    from llmkit.report import card, page
-
     prepared, run = training.prepared, training.folder
     recipe = prepared.recipe
-    about = save.ModelMetadata(
+    metadata = save.ModelMetadata(
         task=recipe.task,
         labels=list(prepared.examples.labels),
         columns={**prepared.task.spec.columns, **recipe.data.columns},
@@ -294,9 +287,10 @@ def _write(
         llmkit=llmkit.__version__,
         tuned=dict(prepared.task.spec.tuned),
     )
-    save.save_model(
-        run.model, model, prepared.tokenizer, about, readme=card.text(content, prepared.task.spec.wording)
+    save.save_model(run.model, model, prepared.tokenizer, metadata, readme=card.text(report))
+    files.write_lines(
+        run.predictions(report.split), (json.dumps(r, ensure_ascii=False) + "\n" for r in records)
     )
-    files.write_lines(run.predictions(split), (json.dumps(r, ensure_ascii=False) + "\n" for r in records))
-    files.write_json(run.path / "scores.json", {"part": split, "scores": content["scores"]})
-    page.write(run.path, content, prepared.task.spec.wording)
+    scores = {name: score.to_json() for name, score in report.scores.items()}
+    files.write_json(run.path / "scores.json", {"part": report.split, "scores": scores})
+    page.write(run.path, report)

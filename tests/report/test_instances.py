@@ -1,27 +1,24 @@
-"""Single rows: the worst mistakes, and what a language model writes."""
+"""Sections with single examples: errors, and samples of a language model."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from llmkit.report.instances import errors, samples
-from llmkit.report.wording import Wording
+from llmkit.report.report import Report, Sample
 
 
-def test_errors_show_only_what_they_have(content: dict[str, Any]) -> None:
+def test_errors_have_only_columns_with_values(report: Report) -> None:
     wrong = [{"text": "a", "label": "B-PER", "prediction": "O", "probability": None}]
-    assert list(errors(content | {"errors": wrong}, Wording()).tables[0].head) == [
-        "Text",
-        "Label",
-        "Prediction",
-    ]
+    section = errors(replace(report, errors=wrong))
+    assert section is not None
+    assert list(section.tables[0].head) == ["Text", "Label", "Prediction"]
 
 
-def test_samples_are_shown_with_how_they_were_drawn() -> None:
-    assert samples({}) is None
-    drawn = [{"beginning": "Once", "text": " upon a time", "temperature": 0.8}]
-    section = samples({"samples": drawn})
+def test_samples_are_shown_with_their_temperature() -> None:
+    assert samples(Report()) is None
+    section = samples(Report(samples=[Sample("Once", " upon a time", 0.8)]))
     assert section is not None
     (table,) = section.tables
-    assert table.caption.endswith("(drawn at temperature 0.800)")
+    assert table.caption.endswith("continued at temperature 0.800")
     assert [[cell.text for cell in row] for row in table.rows] == [["Once", " upon a time"]]

@@ -1,41 +1,51 @@
-"""How good the model is: the scores that lead, and the ladder of baselines."""
+"""Sections on scores: the comparison with baselines."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from llmkit.report.scores import baselines, headline
-
-
-def test_without_a_headline_the_first_three_scores_lead(content: dict[str, Any]) -> None:
-    assert list(headline(content)) == ["accuracy", "f1", "mcc"]
-    assert list(headline(content | {"headline": []})) == ["accuracy", "precision", "recall"]
+from llmkit.report.report import Report
+from llmkit.report.scores import baselines
+from llmkit.report.tables import Section
 
 
-def test_each_leading_score_stands_beside_the_baselines(content: dict[str, Any]) -> None:
-    tables = baselines(content).tables
+def _baselines(report: Report) -> Section:
+    section = baselines(report)
+    assert section is not None
+    return section
+
+
+def test_each_headline_score_is_compared_with_the_baselines(report: Report) -> None:
+    tables = _baselines(report).tables
     assert [table.caption for table in tables][:4] == ["Accuracy", "F1", "MCC", "Other scores"]
-    assert [row[0].text for row in tables[0].rows] == ["This model", "TF-IDF", "Majority"]
+    assert [row[0].text for row in tables[0].rows] == ["This model", "TF-IDF", "Most frequent class"]
 
 
-def test_the_ladder_is_sorted_by_the_first_score_with_each_difference(content: dict[str, Any]) -> None:
-    content["baselines"]["untuned"] = {"accuracy": content["scores"]["accuracy"] | {"value": 0.9}}
-    untuned = content["comparisons"][0] | {"baseline": "untuned"}
-    section = baselines(content | {"comparisons": [*content["comparisons"], untuned]})
-    first, *_, other, differences = section.tables
-    ladder = ["Untuned checkpoint", "This model", "TF-IDF", "Majority"]
-    assert [row[0].text for row in first.rows] == ladder
-    assert list(other.head[1:]) == ladder
-    assert [row[0].text for row in differences.rows] == [name for name in ladder if name != "This model"]
+def test_systems_are_sorted_by_the_first_score_in_every_table(report: Report) -> None:
+    untuned = {"accuracy": replace(report.scores["accuracy"], value=0.9)}
+    comparison = replace(report.comparisons[0], baseline="untuned")
+    section = _baselines(
+        replace(
+            report,
+            baselines={**report.baselines, "untuned": untuned},
+            comparisons=[*report.comparisons, comparison],
+        )
+    )
+    first, *_, others, differences = section.tables
+    order = ["Base model", "This model", "TF-IDF", "Most frequent class"]
+    assert [row[0].text for row in first.rows] == order
+    assert list(others.head[1:]) == order
+    assert [row[0].text for row in differences.rows] == [name for name in order if name != "This model"]
 
 
-def test_where_less_is_better_the_ladder_begins_with_the_least(content: dict[str, Any]) -> None:
-    losses = {"majority": 0.1, "tfidf": 0.7}
-    simple = {name: {"loss": content["scores"]["loss"] | {"value": value}} for name, value in losses.items()}
-    more = {
-        "headline": ["loss"],
-        "baselines": simple | {"lstm": {"accuracy": content["scores"]["accuracy"]}},
+def test_systems_are_sorted_in_ascending_order_where_lower_is_better(report: Report) -> None:
+    loss = report.scores["loss"]
+    by_name = {
+        "majority": {"loss": replace(loss, value=0.1)},
+        "tfidf": {"loss": replace(loss, value=0.7)},
+        "lstm": {"accuracy": report.scores["accuracy"]},
     }
-    first, others, *_ = baselines(content | more).tables
-    assert [row[0].text for row in first.rows] == ["Majority", "This model", "TF-IDF"]
-    assert list(others.head[1:]) == ["Majority", "This model", "TF-IDF", "LSTM from scratch"]
+    first, others, *_ = _baselines(replace(report, headline=["loss"], baselines=by_name)).tables
+    order = ["Most frequent class", "This model", "TF-IDF"]
+    assert [row[0].text for row in first.rows] == order
+    assert list(others.head[1:]) == [*order, "LSTM from scratch"]

@@ -1,32 +1,34 @@
-"""The chapter on seeds: one row each, then mean and spread; nothing where there is one seed."""
+"""The section on seeds: one row per seed, then mean and spread."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import pytest
+
+from llmkit.metrics.spread import Spread
 from llmkit.report import page
+from llmkit.report.report import Report
 from llmkit.report.seed_spread import seeds
 
 
-def of_seeds(content: dict[str, Any]) -> dict[str, Any]:
-    """The full content as if it came from two seeds."""
+def make_several(report: Report) -> Report:
+    """Make a report on two seeds."""
     names = ("accuracy", "f1", "mcc", "loss")
-    scores = {name: content["scores"][name] for name in names}
-    lower = {name: {**score, "value": score["value"] - 0.125} for name, score in scores.items()}
-    spread = {
-        name: {"sd": 0.088, "min": lower[name]["value"], "max": scores[name]["value"]} for name in names
-    }
-    return {**content, "seeds": {"11": scores, "7": lower}, "spread": spread, "kept_seed": 7}
+    scores = {name: report.scores[name] for name in names}
+    lower = {name: replace(score, value=score.value - 0.125) for name, score in scores.items()}
+    spread = {name: Spread(0.088, lower[name].value, scores[name].value) for name in names}
+    return replace(report, seeds={"11": scores, "7": lower}, spread=spread, kept_seed=7)
 
 
-def test_a_report_on_one_seed_has_no_such_chapter(content: dict[str, Any], report: Path) -> None:
-    assert seeds(content) is None
-    assert "## Seeds" not in (report / "report.md").read_text(encoding="utf-8")
+def test_a_report_on_one_seed_has_no_section_on_seeds(report: Report, folder: Path) -> None:
+    assert seeds(report) is None
+    assert "## Seeds" not in (folder / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_row_for_each_seed_then_mean_and_spread(content: dict[str, Any]) -> None:
-    section = seeds(of_seeds(content))
+def test_each_seed_has_a_row_before_mean_and_spread(report: Report) -> None:
+    section = seeds(make_several(report))
     assert section is not None
     (table,) = section.tables
     assert table.head == ("Seed", "Accuracy", "F1", "MCC")  # the headline only
@@ -42,11 +44,11 @@ def test_a_row_for_each_seed_then_mean_and_spread(content: dict[str, Any]) -> No
     assert table.rows[0][1].note == "0.842 to 0.882"
 
 
-def test_the_chapter_comes_first_on_the_page(
-    content: dict[str, Any], tmp_path: Path, monkeypatch: Any
+def test_the_section_on_seeds_comes_first(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llmkit.report.plots.draw", lambda _: {})
-    page.write(tmp_path, of_seeds(content))
+    page.write(tmp_path, make_several(report))
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert 0 < text.index("## Seeds") < text.index("## Scores")
     assert "| 7 (model kept) |" in text

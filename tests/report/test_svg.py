@@ -1,3 +1,5 @@
+"""From matplotlib's SVG to one for files and pages."""
+
 from __future__ import annotations
 
 from xml.etree import ElementTree
@@ -12,20 +14,20 @@ RAW = """<?xml version="1.0"?>
 <text style="font-size: 9px; font-family: 'DejaVu Sans', sans-serif; fill: #737b87">@0xxx</text></svg>"""
 
 
-def test_a_label_takes_the_place_of_its_stand_in() -> None:
+def test_a_label_replaces_its_stand_in() -> None:
     svg = finish(RAW, name="n", title="a < b", texts=["<积极> \x00"])
     root = ElementTree.fromstring(svg)
     assert [node.text for node in root.iter() if node.tag.endswith("text")] == ["<积极> \ufffd"]
     assert root[0].text == "a < b"
 
 
-def test_nothing_in_it_touches_the_page_around_it() -> None:
+def test_styles_and_ids_do_not_affect_the_page() -> None:
     svg = finish(RAW, name="n", title="t", texts=["a"])
     assert "<style" not in svg
     assert all(part in svg for part in ('id="n-p1"', 'href="#n-p1"', "url(#n-c1)"))
 
 
-def test_inside_a_page_the_page_sets_size_and_colours() -> None:
+def test_an_inline_plot_takes_size_and_colours_from_the_page() -> None:
     svg = inline(finish(RAW, name="n", title="t", texts=["a"]))
     assert svg.startswith('<svg viewBox="0 0 9 9" role="img"><title>t</title>')
     assert "stroke: var(--plot-1)" in svg

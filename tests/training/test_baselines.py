@@ -116,13 +116,12 @@ def test_neural_baselines_learn_and_are_compared(
         prepared.examples.labels,
         resampling=prepared.recipe.evaluate.resampling(1),
     )
-    content = _compare_with_baselines(prepared, "test", model, predictions, sheet)
-    assert list(content["baselines"]) == ["untuned", "lstm"]
-    for name, row in zip(predictions, content["comparisons"], strict=True):
-        expected = 1 - content["baselines"][name]["accuracy"]["value"]
-        assert row["difference"]["value"] == pytest.approx(expected)
-        assert row["called"] in row["sentence"]
-        assert row["difference"]["n"] == 32
+    scores, comparisons = _compare_with_baselines(prepared, "test", model, predictions, sheet)
+    assert list(scores) == ["untuned", "lstm"]
+    for name, comparison in zip(predictions, comparisons, strict=True):
+        assert comparison.difference.value == pytest.approx(1 - scores[name]["accuracy"].value)
+        assert comparison.title in comparison.sentence
+        assert comparison.difference.n == 32
 
 
 def test_baselines_depend_on_the_recipe_seed_alone(

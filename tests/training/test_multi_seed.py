@@ -20,7 +20,9 @@ import llmkit
 from llmkit.base import files
 from llmkit.base.errors import Interrupted, RecipeError, RunError, Stopped, UserError
 from llmkit.base.run import Run, find_runs
+from llmkit.metrics.paired import Difference
 from llmkit.metrics.spread import t_quantile
+from llmkit.report.report import BaselineComparison, Curves, Evaluation, Report
 from llmkit.training import loop
 from llmkit.training.multi_seed import _beaten, _best, _limits
 from llmkit.training.training_run import TrainingRun
@@ -330,15 +332,15 @@ def test_missing_report_is_written_without_training_again(
 # Details of the summary
 
 
-def curves(values: dict[int, float]) -> dict[int, dict[str, Any]]:
+def curves(values: dict[int, float]) -> dict[int, Report]:
     """Reports with these validation scores at their best step, and better ones at another step."""
     return {
-        seed: {
-            "curves": {
-                "best_step": 8,
-                "evaluations": [{"step": 4, "loss": -1, "f1": 2}, {"step": 8, "loss": v, "f1": v}],
-            }
-        }
+        seed: Report(
+            curves=Curves(
+                best_step=8,
+                evaluations=[Evaluation(4, {"loss": -1, "f1": 2}), Evaluation(8, {"loss": v, "f1": v})],
+            )
+        )
         for seed, v in values.items()
     }
 
@@ -378,9 +380,9 @@ def test_first_seed_is_kept_without_a_validation_set(finetune: Callable[..., Any
     )
 
 
-def comparison(low: float | None, high: float | None, higher: bool = True) -> dict[str, Any]:
-    difference = {"low": low, "high": high, "higher_is_better": higher}
-    return {"called": "TF-IDF with logistic regression", "difference": difference}
+def comparison(low: float | None, high: float | None, higher: bool = True) -> BaselineComparison:
+    difference = Difference("f1", 0.0, low, high, 100, 0.95, 0.5, "", higher_is_better=higher)
+    return BaselineComparison("tfidf", "TF-IDF with logistic regression", "f1", difference, "")
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def make_run(tiny_gpt: Path, *, seed: int = 1, max_length: int = 32, task: str =
 def test_equal_seeds_give_equal_samples(tiny_gpt: Path, model: Any) -> None:
     first, again, other = (write_samples(make_run(tiny_gpt, seed=seed), model, "test") for seed in (1, 1, 2))
     assert first == again
-    assert [sample["beginning"] for sample in first] == [sample["beginning"] for sample in other]
-    assert [sample["text"] for sample in first] != [sample["text"] for sample in other]
+    assert [sample.beginning for sample in first] == [sample.beginning for sample in other]
+    assert [sample.text for sample in first] != [sample.text for sample in other]
 
 
 def test_samples_are_limited_to_max_length(tiny_gpt: Path, model: Any) -> None:
@@ -51,9 +51,9 @@ def test_samples_are_limited_to_max_length(tiny_gpt: Path, model: Any) -> None:
         write_samples(make_run(tiny_gpt, max_length=length), model, "test") for length in (8, 32)
     )
     tokenizer = load.load_tokenizer(tiny_gpt)
-    count = len(tokenizer(short["beginning"] + " " + short["text"], add_special_tokens=False)["input_ids"])
+    count = len(tokenizer(short.beginning + " " + short.text, add_special_tokens=False)["input_ids"])
     assert count < 8  # at most 8 with the start token
-    assert long["text"].startswith(short["text"])
+    assert long.text.startswith(short.text)
 
 
 def test_prompts_are_beginnings_of_evenly_spread_long_texts(tiny_gpt: Path) -> None:

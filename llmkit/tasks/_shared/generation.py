@@ -69,7 +69,7 @@ __all__ = [
 ]
 
 MAX_POSITIONS = 1024  # of targets at which logits over the whole vocabulary are computed at once
-ERRORS = ("Least similar to the data", "Generated texts that have the least in common with those in the data")
+ERRORS = ("Largest deviations", "Generated texts that have the least in common with their references")
 SEARCH = {"max_new_tokens", "num_beams", "no_repeat_ngram_size", "length_penalty"}
 LOSS = Metric("loss", lambda sums: ratio(sums[..., 0], sums[..., 1]), higher_is_better=False, point=None)
 

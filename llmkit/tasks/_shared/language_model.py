@@ -61,8 +61,8 @@ MIN_DOCUMENTS = 30  # from which on documents, rather than rows, are the units o
 MAX_CHARACTERS = 300  # of a row in its record
 MIN_TOKENS = 5  # of a row among the hardest
 WORDING = Wording(
-    counts=("Running text", "Unit"),
-    errors=("Hardest texts", "Texts whose tokens were the least expected, the hardest first"),
+    counts=("Documents and bytes", "Unit"),
+    errors=("Hardest texts", "Texts with the least probable tokens, hardest first"),
     reads_windows=True,
 )
 

@@ -1,4 +1,4 @@
-"""The content of a report for each task: what the task's own `score` and `worst_errors` make of made-up answers."""
+"""A report for each task, with scores, details and errors that the task computes from made-up predictions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,21 @@ import numpy as np
 from llmkit import tasks
 from llmkit.data.checks.columns import object_array
 from llmkit.metrics.resampling import Resampling
+from llmkit.report.report import (
+    Curves,
+    Data,
+    Details,
+    Evaluation,
+    LengthBin,
+    Lengths,
+    Report,
+    SplitCounts,
+    Step,
+)
 from llmkit.report.wording import Wording
 from llmkit.text.words import split_words
 
-__all__ = ["CONTENTS", "content", "wording_of"]
+__all__ = ["MADE", "get_wording", "make_report"]
 
 COUNT = 24
 TEXTS = [
@@ -27,7 +38,7 @@ TEXTS = [
 
 @dataclass(frozen=True)
 class Made:
-    """Rows of a test part with references and predictions, some of them wrong."""
+    """Rows of a test set with references and predictions, some of them wrong."""
 
     options: dict[str, Any]
     rows: dict[str, Any]
@@ -38,44 +49,47 @@ class Made:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def content(task: str) -> dict[str, Any]:
-    """The parts of the content that come from the task."""
-    made = CONTENTS[task]()
-    own = tasks.load({"name": task, **made.options}, made.tuned)
-    judged = (made.references, made.predictions, made.labels)
-    sheet = own.score(*judged, resampling=Resampling(resamples=100, seed=1))
-    values = own.score(*judged, resampling=None).values
-    records = own.records(made.rows, made.predictions, made.labels, made.references)
+def make_report(name: str) -> Report:
+    """Make the report of a task."""
+    made = MADE[name]()
+    task = tasks.load({"name": name, **made.options}, made.tuned)
+    sheet = task.score(made.references, made.predictions, made.labels, resampling=Resampling(resamples=100))
+    values = task.score(made.references, made.predictions, made.labels, resampling=None).values
+    records = task.records(made.rows, made.predictions, made.labels, made.references)
     placed = [{"place": f"data/test.jsonl:{n}", **record} for n, record in enumerate(records, 1)]
-    scores = {name: score.to_json() for name, score in sheet.scores.items()}
-    return {
-        "name": task,
-        "run": "runs/made",
-        "task": task,
-        "part": "test",
-        "scores": scores,
-        "headline": list(sheet.headline),
-        **sheet.details,
-        "errors": own.worst_errors(placed),
-        "baselines": {"majority": {name: {**score, "value": 0.25} for name, score in scores.items()}},
-        "curves": {
-            "steps": [{"step": 1, "loss": 0.9}],
-            "evaluations": [{"step": step, **values} for step in (1, 2)],
-            "best_step": 2,
+    return Report(
+        wording=task.spec.wording,
+        name=name,
+        run="runs/made",
+        task=name,
+        scores=sheet.scores,
+        headline=sheet.headline,
+        details=Details.from_json(sheet.details),
+        errors=task.worst_errors(placed),
+        baselines={
+            "majority": {metric: replace(score, value=0.25) for metric, score in sheet.scores.items()}
         },
-        "data": {"parts": {"test": {"rows": COUNT, "classes": made.counts}}},
-        "lengths": {
-            "max_length": 32,
-            "bins": [{"low": 0, "high": 8, "count": COUNT}],
-            "mean": 5.0,
-            "longest": 7,
-        },
-    }
+        curves=Curves(
+            steps=[Step(1, 0.9, 1e-3, 1.0)],
+            evaluations=[Evaluation(step, values) for step in (1, 2)],
+            best_step=2,
+        ),
+        data=Data({"test": SplitCounts(COUNT, made.counts)}),
+        lengths=Lengths(
+            max_length=32,
+            bins=[LengthBin(0, 8, COUNT)],
+            mean=5.0,
+            longest=7,
+            cut_examples=0,
+            cut_tokens_share=0.0,
+            unknown_tokens_share=0.0,
+        ),
+    )
 
 
-def wording_of(task: str) -> Wording:
-    """How the report speaks of the task."""
-    return tasks.load({"name": task}).spec.wording
+def get_wording(name: str) -> Wording:
+    """Return the words of the report for a task."""
+    return tasks.load({"name": name}).spec.wording
 
 
 def _texts(*names: str) -> dict[str, Any]:
@@ -87,15 +101,15 @@ def _texts(*names: str) -> dict[str, Any]:
 def _classes(*names: str, labels: tuple[str, ...] = ("neutral", "积极", "negative"), **options: Any) -> Made:
     rng, size = np.random.default_rng(0), len(labels)
     probabilities = rng.dirichlet(np.ones(size), COUNT).astype(np.float32)
-    gold = rng.integers(0, size, COUNT)
-    answers = {
+    references = rng.integers(0, size, COUNT)
+    predictions = {
         "prediction": probabilities.argmax(-1),
         "probabilities": probabilities,
         "loss": rng.random(COUNT),
         "brier": rng.random(COUNT),
     }
-    counts = dict(zip(labels, np.bincount(gold, minlength=size).tolist(), strict=True))
-    return Made(options, _texts(*names), {"labels": gold}, answers, labels, counts=counts)
+    counts = {name: int((references == number).sum()) for number, name in enumerate(labels)}
+    return Made(options, _texts(*names), {"labels": references}, predictions, labels, counts=counts)
 
 
 def _relations() -> Made:
@@ -107,24 +121,28 @@ def _relations() -> Made:
 
 def _numbers(*names: str) -> Made:
     rng = np.random.default_rng(0)
-    gold = (rng.integers(0, 51, COUNT) / 10).astype(np.float32)
-    predicted = (gold / 2 + rng.random(COUNT)).astype(np.float32)
+    references = (rng.integers(0, 51, COUNT) / 10).astype(np.float32)
+    predicted = (references / 2 + rng.random(COUNT)).astype(np.float32)
     return Made(
-        {}, _texts(*names), {"labels": gold}, {"prediction": predicted, "loss": (gold - predicted) ** 2}
+        {},
+        _texts(*names),
+        {"labels": references},
+        {"prediction": predicted, "loss": (references - predicted) ** 2},
     )
 
 
 def _label_sets() -> Made:
     rng, labels = np.random.default_rng(0), ("体育", "news", "never")
     probabilities, thresholds = rng.random((COUNT, 3)), [0.375, 0.5, 0.625]
-    gold = (rng.random((COUNT, 3)) < [0.5, 0.5, 0]).astype(np.float32)
-    answers = {
+    references = (rng.random((COUNT, 3)) < [0.5, 0.5, 0]).astype(np.float32)
+    predictions = {
         "prediction": probabilities >= thresholds,
         "probabilities": probabilities,
         "loss": rng.random(COUNT),
     }
-    counts = dict(zip(labels, gold.sum(0).astype(int).tolist(), strict=True))
-    return Made({}, _texts("text"), {"labels": gold}, answers, labels, {"thresholds": thresholds}, counts)
+    counts = dict(zip(labels, references.sum(0, dtype=int).tolist(), strict=True))
+    tuned = {"thresholds": thresholds}
+    return Made({}, _texts("text"), {"labels": references}, predictions, labels, tuned, counts)
 
 
 def _entities() -> Made:
@@ -136,14 +154,14 @@ def _entities() -> Made:
         for text, spans in zip(rows["text"], rows["offsets"], strict=True)
     ]
     lengths = [len(tokens) for tokens in rows["tokens"]]
-    gold, found = (object_array(rng.integers(0, 5, length) for length in lengths) for _ in range(2))
-    answers = {
-        "tags": found,
+    tags, predicted = (object_array(rng.integers(0, 5, length) for length in lengths) for _ in range(2))
+    predictions = {
+        "tags": predicted,
         "probabilities": object_array(rng.random(length) for length in lengths),
         "loss": rng.random(COUNT),
         "words": np.array(lengths),
     }
-    return Made({}, rows, {"tags": gold}, answers, labels, counts={"LOC": 40, "PER": 30})
+    return Made({}, rows, {"tags": tags}, predictions, labels, counts={"LOC": 12, "PER": 15})
 
 
 def _questions() -> Made:
@@ -153,47 +171,52 @@ def _questions() -> Made:
         "question": [f"Where is it, {number}? 在哪里?" for number in range(COUNT)],
         "context": [context] * COUNT,
     }
-    golds = {"answers": object_array(right), "groups": np.arange(COUNT) // 4}
-    said = ("", "France", "Paris", "Paris")
-    answers = {
-        "texts": object_array(said[number % 4] for number in range(COUNT)),
+    references = {"answers": object_array(right), "groups": np.arange(COUNT) // 4}
+    texts = ("", "France", "Paris", "Paris")
+    predictions = {
+        "texts": object_array(texts[number % 4] for number in range(COUNT)),
         "spans": object_array([SimpleNamespace(start=0, end=5, probability=0.875)] for _ in range(COUNT)),
         "null_probability": np.full(COUNT, 0.25),
         "null_difference": np.zeros(COUNT),
         "loss": np.ones(COUNT),
         "windows": np.ones(COUNT),
     }
-    counts = {"answerable": 16, "without an answer": 8}
-    return Made({"unanswerable": True}, rows, golds, answers, (), {"null_threshold": -1.25}, counts)
+    return Made(
+        {"unanswerable": True},
+        rows,
+        references,
+        predictions,
+        tuned={"null_threshold": -1.25},
+        counts={"answerable": 16, "no answer": 8},
+    )
 
 
 def _running_text(*columns: str) -> Made:
     rng = np.random.default_rng(0)
     tokens = rng.integers(5, 30, COUNT)
     documents = np.arange(COUNT) // 2
-    golds = {"documents": documents, "last": np.arange(COUNT) % 2, "bytes": 4 * tokens}
+    references = {"documents": documents, "last": np.arange(COUNT) % 2, "bytes": 4 * tokens}
     costs = {"nats": 3 * tokens * rng.random(COUNT), "tokens": tokens, "hits": tokens // 4}
-    counts = {"documents": COUNT // 2, "bytes": int(golds["bytes"].sum())}
-    return Made({}, _texts("text"), golds, {name: costs[name] for name in columns}, counts=counts)
+    return Made({}, _texts("text"), references, {name: costs[name] for name in columns})
 
 
-def _generated(source: str, said: tuple[str, ...]) -> Made:
+def _generated(source: str, texts: tuple[str, ...]) -> Made:
     rows = {source: _texts("text")["text"]}
     right = [("Angela Merkel traf Sony in Paris .", "Merkel traf Sony .")[: 1 + n % 2] for n in range(COUNT)]
-    answers = {
-        "texts": object_array(said[number % len(said)] for number in range(COUNT)),
+    predictions = {
+        "texts": object_array(texts[number % len(texts)] for number in range(COUNT)),
         "probability": np.full(COUNT, 0.75),
         "nats": np.full(COUNT, 3.5),
         "tokens": np.full(COUNT, 7),
     }
-    return Made({}, rows, {"texts": object_array(right)}, answers)
+    return Made({}, rows, {"texts": object_array(right)}, predictions)
 
 
-SAID = ("Angela Merkel traf Sony in Paris .", "Sony traf Merkel in Berlin .", "")
+TEXTS_DE = ("Angela Merkel traf Sony in Paris .", "Sony traf Merkel in Berlin .", "")
 
 
 def _chat() -> Made:
-    made = _generated("prompt", SAID)
+    made = _generated("prompt", TEXTS_DE)
     turns = [
         [{"role": "user", "content": text}, {"role": "assistant", "content": "?"}]
         for text in made.rows["prompt"]
@@ -203,12 +226,12 @@ def _chat() -> Made:
 
 def _pairs() -> Made:
     rng = np.random.default_rng(0)
-    answers = {
+    predictions = {
         "now": -30 * rng.random((COUNT, 2)),
         "before": np.full((COUNT, 2), -20.0),
         "tokens": rng.integers(5, 30, (COUNT, 2)),
     }
-    return Made({}, _texts("prompt", "chosen", "rejected"), {}, answers)
+    return Made({}, _texts("prompt", "chosen", "rejected"), {}, predictions)
 
 
 def _code() -> Made:
@@ -218,7 +241,7 @@ def _code() -> Made:
     return replace(made, predictions={**made.predictions, "verdicts": verdicts, "details": details})
 
 
-CONTENTS: dict[str, Callable[[], Made]] = {
+MADE: dict[str, Callable[[], Made]] = {
     "chat": _chat,
     "classification": lambda: _classes("text"),
     "code": _code,
@@ -231,7 +254,7 @@ CONTENTS: dict[str, Callable[[], Made]] = {
     "pair_regression": lambda: _numbers("text", "text_pair"),
     "regression": lambda: _numbers("text"),
     "relation_extraction": _relations,
-    "summarization": lambda: _generated("document", SAID),
+    "summarization": lambda: _generated("document", TEXTS_DE),
     "token_classification": _entities,
-    "translation": lambda: _generated("source", SAID),
+    "translation": lambda: _generated("source", TEXTS_DE),
 }
