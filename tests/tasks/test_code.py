@@ -196,7 +196,8 @@ def test_a_passing_program_is_not_among_the_worst_errors(running: Any) -> None:
 
 
 def test_programs_are_printed_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
-    predict._print_whole({"prediction": text} for text in ("def f():\n    return 1", "x = 2"))
+    records = ({"prediction": text} for text in ("def f():\n    return 1", "x = 2"))
+    predict._print(records, keep_line_breaks=True)
     assert capsys.readouterr().out == "def f():\n    return 1\n\nx = 2\n"
 
 
