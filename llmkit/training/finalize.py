@@ -12,7 +12,6 @@ import numpy as np
 
 import llmkit
 from llmkit.base import environment, files
-from llmkit.data.encoding.features import TokenCounts
 from llmkit.inference import slices
 from llmkit.metrics import paired
 from llmkit.models import save
@@ -20,23 +19,16 @@ from llmkit.report import card, page
 from llmkit.report.format import phrase
 from llmkit.report.report import (
     BaselineComparison,
-    Curves,
-    Data,
     Details,
-    Evaluation,
-    LengthBin,
-    Lengths,
     Report,
     Scores,
     Slices,
-    SplitCounts,
-    Step,
-    TrainingFigures,
 )
 from llmkit.tasks.protocol import take
 from llmkit.training.baselines import run_neural, run_simple, selected
 from llmkit.training.prepare import Prepared
 from llmkit.training.samples import write_samples
+from llmkit.training.statistics import compute_figures, describe_data, measure_lengths, read_curves
 from llmkit.training.training_run import TrainingRun
 from llmkit.training.validation import tune
 
@@ -69,30 +61,68 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
         from llmkit.models import lora  # imports peft, which takes a while
 
         model = lora.merge_adapter(cast("PeftModel", model))
-    # Merging adapters rounds the weights, so predictions from before it do not hold.
-    known = None if adapters else training.best_predictions
-    training = replace(training, prepared=tune(training, model, known))
+    # Merging adapters rounds the weights, so predictions made before the merge do not hold.
+    validation_predictions = None if adapters else training.best_predictions
+    training = replace(training, prepared=tune(training, model, validation_predictions))
     predictions = training.predict(model, split)
     neural = run_neural(training, split)
     samples = write_samples(training, model, split)
     if not training.is_main:
         return {}
+    task, examples = training.prepared.task, training.prepared.examples
+    rows = examples.corpus.splits[split]
+    records = [
+        {"index": number, "place": rows.place(number), **record}
+        for number, record in enumerate(
+            task.records(rows.columns, predictions, examples.labels, examples.references[split])
+        )
+    ]
+    report = replace(
+        _evaluate(training, split, predictions, neural),
+        errors=task.worst_errors(records),
+        samples=samples,
+        train=compute_figures(training, model, peak, trainable),
+        weights_sha256=save.hash_weights(model),
+    )
+    _write(training, model, records, report)
+    return report.to_json()
+
+
+def _evaluate(training: TrainingRun, split: str, predictions: Arrays, neural: Mapping[str, Arrays]) -> Report:
+    """Evaluate the predictions, compare them with the baselines, and describe the run.
+
+    Args:
+        training: The run, with the tuned task.
+        split: The split that was predicted.
+        predictions: Predictions of the model.
+        neural: Predictions of the baselines that need torch, by baseline.
+
+    Returns:
+        The report without errors, samples, training figures and the digest of the weights, which the caller adds.
+    """
     prepared = training.prepared
-    sheet = _score(prepared, split, predictions)
-    names = selected(prepared.task, prepared.recipe)
+    task, recipe, examples = prepared.task, prepared.recipe, prepared.examples
+    sheet = task.score(
+        examples.references[split],
+        predictions,
+        examples.labels,
+        resampling=recipe.evaluate.resampling(recipe.seed),
+        metrics=recipe.evaluate.metrics,
+    )
+    names = selected(task, recipe)
     if names:
         training.progress.note("comparing with simple baselines")
     simple, baseline_notes = run_simple(prepared, split) if names.keys() - neural.keys() else ({}, [])
-    records = _records(prepared, split, predictions)
     baselines, comparisons = _compare_with_baselines(
         prepared, split, predictions, {**simple, **neural}, sheet
     )
-    report = Report(
+    near_duplicates = _score_without_near_duplicates(prepared, split, predictions)
+    return Report(
         llmkit=llmkit.__version__,
         run=str(training.folder.path),
         name=training.name,
-        task=prepared.recipe.task["name"],
-        model=prepared.recipe.model.title,
+        task=recipe.task["name"],
+        model=recipe.model.title,
         architecture=prepared.config.get("model_type"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         split=split,
@@ -102,73 +132,39 @@ def finalize(training: TrainingRun, model: nn.Module) -> dict[str, Any]:
         baselines=baselines,
         comparisons=comparisons,
         verdict=[comparison.sentence for comparison in comparisons],
-        slices=_slices(prepared, split, predictions, sheet),
-        errors=prepared.task.worst_errors(records),
-        samples=samples,
+        slices=_score_slices(prepared, split, predictions, sheet),
         notes=[
-            *prepared.examples.corpus.notes,
-            *prepared.examples.notes,
-            *_encoding_notes(prepared),
-            *_without_near_duplicates(prepared, split, predictions),
+            *examples.corpus.notes,
+            *examples.notes,
+            *prepared.encoding_notes,
+            *near_duplicates,
             *baseline_notes,
         ],
-        tuned=prepared.task.spec.tuned,
-        data=_data(prepared),
-        lengths=_lengths(prepared),
-        curves=_curves(training),
-        train=_training_figures(training, model, peak, trainable),
+        tuned=task.spec.tuned,
+        data=describe_data(prepared),
+        lengths=measure_lengths(prepared),
+        curves=read_curves(training),
         environment=json.loads(training.folder.environment.read_text(encoding="utf-8")),
         recipe=training.folder.recipe.read_text(encoding="utf-8"),
         command=training.command,
-        weights_sha256=save.hash_weights(model),
-        wording=prepared.task.spec.wording,
-    )
-    _write(training, model, records, report)
-    return report.to_json()
-
-
-def _score(prepared: Prepared, split: str, predictions: Arrays) -> ScoreSheet:
-    return prepared.task.score(
-        prepared.examples.references[split],
-        predictions,
-        prepared.examples.labels,
-        resampling=prepared.recipe.evaluate.resampling(prepared.recipe.seed),
-        metrics=prepared.recipe.evaluate.metrics,
+        wording=task.spec.wording,
     )
 
 
-def _encoding_notes(prepared: Prepared) -> list[str]:
-    """Return what tokenization reported about each split."""
-    return [
-        f"{part}: {count:,} {what}"
-        for part, encoded in prepared.encoded.items()
-        for what, count in encoded.notes.items()
-    ]
-
-
-def _without_near_duplicates(prepared: Prepared, split: str, predictions: Arrays) -> list[str]:
-    """Score again without examples that are near-duplicates of training examples, which may inflate the scores."""
+def _score_without_near_duplicates(prepared: Prepared, split: str, predictions: Arrays) -> list[str]:
+    """Return a note with the scores without near-duplicates of training examples, which may inflate the scores."""
     near = prepared.examples.near_duplicates.get(split)
     if near is None:
         return []
-    kept = np.setdiff1d(np.arange(len(prepared.examples.corpus.splits[split])), near)
-    references = take(prepared.examples.references[split], kept)
+    others = np.setdiff1d(np.arange(len(prepared.examples.corpus.splits[split])), near)
+    references = take(prepared.examples.references[split], others)
     sheet = prepared.task.score(
-        references, take(predictions, kept), prepared.examples.labels, resampling=None
+        references, take(predictions, others), prepared.examples.labels, resampling=None
     )
     return [
         f"{split} without its {len(near)} near-duplicates of training examples: "
         + ", ".join(f"{k} {v:.4f}" for k, v in sheet.values.items())
     ]
-
-
-def _records(prepared: Prepared, split: str, predictions: Arrays) -> list[dict[str, Any]]:
-    """Return the prediction records with the place of each example in its file."""
-    rows = prepared.examples.corpus.splits[split]
-    records = prepared.task.records(
-        rows.columns, predictions, prepared.examples.labels, prepared.examples.references[split]
-    )
-    return [{"index": number, "place": rows.place(number), **record} for number, record in enumerate(records)]
 
 
 def _compare_with_baselines(
@@ -197,7 +193,7 @@ def _compare_with_baselines(
     return scores, comparisons
 
 
-def _slices(prepared: Prepared, split: str, predictions: Arrays, sheet: ScoreSheet) -> Slices | None:
+def _score_slices(prepared: Prepared, split: str, predictions: Arrays, sheet: ScoreSheet) -> Slices | None:
     """Score slices by length, label, language and source, where the examples have several values.
 
     Returns None where predictions do not correspond to rows, as for blocks of plain text.
@@ -208,69 +204,6 @@ def _slices(prepared: Prepared, split: str, predictions: Arrays, sheet: ScoreShe
     evaluated = slices.EvaluatedSplit(prepared.task, rows, references, predictions, prepared.examples.labels)
     resampling = prepared.recipe.evaluate.resampling(prepared.recipe.seed)
     return Slices.from_json(slices.score_slices(evaluated, sheet.headline[0], resampling=resampling))
-
-
-def _data(prepared: Prepared) -> Data:
-    corpus, data, counts = prepared.examples.corpus, prepared.recipe.data, prepared.examples.label_counts
-    return Data(
-        splits={name: SplitCounts(len(rows), counts.get(name, {})) for name, rows in corpus.splits.items()},
-        fingerprint=corpus.fingerprint,
-        sources={"train": data.train, "validation": data.validation, "test": data.test},
-    )
-
-
-def _lengths(prepared: Prepared) -> Lengths:
-    """Return lengths, truncation and unknown tokens over all splits."""
-    encoded = prepared.encoded.values()
-    lengths = np.concatenate([part.lengths for part in encoded])
-    counts = sum((part.counts for part in encoded), TokenCounts())
-    edges = np.unique(np.linspace(0, max(8, int(lengths.max())), 25).round().astype(int))
-    heights, _ = np.histogram(lengths, edges)
-    bins = zip(edges[:-1].tolist(), edges[1:].tolist(), heights.tolist(), strict=True)
-    return Lengths(
-        max_length=prepared.recipe.train.max_length,
-        bins=[LengthBin(low, high, count) for low, high, count in bins],
-        mean=float(lengths.mean()),
-        longest=counts.longest,
-        cut_examples=counts.cut_examples,
-        cut_tokens_share=counts.cut_tokens / max(1, counts.tokens + counts.cut_tokens),
-        unknown_tokens_share=counts.unknown_tokens / max(1, counts.tokens),
-    )
-
-
-def _curves(training: TrainingRun) -> Curves:
-    log = training.folder.read_log()
-    return Curves(
-        steps=[
-            Step(line["step"], line["loss"], line["learning_rate"], line["grad_norm"])
-            for line in log
-            if line["kind"] == "step"
-        ],
-        evaluations=[
-            Evaluation(line["step"], {key: line[key] for key in line if key not in ("kind", "step")})
-            for line in log
-            if line["kind"] == "evaluation"
-        ],
-        best_step=training.state.best_step,
-    )
-
-
-def _training_figures(training: TrainingRun, model: nn.Module, peak: int, trainable: int) -> TrainingFigures:
-    state = training.state
-    seconds = max(state.seconds, 1e-9)
-    return TrainingFigures(
-        seconds=state.seconds,
-        evaluation_seconds=state.evaluation_seconds,
-        steps=state.step,
-        examples_per_second=state.examples / seconds,
-        tokens_per_second=state.tokens / seconds,
-        padding_efficiency=state.tokens / max(1, state.padded_tokens),
-        peak_memory_bytes=peak,
-        parameters=sum(p.numel() for p in model.parameters()),
-        trainable_parameters=trainable,
-        precision=training.session.precision,
-        world_size=training.session.world_size,
-    )
 
 
 def _write(training: TrainingRun, model: nn.Module, records: list[dict[str, Any]], report: Report) -> None:

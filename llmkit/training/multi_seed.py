@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,6 @@ from llmkit.base import files
 from llmkit.base.errors import ErrorDetail, RecipeError, RunError, Stopped, raise_if, shorten_list
 from llmkit.base.progress import Progress
 from llmkit.base.run import Run
-from llmkit.metrics.paired import Difference
 from llmkit.metrics.score import Score
 from llmkit.metrics.spread import Spread, summarize_seeds
 from llmkit.report import page
@@ -37,16 +36,14 @@ if TYPE_CHECKING:
     from llmkit.engine.session import Session
     from llmkit.recipe.schema import Recipe
 
-__all__ = ["check", "train_each"]
-
-Reports = Mapping[int, Report]  # by seed
+__all__ = ["SeedReports", "check", "train_each"]
 
 CHUNK = 1 << 20  # bytes
 CORRELATIONS = ("mcc", "pearson", "spearman")  # between -1 and 1; no other score is negative
 
 
 def check(recipe: Recipe) -> None:
-    """Raise RecipeError C10 when a seed is given twice, because it would count twice in the mean."""
+    """Raise RecipeError C10 when a seed is given twice, because the mean would count it twice."""
     seeds = recipe.train.seeds or []
     errors = [
         ErrorDetail("C10", "train.seeds", f"gives {seed} twice", "give each seed once")
@@ -105,7 +102,7 @@ def train_each(
             if session.rank == 0:
                 wording = prepared.task.spec.wording
                 reports = {seed: Report.from_json(contents[seed], wording) for seed in commands}
-                content = _finalize(run, prepared, reports, command, progress)
+                content = _finalize(run, SeedReports(prepared, reports), command, progress)
             session.wait()
     return content
 
@@ -165,40 +162,26 @@ def _train_seed(
         session.accelerator.free_memory()  # otherwise it keeps model and optimizer until the last seed
 
 
-def _finalize(
-    run: Run, prepared: Prepared, reports: Reports, command: str, progress: Progress
-) -> dict[str, Any]:
+def _finalize(run: Run, seeds: SeedReports, command: str, progress: Progress) -> dict[str, Any]:
     """Copy the best seed's model and predictions, and write the report about all seeds last."""
-    kept, why = _best(prepared, reports)
-    source = run.of_seed(kept)
+    best, reason = seeds.choose_best()
+    source = run.of_seed(best)
     _copy(source.model, run.model)
     _copy(source.predictions("test").parent, run.predictions("test").parent)
-    progress.note(f"model/ and predictions/ come from seed {kept}, {why}")
-    report = _make_report(run, prepared, reports, kept, why, command)
+    progress.note(f"model/ and predictions/ come from seed {best}, {reason}")
+    report = replace(
+        seeds.summarize(best, reason),
+        run=str(run.path),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment=json.loads(run.environment.read_text(encoding="utf-8")),
+        recipe=run.recipe.read_text(encoding="utf-8"),
+        command=command,
+    )
     content = report.to_json()
     figures = {key: content[key] for key in ("part", "scores", "seeds", "spread", "kept_seed")}
     files.write_json(run.path / "scores.json", figures)
     page.write(run.path, report)
     return content
-
-
-def _best(prepared: Prepared, reports: Reports) -> tuple[int, str]:
-    """Return the seed to keep, and why. Test scores are not used: choosing by them would inflate the result."""
-    name = prepared.recipe.evaluate.best
-    values = {seed: _validated(report, name) for seed, report in reports.items()}
-    known = {seed: value for seed, value in values.items() if value is not None}
-    if len(known) < len(values):
-        return next(iter(reports)), "the first seed, because there is no validation set to choose by"
-    choose = min if name in prepared.task.spec.lower_is_better else max
-    best = choose(known, key=lambda seed: known[seed])
-    return best, f"which had the best validation score ({name} {known[best]:.4f})"
-
-
-def _validated(report: Report, name: str) -> float | None:
-    """Return the validation score of the weights that a run kept."""
-    curves = report.curves
-    at_best = (line.scores[name] for line in curves.evaluations if line.step == curves.best_step)
-    return next(at_best, None)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -211,45 +194,100 @@ def _copy(source: Path, target: Path) -> None:
                     files.write_chunks(staged / path.relative_to(source), chunks)
 
 
-def _make_report(run: Run, prepared: Prepared, reports: Reports, kept: int, why: str, command: str) -> Report:
-    """Return the kept seed's report with the scores of all seeds in place of its own."""
-    report = reports[kept]
-    scores, spread = _over_seeds(prepared, reports)
-    note = (
-        f"The scores are means over {len(reports)} seeds ({shorten_list(reports, 20)}). Model, predictions, curves, "
-        f"errors and details of the scores come from seed {kept}, {why}."
-    )
-    return replace(
-        report,
-        run=str(run.path),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        scores=scores,
-        seeds={str(seed): of_seed.scores for seed, of_seed in reports.items()},
-        spread=spread,
-        kept_seed=kept,
-        comparisons=[replace(item, sentence=f"Seed {kept}: {item.sentence}") for item in report.comparisons],
-        verdict=_verdict(report.headline[0], reports, scores, spread),
-        notes=[note, *report.notes],
-        train=report.train
-        and _sum_training([each.train for each in reports.values() if each.train], report.train),
-        environment=json.loads(run.environment.read_text(encoding="utf-8")),
-        recipe=run.recipe.read_text(encoding="utf-8"),
-        command=command,
-    )
+@dataclass(frozen=True)
+class SeedReports:
+    """The reports of all seeds of a run.
 
+    Attributes:
+        prepared: The prepared run; nothing in it depends on the training seed.
+        reports: Report by seed, in the order of `train.seeds`.
+    """
 
-def _over_seeds(prepared: Prepared, reports: Reports) -> tuple[dict[str, Score], dict[str, Spread]]:
-    """Return the mean with its interval, and the spread, of every score that all seeds have."""
-    confidence = prepared.recipe.evaluate.confidence
-    all_scores = [report.scores for report in reports.values()]
-    means, spreads = {}, {}
-    for name in all_scores[0]:
-        if all(name in scores for scores in all_scores):
-            values = [scores[name].value for scores in all_scores]
-            limits = _limits(name, values, lower=name in prepared.task.spec.lower_is_better)
-            n = min(scores[name].n for scores in all_scores)
-            means[name], spreads[name] = summarize_seeds(values, n=n, confidence=confidence, limits=limits)
-    return means, spreads
+    prepared: Prepared
+    reports: Mapping[int, Report]
+
+    def choose_best(self) -> tuple[int, str]:
+        """Return the seed with the best validation score, and the reason as a phrase.
+
+        Test scores are not used: choosing by them would inflate the result.
+        """
+        name = self.prepared.recipe.evaluate.best
+        values = {
+            seed: evaluation.scores[name]
+            for seed, report in self.reports.items()
+            for evaluation in report.curves.evaluations
+            if evaluation.step == report.curves.best_step
+        }
+        if len(values) < len(self.reports):
+            return next(iter(self.reports)), "the first seed, because there is no validation set to choose by"
+        choose = min if name in self.prepared.task.spec.lower_is_better else max
+        best = choose(values, key=lambda seed: values[seed])
+        return best, f"which had the best validation score ({name} {values[best]:.4f})"
+
+    def summarize(self, best: int, reason: str) -> Report:
+        """Return the best seed's report with the scores of all seeds in place of its own."""
+        report, count = self.reports[best], len(self.reports)
+        scores, spread = self.average_scores()
+        metric = report.headline[0]
+        verdict = (
+            f"Over {count} seeds, mean {metric} is {scores[metric].value:.3f} (from {spread[metric].min:.3f} to "
+            f"{spread[metric].max:.3f}, standard deviation {spread[metric].sd:.3f})."
+        )
+        baselines = zip(*(report.comparisons for report in self.reports.values()), strict=True)
+        note = (
+            f"The scores are means over {count} seeds ({shorten_list(self.reports, 20)}). Model, predictions, curves, "
+            f"errors and details of the scores come from seed {best}, {reason}."
+        )
+        return replace(
+            report,
+            scores=scores,
+            seeds={str(seed): seed_report.scores for seed, seed_report in self.reports.items()},
+            spread=spread,
+            kept_seed=best,
+            comparisons=[
+                replace(item, sentence=f"Seed {best}: {item.sentence}") for item in report.comparisons
+            ],
+            verdict=[verdict, *(_count_wins(comparisons) for comparisons in baselines)],
+            notes=[note, *report.notes],
+            train=self.sum_training(best),
+        )
+
+    def average_scores(self) -> tuple[dict[str, Score], dict[str, Spread]]:
+        """Return the mean with its interval, and the spread, of every score that all seeds have."""
+        confidence = self.prepared.recipe.evaluate.confidence
+        first, *others = (report.scores for report in self.reports.values())
+        means, spreads = {}, {}
+        for name in first:
+            if all(name in scores for scores in others):
+                seed_scores = [first[name], *(scores[name] for scores in others)]
+                values = [score.value for score in seed_scores]
+                limits = _limits(name, values, lower=name in self.prepared.task.spec.lower_is_better)
+                n = min(score.n for score in seed_scores)
+                means[name], spreads[name] = summarize_seeds(
+                    values, n=n, confidence=confidence, limits=limits
+                )
+        return means, spreads
+
+    def sum_training(self, best: int) -> TrainingFigures | None:
+        """Return the training figures of all seeds together; the best seed provides those that cannot be added."""
+        each = [report.train for report in self.reports.values() if report.train]
+        kept = self.reports[best].train
+        if kept is None:
+            return None
+        seconds = sum(figures.seconds for figures in each)
+
+        def average(rate: Callable[[TrainingFigures], float]) -> float:
+            return sum(rate(figures) * figures.seconds for figures in each) / max(seconds, 1e-9)
+
+        return replace(
+            kept,
+            seconds=seconds,
+            evaluation_seconds=sum(figures.evaluation_seconds for figures in each),
+            steps=sum(figures.steps for figures in each),
+            examples_per_second=average(lambda figures: figures.examples_per_second),
+            tokens_per_second=average(lambda figures: figures.tokens_per_second),
+            peak_memory_bytes=max(figures.peak_memory_bytes for figures in each),
+        )
 
 
 def _limits(name: str, values: Sequence[float], *, lower: bool) -> tuple[float, float]:
@@ -257,53 +295,19 @@ def _limits(name: str, values: Sequence[float], *, lower: bool) -> tuple[float, 
     return -1.0 if name in CORRELATIONS else 0.0, math.inf if lower or max(values) > 1 else 1.0
 
 
-def _verdict(
-    metric: str, reports: Reports, scores: Mapping[str, Score], spread: Mapping[str, Spread]
-) -> list[str]:
-    """Summarize the first score over all seeds, and how many seeds beat each baseline."""
-    over_seeds = spread[metric]
-    sentences = [
-        f"Over {len(reports)} seeds, mean {metric} is {scores[metric].value:.3f} (from {over_seeds.min:.3f} to "
-        f"{over_seeds.max:.3f}, standard deviation {over_seeds.sd:.3f})."
-    ]
-    columns = zip(*(report.comparisons for report in reports.values()), strict=True)
-    return sentences + [_beaten(column) for column in columns]
+def _count_wins(comparisons: Sequence[BaselineComparison]) -> str:
+    """Say in a sentence with how many seeds the model is better than one baseline.
 
-
-def _beaten(comparisons: Sequence[BaselineComparison]) -> str:
-    """Summarize the comparisons of all seeds with one baseline in a sentence."""
-    signs = [_sign(item.difference) for item in comparisons]
-    count, better = len(signs), signs.count(1)
+    A seed is undecided where the interval of its difference covers zero or is missing.
+    """
+    better = worse = 0
+    for difference in (comparison.difference for comparison in comparisons):
+        low, high = difference.low, difference.high
+        if low is not None and high is not None and not low <= 0 <= high:
+            is_better = (low > 0) == difference.higher_is_better
+            better, worse = better + is_better, worse + (not is_better)
+    count = len(comparisons)
     often = f"all {count} seeds" if better == count else f"{better or 'none'} of {count} seeds"
-    others = [
-        f"{word} with {signs.count(sign)}"
-        for sign, word in ((-1, "worse"), (0, "undecided"))
-        if sign in signs
-    ]
+    counts = {"worse": worse, "undecided": count - better - worse}
+    others = [f"{word} with {number}" for word, number in counts.items() if number]
     return ", ".join([f"The model is better than {comparisons[0].title} with {often}", *others]) + "."
-
-
-def _sign(difference: Difference) -> int:
-    """Return 1 for better, -1 for worse, and 0 where the interval covers zero or is missing."""
-    low, high = difference.low, difference.high
-    if low is None or high is None or low <= 0 <= high:
-        return 0
-    return 1 if (low > 0) == difference.higher_is_better else -1
-
-
-def _sum_training(each: Sequence[TrainingFigures], kept: TrainingFigures) -> TrainingFigures:
-    """Return the training figures of all seeds together; what cannot be added is the kept seed's."""
-    seconds = sum(figures.seconds for figures in each)
-
-    def average(rate: Callable[[TrainingFigures], float]) -> float:
-        return sum(rate(figures) * figures.seconds for figures in each) / max(seconds, 1e-9)
-
-    return replace(
-        kept,
-        seconds=seconds,
-        evaluation_seconds=sum(figures.evaluation_seconds for figures in each),
-        steps=sum(figures.steps for figures in each),
-        examples_per_second=average(lambda figures: figures.examples_per_second),
-        tokens_per_second=average(lambda figures: figures.tokens_per_second),
-        peak_memory_bytes=max(figures.peak_memory_bytes for figures in each),
-    )

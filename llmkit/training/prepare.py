@@ -66,6 +66,15 @@ class Prepared:
     evaluate_every: int
     checkpoint_every: int
 
+    @property
+    def encoding_notes(self) -> list[str]:
+        """What tokenization reports about each split, such as the number of truncated examples."""
+        return [
+            f"{split}: {count:,} {note}"
+            for split, windows in self.encoded.items()
+            for note, count in windows.notes.items()
+        ]
+
 
 def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     """Check the recipe, read and check the data, then tokenize it.
@@ -124,13 +133,10 @@ def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress
         split: encode_split(recipe, task, tokenizer, examples, split, progress)
         for split in examples.corpus.splits
     }
-    for split, windows in encoded.items():
-        for note, count in windows.notes.items():
-            progress.note(f"{split}: {count:,} {note}")
     train = recipe.train
     per_epoch = steps_per_epoch(len(encoded["train"]), train.batch_size)
     total = train.max_steps or math.ceil((train.epochs or DEFAULT_EPOCHS) * per_epoch)
-    return Prepared(
+    prepared = Prepared(
         recipe=recipe,
         task=task,
         base=base,
@@ -142,6 +148,9 @@ def _tokenize(recipe: Recipe, task: Task, examples: Examples, progress: Progress
         evaluate_every=recipe.evaluate.every_steps or per_epoch,
         checkpoint_every=recipe.checkpoint.every_steps or per_epoch,
     )
+    for note in prepared.encoding_notes:
+        progress.note(note)
+    return prepared
 
 
 def _check_recipe(task: Task, recipe: Recipe) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,48 +115,6 @@ def test_each_baseline_has_scores_and_a_sentence(finished: Any) -> None:
     assert first["value"] == pytest.approx(scores[0] - scores[1])
 
 
-def test_rows_and_classes_are_counted(finished: Any, reviews_jsonl: Path) -> None:
-    data = finished.content["data"]
-    assert {split: row["rows"] for split, row in data["parts"].items()} == {
-        "train": 128,
-        "validation": 16,
-        "test": 16,
-    }
-    labels = Counter(json.loads(line)["label"] for line in reviews_jsonl.read_text().splitlines())
-    counts: Counter[str] = sum((Counter(row["classes"]) for row in data["parts"].values()), Counter())
-    assert counts == labels
-    assert data["sources"]["train"] == str(reviews_jsonl)
-
-
-def test_lengths_cover_all_examples(finished: Any) -> None:
-    lengths = finished.content["lengths"]
-    assert sum(row["count"] for row in lengths["bins"]) == 160
-    assert lengths["bins"][-1]["high"] == lengths["longest"] <= lengths["max_length"] == 32
-    assert (lengths["cut_examples"], lengths["cut_tokens_share"]) == (0, 0)
-
-
-def test_curves_are_those_of_the_log(finished: Any) -> None:
-    log = Run(finished.path).read_log()
-    curves = finished.content["curves"]
-    assert [row["loss"] for row in curves["steps"]] == [
-        line["loss"] for line in log if line["kind"] == "step"
-    ]
-    evaluations = {line["step"]: line["accuracy"] for line in log if line["kind"] == "evaluation"}
-    assert {row["step"]: row["accuracy"] for row in curves["evaluations"]} == evaluations
-    assert evaluations[curves["best_step"]] == max(evaluations.values())
-
-
-def test_training_figures_are_consistent(finished: Any) -> None:
-    figures = finished.content["train"]
-    weights = load_file(finished.path / "model" / "model.safetensors")
-    assert figures["parameters"] == sum(value.numel() for value in weights.values())
-    assert figures["trainable_parameters"] == figures["parameters"]
-    assert (figures["steps"], figures["world_size"]) == (96, 1)
-    assert figures["examples_per_second"] == pytest.approx(96 * 8 / figures["seconds"])
-    assert 0.5 < figures["padding_efficiency"] <= 1
-    assert figures["peak_memory_bytes"] > 50e6
-
-
 def test_digest_is_that_of_the_saved_weights(finished: Any, other: Any) -> None:
     digest = hashlib.sha256()
     for name, value in sorted(load_file(finished.path / "model" / "model.safetensors").items()):
@@ -240,9 +197,9 @@ def test_scores_without_near_duplicates_are_reported(train: Callable[..., Any]) 
     outputs = {"prediction": references.copy(), "loss": np.where(np.arange(16) < 4, 3.0, 1.0)}
     outputs["prediction"][:4] = 1 - references[:4]  # wrong for the near-duplicates only
     outputs["probabilities"] = np.eye(2)[outputs["prediction"]]
-    assert module._without_near_duplicates(prepared, "test", outputs) == []
+    assert module._score_without_near_duplicates(prepared, "test", outputs) == []
     examples = replace(prepared.examples, near_duplicates={"test": np.arange(4)})
-    (note,) = module._without_near_duplicates(replace(prepared, examples=examples), "test", outputs)
+    (note,) = module._score_without_near_duplicates(replace(prepared, examples=examples), "test", outputs)
     assert note.startswith(
         "test without its 4 near-duplicates of training examples: loss 1.0000, accuracy 1.0000"
     )

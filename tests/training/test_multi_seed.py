@@ -24,7 +24,7 @@ from llmkit.metrics.paired import Difference
 from llmkit.metrics.spread import t_quantile
 from llmkit.report.report import BaselineComparison, Curves, Evaluation, Report
 from llmkit.training import loop
-from llmkit.training.multi_seed import _beaten, _best, _limits
+from llmkit.training.multi_seed import SeedReports, _count_wins, _limits
 from llmkit.training.training_run import TrainingRun
 
 SHORT = ["train.epochs=null", "train.max_steps=3", "evaluate.resamples=100"]
@@ -366,7 +366,7 @@ def test_best_seed_respects_the_direction_of_the_metric(
 
     recipe = recipe_of(f"evaluate.best={best}")
     prepared: Any = FakePrepared(recipe, tasks.load(recipe.task))
-    assert _best(prepared, curves(values)) == (
+    assert SeedReports(prepared, curves(values)).choose_best() == (
         kept,
         f"which had the best validation score ({best} {values[kept]:.4f})",
     )
@@ -401,11 +401,11 @@ def comparison(low: float | None, high: float | None, higher: bool = True) -> Ba
     ],
 )
 def test_verdict_counts_the_seeds_that_beat_a_baseline(items: list[Any], sentence: str) -> None:
-    assert _beaten([comparison(*item) for item in items]) == sentence
+    assert _count_wins([comparison(*item) for item in items]) == sentence
 
 
 def test_lower_is_better_metrics_count_as_better_below_zero() -> None:
-    assert "with all 2 seeds" in _beaten([comparison(-0.2, -0.1, higher=False)] * 2)
+    assert "with all 2 seeds" in _count_wins([comparison(-0.2, -0.1, higher=False)] * 2)
 
 
 def test_interval_is_limited_to_possible_scores() -> None:
