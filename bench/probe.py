@@ -1,6 +1,8 @@
-"""What this machine's matrix products reach now: a product as in a model's layers, for about two seconds.
+"""Measure the current speed of matrix products on this machine, for about two seconds.
 
-Usage: python bench/probe.py    (prints {"wall": GFLOP/s by the clock, "cpu": per second of the processor})
+The shapes are those of a layer of MiniLM.
+
+Usage: python bench/probe.py    (prints GFLOP per second of real time and of CPU time: {"wall": ..., "cpu": ...})
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One variant, run once in a process of its own: what it took, what it said, and what else the machine did then."""
+"""Run a variant in its own process and measure its time, its peak memory and the load by other processes."""
 
 from __future__ import annotations
 
@@ -12,33 +12,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Failed", "Measured", "environment", "last_object", "run"]
+__all__ = ["Measurement", "ProcessFailed", "make_environment", "read_last_object", "run"]
 
 HERE = Path(__file__).parent
-TICK = os.sysconf("SC_CLK_TCK")
+TICK = os.sysconf("SC_CLK_TCK")  # clock ticks per second in /proc/stat
 
 
-class Failed(Exception):
-    """The process ended with an error; the text is the end of what it wrote."""
+class ProcessFailed(Exception):
+    """The process exited with an error. The text is the end of its stderr."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Of the whole process: seconds by the clock and of the processor, peak memory, and the share of all processors
-    that others used meanwhile. said: the JSON object on the last line of its output, {} where there is none."""
+class Measurement:
+    """What one process used.
+
+    Attributes:
+        wall_seconds: Real time.
+        cpu_seconds: CPU time.
+        peak_bytes: Peak resident memory.
+        other_load: Fraction of the CPU time of all cores that other processes used meanwhile.
+        output: The JSON object on the last line of its stdout; {} if there is none.
+    """
 
     wall_seconds: float
     cpu_seconds: float
     peak_bytes: int
-    foreign: float
-    said: dict[str, Any]
+    other_load: float
+    output: dict[str, Any]
 
 
-def run(command: list[str], environment: Mapping[str, str], folder: Path) -> Measured:
-    """Run it, with its output kept in the folder. Raises Failed where it does not end well.
+def run(command: list[str], environment: Mapping[str, str], folder: Path) -> Measurement:
+    """Run a command and measure it. Its stdout and stderr are kept in the folder.
 
-    A small process between starts it: what the system tells of a process's peak memory begins with that of the one
-    that started it.
+    A small process starts the command, because the peak memory of a process, as the system counts it, begins with that
+    of its parent.
+
+    Raises:
+        ProcessFailed: If the exit code is not 0.
     """
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(
@@ -46,30 +56,32 @@ def run(command: list[str], environment: Mapping[str, str], folder: Path) -> Mea
     )
     used = json.loads((folder / "used.json").read_text(encoding="utf-8"))
     if used["code"]:
-        raise Failed(f"{' '.join(command)}\nexit code {used['code']}\n{_tail(folder / 'stderr')}")
-    return Measured(used["wall"], used["cpu"], used["peak"], used["foreign"], last_object(folder / "stdout"))
+        last_lines = (folder / "stderr").read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+        raise ProcessFailed("\n".join([" ".join(command), f"exit code {used['code']}", *last_lines]))
+    output = read_last_object(folder / "stdout")
+    return Measurement(used["wall"], used["cpu"], used["peak"], used["foreign"], output)
 
 
-def _start(folder: Path, command: list[str]) -> None:
-    """What the process between does: run the command, and write down what it used."""
-    busy, began = _busy_seconds(), time.time()
+def _run_and_measure(folder: Path, command: list[str]) -> None:
+    """Run the command and write what it used to used.json. This runs in the small process between."""
+    busy, started = _count_busy_seconds(), time.time()
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as errors:
-        known = {**os.environ, "BENCH_BEGAN": repr(began)}
-        process = subprocess.Popen(command, env=known, stdout=out, stderr=errors)
-        _, status, used = os.wait4(process.pid, 0)  # of this child alone, with those that it waited for
-    wall, cpu = time.time() - began, used.ru_utime + used.ru_stime
-    found = {
+        variables = {**os.environ, "BENCH_BEGAN": repr(started)}
+        process = subprocess.Popen(command, env=variables, stdout=out, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)  # of this child and of those that it waited for
+    wall, cpu = time.time() - started, usage.ru_utime + usage.ru_stime
+    used = {
         "wall": wall,
         "cpu": cpu,
-        "foreign": max(0.0, _busy_seconds() - busy - cpu) / (wall * (os.cpu_count() or 1)),
-        "peak": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        "foreign": max(0.0, _count_busy_seconds() - busy - cpu) / (wall * (os.cpu_count() or 1)),
+        "peak": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         "code": os.waitstatus_to_exitcode(status),
     }
-    (folder / "used.json").write_text(json.dumps(found), encoding="utf-8")
+    (folder / "used.json").write_text(json.dumps(used), encoding="utf-8")
 
 
-def environment(threads: int, folder: Path) -> dict[str, str]:
-    """Both sides offline, with so many threads, with caches of data that are empty, and models that are fetched."""
+def make_environment(threads: int, folder: Path) -> dict[str, str]:
+    """Return the environment of a run: offline, with this many threads, empty data caches and downloaded models."""
     from llmkit.base import files
 
     assets, cache = files.get_cache_folder() / "assets", folder / "cache"
@@ -87,18 +99,18 @@ def environment(threads: int, folder: Path) -> dict[str, str]:
     }
 
 
-def last_object(path: Path) -> dict[str, Any]:
-    """The JSON object on the last line of a file, {} where there is none."""
+def read_last_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object on the last line of a file; {} if there is none."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     try:
-        found = json.loads(lines[-1]) if lines else {}
+        value = json.loads(lines[-1]) if lines else {}
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _busy_seconds() -> float:
-    """Processor seconds that all processes have used since the machine was started; 0 where the system tells none."""
+def _count_busy_seconds() -> float:
+    """Return the CPU seconds that all processes have used since the machine started; 0 if the system does not say."""
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
     except OSError:
@@ -107,9 +119,5 @@ def _busy_seconds() -> float:
     return (user + nice + system + irq + soft + steal) / TICK
 
 
-def _tail(path: Path) -> str:
-    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
-
-
 if __name__ == "__main__":
-    _start(Path(sys.argv[1]), sys.argv[2:])
+    _run_and_measure(Path(sys.argv[1]), sys.argv[2:])

@@ -1,8 +1,9 @@
-"""llmkit beside its peers on the same work: run the suites, in turn and in processes of their own, and write the table.
+"""Compare llmkit with other libraries on the same work: run the suites and write the table.
 
-Variants run as A B C A B C, so that a machine that grows slower does so for all of them; only ratios within a round
-are compared. Each run is kept as soon as it is done: the same command again goes on where it was cut, and the table is
-written anew after every round. What is measured stands in bench/README.md.
+Each run is a new process. The variants of a suite take turns (A B C A B C), so that a change in the speed of the
+machine affects all of them, and only ratios within a round are compared. Each run is saved when it is done, so running
+the same command again continues an interrupted measurement. The table is rewritten after every round. bench/README.md
+explains what is measured.
 
 Usage: python bench/run.py [SUITE ...] [--rounds N] [--threads 2] [--size N] [--name DATE] [--again] [--long]
 """
@@ -25,25 +26,25 @@ from bench.results import Results  # noqa: E402
 from bench.suite import Record, Settings, Suite, Variant  # noqa: E402
 
 SUITES = ("train", "sft", "predict", "generate", "metrics", "startup", "job")
-LONG = ("flat", "scaling")  # an hour and more: asked for by name, or with --long
+LONG = ("flat", "scaling")  # take an hour or more; run by name or with --long
 
 
-def main(chosen: argparse.Namespace) -> None:
-    settings = Settings(HERE.parent / "build" / "bench", chosen.threads, chosen.size)
-    results = Results(HERE / "results" / f"{chosen.name}.json")
-    if chosen.again:
-        results.forget(table.BUSY)
-    for suite_name in chosen.suites or [*SUITES, *(LONG if chosen.long else ())]:
+def main(options: argparse.Namespace) -> None:
+    settings = Settings(HERE.parent / "build" / "bench", options.threads, options.size)
+    results = Results(HERE / "results" / f"{options.name}.json")
+    if options.again:
+        results.remove_busy(table.BUSY)
+    for suite_name in options.suites or [*SUITES, *(LONG if options.long else ())]:
         suite = importlib.import_module(f"bench.suites.{suite_name}").suite(settings)
-        for number in range(1, (chosen.rounds or suite.rounds) + 1):
-            one_round(suite, number, settings, results)
-            results.keep_facts(suite, settings)
+        for number in range(1, (options.rounds or suite.rounds) + 1):
+            run_round(suite, number, settings, results)
+            results.update_facts(suite, settings)
             table.write(results, settings)
     print(f"\n{results.path.with_suffix('.md')}")
 
 
-def one_round(suite: Suite, number: int, settings: Settings, results: Results) -> None:
-    """Every variant of the suite once, but for those that were run before."""
+def run_round(suite: Suite, number: int, settings: Settings, results: Results) -> None:
+    """Run every variant of the suite once, except those that already have a result for this round."""
     print(f"{suite.name}, round {number}", flush=True)
     before = None
     for variant in suite.variants:
@@ -51,51 +52,61 @@ def one_round(suite: Suite, number: int, settings: Settings, results: Results) -
             before = None
             continue
         before = before or probe(settings)
-        record, before = measured(suite, variant, number, settings, before)
+        record, before = measure(suite, variant, number, settings, before)
         results.add(record)
-        busy = f"  OTHERS USED {record.foreign:.0%} OF THE MACHINE" if record.foreign > table.BUSY else ""
+        busy = record.other_load > table.BUSY
+        warning = f"  OTHER PROCESSES USED {record.other_load:.0%} OF THE MACHINE" if busy else ""
         print(
-            f"  {variant.name:28} {record.wall_seconds:7.1f} s, {record.cpu_seconds:7.1f} s of processor, "
-            f"{record.peak_bytes / 1e6:6.0f} MB{busy}",
+            f"  {variant.name:28} {record.wall_seconds:7.1f} s, {record.cpu_seconds:7.1f} s CPU, "
+            f"{record.peak_bytes / 1e6:6.0f} MB{warning}",
             flush=True,
         )
 
 
-def measured(
+def measure(
     suite: Suite, variant: Variant, number: int, settings: Settings, before: tuple[float, float]
 ) -> tuple[Record, tuple[float, float]]:
-    """One run, and the probe after it. Its data are read, as every user reads them, for the first time."""
+    """Run one variant with empty data caches, then the probe.
+
+    Args:
+        suite: The suite.
+        variant: The variant to run.
+        number: Number of the round.
+        settings: Settings of the command line.
+        before: Result of the probe before the run.
+
+    Returns:
+        The record of the run, and the result of the probe after it.
+    """
     folder = settings.run_folder(suite, variant, number)
     shutil.rmtree(folder, ignore_errors=True)
-    command = [part.format(round=number, out=folder / "out") for part in variant.command]
-    found = process.run(command, process.environment(settings.threads, folder), folder)
-    for kept in ("out", "cache"):
-        shutil.rmtree(folder / kept, ignore_errors=True)
+    command = [argument.format(round=number, out=folder / "out") for argument in variant.command]
+    measurement = process.run(command, process.make_environment(settings.threads, folder), folder)
+    for name in ("out", "cache"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     after = probe(settings)
-    gflops = ((before[0] + after[0]) / 2, (before[1] + after[1]) / 2)
-    said = {key: value for key, value in found.said.items() if key != "outputs"}
     record = Record(
         suite.name,
         variant.name,
         number,
         settings.threads,
         suite.size,
-        found.wall_seconds,
-        found.cpu_seconds,
-        found.peak_bytes,
-        found.foreign,
-        gflops,
-        said,
+        measurement.wall_seconds,
+        measurement.cpu_seconds,
+        measurement.peak_bytes,
+        measurement.other_load,
+        gflops=((before[0] + after[0]) / 2, (before[1] + after[1]) / 2),
+        output={key: value for key, value in measurement.output.items() if key != "outputs"},
     )
     return record, after
 
 
 def probe(settings: Settings) -> tuple[float, float]:
-    """GFLOP/s by the clock, and per second of the processor."""
+    """Return the GFLOP per second of real time and of CPU time that matrix products reach now."""
     folder = settings.folder / "runs" / f"probe-{os.getpid()}"
     command = [sys.executable, str(HERE / "probe.py")]
-    found = process.run(command, process.environment(settings.threads, folder), folder).said
-    return found["wall"], found["cpu"]
+    speed = process.run(command, process.make_environment(settings.threads, folder), folder).output
+    return speed["wall"], speed["cpu"]
 
 
 if __name__ == "__main__":
@@ -103,20 +114,24 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join([*SUITES, *LONG]))
-    parser.add_argument("--rounds", type=int, help="in place of each suite's own number")
+    parser.add_argument("--rounds", type=int, help="number of rounds (default: that of each suite)")
     parser.add_argument(
-        "--threads", type=int, default=2, help="1: compare seconds of the processor (a busy machine)"
+        "--threads", type=int, default=2, help="number of threads; with 1 the table shows CPU times"
     )
-    parser.add_argument("--size", type=int, help="examples, where the suite's own number is too many")
+    parser.add_argument("--size", type=int, help="number of examples (default: that of each suite)")
     parser.add_argument(
-        "--name", default=f"{date.today():%Y-%m-%d}", help="of the results; an old one goes on"
+        "--name",
+        default=f"{date.today():%Y-%m-%d}",
+        help="name of the results (default: the date); existing results are continued",
     )
     parser.add_argument(
-        "--again", action="store_true", help="measure anew what others' work may have blurred"
+        "--again", action="store_true", help="repeat the runs during which the machine was busy"
     )
-    parser.add_argument("--long", action="store_true", help="also those that take an hour and more")
-    chosen = parser.parse_args()
-    unknown = set(chosen.suites) - {*SUITES, *LONG}
+    parser.add_argument("--long", action="store_true", help="also run the suites that take an hour or more")
+    options = parser.parse_args()
+    unknown = set(options.suites) - {*SUITES, *LONG}
     if unknown:
-        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join([*SUITES, *LONG])}")
-    main(chosen)
+        parser.error(
+            f"there is no suite {', '.join(sorted(unknown))}; choose from {', '.join([*SUITES, *LONG])}"
+        )
+    main(options)

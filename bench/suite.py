@@ -1,4 +1,4 @@
-"""What is measured: variants that do the same work, figures of a run, and goals for ratios within a round."""
+"""The parts of a suite: variants that do the same work, figures of a run, and goals for ratios within a round."""
 
 from __future__ import annotations
 
@@ -16,24 +16,38 @@ __all__ = [
     "Settings",
     "Suite",
     "Variant",
-    "between",
-    "each_example",
-    "mfu",
-    "only",
-    "peak",
-    "ratio",
-    "until",
-    "whole",
+    "compare",
+    "compute_mfu",
+    "peak_bytes",
+    "per_example",
+    "seconds_between",
+    "seconds_until",
+    "total_seconds",
+    "value_of",
 ]
 
 Clock = Literal["wall", "cpu"]
-Value = Callable[["Record", Clock], float | None]  # None: this run has no such figure
+Value = Callable[["Record", Clock], float | None]  # None: the run does not have this figure
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run of a variant. gflops: matrix products of the machine around it, a second by the clock and a second of
-    the processor; marks: seconds from its start, likewise."""
+    """One run of a variant.
+
+    Attributes:
+        suite: Name of the suite.
+        variant: Name of the variant.
+        round: Number of the round, from 1.
+        threads: Number of threads.
+        size: Number of examples.
+        wall_seconds: Real time of the whole process.
+        cpu_seconds: CPU time of the whole process.
+        peak_bytes: Peak resident memory.
+        other_load: Fraction of the machine's CPU time that other processes used meanwhile.
+        gflops: Speed of matrix products on the machine before and after the run, per second of real time and per second
+            of CPU time.
+        output: The JSON object that the process printed. `marks` holds seconds since its start (real time, CPU time).
+    """
 
     suite: str
     variant: str
@@ -43,16 +57,17 @@ class Record:
     wall_seconds: float
     cpu_seconds: float
     peak_bytes: int
-    foreign: float
+    other_load: float
     gflops: tuple[float, float]
-    said: dict[str, Any]
+    output: dict[str, Any]
 
     @property
     def key(self) -> tuple[str, str, int, int, int]:
         return self.suite, self.variant, self.round, self.threads, self.size
 
-    def at(self, mark: str, clock: Clock) -> float | None:
-        marks = self.said.get("marks", {})
+    def get_mark(self, mark: str, clock: Clock) -> float | None:
+        """Return the seconds from the start to a mark; None if the run does not have the mark."""
+        marks = self.output.get("marks", {})
         return marks[mark][clock == "cpu"] if mark in marks else None
 
 
@@ -61,21 +76,27 @@ Round = Mapping[str, Record]  # by variant
 
 @dataclass(frozen=True)
 class Settings:
-    """How the suites were asked for; folder: where prepared data and outputs go."""
+    """Settings of the command line.
+
+    Attributes:
+        folder: Folder for prepared data and outputs.
+        threads: Number of threads.
+        size: Number of examples; None for the default of each suite.
+    """
 
     folder: Path
     threads: int
-    size: int | None  # None: each suite's own
+    size: int | None
 
     def run_folder(self, suite: Suite, variant: Variant, number: int) -> Path:
-        """Of one run: what it printed, and what it wrote until it is measured."""
+        """Return the folder of one run, which holds its printed output and, during the run, its files."""
         kind = f"{suite.name}-{self.threads}-{suite.size}"
         return self.folder / "runs" / kind / variant.name.replace(" ", "-").replace("/", "-") / str(number)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A command; {round} and {out} in it become the round's number and a fresh folder."""
+    """A command to measure. {round} and {out} in it are replaced by the number of the round and an empty folder."""
 
     name: str
     command: Sequence[str]
@@ -83,7 +104,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Figure:
-    """A column of the table. scale: what the value is multiplied by to be in the unit."""
+    """A column of the table.
+
+    Attributes:
+        name: Heading of the column.
+        unit: Unit in the heading.
+        value: Returns the value of a run.
+        scale: Factor that converts the value to the unit.
+    """
 
     name: str
     unit: str
@@ -93,7 +121,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound on the median over the rounds."""
+    """A bound on the median of a value over the rounds.
+
+    Attributes:
+        text: What is compared.
+        value: Returns the value of a round.
+        bound: The bound.
+        at_least: Whether the bound is a minimum; else it is a maximum.
+        unit: Unit of the value.
+    """
 
     text: str
     value: Callable[[Round, Clock], float | None]
@@ -101,14 +137,24 @@ class Goal:
     at_least: bool
     unit: str = "x"
 
-    def met(self, found: float) -> bool:
-        return found >= self.bound if self.at_least else found <= self.bound
+    def is_met(self, value: float) -> bool:
+        return value >= self.bound if self.at_least else value <= self.bound
 
 
 @dataclass(frozen=True)
 class Suite:
-    """rounds: enough of them; each has a seed of its own. facts: sentences from the outputs of all rounds (outputs by
-    variant, one mapping a round)."""
+    """A comparison of variants.
+
+    Attributes:
+        name: Name on the command line.
+        about: What the variants do, for the table.
+        size: Number of examples.
+        variants: The commands to compare.
+        figures: The columns of the table.
+        goals: Bounds on figures.
+        rounds: Default number of rounds; each round has its own seed.
+        facts: Returns sentences about the outputs. It receives one mapping from variant to output per round.
+    """
 
     name: str
     about: str
@@ -120,63 +166,66 @@ class Suite:
     facts: Callable[[Sequence[Mapping[str, Any]]], list[str]] = field(default=lambda _rounds: [])
 
 
-def whole(record: Record, clock: Clock) -> float:
-    """Seconds of the whole process, start-up included."""
+def total_seconds(record: Record, clock: Clock) -> float:
+    """Return the seconds of the whole process, start-up included."""
     return record.cpu_seconds if clock == "cpu" else record.wall_seconds
 
 
-def peak(record: Record, _clock: Clock) -> float:
-    """Bytes."""
+def peak_bytes(record: Record, _clock: Clock) -> float:
+    """Return the peak memory in bytes."""
     return float(record.peak_bytes)
 
 
-def until(mark: str) -> Value:
-    """Seconds from the command to a mark."""
-    return lambda record, clock: record.at(mark, clock)
+def seconds_until(mark: str) -> Value:
+    """Return a function that returns the seconds from the start of the process to a mark."""
+    return lambda record, clock: record.get_mark(mark, clock)
 
 
-def between(first: str, last: str) -> Value:
-    """Seconds from one mark to another."""
+def seconds_between(first: str, last: str) -> Value:
+    """Return a function that returns the seconds from one mark to another."""
 
-    def of(record: Record, clock: Clock) -> float | None:
-        begun, ended = record.at(first, clock), record.at(last, clock)
-        return None if begun is None or ended is None else ended - begun
+    def subtract(record: Record, clock: Clock) -> float | None:
+        start, end = record.get_mark(first, clock), record.get_mark(last, clock)
+        return None if start is None or end is None else end - start
 
-    return of
-
-
-def each_example(seconds: Value) -> Value:
-    """Seconds an example, for variants that do not all take as many."""
-
-    def of(record: Record, clock: Clock) -> float | None:
-        found = seconds(record, clock)
-        return None if found is None else found / record.said["examples"]
-
-    return of
+    return subtract
 
 
-def mfu(seconds: Value, flops_each: float) -> Value:
-    """Useful operations (those of `flops_each` per example) as a share of what matrix products alone reach here."""
+def per_example(seconds: Value) -> Value:
+    """Return a function that divides seconds by the number of examples, which may differ between variants."""
 
-    def of(record: Record, clock: Clock) -> float | None:
-        found = each_example(seconds)(record, clock)
-        return None if found is None else flops_each / found / (1e9 * record.gflops[clock == "cpu"])
+    def divide(record: Record, clock: Clock) -> float | None:
+        total = seconds(record, clock)
+        return None if total is None else total / record.output["examples"]
 
-    return of
+    return divide
 
 
-def ratio(value: Value, over: str, of: str) -> Callable[[Round, Clock], float | None]:
-    """How many times as much one variant takes as another, within a round."""
+def compute_mfu(seconds: Value, flops_per_example: float) -> Value:
+    """Return a function that returns the model FLOPs utilization.
 
-    def found(runs: Round, clock: Clock) -> float | None:
-        if over not in runs or of not in runs:
+    This is the speed of the useful operations, as a fraction of the speed of plain matrix products on this machine.
+    """
+
+    def divide(record: Record, clock: Clock) -> float | None:
+        time = per_example(seconds)(record, clock)
+        return None if time is None else flops_per_example / time / (1e9 * record.gflops[clock == "cpu"])
+
+    return divide
+
+
+def compare(value: Value, numerator: str, denominator: str) -> Callable[[Round, Clock], float | None]:
+    """Return a function that returns the ratio of a value between two variants of one round."""
+
+    def divide(runs: Round, clock: Clock) -> float | None:
+        if numerator not in runs or denominator not in runs:
             return None
-        above, below = value(runs[over], clock), value(runs[of], clock)
+        above, below = value(runs[numerator], clock), value(runs[denominator], clock)
         return None if above is None or not below else above / below
 
-    return found
+    return divide
 
 
-def only(value: Value, of: str) -> Callable[[Round, Clock], float | None]:
-    """The figure of one variant."""
-    return lambda runs, clock: value(runs[of], clock) if of in runs else None
+def value_of(value: Value, variant: str) -> Callable[[Round, Clock], float | None]:
+    """Return a function that returns the value of one variant."""
+    return lambda runs, clock: value(runs[variant], clock) if variant in runs else None

@@ -1,4 +1,4 @@
-"""The Markdown table of a file of results: medians and ranges, goals, and what the outputs say."""
+"""Write the Markdown table of a results file: medians and ranges, goals, and facts about the outputs."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from itertools import groupby
 from bench.results import Results
 from bench.suite import Clock, Figure, Goal, Record, Round, Settings, Suite
 
-__all__ = ["BUSY", "CLOCKS", "markdown", "number", "write"]
+__all__ = ["BUSY", "CLOCKS", "format_number", "format_suite", "write"]
 
-BUSY = 0.05  # share of the machine that others used; above it a run is marked
-CLOCKS: dict[Clock, str] = {"wall": "the clock", "cpu": "the processor"}
+BUSY = 0.05  # a run is marked if other processes used more than this fraction of the machine
+CLOCKS: dict[Clock, str] = {"wall": "real time", "cpu": "CPU time"}
 
 
 def write(results: Results, settings: Settings) -> None:
-    """Beside the results, with the same name."""
+    """Write the table next to the results, under the same name."""
     from llmkit.base import files
 
     kinds = dict.fromkeys((run.suite, run.threads, run.size) for run in results.records)
-    parts = []
+    sections = []
     for name, threads, size in kinds:
-        known = replace(settings, threads=threads, size=size)
-        suite = importlib.import_module(f"bench.suites.{name}").suite(known)
+        suite_settings = replace(settings, threads=threads, size=size)
+        suite = importlib.import_module(f"bench.suites.{name}").suite(suite_settings)
         facts = results.facts.get(f"{name} {threads} {size}", [])
-        parts.append(markdown(suite, results.of(name, threads, size), facts))
+        sections.append(format_suite(suite, results.select(name, threads, size), facts))
     machine = results.machine
     head = (
         f"# {results.path.stem}\n\n{machine['processor']}, {machine['cores']} cores; Python {machine['python']}, "
         f"torch {machine['torch']}, transformers {machine['transformers']}.\n"
     )
-    files.write_text(results.path.with_suffix(".md"), "\n".join([head, *parts]))
+    files.write_text(results.path.with_suffix(".md"), "\n".join([head, *sections]))
 
 
-def markdown(suite: Suite, runs: Sequence[Record], facts: Sequence[str]) -> str:
-    """One suite's section. With one thread seconds are those of the processor, which a busy machine blurs least."""
+def format_suite(suite: Suite, runs: Sequence[Record], facts: Sequence[str]) -> str:
+    """Return the section of one suite.
+
+    With one thread the times are CPU times, which depend least on other processes.
+    """
     threads = runs[0].threads
     clock: Clock = "cpu" if threads == 1 else "wall"
     rounds = [
@@ -50,67 +53,67 @@ def markdown(suite: Suite, runs: Sequence[Record], facts: Sequence[str]) -> str:
         f"{suite.about} {suite.size:,} examples, {threads} thread(s), {len(rounds)} round(s); "
         f"seconds of {CLOCKS[clock]}.",
         "",
-        *_figures(suite, rounds, clock),
+        *_format_figures(suite, rounds, clock),
         "",
-        *_goals(suite.goals, rounds, clock),
+        *_format_goals(suite.goals, rounds, clock),
         *(f"- {fact}" for fact in facts),
-        *(
-            ["", f"\\* others used more than {BUSY:.0%} of the machine in one of its runs."]
-            if _busy(runs)
-            else []
-        ),
-        "",
     ]
-    return "\n".join(lines)
+    if _is_busy(runs):
+        lines += ["", f"\\* Other processes used more than {BUSY:.0%} of the machine during a run."]
+    return "\n".join([*lines, ""])
 
 
-def _figures(suite: Suite, rounds: Sequence[Round], clock: Clock) -> list[str]:
-    heads = [f"{figure.name} ({figure.unit})" for figure in suite.figures]
-    lines = [_row(["variant", *heads]), _row(["---"] + ["--:"] * len(heads))]
+def _format_figures(suite: Suite, rounds: Sequence[Round], clock: Clock) -> list[str]:
+    headings = [f"{figure.name} ({figure.unit})" for figure in suite.figures]
+    lines = [_format_row(["variant", *headings]), _format_row(["---"] + ["--:"] * len(headings))]
     for variant in suite.variants:
-        runs = [found[variant.name] for found in rounds if variant.name in found]
+        runs = [results[variant.name] for results in rounds if variant.name in results]
         if runs:
-            star = "\\*" if _busy(runs) else ""
-            lines.append(
-                _row([variant.name + star, *(_cell(figure, runs, clock) for figure in suite.figures)])
-            )
+            star = "\\*" if _is_busy(runs) else ""
+            cells = [_format_cell(figure, runs, clock) for figure in suite.figures]
+            lines.append(_format_row([variant.name + star, *cells]))
     return lines
 
 
-def _goals(goals: Sequence[Goal], rounds: Sequence[Round], clock: Clock) -> list[str]:
+def _format_goals(goals: Sequence[Goal], rounds: Sequence[Round], clock: Clock) -> list[str]:
     if not goals:
         return []
-    lines = [_row(["goal", "asked", "median", "rounds", ""]), _row(["---", "--:", "--:", "---", "---"])]
+    lines = [
+        _format_row(["goal", "target", "median", "rounds", ""]),
+        _format_row(["---", "--:", "--:", "---", "---"]),
+    ]
     for goal in goals:
-        asked = f"{'>=' if goal.at_least else '<='} {goal.bound:g} {goal.unit}"
-        found = [value for each in rounds if (value := goal.value(each, clock)) is not None]
-        if not found:
-            lines.append(_row([goal.text, asked, "", "", "not measured"]))
+        target = f"{'>=' if goal.at_least else '<='} {goal.bound:g} {goal.unit}"
+        values = [value for results in rounds if (value := goal.value(results, clock)) is not None]
+        if not values:
+            lines.append(_format_row([goal.text, target, "", "", "not measured"]))
             continue
-        middle = statistics.median(found)
-        verdict = "met" if goal.met(middle) else "missed"
-        each_round = ", ".join(map(number, found))
-        lines.append(_row([goal.text, asked, f"{number(middle)} {goal.unit}", each_round, verdict]))
+        median = statistics.median(values)
+        verdict = "met" if goal.is_met(median) else "missed"
+        all_rounds = ", ".join(map(format_number, values))
+        lines.append(
+            _format_row([goal.text, target, f"{format_number(median)} {goal.unit}", all_rounds, verdict])
+        )
     return [*lines, ""]
 
 
-def _cell(figure: Figure, runs: Sequence[Record], clock: Clock) -> str:
-    """The median, and the range of several runs."""
-    found = [value * figure.scale for run in runs if (value := figure.value(run, clock)) is not None]
-    if not found:
+def _format_cell(figure: Figure, runs: Sequence[Record], clock: Clock) -> str:
+    """Return the median and, for several runs, the range."""
+    values = [value * figure.scale for run in runs if (value := figure.value(run, clock)) is not None]
+    if not values:
         return ""
-    span = f" [{number(min(found))}, {number(max(found))}]" if len(found) > 1 else ""
-    return number(statistics.median(found)) + span
+    span = f" [{format_number(min(values))}, {format_number(max(values))}]" if len(values) > 1 else ""
+    return format_number(statistics.median(values)) + span
 
 
-def number(value: float) -> str:
-    """Three digits, or all before the point."""
+def format_number(value: float) -> str:
+    """Return a number with three significant digits, or with all digits before the decimal point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _busy(runs: Sequence[Record]) -> bool:
-    return any(run.foreign > BUSY for run in runs)
+def _is_busy(runs: Sequence[Record]) -> bool:
+    return any(run.other_load > BUSY for run in runs)
 
 
-def _row(cells: Sequence[str]) -> str:
+def _format_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

@@ -1,7 +1,9 @@
-"""Two systems by BLEU: counted, then an interval of one, then the whole paired test anew (both intervals, that of the
-difference, its p-value).
+"""Compare two systems by BLEU with llmkit.
 
-Usage: bleu.py SYSTEMS.jsonl DRAWS    (rows of [first, second, reference])
+Measured separately: counting n-grams, the confidence interval of one system, and the whole paired test with its own
+counting (both intervals, the interval of the difference and its p-value).
+
+Usage: bleu.py SYSTEMS.jsonl RESAMPLES    (rows of [first, second, reference])
 """
 
 from __future__ import annotations
@@ -21,24 +23,26 @@ from llmkit.metrics.resampling import Resampling  # noqa: E402
 from llmkit.metrics.text import ngram  # noqa: E402
 
 
-def main(file: str, draws: int) -> None:
+def main(file: str, resamples: int) -> None:
     *systems, references = zip(
         *(json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines())
     )
-    listed = [[text] for text in references]
-    ngram.bleu(systems[0][:1], listed[:1])
+    reference_lists = [[text] for text in references]
+    ngram.bleu(systems[0][:1], reference_lists[:1])
     clock.mark("ready")
-    measured = [ngram.bleu(system, listed) for system in systems]
+    measured = [ngram.bleu(system, reference_lists) for system in systems]
     clock.mark("counted")
-    intervals.measure(measured[0].rows, measured[0].metrics, resampling=Resampling(resamples=draws))
+    intervals.measure(measured[0].rows, measured[0].metrics, resampling=Resampling(resamples=resamples))
     clock.mark("testing")
-    first, second = (ngram.bleu(system, listed) for system in systems)
+    first, second = (ngram.bleu(system, reference_lists) for system in systems)
     values = [
-        intervals.measure(each.rows, each.metrics, resampling=Resampling(resamples=draws))["bleu"].value
-        for each in (first, second)
+        intervals.measure(system.rows, system.metrics, resampling=Resampling(resamples=resamples))[
+            "bleu"
+        ].value
+        for system in (first, second)
     ]
     paired.difference(
-        np.hstack([first.rows, second.rows]), first.metrics[0], resampling=Resampling(resamples=draws)
+        np.hstack([first.rows, second.rows]), first.metrics[0], resampling=Resampling(resamples=resamples)
     )
     clock.mark("done")
     clock.end(examples=len(references), outputs=values)

@@ -1,4 +1,4 @@
-"""Answers to questions, one a line, greedily.
+"""Answer questions, one per line, with greedy decoding in llmkit.
 
 Usage: generate.py MODEL QUESTIONS.txt NEW_TOKENS
 """

@@ -1,4 +1,4 @@
-"""Labels for a file of sentences, one a line, in one process.
+"""Predict labels for sentences, one per line, with llmkit.
 
 Usage: predict.py MODEL SENTENCES.txt [--int8]
 """
@@ -17,9 +17,9 @@ from llmkit.inference.predict import predict_examples  # noqa: E402
 from llmkit.inference.trained_model import open_model, quantize_model  # noqa: E402
 
 
-def main(model: str, file: str, *how: str) -> None:
+def main(model: str, file: str, *flags: str) -> None:
     opened = open_model(model, SILENT)
-    if "--int8" in how:
+    if "--int8" in flags:
         opened = quantize_model(opened)
     texts = Path(file).read_text(encoding="utf-8").splitlines()
     list(predict_examples(opened, texts[:1]))

@@ -1,4 +1,4 @@
-"""ROUGE-1, -2, -L and -Lsum of pairs of texts.
+"""Compute ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum of pairs of texts with llmkit.
 
 Usage: rouge.py PAIRS.jsonl
 """
@@ -15,7 +15,7 @@ clock = Clock()
 
 from llmkit.metrics.text.rouge import NAMES, rouge  # noqa: E402
 
-SHOWN = 200
+SHOWN = 200  # pairs whose scores are compared with those of rouge_score
 
 
 def main(file: str) -> None:

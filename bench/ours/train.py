@@ -1,6 +1,6 @@
-"""One run of `llmkit finetune`, from Python for the sake of marks in its middle.
+"""Run `llmkit finetune` from Python, with marks for the phases of the run.
 
-With --first-step it ends there.
+With --first-step it stops after the first optimizer step.
 
 Usage: train.py OUT RECIPE [KEY=VALUE ...] [--first-step]
 """
@@ -16,25 +16,25 @@ from bench.clock import Clock
 from llmkit.base.progress import Progress
 
 
-class Enough(Exception):
-    """The first step is made, and no more was asked for."""
+class FirstStepDone(Exception):
+    """Stops the run after the first optimizer step."""
 
 
 class Marks(Progress):
-    """What the workflow says of its progress, as marks: training, step (the first), trained, predicted."""
+    """Turns the progress of a run into marks: training, step (the first one), trained, predicted."""
 
     def __init__(self, clock: Clock, first_step: bool) -> None:
         self.clock, self.first_step = clock, first_step
 
     def note(self, text: str) -> None:
-        if text.startswith("run "):  # the last words before training
+        if text.startswith("run "):  # the last note before training
             self.clock.mark("training")
 
     def advance(self, what: str, done: int, total: int, _unit: str, _detail: str = "") -> None:
         if what == "training":
             self.clock.mark("step")
             if self.first_step:
-                raise Enough
+                raise FirstStepDone
         if done == total and what in ("training", "predicting test"):
             self.clock.mark({"training": "trained"}.get(what, "predicted"))
 
@@ -44,15 +44,15 @@ def main(out: Path, recipe: str, overrides: list[str]) -> None:
     import llmkit
 
     first_step = "--first-step" in overrides
-    settings = [key for key in overrides if key != "--first-step"]
+    settings = [override for override in overrides if override != "--first-step"]
     try:
         result = llmkit.finetune(recipe, settings, out=out, progress=Marks(clock, first_step))
-    except Enough:
+    except FirstStepDone:
         clock.end(examples=0)
         return
-    if not result:  # of several processes only the first has one
+    if not result:  # only the main process has a result
         return
-    records, log = _lines(out / "predictions" / "test.jsonl"), _lines(out / "log.jsonl")
+    records, log = _read_json_lines(out / "predictions" / "test.jsonl"), _read_json_lines(out / "log.jsonl")
     losses = [line["loss"] for line in log if line["kind"] == "step"]
     train = result["train"]
     clock.end(
@@ -60,13 +60,13 @@ def main(out: Path, recipe: str, overrides: list[str]) -> None:
         steps=train["steps"],
         outputs={
             "predictions": [record["prediction"] for record in records],
-            "golds": [record.get("label") for record in records],
+            "labels": [record.get("label") for record in records],
             "loss": sum(losses) / len(losses),
         },
     )
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _read_json_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.open(encoding="utf-8")]
 
 

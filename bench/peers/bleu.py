@@ -1,6 +1,6 @@
-"""Two systems by BLEU: counted, then sacrebleu's paired bootstrap, which counts anew.
+"""Compare two systems by BLEU with sacrebleu: counting n-grams, then its paired bootstrap, which counts again.
 
-Usage: bleu.py SYSTEMS.jsonl DRAWS    (rows of [first, second, reference])
+Usage: bleu.py SYSTEMS.jsonl RESAMPLES    (rows of [first, second, reference])
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sacrebleu import BLEU  # noqa: E402
 from sacrebleu.significance import PairedTest  # noqa: E402
 
 
-def main(file: str, draws: int) -> None:
+def main(file: str, resamples: int) -> None:
     *systems, references = (
         list(column)
         for column in zip(*(json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()))
@@ -27,8 +27,8 @@ def main(file: str, draws: int) -> None:
     values = [BLEU().corpus_score(system, [references]).score for system in systems]
     clock.mark("counted")
     clock.mark("testing")
-    named = list(zip(("first", "second"), systems))
-    PairedTest(named, {"BLEU": BLEU()}, [references], test_type="bs", n_samples=draws)()
+    named_systems = list(zip(("first", "second"), systems))
+    PairedTest(named_systems, {"BLEU": BLEU()}, [references], test_type="bs", n_samples=resamples)()
     clock.mark("done")
     clock.end(examples=len(references), outputs=values)
 

@@ -1,4 +1,4 @@
-"""Answers to questions, one a line, by transformers' generate, one by one.
+"""Answer questions, one per line, with transformers' generate and a batch size of 1.
 
 Usage: generate.py MODEL QUESTIONS.txt NEW_TOKENS
 """
@@ -21,11 +21,11 @@ def main(name: str, file: str, new_tokens: int) -> None:
 
     def answer(question: str) -> str:
         turns = [{"role": "user", "content": question}]
-        read = tokenizer.apply_chat_template(
+        inputs = tokenizer.apply_chat_template(
             turns, add_generation_prompt=True, return_dict=True, return_tensors="pt"
         )
-        written = model.generate(**read, max_new_tokens=new_tokens, do_sample=False)
-        return tokenizer.decode(written[0, read["input_ids"].shape[1] :], skip_special_tokens=True)
+        tokens = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)
+        return tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
     answer(questions[0])
     clock.mark("ready")

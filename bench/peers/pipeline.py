@@ -1,4 +1,4 @@
-"""Labels for a file of sentences, one a line, by transformers' pipeline.
+"""Predict labels for sentences, one per line, with transformers' pipeline.
 
 Usage: pipeline.py MODEL SENTENCES.txt BATCH_SIZE
 """
@@ -20,9 +20,12 @@ def main(model: str, file: str, batch_size: int) -> None:
     texts = Path(file).read_text(encoding="utf-8").splitlines()
     classify(texts[:1])
     clock.mark("ready")
-    found = classify(texts, batch_size=batch_size)
+    predictions = classify(texts, batch_size=batch_size)
     clock.mark("done")
-    clock.end(examples=len(texts), outputs=[[each["label"], each["score"]] for each in found])
+    clock.end(
+        examples=len(texts),
+        outputs=[[prediction["label"], prediction["score"]] for prediction in predictions],
+    )
 
 
 if __name__ == "__main__":

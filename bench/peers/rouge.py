@@ -1,4 +1,4 @@
-"""ROUGE-1, -2, -L and -Lsum of the first pairs of texts, by the package rouge_score.
+"""Compute ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum of the first pairs of texts with rouge_score.
 
 Usage: rouge.py PAIRS.jsonl EXAMPLES
 """
@@ -17,7 +17,7 @@ clock = Clock()
 from rouge_score.rouge_scorer import RougeScorer  # noqa: E402
 
 NAMES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-SHOWN = 200
+SHOWN = 200  # pairs whose scores are compared with those of llmkit
 
 
 def main(file: str, examples: int) -> None:
@@ -27,9 +27,9 @@ def main(file: str, examples: int) -> None:
     scorer = RougeScorer(list(NAMES))
     scorer.score(*pairs[0])
     clock.mark("ready")
-    found = [scorer.score(reference, prediction) for prediction, reference in pairs]
+    scores = [scorer.score(reference, prediction) for prediction, reference in pairs]
     clock.mark("scored")
-    rows = [[100 * score[name].fmeasure for name in NAMES] for score in found[:SHOWN]]
+    rows = [[100 * score[name].fmeasure for name in NAMES] for score in scores[:SHOWN]]
     clock.end(examples=len(pairs), outputs=rows)
 
 

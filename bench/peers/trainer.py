@@ -1,7 +1,7 @@
-"""The same fine-tuning with transformers' Trainer, in the calls of its text-classification example.
+"""Fine-tune a classifier with transformers' Trainer, as its text-classification example does.
 
---padding max_length is what the example does by default; longest is padding by batch; grouped also puts texts of like
-length into a batch.
+--padding max_length pads all texts to 128 tokens, the default of the example; longest pads each batch to its longest
+text; grouped also puts texts of similar length into a batch.
 
 Usage: trainer.py MODEL TRAIN.jsonl VALIDATION.jsonl TEST.jsonl OUT --seed 1 --padding max_length [--first-step]
 """
@@ -27,18 +27,20 @@ from transformers import (  # noqa: E402
 )
 
 
-class Enough(Exception):
-    """The first step is made, and no more was asked for."""
+class FirstStepDone(Exception):
+    """Stops training after the first optimizer step."""
 
 
-class Steps(TrainerCallback):
+class MarkSteps(TrainerCallback):
+    """Marks the first optimizer step, and stops after it if asked to."""
+
     def __init__(self, first_step: bool) -> None:
         self.first_step = first_step
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         clock.mark("step")
         if self.first_step:
-            raise Enough
+            raise FirstStepDone
 
 
 def main(options: argparse.Namespace) -> None:
@@ -48,49 +50,50 @@ def main(options: argparse.Namespace) -> None:
     config = {"num_labels": len(names), "label2id": {name: number for number, name in enumerate(names)}}
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     model = AutoModelForSequenceClassification.from_pretrained(options.model, **config)
-    whole = options.padding == "max_length"
+    fixed_length = options.padding == "max_length"
 
     def encode(batch: dict[str, list[str]]) -> dict[str, Any]:
-        padding = "max_length" if whole else False
+        padding = "max_length" if fixed_length else False
         encoded = tokenizer(batch["text"], truncation=True, max_length=128, padding=padding)
         return {**encoded, "labels": [names.index(label) for label in batch["label"]]}
 
     rows = rows.map(encode, batched=True, remove_columns=rows["train"].column_names)
     trainer = Trainer(
         model=model,
-        args=arguments(options),
+        args=make_arguments(options),
         train_dataset=rows["train"],
         eval_dataset=rows["validation"],
-        data_collator=default_data_collator if whole else DataCollatorWithPadding(tokenizer),
+        data_collator=default_data_collator if fixed_length else DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
-        callbacks=[Steps(options.first_step)],
+        callbacks=[MarkSteps(options.first_step)],
     )
     clock.mark("training")
     outcome = trainer.train()
     clock.mark("trained")
     trainer.save_model()
     trainer.evaluate()
-    found = trainer.predict(rows["test"])
+    predictions = trainer.predict(rows["test"])
     clock.mark("predicted")
-    order = list(
-        trainer._get_eval_sampler(rows["test"])
-    )  # grouped, Trainer's answers come in an order of its own
+    # With grouping, Trainer returns the predictions in the order of its sampler.
+    order = list(trainer._get_eval_sampler(rows["test"]))
     clock.end(
         examples=len(rows["train"]),
         steps=outcome.global_step,
         outputs={
-            "predictions": _in_order([names[number] for number in found.predictions.argmax(-1)], order),
-            "golds": _in_order([names[number] for number in found.label_ids], order),
+            "predictions": _restore_order(
+                [names[number] for number in predictions.predictions.argmax(-1)], order
+            ),
+            "labels": _restore_order([names[number] for number in predictions.label_ids], order),
         },
     )
 
 
-def _in_order(answers: list[str], order: list[int]) -> list[str]:
-    """By row of the file; order has the row of each answer."""
-    return [answer for _, answer in sorted(zip(order, answers, strict=True))]
+def _restore_order(values: list[str], order: list[int]) -> list[str]:
+    """Sort values by their row in the file, which `order` gives."""
+    return [value for _, value in sorted(zip(order, values, strict=True))]
 
 
-def arguments(options: argparse.Namespace) -> TrainingArguments:
+def make_arguments(options: argparse.Namespace) -> TrainingArguments:
     return TrainingArguments(
         output_dir=options.out,
         num_train_epochs=1,
@@ -98,7 +101,7 @@ def arguments(options: argparse.Namespace) -> TrainingArguments:
         per_device_eval_batch_size=32,
         learning_rate=2e-4,
         lr_scheduler_type="linear",
-        warmup_steps=0.06,  # a share of the steps where below 1
+        warmup_steps=0.06,  # below 1: a fraction of the steps
         weight_decay=0.01,
         max_grad_norm=1.0,
         seed=options.seed,
@@ -116,8 +119,8 @@ if __name__ == "__main__":
         parser.add_argument(name)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--padding", choices=["max_length", "longest", "grouped"], required=True)
-    parser.add_argument("--first-step", action="store_true", help="end there")
+    parser.add_argument("--first-step", action="store_true", help="stop after the first step")
     try:
         main(parser.parse_args())
-    except Enough:
+    except FirstStepDone:
         clock.end(examples=0)

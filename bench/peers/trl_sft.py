@@ -1,6 +1,7 @@
-"""Low-rank adapters on instructions with TRL's SFTTrainer, with its defaults but for what both sides share.
+"""Train LoRA adapters on instructions with TRL's SFTTrainer and its defaults, except for the settings that both sides
+share.
 
---fp32 switches off the bfloat16 that it defaults to, which processors without such units compute many times slower.
+--fp32 turns off bfloat16, TRL's default. Processors without bfloat16 units compute it many times slower than float32.
 
 Usage: trl_sft.py MODEL TRAIN.jsonl OUT --seed 1 [--examples N] [--fp32]
 """
@@ -20,7 +21,9 @@ from transformers import TrainerCallback  # noqa: E402
 from trl import SFTConfig, SFTTrainer  # noqa: E402
 
 
-class Steps(TrainerCallback):
+class MarkSteps(TrainerCallback):
+    """Marks the first optimizer step."""
+
     def on_step_end(self, *_: Any, **__: Any) -> None:
         clock.mark("step")
 
@@ -28,7 +31,7 @@ class Steps(TrainerCallback):
 def main(options: argparse.Namespace) -> None:
     rows = datasets.load_dataset("json", data_files=options.train, split="train")
     rows = rows.select(range(options.examples or len(rows)))
-    rows = rows.map(turns, remove_columns=rows.column_names)
+    rows = rows.map(make_turns, remove_columns=rows.column_names)
     trainer = SFTTrainer(
         model=options.model,
         args=SFTConfig(
@@ -45,7 +48,7 @@ def main(options: argparse.Namespace) -> None:
         ),
         train_dataset=rows,
         peft_config=LoraConfig(r=16, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
-        callbacks=[Steps()],
+        callbacks=[MarkSteps()],
     )
     clock.mark("training")
     outcome = trainer.train()
@@ -53,10 +56,10 @@ def main(options: argparse.Namespace) -> None:
     clock.end(examples=len(rows), steps=outcome.global_step, outputs={"loss": outcome.training_loss})
 
 
-def turns(row: dict[str, str]) -> dict[str, list[dict[str, str]]]:
-    asked = f"{row['instruction']}\n\n{row['input']}" if row["input"] else row["instruction"]
+def make_turns(row: dict[str, str]) -> dict[str, list[dict[str, str]]]:
+    question = f"{row['instruction']}\n\n{row['input']}" if row["input"] else row["instruction"]
     answer = {"role": "assistant", "content": row["output"]}
-    return {"prompt": [{"role": "user", "content": asked}], "completion": [answer]}
+    return {"prompt": [{"role": "user", "content": question}], "completion": [answer]}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Greedy answers of SmolLM2 in 32 tokens at most: llmkit in batches beside generate one by one."""
+"""Greedy decoding with SmolLM2, at most 32 tokens: llmkit in batches, compared with generate with batch size 1."""
 
 from __future__ import annotations
 
@@ -14,44 +14,48 @@ from bench.suite import (
     Settings,
     Suite,
     Variant,
-    between,
-    each_example,
-    peak,
-    ratio,
-    until,
-    whole,
+    compare,
+    peak_bytes,
+    per_example,
+    seconds_between,
+    seconds_until,
+    total_seconds,
 )
 
 __all__ = ["suite"]
 
 HERE = Path(__file__).parent.parent
-OURS, SINGLE = "llmkit", "generate, one by one"
-WORK = each_example(between("ready", "done"))
+OURS, SINGLE = "llmkit", "generate, batch size 1"
+WORK = per_example(seconds_between("ready", "done"))
 
 
 def suite(settings: Settings) -> Suite:
     size = settings.size or 64
-    how = [str(prepared.model("SmolLM2-135M-Instruct")), str(prepared.sentences(settings.folder, size)), "32"]
+    arguments = [
+        str(prepared.fetch_model("SmolLM2-135M-Instruct")),
+        str(prepared.write_sentences(settings.folder, size)),
+        "32",
+    ]
     return Suite(
         "generate",
-        "SmolLM2-135M answers film reviews, greedily, with 32 tokens at most.",
+        "SmolLM2-135M answers film reviews with greedy decoding, at most 32 tokens.",
         size,
         [
-            Variant(OURS, [sys.executable, str(HERE / "ours" / "generate.py"), *how]),
-            Variant(SINGLE, [sys.executable, str(HERE / "peers" / "generate.py"), *how]),
+            Variant(OURS, [sys.executable, str(HERE / "ours" / "generate.py"), *arguments]),
+            Variant(SINGLE, [sys.executable, str(HERE / "peers" / "generate.py"), *arguments]),
         ],
         [
-            Figure("answers", "ms an example", WORK, 1000),
-            Figure("until ready", "s", until("ready")),
-            Figure("whole", "s", whole),
-            Figure("peak memory", "MB", peak, 1e-6),
+            Figure("generation", "ms per example", WORK, 1000),
+            Figure("until ready", "s", seconds_until("ready")),
+            Figure("total time", "s", total_seconds),
+            Figure("peak memory", "MB", peak_bytes, 1e-6),
         ],
-        [Goal("beside generate, one by one", ratio(WORK, SINGLE, OURS), 5, True)],
-        facts=_equality,
+        [Goal("speedup over generate, batch size 1", compare(WORK, SINGLE, OURS), 5, True)],
+        facts=_compare_texts,
     )
 
 
-def _equality(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+def _compare_texts(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     pairs = [pair for outputs in rounds for pair in zip(outputs[OURS], outputs[SINGLE], strict=True)]
     same = sum(ours.strip() == theirs.strip() for ours, theirs in pairs)
-    return [f"{same:,} of {len(pairs):,} answers are the same text as one by one."]
+    return [f"{same:,} of {len(pairs):,} texts are equal to those of generate."]

@@ -1,4 +1,4 @@
-"""Scores: ROUGE beside rouge_score, an interval, and a paired test of two systems by BLEU beside sacrebleu's."""
+"""Metrics: ROUGE compared with rouge_score; a confidence interval and a paired test of BLEU compared with sacrebleu."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bench.suite import (
     Settings,
     Suite,
     Variant,
-    between,
-    each_example,
-    only,
-    peak,
-    ratio,
+    compare,
+    peak_bytes,
+    per_example,
+    seconds_between,
+    value_of,
 )
 
 __all__ = ["suite"]
@@ -28,60 +28,68 @@ __all__ = ["suite"]
 HERE = Path(__file__).parent.parent
 ROUGE, ROUGE_SCORE = "llmkit, ROUGE", "rouge_score"
 PAIRED, SACREBLEU = "llmkit, paired BLEU", "sacrebleu, paired bootstrap"
-DRAWS = "1000"
-FEW = 500  # pairs for rouge_score, which needs minutes for all
-SCORING = each_example(between("ready", "scored"))
-COUNTING, TESTING = between("ready", "counted"), between("testing", "done")  # the test counts anew
-INTERVAL = between("counted", "testing")  # of llmkit
+RESAMPLES = "1000"
+FEW = 500  # pairs for rouge_score, which would need minutes for all of them
+SCORING = per_example(seconds_between("ready", "scored"))
+COUNTING, TESTING = (
+    seconds_between("ready", "counted"),
+    seconds_between("testing", "done"),
+)  # the test counts again
+INTERVAL = seconds_between("counted", "testing")  # llmkit only
 
 
-def resampling(record: Record, clock: Clock) -> float | None:
-    """Seconds of the test without its counting of n-grams, which is the same code on both sides."""
+def seconds_of_resampling(record: Record, clock: Clock) -> float | None:
+    """Return the seconds of the test without counting n-grams, for which both sides run the same code."""
     counting, testing = COUNTING(record, clock), TESTING(record, clock)
     return None if counting is None or testing is None else testing - counting
 
 
 def suite(settings: Settings) -> Suite:
     size = settings.size or 10_000
-    pairs, systems = (str(path) for path in prepared.written(settings.folder, size))
+    pairs, systems = (str(path) for path in prepared.write_pairs_and_systems(settings.folder, size))
     return Suite(
         "metrics",
-        f"ROUGE of texts of 100 words ({ROUGE_SCORE}: {FEW} of them); two systems by BLEU with {DRAWS} draws.",
+        f"ROUGE of texts of 100 words ({ROUGE_SCORE}: {FEW} of them); BLEU of two systems with {RESAMPLES} resamples.",
         size,
         [
-            _variant(ROUGE, "ours/rouge.py", pairs),
-            _variant(ROUGE_SCORE, "peers/rouge.py", pairs, str(min(FEW, size))),
-            _variant(PAIRED, "ours/bleu.py", systems, DRAWS),
-            _variant(SACREBLEU, "peers/bleu.py", systems, DRAWS),
+            _make_variant(ROUGE, "ours/rouge.py", pairs),
+            _make_variant(ROUGE_SCORE, "peers/rouge.py", pairs, str(min(FEW, size))),
+            _make_variant(PAIRED, "ours/bleu.py", systems, RESAMPLES),
+            _make_variant(SACREBLEU, "peers/bleu.py", systems, RESAMPLES),
         ],
         [
-            Figure("ROUGE", "ms a pair", SCORING, 1000),
+            Figure("ROUGE", "ms per pair", SCORING, 1000),
             Figure("paired test", "s", TESTING),
-            Figure("draws alone", "s", resampling),
-            Figure("peak memory", "MB", peak, 1e-6),
+            Figure("resampling only", "s", seconds_of_resampling),
+            Figure("peak memory", "MB", peak_bytes, 1e-6),
         ],
         [
-            Goal("ROUGE beside rouge_score", ratio(SCORING, ROUGE_SCORE, ROUGE), 20, True),
-            Goal("an interval of BLEU, 1000 draws", only(INTERVAL, PAIRED), 0.5, False, "s"),
-            Goal("paired test by BLEU beside sacrebleu's", ratio(TESTING, SACREBLEU, PAIRED), 5, True),
-            Goal("its draws alone", ratio(resampling, SACREBLEU, PAIRED), 5, True),
+            Goal("ROUGE, speedup over rouge_score", compare(SCORING, ROUGE_SCORE, ROUGE), 20, True),
+            Goal("confidence interval of BLEU, 1000 resamples", value_of(INTERVAL, PAIRED), 0.5, False, "s"),
+            Goal("paired test of BLEU, speedup over sacrebleu", compare(TESTING, SACREBLEU, PAIRED), 5, True),
+            Goal(
+                "resampling only, speedup over sacrebleu",
+                compare(seconds_of_resampling, SACREBLEU, PAIRED),
+                5,
+                True,
+            ),
         ],
-        facts=_equality,
+        facts=_compare_values,
     )
 
 
-def _variant(name: str, script: str, *arguments: str) -> Variant:
+def _make_variant(name: str, script: str, *arguments: str) -> Variant:
     return Variant(name, [sys.executable, str(HERE / script), *arguments])
 
 
-def _equality(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+def _compare_values(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     import numpy as np
 
     outputs = rounds[-1]
     theirs = np.array(outputs[ROUGE_SCORE])
-    apart = np.abs(np.array(outputs[ROUGE])[: len(theirs)] - theirs).max()
+    difference = np.abs(np.array(outputs[ROUGE])[: len(theirs)] - theirs).max()
     bleu = np.abs(np.array(outputs[PAIRED]) - outputs[SACREBLEU]).max()
     return [
-        f"Largest difference of a ROUGE value to rouge_score's (of {len(theirs)} pairs, 0 to 100): {apart:.1e}.",
-        f"Largest difference of BLEU to sacrebleu's: {bleu:.1e}.",
+        f"Largest difference of a ROUGE score from rouge_score ({len(theirs)} pairs, 0 to 100): {difference:.1e}.",
+        f"Largest difference of BLEU from sacrebleu: {bleu:.1e}.",
     ]

@@ -1,5 +1,4 @@
-"""Labels for film reviews with MiniLM: llmkit, also in 8 bits, beside transformers' pipeline, one by one and in batches
-of 32."""
+"""Label film reviews with MiniLM: llmkit, also with int8, compared with transformers' pipeline (batch sizes 1, 32)."""
 
 from __future__ import annotations
 
@@ -15,62 +14,65 @@ from bench.suite import (
     Settings,
     Suite,
     Variant,
-    between,
-    each_example,
-    peak,
-    ratio,
-    until,
-    whole,
+    compare,
+    peak_bytes,
+    per_example,
+    seconds_between,
+    seconds_until,
+    total_seconds,
 )
 
 __all__ = ["suite"]
 
 HERE = Path(__file__).parent.parent
-OURS, ROUNDED = "llmkit", "llmkit, 8 bits"
-SINGLE, BATCHED = "pipeline, one by one", "pipeline, batches of 32"
-WORK = each_example(between("ready", "done"))
+OURS, INT8 = "llmkit", "llmkit, int8"
+SINGLE, BATCHED = "pipeline, batch size 1", "pipeline, batch size 32"
+WORK = per_example(seconds_between("ready", "done"))
 
 
 def suite(settings: Settings) -> Suite:
     size = settings.size or 1600
-    texts, model = str(prepared.sentences(settings.folder, size)), str(prepared.classifier(settings.folder))
-    ours = [sys.executable, str(HERE / "ours" / "predict.py"), model, texts]
+    texts, model = (
+        str(prepared.write_sentences(settings.folder, size)),
+        str(prepared.write_classifier(settings.folder)),
+    )
+    llmkit = [sys.executable, str(HERE / "ours" / "predict.py"), model, texts]
     pipeline = [sys.executable, str(HERE / "peers" / "pipeline.py"), model, texts]
     return Suite(
         "predict",
         "MiniLM labels film reviews.",
         size,
         [
-            Variant(OURS, ours),
-            Variant(ROUNDED, [*ours, "--int8"]),
+            Variant(OURS, llmkit),
+            Variant(INT8, [*llmkit, "--int8"]),
             Variant(SINGLE, [*pipeline, "1"]),
             Variant(BATCHED, [*pipeline, "32"]),
         ],
         [
-            Figure("answers", "ms an example", WORK, 1000),
-            Figure("until ready", "s", until("ready")),
-            Figure("whole", "s", whole),
-            Figure("peak memory", "MB", peak, 1e-6),
+            Figure("prediction", "ms per example", WORK, 1000),
+            Figure("until ready", "s", seconds_until("ready")),
+            Figure("total time", "s", total_seconds),
+            Figure("peak memory", "MB", peak_bytes, 1e-6),
         ],
         [
-            Goal("beside pipeline, one by one", ratio(WORK, SINGLE, OURS), 3.2, True),
-            Goal("beside pipeline, batches of 32", ratio(WORK, BATCHED, OURS), 2.2, True),
-            Goal("8 bits beside 32", ratio(WORK, OURS, ROUNDED), 1.0, True),
+            Goal("speedup over pipeline, batch size 1", compare(WORK, SINGLE, OURS), 3.2, True),
+            Goal("speedup over pipeline, batch size 32", compare(WORK, BATCHED, OURS), 2.2, True),
+            Goal("speedup of int8 over float32", compare(WORK, OURS, INT8), 1.0, True),
         ],
-        facts=_equality,
+        facts=_compare_outputs,
     )
 
 
-def _equality(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"{name} beside pipeline: {_apart(rounds, name)}." for name in (OURS, ROUNDED)]
+def _compare_outputs(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"{name} and pipeline: {_count_differences(rounds, name)}." for name in (OURS, INT8)]
 
 
-def _apart(rounds: Sequence[Mapping[str, Any]], name: str) -> str:
-    apart, others = 0.0, 0
+def _count_differences(rounds: Sequence[Mapping[str, Any]], name: str) -> str:
+    difference, others = 0.0, 0
     for outputs in rounds:
         for (label, probability), (their_label, theirs) in zip(outputs[name], outputs[SINGLE], strict=True):
             others += label != their_label
-            apart = max(apart, abs(probability - theirs) if label == their_label else 0)
+            difference = max(difference, abs(probability - theirs) if label == their_label else 0)
     count = len(rounds[0][name])
-    labels = f"of {count:,} labels {others / len(rounds):g} differ"
-    return f"{labels}; of the others' probabilities the largest difference is {apart:.1e}"
+    labels = f"{others / len(rounds):g} of {count:,} labels differ"
+    return f"{labels}; for equal labels, the largest difference of probabilities is {difference:.1e}"

@@ -1,4 +1,4 @@
-"""Low-rank adapters on SmolLM2 with short instructions: llmkit beside TRL in float32, and beside TRL as it comes."""
+"""LoRA training of SmolLM2 on short instructions: llmkit compared with TRL in float32 and with its default settings."""
 
 from __future__ import annotations
 
@@ -15,64 +15,64 @@ from bench.suite import (
     Settings,
     Suite,
     Variant,
-    between,
-    each_example,
-    peak,
-    ratio,
-    until,
-    whole,
+    compare,
+    peak_bytes,
+    per_example,
+    seconds_between,
+    seconds_until,
+    total_seconds,
 )
 
 __all__ = ["suite"]
 
 HERE = Path(__file__).parent.parent
-OURS, FP32, AS_IT_COMES = "llmkit", "TRL, float32", "TRL as it comes"
-FEW = 16  # examples for TRL as it comes, which takes ten seconds for each
-TRAINING = each_example(between("training", "trained"))
+OURS, FP32, DEFAULTS = "llmkit", "TRL, float32", "TRL, defaults"
+FEW = 16  # examples for TRL with its defaults, which takes ten seconds per example
+TRAINING = per_example(seconds_between("training", "trained"))
 
 
 def suite(settings: Settings) -> Suite:
     size = settings.size or 256
-    files = prepared.questions(settings.folder, size)
+    files = prepared.write_questions(settings.folder, size)
     return Suite(
         "sft",
-        f"LoRA (rank 16, all linear layers) on SmolLM2-135M, one epoch, batches of 8, {AS_IT_COMES} on {FEW} examples.",
+        f"LoRA (rank 16, all linear layers) on SmolLM2-135M, one epoch, batches of 8; {DEFAULTS}: {FEW} examples.",
         size,
         [
-            _ours(files),
-            _trl(FP32, files, "--fp32"),
-            _trl(AS_IT_COMES, files, "--examples", str(min(FEW, size))),
+            _make_llmkit_variant(files),
+            _make_trl_variant(FP32, files, "--fp32"),
+            _make_trl_variant(DEFAULTS, files, "--examples", str(min(FEW, size))),
         ],
         [
-            Figure("training", "ms an example", TRAINING, 1000),
-            Figure("to the first step", "s", until("step")),
-            Figure("whole", "s", whole),
-            Figure("peak memory", "MB", peak, 1e-6),
+            Figure("training", "ms per example", TRAINING, 1000),
+            Figure("until first step", "s", seconds_until("step")),
+            Figure("total time", "s", total_seconds),
+            Figure("peak memory", "MB", peak_bytes, 1e-6),
         ],
         [
-            Goal("training beside TRL in float32", ratio(TRAINING, FP32, OURS), 3, True),
-            Goal("training beside TRL as it comes", ratio(TRAINING, AS_IT_COMES, OURS), 30, True),
-            Goal("peak memory beside TRL in float32", ratio(peak, OURS, FP32), 1, False),
+            Goal("training, speedup over TRL, float32", compare(TRAINING, FP32, OURS), 3, True),
+            Goal("training, speedup over TRL, defaults", compare(TRAINING, DEFAULTS, OURS), 30, True),
+            Goal("peak memory / TRL, float32", compare(peak_bytes, OURS, FP32), 1, False),
         ],
-        facts=_losses,
+        facts=_compare_losses,
     )
 
 
-def _ours(files: Mapping[str, str]) -> Variant:
-    settings = [f"data.{part}={file}" for part, file in files.items()]
+def _make_llmkit_variant(files: Mapping[str, str]) -> Variant:
+    settings = [f"data.{split}={file}" for split, file in files.items()]
     settings += ["train.epochs=1", "train.batch_size=8", "train.learning_rate=2e-4", "task.max_new_tokens=4"]
     settings += ["evaluate.baselines=false", "seed={round}"]
     return Variant(OURS, [sys.executable, str(HERE / "ours" / "train.py"), "{out}", "chat", *settings])
 
 
-def _trl(name: str, files: Mapping[str, str], *more: str) -> Variant:
-    script, model = str(HERE / "peers" / "trl_sft.py"), str(prepared.model("SmolLM2-135M-Instruct"))
-    how = ["--seed", "{round}", *more]
-    return Variant(name, [sys.executable, script, model, files["train"], "{out}", *how])
+def _make_trl_variant(name: str, files: Mapping[str, str], *flags: str) -> Variant:
+    script, model = str(HERE / "peers" / "trl_sft.py"), str(prepared.fetch_model("SmolLM2-135M-Instruct"))
+    arguments = ["--seed", "{round}", *flags]
+    return Variant(name, [sys.executable, script, model, files["train"], "{out}", *arguments])
 
 
-def _losses(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The same examples in another order: means over the epoch agree but for that and the cut of answers' tokens."""
+def _compare_losses(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Compare the mean losses of the epoch. They differ by the order of the examples and by truncated answers."""
     ours, theirs = ([outputs[side]["loss"] for outputs in rounds] for side in (OURS, FP32))
     means = f"llmkit {statistics.fmean(ours):.4f}, {FP32} {statistics.fmean(theirs):.4f}"
-    return [f"Mean loss of the epoch (nats a token): {means}."]
+    return [f"Mean loss of the epoch (nats per token): {means}."]

@@ -1,4 +1,4 @@
-"""MiniLM on the embedded reviews: llmkit beside Trainer as its example pads, by batch, and grouped by length."""
+"""Fine-tune MiniLM on film reviews: llmkit compared with Trainer, padded to 128, by batch, and grouped by length."""
 
 from __future__ import annotations
 
@@ -14,96 +14,103 @@ from bench.suite import (
     Settings,
     Suite,
     Variant,
-    between,
-    each_example,
-    mfu,
-    only,
-    peak,
-    ratio,
-    until,
-    whole,
+    compare,
+    compute_mfu,
+    peak_bytes,
+    per_example,
+    seconds_between,
+    seconds_until,
+    total_seconds,
+    value_of,
 )
 
-__all__ = ["EXAMPLE", "GROUPED", "LONGEST", "OURS", "finetune", "suite", "trainer"]
+__all__ = ["EXAMPLE", "GROUPED", "LONGEST", "OURS", "make_llmkit_variant", "make_trainer_variant", "suite"]
 
 HERE = Path(__file__).parent.parent
 OURS, EXAMPLE = "llmkit", "Trainer, padded to 128"
 LONGEST, GROUPED = "Trainer, padded by batch", "Trainer, grouped by length"
 PADDING = {EXAMPLE: "max_length", LONGEST: "longest", GROUPED: "grouped"}
 
-TRAINING = between("training", "trained")
+TRAINING = seconds_between("training", "trained")
 
 
 def suite(settings: Settings) -> Suite:
     size = settings.size or 2400
-    files = prepared.reviews(settings.folder, size)
-    flops = prepared.dense_flops(settings.folder, files["train"])
+    files = prepared.write_reviews(settings.folder, size)
+    flops = prepared.count_flops(settings.folder, files["train"])
     return Suite(
         "train",
-        "MiniLM on film reviews, one epoch, batches of 32, the same updates and learning rate, a seed a round.",
+        "MiniLM on film reviews, one epoch, batches of 32, same number of steps and learning rate, one seed per round.",
         size,
-        [finetune(files), *(trainer(name, files) for name in PADDING)],
+        [make_llmkit_variant(files), *(make_trainer_variant(name, files) for name in PADDING)],
         [
-            Figure("training", "ms an example", each_example(TRAINING), 1000),
-            Figure("MFU", "of matrix products", mfu(TRAINING, flops)),
-            Figure("to the first step", "s", until("step")),
-            Figure("to the test scores", "s", until("predicted")),
-            Figure("whole", "s", whole),
-            Figure("peak memory", "MB", peak, 1e-6),
+            Figure("training", "ms per example", per_example(TRAINING), 1000),
+            Figure("MFU", "fraction of matmul speed", compute_mfu(TRAINING, flops)),
+            Figure("until first step", "s", seconds_until("step")),
+            Figure("until test scores", "s", seconds_until("predicted")),
+            Figure("total time", "s", total_seconds),
+            Figure("peak memory", "MB", peak_bytes, 1e-6),
         ],
         [
-            Goal("training beside the example's padding", ratio(TRAINING, EXAMPLE, OURS), 4.5, True),
-            Goal("training beside padding by batch", ratio(TRAINING, LONGEST, OURS), 1.8, True),
-            Goal("training beside length groups", ratio(TRAINING, GROUPED, OURS), 1.25, True),
             Goal(
-                "useful share of what matrix products reach", only(mfu(TRAINING, flops), OURS), 0.65, True, ""
+                "training, speedup over Trainer, padded to 128", compare(TRAINING, EXAMPLE, OURS), 4.5, True
             ),
-            Goal("peak memory beside padding by batch", ratio(peak, OURS, LONGEST), 0.85, False),
-            Goal("peak memory beside length groups", ratio(peak, OURS, GROUPED), 0.85, False),
+            Goal(
+                "training, speedup over Trainer, padded by batch", compare(TRAINING, LONGEST, OURS), 1.8, True
+            ),
+            Goal(
+                "training, speedup over Trainer, grouped by length",
+                compare(TRAINING, GROUPED, OURS),
+                1.25,
+                True,
+            ),
+            Goal("MFU", value_of(compute_mfu(TRAINING, flops), OURS), 0.65, True, ""),
+            Goal("peak memory / Trainer, padded by batch", compare(peak_bytes, OURS, LONGEST), 0.85, False),
+            Goal("peak memory / Trainer, grouped by length", compare(peak_bytes, OURS, GROUPED), 0.85, False),
         ],
         rounds=5,
-        facts=accuracies,
+        facts=compare_accuracies,
     )
 
 
-def finetune(files: Mapping[str, str], *more: str) -> Variant:
-    settings = [f"data.{part}={file}" for part, file in files.items()]
+def make_llmkit_variant(files: Mapping[str, str], *flags: str) -> Variant:
+    settings = [f"data.{split}={file}" for split, file in files.items()]
     settings += ["train.epochs=1", "train.learning_rate=2e-4", "evaluate.baselines=false", "seed={round}"]
     script = str(HERE / "ours" / "train.py")
-    return Variant(OURS, [sys.executable, script, "{out}", "sentiment", *settings, *more])
+    return Variant(OURS, [sys.executable, script, "{out}", "sentiment", *settings, *flags])
 
 
-def trainer(name: str, files: Mapping[str, str], *more: str) -> Variant:
-    model = str(prepared.model("all-MiniLM-L6-v2"))
+def make_trainer_variant(name: str, files: Mapping[str, str], *flags: str) -> Variant:
+    model = str(prepared.fetch_model("all-MiniLM-L6-v2"))
     script, paths = (
         str(HERE / "peers" / "trainer.py"),
-        [files[part] for part in ("train", "validation", "test")],
+        [files[split] for split in ("train", "validation", "test")],
     )
-    how = ["--seed", "{round}", "--padding", PADDING[name], *more]
-    return Variant(name, [sys.executable, script, model, *paths, "{out}", *how])
+    arguments = ["--seed", "{round}", "--padding", PADDING[name], *flags]
+    return Variant(name, [sys.executable, script, model, *paths, "{out}", *arguments])
 
 
-def accuracies(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
-    """llmkit's accuracy, and its difference to each Trainer's, paired by test row, over the seeds."""
+def compare_accuracies(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the accuracy of llmkit and its paired difference from each Trainer, over all seeds."""
     import numpy as np
 
     from llmkit.metrics import intervals
     from llmkit.metrics.tasks import classification
 
-    names = sorted(set(rounds[0][OURS]["golds"]))
+    names = sorted(set(rounds[0][OURS]["labels"]))
 
-    def numbers(variant: str, key: str) -> np.ndarray:
+    def read_classes(variant: str, key: str) -> np.ndarray:
         return np.array([names.index(name) for outputs in rounds for name in outputs[variant][key]])
 
-    golds = numbers(OURS, "golds")
-    right = numbers(OURS, "predictions") == golds
-    low, high = intervals.wilson(int(right.sum()), len(right))
-    said = [f"Test accuracy of llmkit {right.mean():.4f} [{low:.4f}, {high:.4f}], {len(rounds)} seeds."]
+    labels = read_classes(OURS, "labels")
+    correct = read_classes(OURS, "predictions") == labels
+    low, high = intervals.wilson(int(correct.sum()), len(correct))
+    facts = [f"Test accuracy of llmkit {correct.mean():.4f} [{low:.4f}, {high:.4f}], {len(rounds)} seeds."]
     for peer in PADDING:
-        assert (numbers(peer, "golds") == golds).all(), "not the same test rows"
-        found = classification.difference(
-            golds, numbers(OURS, "predictions"), numbers(peer, "predictions"), names
+        assert (read_classes(peer, "labels") == labels).all(), "the test rows differ"
+        difference = classification.difference(
+            labels, read_classes(OURS, "predictions"), read_classes(peer, "predictions"), names
         )
-        gap = f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}], p {found.p_value:.3f}"
-        said.append(f"Accuracy, llmkit minus {peer}: {gap}.")
-    return said
+        gap = f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}], p {difference.p_value:.3f}"
+        facts.append(f"Accuracy, llmkit minus {peer}: {gap}.")
+    return facts
