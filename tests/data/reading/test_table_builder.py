@@ -88,9 +88,8 @@ def test_empty_lists_in_an_object_get_the_type_of_other_rows(monkeypatch, rows_i
     rows = [{"text": empty}, {"text": ANSWERS}, {"text": empty}]
     builder, schema, table, _ = build(*rows)
     assert messages(builder) == []
-    assert (
-        str(schema.field("text").type) == "struct<text: list<item: string>, answer_start: list<item: int64>>"
-    )
+    types = {field.name: str(field.type) for field in schema.field("text").type}  # pyarrow 21 sorts the names
+    assert types == {"text": "list<item: string>", "answer_start": "list<item: int64>"}
     assert table["text"].to_pylist()[1] == ANSWERS
     assert not (table["text"].to_pylist()[0] or {}).get("text")
 
