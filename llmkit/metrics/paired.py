@@ -256,8 +256,8 @@ def describe_difference(difference: Difference, first_name: str, second_name: st
     subject = "The " + first_name[4:] if first_name.startswith("the ") else first_name
     return (
         f"{subject} is {word} than {second_name} "
-        f"by {value}{' points' if difference.point else ''} of {difference.metric} "
-        f"({format_percent(difference.confidence)} interval {ends[0]} to {ends[1]})."
+        f"by {value} {'points of' if difference.point else 'in'} {difference.metric} "
+        f"({format_percent(difference.confidence)} CI {ends[0]} to {ends[1]})."
     )
 
 

@@ -41,7 +41,7 @@ def per_class(report: Report) -> Section | None:
             "is best for all."
         ]
     head = (words(one), *map(words, metrics), "Support", *(["Threshold"] if with_thresholds else []))
-    table = Table(f"Scores by {one}", head, rows, folded=len(rows) > FOLDED)
+    table = Table(f"Scores of each {one} on the {report.split} set", head, rows, folded=len(rows) > FOLDED)
     return Section("classes", f"Scores by {one}", lines, tables=[table]) if rows else None
 
 

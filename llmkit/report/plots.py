@@ -135,7 +135,10 @@ def _draw_losses(runs: Sequence[ComparedRun]) -> str:
     figure, axes = _make_figure()
     for (name, points), colour in zip(lines, COLOURS):
         if points:
-            axes.plot(*zip(*points), color=colour, marker="o", label=shorten(name, LABEL_LENGTH))
+            label = (
+                name if len(name) <= LABEL_LENGTH else "…" + name[1 - LABEL_LENGTH :]
+            )  # the end tells runs apart
+            axes.plot(*zip(*points), color=colour, marker="o", label=label)
     axes.set(xlabel="Step", ylabel="Loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend()

@@ -114,7 +114,7 @@ def _describe_temperature(temperature: float | None, split: str) -> list[str]:
     word = "overconfident" if temperature > 1 else "underconfident"
     lines = [
         f"The model is {word}. Dividing its logits by {number(temperature)}, the temperature fitted on the validation "
-        "set, calibrates its probabilities: `llmkit predict --calibrated`."
+        "set, calibrates its probabilities, as llmkit predict --calibrated does."
     ]
     if split == "validation":
         lines.append("These figures are from the same set, so expect slightly larger errors on new data.")

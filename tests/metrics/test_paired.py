@@ -267,11 +267,11 @@ def made(value, low, high, n=457, metric="accuracy", **fields):
 def test_descriptions_by_hand():
     assert (
         describe_difference(made(0.031, 0.008, 0.054), "the model", "TF-IDF")
-        == "The model is better than TF-IDF by 3.1 points of accuracy (95% interval 0.8 to 5.4)."
+        == "The model is better than TF-IDF by 3.1 points of accuracy (95% CI 0.8 to 5.4)."
     )
     assert (
         describe_difference(made(-0.031, -0.054, -0.008), "runs/a", "runs/b")
-        == "runs/a is worse than runs/b by 3.1 points of accuracy (95% interval 0.8 to 5.4)."
+        == "runs/a is worse than runs/b by 3.1 points of accuracy (95% CI 0.8 to 5.4)."
     )
     assert (
         describe_difference(made(0.01, -0.02, 0.04), "the model", "TF-IDF")
@@ -310,26 +310,26 @@ ERROR = {"metric": "mse", "higher_is_better": False, "point": None}
 def test_lower_is_better_if_the_metric_says_so():
     assert (
         describe_difference(made(-0.31, -0.42, -0.2, **ERROR), "the model", "TF-IDF")
-        == "The model is better than TF-IDF by 0.31 of mse (95% interval 0.20 to 0.42)."
+        == "The model is better than TF-IDF by 0.31 in mse (95% CI 0.20 to 0.42)."
     )
     assert (
         describe_difference(made(0.31, 0.2, 0.42, **ERROR), "the model", "TF-IDF")
-        == "The model is worse than TF-IDF by 0.31 of mse (95% interval 0.20 to 0.42)."
+        == "The model is worse than TF-IDF by 0.31 in mse (95% CI 0.20 to 0.42)."
     )
     assert "covers zero" in describe_difference(made(-0.1, -0.3, 0.1, **ERROR), "a", "b")
     share = made(-0.031, -0.054, -0.008, metric="hamming_loss", higher_is_better=False)
     assert (
         describe_difference(share, "the model", "TF-IDF")
-        == "The model is better than TF-IDF by 3.1 points of hamming_loss (95% interval 0.8 to 5.4)."
+        == "The model is better than TF-IDF by 3.1 points of hamming_loss (95% CI 0.8 to 5.4)."
     )
 
 
 @pytest.mark.parametrize(
     "value, low, high, words",
     [
-        (0.00123, 0.0002, 0.0031, "0.0012 of mse (95% interval 0.0002 to 0.0031)"),
-        (3.14159, 1.5, 4.25, "3.1 of mse (95% interval 1.5 to 4.2)"),
-        (1234.5, 900.2, 1500.7, "1234 of mse (95% interval 900 to 1501)"),
+        (0.00123, 0.0002, 0.0031, "0.0012 in mse (95% CI 0.0002 to 0.0031)"),
+        (3.14159, 1.5, 4.25, "3.1 in mse (95% CI 1.5 to 4.2)"),
+        (1234.5, 900.2, 1500.7, "1234 in mse (95% CI 900 to 1501)"),
     ],
 )
 def test_number_with_a_unit_is_described_with_two_digits(value, low, high, words):
@@ -338,4 +338,4 @@ def test_number_with_a_unit_is_described_with_two_digits(value, low, high, words
 
 def test_point_on_a_0_100_scale_is_1():
     result = made(2.345, 1.25, 3.5, metric="bleu", point=1)
-    assert "by 2.3 points of bleu (95% interval 1.2 to 3.5)" in describe_difference(result, "a", "b")
+    assert "by 2.3 points of bleu (95% CI 1.2 to 3.5)" in describe_difference(result, "a", "b")

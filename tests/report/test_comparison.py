@@ -81,6 +81,17 @@ def test_the_losses_of_both_runs_are_in_one_plot(compared: ComparisonReport) -> 
     assert "runs/gpt" in drawn["losses"]
 
 
+def test_long_names_of_runs_keep_their_end_in_the_plot(compared: ComparisonReport) -> None:
+    folder = "a/long/path/to/the/folder/of/all/runs"
+    runs = [
+        replace(run, run=f"{folder}/{name}") for run, name in zip(compared.runs, ("one", "two"), strict=True)
+    ]
+    svg = plots.draw(replace(compared, runs=runs))["losses"]
+    assert "…" in svg
+    assert "runs/one<" in svg
+    assert "runs/two<" in svg
+
+
 def test_the_json_holds_the_comparison_beside_both_runs(compared: ComparisonReport, tmp_path: Path) -> None:
     page.write(tmp_path, compared)
     content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))

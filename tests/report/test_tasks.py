@@ -105,7 +105,7 @@ def test_titles_name_what_the_task_predicts(task: str) -> None:
         assert titles["classes"] == f"Scores by {kind}"
         table = _section(report, "classes").tables[0]
         assert table.head[0] == words(kind)
-        assert table.caption == f"Scores by {kind}"
+        assert table.caption == f"Scores of each {kind} on the test set"
     else:
         assert "classes" not in titles
     captions = [table.caption for section in list_sections(report) for table in section.tables]
