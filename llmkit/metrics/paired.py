@@ -238,9 +238,12 @@ def describe_difference(difference: Difference, first_name: str, second_name: st
         examples = "1 example" if difference.n == 1 else f"{difference.n} examples"
         return f"This test set ({examples}) is too small to compare {first_name} with {second_name}."
     if difference.low <= 0 <= difference.high:
+        did_worse = difference.value != 0 and (difference.value > 0) != difference.higher_is_better
+        direction = f" On these examples {first_name} did worse." if did_worse else ""
         return (
-            f"The interval covers zero: this test set ({difference.n} examples) does not show that "
-            f"{first_name} is better than {second_name}.{_describe_examples_needed(difference)}"
+            f"The {format_percent(difference.confidence)} CI of the difference covers zero: this test set "
+            f"({difference.n} examples) does not show that {first_name} is better than {second_name}."
+            f"{direction}{_describe_examples_needed(difference)}"
         )
     word = "better" if (difference.low > 0) == difference.higher_is_better else "worse"
     low, high = sorted([abs(difference.low), abs(difference.high)])

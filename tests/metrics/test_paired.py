@@ -275,8 +275,11 @@ def test_descriptions_by_hand():
     )
     assert (
         describe_difference(made(0.01, -0.02, 0.04), "the model", "TF-IDF")
-        == "The interval covers zero: this test set (457 examples) does not show that "
+        == "The 95% CI of the difference covers zero: this test set (457 examples) does not show that "
         "the model is better than TF-IDF."
+    )
+    assert describe_difference(made(-0.01, -0.04, 0.02), "the model", "TF-IDF").endswith(
+        "better than TF-IDF. On these examples the model did worse."
     )
     assert (
         describe_difference(made(1.0, None, None, n=1), "the model", "TF-IDF")

@@ -87,10 +87,13 @@ class UserError(LlmkitError):
         return "\n".join(map(str, self.details))
 
     def lines(self) -> list[str]:
-        """Return one line per error. Beyond MAX_LINES errors, the last line counts the others."""
-        shown = [str(detail) for detail in self.details[:MAX_LINES]]
-        hidden = len(self.details) - len(shown)
-        return [*shown, f"... and {hidden} more errors"] if hidden else shown
+        """Return one line per error. Beyond MAX_LINES errors, one more line counts the others."""
+        lines = [str(detail) for detail in self.details]
+        if (
+            len(lines) <= MAX_LINES + 1
+        ):  # a line that counts a single error would take as much room as the error
+            return lines
+        return [*lines[:MAX_LINES], f"... and {len(lines) - MAX_LINES} more errors"]
 
 
 class Stopped(LlmkitError):

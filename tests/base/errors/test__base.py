@@ -91,6 +91,7 @@ def test_error_is_formatted_as_one_printable_line(error: ErrorDetail, line: str)
 def test_errors_beyond_twenty_are_counted() -> None:
     details = [ErrorDetail("L05", f"a:{number}", "wrong") for number in range(23)]
     assert DataError.of(details[:20]).lines() == [str(detail) for detail in details[:20]]
+    assert DataError.of(details[:21]).lines() == [str(detail) for detail in details[:21]]
     lines = DataError.of(details).lines()
     assert lines[:20] == [str(detail) for detail in details[:20]]
     assert lines[20:] == ["... and 3 more errors"]
