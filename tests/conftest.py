@@ -1,4 +1,4 @@
-"""Tiny real models, tokenizers and corpora, made in code: no network, no mocks of transformers."""
+"""Fixtures: tiny real models, tokenizers and data sets, created in code without a network and without mocks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.samples import BAD, GOOD, NEUTRAL
 
 pytest_plugins = ["tests.runs"]
 
-# The same cases on every run: a failure is then the change's, not the draw's.
+# Generate the same cases in every run, so that a failure comes from a change and not from chance.
 settings.register_profile("llmkit", derandomize=True, deadline=None)
 settings.load_profile("llmkit")
 
-# One thread and one cache for all tests: sums come out in the same order, and nothing lands in the user's cache.
+# One thread, so that sums are computed in the same order, and no access to the Hub.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-# A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+# A background job of a shell ignores SIGINT, and so would the processes that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,27 +34,29 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--rewrite-golden", action="store_true", help="record the figures in tests/golden anew (say why)"
+        "--rewrite-golden",
+        action="store_true",
+        help="rewrite the recorded figures in tests/golden (say why in the commit)",
     )
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The sample data sets beside the checkout."""
+    """Return the folder of the sample data sets, next to the checkout."""
     if not SHARED.is_dir():
-        pytest.skip("the sample data sets (../shared/data) are not beside this checkout")
+        pytest.skip("the sample data sets (../shared/data) are not next to this checkout")
     return SHARED
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Derived files go to a cache of the test session, never the user's."""
+def _use_test_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a cache folder of the test session instead of the user's."""
     monkeypatch.setenv("LLMKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT checkpoint (2 layers, hidden 32, 50 words) with its tokenizer, in a folder."""
+    """Return the folder of a BERT checkpoint (2 layers, width 32, 50 words) with its tokenizer."""
     folder = tmp_path_factory.mktemp("tiny_bert")
     write_bert(folder)
     return folder
@@ -62,7 +64,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama checkpoint (2 layers, hidden 32, 50 words) with its tokenizer, in a folder."""
+    """Return the folder of a Llama checkpoint (2 layers, width 32, 50 words) with its tokenizer."""
     folder = tmp_path_factory.mktemp("tiny_gpt")
     write_gpt(folder)
     return folder
@@ -70,7 +72,7 @@ def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A T5 checkpoint (2 layers on each side, hidden 32, 50 words) with its tokenizer, in a folder."""
+    """Return the folder of a T5 checkpoint (2 + 2 layers, width 32, 50 words) with its tokenizer."""
     folder = tmp_path_factory.mktemp("tiny_t5")
     write_t5(folder)
     return folder
@@ -78,13 +80,13 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_for(tiny_bert: Path, tiny_gpt: Path, tiny_t5: Path) -> Callable[[str], Path]:
-    """The tiny checkpoint that a task can be trained on."""
-    made = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}
-    return lambda task: made[TINY.get(task, "bert")]
+    """Return a function that returns the tiny checkpoint for a task."""
+    checkpoints = {"bert": tiny_bert, "gpt": tiny_gpt, "t5": tiny_t5}
+    return lambda task: checkpoints[TINY.get(task, "bert")]
 
 
 def reviews(count: int, seed: int = 0) -> list[dict[str, str]]:
-    """Made-up reviews of 3 to 24 words whose words tell the label; all different."""
+    """Generate different reviews of 4 to 22 words, in which two words determine the label."""
     rng = random.Random(seed)
     rows: dict[str, str] = {}
     while len(rows) < count:
@@ -99,7 +101,7 @@ def reviews(count: int, seed: int = 0) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def reviews_jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """160 made-up reviews in a file."""
+    """Return a file with 160 generated reviews."""
     path = tmp_path_factory.mktemp("reviews") / "reviews.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in reviews(160)), encoding="utf-8")
     return path
@@ -107,13 +109,13 @@ def reviews_jsonl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_reviews() -> Callable[[int, int], list[dict[str, str]]]:
-    """The function that makes reviews, for tests that need others."""
+    """Return the function that generates reviews."""
     return reviews
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path, reviews_jsonl: Path) -> Path:
-    """A recipe that trains the tiny BERT on the made-up reviews in about two seconds, to no error."""
+    """Return a recipe that trains the tiny BERT on the generated reviews in about two seconds, without errors."""
     path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
     path.write_text(
         f"""task:

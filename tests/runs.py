@@ -1,4 +1,4 @@
-"""Two finished runs of the tiny recipe, made once; recipes, fits and short runs in this process."""
+"""Fixtures: two finished runs of the tiny recipe, and functions that load the recipe and train in this process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from llmkit.training.training_run import TrainingRun
 
 @dataclass
 class Listener:
-    """A Progress that keeps what it hears."""
+    """A Progress that records its calls."""
 
     notes: list[str] = field(default_factory=list)
     works: list[str] = field(default_factory=list)
@@ -42,7 +42,13 @@ class Listener:
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training loop: the run, the model with its best weights, and what was reported."""
+    """A finished training loop.
+
+    Attributes:
+        training: The training run.
+        model: The model with its best weights.
+        notes: The notes and warnings of the training.
+    """
 
     training: TrainingRun
     model: nn.Module
@@ -69,7 +75,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run: its folder, and what finetune returned."""
+    """A finished run.
+
+    Attributes:
+        path: The run folder.
+        content: What `llmkit.finetune` returned.
+    """
 
     path: Path
     content: dict[str, Any]
@@ -87,7 +98,7 @@ def listener() -> Listener:
 
 @pytest.fixture
 def recipe_of(tiny_recipe: Path) -> Callable[..., Recipe]:
-    """The tiny recipe under these overrides."""
+    """Return a function that loads the tiny recipe with overrides."""
 
     def make(*overrides: str) -> Recipe:
         return load.load(str(tiny_recipe), overrides, task_names=tasks.names(), task_options=tasks.options)
@@ -97,7 +108,7 @@ def recipe_of(tiny_recipe: Path) -> Callable[..., Recipe]:
 
 @pytest.fixture
 def train(recipe_of: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Training]:
-    """Train the tiny recipe under these overrides: no model, scores or report."""
+    """Return a function that trains the tiny recipe with overrides, without saving a model, scores or a report."""
 
     def run(*overrides: str, folder: Path | None = None) -> Training:
         run_folder = Run(folder or tmp_path / "fit")
@@ -117,19 +128,19 @@ def train(recipe_of: Callable[..., Recipe], tmp_path: Path) -> Callable[..., Tra
 
 @pytest.fixture(scope="session")
 def finished(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The tiny recipe as it is; it learns its task."""
+    """Return a finished run of the tiny recipe, which has learned its task."""
     return _finetune(tiny_recipe, [], tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def other(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A run on the same rows that learned next to nothing."""
+    """Return a finished run on the same data that has learned almost nothing."""
     return _finetune(tiny_recipe, ["train.max_steps=2", "train.learning_rate=1e-6"], tmp_path_factory)
 
 
 @pytest.fixture
 def unfinished(finished: Finished, tmp_path: Path) -> Path:
-    """The finished run as it was before its end."""
+    """Return the folder of a run without a model and a report, as before its end."""
     folder = tmp_path / "unfinished"
     shutil.copytree(finished.path, folder)
     shutil.rmtree(folder / "model")
@@ -138,9 +149,9 @@ def unfinished(finished: Finished, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undropped(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny BERT without dropout, for tests of sums that must not depend on how they are cut."""
-    folder = tmp_path_factory.mktemp("undropped") / "bert"
+def tiny_bert_without_dropout(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tiny BERT without dropout, for tests of sums that must not depend on how a step is split."""
+    folder = tmp_path_factory.mktemp("no_dropout") / "bert"
     shutil.copytree(tiny_bert, folder)
     config = json.loads((folder / "config.json").read_text())
     changed = config | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -149,7 +160,7 @@ def undropped(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def _finetune(recipe: Path, overrides: Sequence[str], factory: pytest.TempPathFactory) -> Finished:
-    """With a cache of the tests: a fixture of the session comes before the one that sets it for each test."""
+    """Run finetune with the test cache. A session fixture runs before the fixture that sets the cache for each test."""
     folder = factory.mktemp("runs") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LLMKIT_CACHE", str(factory.getbasetemp() / "cache"))

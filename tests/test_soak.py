@@ -1,4 +1,4 @@
-"""The short soak: runs of all tasks, broken in every way there is, end as if nothing had happened."""
+"""The short soak test: interrupted runs of all tasks end with the same result as uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ TRIALS = {
 
 
 @pytest.fixture(scope="module")
-def soaked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """All parts in one process that imports everything once and forks a run in a second."""
-    results = tmp_path_factory.mktemp("soak") / "results.json"
-    command = [sys.executable, "-m", "tests.soak", "short", "--json", str(results)]
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run all parts in one process, which imports everything once and forks for each run."""
+    file = tmp_path_factory.mktemp("soak") / "results.json"
+    command = [sys.executable, "-m", "tests.soak", "short", "--json", str(file)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500)
-    assert results.exists(), done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(results.read_text())
-    assert done.returncode == int(any(part["faults"] for part in found.values())), done.stderr[-3000:]
-    return found
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500)
+    assert file.exists(), process.stderr[-3000:]
+    parts: dict[str, Any] = json.loads(file.read_text())
+    assert process.returncode == int(any(part["faults"] for part in parts.values())), process.stderr[-3000:]
+    return parts
 
 
 @pytest.mark.parametrize("part", TRIALS)
-def test_all_trials_end_well(soaked: dict[str, Any], part: str) -> None:
-    assert soaked[part]["faults"] == []
-    assert soaked[part]["good"] == soaked[part]["of"] >= TRIALS[part]
+def test_all_trials_succeed(results: dict[str, Any], part: str) -> None:
+    assert results[part]["faults"] == []
+    assert results[part]["good"] == results[part]["of"] >= TRIALS[part]
 
 
-def test_a_good_part_of_the_kills_hits_a_save(soaked: dict[str, Any]) -> None:
-    assert soaked["kills-1"]["counts"]["inside a save"] >= 6
+def test_at_least_six_kills_hit_a_save(results: dict[str, Any]) -> None:
+    assert results["kills-1"]["counts"]["inside a save"] >= 6
 
 
 @pytest.mark.parametrize(
@@ -63,5 +63,5 @@ def test_a_good_part_of_the_kills_hits_a_save(soaked: dict[str, Any]) -> None:
         "log offset",
     ],
 )
-def test_a_lost_piece_of_state_is_noticed(soaked: dict[str, Any], piece: str) -> None:
-    assert soaked["forgotten"]["counts"][piece] == 1
+def test_result_depends_on_every_piece_of_state(results: dict[str, Any], piece: str) -> None:
+    assert results["forgotten"]["counts"][piece] == 1

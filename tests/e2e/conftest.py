@@ -1,4 +1,4 @@
-"""The installed command in processes of its own, with one thread so that sums come out the same."""
+"""Fixtures that run the installed command in new processes, with one thread so that results are reproducible."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def environment(cache: str) -> dict[str, str]:
+def make_environment(cache: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "LLMKIT_CACHE": cache, "PYTHONUNBUFFERED": "1"}
 
 
 @pytest.fixture
 def llmkit() -> Command:
-    """Run `python -m llmkit ...` to its end."""
+    """Return a function that runs `python -m llmkit ...` to its end."""
 
     def run(*arguments: str | Path, launcher: Sequence[str] = (), timeout: float = 240) -> Any:
         return subprocess.run(
@@ -30,7 +30,7 @@ def llmkit() -> Command:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env=environment(os.environ["LLMKIT_CACHE"]),
+            env=make_environment(os.environ["LLMKIT_CACHE"]),
         )
 
     return run
@@ -38,35 +38,35 @@ def llmkit() -> Command:
 
 @pytest.fixture
 def start() -> Callable[..., subprocess.Popen[str]]:
-    """Begin `python -m llmkit ...` and return at once."""
+    """Return a function that starts `python -m llmkit ...` and does not wait."""
 
-    def begin(*arguments: str | Path) -> subprocess.Popen[str]:
+    def start_command(*arguments: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "llmkit", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env=environment(os.environ["LLMKIT_CACHE"]),
+            env=make_environment(os.environ["LLMKIT_CACHE"]),
         )
 
-    return begin
+    return start_command
 
 
 @pytest.fixture
 def wait_for_step() -> Callable[[Path, int], None]:
-    """Wait until the run's log shows this step (and so is somewhere behind it)."""
+    """Return a function that waits until the log of a run contains a step."""
 
-    def wait(run: Path, step: int, patience: float = 120) -> None:
+    def wait(run: Path, step: int, timeout: float = 120) -> None:
         log = run / "log.jsonl"
-        end = time.monotonic() + patience
+        end = time.monotonic() + timeout
         while time.monotonic() < end:
             if log.exists():
                 lines = log.read_text(encoding="utf-8").splitlines()
-                whole = [json.loads(line) for line in lines if line.endswith("}")]
-                if any(line["kind"] == "step" and line["step"] >= step for line in whole):
+                complete = [json.loads(line) for line in lines if line.endswith("}")]
+                if any(line["kind"] == "step" and line["step"] >= step for line in complete):
                     return
             time.sleep(0.005)
-        raise TimeoutError(f"step {step} was not reached in {patience} s")
+        raise TimeoutError(f"step {step} was not reached in {timeout} s")
 
     return wait

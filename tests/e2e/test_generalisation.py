@@ -1,4 +1,4 @@
-"""Several seeds and several corpora in two processes; and a killed run of several seeds."""
+"""Several seeds and several data sets in two processes, and an interrupted run of several seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIET = ["train.max_steps=12", "evaluate.baselines=false", "train.seeds=[1,2]"]
 
 @pytest.fixture
 def corpora(tmp_path: Path, make_reviews: Any) -> list[str]:
-    """Arguments that name two corpora."""
+    """Write two data sets; return the arguments of `evaluate` that name them."""
     arguments = []
     for number in (8, 9):
         path = tmp_path / f"{number}.jsonl"
@@ -28,27 +28,27 @@ def corpora(tmp_path: Path, make_reviews: Any) -> list[str]:
 
 
 @pytest.mark.distributed
-def test_two_processes_do_what_one_does(
+def test_two_processes_give_the_results_of_one_process(
     llmkit: Any, tiny_recipe: Path, tmp_path: Path, corpora: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They join once for all seeds: a process group that was left can't be joined again."""
+    """The processes join one process group for all seeds, because a group can't be joined again after leaving it."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     out = tmp_path / "two"
-    done = llmkit("finetune", tiny_recipe, *QUIET, "--out", out, "--json", launcher=TORCHRUN)
-    assert done.returncode == 0, done.stderr
-    content = json.loads(done.stdout)  # exactly one JSON object, from the first process
+    process = llmkit("finetune", tiny_recipe, *QUIET, "--out", out, "--json", launcher=TORCHRUN)
+    assert process.returncode == 0, process.stderr
+    content = json.loads(process.stdout)  # exactly one JSON object, from the main process
     assert list(content["seeds"]) == ["1", "2"]
     assert content["train"]["world_size"] == 2
     assert content["spread"]["loss"]["sd"] > 0
     for seed in (1, 2):
         lines = (out / f"seed-{seed}" / "log.jsonl").read_text().splitlines()
         assert len([line for line in lines if json.loads(line)["kind"] == "step"]) == 12
-    scored = [
+    evaluations = [
         llmkit("evaluate", out, *corpora, "--json", launcher=launcher)
         for launcher in (TORCHRUN, ["-m", "llmkit"])
     ]
-    assert [one.returncode for one in scored] == [0, 0], scored[0].stderr
-    two, one = (json.loads(one.stdout) for one in scored)
+    assert [evaluation.returncode for evaluation in evaluations] == [0, 0], evaluations[0].stderr
+    two, one = (json.loads(evaluation.stdout) for evaluation in evaluations)
     assert two["home"] == one["home"]
     for name, corpus in one["corpora"].items():
         assert two["corpora"][name]["scores"]["accuracy"] == corpus["scores"]["accuracy"]
@@ -56,10 +56,10 @@ def test_two_processes_do_what_one_does(
         assert two["corpora"][name]["scores"]["loss"]["value"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_a_signal_in_the_second_seed(
+def test_run_stopped_in_the_second_seed_is_resumed(
     llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, tmp_path: Path
 ) -> None:
-    """That the end is the same is tested beside the workflow, in one process."""
+    """tests/training/test_multi_seed.py checks that the result is the same."""
     settings = [
         "train.epochs=12",
         "checkpoint.every_steps=7",
@@ -80,8 +80,8 @@ def test_a_signal_in_the_second_seed(
     assert last.endswith(f" --out {out} --resume")
     shown = llmkit("runs", "show", out)
     assert "unfinished, 1 seed done, step " in shown.stdout
-    done = llmkit("finetune", tiny_recipe, *settings, "--out", out, "--resume", "--json")
-    assert done.returncode == 0, done.stderr
-    assert f"{out / 'seed-1'} is already finished" in done.stderr
-    assert f"resumed {out / 'seed-2'} at step " in done.stderr
-    assert list(json.loads(done.stdout)["seeds"]) == ["1", "2"]
+    process = llmkit("finetune", tiny_recipe, *settings, "--out", out, "--resume", "--json")
+    assert process.returncode == 0, process.stderr
+    assert f"{out / 'seed-1'} is already finished" in process.stderr
+    assert f"resumed {out / 'seed-2'} at step " in process.stderr
+    assert list(json.loads(process.stdout)["seeds"]) == ["1", "2"]

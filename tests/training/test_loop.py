@@ -87,9 +87,11 @@ def recomputes(model: torch.nn.Module) -> bool:
     return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
-def test_gradient_checkpointing_keeps_the_losses(train: Train, undropped: Path, tmp_path: Path) -> None:
+def test_gradient_checkpointing_keeps_the_losses(
+    train: Train, tiny_bert_without_dropout: Path, tmp_path: Path
+) -> None:
     """Without dropout, whose random numbers fall on other positions where padding is computed."""
-    model = f"model.name={undropped}"
+    model = f"model.name={tiny_bert_without_dropout}"
     plain = train(*EIGHT, model, folder=tmp_path / "a")
     recomputed = train(*EIGHT, model, "train.gradient_checkpointing=true", folder=tmp_path / "b")
     assert plain.log("step")[0]["padded_tokens"] < recomputed.log("step")[0]["padded_tokens"]
@@ -98,9 +100,11 @@ def test_gradient_checkpointing_keeps_the_losses(train: Train, undropped: Path, 
     assert recomputed.losses() == pytest.approx(plain.losses(), rel=1e-5)
 
 
-def test_micro_batch_size_keeps_the_losses(train: Train, undropped: Path, tmp_path: Path) -> None:
+def test_micro_batch_size_keeps_the_losses(
+    train: Train, tiny_bert_without_dropout: Path, tmp_path: Path
+) -> None:
     """Without dropout, whose random numbers fall on other positions in other micro-batches."""
-    model = f"model.name={undropped}"
+    model = f"model.name={tiny_bert_without_dropout}"
     small = train(*EIGHT, model, "train.micro_batch_tokens=24", folder=tmp_path / "a")
     large = train(*EIGHT, model, "train.micro_batch_tokens=9999", folder=tmp_path / "b")
     assert small.losses() != large.losses()  # other micro-batches round differently
@@ -174,8 +178,10 @@ def test_only_the_adapter_is_trained(train: Train, tiny_bert: Path) -> None:
     assert not np.allclose(result.losses()[0], result.losses()[-1])
 
 
-def test_gradient_checkpointing_works_with_an_adapter(train: Train, undropped: Path, tmp_path: Path) -> None:
-    settings = (*EIGHT, f"model.name={undropped}", "model.lora.rank=2")
+def test_gradient_checkpointing_works_with_an_adapter(
+    train: Train, tiny_bert_without_dropout: Path, tmp_path: Path
+) -> None:
+    settings = (*EIGHT, f"model.name={tiny_bert_without_dropout}", "model.lora.rank=2")
     plain = train(*settings, folder=tmp_path / "a")
     recomputed = train(*settings, "train.gradient_checkpointing=true", folder=tmp_path / "b")
     assert recomputes(recomputed.model)

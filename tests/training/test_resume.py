@@ -116,14 +116,14 @@ def test_reduced_micro_batches_are_kept_by_a_resume(
     train: Train,
     stop_at: Callable[[int, int], None],
     monkeypatch: pytest.MonkeyPatch,
-    undropped: Path,
+    tiny_bert_without_dropout: Path,
     tmp_path: Path,
 ) -> None:
     """The micro-batches are the same after a resume, so losses are equal bit for bit.
 
     They are nearly those of a run with enough memory.
     """
-    settings = (*EIGHT, f"model.name={undropped}", "train.micro_batch_tokens=64")
+    settings = (*EIGHT, f"model.name={tiny_bert_without_dropout}", "train.micro_batch_tokens=64")
     plain = train(*settings, folder=tmp_path / "plain")
 
     def short_of_memory(self: Any, batch: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Runs that cost a second: what is heavy is imported once, and each run is a fork of this process.
+"""Start runs as forks of this process, which has imported all heavy libraries, so that a run takes only a second.
 
-`start` is `llmkit ARGUMENTS`, with several processes `llmkit launch --processes N ARGUMENTS`, whose own processes are
-forks as well. The parent computes nothing with torch, or a fork would wait for threads that it does not have.
+`start` runs `llmkit ARGUMENTS`, or with several processes `llmkit launch --processes N ARGUMENTS`, whose processes are
+forks as well. This process must not compute anything with torch: a fork would wait for threads that it does not have.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ import llmkit
 from llmkit.base import environment
 from llmkit.report import card, page, plots
 
-__all__ = ["Child", "Hook", "start", "warm_up"]
+__all__ = ["Child", "Hook", "import_everything", "start"]
 
-Hook = Callable[[int], None]  # gets its rank in each process, before the command begins
+Hook = Callable[[int], None]  # called in each process with its rank, before the command starts
 
 HEAVY = ("accelerate", "datasets", "matplotlib.pyplot", "peft", "sklearn.metrics", "torch", "transformers")
 ARCHITECTURES = ("bart", "bert", "gpt2", "llama", "t5")
-PATIENCE = 120.0  # seconds; no run takes more than some
+TIMEOUT = 120.0  # seconds; a run takes only a few
 
 
-def warm_up() -> None:
-    """Import all that a run needs. Pages and plots, more than half of a small run's time, are left empty."""
+def import_everything() -> None:
+    """Import everything that a run needs. Report pages and plots, over half of a small run's time, are disabled."""
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     models = (f"transformers.models.{name}.modeling_{name}" for name in ARCHITECTURES)
-    own = (module.name for module in pkgutil.walk_packages(llmkit.__path__, "llmkit."))
-    for name in (*HEAVY, *models, *(name for name in own if not name.endswith("__main__"))):
+    modules = (module.name for module in pkgutil.walk_packages(llmkit.__path__, "llmkit."))
+    for name in (*HEAVY, *models, *(name for name in modules if not name.endswith("__main__"))):
         importlib.import_module(name)
     page.render = card.render = lambda template, **values: ""
     plots.draw = lambda content: {}
@@ -46,7 +46,7 @@ def warm_up() -> None:
 
 
 class Child:
-    """A fork that does this work and leaves with its exit code; to its parent like a subprocess.Popen."""
+    """A fork that calls a function and exits with its result. Has the interface of subprocess.Popen."""
 
     def __init__(self, work: Callable[[], int]) -> None:
         self.returncode: int | None = None
@@ -70,13 +70,13 @@ class Child:
             self.returncode = os.waitstatus_to_exitcode(status) if pid else None
         return self.returncode
 
-    def wait(self, seconds: float = PATIENCE) -> int:
-        """Raises TimeoutError when it does not end, after killing it."""
+    def wait(self, seconds: float = TIMEOUT) -> int:
+        """Wait for the exit code. Kills the process and raises TimeoutError if it takes longer."""
         deadline = time.monotonic() + seconds
         while self.poll() is None:
             if time.monotonic() > deadline:
                 self.kill()
-                raise TimeoutError(f"no end after {seconds:.0f} s")
+                raise TimeoutError(f"not finished after {seconds:.0f} s")
             time.sleep(0.002)
         return self.returncode if self.returncode is not None else 1
 
@@ -91,39 +91,39 @@ class Child:
 def start(
     arguments: Sequence[str], folder: Path, *, processes: int = 1, hook: Hook = lambda _: None
 ) -> Child:
-    """Begin the command; what it says is added to folder/said.txt, its ranks' process ids are in folder/rank-N."""
+    """Start the command. Its output is appended to folder/output.txt; the process id of rank N is in folder/rank-N."""
     if processes == 1:
-        return Child(partial(_command, arguments, folder, hook, {}))
+        return Child(partial(_run_command, arguments, folder, hook, {}))
     return Child(partial(_launch, arguments, folder, hook, processes))
 
 
 def _launch(arguments: Sequence[str], folder: Path, hook: Hook, processes: int) -> int:
-    """The real launcher, but for how a process is started."""
+    """Run the real launcher, which starts forks instead of new processes."""
     from llmkit import cli
     from llmkit.base import launcher
 
     def popen(command: list[str], *, env: dict[str, str], start_new_session: bool) -> Child:
-        return Child(partial(_command, command[3:], folder, hook, env))
+        return Child(partial(_run_command, command[3:], folder, hook, env))
 
     launcher.subprocess = SimpleNamespace(Popen=popen)  # type: ignore[assignment]
-    _redirect(folder)
+    _redirect_output(folder)
     return cli._run(["launch", "--processes", str(processes), *arguments])
 
 
-def _command(arguments: Sequence[str], folder: Path, hook: Hook, environment: Mapping[str, Any]) -> int:
-    """What `python -m llmkit ARGUMENTS` does, in this process."""
+def _run_command(arguments: Sequence[str], folder: Path, hook: Hook, environment: Mapping[str, Any]) -> int:
+    """Do what `python -m llmkit ARGUMENTS` does, in this process."""
     os.environ |= environment
     from llmkit import cli
     from llmkit.base import processes
 
-    _redirect(folder)
+    _redirect_output(folder)
     (folder / f"rank-{processes.get_rank()}").write_text(str(os.getpid()))
     hook(processes.get_rank())
     return cli._run(list(arguments))
 
 
-def _redirect(folder: Path) -> None:
+def _redirect_output(folder: Path) -> None:
     os.chdir(folder)
-    said = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(said, stream.fileno())
+        os.dup2(output, stream.fileno())
