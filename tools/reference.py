@@ -6,7 +6,6 @@ and the packaged recipes from their catalogs. tests/docs/test_reference.py fails
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,8 @@ from typer.main import get_command
 from llmkit import cli, tasks
 from llmkit.base.errors import EXPLANATIONS
 from llmkit.metrics.registry import ENTRIES, KINDS
-from llmkit.recipe import packaged, yaml
-from llmkit.recipe.describe import collect_sections, describe_field
+from llmkit.recipe import packaged
+from llmkit.recipe.describe import collect_sections, describe_field, format_default
 from llmkit.recipe.schema import Recipe
 
 __all__ = ["PAGES", "main"]
@@ -96,12 +95,7 @@ def _first_line(model: type[BaseModel]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    if isinstance(value, list | dict):
-        return f"`{json.dumps(value, ensure_ascii=False)}`"
-    return f"`{yaml.dump(value).removesuffix('...' + chr(10)).strip()}`"
+    return format_default(field) if field.is_required() else f"`{format_default(field)}`"
 
 
 def commands() -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "collect_sections",
     "describe_field",
     "describe_item",
+    "format_default",
     "format_schema",
     "list_choices",
 ]
@@ -101,14 +102,14 @@ def _format_table(model: type[BaseModel], prefix: str, title: str = "") -> Itera
             continue  # it has its own table
         key = f"{prefix}.{name}" if prefix else name
         meaning = " ".join((field.description or "").split())
-        cells = [key, describe_field(model, name), _format_default(field), meaning]
+        cells = [key, describe_field(model, name), format_default(field), meaning]
         wrapped = [textwrap.wrap(cell, width) for cell, width in zip(cells, COLUMNS)]
         for row in zip_longest(*wrapped, fillvalue=""):
             yield "  ".join(text.ljust(width) for text, width in zip(row, COLUMNS)).rstrip()
     yield ""
 
 
-def _format_default(field: FieldInfo) -> str:
+def format_default(field: FieldInfo) -> str:
     """Return the default of a field as it would be written in a recipe."""
     if field.is_required():
         return "required"

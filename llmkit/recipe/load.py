@@ -83,10 +83,7 @@ def load(
     sections = collect_sections(Recipe) | (collect_sections(options, ("task",)) if options else {})
     context = Context(content, sections, lambda path, of_key: _find_place(path, of_key, document, settings))
     errors += _check_train_and_model(context)
-    if options is None:
-        errors += _check_task_name(context, task_names)
-    else:
-        errors += _fill_task_options(context, options)
+    errors += _check_task(context, options, task_names)
     recipe = None
     try:
         recipe = Recipe.model_validate(content)
@@ -137,7 +134,8 @@ def _parse_overrides(texts: Sequence[str], errors: list[PlacedError]) -> list[_O
         place = Place((1, number, 0), shown)
         key, equals, value = text.partition("=")
         path = tuple(step.strip() for step in key.split("."))
-        earlier = next((other for other in overrides if _overlap(other.path, path)), None)
+        # Equal keys overlap, and so do a key and a section that contains it.
+        earlier = next((other for other in overrides if all(a == b for a, b in zip(other.path, path))), None)
         if not equals or not all(path):
             errors.append(place.error("C13", "not of the form KEY=VALUE", "write e.g. train.epochs=1"))
         elif not value.strip():
@@ -151,12 +149,6 @@ def _parse_overrides(texts: Sequence[str], errors: list[PlacedError]) -> list[_O
             except RecipeError as error:
                 errors += [PlacedError(place, detail) for detail in error.details]
     return overrides
-
-
-def _overlap(a: KeyPath, b: KeyPath) -> bool:
-    """Return whether the keys are equal, or one of them is a section that contains the other."""
-    shorter = min(len(a), len(b))
-    return a[:shorter] == b[:shorter]
 
 
 def _merge(document: Document, overrides: list[_Override], errors: list[PlacedError]) -> dict[str, Any]:
@@ -198,8 +190,16 @@ def _check_train_and_model(context: Context) -> Iterator[PlacedError]:
         yield report_missing_key(("model", "name"), context)
 
 
-def _check_task_name(context: Context, task_names: Sequence[str]) -> Iterator[PlacedError]:
-    """Report a missing or unknown name of the task."""
+def _check_task(
+    context: Context, options: type[BaseModel] | None, task_names: Sequence[str]
+) -> Iterator[PlacedError]:
+    """Report a missing or unknown name of the task and invalid options; add the defaults of the options to the content.
+
+    Args:
+        context: The recipe.
+        options: The model of the task's options; None if the task is unknown.
+        task_names: Names of all tasks.
+    """
     path = ("task", "name")
     task = context.content.get("task")
     if not isinstance(task, dict):
@@ -207,20 +207,16 @@ def _check_task_name(context: Context, task_names: Sequence[str]) -> Iterator[Pl
     name = task.get("name")
     if name is None:
         yield report_missing_key(path, context)
-    else:
+    elif options is None:
         message = f'there is no task "{name}"{suggest(str(name), task_names)}'
         fix = f"choose one of {', '.join(task_names)}"
         yield context.find_place(path, False).error("C09", message, fix)
-
-
-def _fill_task_options(context: Context, options: type[BaseModel]) -> Iterator[PlacedError]:
-    """Add the defaults of the task's options to the content, after its name; report invalid options."""
-    task = context.content["task"]
-    try:
-        validated = options.model_validate({key: value for key, value in task.items() if key != "name"})
-        context.content["task"] = {"name": task["name"], **validated.model_dump()}
-    except ValidationError as error:
-        yield from translate_validation_error(error, ("task",), context)
+    else:
+        try:
+            validated = options.model_validate({key: value for key, value in task.items() if key != "name"})
+            context.content["task"] = {"name": name, **validated.model_dump()}
+        except ValidationError as error:
+            yield from translate_validation_error(error, ("task",), context)
 
 
 def _find_place(path: KeyPath, of_key: bool, document: Document, overrides: list[_Override]) -> Place:

@@ -161,9 +161,21 @@ def translate_validation_error(
         path = _trim_location((*prefix, *detail["loc"]), detail["type"], context.content)
         details_by_path.setdefault(path, []).append(detail)
     for path, details in details_by_path.items():
-        # Of several alternative types, the user meant the one whose errors are deepest.
-        if not any(other[: len(path)] == path for other in details_by_path if other != path):
-            yield _translate(path, details, context)
+        if any(other[: len(path)] == path for other in details_by_path if other != path):
+            continue  # of several alternative types, the user meant the one whose errors are deepest
+        types = {detail["type"] for detail in details}
+        if "extra_forbidden" in types:
+            yield _report_unknown_key(path, context)
+        elif "missing" in types:
+            yield report_missing_key(path, context)
+        elif "value_error" in types:
+            # A rule about several keys of a section. Its ValueError has the form `message; fix`.
+            text = str(details[0].get("ctx", {}).get("error", details[0]["msg"]))
+            message, _, fix = text.partition("; ")
+            yield context.find_place(path, True).error("C10", f"{_format_path(path)}: {message}", fix)
+        else:
+            explanation = _explain_value(path, types, details[0]["input"], context.sections)
+            yield context.find_place(path, False).error(*explanation)
 
 
 def report_missing_key(path: KeyPath, context: Context) -> PlacedError:
@@ -172,21 +184,6 @@ def report_missing_key(path: KeyPath, context: Context) -> PlacedError:
     line = EXAMPLES.get(path) or f"{key}: ... ({describe_field(context.sections[section], key)})"
     fix = f'add "{line}"{_format_section(section)}'
     return context.find_place(path, True).error("C11", f"{_format_path(path)} is missing", fix)
-
-
-def _translate(path: KeyPath, details: list[ErrorDetails], context: Context) -> PlacedError:
-    types = {detail["type"] for detail in details}
-    if "extra_forbidden" in types:
-        return _report_unknown_key(path, context)
-    if "missing" in types:
-        return report_missing_key(path, context)
-    if "value_error" in types:
-        # A rule about several keys of a section. Its ValueError has the form `message; fix`.
-        text = str(details[0].get("ctx", {}).get("error", details[0]["msg"]))
-        message, _, fix = text.partition("; ")
-        return context.find_place(path, True).error("C10", f"{_format_path(path)}: {message}", fix)
-    code, message, fix = _explain_value(path, types, details[0]["input"], context.sections)
-    return context.find_place(path, False).error(code, message, fix)
 
 
 def _explain_value(path: KeyPath, types: set[str], value: Any, sections: Sections) -> tuple[str, str, str]:

@@ -81,7 +81,17 @@ def read(path: Path, name: str) -> Document:
         raise RecipeError("C15", name, f"the file can't be read ({error.strerror})") from error
     if len(content) > MAX_BYTES:
         raise RecipeError("C14", name, "the file is larger than 1 MiB", "name a recipe, not a data file")
-    return parse(_decode(content, name), name)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        fix = f"run: iconv -f UTF-16 -t UTF-8 {name}"
+        raise RecipeError("C13", f"{name}:1:1", "the file is UTF-16", fix)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode()  # error.object: the content without a byte order mark
+        line, column = _locate(before, len(before))
+        message = f"the byte 0x{error.object[error.start]:02X} is not UTF-8"
+        raise RecipeError("C13", f"{name}:{line}:{column}", message, "save the file as UTF-8") from None
+    return parse(text, name)
 
 
 def parse(text: str, name: str) -> Document:
@@ -303,19 +313,6 @@ def _explain(error: yaml.MarkedYAMLError, brackets: list[tuple[str, Mark]]) -> t
         message = "the indentation does not match that of the lines above"
         return "C13", mark, message, "indent the line as its neighbours"
     return "C13", mark, f"not valid YAML ({problem})", "correct the syntax"
-
-
-def _decode(content: bytes, name: str) -> str:
-    """Decode the bytes of a file as UTF-8, with or without a byte order mark."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise RecipeError("C13", f"{name}:1:1", "the file is UTF-16", f"run: iconv -f UTF-16 -t UTF-8 {name}")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode()  # error.object: the content without a byte order mark
-        line, column = _locate(before, len(before))
-        message = f"the byte 0x{error.object[error.start]:02X} is not UTF-8"
-        raise RecipeError("C13", f"{name}:{line}:{column}", message, "save the file as UTF-8") from None
 
 
 def _locate(text: str, index: int) -> Mark:

@@ -101,8 +101,8 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     ),
     "J10": (
         "wrong delimiter",
-        "The fields are separated by another character than data.delimiter says. Correct the key, or leave it "
-        "out: the delimiter is then recognized from the header.",
+        "The fields are not separated by data.delimiter, but by another character. Correct the key, or leave it "
+        "out. The delimiter is then recognized from the header.",
     ),
     "J11": (
         "lone surrogate",
