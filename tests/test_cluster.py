@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from llmkit.training.accelerate_settings import NEEDED
+from llmkit.training.accelerate_settings import SUPPORTED
 
 ROOT = Path(__file__).parent.parent / "recipes" / "cluster"
 
@@ -126,7 +126,7 @@ def test_accelerate_files_contain_only_supported_settings() -> None:
     fsdp = _read("fsdp.yaml")
     assert fsdp["distributed_type"] == "FSDP"
     settings = {name.upper(): str(value).lower() for name, value in fsdp["fsdp_config"].items()}
-    assert settings == {name: value for name, (value, _) in NEEDED.items()}
+    assert settings == {name: value for name, (value, _) in SUPPORTED.items()}
 
 
 def _read(name: str) -> Any:

@@ -149,8 +149,8 @@ class Data(Section):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """Character between the fields of csv and tsv files; null: recognized from the header."""
     quoting: Literal["auto", "double", "backslash", "none"] = "auto"
-    """How csv and tsv files quote fields. double: a quote inside quotes is written `""`; backslash: it is written `\\"`;
-    none: quotes are part of the text; auto: double, but in a tsv file none if every line then has all its fields."""
+    """How csv and tsv files quote fields. double: a quote inside quotes is written `""`; backslash: it is `\\"`; none:
+    quotes are part of the text; auto: double, but in a tsv file none if every line then has all its fields."""
     max_line_bytes: int = Field(default=10_000_000, ge=1)
     """Longest accepted line of a text file, in bytes."""
     unknown_labels: Literal["error", "drop"] = "error"

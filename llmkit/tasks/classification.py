@@ -395,5 +395,5 @@ def _confusion_details(
     return {
         "labels": list(labels),
         "counts": counts,
-        "intervals": [[intervals.wilson(n, sum(row), confidence) for n in row] for row in counts],
+        "intervals": [[list(intervals.wilson(n, sum(row), confidence)) for n in row] for row in counts],
     }

@@ -13,7 +13,8 @@ def test_recipe_of_the_other_command_is_an_error_that_names_it(command: Callable
     outcome = command("finetune", "clm-continue", "data.train=a.txt")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        'error[C17] "clm-continue" is no recipe of `llmkit finetune`. Fix: run it as `llmkit pretrain clm-continue`\n'
+        'error[C17] "clm-continue" is not a recipe of `llmkit finetune`. '
+        "Fix: run it as `llmkit pretrain clm-continue`\n"
     )
     outcome = command("pretrain", "sentiment")
     assert "run it as `llmkit finetune sentiment`" in outcome.err

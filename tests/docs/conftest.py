@@ -87,7 +87,7 @@ def shortened(arguments: Command) -> Command:
     return [*arguments, *(f"{key}={value}" for key, value in short.items() if key not in given)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its patches must not reach other tests of the process
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """The folder with the files that the pages name; assets of the package index are tiny models and data."""
     folder = tmp_path_factory.mktemp("documentation")

@@ -123,4 +123,6 @@ def test_resuming_with_another_recipe_or_other_data_is_an_error(
     )
     data.write_text(data.read_text().replace("film", "movie", 3))
     assert cli._run([*command, "--resume"]) == 2
-    assert f"error[M09] {out}: the data is not what this run was trained on" in capsys.readouterr().err
+    assert (
+        f"error[M09] {out}: the data is not the data that this run was trained on" in capsys.readouterr().err
+    )

@@ -98,11 +98,11 @@ def _arm_saves(fault: Fault, rank: int) -> None:
     if rank:
         return
     arm(pytest.MonkeyPatch(), fault)
-    meet, saving = fault.meet, [False]
+    count_call, saving = fault.count_call, [False]
 
-    def meet_while_saving(written: Path | None = None) -> None:
+    def count_while_saving(written: Path | None = None) -> None:
         if saving[0]:
-            meet(written)
+            count_call(written)
 
     def mark_as_saving(function: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -114,7 +114,7 @@ def _arm_saves(fault: Fault, rank: int) -> None:
 
         return call
 
-    fault.meet = meet_while_saving  # type: ignore[method-assign]
+    fault.count_call = count_while_saving  # type: ignore[method-assign]
     checkpoint.save, checkpoint.rotate = mark_as_saving(checkpoint.save), mark_as_saving(checkpoint.rotate)
 
 

@@ -172,17 +172,17 @@ def _fail_at(moment: Moment, folder: Path, *, spoil: Callable[[Any, Any, Any], t
     """Return a hook that calls `spoil(model, loss, batch)` instead of `loss(model, batch)` once, at this moment."""
 
     def hook(rank: int) -> None:
-        from llmkit.engine import train as engine
         from llmkit.engine.session import Session
+        from llmkit.training import loop
 
-        original, seed_step = engine.train, Session.seed_step
+        original, seed_step = loop.run_steps, Session.seed_step
         position, pending = [0, 0], [rank == moment.rank]  # step, micro-batches so far
 
         def seed_and_count(session: Any, step: int) -> None:
             position[:] = [step, 0]
             seed_step(session, step)
 
-        def train(
+        def run_steps(
             session: Any, model: Any, optimizer: Any, batches: Any, loss: Any, *arguments: Any, **options: Any
         ) -> Any:
             def faulty_loss(model: Any, batch: Any) -> Any:
@@ -194,7 +194,7 @@ def _fail_at(moment: Moment, folder: Path, *, spoil: Callable[[Any, Any, Any], t
             steps = original(session, model, optimizer, batches, faulty_loss, *arguments, **options)
             return _record_weights(steps, model, folder / f"kept-{rank}")
 
-        engine.train, Session.seed_step = train, seed_and_count  # type: ignore[method-assign, assignment]
+        loop.run_steps, Session.seed_step = run_steps, seed_and_count  # type: ignore[method-assign, assignment]
 
     return hook
 

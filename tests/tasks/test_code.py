@@ -211,7 +211,7 @@ def test_a_run_reports_what_became_of_its_programs(
     assert sum(content["verdicts"].values()) == content["scores"]["pass@1"]["n"]
     assert set(content["baselines"]) == {"untuned"}
     assert "pass@1" in content["baselines"]["untuned"]
-    assert "What became of the programs" in (tmp_path / "run" / "report.md").read_text()
+    assert "Outcomes of the generated programs" in (tmp_path / "run" / "report.md").read_text()
     again = llmkit.evaluate(str(tmp_path / "run"), run_programs=True)
     assert again["scores"] == content["scores"]
     unasked = llmkit.evaluate(
