@@ -10,7 +10,7 @@ LATEST := .venv-latest
 PIN ?=
 
 # What runs while one works: no test that starts a training, several processes or a download.
-QUICK := -m 'not slow and not distributed and not index and not shared' tests/base tests/data tests/metrics tests/recipe tests/text
+QUICK := -m 'not slow and not distributed and not index and not shared' tests/base tests/data tests/metrics tests/recipe tests/report tests/sandbox tests/text
 # What depends on the versions of the libraries: all but the slow tests, and stderr, which only real commands show.
 LANE = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -q --numprocesses auto --dist loadfile -m 'not slow'
 STDERR = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -q tests/e2e/test_stderr.py
